@@ -1,0 +1,310 @@
+"""Contracts: what the columns of each dataset are. Read from TOML, frozen, checked as a whole.
+
+`contracts/default.toml` is the built-in one and shows every setting that there is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from importlib import resources
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from kpi.contract_toml import Reader
+from kpi.errors import ContractError
+
+ColumnType = Literal["integer", "string", "decimal", "timestamp"]
+DATASETS = ("orders", "order_items", "products")
+
+INSTANT = pa.timestamp("us", tz="UTC")
+"""Every timestamp of the clean zone."""
+
+MAX_PRECISION = 18
+"""Digits of a decimal that still fit the 64-bit integers that sums are made of."""
+
+ROLES: Mapping[str, Mapping[str, tuple[bool, tuple[ColumnType, ...]]]] = {
+    "orders": {
+        "order_id": (True, ("integer", "string")),
+        "user_id": (True, ("integer", "string")),
+        "created_at": (True, ("timestamp",)),
+        "status": (False, ("string",)),
+    },
+    "order_items": {
+        "order_id": (True, ("integer", "string")),
+        "product_id": (True, ("integer", "string")),
+        "sale_price": (True, ("decimal",)),
+        "status": (False, ("string",)),
+        "quantity": (False, ("integer",)),
+    },
+    "products": {
+        "id": (True, ("integer", "string")),
+        "category": (False, ("string",)),
+    },
+}
+"""Columns that the KPIs are made of: dataset -> column -> (must be in the contract, its types)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column of a dataset.
+
+    Attributes:
+        name: Canonical name, in the clean zone and the KPIs.
+        type: What its text must parse as.
+        required: A row without a value is a reject; a file without the column is refused.
+        headers: Other headers that mean this column, compared like `name`.
+        precision: Digits of a decimal.
+        scale: Digits of a decimal behind the point.
+        formats: strptime formats of a timestamp, tried in turn; empty for ISO 8601.
+        minimum: Smallest value allowed.
+        maximum: Largest value allowed.
+        allowed: Texts allowed; empty for all.
+        max_bytes: Longest text allowed, in UTF-8 bytes.
+    """
+
+    name: str
+    type: ColumnType
+    required: bool = False
+    headers: tuple[str, ...] = ()
+    precision: int = 15
+    scale: int = 2
+    formats: tuple[str, ...] = ()
+    minimum: Decimal | None = None
+    maximum: Decimal | None = None
+    allowed: tuple[str, ...] = ()
+    max_bytes: int | None = None
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """Its type in the clean zone."""
+        if self.type == "integer":
+            return pa.int64()
+        if self.type == "decimal":
+            return pa.decimal128(self.precision, self.scale)
+        return INSTANT if self.type == "timestamp" else pa.string()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """One dataset: its columns in the order of the clean zone, and the key of a row."""
+
+    name: str
+    folder: str
+    key: tuple[str, ...]
+    columns: Mapping[str, Column]
+    returned: tuple[str, ...] = ()
+    unit_price: bool = False
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns.values() if column.required)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """All of a contract. `digest` changes whenever its text does."""
+
+    name: str
+    datasets: Mapping[str, Dataset]
+    digest: str
+    delimiter: str = ","
+    null_values: tuple[str, ...] = ("",)
+    source_time_zone: str = "UTC"
+    business_time_zone: str = "UTC"
+    max_reject_rate: float = 0.1
+    max_record_bytes: int = 16 * 2**20
+    max_columns: int = 1000
+    max_inflation: int = 1100
+    text: str = field(default="", repr=False)
+
+    @property
+    def returned(self) -> tuple[str, ...]:
+        """Statuses, of orders and items, that mean "returned"; lower case."""
+        return self.datasets["orders"].returned
+
+    def dataset_of(self, key: str) -> str | None:
+        """The dataset of an object by the folder it lies in; None where no contract folder fits.
+
+        Args:
+            key: Key of the object; the folder nearest to the object wins.
+        """
+        folders = {dataset.folder: name for name, dataset in self.datasets.items()}
+        for segment in reversed(key.split("/")[:-1]):
+            if segment in folders:
+                return folders[segment]
+        return None
+
+
+def built_in_names() -> list[str]:
+    """Names of the contracts that come with shopkpi."""
+    files = resources.files("kpi").joinpath("contracts").iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def built_in(name: str = "default") -> Contract:
+    """A contract that comes with shopkpi.
+
+    Errors: `ContractError` for a name that is not in `built_in_names()`.
+    """
+    if name not in built_in_names():
+        known = ", ".join(built_in_names())
+        raise ContractError(name, [f"no built-in contract has this name; there are: {known}"])
+    text = resources.files("kpi").joinpath("contracts", f"{name}.toml").read_text("utf-8")
+    return parse_contract(text, source=f"built-in {name!r}")
+
+
+def parse_contract(text: str, *, source: str) -> Contract:
+    """Read a contract.
+
+    Args:
+        text: TOML.
+        source: What messages call it.
+
+    Errors: `ContractError` that lists everything that is wrong.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ContractError(source, [f"not TOML: {error}"]) from error
+    reader = Reader(document)
+    contract = _contract(reader, text)
+    _check_roles(contract, reader.problems)
+    if reader.problems:
+        raise ContractError(source, reader.problems)
+    return contract
+
+
+def _contract(root: Reader, text: str) -> Contract:
+    name = root.text("name", "contract")
+    csv, time, limits = root.table("csv"), root.table("time"), root.table("limits")
+    delimiter = csv.text("delimiter", ",")
+    if len(delimiter.encode()) != 1 or delimiter in '"\r\n':
+        csv.problem("delimiter", "one ASCII character, not a quote or line end", delimiter)
+    zones = {key: time.text(key, "UTC") for key in ("source_time_zone", "business_time_zone")}
+    for key, zone in zones.items():
+        try:
+            ZoneInfo(zone)
+        except (KeyError, ValueError, OSError):
+            time.problem(key, "an IANA time zone such as Europe/Berlin", zone)
+    contract = Contract(
+        name=name,
+        delimiter=delimiter,
+        null_values=csv.texts("null_values", ("",)),
+        **zones,
+        max_reject_rate=limits.number("max_reject_rate", 0.1, low=0, high=1),
+        max_record_bytes=limits.integer("max_record_bytes", 16 * 2**20, low=1024, high=2**28),
+        max_columns=limits.integer("max_columns", 1000, low=1, high=10_000),
+        max_inflation=limits.integer("max_inflation", 1100, low=1, high=10**6),
+        datasets={name: _dataset(root.table(name, required=True), name) for name in DATASETS},
+        digest=hashlib.sha256(text.encode()).hexdigest()[:16],
+        text=text,
+    )
+    for table in (root, csv, time, limits):
+        table.finish()
+    return contract
+
+
+def _dataset(table: Reader, name: str) -> Dataset:
+    folder = table.text("folder", name)
+    if not folder or "/" in folder:
+        table.problem("folder", "one folder name without '/'", folder)
+    returned = table.texts("returned", ("returned",)) if name == "orders" else ()
+    price_per = (
+        table.choice("price_per", ("line", "unit"), "line") if name == "order_items" else "line"
+    )
+    columns_table = table.table("columns", required=True)
+    columns = {
+        column_name: _column(columns_table.table(column_name), column_name)
+        for column_name in columns_table.names()
+    }
+    key = table.texts("key", ())
+    if not key:
+        table.problem("key", "a list of one or more columns", list(key))
+    for key_name in key:
+        if key_name not in columns or not columns[key_name].required:
+            table.problem("key", "columns of this dataset with required = true", key_name)
+    owners: dict[str, str] = {}
+    for column in columns.values():
+        for header in (column.name, *column.headers):
+            owner = owners.setdefault(header_form(header), column.name)
+            if owner != column.name:
+                columns_table.problem(
+                    column.name, "headers that no other column has", f"{header!r}, as {owner}"
+                )
+    table.finish()
+    return Dataset(
+        name=name,
+        folder=folder,
+        key=key,
+        columns=columns,
+        returned=tuple(status.lower() for status in returned),
+        unit_price=price_per == "unit",
+    )
+
+
+def _column(table: Reader, name: str) -> Column:
+    types: tuple[ColumnType, ...] = ("integer", "string", "decimal", "timestamp")
+    kind = table.choice("type", types, None)
+    is_decimal, is_string = kind == "decimal", kind == "string"
+    has_limits = kind in ("integer", "decimal")
+    precision = table.integer("precision", 15, low=1, high=MAX_PRECISION) if is_decimal else 15
+    scale = table.integer("scale", 2, low=0, high=precision) if is_decimal else 2
+    max_bytes = table.integer("max_bytes", 0, low=1, high=2**28) if is_string else 0
+    column = Column(
+        name=name,
+        type=kind,
+        required=table.boolean("required", default=False),
+        headers=table.texts("headers", ()),
+        precision=precision,
+        scale=scale,
+        formats=table.texts("formats", ()) if kind == "timestamp" else (),
+        minimum=table.decimal("min") if has_limits else None,
+        maximum=table.decimal("max") if has_limits else None,
+        allowed=table.texts("allowed", ()) if is_string else (),
+        max_bytes=max_bytes or None,
+    )
+    if name.startswith("_"):
+        table.problem("", "a column name that does not start with '_'", name)
+    table.finish()
+    return column
+
+
+def _check_roles(contract: Contract, problems: list[str]) -> None:
+    for dataset_name, roles in ROLES.items():
+        columns = contract.datasets[dataset_name].columns
+        for name, (needed, types) in roles.items():
+            place = f"{dataset_name}.columns.{name}"
+            column = columns.get(name)
+            if column is None:
+                if needed:
+                    problems.append(f"{place}: the KPIs need this column; it is missing")
+            elif column.type not in types:
+                problems.append(f"{place}: expected type {' or '.join(types)}, got {column.type!r}")
+            elif needed and not column.required:
+                problems.append(f"{place}: the KPIs need this column; expected required = true")
+    pairs = (
+        ("orders", "order_id", "order_items", "order_id"),
+        ("products", "id", "order_items", "product_id"),
+    )
+    for one, one_column, other, other_column in pairs:
+        left = contract.datasets[one].columns.get(one_column)
+        right = contract.datasets[other].columns.get(other_column)
+        if left and right and left.type != right.type:
+            problems.append(
+                f"{other}.columns.{other_column}: expected the type of {one}.{one_column}, "
+                f"{left.type!r}, got {right.type!r}"
+            )
+    folders = [dataset.folder for dataset in contract.datasets.values()]
+    if len(set(folders)) < len(folders):
+        problems.append(f"folder: expected a folder of its own for each dataset, got {folders}")
+
+
+def header_form(text: str) -> str:
+    """A header as it is compared: without surrounding space, without regard to case."""
+    return text.strip().casefold()

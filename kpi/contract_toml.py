@@ -1,0 +1,106 @@
+"""Typed access to a TOML document that gathers every problem instead of stopping at the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, TypeVar
+
+Choice = TypeVar("Choice", bound=str)
+
+
+class Reader:
+    """One table of the document. Values that are wrong are reported and replaced by defaults."""
+
+    def __init__(
+        self, values: dict[str, Any], path: str = "", problems: list[str] | None = None
+    ) -> None:
+        self._values = values
+        self._path = path
+        self._seen: set[str] = set()
+        self.problems: list[str] = [] if problems is None else problems
+
+    def problem(self, key: str, expected: str, got: object) -> None:
+        place = ".".join(part for part in (self._path, key) if part)
+        self.problems.append(f"{place}: expected {expected}, got {got!r}")
+
+    def names(self) -> list[str]:
+        return list(self._values)
+
+    def table(self, key: str, *, required: bool = False) -> Reader:
+        value = self._take(key, {})
+        if not isinstance(value, dict):
+            self.problem(key, "a table", value)
+            value = {}
+        elif required and not value:
+            self.problem(key, "a table", None)
+        path = f"{self._path}.{key}" if self._path else key
+        return Reader(value, path, self.problems)
+
+    def text(self, key: str, default: str) -> str:
+        value = self._take(key, default)
+        if isinstance(value, str):
+            return value
+        self.problem(key, "text", value)
+        return default
+
+    def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        value = self._take(key, list(default))
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        self.problem(key, "a list of texts", value)
+        return default
+
+    def boolean(self, key: str, *, default: bool) -> bool:
+        value = self._take(key, default)
+        if isinstance(value, bool):
+            return value
+        self.problem(key, "true or false", value)
+        return default
+
+    def integer(self, key: str, default: int, *, low: int, high: int) -> int:
+        if key not in self._values:
+            return default
+        value = self._take(key, default)
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+            return value
+        self.problem(key, f"a whole number from {low} to {high}", value)
+        return default
+
+    def number(self, key: str, default: float, *, low: float, high: float) -> float:
+        value = self._take(key, default)
+        if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
+            return float(value)
+        self.problem(key, f"a number from {low} to {high}", value)
+        return default
+
+    def decimal(self, key: str) -> Decimal | None:
+        value = self._take(key, None)
+        if value is None:
+            return None
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            number = Decimal(str(value))
+            if number.is_finite():
+                return number
+        self.problem(key, "a number", value)
+        return None
+
+    def choice(self, key: str, choices: Iterable[Choice], default: Choice | None) -> Choice:
+        options = tuple(choices)
+        value = self._take(key, default)
+        for option in options:
+            if value == option:
+                return option
+        self.problem(key, f"one of {', '.join(options)}", value)
+        return options[0]
+
+    def finish(self) -> None:
+        """Report the settings that nobody asked for: they are misspelt or in the wrong place."""
+        for key in self._values:
+            if key not in self._seen:
+                known = ", ".join(sorted(self._seen))
+                self.problem(key, f"one of the settings {known}", "an unknown setting")
+
+    def _take(self, key: str, default: object) -> Any:  # noqa: ANN401  (TOML values have any type)
+        self._seen.add(key)
+        return self._values.get(key, default)

@@ -1,0 +1,1 @@
+"""The worker of shopkpi: streams, clean zone, ledger, KPI stores, tasks and the command line."""

@@ -1,0 +1,75 @@
+"""Objects by URL: one protocol, a folder and S3 behind it.
+
+`file:///path` names a folder or file, `s3://bucket/prefix` a place in a bucket. A *key* is what
+follows the bucket (S3) or the absolute path (folder), always with `/` between its segments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectInfo:
+    """One version of one object, as its store describes it.
+
+    Attributes:
+        bucket: S3 bucket; empty for a folder.
+        key: Key in the bucket; absolute path without its first `/` for a folder.
+        size_bytes: Length of the object.
+        version: What changes whenever the content does: `version:<id>` in a versioned bucket,
+            else `etag:<etag>`; `mtime:<ns>:<size>` for a file.
+        uploaded_at: Last-Modified of an S3 object, mtime of a file; aware, UTC.
+    """
+
+    bucket: str
+    key: str
+    size_bytes: int
+    version: str
+    uploaded_at: datetime
+
+    @property
+    def url(self) -> str:
+        return f"s3://{self.bucket}/{self.key}" if self.bucket else f"file:///{self.key}"
+
+
+class ObjectWriter(Protocol):
+    """Receives the bytes of one object, in order."""
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Take `data`; returns once it may be reused. Memory held stays bounded."""
+
+
+class ObjectStore(Protocol):
+    """Objects of one bucket or folder tree.
+
+    Errors of every method: `SourceError` where the object cannot be read (missing, no permission),
+    `SourceChanged` where it is no longer the version asked for, `StoreError` where the store fails
+    after retries. Messages name the object's URL.
+    """
+
+    def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        """Objects whose key is `prefix` or starts with `prefix` + `/`, ascending by key."""
+
+    async def stat(self, key: str) -> ObjectInfo:
+        """The current version of `key`."""
+
+    async def read(self, info: ObjectInfo, start: int, end: int) -> bytes:
+        """Bytes [start, end) of exactly that version; always end - start bytes."""
+
+    def create(self, key: str) -> AbstractAsyncContextManager[ObjectWriter]:
+        """Write `key` whole or not at all.
+
+        The object appears (replacing an earlier one) when the block ends; where the block raises
+        or the process dies, readers never see any of it.
+        """
+
+    async def delete(self, key: str) -> None:
+        """Remove `key`; nothing happens where it is not there."""
+
+    async def close(self) -> None:
+        """Give back connections and threads."""

@@ -1,0 +1,170 @@
+"""The dirt in sample data: rows as real exports have them, in known numbers and at known places."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+
+from worker.sample_rows import Ints, Rows, Shop, csv_header
+
+Outcome = Literal["rejected", "superseded", "orphan"]
+
+# What becomes of a row of each kind. A row that a contract rejects is never also superseded.
+OUTCOMES: Mapping[str, Outcome] = {
+    "missing_value": "rejected",
+    "wrong_type": "rejected",
+    "broken_rule": "rejected",
+    "several_faults": "rejected",
+    "too_few_columns": "rejected",
+    "too_many_columns": "rejected",
+    "undecodable": "rejected",
+    "duplicate": "superseded",
+    "earlier_version": "superseded",
+    "orphan_order": "orphan",
+    "orphan_product": "orphan",
+}
+# Rows between a row and what supersedes it.
+MAX_LAG_ROWS = 1000
+
+NOTHING = (b"",)
+BAD_TIMESTAMPS = (b"not-a-date", b"2025-13-45T00:00:00", b"2025-02-30 10:00:00")
+BAD_PRICES = (b'"12,50"', b"abc")
+NEGATIVE = (b"-9.99",)
+BAD_UTF8 = (b"livr\xe9e", b"\xff\xfe")  # Latin-1 and half of UTF-16
+AS_WHEN_NEW = {
+    "status": (b"processing",),
+    "shipped_at": NOTHING,
+    "delivered_at": NOTHING,
+    "returned_at": NOTHING,
+}
+
+Fields = Mapping[str, tuple[bytes, ...]]
+
+# Kinds of dirt and what they write over a row's fields; variants take turns. Text instead of an id
+# is none of them: a contract may well take ids for strings.
+EDITS: Mapping[tuple[str, str], tuple[tuple[str, Fields], ...]] = {
+    ("default", "orders"): (
+        ("missing_value", {"order_id": NOTHING}),
+        ("missing_value", {"created_at": NOTHING}),
+        ("wrong_type", {"created_at": BAD_TIMESTAMPS}),
+        ("wrong_type", {"num_of_item": (b"two", b"2.5")}),
+        ("several_faults", {"order_id": NOTHING, "created_at": BAD_TIMESTAMPS}),
+        ("undecodable", {"status": BAD_UTF8}),
+        ("earlier_version", AS_WHEN_NEW),
+    ),
+    ("default", "order_items"): (
+        ("missing_value", {"order_id": NOTHING}),
+        ("missing_value", {"sale_price": NOTHING}),
+        ("wrong_type", {"created_at": BAD_TIMESTAMPS}),
+        ("wrong_type", {"sale_price": BAD_PRICES}),
+        ("broken_rule", {"sale_price": NEGATIVE}),
+        ("several_faults", {"created_at": BAD_TIMESTAMPS, "sale_price": NEGATIVE}),
+        ("undecodable", {"status": BAD_UTF8}),
+        ("earlier_version", AS_WHEN_NEW),
+    ),
+    ("default", "products"): (
+        ("missing_value", {"id": NOTHING}),
+        ("wrong_type", {"retail_price": BAD_PRICES}),
+        ("broken_rule", {"retail_price": NEGATIVE}),
+        ("several_faults", {"cost": BAD_PRICES, "retail_price": NEGATIVE}),
+        ("undecodable", {"name": BAD_UTF8}),
+        ("earlier_version", {"retail_price": (b"1.00",)}),
+    ),
+    ("olist", "orders"): (
+        ("missing_value", {"order_id": NOTHING}),
+        ("wrong_type", {"order_purchase_timestamp": BAD_TIMESTAMPS[:2]}),
+        ("several_faults", {"order_id": NOTHING, "order_purchase_timestamp": BAD_TIMESTAMPS[:2]}),
+        ("undecodable", {"order_status": BAD_UTF8}),
+        ("earlier_version", {"order_status": (b"processing",)}),
+    ),
+    ("olist", "order_items"): (
+        ("missing_value", {"order_id": NOTHING}),
+        ("wrong_type", {"price": BAD_PRICES}),
+        ("broken_rule", {"price": NEGATIVE}),
+        ("several_faults", {"order_id": NOTHING, "price": NEGATIVE}),
+        ("undecodable", {"product_id": BAD_UTF8}),
+        ("earlier_version", {"price": (b"1.00",)}),
+    ),
+    ("olist", "products"): (
+        ("missing_value", {"product_id": NOTHING}),
+        ("undecodable", {"product_category_name": BAD_UTF8}),
+        ("earlier_version", {"product_category_name": (b"clearance",)}),
+    ),
+}
+
+
+class Dirt:
+    """What makes a dataset's rows dirty. Does nothing where the spec's `dirty` is 0."""
+
+    def __init__(self, shop: Shop, dataset: str) -> None:
+        self._edits = _edits(shop, dataset)
+        self._rows = shop.row_counts[dataset]
+        rejected = sum(OUTCOMES[kind] == "rejected" for kind, _ in self._edits)
+        wanted = round(shop.spec.dirty * self._rows * len(self._edits) / rejected)
+        # However small the sample, each edit is in it once, as long as there are rows.
+        self._marks = min(max(wanted, len(self._edits)), self._rows) if shop.spec.dirty else 0
+
+    def apply(self, first: int, rows: Rows) -> tuple[Rows, Counter[str]]:
+        """Make rows dirty.
+
+        Args:
+            first: number of the first row in its dataset, counted without dirt.
+            rows: clean rows; they are changed.
+
+        Returns:
+            The rows, with those that supersede others put in; rows per kind.
+        """
+        kinds: Counter[str] = Counter()
+        places: list[Ints] = []
+        copies: list[Rows] = []
+        marks, marked = self._spread(first, len(rows))
+        for number, (kind, fields) in enumerate(self._edits):
+            chosen = marks % len(self._edits) == number
+            hit, turn = marked[chosen], marks[chosen] // len(self._edits)
+            kinds[kind] += len(hit)
+            if OUTCOMES[kind] == "superseded":
+                places.append(np.minimum(hit + 1 + turn * 37 % MAX_LAG_ROWS, len(rows)))
+                copies.append(rows[hit])
+            for name, variants in fields.items():
+                rows[name][hit] = np.array(variants)[turn % len(variants)]
+        if copies:
+            rows = np.insert(rows, np.concatenate(places), np.concatenate(copies))
+        return rows, +kinds
+
+    def _spread(self, first: int, count: int) -> tuple[Ints, Ints]:
+        """Which marks fall on a range of rows, and on which of them (from 0).
+
+        Mark m of M falls in the m-th of M strata of all rows, which are as equal as can be, at a
+        place that a golden-ratio sequence gives.
+        """
+        if not self._marks:
+            return np.arange(0), np.arange(0)
+        low = max(first * self._marks // self._rows - 1, 0)
+        high = min((first + count) * self._marks // self._rows + 2, self._marks)
+        marks = np.arange(low, high)
+        start = marks * self._rows // self._marks
+        size = (marks + 1) * self._rows // self._marks - start
+        rows = start + (marks * 0.6180339887498949 % 1 * size).astype(np.int64) - first
+        here = (rows >= 0) & (rows < count)
+        return marks[here], rows[here]
+
+
+def _edits(shop: Shop, dataset: str) -> list[tuple[str, Fields]]:
+    """All that is done to a dataset's rows: the kinds above, and those that any dataset has."""
+    spec = shop.spec
+    names = csv_header(shop.no_rows(dataset)).decode().strip().split(",")
+    edits = [
+        *EDITS[spec.layout, dataset],
+        ("too_few_columns", {f",{names[-2]}": NOTHING, names[-1]: NOTHING}),
+        ("too_many_columns", {f",{names[-1]}": (b",surplus\n",)}),
+        ("duplicate", {}),
+    ]
+    if dataset == "order_items":
+        for parent, count in (("order", spec.orders), ("product", spec.products)):
+            ids = shop.id_texts(parent, np.arange(count, count + 5))
+            strangers = tuple(text.replace(b"\0", b"") for text in ids.tolist())
+            edits.append((f"orphan_{parent}", {f"{parent}_id": strangers}))
+    return edits

@@ -1,0 +1,160 @@
+"""What the pipeline remembers: the ledger and the KPI tables, one protocol over two stores.
+
+`sqlite:///path` keeps both in a file, `dynamodb://prefix` in the tables `<prefix>-ledger`,
+`<prefix>-order_kpis`, ... as `kpi.tables` defines them.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Protocol
+
+from worker.state.entry import Effect, Entry
+
+__all__ = [
+    "DayKpis",
+    "Effect",
+    "Entry",
+    "KpiStore",
+    "Ledger",
+    "Outcome",
+    "Progress",
+    "Row",
+    "State",
+]
+
+Row = Mapping[str, str | int | Decimal]
+"""One KPI row: attribute name to value; `order_date` is an ISO date."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayKpis:
+    """All rows of one order date, for each table published; the unit of publication.
+
+    Attributes:
+        order_date: The day.
+        tables: KPI table name -> its rows for that day, ascending by group key. A table with no
+            rows has none for this day: rows that are there are deleted. Tables that are not
+            named are left alone.
+    """
+
+    order_date: date
+    tables: Mapping[str, Sequence[Row]]
+
+
+class Outcome(enum.Enum):
+    """What became of a publication."""
+
+    PUBLISHED = "published"
+    """The day's rows are those that were given."""
+
+    SUPERSEDED = "superseded"
+    """A state of a later sequence was there already, whole, for every table given: success."""
+
+    CONTENDED = "contended"
+    """A writer of a later sequence has begun this day and not ended it. It may have died:
+    compute the day again at the ledger's present head and publish that."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far the KPI tables have come; one record, replaced whole.
+
+    Attributes:
+        published: KPI table name -> sequence up to which every day of it has been published.
+        waiting: source_id -> items of it whose order has not arrived, at `waiting_as_of`; only
+            sources that have some.
+        waiting_as_of: Sequence that `waiting` was computed from.
+    """
+
+    published: Mapping[str, int] = field(default_factory=dict)
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    waiting_as_of: int = 0
+
+    def merge(self, other: Progress) -> Progress:
+        """The later of both, table by table."""
+        later = max(self, other, key=lambda progress: progress.waiting_as_of)
+        return Progress(
+            published={
+                table: max(self.published.get(table, 0), other.published.get(table, 0))
+                for table in sorted({*self.published, *other.published})
+            },
+            waiting=later.waiting,
+            waiting_as_of=later.waiting_as_of,
+        )
+
+
+class Ledger(Protocol):
+    """One entry per source object, in one sequence. Reads are strongly consistent.
+
+    Errors of every method: `StoreError`, after retries.
+    """
+
+    async def find(self, source_id: str) -> Entry | None:
+        """The committed entry of a source object; None before its commit."""
+
+    async def commit(self, entry: Entry) -> Entry:
+        """Append `entry` under the next sequence and return it with that sequence.
+
+        One transaction: the counter moves from s-1 to s and the entry appears at s. Where the
+        source object has been committed already, nothing changes and its entry is returned.
+        """
+
+    async def head(self) -> int:
+        """The last sequence; 0 for an empty ledger."""
+
+    async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
+        """Entries with after < sequence <= up_to (default: all), ascending by sequence."""
+
+    async def record_effects(self, effects: Mapping[str, Effect]) -> None:
+        """source_id -> what its rows changed; an effect of a lower `as_of` never replaces one."""
+
+    async def effects(self, source_ids: Sequence[str]) -> dict[str, Effect]:
+        """The effects recorded for these source objects; absent where there is none yet."""
+
+
+class KpiStore(Protocol):
+    """The KPI tables. Errors of every method: `StoreError`, after retries."""
+
+    async def publish(self, day: DayKpis, as_of: int) -> Outcome:
+        """Make the day's rows exactly those of `day`, each with attribute `as_of`.
+
+        A day's state never goes back to a lower sequence, whatever writers run at once, die, or
+        wake up late; rows that a later state has deleted never come back. Where one transaction
+        can hold the day, readers see it change at once; else its order_kpis row changes last.
+        Publishing the same day twice changes nothing.
+        """
+
+    async def progress(self) -> Progress:
+        """The progress record; an empty one at first."""
+
+    async def advance(self, progress: Progress) -> Progress:
+        """Atomically replace the record by `record.merge(progress)` and return that."""
+
+    def rows(
+        self,
+        table: str,
+        *,
+        first: date | None = None,
+        last: date | None = None,
+        group: str | None = None,
+    ) -> AsyncIterator[Row]:
+        """Rows of a KPI table, ascending by order_date, then group key.
+
+        `first` and `last` are inclusive days, `group` one category or product. Rows have the
+        attributes of the table's schema and `as_of`, nothing else.
+        """
+
+
+class State(Ledger, KpiStore, Protocol):
+    """Ledger and KPI tables behind one URL."""
+
+    async def create_tables(self) -> list[str]:
+        """Create what is missing; returns the names of the tables created."""
+
+    async def close(self) -> None:
+        """Give back connections and threads."""
