@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from worker.sample_rows import Ints, Rows, Shop, csv_header
+from worker.sample_rows import Shop
+from worker.sample_text import Ints, Rows, csv_header
 
 Outcome = Literal["rejected", "superseded", "orphan"]
 
@@ -43,14 +44,14 @@ AS_WHEN_NEW = {
 
 Fields = Mapping[str, tuple[bytes, ...]]
 
-# Kinds of dirt and what they write over a row's fields; variants take turns. Text instead of an id
-# is none of them: a contract may well take ids for strings.
+# Kinds of dirt and what they write over a row's fields; variants take turns.
 EDITS: Mapping[tuple[str, str], tuple[tuple[str, Fields], ...]] = {
     ("default", "orders"): (
         ("missing_value", {"order_id": NOTHING}),
         ("missing_value", {"created_at": NOTHING}),
         ("wrong_type", {"created_at": BAD_TIMESTAMPS}),
         ("wrong_type", {"num_of_item": (b"two", b"2.5")}),
+        ("broken_rule", {"num_of_item": (b"-1",)}),
         ("several_faults", {"order_id": NOTHING, "created_at": BAD_TIMESTAMPS}),
         ("undecodable", {"status": BAD_UTF8}),
         ("earlier_version", AS_WHEN_NEW),
@@ -67,6 +68,7 @@ EDITS: Mapping[tuple[str, str], tuple[tuple[str, Fields], ...]] = {
     ),
     ("default", "products"): (
         ("missing_value", {"id": NOTHING}),
+        ("missing_value", {"category": NOTHING}),
         ("wrong_type", {"retail_price": BAD_PRICES}),
         ("broken_rule", {"retail_price": NEGATIVE}),
         ("several_faults", {"cost": BAD_PRICES, "retail_price": NEGATIVE}),
@@ -100,6 +102,7 @@ class Dirt:
     """What makes a dataset's rows dirty. Does nothing where the spec's `dirty` is 0."""
 
     def __init__(self, shop: Shop, dataset: str) -> None:
+        self._shop = shop
         self._edits = _edits(shop, dataset)
         self._rows = shop.row_counts[dataset]
         rejected = sum(OUTCOMES[kind] == "rejected" for kind, _ in self._edits)
@@ -126,10 +129,15 @@ class Dirt:
             hit, turn = marked[chosen], marks[chosen] // len(self._edits)
             kinds[kind] += len(hit)
             if OUTCOMES[kind] == "superseded":
-                places.append(np.minimum(hit + 1 + turn * 37 % MAX_LAG_ROWS, len(rows)))
+                places.append(np.minimum(hit + 1 + marks[chosen] * 37 % MAX_LAG_ROWS, len(rows)))
                 copies.append(rows[hit])
             for name, variants in fields.items():
                 rows[name][hit] = np.array(variants)[turn % len(variants)]
+            if OUTCOMES[kind] == "orphan":
+                # Numbers past the last one; each its own, or two items may get the same key.
+                parent = kind.removeprefix("orphan_")
+                strangers = self._shop.row_counts[f"{parent}s"] + turn
+                rows[f"{parent}_id"][hit] = self._shop.id_texts(parent, strangers)
         if copies:
             rows = np.insert(rows, np.concatenate(places), np.concatenate(copies))
         return rows, +kinds
@@ -154,17 +162,17 @@ class Dirt:
 
 def _edits(shop: Shop, dataset: str) -> list[tuple[str, Fields]]:
     """All that is done to a dataset's rows: the kinds above, and those that any dataset has."""
-    spec = shop.spec
     names = csv_header(shop.no_rows(dataset)).decode().strip().split(",")
-    edits = [
-        *EDITS[spec.layout, dataset],
+    edits: list[tuple[str, Fields]] = [
+        *EDITS[shop.spec.layout, dataset],
         ("too_few_columns", {f",{names[-2]}": NOTHING, names[-1]: NOTHING}),
         ("too_many_columns", {f",{names[-1]}": (b",surplus\n",)}),
         ("duplicate", {}),
     ]
+    # Where ids are strings, text is as good an id as any.
+    if (shop.spec.layout, shop.spec.ids) == ("default", "integer"):
+        column = {"orders": "user_id", "order_items": "product_id", "products": "id"}[dataset]
+        edits.append(("wrong_type", {column: (b"n/a", b"12a")}))
     if dataset == "order_items":
-        for parent, count in (("order", spec.orders), ("product", spec.products)):
-            ids = shop.id_texts(parent, np.arange(count, count + 5))
-            strangers = tuple(text.replace(b"\0", b"") for text in ids.tolist())
-            edits.append((f"orphan_{parent}", {f"{parent}_id": strangers}))
+        edits += [("orphan_order", {}), ("orphan_product", {})]
     return edits

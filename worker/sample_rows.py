@@ -3,9 +3,6 @@
 Nothing is drawn from a running random generator: every value is a hash of the seed, the column and
 the row's number (counter-based, as in Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
 SC 2011). So a block of rows depends on no other block, and memory is one block at any size.
-
-Text is made in numpy records of fixed-width byte fields padded with NUL; a block's CSV is what is
-left when the padding is deleted. That is several times as fast as formatting value by value.
 """
 
 from __future__ import annotations
@@ -21,11 +18,19 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.errors import ConfigError
-
-Rows = npt.NDArray[np.void]  # records as `_rows` makes them
-Texts = npt.NDArray[np.bytes_]
-Ints = npt.NDArray[np.int64]
-Bits = npt.NDArray[np.uint64]
+from worker.sample_text import (
+    MINUTE_TEXTS,
+    TWO_DIGITS,
+    Bits,
+    Ints,
+    Rows,
+    Texts,
+    csv_rows,
+    digits,
+    hex_quads,
+    join,
+    money,
+)
 
 DATASETS = ("orders", "order_items", "products")
 BLOCK_ROWS = 16_384  # orders or products; about 5 MB of items, near the processor's caches
@@ -33,7 +38,7 @@ BLOCK_ROWS = 16_384  # orders or products; about 5 MB of items, near the process
 STATUSES = np.array([b"processing", b"shipped", b"delivered", b"returned", b"cancelled"])
 PROCESSING, SHIPPED, DELIVERED, RETURNED, CANCELLED = range(5)
 # Looked up with 10 random bits: 1,024 entries each.
-STATUS_OF_DRAW = np.repeat(np.arange(5), [20, 30, 758, 185, 31])
+STATUS_OF_DRAW = np.repeat(np.arange(5), [10, 20, 759, 215, 20])
 SIZE_OF_DRAW = np.repeat(np.arange(1, 7), [307, 277, 205, 132, 62, 41])  # mean 2.5 items
 # An order of the last day may be returned 9 days and an hour later (see `Shop._dates`).
 TAIL_DAYS = 10
@@ -74,14 +79,6 @@ NOUNS = _words("basket|blanket|bottle|bracket|collection|cover|display|frame|hol
 QUOTED_SUFFIXES = _words(', set of 2| 24"" wide|, ""Signature"" series|, large')
 
 
-
-# Pieces of text by number. Groups of digits come without and (from 10,000 on) with leading zeros.
-DIGIT_GROUPS = np.array([b"%d" % n for n in range(10_000)] + [b"%04d" % n for n in range(10_000)])
-HEX_QUADS = np.array([b"%04x" % n for n in range(65_536)])
-MINUTE_TEXTS = np.array([b"%02d:%02d:" % divmod(n, 60) for n in range(1440)])
-TWO_DIGITS = np.array([b"%02d" % n for n in range(100)])
-
-
 @dataclass(frozen=True, kw_only=True)
 class SampleSpec:
     """What to make; the same spec gives the same bytes.
@@ -90,7 +87,8 @@ class SampleSpec:
         orders: number of orders; each has 1 to 6 items, 2.5 on average.
         seed: any integer.
         dirty: fraction of each dataset's rows that break the contract, 0 to 0.5. Duplicates,
-            earlier versions and orphans come on top, as often as each kind of fault.
+            earlier versions and orphans come on top, as often as each kind of fault. In a
+            small sample it is more, as each kind comes once.
         days: number of days, from `start`, on which orders are created.
         files: files per dataset (fewer where a dataset has fewer rows).
         products: number of products.
@@ -148,12 +146,8 @@ class _Orders(NamedTuple):
     ids: Texts
     users: Texts
     statuses: Ints
-    created_s: Ints
+    created_s: Ints  # since the start of the first day
     sizes: Ints
-
-    def of_items(self) -> _Orders:
-        """The same, one element per item."""
-        return _Orders(*(np.repeat(column, self.sizes) for column in self))
 
 
 class Shop:
@@ -196,17 +190,17 @@ class Shop:
     def id_texts(self, kind: str, numbers: Ints) -> Texts:
         """Ids of the rows with these numbers, in the spec's style."""
         if self.spec.layout == "default" and self.spec.ids == "integer":
-            return _digits(numbers + 1)
-        high = _hex_quads(self._hash(f"{kind} id, high half", numbers))
-        low = _hex_quads(self._hash(f"{kind} id, low half", numbers))
+            return digits(numbers + 1)
+        high = hex_quads(self._hash(f"{kind} id, high half", numbers))
+        low = hex_quads(self._hash(f"{kind} id, low half", numbers))
         if self.spec.layout == "olist":
-            return _join(*high, *low)
+            return join(*high, *low)
         # Version 4 and variant 10, RFC 9562 section 5.4: the first digits of two groups.
-        high[3] = _join(b"4", high[3].astype("S3"))
-        low[0] = _join(b"a", low[0].astype("S3"))
-        return _join(high[0], high[1], b"-", high[2], b"-", high[3], b"-", low[0], b"-", *low[1:])
+        high[3] = join(b"4", high[3].astype("S3"))
+        low[0] = join(b"a", low[0].astype("S3"))
+        return join(high[0], high[1], b"-", high[2], b"-", high[3], b"-", low[0], b"-", *low[1:])
 
-    def _hash(self, column: str, numbers: Ints) -> Hashes:
+    def _hash(self, column: str, numbers: Ints) -> Bits:
         """64 random bits per row: SplitMix64 (Steele et al., OOPSLA 2014) from a keyed start."""
         key = hashlib.blake2b(f"{self.spec.seed} {column}".encode(), digest_size=8).digest()
         z = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
@@ -219,7 +213,7 @@ class Shop:
 
     def _uniform(self, column: str, numbers: Ints) -> npt.NDArray[np.float64]:
         """A float in [0, 1) per row."""
-        return (self._hash(column, numbers) >> np.uint64(11)) * 2.0**-53
+        return (self._hash(column, numbers) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def _draws(self, column: str, numbers: Ints) -> list[npt.NDArray[np.uint16]]:
         """Four independent draws of 16 bits per row."""
@@ -228,11 +222,12 @@ class Shop:
 
     def _sizes(self, orders: Ints) -> Ints:
         """Numbers of items."""
-        return SIZE_OF_DRAW[self._draws("size", orders)[0] >> 6]
+        return SIZE_OF_DRAW.take(self._draws("size", orders)[0] >> 6)
 
     def _orders(self, numbers: Ints) -> _Orders:
         # A few customers and products make much of the trade: ranks from powers of a uniform.
-        users = _scatter(_scaled(self._uniform("user", numbers) ** 2, self.users), self.users)
+        uniform = self._uniform("user", numbers)
+        users = _scatter(_scaled(uniform * np.sqrt(uniform), self.users), self.users)
         status, late, *_ = self._draws("status", numbers)
         place = (numbers + self._uniform("created_at", numbers)) / max(self.spec.orders, 1)
         end_s = 86_400 * self.spec.days - 1
@@ -257,64 +252,65 @@ class Shop:
             "created_at": self._timestamps(orders.created_s),
         }
         if self.spec.layout == "olist":
-            names = ("order_id", "customer_id", "order_status", "order_purchase_timestamp")
-            return _rows(dict(zip(names, columns.values(), strict=True)))
+            renamed = ("order_id", "customer_id", "order_status", "order_purchase_timestamp")
+            return csv_rows(dict(zip(renamed, columns.values(), strict=True)))
         dates = self._dates("order dates", orders.numbers, orders.created_s, orders.statuses)
-        names = ("returned_at", "shipped_at", "delivered_at")
-        columns |= {name: dates[name] for name in names}
-        return _rows(columns | {"num_of_item": _digits(orders.sizes)})
+        for name in ("returned_at", "shipped_at", "delivered_at"):
+            columns[name] = dates[name]
+        return csv_rows(columns | {"num_of_item": digits(orders.sizes)})
 
     def _item_rows(self, orders: _Orders, first: int) -> Rows:
-        of_items = orders.of_items()
-        numbers = np.arange(first, first + len(of_items.ids))
-        place = numbers - np.repeat(first + np.cumsum(orders.sizes) - orders.sizes, orders.sizes)
+        order = np.repeat(np.arange(len(orders.numbers)), orders.sizes)
+        place = np.arange(len(order)) - (np.cumsum(orders.sizes) - orders.sizes).take(order)
+        numbers = first + np.arange(len(order))
         rank = _scaled(self._uniform("product", numbers) ** 3, self.spec.products)
         products = _scatter(rank, self.spec.products)
         part_return, late, discount, _ = self._draws("item", numbers)
         price = self._retail_cents(products) * (80 + _below(discount, 21)) // 100
         if self.spec.layout == "olist":
-            return _rows(
+            return csv_rows(
                 {
-                    "order_id": of_items.ids,
-                    "order_item_id": _digits(place + 1),
+                    "order_id": orders.ids.take(order),
+                    "order_item_id": digits(place + 1),
                     "product_id": self.id_texts("product", products),
-                    "price": _money(price),
+                    "price": money(price),
                 }
             )
         # The customer keeps one in five of a returned order's items, never the first.
-        kept = (of_items.statuses == RETURNED) & (place > 0) & (_below(part_return, 5) == 0)
-        statuses = np.where(kept, DELIVERED, of_items.statuses)
+        statuses = orders.statuses.take(order)
+        kept = (statuses == RETURNED) & (place > 0) & (_below(part_return, 5) == 0)
+        statuses = np.where(kept, DELIVERED, statuses)
         # Up to an hour after the order, so an item's own date is not always its order's.
-        created_s = of_items.created_s + 60 * _below(late, 60)
-        return _rows(
+        created_s = orders.created_s.take(order) + 60 * _below(late, 60)
+        return csv_rows(
             {
                 "id": self.id_texts("item", numbers),
-                "order_id": of_items.ids,
-                "user_id": of_items.users,
+                "order_id": orders.ids.take(order),
+                "user_id": orders.users.take(order),
                 "product_id": self.id_texts("product", products),
                 "status": STATUSES[statuses],
                 "created_at": self._timestamps(created_s),
                 **self._dates("item dates", numbers, created_s, statuses),
-                "sale_price": _money(price),
+                "sale_price": money(price),
             }
         )
 
     def _product_rows(self, numbers: Ints) -> Rows:
-        category, suffix, letters, share = self._draws("category", numbers)
+        category, suffix, share, _ = self._draws("category", numbers)
         kind = _below(category, len(CATEGORY_TEXTS))
         ids = self.id_texts("product", numbers)
         if self.spec.layout == "olist":
-            return _rows({"product_id": ids, "product_category_name": CATEGORY_SLUGS[kind]})
+            return csv_rows({"product_id": ids, "product_category_name": CATEGORY_SLUGS[kind]})
         brand, adjective, material, noun = self._draws("name", numbers)
         quoted = suffix < 4096
         retail = self._retail_cents(numbers)
-        return _rows(
+        return csv_rows(
             {
                 "id": ids,
-                "sku": _join(b"SKU-", *_hex_quads(self._hash("sku", numbers))[:2]),
-                "cost": _money(retail * (30 + _below(share, 41)) // 100),
+                "sku": join(b"SKU-", *hex_quads(self._hash("sku", numbers))[:2]),
+                "cost": money(retail * (30 + _below(share, 41)) // 100),
                 "category": CATEGORY_TEXTS[kind],
-                "name": _join(
+                "name": join(
                     np.where(quoted, b'"', b""),
                     ADJECTIVES[adjective % 16],
                     b" ",
@@ -325,7 +321,7 @@ class Shop:
                     np.where(quoted, b'"', b""),
                 ),
                 "brand": BRANDS[_below(brand, len(BRANDS))],
-                "retail_price": _money(retail),
+                "retail_price": money(retail),
                 "department": DEPARTMENT_TEXTS[kind],
             }
         )
@@ -333,7 +329,9 @@ class Shop:
     def _retail_cents(self, products: Ints) -> Ints:
         return 500 + _scaled(self._uniform("retail_price", products) ** 2, 24_500)
 
-    def _dates(self, column: str, numbers: Ints, created_s: Ints, statuses: Ints) -> dict[str, Texts]:
+    def _dates(
+        self, column: str, numbers: Ints, created_s: Ints, statuses: Ints
+    ) -> dict[str, Texts]:
         """When parcels went, came and came back: as far as the status says, whole hours apart."""
         to_ship, to_deliver, to_return, _ = self._draws(column, numbers)
         shipped_s = created_s + 3600 * (2 + _below(to_ship, 23))
@@ -350,7 +348,7 @@ class Shop:
         """ISO 8601 from seconds since the start of the first day; empty where not known."""
         minutes = seconds // 60
         days = minutes // 1440
-        texts = _join(
+        texts = join(
             self.day_texts.take(days),
             MINUTE_TEXTS.take(minutes - 1440 * days),
             TWO_DIGITS.take(seconds - 60 * minutes),
@@ -358,71 +356,6 @@ class Shop:
         if known is not None:
             texts[~known] = b""
         return texts
-
-
-def csv_header(rows: Rows) -> bytes:
-    """The header line of a block's CSV."""
-    names = [name for name in rows.dtype.names or () if not name.startswith(",")]
-    return ",".join(names).encode() + b"\n"
-
-
-def csv_text(rows: Rows) -> bytes:
-    """The lines of a block's CSV."""
-    padded = rows.view(np.uint8)
-    return padded[padded != 0].tobytes()
-
-
-def _rows(columns: dict[str, Texts]) -> Rows:
-    """Records whose bytes, without the padding, are CSV lines.
-
-    Each column's field is followed by one for what ends it: ",name", a comma or, in the last, the
-    end of the line, which has room for one more value. At least 10 bytes wide, so that dirt fits.
-    """
-    *_, last = columns
-    fields: list[tuple[str, str]] = []
-    for name, texts in columns.items():
-        fields.append((name, f"S{max(texts.itemsize, 10)}"))
-        fields.append((f",{name}", "S10" if name == last else "S1"))
-    rows = np.empty(len(columns[last]), dtype=fields)
-    for name, texts in columns.items():
-        rows[name] = texts
-        rows[f",{name}"] = b"\n" if name == last else b","
-    return rows
-
-
-def _join(*parts: Texts | bytes) -> Texts:
-    """Concatenate texts row by row; there may be padding inside the result."""
-    count = max(len(part) for part in parts if not isinstance(part, bytes))
-    sizes = [len(part) if isinstance(part, bytes) else part.itemsize for part in parts]
-    joined = np.empty(count, dtype=[(f"{n}", f"S{size}") for n, size in enumerate(sizes)])
-    for n, part in enumerate(parts):
-        joined[f"{n}"] = part
-    return joined.view(f"S{sum(sizes)}")
-
-
-def _digits(values: Ints) -> Texts:
-    """Decimal digits of integers >= 0."""
-    groups: list[Texts] = []
-    rest, top = values, int(values.max(initial=0))
-    while True:
-        above = rest // 10_000
-        group = DIGIT_GROUPS.take(rest - 10_000 * above + 10_000 * (above > 0))
-        if groups:
-            group[rest == 0] = b""  # a leading 0 is a digit only where it is the only one
-        groups.append(group)
-        rest, top = above, top // 10_000
-        if top == 0:
-            return _join(*reversed(groups))
-
-
-def _money(cents: Ints) -> Texts:
-    """Amounts with two decimals."""
-    return _join(_digits(cents // 100), b".", TWO_DIGITS.take(cents % 100))
-
-
-def _hex_quads(bits: Bits) -> list[Texts]:
-    """16 hex digits as four columns of 4, the high ones first."""
-    return [HEX_QUADS.take(quad) for quad in bits.astype(">u8").view(">u2").reshape(-1, 4).T]
 
 
 def _scaled(uniform: npt.NDArray[np.float64], count: int) -> Ints:

@@ -135,6 +135,12 @@ class KpiStore(Protocol):
     async def advance(self, progress: Progress) -> Progress:
         """Atomically replace the record by `record.merge(progress)` and return that."""
 
+    async def days(self) -> dict[date, Mapping[str, int]]:
+        """Every day whose publication was ever begun -> KPI table -> sequence of its whole state.
+
+        Strongly consistent. A table whose publication of the day has not ended is absent.
+        """
+
     def rows(
         self,
         table: str,
@@ -146,7 +152,8 @@ class KpiStore(Protocol):
         """Rows of a KPI table, ascending by order_date, then group key.
 
         `first` and `last` are inclusive days, `group` one category or product. Rows have the
-        attributes of the table's schema and `as_of`, nothing else.
+        attributes of the table's schema and `as_of`, nothing else. Strongly consistent unless
+        `group` is given.
         """
 
 

@@ -1,0 +1,195 @@
+"""Compute: one image, a Fargate cluster, and a task definition for each set of rights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from aws_cdk import Duration, RemovalPolicy, Size
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_ecr_assets as assets
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.network import Network
+from infra.settings import Settings, cpu_units
+from infra.storage import ARCHIVE_FOLDER, PLANS_FOLDER, QUARANTINE_FOLDER, Buckets
+from infra.tables import Tables
+
+CONTAINER = "worker"
+USER = "10001:10001"
+"""User and group of the worker in the Dockerfile."""
+
+METRICS_NAMESPACE = "shopkpi"
+
+READ_ITEMS = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
+# TransactWriteItems asks for the right of each action in it (DynamoDB developer guide).
+WRITE_ITEMS = (
+    "dynamodb:ConditionCheckItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:PutItem",
+    "dynamodb:UpdateItem",
+)
+READ_OBJECTS = ("s3:GetObject", "s3:GetObjectVersion")
+WRITE_OBJECTS = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")
+
+
+class Compute(Construct):
+    """Where the worker runs.
+
+    Attributes:
+        cluster: Fargate cluster, on-demand and Spot.
+        network: Where its tasks run.
+        log_group: Logs of every task.
+        validate: Task that reads the input bucket, writes the clean zone and the ledger.
+        transform: Task that reads the clean zone, writes the KPI tables and the ledger.
+        archive: Task that moves raw objects out of the input bucket and reads the ledger.
+        validate_rights: What the role of `validate` may do.
+        transform_rights: What the role of `transform` may do.
+        audit_rights: Reading the clean zone, the ledger and the KPI tables.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        network: Network,
+        buckets: Buckets,
+        tables: Tables,
+        log_retention: logs.RetentionDays,
+    ) -> None:
+        super().__init__(scope, id)
+        self.network = network
+        self._environment = {
+            "SHOPKPI_CONTRACT": settings.contract,
+            "SHOPKPI_KPIS": ",".join(settings.kpis),
+            "SHOPKPI_METRICS_NAMESPACE": METRICS_NAMESPACE,
+            "SHOPKPI_STATE": f"dynamodb://{settings.prefix}",
+            "SHOPKPI_WORKSPACE": f"s3://{buckets.clean.bucket_name}",
+        }
+        self._image = _image(settings.image_uri)
+        self.log_group = logs.LogGroup(
+            self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY
+        )
+        self.cluster = ecs.Cluster(
+            self,
+            "Cluster",
+            vpc=network.vpc,
+            enable_fargate_capacity_providers=True,
+            # The warm service scales on its number of running tasks, which only Insights counts.
+            container_insights_v2=ecs.ContainerInsights.ENABLED
+            if settings.warm_service
+            else ecs.ContainerInsights.DISABLED,
+        )
+        ledger = _items((*READ_ITEMS, *WRITE_ITEMS), tables.ledger)
+        self.validate_rights = [
+            _objects(READ_OBJECTS, buckets.input),
+            _listing(buckets.input, buckets.clean),
+            _objects((*READ_OBJECTS, *WRITE_OBJECTS, "s3:DeleteObject"), buckets.clean),
+            ledger,
+        ]
+        self.transform_rights = [
+            _listing(buckets.clean),
+            _objects(READ_OBJECTS, buckets.clean),
+            _objects(WRITE_OBJECTS, buckets.clean, PLANS_FOLDER),
+            _items((*READ_ITEMS, *WRITE_ITEMS), *tables.kpis.values()),
+            ledger,
+        ]
+        self.audit_rights = [
+            _listing(buckets.clean),
+            _objects(READ_OBJECTS, buckets.clean),
+            _items(READ_ITEMS, tables.ledger, *tables.kpis.values()),
+        ]
+        archive_rights = [
+            _listing(buckets.input, buckets.archive),
+            _objects((*READ_OBJECTS, "s3:DeleteObject", "s3:DeleteObjectVersion"), buckets.input),
+            _objects((*READ_OBJECTS, *WRITE_OBJECTS), buckets.archive, ARCHIVE_FOLDER),
+            _objects((*READ_OBJECTS, *WRITE_OBJECTS), buckets.archive, QUARANTINE_FOLDER),
+            _items(READ_ITEMS, tables.ledger),
+        ]
+        self.validate = self.add_task("Validate", rights=self.validate_rights)
+        self.transform = self.add_task("Transform", rights=self.transform_rights)
+        self.archive = self.add_task("Archive", rights=archive_rights)
+
+    def add_task(
+        self,
+        id: str,
+        *,
+        rights: Sequence[iam.PolicyStatement],
+        command: Sequence[str] = ("--help",),
+        vcpu: float = 0.25,
+    ) -> ecs.FargateTaskDefinition:
+        """A task definition with a role of its own; who runs it overrides command and size."""
+        role = iam.Role(
+            self,
+            f"{id}Role",
+            assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
+            description=f"What the {id.lower()} task of shopkpi may do",
+        )
+        iam.Policy(self, f"{id}Policy", statements=list(rights), roles=[role])
+        task = ecs.FargateTaskDefinition(
+            self,
+            id,
+            cpu=cpu_units(vcpu),
+            memory_limit_mib=2 * cpu_units(vcpu),
+            task_role=role,
+            runtime_platform=ecs.RuntimePlatform(
+                cpu_architecture=ecs.CpuArchitecture.X86_64,
+                operating_system_family=ecs.OperatingSystemFamily.LINUX,
+            ),
+            volumes=[ecs.Volume(name="scratch")],
+        )
+        container = task.add_container(
+            CONTAINER,
+            image=self._image,
+            command=list(command),
+            environment=self._environment,
+            user=USER,
+            readonly_root_filesystem=True,
+            linux_parameters=ecs.LinuxParameters(self, f"{id}Linux", init_process_enabled=True),
+            # The longest that Fargate gives; Spot warns two minutes before it takes a task away.
+            stop_timeout=Duration.seconds(120),
+            logging=ecs.LogDrivers.aws_logs(
+                stream_prefix=id.lower(),
+                log_group=self.log_group,
+                mode=ecs.AwsLogDriverMode.NON_BLOCKING,
+                max_buffer_size=Size.mebibytes(8),
+            ),
+        )
+        container.add_mount_points(
+            ecs.MountPoint(container_path="/tmp", source_volume="scratch", read_only=False)  # noqa: S108  (in the container)
+        )
+        return task
+
+
+def _image(uri: str) -> ecs.ContainerImage:
+    if uri:
+        return ecs.ContainerImage.from_registry(uri)
+    return ecs.ContainerImage.from_asset(
+        str(Path(__file__).parents[1]),
+        platform=assets.Platform.LINUX_AMD64,
+    )
+
+
+def _objects(actions: Sequence[str], bucket: s3.IBucket, folder: str = "") -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        actions=sorted(actions), resources=[bucket.arn_for_objects(f"{folder}*")]
+    )
+
+
+def _listing(*buckets: s3.IBucket) -> iam.PolicyStatement:
+    """Without it S3 answers 403 where there is no object, and a typo looks like a missing right."""
+    return iam.PolicyStatement(
+        actions=["s3:ListBucket"], resources=[bucket.bucket_arn for bucket in buckets]
+    )
+
+
+def _items(actions: Sequence[str], *tables: dynamodb.Table) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        actions=sorted(actions), resources=[table.table_arn for table in tables]
+    )

@@ -1,0 +1,260 @@
+"""What an operator sees: a topic, alarms, and the metrics that the worker reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.compute import METRICS_NAMESPACE, Compute
+from infra.settings import Settings
+
+FIVE_MINUTES = Duration.minutes(5)
+
+
+class Notifications(Construct):
+    """Where refusals, failures and alarms go, and where events go that could not be delivered.
+
+    Attributes:
+        topic: Subscribed by `settings.alarm_email` where there is one.
+        dlq: Events and messages that nothing took.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, email: str) -> None:
+        super().__init__(scope, id)
+        self.topic = sns.Topic(self, "Topic", display_name="shopkpi", enforce_ssl=True)
+        if email:
+            self.topic.add_subscription(subscriptions.EmailSubscription(email))
+        self.dlq = sqs.Queue(
+            self,
+            "DeadLetters",
+            enforce_ssl=True,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            retention_period=Duration.days(14),
+        )
+
+
+class WorkerMetrics:
+    """Metrics that the worker writes into its logs (CloudWatch embedded metric format)."""
+
+    def __init__(self, *, prefix: str) -> None:
+        self._dimensions = {"deployment": prefix}
+
+    def sum(self, name: str, period: Duration = FIVE_MINUTES) -> cloudwatch.Metric:
+        return self._metric(name, "Sum", period)
+
+    def max(self, name: str, period: Duration = FIVE_MINUTES) -> cloudwatch.Metric:
+        return self._metric(name, "Maximum", period)
+
+    def _metric(self, name: str, statistic: str, period: Duration) -> cloudwatch.Metric:
+        return cloudwatch.Metric(
+            namespace=METRICS_NAMESPACE,
+            metric_name=name,
+            dimensions_map=self._dimensions,
+            statistic=statistic,
+            period=period,
+        )
+
+
+class Alarms(Construct):
+    """Alarms that tell the topic, once when something goes wrong and once when it is well again.
+
+    Attributes:
+        stopped: Log group with every task that ended badly; ECS itself forgets within the hour.
+        exits: Metric of those tasks.
+        all: Every alarm.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        notifications: Notifications,
+        compute: Compute,
+        machines: Mapping[str, sfn.StateMachine],
+        tables: Sequence[dynamodb.Table],
+        age: cloudwatch.Metric,
+        log_retention: logs.RetentionDays,
+    ) -> None:
+        super().__init__(scope, id)
+        self._topic = actions.SnsAction(notifications.topic)
+        self._metrics = WorkerMetrics(prefix=settings.prefix)
+        self.all: list[cloudwatch.Alarm] = []
+        self.stopped = logs.LogGroup(
+            self, "StoppedTasks", retention=log_retention, removal_policy=RemovalPolicy.DESTROY
+        )
+        self.exits = self._bad_exits(compute)
+        self._executions(machines)
+        self._alarm("DeadLetters", "An event or message could not be delivered", _depth(notifications))
+        self._alarm("TaskExits", "A task ended with an exit code other than 0", self.exits)
+        self._rows(settings)
+        self._throttling(tables)
+        self._alarm(
+            "Uncommitted",
+            "An upload has lain in the input bucket for too long; the sweep started it again",
+            age,
+            threshold=60 * settings.sweep_min_age_minutes,
+        )
+
+    def _executions(self, machines: Mapping[str, sfn.StateMachine]) -> None:
+        for name, machine in machines.items():
+            kinds = {
+                "Failed": ("failed", machine.metric_failed(period=FIVE_MINUTES)),
+                "TimedOut": ("timed out", machine.metric_timed_out(period=FIVE_MINUTES)),
+                "Throttled": ("were throttled", machine.metric_throttled(period=FIVE_MINUTES)),
+            }
+            for kind, (verb, metric) in kinds.items():
+                self._alarm(f"{name}{kind}", f"{name} executions {verb}", metric)
+
+    def _bad_exits(self, compute: Compute) -> cloudwatch.Metric:
+        """Counts, and keeps, the events of tasks with an exit code other than 0.
+
+        L1, since the L2 target for log groups deploys a Lambda function to set its policy.
+        """
+        region, account = Stack.of(self).region, Stack.of(self).account
+        logs.ResourcePolicy(
+            self,
+            "EventsMayLog",
+            policy_statements=[
+                iam.PolicyStatement(
+                    principals=[
+                        iam.ServicePrincipal("events.amazonaws.com"),
+                        iam.ServicePrincipal("delivery.logs.amazonaws.com"),
+                    ],
+                    actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+                    resources=[self.stopped.log_group_arn],
+                )
+            ],
+        )
+        rule = events.CfnRule(
+            self,
+            "BadExit",
+            description="A task of shopkpi ended with an exit code other than 0",
+            event_pattern={
+                "source": ["aws.ecs"],
+                "detail-type": ["ECS Task State Change"],
+                "detail": {
+                    "clusterArn": [compute.cluster.cluster_arn],
+                    "lastStatus": ["STOPPED"],
+                    "containers": {"exitCode": [{"anything-but": 0}]},
+                },
+            },
+            targets=[
+                events.CfnRule.TargetProperty(
+                    id="StoppedTasks",
+                    # EventBridge wants the ARN without `:*` at its end.
+                    arn=f"arn:aws:logs:{region}:{account}:log-group:{self.stopped.log_group_name}",
+                )
+            ],
+        )
+        return cloudwatch.Metric(
+            namespace="AWS/Events",
+            metric_name="MatchedEvents",
+            dimensions_map={"RuleName": rule.ref},
+            statistic="Sum",
+            period=FIVE_MINUTES,
+        )
+
+    def _rows(self, settings: Settings) -> None:
+        hour = Duration.hours(1)
+        rate = cloudwatch.MathExpression(
+            expression="IF(read > 0, rejected / read, 0)",
+            using_metrics={
+                "rejected": self._metrics.sum("rows_rejected", hour),
+                "read": self._metrics.sum("rows_read", hour),
+            },
+            period=hour,
+            label="rejected rows / rows read",
+        )
+        self._alarm(
+            "RejectRate",
+            "More rows than usual broke the contract within an hour",
+            rate,
+            threshold=settings.reject_rate_alarm,
+        )
+        self._alarm(
+            "Lag",
+            "Committed uploads wait too long for their KPIs",
+            self._metrics.max("publish_lag_seconds"),
+            threshold=60 * settings.lag_alarm_minutes,
+        )
+        if settings.success_within_hours:
+            # An alarm looks back over one day at most; the setting is limited to that.
+            self._alarm(
+                "NoSuccess",
+                "No upload has been published for too long",
+                self._metrics.sum("days_published", Duration.hours(1)),
+                threshold=1,
+                periods=settings.success_within_hours,
+                comparison=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+                missing=cloudwatch.TreatMissingData.BREACHING,
+            )
+
+    def _throttling(self, tables: Sequence[dynamodb.Table]) -> None:
+        for table in tables:
+            metrics = {
+                kind: cloudwatch.Metric(
+                    namespace="AWS/DynamoDB",
+                    metric_name=f"{kind.title()}ThrottleEvents",
+                    dimensions_map={"TableName": table.table_name},
+                    statistic="Sum",
+                    period=FIVE_MINUTES,
+                )
+                for kind in ("read", "write")
+            }
+            self._alarm(
+                f"{table.node.id}Throttled",
+                "DynamoDB has throttled for a quarter of an hour; the worker retries",
+                cloudwatch.MathExpression(
+                    expression="FILL(read, 0) + FILL(write, 0)",
+                    using_metrics=dict(metrics),
+                    period=FIVE_MINUTES,
+                ),
+                periods=3,
+            )
+
+    def _alarm(
+        self,
+        id: str,
+        description: str,
+        metric: cloudwatch.IMetric,
+        *,
+        threshold: float = 1,
+        periods: int = 1,
+        comparison: cloudwatch.ComparisonOperator = (
+            cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
+        ),
+        missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
+    ) -> None:
+        alarm = cloudwatch.Alarm(
+            self,
+            id,
+            alarm_description=description,
+            metric=metric,
+            threshold=threshold,
+            evaluation_periods=periods,
+            comparison_operator=comparison,
+            treat_missing_data=missing,
+        )
+        alarm.add_alarm_action(self._topic)
+        alarm.add_ok_action(self._topic)
+        self.all.append(alarm)
+
+
+def _depth(notifications: Notifications) -> cloudwatch.Metric:
+    return notifications.dlq.metric_approximate_number_of_messages_visible(
+        period=FIVE_MINUTES, statistic="Maximum"
+    )

@@ -1,0 +1,255 @@
+"""Settings of a deployment: typed, defaulted by stage, checked as a whole.
+
+They come from the CDK context: `-c name=value` on the command line (text) or the `context` of
+`cdk.json` (text, numbers, booleans, lists). `docs/deploy.md` lists them.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from kpi.contract import Contract, built_in, built_in_names
+from kpi.tables import KPI_TABLES
+
+VCPUS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+"""Task sizes of Fargate; each runs with 2 GiB of memory per vCPU, which every size allows."""
+
+# CloudWatch Logs takes these numbers of days and no others (API reference, PutRetentionPolicy).
+LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827)
+
+KPIS = tuple(name.removesuffix("_kpis") for name in KPI_TABLES)
+
+# Object keys and bucket names hold no whitespace; a schedule is `rate(...)` or `cron(...)`.
+SCHEDULE = re.compile(r"(rate|cron)\([^()]+\)")
+STAGE = re.compile(r"[a-z][a-z0-9-]{0,11}")
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+PREFIX = re.compile(r"([^/\s]+/)*")
+
+
+def cpu_units(vcpu: float) -> int:
+    """What ECS calls a task's size: 1024 units a vCPU."""
+    return int(vcpu * 1024)
+
+
+class SettingsError(Exception):
+    """Settings that cannot be deployed; `problems` lists everything that is wrong."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n  ".join(["These settings cannot be deployed:", *problems]))
+        self.problems = problems
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a deployment looks like.
+
+    Attributes:
+        stage: Names the deployment: tables are `shopkpi-<stage>-...`.
+        retain_data: Keep buckets and tables when the stack is deleted, and refuse to delete
+            tables. Default: true for stage `prod`.
+        alarm_email: Who is told of refusals, failures and alarms; empty for nobody.
+        contract: Name of a contract that is part of the image.
+        kpis: KPIs that are computed.
+        incoming_prefix: Where the dataset folders lie in the input bucket; ends in `/` or is empty.
+        image_uri: Image to run instead of building the Dockerfile; empty to build.
+        az_count: Availability zones that tasks and endpoints spread over.
+        availability_zones: Their names, instead of the region's first `az_count`.
+        spot: Try Fargate Spot first.
+        small_task_vcpu: Task size for source objects up to `small_mib`.
+        medium_task_vcpu: Task size for source objects up to 16 times that.
+        large_task_vcpu: Task size above, for ranges of split objects, and for slices of days.
+        small_mib: Largest source object that is small.
+        split_above_mib: A larger plain CSV is validated in ranges, by several tasks.
+        range_mib: Length of such a range.
+        days_per_task: Days that one task transforms where a split object touched many.
+        max_parallel_tasks: Tasks that work on one source object at once.
+        execution_timeout_hours: Longest time from upload to KPIs.
+        warm_service: Run small source objects on a long-running service instead of a task each.
+        warm_min_tasks: Smallest size of that service.
+        warm_max_tasks: Largest size of that service.
+        log_retention_days: How long logs are kept.
+        archive_after_days: Processed raw objects go to Glacier Instant Retrieval after this.
+        expire_after_days: Processed raw objects are deleted after this; 0 for never.
+        sweep_schedule: When objects that nothing picked up are started again.
+        sweep_min_age_minutes: Age from which the sweep takes an object for left behind.
+        audit_sample_days: Days that each audit recomputes; 0 for no audit.
+        audit_schedule: When it runs.
+        reject_rate_alarm: Share of rejected rows, over an hour, that raises the alarm.
+        lag_alarm_minutes: Time from commit to publication that raises the alarm.
+        success_within_hours: Alarm when no upload has succeeded for so long; 0 for none.
+        athena_scan_limit_gib: Largest scan of one Athena query.
+    """
+
+    stage: str = "dev"
+    retain_data: bool = False
+    alarm_email: str = ""
+    contract: str = "default"
+    kpis: tuple[str, ...] = ("order", "category")
+    incoming_prefix: str = ""
+    image_uri: str = ""
+    az_count: int = 2
+    availability_zones: tuple[str, ...] = ()
+    spot: bool = True
+    small_task_vcpu: float = 0.5
+    medium_task_vcpu: float = 2.0
+    large_task_vcpu: float = 4.0
+    small_mib: int = 64
+    split_above_mib: int = 8192
+    range_mib: int = 2048
+    days_per_task: int = 31
+    max_parallel_tasks: int = 32
+    execution_timeout_hours: int = 12
+    warm_service: bool = False
+    warm_min_tasks: int = 0
+    warm_max_tasks: int = 4
+    log_retention_days: int = 30
+    archive_after_days: int = 30
+    expire_after_days: int = 0
+    sweep_schedule: str = "cron(0 3 * * ? *)"
+    sweep_min_age_minutes: int = 120
+    audit_sample_days: int = 0
+    audit_schedule: str = "cron(0 4 * * ? *)"
+    reject_rate_alarm: float = 0.05
+    lag_alarm_minutes: int = 60
+    success_within_hours: int = 0
+    athena_scan_limit_gib: int = 10
+
+    @property
+    def prefix(self) -> str:
+        """What names begin with; the worker's state is `dynamodb://<prefix>`."""
+        return f"shopkpi-{self.stage}"
+
+    @property
+    def contract_definition(self) -> Contract:
+        return built_in(self.contract)
+
+    @property
+    def incoming_folders(self) -> tuple[str, ...]:
+        """Key prefixes of the datasets in the input bucket, each with `/` at its end."""
+        datasets = self.contract_definition.datasets.values()
+        return tuple(f"{self.incoming_prefix}{dataset.folder}/" for dataset in datasets)
+
+
+def read_settings(context: Mapping[str, object]) -> Settings:
+    """Settings from a CDK context.
+
+    Args:
+        context: Name to value; names with `:` or `@` and `aws-cdk...` belong to the CDK itself.
+
+    Errors: `SettingsError` that lists everything that is wrong.
+    """
+    own = {name: value for name, value in context.items() if not _is_cdk(name)}
+    types_of = typing.get_type_hints(Settings)
+    problems = [
+        f"{name}: there is no such setting; there are: {', '.join(types_of)}"
+        for name in own
+        if name not in types_of
+    ]
+    values: dict[str, object] = {}
+    for name in [name for name in types_of if name in own]:
+        try:
+            values[name] = _convert(own[name], types_of[name])
+        except ValueError as error:
+            problems.append(f"{name}: {error}, got {own[name]!r}")
+    values.setdefault("retain_data", values.get("stage") == "prod")
+    settings = Settings(**values)  # type: ignore[arg-type]  # _convert gave each its type
+    # A value that could not be read has been replaced by its default, which is right.
+    problems += _problems(settings)
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _is_cdk(name: str) -> bool:
+    return ":" in name or "@" in name or name.startswith(("aws-cdk", "aws:", "cli-"))
+
+
+def _convert(value: object, kind: object) -> object:
+    """`value` as a bool, int, float, str or tuple of str; text is parsed."""
+    if isinstance(kind, types.GenericAlias):
+        items = value.split(",") if isinstance(value, str) else value
+        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+            raise ValueError("expected a list of texts (a,b,c on the command line)")
+        return tuple(item.strip() for item in items if item.strip())
+    if kind is bool:
+        if isinstance(value, bool) or value in ("true", "false"):
+            return value in (True, "true")
+        raise ValueError("expected true or false")
+    if kind in (int, float):
+        number: Callable[[str], float] = int if kind is int else float
+        try:
+            if not isinstance(value, bool):
+                return number(str(value))
+        except ValueError:
+            pass
+        raise ValueError("expected a whole number" if kind is int else "expected a number")
+    if not isinstance(value, str):
+        raise ValueError("expected text")
+    return value
+
+
+def _problems(settings: Settings) -> list[str]:
+    problems: list[str] = []
+
+    def expect(name: str, fine: bool, expected: str) -> None:  # noqa: FBT001  (reads as a sentence)
+        if not fine:
+            problems.append(f"{name}: expected {expected}, got {getattr(settings, name)!r}")
+
+    expect("stage", bool(STAGE.fullmatch(settings.stage)), "a-z, 0-9 and -, 12 characters at most")
+    known = built_in_names()
+    expect("contract", settings.contract in known, f"one of {', '.join(known)}")
+    expect(
+        "kpis",
+        bool(settings.kpis) and set(settings.kpis) <= set(KPIS),
+        f"one or more of {', '.join(KPIS)}",
+    )
+    email = settings.alarm_email
+    expect("alarm_email", not email or bool(EMAIL.fullmatch(email)), "an e-mail address")
+    prefix = settings.incoming_prefix
+    expect("incoming_prefix", bool(PREFIX.fullmatch(prefix)), "folders, each ending in '/'")
+    zones = settings.availability_zones
+    expect("az_count", 1 <= settings.az_count <= 3, "1 to 3")
+    expect("availability_zones", not zones or len(zones) <= 3, "at most 3 names")
+    for name in ("small_task_vcpu", "medium_task_vcpu", "large_task_vcpu"):
+        expect(name, getattr(settings, name) in VCPUS, f"one of {', '.join(map(str, VCPUS))}")
+    for name in ("sweep_schedule", "audit_schedule"):
+        fine = bool(SCHEDULE.fullmatch(getattr(settings, name)))
+        expect(name, fine, "rate(...) or cron(...)")
+    retention = settings.log_retention_days
+    expect("log_retention_days", retention in LOG_RETENTION_DAYS, f"one of {LOG_RETENTION_DAYS}")
+    expect("reject_rate_alarm", 0 < settings.reject_rate_alarm <= 1, "above 0, at most 1")
+    for name, (low, high) in LIMITS.items():
+        expect(name, low <= getattr(settings, name) <= high, f"{low} to {high}")
+    ordered = settings.small_mib < settings.range_mib <= settings.split_above_mib
+    expect("range_mib", ordered, "small_mib < range_mib <= split_above_mib")
+    fits = settings.warm_min_tasks <= settings.warm_max_tasks
+    expect("warm_max_tasks", fits, "at least warm_min_tasks")
+    expire = settings.expire_after_days
+    late = expire == 0 or expire > settings.archive_after_days
+    expect("expire_after_days", late, "0 or more than archive_after_days")
+    return problems
+
+
+# Step Functions runs at most 10,000 children of a Distributed Map at once (quotas page); ECS
+# accounts begin with far fewer tasks. A Standard execution may take a year; a day is our limit.
+LIMITS: Mapping[str, tuple[int, int]] = {
+    "small_mib": (1, 1024),
+    "range_mib": (16, 65_536),
+    "split_above_mib": (16, 5 * 2**20),
+    "days_per_task": (1, 3660),
+    "max_parallel_tasks": (1, 1000),
+    "execution_timeout_hours": (1, 24),
+    "warm_min_tasks": (0, 100),
+    "warm_max_tasks": (1, 100),
+    "archive_after_days": (0, 3650),
+    "expire_after_days": (0, 36_500),
+    "sweep_min_age_minutes": (10, 10_080),
+    "audit_sample_days": (0, 3660),
+    "lag_alarm_minutes": (1, 1440),
+    "success_within_hours": (0, 24),
+    "athena_scan_limit_gib": (1, 10_000),
+}

@@ -1,0 +1,168 @@
+"""The stack: every capability of one deployment, and how they hang together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.compute import Compute
+from infra.dashboard import Dashboard
+from infra.ingest import Ingest
+from infra.intake import Intake
+from infra.lake import Lake
+from infra.network import Network
+from infra.observability import Alarms, Notifications
+from infra.settings import Settings
+from infra.storage import Buckets
+from infra.sweep import Audit, Sweep
+from infra.tables import Tables
+from infra.warm import WarmService
+
+
+class ShopKpiStack(cdk.Stack):
+    """One deployment of shopkpi; `settings.stage` tells it from others in the same account."""
+
+    def __init__(self, scope: Construct, id: str, *, settings: Settings, **props: Any) -> None:
+        super().__init__(scope, id, description="shopkpi: daily KPIs from uploaded files", **props)
+        retention = _retention(settings.log_retention_days)
+        buckets = Buckets(
+            self,
+            "Buckets",
+            retain_data=settings.retain_data,
+            archive_after_days=settings.archive_after_days,
+            expire_after_days=settings.expire_after_days,
+        )
+        tables = Tables(
+            self, "Tables", prefix=settings.prefix, retain_data=settings.retain_data
+        )
+        notifications = Notifications(self, "Notifications", email=settings.alarm_email)
+        topic, dlq = notifications.topic, notifications.dlq
+        network = Network(
+            self,
+            "Network",
+            az_count=settings.az_count,
+            availability_zones=settings.availability_zones,
+            warm_service=settings.warm_service,
+            log_retention=retention,
+        )
+        compute = Compute(
+            self,
+            "Compute",
+            settings=settings,
+            network=network,
+            buckets=buckets,
+            tables=tables,
+            log_retention=retention,
+        )
+        warm = (
+            WarmService(self, "Warm", settings=settings, compute=compute, dlq=dlq)
+            if settings.warm_service
+            else None
+        )
+        # Step Functions only writes to log groups of this name into the account's log policy.
+        executions = logs.LogGroup(
+            self,
+            "Executions",
+            log_group_name=f"/aws/vendedlogs/states/{settings.prefix}",
+            retention=retention,
+            removal_policy=cdk.RemovalPolicy.DESTROY,
+        )
+        ingest = Ingest(
+            self,
+            "Ingest",
+            settings=settings,
+            compute=compute,
+            buckets=buckets,
+            tables=tables,
+            topic=topic,
+            warm=warm,
+            log_group=executions,
+        )
+        intake = Intake(
+            self,
+            "Intake",
+            settings=settings,
+            bucket=buckets.input,
+            ingest=ingest.state_machine,
+            topic=topic,
+            dlq=dlq,
+            log_group=executions,
+        )
+        sweep = Sweep(
+            self,
+            "Sweep",
+            settings=settings,
+            bucket=buckets.input,
+            intake=intake.state_machine,
+            topic=topic,
+            dlq=dlq,
+            log_group=executions,
+        )
+        if settings.audit_sample_days:
+            Audit(self, "Audit", settings=settings, compute=compute, dlq=dlq)
+        alarms = Alarms(
+            self,
+            "Alarms",
+            settings=settings,
+            notifications=notifications,
+            compute=compute,
+            machines={
+                "Ingest": ingest.state_machine,
+                "Intake": intake.state_machine,
+                "Sweep": sweep.state_machine,
+            },
+            tables=[tables.ledger, *tables.kpis.values()],
+            age=sweep.age,
+            log_retention=retention,
+        )
+        Dashboard(
+            self,
+            "Dashboard",
+            settings=settings,
+            compute=compute,
+            ingest=ingest.state_machine,
+            alarms=alarms,
+        )
+        Lake(self, "Lake", settings=settings, buckets=buckets)
+        self._outputs(settings, buckets, ingest, notifications)
+
+    def _outputs(
+        self, settings: Settings, buckets: Buckets, ingest: Ingest, notifications: Notifications
+    ) -> None:
+        outputs = {
+            "InputBucket": buckets.input.bucket_name,
+            "CleanBucket": buckets.clean.bucket_name,
+            "ArchiveBucket": buckets.archive.bucket_name,
+            "State": f"dynamodb://{settings.prefix}",
+            "IngestStateMachine": ingest.state_machine.state_machine_arn,
+            "Topic": notifications.topic.topic_arn,
+        }
+        for name, value in outputs.items():
+            cdk.CfnOutput(self, name, value=value)
+
+
+def _retention(days: int) -> logs.RetentionDays:
+    """The member of CDK's enumeration for a number of days that CloudWatch Logs allows."""
+    names = {
+        1: "ONE_DAY",
+        3: "THREE_DAYS",
+        5: "FIVE_DAYS",
+        7: "ONE_WEEK",
+        14: "TWO_WEEKS",
+        30: "ONE_MONTH",
+        60: "TWO_MONTHS",
+        90: "THREE_MONTHS",
+        120: "FOUR_MONTHS",
+        150: "FIVE_MONTHS",
+        180: "SIX_MONTHS",
+        365: "ONE_YEAR",
+        400: "THIRTEEN_MONTHS",
+        545: "EIGHTEEN_MONTHS",
+        731: "TWO_YEARS",
+        1096: "THREE_YEARS",
+        1827: "FIVE_YEARS",
+    }
+    return logs.RetentionDays[names[days]]

@@ -1,0 +1,202 @@
+"""States that every state machine here is made of: tasks with timeout, retry and catch.
+
+States are written in JSONata, except Distributed Maps: their readers are JSONPath, which both Step
+Functions and the emulator that tests run on can read. Data flows from state to state as one object;
+a state adds to it or leaves it as it is, and never replaces it by what a service answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import Duration
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from constructs import Construct
+
+from infra.compute import CONTAINER, Compute
+
+UNCHANGED = "{% $states.input %}"
+FAILURE = "{% $merge([$states.input, {'failure': $states.errorOutput}]) %}"
+
+# Step Functions gives ECS's own refusals (no capacity, throttled, quota) these names.
+CAPACITY_ERRORS = (
+    "AmazonECS.Unknown",
+    "ECS.AmazonECSException",
+    "ECS.LimitExceededException",
+    "ECS.ServerException",
+    "ECS.ThrottlingException",
+)
+
+
+def adding(fields: str) -> str:
+    """Output of a state: its input and `fields`, the inside of a JSONata object."""
+    return f"{{% $merge([$states.input, {{{fields}}}]) %}}"
+
+
+def retry(
+    state: tasks.EcsRunTask | sfn.TaskStateBase | sfn.DistributedMap,
+    *,
+    errors: Sequence[str],
+    first_s: int,
+    attempts: int,
+    longest_s: int = 300,
+) -> None:
+    """Waits of first_s, 2 first_s, 4 first_s, ..., each drawn from zero up to that (full jitter)."""
+    state.add_retry(
+        errors=list(errors),
+        interval=Duration.seconds(first_s),
+        max_attempts=attempts,
+        backoff_rate=2,
+        max_delay=Duration.seconds(longest_s),
+        jitter_strategy=sfn.JitterType.FULL,
+    )
+
+
+def retry_call(state: sfn.TaskStateBase) -> None:
+    """Retry of a short call of an AWS service: throttling and passing faults."""
+    # A JSONata expression that fails once fails always; the other errors may pass.
+    retry(state, errors=["States.QueryEvaluationError"], first_s=1, attempts=0)
+    retry(state, errors=["States.ALL"], first_s=1, attempts=5, longest_s=30)
+
+
+class Failure(Construct):
+    """Where every Catch leads: tell the topic, then fail.
+
+    Attributes:
+        start: The state to go to; its input has `failure` with Error and Cause.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, topic: sns.ITopic, what: str) -> None:
+        super().__init__(scope, id)
+        failed = sfn.Fail.jsonata(
+            self,
+            "Failed",
+            error="{% $states.input.failure.Error %}",
+            cause="{% $states.input.failure.Cause %}",
+        )
+        self.start = publish(
+            self,
+            "NotifyFailure",
+            topic=topic,
+            subject=f"shopkpi: {what} failed",
+            message={
+                "event": f"{what}.failed",
+                "execution": "{% $states.context.Execution.Id %}",
+                "input": "{% $states.context.Execution.Input %}",
+                "error": "{% $states.input.failure.Error %}",
+                "cause": "{% $states.input.failure.Cause %}",
+            },
+        )
+        # The execution must fail for its own reason, not because nobody could be told.
+        self.start.add_catch(failed, errors=["States.ALL"], outputs=UNCHANGED)
+        self.start.next(failed)
+
+
+def publish(
+    scope: Construct, id: str, *, topic: sns.ITopic, subject: str, message: Mapping[str, str]
+) -> tasks.SnsPublish:
+    """Tell the topic; `message` becomes indented JSON, for people and programs."""
+    fields = ", ".join(f"'{name}': {_inside(value)}" for name, value in message.items())
+    state = tasks.SnsPublish.jsonata(
+        scope,
+        id,
+        state_name=id,
+        topic=topic,
+        subject=subject,
+        message=sfn.TaskInput.from_text(f"{{% $string({{{fields}}}, true) %}}"),
+        task_timeout=sfn.Timeout.duration(Duration.minutes(1)),
+        outputs=UNCHANGED,
+    )
+    retry_call(state)
+    return state
+
+
+def _inside(value: str) -> str:
+    """An expression without its braces; text as a JSONata text."""
+    if value.startswith("{%"):
+        return value.removeprefix("{%").removesuffix("%}").strip()
+    return f"'{value}'"
+
+
+class WorkerTasks:
+    """Makes states that run the worker's command line as a Fargate task and wait for its end.
+
+    A task that ends with an exit code other than 0 fails its state with States.TaskFailed.
+    """
+
+    def __init__(self, compute: Compute, *, failure: sfn.IChainable, spot: bool) -> None:
+        self._compute = compute
+        self._failure = failure
+        self._spot = spot
+
+    def run(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        task: ecs.FargateTaskDefinition,
+        command: Sequence[str],
+        cpu: str,
+        timeout: Duration,
+        outputs: str = UNCHANGED,
+        handled: bool = True,
+    ) -> tasks.EcsRunTask:
+        """A state that runs one task.
+
+        Args:
+            scope: Where the state belongs.
+            id: Name of the state.
+            task: What to run, with which rights.
+            command: Arguments of `shopkpi`; each a text or a JSONata expression.
+            cpu: JSONata for the size in CPU units, 1024 a vCPU; memory is 2 MiB per unit.
+            timeout: Longest run of one attempt.
+            outputs: Output of the state.
+            handled: Whether the state leads to the failure states when its retries are used up;
+                inside a map it is the map that does.
+        """
+        container = task.default_container
+        assert container is not None and container.container_name == CONTAINER  # noqa: S101, PT018
+        state = tasks.EcsRunTask.jsonata(
+            scope,
+            id,
+            state_name=id,
+            integration_pattern=sfn.IntegrationPattern.RUN_JOB,
+            cluster=self._compute.cluster,
+            task_definition=task,
+            launch_target=self._launch_target(),
+            security_groups=[self._compute.network.tasks],
+            # ECS wants both as text.
+            cpu=f"{{% $string({cpu}) %}}",
+            memory_mib=f"{{% $string(2 * ({cpu})) %}}",
+            container_overrides=[
+                tasks.ContainerOverride(container_definition=container, command=list(command))
+            ],
+            propagated_tag_source=ecs.PropagatedTagSource.TASK_DEFINITION,
+            task_timeout=sfn.Timeout.duration(timeout),
+            outputs=outputs,
+        )
+        retry(state, errors=["States.QueryEvaluationError"], first_s=1, attempts=0)
+        retry(state, errors=CAPACITY_ERRORS, first_s=5, attempts=8)
+        retry(state, errors=["States.Timeout"], first_s=10, attempts=1)
+        retry(state, errors=["States.TaskFailed"], first_s=10, attempts=3)
+        if handled:
+            state.add_catch(self._failure, errors=["States.ALL"], outputs=FAILURE)
+        return state
+
+    def _launch_target(self) -> tasks.EcsFargateLaunchTarget:
+        # A strategy of several providers divides tasks between them; it does not fall back from
+        # one to the other. So the first attempt is Spot, and each retry is on demand.
+        provider = "{% $states.context.State.RetryCount = 0 ? 'FARGATE_SPOT' : 'FARGATE' %}"
+        return tasks.EcsFargateLaunchTarget(
+            platform_version=ecs.FargatePlatformVersion.VERSION1_4,
+            capacity_provider_options=tasks.CapacityProviderOptions.custom(
+                capacity_provider_strategy=[
+                    ecs.CapacityProviderStrategy(
+                        capacity_provider=provider if self._spot else "FARGATE", weight=1
+                    )
+                ]
+            ),
+        )

@@ -1,0 +1,95 @@
+"""Buckets: what comes in, the clean zone, what has been processed, and their access logs."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+ARCHIVE_FOLDER = "archive/"
+QUARANTINE_FOLDER = "quarantine/"
+PLANS_FOLDER = "plans/"
+ATHENA_FOLDER = "athena/"
+
+
+class Buckets(Construct):
+    """The buckets of one deployment: private, encrypted, versioned, reached over TLS only.
+
+    Attributes:
+        input: Uploads; tells EventBridge of every object created.
+        clean: Clean zone, rejects, plans of split objects.
+        archive: Processed raw objects under `archive/`, refused ones under `quarantine/`.
+        results: Results of Athena queries.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        retain_data: bool,
+        archive_after_days: int,
+        expire_after_days: int,
+    ) -> None:
+        super().__init__(scope, id)
+        self._removal = RemovalPolicy.RETAIN if retain_data else RemovalPolicy.DESTROY
+        self._logs = self._bucket("AccessLogs", [_expire(90)], keeps_versions=False)
+        self.input = self._bucket("Input", [_forget_old_versions(90)])
+        # An L1 override: the L2 property `event_bridge_enabled` would deploy a Lambda function
+        # to set what CloudFormation can set by itself.
+        configuration = self.input.node.default_child
+        assert isinstance(configuration, s3.CfnBucket)  # noqa: S101  (CDK's own kind)
+        configuration.add_property_override(
+            "NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", True
+        )
+        self.clean = self._bucket(
+            "Clean", [_forget_old_versions(7), _expire(14, prefix=PLANS_FOLDER)]
+        )
+        colder = s3.Transition(
+            storage_class=s3.StorageClass.GLACIER_INSTANT_RETRIEVAL,
+            transition_after=Duration.days(archive_after_days),
+        )
+        self.archive = self._bucket(
+            "Archive",
+            [
+                s3.LifecycleRule(
+                    prefix=ARCHIVE_FOLDER,
+                    transitions=[colder],
+                    expiration=Duration.days(expire_after_days) if expire_after_days else None,
+                ),
+                _forget_old_versions(90),
+            ],
+        )
+        self.results = self._bucket("Results", [_expire(30)], keeps_versions=False)
+
+    def _bucket(
+        self, id: str, rules: list[s3.LifecycleRule], *, keeps_versions: bool = True
+    ) -> s3.Bucket:
+        # A part of an upload that never ends is invisible, and is paid for, until it is aborted.
+        abort = s3.LifecycleRule(abort_incomplete_multipart_upload_after=Duration.days(3))
+        is_log = id == "AccessLogs"
+        return s3.Bucket(
+            self,
+            id,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            versioned=keeps_versions,
+            lifecycle_rules=[abort, *rules],
+            removal_policy=self._removal,
+            server_access_logs_bucket=None if is_log else self._logs,
+            server_access_logs_prefix=None if is_log else f"{id.lower()}/",
+        )
+
+
+def _expire(days: int, *, prefix: str | None = None) -> s3.LifecycleRule:
+    return s3.LifecycleRule(prefix=prefix, expiration=Duration.days(days))
+
+
+def _forget_old_versions(days: int) -> s3.LifecycleRule:
+    """Drops overwritten and deleted versions, and the delete markers that stay behind."""
+    return s3.LifecycleRule(
+        noncurrent_version_expiration=Duration.days(days), expired_object_delete_marker=True
+    )

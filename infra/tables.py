@@ -1,0 +1,56 @@
+"""DynamoDB: the ledger and the KPI tables, with the keys and indexes that `kpi.tables` defines."""
+
+from __future__ import annotations
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_dynamodb as dynamodb
+from constructs import Construct
+
+from kpi.tables import KPI_TABLES, LEDGER_PARTITION_KEY, LEDGER_SORT_KEY, LEDGER_TABLE
+
+
+class Tables(Construct):
+    """Tables of one deployment: on demand, restorable to any second of the last 35 days.
+
+    Attributes:
+        ledger: One entry per source object.
+        kpis: KPI table name -> table.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, prefix: str, retain_data: bool) -> None:
+        super().__init__(scope, id)
+        self._prefix = prefix
+        self._retain = retain_data
+        self.ledger = self._table(LEDGER_TABLE, LEDGER_PARTITION_KEY, LEDGER_SORT_KEY)
+        self.kpis = {
+            table.name: self._table(table.name, table.partition_key, table.group_key)
+            for table in KPI_TABLES.values()
+        }
+        for name, table in self.kpis.items():
+            for index in KPI_TABLES[name].indexes:
+                table.add_global_secondary_index(
+                    index_name=index.name,
+                    partition_key=_key(index.partition_key),
+                    sort_key=_key(index.sort_key),
+                )
+
+    def _table(self, name: str, partition_key: str, sort_key: str | None) -> dynamodb.Table:
+        return dynamodb.Table(
+            self,
+            name.title().replace("_", ""),
+            table_name=f"{self._prefix}-{name}",
+            partition_key=_key(partition_key),
+            sort_key=_key(sort_key) if sort_key else None,
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            encryption=dynamodb.TableEncryption.AWS_MANAGED,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            deletion_protection=self._retain,
+            removal_policy=RemovalPolicy.RETAIN if self._retain else RemovalPolicy.DESTROY,
+        )
+
+
+def _key(name: str) -> dynamodb.Attribute:
+    """A key attribute; all are text (dates as YYYY-MM-DD), so that any kind of id fits."""
+    return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)

@@ -1,0 +1,320 @@
+"""KPIs of a slice of days, from the latest version of its orders and their items.
+
+A slice holds whole days, so every count in it is final: distinct orders, customers and orders of a
+category never cross from one day to another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kpi import exact
+from kpi.contract import Contract
+from kpi.errors import KpiError
+from kpi.keys import KeyIndex, Mask
+from kpi.tables import (
+    CATEGORY_KPIS,
+    MONEY,
+    NO_CATEGORY,
+    ORDER_KPIS,
+    PRODUCT_KPIS,
+    RATE,
+    UNKNOWN_CATEGORY,
+)
+
+Int64s = npt.NDArray[np.int64]
+RATE_ONE = 10_000
+"""The rate 1 at the scale of `RATE`."""
+
+MICROSECONDS_A_DAY = 86_400_000_000
+
+
+def order_days(created_at: pa.Array, time_zone: str) -> npt.NDArray[np.int32]:
+    """The order_date of each order, as days since 1970-01-01.
+
+    Args:
+        created_at: Instants (`kpi.contract.INSTANT`), without null.
+        time_zone: The IANA zone whose calendar counts.
+    """
+    local = created_at
+    if time_zone != "UTC":
+        local = pc.local_timestamp(created_at.cast(pa.timestamp("us", tz=time_zone)))
+    microseconds = local.cast(pa.int64()).to_numpy(zero_copy_only=False)
+    return (microseconds // MICROSECONDS_A_DAY).astype(np.int32)
+
+
+def is_returned(status: pa.Array, contract: Contract) -> Mask:
+    """Which statuses mean "returned"; False for null."""
+    returned = pa.array(contract.returned, pa.string())
+    if isinstance(status, pa.DictionaryArray):
+        of_text = pc.is_in(pc.utf8_lower(status.dictionary), returned)
+        mask = of_text.take(status.indices)
+    else:
+        mask = pc.is_in(pc.utf8_lower(status), returned)
+    return mask.fill_null(False).to_numpy(zero_copy_only=False)
+
+
+class Products:
+    """The latest version of every product: product id -> category."""
+
+    def __init__(self, ids: pa.Array, categories: pa.Array) -> None:
+        """
+        Args:
+            ids: Distinct product ids.
+            categories: Category of each; null where it has none.
+        """
+        self._index = KeyIndex(ids)
+        texts = categories.cast(pa.string()).fill_null(NO_CATEGORY)
+        names = sorted({UNKNOWN_CATEGORY, NO_CATEGORY, *pc.unique(texts).to_pylist()})
+        self.categories: list[str] = names
+        codes = pc.index_in(texts, value_set=pa.array(names, pa.string()))
+        # Position -1, an unknown product, reads the last element.
+        self._codes = np.append(
+            codes.to_numpy(zero_copy_only=False).astype(np.int64), names.index(UNKNOWN_CATEGORY)
+        )
+
+    def category_codes(self, product_ids: pa.Array) -> Int64s:
+        """Index in `categories` of each product's category."""
+        return self._codes[self._index.find(product_ids)]
+
+
+@dataclass
+class _Totals:
+    """What batches of items add up to."""
+
+    items: Int64s
+    revenue: Int64s
+    category_revenue: Int64s
+    pairs: list[Int64s] = field(default_factory=list)
+    sales: list[tuple[Int64s, pa.Array, Int64s, Int64s, Mask]] = field(default_factory=list)
+
+
+class DaySlice:
+    """Adds up the items of the orders of some days.
+
+    `measure` may run in several threads at once; `add` and the results may not.
+    """
+
+    def __init__(
+        self,
+        *,
+        contract: Contract,
+        products: Products,
+        order_ids: pa.Array,
+        days: npt.NDArray[np.int32],
+        user_ids: pa.Array,
+        returned: Mask,
+        with_products: bool = False,
+    ) -> None:
+        """
+        Args:
+            contract: Says what `returned` means and how prices are scaled.
+            products: The latest version of every product.
+            order_ids: The orders of the slice, each once.
+            days: Their order_date, days since 1970-01-01.
+            user_ids: Their customer.
+            returned: Whether they were returned.
+            with_products: Keep what the product KPIs need.
+        """
+        self._contract = contract
+        self._products = products
+        self._index = KeyIndex(order_ids)
+        self._dates, codes = np.unique(days, return_inverse=True)
+        self._day = codes.astype(np.int64)
+        self._returned = returned
+        self._user_ids = user_ids
+        self._with_products = with_products
+        self._groups = len(products.categories)
+        size = len(self._dates)
+        self._totals = _Totals(
+            items=np.zeros(size, np.int64),
+            revenue=np.zeros(size, np.int64),
+            category_revenue=np.zeros(size * self._groups, np.int64),
+        )
+        self._scale = contract.datasets["order_items"].columns["sale_price"].scale
+
+    def measure(self, items: pa.RecordBatch) -> tuple[_Totals, int]:
+        """What a batch adds.
+
+        Args:
+            items: Latest versions of items: order_id, product_id, sale_price and, where the
+                contract has them, status and quantity. Items of other orders are passed over.
+
+        Returns:
+            What `add` takes, and how many of the items belong to orders of the slice.
+        """
+        position = self._index.find(items.column("order_id"))
+        known = position >= 0
+        if not known.all():
+            items = items.filter(pa.array(known))
+            position = position[known]
+        day = self._day[position]
+        size, groups = len(self._dates), self._groups
+        price = exact.unscaled(items.column("sale_price"))
+        quantity = self._quantity(items)
+        if quantity is None:
+            count = np.bincount(day, minlength=size).astype(np.int64)
+        else:
+            count = exact.sums(day, quantity, size)
+            if self._contract.datasets["order_items"].unit_price:
+                price = _multiply(price, quantity)
+        category = self._products.category_codes(items.column("product_id"))
+        group = day * groups + category
+        revenue_by_group = exact.sums(group, price, size * groups)
+        returned = self._returned_items(items, position)
+        totals = _Totals(
+            items=count,
+            revenue=revenue_by_group.reshape(size, groups).sum(axis=1),
+            category_revenue=revenue_by_group,
+            pairs=[np.unique(((position * groups + category) << 1) | returned)],
+        )
+        if self._with_products:
+            units = np.ones(len(price), np.int64) if quantity is None else quantity
+            totals.sales.append((position, items.column("product_id"), price, units, returned))
+        return totals, len(position)
+
+    def add(self, batch: _Totals) -> None:
+        """Add what `measure` returned."""
+        totals = self._totals
+        totals.items = exact.add(totals.items, batch.items)
+        totals.revenue = exact.add(totals.revenue, batch.revenue)
+        totals.category_revenue = exact.add(totals.category_revenue, batch.category_revenue)
+        totals.pairs += batch.pairs
+        totals.sales += batch.sales
+
+    def order_kpis(self) -> pa.Table:
+        """Daily order KPIs: `ORDER_KPIS`, one row per day that has an order, ascending."""
+        size = len(self._dates)
+        orders = np.bincount(self._day, minlength=size).astype(np.int64)
+        returned = np.bincount(self._day[self._returned], minlength=size).astype(np.int64)
+        return pa.table(
+            [
+                self._date_array(np.arange(size)),
+                pa.array(orders),
+                self._money(self._totals.revenue),
+                pa.array(self._totals.items),
+                _rate(returned, orders),
+                pa.array(self._customers()),
+            ],
+            schema=ORDER_KPIS.schema,
+        )
+
+    def category_kpis(self) -> pa.Table:
+        """Daily category KPIs: `CATEGORY_KPIS`, ascending by day, then category."""
+        size = len(self._dates) * self._groups
+        # One integer for each order and category that meet, its last bit set where an item was
+        # returned: sorted, the last of each pair tells.
+        pairs = _concatenate(self._totals.pairs)
+        pairs.sort()
+        last = np.append(pairs[1:] >> 1 != pairs[:-1] >> 1, np.ones(min(len(pairs), 1), bool))
+        pairs = pairs[last]
+        position, category = np.divmod(pairs >> 1, self._groups)
+        group = self._day[position] * self._groups + category
+        orders = np.bincount(group, minlength=size).astype(np.int64)
+        returned = np.bincount(group[pairs & 1 == 1], minlength=size).astype(np.int64)
+        filled = np.flatnonzero(orders)
+        orders, returned = orders[filled], returned[filled]
+        revenue = self._totals.category_revenue[filled]
+        names = pa.array(self._products.categories, pa.string())
+        return pa.table(
+            [
+                self._date_array(filled // self._groups),
+                names.take(pa.array(filled % self._groups)),
+                self._money(revenue),
+                _average(revenue, orders, self._scale),
+                _rate(returned, orders),
+            ],
+            schema=CATEGORY_KPIS.schema,
+        )
+
+    def product_kpis(self) -> pa.Table:
+        """Daily product KPIs: `PRODUCT_KPIS`, ascending by day, then product id."""
+        sales = self._totals.sales
+        if not sales:
+            return PRODUCT_KPIS.schema.empty_table()
+        position = _concatenate([one[0] for one in sales])
+        texts = pa.chunked_array([one[1] for one in sales]).cast(pa.string()).combine_chunks()
+        names = pc.unique(texts).sort()
+        product = pc.index_in(texts, value_set=names).to_numpy(zero_copy_only=False)
+        price = _concatenate([one[2] for one in sales])
+        units = _concatenate([one[3] for one in sales])
+        returned = np.concatenate([one[4] for one in sales])
+        pairs = np.unique(((position * len(names) + product) << 1) | returned)
+        pairs = pairs[
+            np.append(pairs[1:] >> 1 != pairs[:-1] >> 1, np.ones(min(len(pairs), 1), bool))
+        ]
+        of_pair = self._day[(pairs >> 1) // len(names)] * len(names) + (pairs >> 1) % len(names)
+        rows, codes = np.unique(self._day[position] * len(names) + product, return_inverse=True)
+        pair_codes = np.searchsorted(rows, of_pair)
+        orders = np.bincount(pair_codes, minlength=len(rows)).astype(np.int64)
+        with_return = np.bincount(pair_codes[pairs & 1 == 1], minlength=len(rows)).astype(np.int64)
+        return pa.table(
+            [
+                self._date_array(rows // len(names)),
+                names.take(pa.array(rows % len(names))),
+                pa.array(exact.sums(codes, units, len(rows))),
+                self._money(exact.sums(codes, price, len(rows))),
+                pa.array(orders),
+                _rate(with_return, orders),
+            ],
+            schema=PRODUCT_KPIS.schema,
+        )
+
+    def _customers(self) -> Int64s:
+        """Distinct customers of each day."""
+        users = self._user_ids.dictionary_encode()
+        codes = users.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        pairs = np.unique(self._day * (len(users.dictionary) + 1) + codes)
+        days = pairs // (len(users.dictionary) + 1)
+        return np.bincount(days, minlength=len(self._dates)).astype(np.int64)
+
+    def _returned_items(self, items: pa.RecordBatch, position: Int64s) -> Mask:
+        of_order = self._returned[position]
+        if "status" not in items.schema.names:
+            return of_order
+        status = items.column("status")
+        returned = is_returned(status, self._contract)
+        if status.null_count:
+            returned |= of_order & status.is_null().to_numpy(zero_copy_only=False)
+        return returned
+
+    def _quantity(self, items: pa.RecordBatch) -> Int64s | None:
+        if "quantity" not in items.schema.names:
+            return None
+        return items.column("quantity").fill_null(1).to_numpy(zero_copy_only=False)
+
+    def _date_array(self, codes: npt.NDArray[np.integer]) -> pa.Array:
+        return pa.array(self._dates[codes].astype(np.int32)).cast(pa.date32())
+
+    def _money(self, units: Int64s) -> pa.Array:
+        return exact.to_decimals(exact.at_scale(units, self._scale, MONEY.scale), MONEY)
+
+
+def _rate(part: Int64s, whole: Int64s) -> pa.Array:
+    return exact.to_decimals(exact.half_even(part * RATE_ONE, whole), RATE)
+
+
+def _average(units: Int64s, count: Int64s, scale: int) -> pa.Array:
+    if scale <= MONEY.scale:
+        rounded = exact.half_even(units * 10 ** (MONEY.scale - scale), count)
+    else:
+        rounded = exact.half_even(units, count * 10 ** (scale - MONEY.scale))
+    return exact.to_decimals(rounded, MONEY)
+
+
+def _multiply(price: Int64s, quantity: Int64s) -> Int64s:
+    product = price * quantity
+    estimate = np.abs(price.astype(np.float64) * quantity.astype(np.float64))
+    if (estimate > exact.INT64_MAX / 2).any():
+        raise KpiError("price times quantity exceeds 64 bits")
+    return product
+
+
+def _concatenate(arrays: Sequence[Int64s]) -> Int64s:
+    return np.concatenate(arrays) if arrays else np.zeros(0, np.int64)

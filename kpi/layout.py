@@ -1,0 +1,114 @@
+"""The header of a source object held against its contract: which column is which."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from kpi.contract import Contract, Dataset, header_form
+
+RESCUED = "_rescued"
+"""Clean-zone column: header -> text of the columns that the contract does not know."""
+
+RESCUED_TYPE = pa.map_(pa.string(), pa.string())
+TEXT_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+DICTIONARY_COLUMNS = frozenset({"status", "category"})
+"""Text columns with few values: encoded once per value instead of once per row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Why a source object is refused as a whole: what was expected and what came."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What stands where in the records of one source object.
+
+    Attributes:
+        contract: The contract that the rows are held against.
+        dataset: The dataset of the object.
+        names: For each field of a record, the canonical column, or `?` + its header where the
+            contract does not know it.
+    """
+
+    contract: Contract
+    dataset: Dataset
+    names: tuple[str, ...]
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        return tuple(name for name in self.names if name.startswith("?"))
+
+
+def clean_schema(dataset: Dataset) -> pa.Schema:
+    """The clean zone's schema of a dataset: its columns in the contract's order, then `_rescued`.
+
+    Every column may be null here, since "required" is a matter of rules.
+    """
+    fields = [
+        pa.field(column.name, clean_type(dataset, column.name))
+        for column in dataset.columns.values()
+    ]
+    return pa.schema([*fields, pa.field(RESCUED, RESCUED_TYPE)])
+
+
+def clean_type(dataset: Dataset, name: str) -> pa.DataType:
+    """Type of a column in the clean zone."""
+    column = dataset.columns[name]
+    if name in DICTIONARY_COLUMNS and column.type == "string" and name not in dataset.key:
+        return TEXT_DICTIONARY
+    return column.arrow_type
+
+
+def read_layout(record: bytes, contract: Contract, dataset: Dataset) -> Layout | Refusal:
+    """Hold a header record against the contract.
+
+    Args:
+        record: The first record of the object, without line end; a byte order mark is skipped.
+    """
+    text = _decode(record)
+    if isinstance(text, Refusal):
+        return text
+    csv.field_size_limit(2**31 - 1)
+    headers = next(csv.reader([text], delimiter=contract.delimiter), [])
+    if len(headers) > contract.max_columns:
+        return Refusal(
+            reason=f"expected at most {contract.max_columns} columns, got {len(headers)}"
+        )
+    known = {
+        header_form(header): column.name
+        for column in dataset.columns.values()
+        for header in (column.name, *column.headers)
+    }
+    names: list[str] = []
+    for header in headers:
+        name = known.get(header_form(header), f"?{header}")
+        if name in names:
+            if not name.startswith("?"):
+                return Refusal(reason=f"expected column {name} once, got it twice in the header")
+            name = f"{name}#{len(names) + 1}"
+        names.append(name)
+    missing = [name for name in dataset.required if name not in names]
+    if missing:
+        wanted = f"column{'s' * (len(missing) > 1)} {', '.join(missing)}"
+        got = ", ".join(header.strip() for header in headers[:20])
+        return Refusal(reason=f"expected {wanted}, got the header: {got[:500]}")
+    return Layout(contract=contract, dataset=dataset, names=tuple(names))
+
+
+def _decode(record: bytes) -> str | Refusal:
+    if record.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return Refusal(reason="expected UTF-8, got UTF-16 (its byte order mark stands first)")
+    if b"\0" in record:
+        return Refusal(reason="expected a header of text, got NUL bytes: this is not a CSV file")
+    try:
+        return record.removeprefix(codecs.BOM_UTF8).decode("utf-8")
+    except UnicodeDecodeError as error:
+        got = f"byte {record[error.start]:#04x} at {error.start}"
+        return Refusal(reason=f"expected a header in UTF-8, got {got}")

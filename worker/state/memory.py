@@ -1,0 +1,94 @@
+"""Ledger and KPI tables in memory, for simulations and unit tests; nothing outlives the object."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import date
+
+from kpi.tables import KPI_TABLES
+from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Row
+from worker.state.guard import Guard
+from worker.state.rows import stored_row
+
+
+class MemoryState:
+    """See `worker.state.State`. No method waits for anything, so each is one transaction."""
+
+    def __init__(self) -> None:
+        self._entries: list[Entry] = []
+        self._effects: dict[str, Effect] = {}
+        self._progress = Progress()
+        self._guards: dict[str, Guard] = {}
+        # Table -> ISO date -> rows, ascending by group key.
+        self._rows: dict[str, dict[str, list[Row]]] = {name: {} for name in KPI_TABLES}
+
+    async def find(self, source_id: str) -> Entry | None:
+        found = (entry for entry in self._entries if entry.source_id == source_id)
+        return next(found, None)
+
+    async def commit(self, entry: Entry) -> Entry:
+        earlier = await self.find(entry.source_id)
+        if earlier is not None:
+            return earlier
+        committed = entry.at(len(self._entries) + 1)
+        self._entries.append(committed)
+        return committed
+
+    async def head(self) -> int:
+        return len(self._entries)
+
+    async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
+        return self._entries[max(after, 0) : None if up_to is None else max(up_to, 0)]
+
+    async def record_effects(self, effects: Mapping[str, Effect]) -> None:
+        for source_id, effect in effects.items():
+            earlier = self._effects.get(source_id)
+            if earlier is None or earlier.as_of <= effect.as_of:
+                self._effects[source_id] = effect
+
+    async def effects(self, source_ids: Sequence[str]) -> dict[str, Effect]:
+        return {one: self._effects[one] for one in source_ids if one in self._effects}
+
+    async def publish(self, day: DayKpis, as_of: int) -> Outcome:
+        order_date = day.order_date.isoformat()
+        guard = self._guards.get(order_date, Guard())
+        verdict = guard.verdict(day.tables, as_of)
+        if verdict is not None:
+            return verdict
+        # All rows are made before any is kept: a row that is wrong leaves the day as it was.
+        tables: dict[str, list[Row]] = {
+            name: [stored_row(KPI_TABLES[name], row, as_of) for row in rows]
+            for name, rows in day.tables.items()
+        }
+        for name, rows in tables.items():
+            self._rows[name][order_date] = rows
+        self._guards[order_date] = guard.next(as_of, day.tables)
+        return Outcome.PUBLISHED
+
+    async def progress(self) -> Progress:
+        return self._progress
+
+    async def advance(self, progress: Progress) -> Progress:
+        self._progress = self._progress.merge(progress)
+        return self._progress
+
+    async def rows(
+        self,
+        table: str,
+        *,
+        first: date | None = None,
+        last: date | None = None,
+        group: str | None = None,
+    ) -> AsyncIterator[Row]:
+        low, high = (first or date.min).isoformat(), (last or date.max).isoformat()
+        group_key = KPI_TABLES[table].group_key
+        days = sorted(day for day in self._rows[table] if low <= day <= high)
+        for row in [row for day in days for row in self._rows[table][day]]:
+            if group is None or (group_key is not None and row[group_key] == group):
+                yield row
+
+    async def create_tables(self) -> list[str]:
+        return []
+
+    async def close(self) -> None:
+        """Nothing is held that would have to be given back."""

@@ -1,0 +1,45 @@
+"""KPI rows as every store keeps and returns them: the schema's attributes, at its scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Context, Decimal, Inexact, InvalidOperation
+
+import pyarrow as pa
+
+from kpi.tables import KpiTable
+from worker.state import Row
+
+# Room for decimal128(38, ...) with any scale; a value that does not fit its scale is an error.
+_EXACT = Context(prec=76, traps=[Inexact, InvalidOperation])
+
+
+def scaled(value: str | int | Decimal, field: pa.Field) -> str | int | Decimal:
+    """`value` with as many decimal places as the type of `field` has; others as they are.
+
+    Raises:
+        ValueError: A decimal has more places than its type.
+    """
+    if not isinstance(value, Decimal) or not pa.types.is_decimal(field.type):
+        return value
+    try:
+        return value.quantize(Decimal(1).scaleb(-field.type.scale), context=_EXACT)
+    except (Inexact, InvalidOperation) as error:
+        message = f"{field.name} is {field.type}, not {value}"
+        raise ValueError(message) from error
+
+
+def stored_row(table: KpiTable, row: Row, as_of: int) -> dict[str, str | int | Decimal]:
+    """The row as `KpiStore.rows` returns it, in the schema's order, `as_of` last.
+
+    Raises:
+        ValueError: An attribute is missing, or a decimal has more places than its type.
+    """
+    missing = [name for name in table.schema.names if name not in row]
+    if missing:
+        message = f"a row of {table.name} has no {', '.join(missing)}"
+        raise ValueError(message)
+    values: Mapping[str, str | int | Decimal] = {
+        field.name: scaled(row[field.name], field) for field in table.schema
+    }
+    return {**values, "as_of": as_of}

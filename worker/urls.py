@@ -1,0 +1,81 @@
+"""URLs choose the stores: only this module and the command line know the concrete ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from worker.errors import ConfigError
+from worker.objects import ObjectStore
+from worker.state import State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Location:
+    """A place in an object store: `key` is a prefix or the key of one object."""
+
+    bucket: str
+    key: str
+
+    @property
+    def url(self) -> str:
+        return f"s3://{self.bucket}/{self.key}" if self.bucket else f"file:///{self.key}"
+
+    def join(self, *parts: str) -> str:
+        """The key of something below this place."""
+        return "/".join(part for part in (self.key, *parts) if part)
+
+
+def locate(text: str) -> Location:
+    """A URL or a path of this machine as a location.
+
+    Errors: `ConfigError` for other schemes, or an S3 URL without bucket.
+    """
+    scheme = text.split("://", 1)[0] if "://" in text else ""
+    if scheme == "s3":
+        bucket, _, key = text.removeprefix("s3://").partition("/")
+        if not bucket:
+            raise ConfigError(f"{text}: expected s3://bucket/prefix, got no bucket")
+        return Location(bucket=bucket, key=key.rstrip("/"))
+    if scheme == "file":
+        path = text.removeprefix("file://")
+        if not path.startswith("/"):
+            raise ConfigError(f"{text}: expected file:///absolute/path")
+        return Location(bucket="", key=_absolute(path))
+    if scheme:
+        raise ConfigError(f"{text}: expected s3://, file:// or a path, got {scheme}://")
+    return Location(bucket="", key=_absolute(text))
+
+
+async def open_objects(location: Location) -> ObjectStore:
+    """The store of a location."""
+    if location.bucket:
+        from worker.objects.s3 import S3Store  # noqa: PLC0415  (a local run needs no AWS client)
+
+        return await S3Store.open(location.bucket)
+    from worker.objects.folder import FolderStore  # noqa: PLC0415
+
+    return FolderStore()
+
+
+async def open_state(url: str) -> State:
+    """The ledger and KPI tables behind a URL.
+
+    Errors: `ConfigError` for a URL that is neither `sqlite:///path` nor `dynamodb://prefix`.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite" and not parts.netloc and parts.path not in ("", "/"):
+        from worker.state.sqlite import SqliteState  # noqa: PLC0415
+
+        return await SqliteState.open(Path(url.removeprefix("sqlite://")))
+    if parts.scheme == "dynamodb" and parts.netloc and parts.path in ("", "/"):
+        from worker.state.dynamodb import DynamoDBState  # noqa: PLC0415
+
+        return await DynamoDBState.open(parts.netloc)
+    raise ConfigError(f"{url}: expected sqlite:///path or dynamodb://table-prefix")
+
+
+def _absolute(path: str) -> str:
+    # Not `resolve`: a link keeps its own name, and so its identity as a source object.
+    return str(Path(path).expanduser().absolute()).lstrip("/")

@@ -1,0 +1,326 @@
+"""The validation task: one source object to clean rows, rejects and one ledger entry."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kpi.contract import Contract
+from kpi.errors import BalanceError
+from kpi.layout import Layout, Refusal, clean_schema, read_layout
+from kpi.parse import REJECTS, ChunkParser, Parsed
+from kpi.records import Chunk, RecordSplitter, record_starts
+from worker.clean import ParquetStream, Workspace, parquet_stream
+from worker.source import Source
+from worker.state import Entry, Ledger
+from worker.state.entry import Part, Range
+from worker.stream import SourceStream, Unreadable
+
+CHUNKS_IN_FLIGHT = 4
+"""Chunks being parsed or waiting to be encoded: two for each of two cores."""
+
+RANGED = ("order_id", "id", "created_at")
+"""Columns whose ranges the ledger keeps, beside the key: joins and days prune by them."""
+
+Progress = Callable[[Source, int, int], None]
+"""Called with the source, stored bytes read so far and rows so far."""
+
+
+@dataclass
+class _Counts:
+    """What has been counted of a source object so far."""
+
+    rows: int = 0
+    clean: int = 0
+    rejected: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+
+async def validate(
+    source: Source,
+    *,
+    contract: Contract,
+    workspace: Workspace,
+    ledger: Ledger,
+    executor: Executor,
+    progress: Progress | None = None,
+) -> tuple[Entry, bool]:
+    """Bring a source object into the ledger; do nothing where it is there already.
+
+    Args:
+        source: What to validate.
+        contract: What its rows are held against.
+        workspace: Where clean rows and rejects go.
+        ledger: Where its entry goes.
+        executor: Threads that parse.
+        progress: Told how far it is.
+
+    Returns:
+        The committed entry, and whether this call committed it.
+
+    Errors: `SourceError` where the object cannot be read, `StoreError` where results cannot be
+        written: nothing is committed then. `BalanceError` where rows got lost: a bug.
+    """
+    known = await ledger.find(source.source_id)
+    if known is not None:
+        return known, False
+    started = time.perf_counter()
+    stream = SourceStream(source.store, source.info, max_inflation=contract.max_inflation)
+    work = _Validation(source, contract, workspace, stream, executor=executor, progress=progress)
+    try:
+        entry = await work.run()
+    except Unreadable as unreadable:
+        entry = work.refused(str(unreadable))
+    entry = replace(entry, seconds=round(time.perf_counter() - started, 3))
+    if entry.rows_read != entry.rows_clean + entry.rows_rejected:
+        raise BalanceError(
+            f"{entry.url}: {entry.rows_read} rows read, but {entry.rows_clean} clean and "
+            f"{entry.rows_rejected} rejected"
+        )
+    committed = await ledger.commit(entry)
+    # Another worker may have committed it first; that entry counts, and its objects are the same.
+    return committed, True
+
+
+class _Validation:
+    def __init__(
+        self,
+        source: Source,
+        contract: Contract,
+        workspace: Workspace,
+        stream: SourceStream,
+        *,
+        executor: Executor,
+        progress: Progress | None,
+    ) -> None:
+        self._source = source
+        self._contract = contract
+        self._dataset = contract.datasets[source.dataset]
+        self._workspace = workspace
+        self._executor = executor
+        self._stream = stream
+        self._progress = progress
+        self._counts = _Counts()
+        self._rejects_key: str | None = None
+
+    async def run(self) -> Entry:
+        """Stream the object through; its clean object appears only if it is accepted."""
+        chunks = self._chunks()
+        layout, first = await self._header(chunks)
+        if isinstance(layout, Refusal):
+            async for _ in chunks:
+                pass  # for its digest
+            return self.refused(layout.reason)
+        key = self._workspace.key("clean", self._source)
+        ranges = _Ranges(layout)
+        reason: str | None = None
+        size_bytes = 0
+        async with AsyncExitStack() as rejects_stack:
+            try:
+                size_bytes = await self._write(layout, first, chunks, key, ranges, rejects_stack)
+            except (_Refused, Unreadable) as refusal:
+                # The clean object has not appeared; the rejects found so far stay to be looked at.
+                reason = str(refusal)
+        if reason is not None:
+            return self.refused(reason)
+        part = Part(
+            key=key,
+            rows=self._counts.clean,
+            size_bytes=size_bytes,
+            ranges=ranges.found,
+            ascending=ranges.ascending,
+        )
+        return self._entry(parts=(part,) if part.rows else ())
+
+    async def _write(
+        self,
+        layout: Layout,
+        first: Chunk | None,
+        chunks: AsyncIterator[Chunk],
+        key: str,
+        ranges: _Ranges,
+        rejects_stack: AsyncExitStack,
+    ) -> int:
+        """Write clean rows and rejects; returns the clean object's length."""
+        store, schema = self._workspace.store, clean_schema(self._dataset)
+        rejects: ParquetStream | None = None
+        async with parquet_stream(store, self._workspace.absolute(key), schema) as clean:
+            async for parsed in self._parsed(ChunkParser(layout), first, chunks):
+                if parsed.rejects.num_rows:
+                    if rejects is None:
+                        rejects = await self._open_rejects(rejects_stack)
+                    await rejects.write(self._number(parsed.rejects))
+                if parsed.clean.num_rows:
+                    ranges.include(parsed.clean)
+                    await clean.write(parsed.clean)
+                self._count(parsed)
+            reason = self._too_many_rejects()
+            if reason:
+                raise _Refused(reason)
+        return clean.size_bytes
+
+    def refused(self, reason: str) -> Entry:
+        """An entry that refuses the object as a whole: every row of it counts as rejected."""
+        entry = self._entry(parts=())
+        return replace(
+            entry,
+            verdict="refused",
+            reason=reason,
+            rows_clean=0,
+            rows_rejected=entry.rows_read,
+        )
+
+    async def _chunks(self) -> AsyncIterator[Chunk]:
+        splitter = RecordSplitter(
+            delimiter=self._contract.delimiter, max_record_bytes=self._contract.max_record_bytes
+        )
+        async for block in self._stream.blocks():
+            chunk = splitter.push(block)
+            if self._progress:
+                self._progress(self._source, self._stream.bytes_read, self._counts.rows)
+            if chunk is not None:
+                yield chunk
+        chunk = splitter.push(b"", last=True)
+        if chunk is not None:
+            yield chunk
+
+    async def _header(self, chunks: AsyncIterator[Chunk]) -> tuple[Layout | Refusal, Chunk | None]:
+        """The layout, and what is left of the chunk that holds the header."""
+        async for chunk in chunks:
+            starts, ends = record_starts(chunk, delimiter=self._contract.delimiter)
+            bad = chunk.malformed[0] if chunk.malformed else None
+            at = chunk.offset + int(starts[0]) if len(starts) else None
+            if bad is not None and (at is None or bad.offset < at):
+                return Refusal(reason=f"expected a header, got a record with {bad.reason}"), None
+            if at is None:
+                continue
+            record = bytes(chunk.data[starts[0] : ends[0]])
+            layout = read_layout(record, self._contract, self._dataset)
+            rest = int(starts[1]) if len(starts) > 1 else len(chunk.data)
+            return layout, replace(chunk, data=chunk.data[rest:], offset=chunk.offset + rest)
+        return Refusal(reason="expected a header, got an empty file"), None
+
+    async def _parsed(
+        self, parser: ChunkParser, first: Chunk | None, chunks: AsyncIterator[Chunk]
+    ) -> AsyncIterator[Parsed]:
+        """Chunks parsed by the executor, in their order, a bounded number in flight."""
+        loop = asyncio.get_running_loop()
+        running: deque[asyncio.Future[Parsed]] = deque()
+        try:
+            if first is not None and (len(first.data) or first.malformed):
+                running.append(loop.run_in_executor(self._executor, parser.parse, first))
+            async for chunk in chunks:
+                running.append(loop.run_in_executor(self._executor, parser.parse, chunk))
+                while len(running) >= CHUNKS_IN_FLIGHT:
+                    yield await running.popleft()
+            while running:
+                yield await running.popleft()
+        finally:
+            for future in running:
+                future.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _open_rejects(self, stack: AsyncExitStack) -> ParquetStream:
+        key = self._workspace.key("rejects", self._source)
+        stream = await stack.enter_async_context(
+            parquet_stream(self._workspace.store, self._workspace.absolute(key), REJECTS)
+        )
+        self._rejects_key = key
+        return stream
+
+    def _number(self, rejects: pa.Table) -> pa.Table:
+        """Rows as a spreadsheet counts them: the header is row 1."""
+        rows = pc.add(rejects.column("row"), self._counts.rows + 2)
+        return rejects.set_column(0, REJECTS.field("row"), rows)
+
+    def _count(self, parsed: Parsed) -> None:
+        counts = self._counts
+        counts.rows += parsed.rows
+        counts.clean += parsed.clean.num_rows
+        counts.rejected += parsed.rejects.num_rows
+        counts.reasons.update(parsed.reasons)
+
+    def _too_many_rejects(self) -> str | None:
+        counts, allowed = self._counts, self._contract.max_reject_rate
+        if counts.rejected <= allowed * counts.rows:
+            return None
+        most = ", ".join(f"{reason} {rows}" for reason, rows in counts.reasons.most_common(3))
+        return (
+            f"expected at most {allowed:.2%} rejects (limits.max_reject_rate), got "
+            f"{counts.rejected} of {counts.rows} rows ({counts.rejected / counts.rows:.2%}): {most}"
+        )
+
+    def _entry(self, parts: tuple[Part, ...]) -> Entry:
+        source, counts = self._source, self._counts
+        return Entry(
+            source_id=source.source_id,
+            dataset=source.dataset,
+            url=source.info.url,
+            version=source.info.version,
+            size_bytes=source.info.size_bytes,
+            uploaded_at=source.info.uploaded_at,
+            sha256=self._stream.sha256,
+            verdict="accepted",
+            reason=None,
+            rows_read=counts.rows,
+            rows_clean=counts.clean,
+            rows_rejected=counts.rejected,
+            reasons=dict(sorted(counts.reasons.items())),
+            parts=parts,
+            rejects=(self._rejects_key,) if self._rejects_key else (),
+            contract=self._contract.digest,
+            seconds=0.0,
+        )
+
+
+class _Refused(Exception):  # noqa: N818
+    """Leaves the block that writes the clean object, so that the object never appears."""
+
+
+class _Ranges:
+    """Ranges of the columns that joins and days prune by, and whether keys rise strictly."""
+
+    def __init__(self, layout: Layout) -> None:
+        dataset = layout.dataset
+        self._key = dataset.key
+        self._columns = [
+            name for name in dict.fromkeys((*dataset.key, *RANGED)) if name in dataset.columns
+        ]
+        self._last: Any = None
+        self.found: dict[str, Range] = {}
+        self.ascending = len(dataset.key) == 1
+
+    def include(self, clean: pa.Table) -> None:
+        for name in self._columns:
+            column = clean.column(name)
+            extremes = pc.min_max(column)
+            low, high = extremes["min"], extremes["max"]
+            if pa.types.is_timestamp(column.type):
+                low, high = low.cast(pa.int64()), high.cast(pa.int64())
+            if not low.is_valid:
+                continue
+            known = self.found.get(name)
+            lows = [low.as_py()] + ([known.low] if known else [])
+            highs = [high.as_py()] + ([known.high] if known else [])
+            self.found[name] = Range(low=min(lows), high=max(highs))
+        if self.ascending:
+            self.ascending = self._rises(clean.column(self._key[0]))
+
+    def _rises(self, keys: pa.ChunkedArray) -> bool:
+        first, last = keys[0].as_py(), keys[-1].as_py()
+        if self._last is not None and not first > self._last:
+            return False
+        self._last = last
+        if pa.types.is_integer(keys.type):
+            return bool((np.diff(keys.to_numpy()) > 0).all())
+        return bool(pc.all(pc.greater(keys[1:], keys[:-1])).as_py() is not False)
