@@ -28,9 +28,7 @@ def build(context: Mapping[str, object] | None = None, *, outdir: str | None = N
     """
     # The CDK's command line hands over cdk.json's context by itself; a plain Python process must.
     defaults = json.loads(CDK_JSON.read_text("utf-8"))["context"]
-    app = cdk.App(
-        context={**defaults, **(context or {})}, outdir=outdir, analytics_reporting=False
-    )
+    app = cdk.App(context={**defaults, **(context or {})}, outdir=outdir, analytics_reporting=False)
     settings = read_settings(app.node.get_all_context())
     stack = ShopKpiStack(app, f"ShopKpi-{settings.stage}", settings=settings)
     cdk.Tags.of(stack).add("application", "shopkpi")

@@ -55,7 +55,7 @@ class Compute(Construct):
     def __init__(
         self,
         scope: Construct,
-        id: str,
+        construct_id: str,
         *,
         settings: Settings,
         network: Network,
@@ -63,7 +63,7 @@ class Compute(Construct):
         tables: Tables,
         log_retention: logs.RetentionDays,
     ) -> None:
-        super().__init__(scope, id)
+        super().__init__(scope, construct_id)
         self.network = network
         self._environment = {
             "SHOPKPI_CONTRACT": settings.contract,
@@ -118,7 +118,7 @@ class Compute(Construct):
 
     def add_task(
         self,
-        id: str,
+        name: str,
         *,
         rights: Sequence[iam.PolicyStatement],
         command: Sequence[str] = ("--help",),
@@ -127,14 +127,14 @@ class Compute(Construct):
         """A task definition with a role of its own; who runs it overrides command and size."""
         role = iam.Role(
             self,
-            f"{id}Role",
+            f"{name}Role",
             assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
-            description=f"What the {id.lower()} task of shopkpi may do",
+            description=f"What the {name.lower()} task of shopkpi may do",
         )
-        iam.Policy(self, f"{id}Policy", statements=list(rights), roles=[role])
+        iam.Policy(self, f"{name}Policy", statements=list(rights), roles=[role])
         task = ecs.FargateTaskDefinition(
             self,
-            id,
+            name,
             cpu=cpu_units(vcpu),
             memory_limit_mib=2 * cpu_units(vcpu),
             task_role=role,
@@ -151,11 +151,11 @@ class Compute(Construct):
             environment=self._environment,
             user=USER,
             readonly_root_filesystem=True,
-            linux_parameters=ecs.LinuxParameters(self, f"{id}Linux", init_process_enabled=True),
+            linux_parameters=ecs.LinuxParameters(self, f"{name}Linux", init_process_enabled=True),
             # The longest that Fargate gives; Spot warns two minutes before it takes a task away.
             stop_timeout=Duration.seconds(120),
             logging=ecs.LogDrivers.aws_logs(
-                stream_prefix=id.lower(),
+                stream_prefix=name.lower(),
                 log_group=self.log_group,
                 mode=ecs.AwsLogDriverMode.NON_BLOCKING,
                 max_buffer_size=Size.mebibytes(8),

@@ -40,18 +40,20 @@ class Dashboard(Construct):
     def __init__(
         self,
         scope: Construct,
-        id: str,
+        construct_id: str,
         *,
         settings: Settings,
         compute: Compute,
         ingest: sfn.StateMachine,
         alarms: Alarms,
     ) -> None:
-        super().__init__(scope, id)
+        super().__init__(scope, construct_id)
         metrics = WorkerMetrics(prefix=settings.prefix)
         board = cloudwatch.Dashboard(self, "Board", dashboard_name=settings.prefix)
         board.add_widgets(
-            cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(alarms.all), width=24, height=4)
+            cloudwatch.AlarmStatusWidget(
+                title="Alarms", alarms=list(alarms.all), width=24, height=4
+            )
         )
         board.add_widgets(
             _graph(

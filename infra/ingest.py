@@ -13,7 +13,16 @@ from constructs import Construct
 
 from infra.compute import Compute
 from infra.settings import Settings, cpu_units
-from infra.states import FAILURE, UNCHANGED, Failure, WorkerTasks, adding, publish, retry_call
+from infra.states import (
+    FAILURE,
+    UNCHANGED,
+    Failure,
+    WorkerTasks,
+    adding,
+    publish,
+    retry,
+    retry_call,
+)
 from infra.storage import ARCHIVE_FOLDER, PLANS_FOLDER, Buckets
 from infra.tables import Tables
 from infra.warm import WarmService
@@ -45,7 +54,7 @@ class Ingest(Construct):
     def __init__(
         self,
         scope: Construct,
-        id: str,
+        construct_id: str,
         *,
         settings: Settings,
         compute: Compute,
@@ -55,7 +64,7 @@ class Ingest(Construct):
         warm: WarmService | None,
         log_group: logs.ILogGroup,
     ) -> None:
-        super().__init__(scope, id)
+        super().__init__(scope, construct_id)
         self._settings = settings
         self._compute = compute
         self._buckets = buckets
@@ -103,12 +112,12 @@ class Ingest(Construct):
             f"? {cpu_units(settings.medium_task_vcpu)} : {cpu_units(settings.large_task_vcpu)}"
         )
 
-    def _read_entry(self, id: str) -> tasks.DynamoGetItem:
+    def _read_entry(self, name: str) -> tasks.DynamoGetItem:
         """The ledger is asked, not the task: only what it has committed is true."""
         state = tasks.DynamoGetItem.jsonata(
             self,
-            id,
-            state_name=id,
+            name,
+            state_name=name,
             table=self._ledger,
             key={
                 LEDGER_PARTITION_KEY: tasks.DynamoAttributeValue.from_string("source"),
@@ -140,21 +149,20 @@ class Ingest(Construct):
 
     def _validate_ranges(self, then: sfn.IChainable) -> sfn.IChainable:
         """Plan ranges that begin and end between records, validate each, commit all at once."""
-        settings = self._settings
+        source = [URL, "--version-id", VERSION_ID]
+        size = str(self._settings.range_mib * MIB)
         ranges = f"s3://{self._buckets.clean.bucket_name}/{PLANS_FOLDER}"
         batches = f"{{% '{ranges}' & $states.input.source_id & '/ranges.json' %}}"
         plan = self._large(
             "PlanRanges",
-            ["plan", URL, "--version-id", VERSION_ID]
-            + ["--split-bytes", str(settings.range_mib * MIB), "--batches", batches],
+            ["plan", *source, "--split-bytes", size, "--batches", batches],
             outputs=adding(
                 f"'ranges_key': '{PLANS_FOLDER}' & $states.input.source_id & '/ranges.json'"
             ),
         )
         validate = self._large(
             "ValidateRange",
-            ["validate", URL, "--version-id", VERSION_ID]
-            + ["--range", "{% $states.input.range %}"],
+            ["validate", *source, "--range", "{% $states.input.range %}"],
             handled=False,
         )
         each = self._fan_out(
@@ -169,7 +177,7 @@ class Ingest(Construct):
         )
         commit = self._large(
             "CommitRanges",
-            ["validate", URL, "--version-id", VERSION_ID, "--batches", batches],
+            ["validate", *source, "--batches", batches],
         )
         plan.next(each).next(commit).next(then)
         return plan
@@ -301,12 +309,12 @@ class Ingest(Construct):
         small = _is(f"$states.input.size <= {COPY_LIMIT_BYTES}")
         return self._choice("IsCopyable").when(small, copy).otherwise(archive)
 
-    def _archive(self, id: str) -> tasks.EcsRunTask:
+    def _archive(self, name: str) -> tasks.EcsRunTask:
         """The worker's own move; it looks up the verdict and puts the object where that says."""
         to = f"s3://{self._buckets.archive.bucket_name}"
         return self._tasks.run(
             self,
-            id,
+            name,
             task=self._compute.archive,
             command=["archive", URL, "--version-id", VERSION_ID, "--to", to],
             cpu=str(cpu_units(0.25)),
@@ -315,7 +323,7 @@ class Ingest(Construct):
 
     def _large(
         self,
-        id: str,
+        name: str,
         command: list[str],
         *,
         task: str = "validate",
@@ -325,7 +333,7 @@ class Ingest(Construct):
         """A task of the largest size. Where not `handled`, its failure is its map's."""
         return self._tasks.run(
             self,
-            id,
+            name,
             task=self._compute.transform if task == "transform" else self._compute.validate,
             command=command,
             cpu=str(cpu_units(self._settings.large_task_vcpu)),
@@ -335,31 +343,33 @@ class Ingest(Construct):
         )
 
     def _fan_out(
-        self, id: str, each: sfn.IChainable, *, key_path: str, item: Mapping[str, str]
+        self, name: str, each: sfn.IChainable, *, key_path: str, item: Mapping[str, str]
     ) -> sfn.DistributedMap:
         """One child execution for each element of a JSON array that a plan has written."""
         fan_out = sfn.DistributedMap(
             self,
-            id,
-            state_name=id,
-            label=id,
+            name,
+            state_name=name,
+            label=name,
             max_concurrency=self._settings.max_parallel_tasks,
-            map_execution_type=sfn.StateMachineType.STANDARD,
             item_reader=sfn.S3JsonItemReader(
                 bucket=self._buckets.clean, key=sfn.JsonPath.string_at(key_path)
             ),
             item_selector=dict(item),
             result_path=sfn.JsonPath.DISCARD,
         )
-        fan_out.item_processor(each, mode=sfn.ProcessorMode.DISTRIBUTED)
-        fan_out.add_retry(
-            errors=["States.ItemReaderFailed"], max_attempts=2, interval=Duration.seconds(5)
+        fan_out.item_processor(
+            each,
+            mode=sfn.ProcessorMode.DISTRIBUTED,
+            # Express children end after five minutes; a range may take longer.
+            execution_type=sfn.ProcessorType.STANDARD,
         )
+        retry(fan_out, errors=["States.ItemReaderFailed"], first_s=5, attempts=3)
         fan_out.add_catch(self._failure, errors=["States.ALL"], result_path="$.failure")
         return fan_out
 
     def _call(
-        self, id: str, *, service: str, action: str, parameters: Mapping[str, str]
+        self, name: str, *, service: str, action: str, parameters: Mapping[str, str]
     ) -> tasks.CallAwsService:
         resources = {
             "copyObject": [self._buckets.archive.arn_for_objects(f"{ARCHIVE_FOLDER}*")],
@@ -367,8 +377,8 @@ class Ingest(Construct):
         }
         state = tasks.CallAwsService.jsonata(
             self,
-            id,
-            state_name=id,
+            name,
+            state_name=name,
             service=service,
             action=action,
             iam_action="s3:PutObject" if action == "copyObject" else "s3:DeleteObjectVersion",
@@ -377,7 +387,7 @@ class Ingest(Construct):
             task_timeout=sfn.Timeout.duration(Duration.minutes(5)),
             outputs=UNCHANGED,
         )
-        retry_call(state)
+        retry_call(state, final=["S3.NoSuchKeyException"])
         return state
 
     def _guarded(self, state: tasks.DynamoGetItem) -> tasks.DynamoGetItem:
@@ -385,8 +395,8 @@ class Ingest(Construct):
         state.add_catch(self._failure, errors=["States.ALL"], outputs=FAILURE)
         return state
 
-    def _choice(self, id: str) -> sfn.Choice:
-        return sfn.Choice.jsonata(self, id, state_name=id)
+    def _choice(self, name: str) -> sfn.Choice:
+        return sfn.Choice.jsonata(self, name, state_name=name)
 
 
 def _is(expression: str) -> sfn.Condition:

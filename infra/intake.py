@@ -5,6 +5,7 @@ from __future__ import annotations
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
@@ -21,7 +22,7 @@ BUCKET = "$states.input.detail.bucket.name"
 
 # The first 16 hex digits of SHA-256, as the worker computes a source_id; a test compares both.
 SOURCE_ID = (
-    "$substring($hash($states.input.bucket & '\\n' & $states.input.key & '\\nversion:' & "
+    "$substring($hash($states.input.bucket & '\\u0000' & $states.input.key & '\\u0000version:' & "
     "$states.input.version_id, 'SHA-256'), 0, 16)"
 )
 
@@ -41,7 +42,7 @@ class Intake(Construct):
     def __init__(
         self,
         scope: Construct,
-        id: str,
+        construct_id: str,
         *,
         settings: Settings,
         bucket: s3.IBucket,
@@ -50,7 +51,7 @@ class Intake(Construct):
         dlq: sqs.IQueue,
         log_group: logs.ILogGroup,
     ) -> None:
-        super().__init__(scope, id)
+        super().__init__(scope, construct_id)
         failure = Failure(self, "Failure", topic=topic, what="intake").start
         start = self._start(ingest, failure)
         self.state_machine = sfn.StateMachine(
@@ -93,7 +94,7 @@ class Intake(Construct):
     ) -> sfn.Choice:
         """The version that is meant: the event names it; a listing (the sweep) does not."""
         ignored = sfn.Succeed.jsonata(self, "Ignored", state_name="Ignored")
-        again = f"'again': $exists($states.input.again) ? '-' & $states.input.again : ''"
+        again = "'again': $exists($states.input.again) ? '-' & $states.input.again : ''"
         named = sfn.Pass.jsonata(
             self,
             "VersionOfEvent",
@@ -112,7 +113,9 @@ class Intake(Construct):
             iam_action="s3:GetObject",
             iam_resources=[bucket.arn_for_objects("*")],
             # Without it a missing object would look like a missing right (403, not 404).
-            additional_iam_statements=[_listing(bucket)],
+            additional_iam_statements=[
+                iam.PolicyStatement(actions=["s3:ListBucket"], resources=[bucket.bucket_arn])
+            ],
             parameters={"Bucket": f"{{% {BUCKET} %}}", "Key": f"{{% {OBJECT}.key %}}"},
             task_timeout=sfn.Timeout.duration(Duration.minutes(1)),
             outputs=(
@@ -121,7 +124,7 @@ class Intake(Construct):
                 f"'version_id': $states.result.VersionId, {again}}} %}}"
             ),
         )
-        retry_call(current)
+        retry_call(current, final=["S3.NoSuchKeyException"])
         # It has been moved or deleted since: nothing is left to do.
         current.add_catch(ignored, errors=["S3.NoSuchKeyException"], outputs=UNCHANGED)
         current.add_catch(failure, errors=["States.ALL"], outputs=FAILURE)
@@ -164,8 +167,7 @@ class Intake(Construct):
         taken = "StepFunctions.ExecutionAlreadyExistsException"
         known = sfn.Succeed.jsonata(self, "AlreadyStarted", state_name="AlreadyStarted")
         started = sfn.Succeed.jsonata(self, "Started", state_name="Started")
-        start.add_retry(errors=[taken], max_attempts=0)
-        retry_call(start)
+        retry_call(start, final=[taken])
         start.add_catch(known, errors=[taken], outputs=UNCHANGED)
         start.add_catch(failure, errors=["States.ALL"], outputs=FAILURE)
         return identify.next(start).next(started)

@@ -29,9 +29,9 @@ class Lake(Construct):
     """
 
     def __init__(
-        self, scope: Construct, id: str, *, settings: Settings, buckets: Buckets
+        self, scope: Construct, construct_id: str, *, settings: Settings, buckets: Buckets
     ) -> None:
-        super().__init__(scope, id)
+        super().__init__(scope, construct_id)
         self._clean = buckets.clean.bucket_name
         name = settings.prefix.replace("-", "_")
         self._database = glue.CfnDatabase(
@@ -77,8 +77,8 @@ class Lake(Construct):
                 query_string=query,
                 work_group=workgroup.name,
             )
-            named.add_dependency(workgroup)
-            named.add_dependency(self._database)
+            named.add_resource_dependency(workgroup)
+            named.add_resource_dependency(self._database)
 
     def _table(self, name: str, database: str, schema: pa.Schema, folder: str) -> None:
         location = f"s3://{self._clean}/{folder}/"
@@ -118,7 +118,7 @@ class Lake(Construct):
                 ),
             ),
         )
-        table.add_dependency(self._database)
+        table.add_resource_dependency(self._database)
 
 
 def hive_type(kind: pa.DataType) -> str:
@@ -128,17 +128,19 @@ def hive_type(kind: pa.DataType) -> str:
     """
     if pa.types.is_dictionary(kind):
         return hive_type(kind.value_type)
-    if pa.types.is_decimal(kind):
-        return f"decimal({kind.precision},{kind.scale})"
-    if pa.types.is_timestamp(kind):
-        return "timestamp"
-    if pa.types.is_map(kind):
-        return f"map<{hive_type(kind.key_type)},{hive_type(kind.item_type)}>"
-    if pa.types.is_list(kind):
-        return f"array<{hive_type(kind.value_type)}>"
-    if pa.types.is_struct(kind):
-        return f"struct<{','.join(f'{one.name}:{hive_type(one.type)}' for one in kind)}>"
     plain = {pa.int64(): "bigint", pa.string(): "string", pa.binary(): "binary"}
-    if kind not in plain:
+    if pa.types.is_decimal(kind):
+        name = f"decimal({kind.precision},{kind.scale})"
+    elif pa.types.is_timestamp(kind):
+        name = "timestamp"
+    elif pa.types.is_map(kind):
+        name = f"map<{hive_type(kind.key_type)},{hive_type(kind.item_type)}>"
+    elif pa.types.is_list(kind):
+        name = f"array<{hive_type(kind.value_type)}>"
+    elif pa.types.is_struct(kind):
+        name = f"struct<{','.join(f'{one.name}:{hive_type(one.type)}' for one in kind)}>"
+    elif kind in plain:
+        name = plain[kind]
+    else:
         raise ValueError(f"expected a type of the clean zone, got {kind}")
-    return plain[kind]
+    return name

@@ -17,20 +17,21 @@ class Network(Construct):
 
     Attributes:
         vpc: The VPC; all its subnets are isolated.
+        subnets: Where tasks run.
         tasks: Security group of the tasks: HTTPS out, nothing in.
     """
 
     def __init__(
         self,
         scope: Construct,
-        id: str,
+        construct_id: str,
         *,
         az_count: int,
         availability_zones: tuple[str, ...],
         warm_service: bool,
         log_retention: logs.RetentionDays,
     ) -> None:
-        super().__init__(scope, id)
+        super().__init__(scope, construct_id)
         self.vpc = ec2.Vpc(
             self,
             "Vpc",
@@ -46,6 +47,7 @@ class Network(Construct):
             # Would deploy a Lambda function to empty a group that nothing here is a member of.
             restrict_default_security_group=False,
         )
+        self.subnets = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
         refused = logs.LogGroup(
             self, "RefusedTraffic", retention=log_retention, removal_policy=RemovalPolicy.DESTROY
         )

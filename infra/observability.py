@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_dynamodb as dynamodb
@@ -31,8 +31,8 @@ class Notifications(Construct):
         dlq: Events and messages that nothing took.
     """
 
-    def __init__(self, scope: Construct, id: str, *, email: str) -> None:
-        super().__init__(scope, id)
+    def __init__(self, scope: Construct, construct_id: str, *, email: str) -> None:
+        super().__init__(scope, construct_id)
         self.topic = sns.Topic(self, "Topic", display_name="shopkpi", enforce_ssl=True)
         if email:
             self.topic.add_subscription(subscriptions.EmailSubscription(email))
@@ -79,7 +79,7 @@ class Alarms(Construct):
     def __init__(
         self,
         scope: Construct,
-        id: str,
+        construct_id: str,
         *,
         settings: Settings,
         notifications: Notifications,
@@ -89,7 +89,7 @@ class Alarms(Construct):
         age: cloudwatch.Metric,
         log_retention: logs.RetentionDays,
     ) -> None:
-        super().__init__(scope, id)
+        super().__init__(scope, construct_id)
         self._topic = actions.SnsAction(notifications.topic)
         self._metrics = WorkerMetrics(prefix=settings.prefix)
         self.all: list[cloudwatch.Alarm] = []
@@ -98,7 +98,9 @@ class Alarms(Construct):
         )
         self.exits = self._bad_exits(compute)
         self._executions(machines)
-        self._alarm("DeadLetters", "An event or message could not be delivered", _depth(notifications))
+        self._alarm(
+            "DeadLetters", "An event or message could not be delivered", _depth(notifications)
+        )
         self._alarm("TaskExits", "A task ended with an exit code other than 0", self.exits)
         self._rows(settings)
         self._throttling(tables)
@@ -124,7 +126,6 @@ class Alarms(Construct):
 
         L1, since the L2 target for log groups deploys a Lambda function to set its policy.
         """
-        region, account = Stack.of(self).region, Stack.of(self).account
         logs.ResourcePolicy(
             self,
             "EventsMayLog",
@@ -156,7 +157,12 @@ class Alarms(Construct):
                 events.CfnRule.TargetProperty(
                     id="StoppedTasks",
                     # EventBridge wants the ARN without `:*` at its end.
-                    arn=f"arn:aws:logs:{region}:{account}:log-group:{self.stopped.log_group_name}",
+                    arn=Stack.of(self).format_arn(
+                        service="logs",
+                        resource="log-group",
+                        resource_name=self.stopped.log_group_name,
+                        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                    ),
                 )
             ],
         )
@@ -228,7 +234,7 @@ class Alarms(Construct):
 
     def _alarm(
         self,
-        id: str,
+        name: str,
         description: str,
         metric: cloudwatch.IMetric,
         *,
@@ -241,7 +247,7 @@ class Alarms(Construct):
     ) -> None:
         alarm = cloudwatch.Alarm(
             self,
-            id,
+            name,
             alarm_description=description,
             metric=metric,
             threshold=threshold,

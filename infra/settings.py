@@ -195,7 +195,7 @@ def _convert(value: object, kind: object) -> object:
 def _problems(settings: Settings) -> list[str]:
     problems: list[str] = []
 
-    def expect(name: str, fine: bool, expected: str) -> None:  # noqa: FBT001  (reads as a sentence)
+    def expect(name: str, fine: bool, expected: str) -> None:
         if not fine:
             problems.append(f"{name}: expected {expected}, got {getattr(settings, name)!r}")
 

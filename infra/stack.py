@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import aws_cdk as cdk
 from aws_cdk import aws_logs as logs
 from constructs import Construct
@@ -23,22 +21,28 @@ from infra.warm import WarmService
 
 
 class ShopKpiStack(cdk.Stack):
-    """One deployment of shopkpi; `settings.stage` tells it from others in the same account."""
+    """One deployment of shopkpi; `settings.stage` tells it from others in the same account.
 
-    def __init__(self, scope: Construct, id: str, *, settings: Settings, **props: Any) -> None:
-        super().__init__(scope, id, description="shopkpi: daily KPIs from uploaded files", **props)
+    Attributes:
+        settings: What it was made from.
+        buckets, notifications, compute, ingest, intake, sweep: Its capabilities.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
+        super().__init__(scope, construct_id, description="shopkpi: daily KPIs from uploaded files")
+        self.settings = settings
         retention = _retention(settings.log_retention_days)
-        buckets = Buckets(
+        self.buckets = buckets = Buckets(
             self,
             "Buckets",
             retain_data=settings.retain_data,
             archive_after_days=settings.archive_after_days,
             expire_after_days=settings.expire_after_days,
         )
-        tables = Tables(
-            self, "Tables", prefix=settings.prefix, retain_data=settings.retain_data
+        tables = Tables(self, "Tables", prefix=settings.prefix, retain_data=settings.retain_data)
+        self.notifications = notifications = Notifications(
+            self, "Notifications", email=settings.alarm_email
         )
-        notifications = Notifications(self, "Notifications", email=settings.alarm_email)
         topic, dlq = notifications.topic, notifications.dlq
         network = Network(
             self,
@@ -48,7 +52,7 @@ class ShopKpiStack(cdk.Stack):
             warm_service=settings.warm_service,
             log_retention=retention,
         )
-        compute = Compute(
+        self.compute = compute = Compute(
             self,
             "Compute",
             settings=settings,
@@ -70,7 +74,7 @@ class ShopKpiStack(cdk.Stack):
             retention=retention,
             removal_policy=cdk.RemovalPolicy.DESTROY,
         )
-        ingest = Ingest(
+        self.ingest = ingest = Ingest(
             self,
             "Ingest",
             settings=settings,
@@ -81,7 +85,7 @@ class ShopKpiStack(cdk.Stack):
             warm=warm,
             log_group=executions,
         )
-        intake = Intake(
+        self.intake = intake = Intake(
             self,
             "Intake",
             settings=settings,
@@ -91,7 +95,7 @@ class ShopKpiStack(cdk.Stack):
             dlq=dlq,
             log_group=executions,
         )
-        sweep = Sweep(
+        self.sweep = sweep = Sweep(
             self,
             "Sweep",
             settings=settings,

@@ -44,7 +44,7 @@ def retry(
     attempts: int,
     longest_s: int = 300,
 ) -> None:
-    """Waits of first_s, 2 first_s, 4 first_s, ..., each drawn from zero up to that (full jitter)."""
+    """Waits of up to first_s, 2 first_s, 4 first_s, ..., each drawn at random (full jitter)."""
     state.add_retry(
         errors=list(errors),
         interval=Duration.seconds(first_s),
@@ -55,10 +55,15 @@ def retry(
     )
 
 
-def retry_call(state: sfn.TaskStateBase) -> None:
-    """Retry of a short call of an AWS service: throttling and passing faults."""
-    # A JSONata expression that fails once fails always; the other errors may pass.
-    retry(state, errors=["States.QueryEvaluationError"], first_s=1, attempts=0)
+def never_retry(state: tasks.EcsRunTask | sfn.TaskStateBase, *errors: str) -> None:
+    """Errors that would only come again; said before any retry of States.ALL."""
+    state.add_retry(errors=list(errors), max_attempts=0)
+
+
+def retry_call(state: sfn.TaskStateBase, *, final: Sequence[str] = ()) -> None:
+    """Retry of a short call of an AWS service: throttling and passing faults, not `final` ones."""
+    # A JSONata expression that fails once fails always.
+    never_retry(state, "States.QueryEvaluationError", *final)
     retry(state, errors=["States.ALL"], first_s=1, attempts=5, longest_s=30)
 
 
@@ -69,8 +74,10 @@ class Failure(Construct):
         start: The state to go to; its input has `failure` with Error and Cause.
     """
 
-    def __init__(self, scope: Construct, id: str, *, topic: sns.ITopic, what: str) -> None:
-        super().__init__(scope, id)
+    def __init__(
+        self, scope: Construct, construct_id: str, *, topic: sns.ITopic, what: str
+    ) -> None:
+        super().__init__(scope, construct_id)
         failed = sfn.Fail.jsonata(
             self,
             "Failed",
@@ -96,14 +103,19 @@ class Failure(Construct):
 
 
 def publish(
-    scope: Construct, id: str, *, topic: sns.ITopic, subject: str, message: Mapping[str, str]
+    scope: Construct,
+    construct_id: str,
+    *,
+    topic: sns.ITopic,
+    subject: str,
+    message: Mapping[str, str],
 ) -> tasks.SnsPublish:
     """Tell the topic; `message` becomes indented JSON, for people and programs."""
     fields = ", ".join(f"'{name}': {_inside(value)}" for name, value in message.items())
     state = tasks.SnsPublish.jsonata(
         scope,
-        id,
-        state_name=id,
+        construct_id,
+        state_name=construct_id,
         topic=topic,
         subject=subject,
         message=sfn.TaskInput.from_text(f"{{% $string({{{fields}}}, true) %}}"),
@@ -135,7 +147,7 @@ class WorkerTasks:
     def run(
         self,
         scope: Construct,
-        id: str,
+        construct_id: str,
         *,
         task: ecs.FargateTaskDefinition,
         command: Sequence[str],
@@ -148,7 +160,7 @@ class WorkerTasks:
 
         Args:
             scope: Where the state belongs.
-            id: Name of the state.
+            construct_id: Name of the state.
             task: What to run, with which rights.
             command: Arguments of `shopkpi`; each a text or a JSONata expression.
             cpu: JSONata for the size in CPU units, 1024 a vCPU; memory is 2 MiB per unit.
@@ -161,13 +173,14 @@ class WorkerTasks:
         assert container is not None and container.container_name == CONTAINER  # noqa: S101, PT018
         state = tasks.EcsRunTask.jsonata(
             scope,
-            id,
-            state_name=id,
+            construct_id,
+            state_name=construct_id,
             integration_pattern=sfn.IntegrationPattern.RUN_JOB,
             cluster=self._compute.cluster,
             task_definition=task,
             launch_target=self._launch_target(),
             security_groups=[self._compute.network.tasks],
+            subnets=self._compute.network.subnets,
             # ECS wants both as text.
             cpu=f"{{% $string({cpu}) %}}",
             memory_mib=f"{{% $string(2 * ({cpu})) %}}",
@@ -178,7 +191,7 @@ class WorkerTasks:
             task_timeout=sfn.Timeout.duration(timeout),
             outputs=outputs,
         )
-        retry(state, errors=["States.QueryEvaluationError"], first_s=1, attempts=0)
+        never_retry(state, "States.QueryEvaluationError")
         retry(state, errors=CAPACITY_ERRORS, first_s=5, attempts=8)
         retry(state, errors=["States.Timeout"], first_s=10, attempts=1)
         retry(state, errors=["States.TaskFailed"], first_s=10, attempts=3)

@@ -25,13 +25,13 @@ class Buckets(Construct):
     def __init__(
         self,
         scope: Construct,
-        id: str,
+        construct_id: str,
         *,
         retain_data: bool,
         archive_after_days: int,
         expire_after_days: int,
     ) -> None:
-        super().__init__(scope, id)
+        super().__init__(scope, construct_id)
         self._removal = RemovalPolicy.RETAIN if retain_data else RemovalPolicy.DESTROY
         self._logs = self._bucket("AccessLogs", [_expire(90)], keeps_versions=False)
         self.input = self._bucket("Input", [_forget_old_versions(90)])
@@ -63,14 +63,14 @@ class Buckets(Construct):
         self.results = self._bucket("Results", [_expire(30)], keeps_versions=False)
 
     def _bucket(
-        self, id: str, rules: list[s3.LifecycleRule], *, keeps_versions: bool = True
+        self, name: str, rules: list[s3.LifecycleRule], *, keeps_versions: bool = True
     ) -> s3.Bucket:
         # A part of an upload that never ends is invisible, and is paid for, until it is aborted.
         abort = s3.LifecycleRule(abort_incomplete_multipart_upload_after=Duration.days(3))
-        is_log = id == "AccessLogs"
+        is_log = name == "AccessLogs"
         return s3.Bucket(
             self,
-            id,
+            name,
             encryption=s3.BucketEncryption.S3_MANAGED,
             enforce_ssl=True,
             minimum_tls_version=1.2,
@@ -80,7 +80,7 @@ class Buckets(Construct):
             lifecycle_rules=[abort, *rules],
             removal_policy=self._removal,
             server_access_logs_bucket=None if is_log else self._logs,
-            server_access_logs_prefix=None if is_log else f"{id.lower()}/",
+            server_access_logs_prefix=None if is_log else f"{name.lower()}/",
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ecs as ecs
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_scheduler as scheduler
@@ -18,7 +17,7 @@ from constructs import Construct
 
 from infra.compute import METRICS_NAMESPACE, Compute
 from infra.settings import Settings
-from infra.states import UNCHANGED, Failure, retry_call
+from infra.states import UNCHANGED, Failure, retry, retry_call
 
 AGE_METRIC = "uncommitted_age_seconds"
 
@@ -38,7 +37,7 @@ class Sweep(Construct):
     def __init__(
         self,
         scope: Construct,
-        id: str,
+        construct_id: str,
         *,
         settings: Settings,
         bucket: s3.IBucket,
@@ -47,7 +46,7 @@ class Sweep(Construct):
         dlq: sqs.IQueue,
         log_group: logs.ILogGroup,
     ) -> None:
-        super().__init__(scope, id)
+        super().__init__(scope, construct_id)
         self._settings = settings
         dimensions = {"deployment": settings.prefix}
         self.age = cloudwatch.Metric(
@@ -75,8 +74,12 @@ class Sweep(Construct):
             tolerated_failure_percentage=100,
             result_path=sfn.JsonPath.DISCARD,
         )
-        objects.item_processor(self._object(bucket, intake), mode=sfn.ProcessorMode.DISTRIBUTED)
-        objects.add_retry(max_attempts=3, interval=Duration.seconds(10))
+        objects.item_processor(
+            self._object(bucket, intake),
+            mode=sfn.ProcessorMode.DISTRIBUTED,
+            execution_type=sfn.ProcessorType.EXPRESS,
+        )
+        retry(objects, errors=["States.ALL"], first_s=10, attempts=3)
         objects.add_catch(failure, errors=["States.ALL"], result_path="$.failure")
         objects.next(sfn.Succeed.jsonata(self, "Swept", state_name="Swept"))
         self.state_machine = sfn.StateMachine(
@@ -169,9 +172,15 @@ class Audit(Construct):
     """Recomputes a sample of days by the clock; a difference ends the task with exit code 3."""
 
     def __init__(
-        self, scope: Construct, id: str, *, settings: Settings, compute: Compute, dlq: sqs.IQueue
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        compute: Compute,
+        dlq: sqs.IQueue,
     ) -> None:
-        super().__init__(scope, id)
+        super().__init__(scope, construct_id)
         task = compute.add_task(
             "Audit",
             rights=compute.audit_rights,
@@ -188,6 +197,7 @@ class Audit(Construct):
                 task_definition=task,
                 assign_public_ip=False,
                 security_groups=[compute.network.tasks],
+                vpc_subnets=compute.network.subnets,
                 platform_version=ecs.FargatePlatformVersion.VERSION1_4,
                 dead_letter_queue=dlq,
                 max_event_age=Duration.hours(1),

@@ -17,8 +17,10 @@ class Tables(Construct):
         kpis: KPI table name -> table.
     """
 
-    def __init__(self, scope: Construct, id: str, *, prefix: str, retain_data: bool) -> None:
-        super().__init__(scope, id)
+    def __init__(
+        self, scope: Construct, construct_id: str, *, prefix: str, retain_data: bool
+    ) -> None:
+        super().__init__(scope, construct_id)
         self._prefix = prefix
         self._retain = retain_data
         self.ledger = self._table(LEDGER_TABLE, LEDGER_PARTITION_KEY, LEDGER_SORT_KEY)

@@ -35,9 +35,15 @@ class WarmService(Construct):
     """
 
     def __init__(
-        self, scope: Construct, id: str, *, settings: Settings, compute: Compute, dlq: sqs.IQueue
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        compute: Compute,
+        dlq: sqs.IQueue,
     ) -> None:
-        super().__init__(scope, id)
+        super().__init__(scope, construct_id)
         self._dlq = dlq
         self.queue = sqs.Queue(
             self,
@@ -55,7 +61,9 @@ class WarmService(Construct):
         )
         # These three take no resource (service authorization reference): the token is the right.
         answer = iam.PolicyStatement(
-            actions=["states:SendTaskFailure", "states:SendTaskHeartbeat", "states:SendTaskSuccess"],
+            actions=[
+                f"states:SendTask{outcome}" for outcome in ("Failure", "Heartbeat", "Success")
+            ],
             resources=["*"],
         )
         self.task = compute.add_task(
@@ -75,6 +83,7 @@ class WarmService(Construct):
             max_healthy_percent=200,
             assign_public_ip=False,
             security_groups=[compute.network.tasks],
+            vpc_subnets=compute.network.subnets,
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
             capacity_provider_strategies=[
                 ecs.CapacityProviderStrategy(
@@ -85,13 +94,18 @@ class WarmService(Construct):
         self._scale(compute, settings)
 
     def run(
-        self, scope: Construct, id: str, *, command: Sequence[str], otherwise: sfn.IChainable
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        command: Sequence[str],
+        otherwise: sfn.IChainable,
     ) -> tasks.SqsSendMessage:
         """A state that hands `command` to the service and waits; any trouble leads `otherwise`."""
         state = tasks.SqsSendMessage.jsonata(
             scope,
-            id,
-            state_name=id,
+            construct_id,
+            state_name=construct_id,
             integration_pattern=sfn.IntegrationPattern.WAIT_FOR_TASK_TOKEN,
             queue=self.queue,
             message_body=sfn.TaskInput.from_object(
@@ -101,7 +115,8 @@ class WarmService(Construct):
             task_timeout=sfn.Timeout.duration(Duration.minutes(15)),
             outputs=UNCHANGED,
         )
-        retry(state, errors=["SQS.SdkClientException", "SQS.AmazonSQSException"], first_s=1, attempts=3)
+        # Not of States.ALL: what fails here is done `otherwise`, at once.
+        retry(state, errors=["SQS.AmazonSQSException"], first_s=1, attempts=3)
         state.add_catch(otherwise, errors=["States.ALL"], outputs=UNCHANGED)
         return state
 

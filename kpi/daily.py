@@ -85,8 +85,8 @@ class Products:
 
 
 @dataclass
-class _Totals:
-    """What batches of items add up to."""
+class Totals:
+    """What batches of items add up to; made by `DaySlice.measure` for `DaySlice.add`."""
 
     items: Int64s
     revenue: Int64s
@@ -132,14 +132,14 @@ class DaySlice:
         self._with_products = with_products
         self._groups = len(products.categories)
         size = len(self._dates)
-        self._totals = _Totals(
+        self._totals = Totals(
             items=np.zeros(size, np.int64),
             revenue=np.zeros(size, np.int64),
             category_revenue=np.zeros(size * self._groups, np.int64),
         )
         self._scale = contract.datasets["order_items"].columns["sale_price"].scale
 
-    def measure(self, items: pa.RecordBatch) -> tuple[_Totals, int]:
+    def measure(self, items: pa.RecordBatch) -> tuple[Totals, int, npt.NDArray[np.int32]]:
         """What a batch adds.
 
         Args:
@@ -147,7 +147,8 @@ class DaySlice:
                 contract has them, status and quantity. Items of other orders are passed over.
 
         Returns:
-            What `add` takes, and how many of the items belong to orders of the slice.
+            What `add` takes, how many of the items belong to orders of the slice, and the days
+            of those orders (distinct, since 1970-01-01).
         """
         position = self._index.find(items.column("order_id"))
         known = position >= 0
@@ -155,11 +156,12 @@ class DaySlice:
             items = items.filter(pa.array(known))
             position = position[known]
         day = self._day[position]
+        present = np.bincount(day, minlength=len(self._dates))
         size, groups = len(self._dates), self._groups
         price = exact.unscaled(items.column("sale_price"))
         quantity = self._quantity(items)
         if quantity is None:
-            count = np.bincount(day, minlength=size).astype(np.int64)
+            count = present.astype(np.int64)
         else:
             count = exact.sums(day, quantity, size)
             if self._contract.datasets["order_items"].unit_price:
@@ -168,7 +170,7 @@ class DaySlice:
         group = day * groups + category
         revenue_by_group = exact.sums(group, price, size * groups)
         returned = self._returned_items(items, position)
-        totals = _Totals(
+        totals = Totals(
             items=count,
             revenue=revenue_by_group.reshape(size, groups).sum(axis=1),
             category_revenue=revenue_by_group,
@@ -177,9 +179,9 @@ class DaySlice:
         if self._with_products:
             units = np.ones(len(price), np.int64) if quantity is None else quantity
             totals.sales.append((position, items.column("product_id"), price, units, returned))
-        return totals, len(position)
+        return totals, len(position), self._dates[np.flatnonzero(present)]
 
-    def add(self, batch: _Totals) -> None:
+    def add(self, batch: Totals) -> None:
         """Add what `measure` returned."""
         totals = self._totals
         totals.items = exact.add(totals.items, batch.items)

@@ -87,3 +87,69 @@ class KeyIndex:
             return self._table[slots].astype(np.int64)
         found = pc.index_in(keys, value_set=self._keys)
         return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def fingerprints(columns: Sequence[pa.ChunkedArray]) -> npt.NDArray[np.uint64]:
+    """A 64-bit hash of each key: equal keys have equal fingerprints.
+
+    Of a single integer column it is the integer itself, so that equal fingerprints mean equal keys
+    there. Texts are hashed by a multilinear function (Lemire and Kaser, 2014), whose collisions
+    are left to the caller.
+
+    Args:
+        columns: The columns of the key, each without null; integers or strings.
+    """
+    result = np.zeros(len(columns[0]), np.uint64)
+    for number, column in enumerate(columns):
+        if pa.types.is_integer(column.type):
+            hashed = column.to_numpy().view(np.uint64)
+        else:
+            chunks = [_text_fingerprints(chunk) for chunk in column.chunks]
+            hashed = np.concatenate(chunks) if chunks else np.zeros(0, np.uint64)
+        result = hashed if number == 0 else _mix(result) + hashed
+    return result
+
+
+def is_exact(columns: Sequence[pa.ChunkedArray]) -> bool:
+    """Whether equal fingerprints mean equal keys."""
+    return len(columns) == 1 and pa.types.is_integer(columns[0].type)
+
+
+_WORDS = np.random.Generator(np.random.PCG64(0x5109)).integers(
+    0, 2**64, 4096, dtype=np.uint64, endpoint=False
+) | np.uint64(1)
+"""Multipliers of the 8-byte words of a text; those of longer texts repeat."""
+
+
+def _text_fingerprints(texts: pa.Array) -> npt.NDArray[np.uint64]:
+    if len(texts) == 0:
+        return np.zeros(0, np.uint64)
+    _, offsets_buffer, data = texts.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    starts, lengths = offsets[:-1].astype(np.int64), np.diff(offsets).astype(np.int64)
+    size = 0 if data is None else len(data)
+    # Room behind the last text, so that every word can be read whole.
+    codes = np.zeros((size // 8 + 2) * 8, np.uint8)
+    if data is not None:
+        codes[:size] = np.frombuffer(data, np.uint8)
+    words = np.lib.stride_tricks.as_strided(codes.view(np.uint64), (size + 1,), (1,))
+    result = _mix(lengths.astype(np.uint64))
+    for word in range(-(-int(lengths.max()) // 8)):
+        left = lengths - 8 * word
+        rows: slice | npt.NDArray[np.int64] = slice(None)
+        if int(left.min()) <= 0:
+            rows = np.flatnonzero(left > 0)
+        left = left[rows]
+        value = words[starts[rows] + 8 * word]
+        if int(left.min()) < 8:
+            missing = (8 * np.maximum(8 - left, 0)).astype(np.uint64)
+            value = (value << missing) >> missing
+        result[rows] += _mix(value * _WORDS[word % len(_WORDS)])
+    return _mix(result)
+
+
+def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Spread every bit over all (finalizer of SplitMix64, Steele et al., 2014)."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))

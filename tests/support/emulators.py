@@ -1,4 +1,4 @@
-"""Emulators of AWS for tests, on 127.0.0.1 only: the moto server in a thread, MiniStack as a process.
+"""Emulators of AWS on 127.0.0.1: the moto server in a thread, MiniStack as a process.
 
 Moto copies a table whole for each transaction and fails when several are in flight: it gets small
 tables, one transaction at a time. MiniStack gets what is large or concurrent. Both live as long as

@@ -174,6 +174,9 @@ class Database:
             "ExpressionAttributeValues": {":partition": {"S": partition[1]}},
         }
         if between is not None:
+            # DynamoDB refuses a range that ends before it begins.
+            if between[1] > between[2]:
+                return
             request["KeyConditionExpression"] += " AND #sort BETWEEN :first AND :last"
             request["ExpressionAttributeNames"] = {"#partition": partition[0], "#sort": between[0]}
             request["ExpressionAttributeValues"] = {

@@ -102,7 +102,7 @@ async def _until_active(database: Database, name: str) -> None:
     # A new table is usually ready within seconds; one with indexes may take minutes.
     patience = RetryPolicy(
         attempts=1000,
-        first_wait_s=0.5,
+        first_wait_s=0.2,
         max_wait_s=5,
         limit_s=600,
         sleep=retry.sleep,

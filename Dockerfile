@@ -1,0 +1,39 @@
+# The worker as it runs in the cloud: Python, Arrow, and nothing that builds anything.
+#
+#   docker build -t shopkpi .
+#   docker run --rm --read-only --tmpfs /tmp -v "$PWD/data:/data:ro" -v "$PWD/out:/out" \
+#     shopkpi run /data --workspace /out
+#
+# BASE_IMAGE is any image with python3 (3.11 or later), its venv module and CA certificates; both
+# stages start from it, so that the interpreter that the packages were made for is the one that runs.
+ARG BASE_IMAGE=python:3.11.14-slim-bookworm
+
+FROM ${BASE_IMAGE} AS build
+SHELL ["/bin/sh", "-eu", "-c"]
+WORKDIR /src
+# Times in wheels and archives, so that the same sources give the same bytes.
+ENV SOURCE_DATE_EPOCH=1704067200 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+# pip lives in an environment of its own and so never gets into the image.
+RUN python3 -m venv /pip && python3 -m venv --without-pip /opt/shopkpi
+COPY requirements.lock ./
+RUN /pip/bin/pip --python /opt/shopkpi/bin/python install \
+    --no-compile --only-binary :all: --require-hashes -r requirements.lock
+COPY pyproject.toml README.md ./
+COPY kpi kpi
+COPY worker worker
+RUN /pip/bin/pip --python /opt/shopkpi/bin/python install --no-compile --no-deps .
+COPY infra/slim.py ./
+# What no worker ever loads; then byte code, which a read-only container could not cache itself.
+RUN /opt/shopkpi/bin/python slim.py \
+    && /opt/shopkpi/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/shopkpi/lib
+
+FROM ${BASE_IMAGE}
+COPY --from=build /opt/shopkpi /opt/shopkpi
+ENV PATH=/opt/shopkpi/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONFAULTHANDLER=1
+# The only place that is written to: Fargate mounts scratch space there with this mode.
+VOLUME ["/tmp"]
+USER 10001:10001
+WORKDIR /tmp
+# Exec form: SIGTERM reaches the worker itself.
+ENTRYPOINT ["shopkpi"]
+CMD ["--help"]

@@ -1,0 +1,313 @@
+"""What is particular to S3: versions, pages, broken connections, lost answers, permissions."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiobotocore.session import get_session
+
+from tests.support.emulators import Emulator, create_bucket
+from tests.support.faults import Fault, FaultyProxy, answering, faulty_proxy
+from worker.errors import ConfigError, SourceChanged, SourceError, StoreError
+from worker.objects import ObjectInfo
+from worker.objects.s3 import S3Store
+from worker.objects.s3_upload import PART_BYTES, part_bytes
+from worker.retry import RetryPolicy
+
+MIB = 1 << 20
+
+QUICK = RetryPolicy(attempts=4, first_wait_s=0.001)
+
+LOST = pytest.mark.parametrize(
+    "lost", [{"request_lost": True}, {"answer_bytes": 0}], ids=["request", "answer"]
+)
+"""What is lost of an exchange; a request whose answer is lost has taken effect."""
+
+
+@pytest.fixture(params=["moto", "ministack"])
+def aws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    emulator: Emulator = request.getfixturevalue(request.param)
+    emulator.use(monkeypatch)
+    return emulator
+
+
+async def write(store: S3Store, key: str, data: bytes) -> ObjectInfo:
+    async with store.create(key) as writer:
+        await writer.write(data)
+    return await store.stat(key)
+
+
+async def open_uploads(aws: Emulator, bucket: str) -> int:
+    async with get_session().create_client("s3", endpoint_url=aws.endpoint_url) as client:
+        answer = await client.list_multipart_uploads(Bucket=bucket)
+        return len(answer.get("Uploads", []))
+
+
+@asynccontextmanager
+async def behind_proxy(aws: Emulator) -> AsyncIterator[tuple[S3Store, FaultyProxy, str]]:
+    """A store whose connections can be broken, and its bucket."""
+    bucket = await create_bucket(aws)
+    async with (
+        faulty_proxy(aws.endpoint_url) as proxy,
+        await S3Store.open(bucket, endpoint_url=proxy.url, retry=QUICK) as store,
+    ):
+        yield store, proxy, bucket
+
+
+# Versions.
+
+
+async def test_a_version_is_the_same_by_event_by_stat_and_by_listing(aws: Emulator) -> None:
+    bucket = await create_bucket(aws, versioned=True)
+    async with await S3Store.open(bucket) as store:
+        earlier = await write(store, "in/data", b"first version")
+        later = await write(store, "in/data", b"other version")
+
+        assert earlier.version.startswith("version:")
+        assert earlier.version != later.version
+        assert [info async for info in store.list("in")] == [later]
+        version_id = earlier.version.removeprefix("version:")
+        assert await store.stat("in/data", version_id=version_id) == earlier
+
+
+async def test_an_overwritten_version_can_still_be_read(aws: Emulator) -> None:
+    bucket = await create_bucket(aws, versioned=True)
+    async with await S3Store.open(bucket) as store:
+        earlier = await write(store, "data", b"first version")
+        await write(store, "data", b"other version")
+        await store.delete("data")
+
+        assert await store.read(earlier, 0, 5) == b"first"
+        assert [info async for info in store.list("")] == []
+        with pytest.raises(SourceError, match="no such object"):
+            await store.stat("data")
+
+
+async def test_restored_content_is_another_version(aws: Emulator) -> None:
+    async with await S3Store.open(await create_bucket(aws)) as store:
+        first = await write(store, "data", b"right")
+        await write(store, "data", b"wrong")
+        await asyncio.sleep(1.01)  # Last-Modified has whole seconds
+        restored = await write(store, "data", b"right")
+
+        assert restored.version != first.version
+        assert restored.uploaded_at > first.uploaded_at
+
+
+async def test_markers_of_folders_are_not_listed(aws: Emulator) -> None:
+    async with await S3Store.open(await create_bucket(aws)) as store:
+        await write(store, "in/", b"")
+        await write(store, "in/a", b"x")
+        await write(store, "z", b"x")
+
+        assert [info.key async for info in store.list("in")] == ["in/a"]
+        assert [info.key async for info in store.list("")] == ["in/a", "z"]
+
+
+# Broken connections.
+
+
+async def test_a_broken_body_is_resumed_where_it_broke(aws: Emulator) -> None:
+    data = random.Random(1).randbytes(3 * MIB)
+    async with behind_proxy(aws) as (store, proxy, _):
+        info = await write(store, "data", data)
+        proxy.faults = [
+            Fault(marker=b"bytes=1000-", answer_bytes=MIB),
+            Fault(marker=b"GET /", answer_bytes=MIB // 2),
+        ]
+
+        got = await store.read(info, 1000, len(data) - 1000)
+
+        assert proxy.faults == []
+        assert got == data[1000:-1000]
+
+
+async def test_a_body_that_breaks_each_time_is_given_up(aws: Emulator) -> None:
+    async with behind_proxy(aws) as (store, proxy, _):
+        info = await write(store, "data", bytes(MIB))
+        proxy.faults = [Fault(marker=b"GET /", answer_bytes=10_000) for _ in range(9)]
+
+        with pytest.raises(StoreError, match="data: gave up after 4 attempts"):
+            await store.read(info, 0, MIB)
+        assert len(proxy.faults) == 5
+
+
+async def test_an_object_overwritten_while_its_body_broke_is_changed(aws: Emulator) -> None:
+    async with behind_proxy(aws) as (store, proxy, _):
+        info = await write(store, "data", bytes(MIB))
+        proxy.faults = [
+            Fault(marker=b"GET /", answer_bytes=100_000),
+            Fault(marker=b"GET /", action=lambda: write(store, "data", b"1" * MIB)),
+        ]
+
+        with pytest.raises(SourceChanged, match="data"):
+            await store.read(info, 0, MIB)
+
+
+@LOST
+@pytest.mark.parametrize("marker", [b"PUT /", b"HEAD /", b"GET /", b"DELETE /"])
+async def test_small_calls_are_tried_again(
+    aws: Emulator, marker: bytes, lost: dict[str, Any]
+) -> None:
+    async with behind_proxy(aws) as (store, proxy, _):
+        proxy.faults = [Fault(marker=marker, **lost)]
+
+        info = await write(store, "in/data", b"x")
+        assert [found async for found in store.list("in")] == [info]
+        assert await store.read(info, 0, 1) == b"x"
+        await store.delete("in/data")
+        assert [found async for found in store.list("in")] == []
+        assert proxy.faults == []
+
+
+@LOST
+@pytest.mark.parametrize("marker", [b"?uploads", b"partNumber=2", b"POST /"])
+async def test_calls_of_a_multipart_upload_are_tried_again(
+    aws: Emulator, marker: bytes, lost: dict[str, Any]
+) -> None:
+    data = random.Random(2).randbytes(2 * PART_BYTES + 100)
+    async with behind_proxy(aws) as (store, proxy, _):
+        # The POSTs are, in order: CreateMultipartUpload, CompleteMultipartUpload.
+        skip = 1 if marker == b"POST /" else 0
+        proxy.faults = [Fault(marker=marker, skip=skip, **lost)]
+
+        info = await write(store, "data", data)
+
+        assert proxy.faults == []
+        assert await store.read(info, 0, len(data)) == data
+
+
+async def test_a_writer_that_fails_aborts_its_upload(aws: Emulator) -> None:
+    async with behind_proxy(aws) as (store, _, bucket):
+
+        async def fail() -> None:
+            async with store.create("data") as writer:
+                await writer.write(bytes(3 * PART_BYTES))
+                assert await open_uploads(aws, bucket) == 1
+                raise RuntimeError("on purpose")
+
+        with pytest.raises(RuntimeError, match="on purpose"):
+            await fail()
+        assert await open_uploads(aws, bucket) == 0
+
+
+async def test_a_part_that_cannot_be_sent_fails_the_writer(aws: Emulator) -> None:
+    async with behind_proxy(aws) as (store, proxy, bucket):
+        # aiohttp itself sends a PUT again where a connection that it kept open turns out closed.
+        proxy.faults = [
+            Fault(marker=b"partNumber=2", request_lost=True) for _ in range(2 * QUICK.attempts)
+        ]
+
+        with pytest.raises(StoreError, match="data: gave up after 4 attempts"):
+            await write(store, "data", bytes(8 * PART_BYTES))
+
+        assert await open_uploads(aws, bucket) == 0
+        with pytest.raises(SourceError):
+            await store.stat("data")
+
+
+# Errors in words.
+
+
+@pytest.mark.usefixtures("aws")
+async def test_a_missing_bucket_is_named() -> None:
+    async with await S3Store.open("no-such-bucket", retry=QUICK) as store:
+        with pytest.raises(SourceError, match="no-such-bucket"):
+            await anext(store.list("").__aiter__())
+        with pytest.raises(StoreError, match="there is no bucket no-such-bucket"):
+            await write(store, "data", b"x")
+
+
+async def test_an_unreachable_store_is_given_up(aws: Emulator) -> None:
+    async with faulty_proxy(aws.endpoint_url) as proxy:
+        url = proxy.url
+    async with await S3Store.open("bucket", endpoint_url=url, retry=QUICK) as store:
+        with pytest.raises(StoreError, match="s3://bucket/data: gave up after 4 attempts"):
+            await store.stat("data")
+
+
+async def test_a_forbidden_object_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with answering(lambda _: ("403 Forbidden\r\nContent-Length: 0", b"")) as url:
+        Emulator(name="forbidding", endpoint_url=url).use(monkeypatch)
+        async with await S3Store.open("bucket", retry=QUICK) as store:
+            with pytest.raises(SourceError, match=r"s3://bucket/data: not allowed .*s3:GetObject"):
+                await store.stat("data")
+            with pytest.raises(StoreError, match=r"s3://bucket/data: not allowed .*s3:PutObject"):
+                await store.delete("data")
+
+
+@pytest.mark.parametrize(("size", "fits"), [(2 * PART_BYTES, True), (2 * PART_BYTES + 1, False)])
+async def test_an_upload_that_is_no_longer_known_was_completed_if_its_object_is_there(
+    monkeypatch: pytest.MonkeyPatch, size: int, fits: bool
+) -> None:
+    def answers(request: str) -> tuple[str, bytes]:
+        if "?uploads" in request:
+            body = b"<R><UploadId>1</UploadId></R>"
+        elif request.startswith("PUT"):
+            return '200 OK\r\nETag: "0"\r\nContent-Length: 0', b""
+        elif request.startswith("HEAD"):
+            head = f'200 OK\r\nETag: "0-2"\r\nContent-Length: {2 * PART_BYTES}'
+            return f"{head}\r\nLast-Modified: Wed, 01 May 2024 12:00:00 GMT", b""
+        elif request.startswith("DELETE"):
+            return "204 No Content", b""
+        else:
+            body = b"<Error><Code>NoSuchUpload</Code></Error>"
+            return f"404 Not Found\r\nContent-Length: {len(body)}", body
+        return f"200 OK\r\nContent-Length: {len(body)}", body
+
+    async with answering(answers) as url:
+        Emulator(name="forgetful", endpoint_url=url).use(monkeypatch)
+        async with await S3Store.open("bucket", retry=QUICK) as store:
+            if fits:
+                assert (await write(store, "data", bytes(size))).size_bytes == size
+            else:
+                with pytest.raises(StoreError, match="NoSuchUpload"):
+                    await write(store, "data", bytes(size))
+
+
+async def test_a_body_that_ends_early_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    ranges: list[bytes] = [b"abc", b"de"]
+
+    def answers(_: str) -> tuple[str, bytes]:
+        # Without a Content-Length only the end of the connection ends the body.
+        body = ranges.pop(0)
+        at = 0 if body == b"abc" else 3
+        return f"206 Partial Content\r\nContent-Range: bytes {at}-4/5", body
+
+    async with answering(answers) as url:
+        Emulator(name="terse", endpoint_url=url).use(monkeypatch)
+        async with await S3Store.open("bucket", retry=QUICK) as store:
+            info = ObjectInfo(
+                bucket="bucket",
+                key="data",
+                size_bytes=5,
+                version="version:1",
+                uploaded_at=datetime(2024, 5, 1, tzinfo=UTC),
+            )
+            assert await store.read(info, 0, 5) == b"abcde"
+
+
+async def test_missing_credentials_are_wrong_configuration(
+    moto: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moto.use(monkeypatch)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    async with await S3Store.open("bucket") as store:
+        with pytest.raises(ConfigError, match="AWS is not set up"):
+            await store.stat("data")
+
+
+def test_ten_thousand_parts_hold_five_terabytes() -> None:
+    sizes = [part_bytes(number) for number in range(1, 10_001)]
+
+    assert sum(sizes) >= 5 * 10**12
+    assert min(sizes) == sizes[0] == 8 * MIB
+    assert max(sizes) <= 5 * 1024 * MIB
+    assert sizes == sorted(sizes)

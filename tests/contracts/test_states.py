@@ -1,0 +1,389 @@
+"""What every state must do: `worker.state.State`, over SQLite, memory and DynamoDB."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.support.samples import (
+    category_row,
+    day_kpis,
+    empty_day,
+    entry,
+    order_row,
+    with_as_of,
+)
+from worker.state import DayKpis, Effect, KpiStore, Outcome, Progress, Row, State
+
+DAY = date(2024, 5, 1)
+
+CONCURRENTLY = pytest.mark.parametrize(
+    "state", ["sqlite", "memory", "dynamodb-ministack"], indirect=True
+)
+"""Not on moto, which fails when several transactions are in flight."""
+
+
+async def rows(
+    state: KpiStore,
+    table: str,
+    *,
+    first: date | None = None,
+    last: date | None = None,
+    group: str | None = None,
+) -> list[Row]:
+    return [row async for row in state.rows(table, first=first, last=last, group=group)]
+
+
+async def stored(state: KpiStore) -> dict[str, list[Row]]:
+    """All rows of the two tables that `day_kpis` fills."""
+    return {table: await rows(state, table) for table in ("order_kpis", "category_kpis")}
+
+
+# The ledger.
+
+
+async def test_a_new_ledger_is_empty(state: State) -> None:
+    assert await state.head() == 0
+    assert await state.entries() == []
+    assert await state.find("a") is None
+    assert await state.progress() == Progress()
+    assert await state.effects(["a"]) == {}
+    assert await rows(state, "order_kpis") == []
+
+
+async def test_tables_are_created_once(state: State) -> None:
+    assert await state.create_tables() == []
+
+
+async def test_commits_take_consecutive_sequences(state: State) -> None:
+    committed = [await state.commit(entry(name)) for name in "abc"]
+
+    assert [one.sequence for one in committed] == [1, 2, 3]
+    assert await state.head() == 3
+    assert await state.entries() == committed
+    assert await state.find("b") == entry("b").at(2)
+
+
+async def test_a_source_object_is_committed_once(state: State) -> None:
+    first = await state.commit(entry("a"))
+    again = await state.commit(replace(entry("a"), seconds=9.0))
+    other = await state.commit(entry("b"))
+
+    assert again == first
+    assert other.sequence == 2
+    assert await state.head() == 2
+
+
+@CONCURRENTLY
+async def test_concurrent_commits_take_all_sequences_once(state: State) -> None:
+    names = [f"source-{number}" for number in range(6)]
+
+    committed = await asyncio.gather(*(state.commit(entry(name)) for name in [*names, *names]))
+
+    assert sorted({one.sequence for one in committed}) == [1, 2, 3, 4, 5, 6]
+    assert await state.head() == 6
+    by_name = {one.source_id: one for one in committed}
+    assert sorted(by_name) == names
+    assert [by_name[one.source_id] for one in committed] == list(committed)
+    assert await state.entries() == sorted(by_name.values(), key=lambda one: one.sequence)
+
+
+async def test_entries_between_two_sequences(state: State) -> None:
+    committed = [await state.commit(entry(name)) for name in "abcde"]
+
+    assert await state.entries(after=1, up_to=3) == committed[1:3]
+    assert await state.entries(after=3) == committed[3:]
+    assert await state.entries(up_to=2) == committed[:2]
+    assert await state.entries(up_to=0) == []
+    assert await state.entries(after=5) == []
+    assert await state.entries(after=4, up_to=99) == committed[4:]
+
+
+async def test_an_entry_of_many_parts(state: State) -> None:
+    large = entry("large", parts=5000)
+    assert len(large.to_json()) > 400 * 1024  # more than a DynamoDB item holds
+
+    committed = await state.commit(large)
+
+    assert committed == large.at(1)
+    assert await state.entries() == [large.at(1)]
+    assert await state.find("large") == large.at(1)
+
+
+async def test_an_effect_never_gives_way_to_an_earlier_one(state: State) -> None:
+    at_2 = Effect(as_of=2, superseded_rows=1, days=3, first_day=DAY, last_day=DAY)
+    at_3 = Effect(as_of=3, waiting_items=5)
+
+    await state.record_effects({"a": at_2, "b": at_3})
+    assert await state.effects(["a", "b", "c"]) == {"a": at_2, "b": at_3}
+
+    await state.record_effects({"a": at_3, "b": at_2})
+    assert await state.effects(["b", "a", "b"]) == {"a": at_3, "b": at_3}
+
+
+async def test_many_effects(state: State) -> None:
+    effects = {f"source-{number:03d}": Effect(as_of=number) for number in range(1, 131)}
+
+    await state.record_effects(effects)
+
+    assert await state.effects(list(effects)) == effects
+    assert await state.effects([]) == {}
+
+
+# Publication.
+
+
+async def test_a_published_day_is_there(state: State) -> None:
+    day = day_kpis(DAY, categories=["Jeans", "Swim"])
+
+    assert await state.publish(day, 1) is Outcome.PUBLISHED
+
+    assert await stored(state) == with_as_of(day, 1)
+
+
+async def test_publishing_a_day_twice_changes_nothing(state: State) -> None:
+    day = day_kpis(DAY)
+    await state.publish(day, 1)
+
+    assert await state.publish(day, 1) is Outcome.PUBLISHED
+
+    assert await stored(state) == with_as_of(day, 1)
+
+
+async def test_a_later_state_replaces_the_day(state: State) -> None:
+    await state.publish(day_kpis(DAY, categories=["Jeans", "Swim"]), 1)
+    later = day_kpis(DAY, Decimal("99.99"), categories=["Swim", "Vests"])
+
+    assert await state.publish(later, 3) is Outcome.PUBLISHED
+
+    assert await stored(state) == with_as_of(later, 3)
+
+
+async def test_as_of_rises_where_the_kpis_stay(state: State) -> None:
+    await state.publish(day_kpis(DAY), 1)
+
+    assert await state.publish(day_kpis(DAY), 2) is Outcome.PUBLISHED
+
+    assert await stored(state) == with_as_of(day_kpis(DAY), 2)
+
+
+async def test_an_earlier_state_is_superseded(state: State) -> None:
+    later = day_kpis(DAY, Decimal("2.00"))
+    await state.publish(later, 2)
+
+    assert await state.publish(day_kpis(DAY, Decimal("1.00")), 1) is Outcome.SUPERSEDED
+
+    assert await stored(state) == with_as_of(later, 2)
+
+
+async def test_a_deleted_row_does_not_come_back(state: State) -> None:
+    await state.publish(day_kpis(DAY, categories=["Jeans", "Swim"]), 1)
+    without = day_kpis(DAY, categories=["Jeans"])
+    await state.publish(without, 3)
+
+    stale = day_kpis(DAY, categories=["Jeans", "Swim"])
+    assert await state.publish(stale, 2) is Outcome.SUPERSEDED
+
+    assert await stored(state) == with_as_of(without, 3)
+
+
+async def test_a_day_that_has_become_empty_stays_empty(state: State) -> None:
+    await state.publish(day_kpis(DAY), 1)
+
+    assert await state.publish(empty_day(DAY), 3) is Outcome.PUBLISHED
+    assert await stored(state) == {"order_kpis": [], "category_kpis": []}
+
+    assert await state.publish(day_kpis(DAY), 2) is Outcome.SUPERSEDED
+    assert await stored(state) == {"order_kpis": [], "category_kpis": []}
+
+
+async def test_a_day_that_was_empty_first_keeps_earlier_states_away(state: State) -> None:
+    assert await state.publish(empty_day(DAY), 2) is Outcome.PUBLISHED
+
+    assert await state.publish(day_kpis(DAY), 1) is Outcome.SUPERSEDED
+
+    assert await stored(state) == {"order_kpis": [], "category_kpis": []}
+
+
+async def test_tables_that_are_not_named_are_left_alone(state: State) -> None:
+    both = day_kpis(DAY)
+    await state.publish(both, 1)
+    orders_only = DayKpis(order_date=DAY, tables={"order_kpis": [order_row(DAY, Decimal("5.00"))]})
+
+    assert await state.publish(orders_only, 2) is Outcome.PUBLISHED
+
+    assert await stored(state) == {
+        **with_as_of(both, 1),
+        **with_as_of(orders_only, 2),
+    }
+
+
+async def test_a_day_partly_of_a_later_state_must_be_computed_again(state: State) -> None:
+    orders_only = DayKpis(order_date=DAY, tables={"order_kpis": [order_row(DAY)]})
+    await state.publish(orders_only, 3)
+
+    # Publishing it would leave tables of one day that do not agree.
+    assert await state.publish(day_kpis(DAY), 2) is Outcome.CONTENDED
+    assert await stored(state) == {**with_as_of(orders_only, 3), "category_kpis": []}
+
+    assert await state.publish(day_kpis(DAY), 3) is Outcome.PUBLISHED
+    assert await stored(state) == with_as_of(day_kpis(DAY), 3)
+
+
+async def test_days_do_not_touch_each_other(state: State) -> None:
+    other = DAY + timedelta(days=1)
+    await state.publish(day_kpis(DAY), 5)
+
+    assert await state.publish(day_kpis(other), 1) is Outcome.PUBLISHED
+
+    assert await rows(state, "order_kpis") == [
+        {**order_row(DAY), "as_of": 5},
+        {**order_row(other), "as_of": 1},
+    ]
+
+
+async def test_a_day_of_many_rows(state: State) -> None:
+    first = day_kpis(DAY, categories=[f"category {number:03d}" for number in range(250)])
+    second = day_kpis(DAY, categories=[f"category {number:03d}" for number in range(200, 320)])
+
+    assert await state.publish(first, 1) is Outcome.PUBLISHED
+    assert await stored(state) == with_as_of(first, 1)
+
+    assert await state.publish(second, 2) is Outcome.PUBLISHED
+    assert await stored(state) == with_as_of(second, 2)
+
+
+async def test_product_kpis(state: State) -> None:
+    row: Row = {
+        "order_date": DAY.isoformat(),
+        "product_id": "00012",
+        "units_sold": 4,
+        "revenue": Decimal("80.00"),
+        "orders": 3,
+        "return_rate": Decimal("0.3333"),
+    }
+    await state.publish(DayKpis(order_date=DAY, tables={"product_kpis": [row]}), 1)
+
+    assert await rows(state, "product_kpis") == [{**row, "as_of": 1}]
+    assert await rows(state, "product_kpis", group="00012") == [{**row, "as_of": 1}]
+    assert await rows(state, "product_kpis", group="12") == []
+
+
+@pytest.mark.parametrize(
+    "revenue",
+    ["0.00", "0.01", "-0.01", "100.00", "999999999999999999999999999999999999.99"],
+)
+async def test_money_keeps_every_digit_and_its_places(state: State, revenue: str) -> None:
+    await state.publish(day_kpis(DAY, Decimal(revenue)), 1)
+
+    (row,) = await rows(state, "order_kpis")
+
+    assert str(row["total_revenue"]) == revenue
+    assert str(row["return_rate"]) == "0.5000"
+    assert list(row) == [*order_row(DAY), "as_of"]
+
+
+async def test_categories_in_any_language(state: State) -> None:
+    categories = ["(none)", "(unknown)", 'A&B\'s "best"', "a b", "Ünter", "時計", "👖", "z" * 300]
+    day = day_kpis(DAY, categories=categories)
+    await state.publish(day, 1)
+
+    assert await stored(state) == with_as_of(day, 1)
+    for category in categories:
+        assert await rows(state, "category_kpis", group=category) == [
+            {**category_row(DAY, category), "as_of": 1}
+        ]
+
+
+@CONCURRENTLY
+async def test_concurrent_writers_of_a_day_leave_the_latest_state(state: State) -> None:
+    days = {
+        as_of: day_kpis(DAY, Decimal(as_of), categories=[f"{as_of}-{n}" for n in range(3)])
+        for as_of in range(1, 7)
+    }
+
+    outcomes = await asyncio.gather(*(state.publish(day, as_of) for as_of, day in days.items()))
+
+    assert outcomes[-1] is Outcome.PUBLISHED
+    assert await stored(state) == with_as_of(days[6], 6)
+
+
+# Reading.
+
+
+async def test_rows_of_a_range_of_days(state: State) -> None:
+    days = [DAY + timedelta(days=number) for number in range(5)]
+    for day in reversed(days):
+        await state.publish(day_kpis(day, categories=["Swim", "Jeans"]), 1)
+
+    async def found(table: str, first: date | None, last: date | None) -> list[tuple[str, ...]]:
+        return [
+            (str(row["order_date"]), str(row.get("category", "")))
+            for row in await rows(state, table, first=first, last=last)
+        ]
+
+    iso = [day.isoformat() for day in days]
+    assert await found("order_kpis", None, None) == [(day, "") for day in iso]
+    assert await found("order_kpis", days[1], days[3]) == [(day, "") for day in iso[1:4]]
+    assert await found("order_kpis", None, days[0]) == [(iso[0], "")]
+    assert await found("order_kpis", days[4], None) == [(iso[4], "")]
+    assert await found("order_kpis", days[3], days[1]) == []
+    assert await found("category_kpis", days[1], days[2]) == [
+        (iso[1], "Jeans"),
+        (iso[1], "Swim"),
+        (iso[2], "Jeans"),
+        (iso[2], "Swim"),
+    ]
+
+
+async def test_rows_of_one_category(state: State) -> None:
+    days = [DAY + timedelta(days=number) for number in range(4)]
+    for day in days:
+        await state.publish(day_kpis(day, categories=["Jeans", "Swim"]), 1)
+
+    found = await rows(state, "category_kpis", group="Swim", first=days[1], last=days[2])
+
+    assert found == [
+        {**category_row(days[1], "Swim"), "as_of": 1},
+        {**category_row(days[2], "Swim"), "as_of": 1},
+    ]
+
+
+# Progress.
+
+
+async def test_progress_only_advances(state: State) -> None:
+    first = Progress(published={"order_kpis": 3}, waiting={"a": 2}, waiting_as_of=3)
+    assert await state.advance(first) == first
+
+    behind = Progress(
+        published={"order_kpis": 2, "category_kpis": 2}, waiting={"b": 1}, waiting_as_of=2
+    )
+    merged = Progress(
+        published={"order_kpis": 3, "category_kpis": 2}, waiting={"a": 2}, waiting_as_of=3
+    )
+    assert await state.advance(behind) == merged
+    assert await state.progress() == merged
+
+
+@CONCURRENTLY
+async def test_concurrent_advances_are_all_kept(state: State) -> None:
+    await asyncio.gather(
+        *(state.advance(Progress(published={f"table-{n}": n})) for n in range(1, 6))
+    )
+
+    assert await state.progress() == Progress(published={f"table-{n}": n for n in range(1, 6)})
+
+
+async def test_progress_of_many_waiting_sources(state: State) -> None:
+    many = Progress(
+        waiting={f"{number:016x}": number % 7 + 1 for number in range(20_000)}, waiting_as_of=1
+    )
+
+    await state.advance(many)
+
+    assert await state.progress() == many

@@ -1,0 +1,172 @@
+"""Stands in for the Docker SDK inside MiniStack: containers are processes of this machine.
+
+MiniStack starts ECS tasks through `docker.from_env()`. Where there is no Docker daemon, this module
+on its path runs the container's command with the entry point in `STANDIN_ENTRYPOINT` (JSON) and
+with the environment that ECS gives it. It does what MiniStack asks for and no more; the image, its
+user and its read-only root are checked where the real image is run.
+
+It also makes `ecs:runTask.sync` fail its state when a container exits with a code other than 0,
+which MiniStack does not do. That part is this test's own belief about AWS, from the Step Functions
+developer guide: a task that stops with a failed essential container fails with States.TaskFailed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from docker import errors
+
+__all__ = ["errors", "from_env"]
+
+
+class Container:
+    """One process."""
+
+    def __init__(self, name: str, command: list[str], environment: dict[str, str]) -> None:
+        self.id = uuid.uuid4().hex
+        self.name = name
+        self.attrs: dict[str, Any] = {"NetworkSettings": {"Networks": {}}}
+        self._process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    @property
+    def status(self) -> str:
+        return "running" if self._process.poll() is None else "exited"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return {}
+
+    def reload(self) -> None:
+        """Nothing is cached here."""
+
+    def wait(self) -> dict[str, int]:
+        code = self._process.wait()
+        # A process that a signal ended: Docker reports 128 + the signal.
+        return {"StatusCode": code if code >= 0 else 128 - code}
+
+    def logs(self, **_: object) -> Iterator[bytes]:
+        """What it prints, line by line, until it ends."""
+        assert self._process.stdout is not None
+        yield from iter(self._process.stdout.readline, b"")
+
+    def kill_in(self, seconds: float) -> None:
+        """Kill it after a while, as a machine that is taken away would."""
+        time.sleep(seconds)
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def stop(self, timeout: float = 10) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+
+    def remove(self, **_: object) -> None:
+        self.stop()
+
+
+class Containers:
+    """The containers of this process."""
+
+    def __init__(self) -> None:
+        self._all: dict[str, Container] = {}
+        self._home = Path(os.environ["STANDIN_HOME"])
+
+    def run(
+        self, image: str, *, command: list[str], environment: dict[str, str], name: str, **_: object
+    ) -> Container:
+        container = Container(
+            name,
+            [*json.loads(os.environ["STANDIN_ENTRYPOINT"]), *command],
+            _environment(environment),
+        )
+        self._all[container.id] = container
+        with (self._home / "runs.jsonl").open("a") as runs:
+            runs.write(json.dumps({"image": image, "command": command}) + "\n")
+        # `kill-<command>` holds seconds: the next container of that command is killed then.
+        order = self._home / f"kill-{command[0]}"
+        try:
+            seconds = float(order.read_text())
+            order.unlink()
+        except FileNotFoundError:
+            pass
+        else:
+            threading.Thread(target=container.kill_in, args=(seconds,), daemon=True).start()
+        return container
+
+    def get(self, name: str) -> Container:
+        if name not in self._all:
+            raise errors.NotFound(name)
+        return self._all[name]
+
+    def list(self, **_: object) -> list[Container]:
+        return list(self._all.values())
+
+
+class Images:
+    """Every image is there."""
+
+    def get(self, name: str) -> str:
+        return name
+
+
+class Client:
+    """What `docker.from_env` gives."""
+
+    def __init__(self) -> None:
+        self.containers = Containers()
+        self.images = Images()
+
+    def ping(self) -> bool:
+        return True
+
+
+def from_env(**_: object) -> Client:
+    _fail_on_exit_code()
+    return Client()
+
+
+def _environment(given: dict[str, str]) -> dict[str, str]:
+    """The environment of a container, with addresses that this machine knows."""
+    here = {name: value.replace("host.docker.internal", "127.0.0.1") for name, value in given.items()}
+    # Fargate gives these; the emulator's credentials endpoint would only cost a round trip.
+    for name in ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"):
+        here.pop(name, None)
+    inherited = ("PATH", "HOME", "LANG", "TMPDIR", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    region = {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"}
+    own = {name: os.environ[name] for name in inherited if name in os.environ}
+    return {**own, **region, **here, **json.loads(os.environ.get("STANDIN_ENVIRONMENT", "{}"))}
+
+
+def _fail_on_exit_code() -> None:
+    from ministack.services import stepfunctions
+
+    poll = stepfunctions._poll_ecs_tasks
+
+    def poll_and_fail(cluster: str, task_arns: list[str]) -> dict[str, Any]:
+        result: dict[str, Any] = poll(cluster, task_arns)
+        for task in result["tasks"]:
+            codes = [container.get("exitCode") for container in task["containers"]]
+            if any(code != 0 for code in codes):
+                raise stepfunctions._ExecutionError("States.TaskFailed", json.dumps(task, default=str))
+        return result
+
+    stepfunctions._poll_ecs_tasks = poll_and_fail

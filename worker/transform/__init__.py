@@ -1,0 +1,397 @@
+"""The transformation task: KPI tables as a function of the ledger.
+
+It reads the ledger's head s and the sequence p that the tables have come to, works out which days
+may differ between both, computes those days from the entries up to s, and publishes each. Only
+when all of them are published does the progress record move from p to s; so whatever dies on the
+way, the next transform starts from a p whose days are whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kpi.contract import Contract
+from kpi.daily import Products
+from kpi.tables import CATEGORY_KPIS, KPI_TABLES, ORDER_KPIS, PRODUCT_KPIS, UNKNOWN_CATEGORY
+from worker.clean import Workspace
+from worker.errors import StoreError
+from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Row, State
+from worker.transform import changes
+from worker.transform.catalog import Catalog, Piece
+from worker.transform.changes import Days
+from worker.transform.slices import (
+    Seen,
+    Zone,
+    compute,
+    cut,
+    latest_products,
+    possible_days,
+    to_date,
+    to_day,
+)
+from worker.transform.versions import Versions
+
+DEFAULT_TABLES = frozenset({ORDER_KPIS.name, CATEGORY_KPIS.name})
+
+PUBLISH_AT_ONCE = 16
+"""Days published concurrently."""
+
+MAX_RESTARTS = 20
+"""How often a newer writer that began a day and did not end it is taken over from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a transform did.
+
+    Attributes:
+        as_of: Sequence that was computed from.
+        days: Order dates published, ascending.
+        rows: KPI table -> rows published.
+        waiting: source_id -> items whose order has not arrived.
+        clean_bytes: Bytes in the clean zone at that sequence.
+        clean_bytes_read: Bytes of it that were read.
+        seconds: Wall time.
+    """
+
+    as_of: int
+    days: tuple[date, ...] = ()
+    rows: dict[str, int] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
+    clean_bytes: int = 0
+    clean_bytes_read: int = 0
+    seconds: float = 0.0
+
+
+class _Contended(Exception):  # noqa: N818
+    """A newer writer has begun a day and not ended it."""
+
+
+async def transform(
+    *,
+    contract: Contract,
+    workspace: Workspace,
+    state: State,
+    tables: frozenset[str] = DEFAULT_TABLES,
+    first: date | None = None,
+    last: date | None = None,
+    everything: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Bring the KPI tables to the ledger's head.
+
+    Args:
+        contract: What the clean rows mean.
+        workspace: Where they lie.
+        state: Ledger and KPI tables.
+        tables: KPI tables to publish.
+        first: With `last`, publish only days from `first` to `last` (None: no bound) and leave
+            the progress record alone: others do the other days.
+        last: See `first`.
+        everything: Compute every day anew, whatever the progress record says.
+        progress: Told days done and days to do.
+
+    Errors: `SourceError` or `StoreError` where a retry may help; `ConfigError` where the contract
+        does not fit the clean zone.
+    """
+    for _ in range(MAX_RESTARTS):
+        task = _Transform(contract, workspace, state, tables, progress)
+        try:
+            return await task.run(first, last, everything=everything)
+        except _Contended:
+            # Whoever claimed the day knew a newer head; so does the next round, and ends the day.
+            await asyncio.sleep(0.05)
+    raise StoreError(f"gave up after {MAX_RESTARTS} rounds: newer writers keep beginning days")
+
+
+class _Transform:
+    def __init__(
+        self,
+        contract: Contract,
+        workspace: Workspace,
+        state: State,
+        tables: frozenset[str],
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self._contract = contract
+        self._workspace = workspace
+        self._state = state
+        self._tables = tables
+        self._progress = progress
+
+    async def run(self, first: date | None, last: date | None, *, everything: bool) -> Report:
+        started = time.perf_counter()
+        head = await self._state.head()
+        record = await self._state.progress()
+        done = min(
+            [*(record.published.get(name, 0) for name in self._tables), record.waiting_as_of]
+        )
+        since = 0 if everything else min(done, head)
+        if since == head:
+            return Report(
+                as_of=head,
+                waiting=dict(record.waiting),
+                seconds=round(time.perf_counter() - started, 3),
+            )
+        entries = [
+            entry
+            for entry in await self._state.entries(up_to=head)
+            if entry.verdict == "accepted" and entry.parts
+        ]
+        zone = await self._open(entries)
+        new = {entry.source_id for entry in entries if entry.sequence > since}
+        changed = await self._changed_days(zone, new, since)
+        days, skipped = await self._still_to_do(zone, changed, head, first, last)
+        if everything:
+            days, skipped = await self._every_day(zone, first, last), False
+        seen = Seen()
+        versions = (Versions(zone.orders), Versions(zone.items))
+        rows = await self._publish_all(days, zone, versions, head, seen)
+        waiting = dict(record.waiting)
+        if first is None and last is None:
+            complete = changed is None and not skipped
+            waiting = await self._waiting(zone, new, record, versions[1], seen, complete=complete)
+            if skipped:
+                await self._see_days(zone, new, seen)
+            await self._record_effects(zone, new, versions, waiting, seen, head)
+            reached = Progress(
+                published=dict.fromkeys(self._tables, head), waiting=waiting, waiting_as_of=head
+            )
+            await self._state.advance(reached)
+        return Report(
+            as_of=head,
+            days=tuple(to_date(day) for day in days),
+            rows=rows,
+            waiting=waiting,
+            clean_bytes=sum(part.size_bytes for entry in entries for part in entry.parts),
+            clean_bytes_read=zone.bytes_read,
+            seconds=round(time.perf_counter() - started, 3),
+        )
+
+    async def _open(self, entries: Sequence[Entry]) -> Zone:
+        datasets = self._contract.datasets
+        orders, items, products = await asyncio.gather(
+            *(
+                Catalog.open(datasets[name], entries, self._workspace, self._contract)
+                for name in ("orders", "order_items", "products")
+            )
+        )
+        return Zone(contract=self._contract, orders=orders, items=items, products=products)
+
+    async def _changed_days(self, zone: Zone, new: set[str], since: int) -> Days | None:
+        """Days that the new entries may have changed; None for every day."""
+        if since == 0:
+            return None
+        orders, items, products = (_of(catalog, new) for catalog in zone.catalogs)
+        of_products = await self._days_of_products(zone, products)
+        if of_products is None:
+            return None
+        contract = self._contract
+        of_orders = await changes.days_of_new_orders(zone.orders, orders, contract)
+        of_items = await changes.days_of_new_items(zone.items, zone.orders, items, contract)
+        return np.unique(np.concatenate([of_orders, of_items, of_products]))
+
+    async def _days_of_products(self, zone: Zone, new: list[Piece]) -> Days | None:
+        """A product that changes its category may be sold on any day; one that becomes known, only
+        on days that have items of unknown products so far."""
+        if not new or CATEGORY_KPIS.name not in self._tables:
+            return changes.NO_DAYS
+        old = [piece for piece in zone.products.pieces if piece not in new]
+        old_ids, old_categories = await latest_products(zone.products, old)
+        ids, categories = await latest_products(zone.products, zone.products.pieces)
+        at = pc.index_in(ids, value_set=old_ids)
+        same = pc.equal(old_categories.take(at).fill_null(""), categories.fill_null(""))
+        if pc.any(pc.and_(at.is_valid(), pc.invert(same))).as_py():
+            return None
+        if at.null_count == 0:
+            return changes.NO_DAYS
+        # A day that a newer writer has published may lack the row: its state knows the product.
+        unknown = {
+            to_day(date.fromisoformat(str(row["order_date"])))
+            async for row in self._state.rows(CATEGORY_KPIS.name)
+            if row["category"] == UNKNOWN_CATEGORY
+        }
+        return np.array(sorted(unknown), np.int32)
+
+    async def _still_to_do(
+        self, zone: Zone, changed: Days | None, head: int, first: date | None, last: date | None
+    ) -> tuple[Days, bool]:
+        """Days to publish, and whether some were left out since they are whole at the head."""
+        days = await self._every_day(zone, first, last)
+        if changed is not None:
+            days = np.intersect1d(days, changed)
+        whole = [
+            to_day(day)
+            for day, known in (await self._state.days()).items()
+            if all(known.get(name, 0) >= head for name in self._tables)
+        ]
+        left = np.setdiff1d(days, np.array(whole, np.int32))
+        return left, len(left) < len(days)
+
+    async def _every_day(self, zone: Zone, first: date | None, last: date | None) -> Days:
+        """Days that may have an order now, and those whose orders may all be gone."""
+        begun = np.array([to_day(day) for day in await self._state.days()], np.int32)
+        days = np.union1d(possible_days(zone.orders), begun)
+        low = -(2**31) if first is None else to_day(first)
+        high = 2**31 - 1 if last is None else to_day(last)
+        return days[(days >= low) & (days <= high)]
+
+    async def _publish_all(
+        self, days: Days, zone: Zone, versions: tuple[Versions, Versions], head: int, seen: Seen
+    ) -> dict[str, int]:
+        rows = dict.fromkeys(sorted(self._tables), 0)
+        if len(days) == 0:
+            return rows
+        products = Products(*await latest_products(zone.products, zone.products.pieces))
+        done = 0
+        for part in cut(days, zone.orders):
+            tables = await compute(part, zone, products, *versions, self._tables, seen)
+            await self._publish(part, tables, head)
+            for name, table in tables.items():
+                rows[name] += table.num_rows
+            done += len(part)
+            if self._progress:
+                self._progress(done, len(days))
+        return rows
+
+    async def _publish(self, days: Days, tables: dict[str, pa.Table], head: int) -> None:
+        slots = asyncio.Semaphore(PUBLISH_AT_ONCE)
+        split = {name: _by_day(name, table) for name, table in tables.items()}
+
+        async def one(day: int) -> Outcome:
+            order_date = to_date(day)
+            kpis = DayKpis(
+                order_date=order_date,
+                tables={name: of_day.get(order_date, []) for name, of_day in split.items()},
+            )
+            async with slots:
+                return await self._state.publish(kpis, head)
+
+        outcomes = await asyncio.gather(*(one(int(day)) for day in days))
+        if Outcome.CONTENDED in outcomes:
+            raise _Contended
+
+    async def _waiting(
+        self,
+        zone: Zone,
+        new: set[str],
+        record: Progress,
+        versions: Versions,
+        seen: Seen,
+        *,
+        complete: bool,
+    ) -> dict[str, int]:
+        """Items whose order has not arrived, counted anew where that may have changed.
+
+        `complete` says that every day was computed, so that an item not seen on any is waiting.
+        """
+        waiting: dict[str, int] = {}
+        for piece in zone.items.pieces:
+            source_id = piece.entry.source_id
+            if complete:
+                await versions.judge(piece.row_groups)
+                alive = piece.part.rows - versions.superseded(piece.row_groups)
+                count = alive - seen.matched[piece]
+            elif source_id in new or record.waiting.get(source_id):
+                count = await self._count_waiting(zone, piece, versions)
+            else:
+                continue
+            if count:
+                waiting[source_id] = waiting.get(source_id, 0) + count
+        return waiting
+
+    async def _count_waiting(self, zone: Zone, piece: Piece, versions: Versions) -> int:
+        await versions.judge(piece.row_groups)
+        count = 0
+        for group in piece.row_groups:
+            table = await piece.read([group], ["order_id"])
+            mask = versions.latest(group)
+            ids = changes.one_array(table.column("order_id"))
+            if mask is not None:
+                ids = ids.filter(pa.array(mask))
+            encoded = ids.dictionary_encode()
+            _, found = await changes.days_of_orders(zone.orders, encoded.dictionary, self._contract)
+            count += int((~found[encoded.indices.to_numpy()]).sum())
+        return count
+
+    async def _see_days(self, zone: Zone, new: set[str], seen: Seen) -> None:
+        """The days of new pieces, of which some were published by others."""
+        for piece in _of(zone.orders, new):
+            days = await changes.days_of_new_orders(zone.orders, [piece], self._contract)
+            seen.days[piece].update(days.tolist())
+        for piece in _of(zone.items, new):
+            days = await changes.days_of_new_items(zone.items, zone.orders, [piece], self._contract)
+            seen.days[piece].update(days.tolist())
+
+    async def _record_effects(
+        self,
+        zone: Zone,
+        new: set[str],
+        versions: tuple[Versions, Versions],
+        waiting: dict[str, int],
+        seen: Seen,
+        head: int,
+    ) -> None:
+        effects: dict[str, Effect] = {}
+        product_versions = Versions(zone.products)
+        judges = (*versions, product_versions)
+        for catalog, judge in zip(zone.catalogs, judges, strict=True):
+            for source_id in sorted({piece.entry.source_id for piece in catalog.pieces} & new):
+                pieces = [one for one in catalog.pieces if one.entry.source_id == source_id]
+                groups = [group for piece in pieces for group in piece.row_groups]
+                await judge.judge(groups)
+                days = sorted(set().union(*(seen.days[piece] for piece in pieces)))
+                effects[source_id] = Effect(
+                    as_of=head,
+                    superseded_rows=judge.superseded(groups),
+                    waiting_items=waiting.get(source_id, 0),
+                    days=len(days),
+                    first_day=to_date(days[0]) if days else None,
+                    last_day=to_date(days[-1]) if days else None,
+                )
+        await self._state.record_effects(effects)
+
+
+def _of(catalog: Catalog, source_ids: set[str]) -> list[Piece]:
+    return [piece for piece in catalog.pieces if piece.entry.source_id in source_ids]
+
+
+def _by_day(name: str, table: pa.Table) -> dict[date, list[Row]]:
+    """Rows of a KPI table by their day, as the stores take them."""
+    days: dict[date, list[Row]] = {}
+    columns = [table.column(field.name).to_pylist() for field in KPI_TABLES[name].schema]
+    names = KPI_TABLES[name].schema.names
+    for values in _rows(columns):
+        row = dict(zip(names, values, strict=True))
+        day = row["order_date"]
+        row["order_date"] = day.isoformat()
+        days.setdefault(day, []).append(row)
+    return days
+
+
+def _rows(columns: list[list[object]]) -> Iterable[tuple[object, ...]]:
+    return zip(*columns, strict=True)
+
+
+def table_names(names: Iterable[str]) -> frozenset[str]:
+    """KPI tables by their short names: `order`, `category`, `product`.
+
+    Errors: `ValueError` that names what is not a table.
+    """
+    known = {
+        "order": ORDER_KPIS.name,
+        "category": CATEGORY_KPIS.name,
+        "product": PRODUCT_KPIS.name,
+    }
+    wrong = sorted(set(names) - set(known))
+    if wrong or not names:
+        raise ValueError(f"expected some of {', '.join(known)}, got {', '.join(wrong) or 'none'}")
+    return frozenset(known[name] for name in names)

@@ -1,0 +1,123 @@
+"""Which days may have changed since a sequence: a superset is right, a miss would be wrong.
+
+A day changes when an order of it arrives, moves in or moves out, when an item of such an order
+arrives, moves or changes, or when a product of its items becomes known or changes its category.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kpi.contract import Contract
+from kpi.daily import order_days
+from kpi.keys import KeyIndex, fingerprints
+from worker.transform.catalog import Catalog, Piece, RowGroup
+
+Days = npt.NDArray[np.int32]
+"""Days since 1970-01-01, ascending."""
+
+NO_DAYS: Days = np.zeros(0, np.int32)
+
+BATCH_ROWS = 1_000_000
+"""Rows of new pieces looked up at once, so that memory does not grow with them."""
+
+
+async def days_of_orders(
+    orders: Catalog, order_ids: pa.Array, contract: Contract
+) -> tuple[Days, npt.NDArray[np.bool_]]:
+    """Every day that some version of some orders stands on, and which of the orders are there.
+
+    Args:
+        orders: Where to look.
+        order_ids: Distinct order ids.
+    """
+    found = np.zeros(len(order_ids), bool)
+    days: list[Days] = [NO_DAYS]
+    if len(order_ids) == 0:
+        return days[0], found
+    index = KeyIndex(order_ids)
+    extremes = pc.min_max(order_ids)
+    for group in orders.overlapping("order_id", extremes["min"].as_py(), extremes["max"].as_py()):
+        table = await group.piece.read([group], ["order_id", "created_at"])
+        at = index.find(one_array(table.column("order_id")))
+        hit = at >= 0
+        found[at[hit]] = True
+        instants = one_array(table.column("created_at")).filter(pa.array(hit))
+        days.append(np.unique(order_days(instants, contract.business_time_zone)))
+    return np.unique(np.concatenate(days)), found
+
+
+async def days_of_new_orders(orders: Catalog, new: Sequence[Piece], contract: Contract) -> Days:
+    """Days that new versions of orders stand on, and those that they leave."""
+    found = [NO_DAYS]
+    for batch in _batches(new):
+        ids = pa.chunked_array(
+            [pc.unique((await _read(group, ["order_id"])).column("order_id")) for group in batch]
+        )
+        days, _ = await days_of_orders(orders, pc.unique(ids), contract)
+        found.append(days)
+    return np.unique(np.concatenate(found))
+
+
+async def days_of_new_items(
+    items: Catalog, orders: Catalog, new: Sequence[Piece], contract: Contract
+) -> Days:
+    """Days of the orders whose items arrive, change, or move to another order."""
+    key = items.dataset.key
+    columns = list(dict.fromkeys((*key, "order_id")))
+    found = [NO_DAYS]
+    for batch in _batches(new):
+        hashes: list[npt.NDArray[np.uint64]] = []
+        order_ids: list[pa.Array] = []
+        for group in batch:
+            table = await _read(group, columns)
+            hashes.append(fingerprints([table.column(name) for name in key]))
+            order_ids.append(pc.unique(table.column("order_id")))
+        wanted = np.unique(np.concatenate(hashes))
+        for group in _elder(items, batch, new):
+            table = await _read(group, columns)
+            # Fingerprints may collide: that only names an order too many.
+            hit = np.isin(fingerprints([table.column(name) for name in key]), wanted)
+            if hit.any():
+                order_ids.append(pc.unique(table.column("order_id").filter(pa.array(hit))))
+        days, _ = await days_of_orders(orders, pc.unique(pa.chunked_array(order_ids)), contract)
+        found.append(days)
+    return np.unique(np.concatenate(found))
+
+
+def _batches(pieces: Sequence[Piece]) -> Iterator[list[RowGroup]]:
+    """Row groups of some pieces, about `BATCH_ROWS` rows at a time."""
+    batch: list[RowGroup] = []
+    for piece in pieces:
+        for group in piece.row_groups:
+            batch.append(group)
+            if sum(one.rows for one in batch) >= BATCH_ROWS:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
+
+
+def _elder(catalog: Catalog, batch: Sequence[RowGroup], new: Sequence[Piece]) -> list[RowGroup]:
+    """Row groups of other pieces than the new ones that may hold a key of the batch."""
+    column = catalog.dataset.key[0]
+    found = [group.range(column) for group in batch]
+    spans = [one for one in found if one is not None]
+    others = [group for piece in catalog.pieces if piece not in new for group in piece.row_groups]
+    if len(spans) < len(found):
+        return others
+    return [group for group in others if any(group.overlaps(column, *span) for span in spans)]
+
+
+async def _read(group: RowGroup, columns: Sequence[str]) -> pa.Table:
+    return await group.piece.read([group], columns)
+
+
+def one_array(column: pa.ChunkedArray) -> pa.Array:
+    """The column as one array, without copying where it is one already."""
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
