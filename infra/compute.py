@@ -27,12 +27,7 @@ METRICS_NAMESPACE = "shopkpi"
 
 READ_ITEMS = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
 # TransactWriteItems asks for the right of each action in it (DynamoDB developer guide).
-WRITE_ITEMS = (
-    "dynamodb:ConditionCheckItem",
-    "dynamodb:DeleteItem",
-    "dynamodb:PutItem",
-    "dynamodb:UpdateItem",
-)
+WRITE_ITEMS = ("dynamodb:ConditionCheckItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
 READ_OBJECTS = ("s3:GetObject", "s3:GetObjectVersion")
 WRITE_OBJECTS = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")
 
@@ -97,7 +92,8 @@ class Compute(Construct):
             _listing(buckets.clean),
             _objects(READ_OBJECTS, buckets.clean),
             _objects(WRITE_OBJECTS, buckets.clean, PLANS_FOLDER),
-            _items((*READ_ITEMS, *WRITE_ITEMS), *tables.kpis.values()),
+            # Rows of a day that no longer exist are deleted; nothing of the ledger ever is.
+            _items((*READ_ITEMS, *WRITE_ITEMS, "dynamodb:DeleteItem"), *tables.kpis.values()),
             ledger,
         ]
         self.audit_rights = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aws_cdk import Duration
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
@@ -280,11 +281,20 @@ class Ingest(Construct):
         """Out of the input bucket: two calls for most objects, a task for the largest."""
         done = sfn.Succeed.jsonata(self, "Done", state_name="Done")
         bucket, key = "{% $states.input.bucket %}", "{% $states.input.key %}"
+        archived = self._buckets.archive.arn_for_objects(f"{ARCHIVE_FOLDER}*")
+        incoming = self._buckets.input.arn_for_objects("*")
         source = "$states.input.bucket & '/' & $encodeUrlComponent($states.input.key)"
         copy = self._call(
             "CopyToArchive",
-            service="s3",
             action="copyObject",
+            # Tags are copied too. Without the right to list, an object that is gone would look like
+            # a missing right (403, not 404).
+            rights=[
+                _allow(archived, "s3:PutObject"),
+                _allow(archived, "s3:PutObjectTagging"),
+                _allow(incoming, "s3:GetObjectVersion", "s3:GetObjectVersionTagging"),
+                _allow(self._buckets.input.bucket_arn, "s3:ListBucket"),
+            ],
             parameters={
                 "Bucket": self._buckets.archive.bucket_name,
                 "Key": f"{{% '{ARCHIVE_FOLDER}' & $states.input.source_id & '/' & "
@@ -298,8 +308,8 @@ class Ingest(Construct):
         # Only this version: one that was uploaded since then is an upload of its own.
         delete = self._call(
             "DeleteFromInput",
-            service="s3",
             action="deleteObject",
+            rights=[_allow(incoming, "s3:DeleteObjectVersion")],
             parameters={"Bucket": bucket, "Key": key, "VersionId": VERSION_ID},
         )
         delete.add_catch(self._failure, errors=["States.ALL"], outputs=FAILURE)
@@ -369,20 +379,24 @@ class Ingest(Construct):
         return fan_out
 
     def _call(
-        self, name: str, *, service: str, action: str, parameters: Mapping[str, str]
+        self,
+        name: str,
+        *,
+        action: str,
+        parameters: Mapping[str, str],
+        rights: list[iam.PolicyStatement],
     ) -> tasks.CallAwsService:
-        resources = {
-            "copyObject": [self._buckets.archive.arn_for_objects(f"{ARCHIVE_FOLDER}*")],
-            "deleteObject": [self._buckets.input.arn_for_objects("*")],
-        }
+        """A call of S3; `rights` beside that of the first, which the construct asks for."""
+        first, *others = rights
         state = tasks.CallAwsService.jsonata(
             self,
             name,
             state_name=name,
-            service=service,
+            service="s3",
             action=action,
-            iam_action="s3:PutObject" if action == "copyObject" else "s3:DeleteObjectVersion",
-            iam_resources=resources[action],
+            iam_action=first.actions[0],
+            iam_resources=first.resources,
+            additional_iam_statements=others,
             parameters=dict(parameters),
             task_timeout=sfn.Timeout.duration(Duration.minutes(5)),
             outputs=UNCHANGED,
@@ -397,6 +411,10 @@ class Ingest(Construct):
 
     def _choice(self, name: str) -> sfn.Choice:
         return sfn.Choice.jsonata(self, name, state_name=name)
+
+
+def _allow(resource: str, *actions: str) -> iam.PolicyStatement:
+    return iam.PolicyStatement(actions=list(actions), resources=[resource])
 
 
 def _is(expression: str) -> sfn.Condition:

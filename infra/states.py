@@ -187,7 +187,6 @@ class WorkerTasks:
             container_overrides=[
                 tasks.ContainerOverride(container_definition=container, command=list(command))
             ],
-            propagated_tag_source=ecs.PropagatedTagSource.TASK_DEFINITION,
             task_timeout=sfn.Timeout.duration(timeout),
             outputs=outputs,
         )

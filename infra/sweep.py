@@ -124,7 +124,8 @@ class Sweep(Construct):
             state_name="ReportAge",
             service="cloudwatch",
             action="putMetricData",
-            iam_resources=["*"],  # the action takes no resource; the condition narrows it
+            iam_action="cloudwatch:PutMetricData",
+            iam_resources=["*"],  # the action takes no resource
             parameters={
                 "Namespace": METRICS_NAMESPACE,
                 "MetricData": [

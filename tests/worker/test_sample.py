@@ -18,8 +18,8 @@ import pytest
 
 from worker.errors import ConfigError
 from worker.sample import DATASETS, SampleReport, SampleSpec, write_sample
-from worker.sample_dirt import OUTCOMES
-from worker.sample_rows import BLOCK_ROWS
+from worker.sample.dirt import OUTCOMES
+from worker.sample.rows import BLOCK_ROWS
 
 LAB_COLUMNS = {
     "orders": "order_id,user_id,status,created_at,returned_at,shipped_at,delivered_at,num_of_item",

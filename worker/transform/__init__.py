@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -69,6 +69,14 @@ class Report:
     clean_bytes: int = 0
     clean_bytes_read: int = 0
     seconds: float = 0.0
+
+
+@dataclass
+class _Published:
+    """Days published so far, and rows by table."""
+
+    days: list[date] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
 
 
 class _Contended(Exception):  # noqa: N818
@@ -149,12 +157,16 @@ class _Transform:
         zone = await self._open(entries)
         new = {entry.source_id for entry in entries if entry.sequence > since}
         changed = await self._changed_days(zone, new, since)
-        days, skipped = await self._still_to_do(zone, changed, head, first, last)
-        if everything:
-            days, skipped = await self._every_day(zone, first, last), False
+        begun = await self._state.days()
+        every = _within(_every_day(zone, begun), first, last)
+        days = every if changed is None else np.intersect1d(every, changed)
+        skipped = False
+        if not everything:
+            left = np.setdiff1d(days, self._whole(begun, head))
+            days, skipped = left, len(left) < len(days)
         seen = Seen()
         versions = (Versions(zone.orders), Versions(zone.items))
-        rows = await self._publish_all(days, zone, versions, head, seen)
+        published = await self._publish_all(days, zone, versions, head, seen, begun)
         waiting = dict(record.waiting)
         if first is None and last is None:
             complete = changed is None and not skipped
@@ -168,8 +180,8 @@ class _Transform:
             await self._state.advance(reached)
         return Report(
             as_of=head,
-            days=tuple(to_date(day) for day in days),
-            rows=rows,
+            days=tuple(published.days),
+            rows=published.rows,
             waiting=waiting,
             clean_bytes=sum(part.size_bytes for entry in entries for part in entry.parts),
             clean_bytes_read=zone.bytes_read,
@@ -221,61 +233,63 @@ class _Transform:
         }
         return np.array(sorted(unknown), np.int32)
 
-    async def _still_to_do(
-        self, zone: Zone, changed: Days | None, head: int, first: date | None, last: date | None
-    ) -> tuple[Days, bool]:
-        """Days to publish, and whether some were left out since they are whole at the head."""
-        days = await self._every_day(zone, first, last)
-        if changed is not None:
-            days = np.intersect1d(days, changed)
-        whole = [
+    def _whole(self, begun: Mapping[date, Mapping[str, int]], head: int) -> Days:
+        """Days that are published whole at the head already: a slice of days did them."""
+        days = [
             to_day(day)
-            for day, known in (await self._state.days()).items()
+            for day, known in begun.items()
             if all(known.get(name, 0) >= head for name in self._tables)
         ]
-        left = np.setdiff1d(days, np.array(whole, np.int32))
-        return left, len(left) < len(days)
-
-    async def _every_day(self, zone: Zone, first: date | None, last: date | None) -> Days:
-        """Days that may have an order now, and those whose orders may all be gone."""
-        begun = np.array([to_day(day) for day in await self._state.days()], np.int32)
-        days = np.union1d(possible_days(zone.orders), begun)
-        low = -(2**31) if first is None else to_day(first)
-        high = 2**31 - 1 if last is None else to_day(last)
-        return days[(days >= low) & (days <= high)]
+        return np.array(days, np.int32)
 
     async def _publish_all(
-        self, days: Days, zone: Zone, versions: tuple[Versions, Versions], head: int, seen: Seen
-    ) -> dict[str, int]:
-        rows = dict.fromkeys(sorted(self._tables), 0)
+        self,
+        days: Days,
+        zone: Zone,
+        versions: tuple[Versions, Versions],
+        head: int,
+        seen: Seen,
+        begun: Mapping[date, object],
+    ) -> _Published:
+        published = _Published(rows=dict.fromkeys(sorted(self._tables), 0))
         if len(days) == 0:
-            return rows
+            return published
         products = Products(*await latest_products(zone.products, zone.products.pieces))
         done = 0
         for part in cut(days, zone.orders):
             tables = await compute(part, zone, products, *versions, self._tables, seen)
-            await self._publish(part, tables, head)
-            for name, table in tables.items():
-                rows[name] += table.num_rows
+            await self._publish(part, tables, head, begun, published)
             done += len(part)
             if self._progress:
                 self._progress(done, len(days))
-        return rows
+        return published
 
-    async def _publish(self, days: Days, tables: dict[str, pa.Table], head: int) -> None:
+    async def _publish(
+        self,
+        days: Days,
+        tables: dict[str, pa.Table],
+        head: int,
+        begun: Mapping[date, object],
+        published: _Published,
+    ) -> None:
         slots = asyncio.Semaphore(PUBLISH_AT_ONCE)
         split = {name: _by_day(name, table) for name, table in tables.items()}
 
-        async def one(day: int) -> Outcome:
-            order_date = to_date(day)
-            kpis = DayKpis(
-                order_date=order_date,
-                tables={name: of_day.get(order_date, []) for name, of_day in split.items()},
-            )
+        async def one(order_date: date) -> Outcome:
+            rows = {name: of_day.get(order_date, []) for name, of_day in split.items()}
+            if order_date not in begun and not any(rows.values()):
+                return Outcome.PUBLISHED  # a day between others that has never had an order
             async with slots:
-                return await self._state.publish(kpis, head)
+                outcome = await self._state.publish(
+                    DayKpis(order_date=order_date, tables=rows), head
+                )
+            published.days.append(order_date)
+            for name, of_table in rows.items():
+                published.rows[name] += len(of_table)
+            return outcome
 
-        outcomes = await asyncio.gather(*(one(int(day)) for day in days))
+        outcomes = await asyncio.gather(*(one(to_date(day)) for day in days))
+        published.days.sort()
         if Outcome.CONTENDED in outcomes:
             raise _Contended
 
@@ -362,6 +376,19 @@ class _Transform:
 
 def _of(catalog: Catalog, source_ids: set[str]) -> list[Piece]:
     return [piece for piece in catalog.pieces if piece.entry.source_id in source_ids]
+
+
+def _every_day(zone: Zone, begun: Iterable[date]) -> Days:
+    """Days that may have an order now, and those whose orders may all be gone."""
+    return np.union1d(
+        possible_days(zone.orders), np.array([to_day(day) for day in begun], np.int32)
+    )
+
+
+def _within(days: Days, first: date | None, last: date | None) -> Days:
+    low = -(2**31) if first is None else to_day(first)
+    high = 2**31 - 1 if last is None else to_day(last)
+    return days[(days >= low) & (days <= high)]
 
 
 def _by_day(name: str, table: pa.Table) -> dict[date, list[Row]]:

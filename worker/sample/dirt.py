@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from worker.sample_rows import Shop
-from worker.sample_text import Ints, Rows, csv_header
+from worker.sample.rows import Shop
+from worker.sample.text import Ints, Rows, csv_header
 
 Outcome = Literal["rejected", "superseded", "orphan"]
 

@@ -13,9 +13,9 @@ from typing import Self
 import pyarrow as pa
 
 from worker.errors import ConfigError
-from worker.sample_dirt import OUTCOMES, Dirt, Outcome
-from worker.sample_rows import DATASETS, SampleSpec, Shop
-from worker.sample_text import Rows, csv_header, csv_text
+from worker.sample.dirt import OUTCOMES, Dirt, Outcome
+from worker.sample.rows import DATASETS, SampleSpec, Shop
+from worker.sample.text import Rows, csv_header, csv_text
 
 __all__ = ["DATASETS", "SampleFile", "SampleReport", "SampleSpec", "write_sample"]
 
@@ -29,7 +29,7 @@ class SampleFile:
         dataset: "orders", "order_items" or "products".
         rows: all rows of data; the header is none.
         bytes: size on disk.
-        kinds: rows per kind of dirt; `sample_dirt.OUTCOMES` has the kinds.
+        kinds: rows per kind of dirt; `dirt.OUTCOMES` has the kinds.
     """
 
     path: Path

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.errors import ConfigError
-from worker.sample_text import (
+from worker.sample.text import (
     MINUTE_TEXTS,
     TWO_DIGITS,
     Bits,

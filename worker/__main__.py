@@ -1,0 +1,5 @@
+"""`python -m worker` is `shopkpi`."""
+
+from worker.cli import main
+
+main()

@@ -1,0 +1,104 @@
+"""Options that several commands share, and the event loop that they run in."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import click
+
+from worker.errors import Interrupted
+
+T = TypeVar("T")
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def store_options(function: Function) -> Function:
+    """--workspace, --state and --contract."""
+    for option in reversed(
+        (
+            click.option(
+                "--workspace",
+                envvar="SHOPKPI_WORKSPACE",
+                show_envvar=True,
+                metavar="DIR_OR_URL",
+                help="Clean zone and rejects: a folder or s3://bucket/prefix.  [default: .shopkpi]",
+            ),
+            click.option(
+                "--state",
+                envvar="SHOPKPI_STATE",
+                show_envvar=True,
+                metavar="URL",
+                help="Ledger and KPI tables: sqlite:///path or dynamodb://table-prefix.  "
+                "[default: shopkpi.db in the workspace]",
+            ),
+            click.option(
+                "--contract",
+                envvar="SHOPKPI_CONTRACT",
+                show_envvar=True,
+                metavar="FILE_OR_NAME",
+                help="What the columns are: a TOML file or a built-in contract (default, "
+                "string-ids, olist).  [default: default]",
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+kpis_option = click.option(
+    "--kpis",
+    envvar="SHOPKPI_KPIS",
+    show_envvar=True,
+    default="order,category",
+    show_default=True,
+    metavar="NAMES",
+    help="KPI tables to publish: order, category, product.",
+)
+
+
+def format_option(*formats: str) -> Callable[[Function], Function]:
+    """--format, with the first format on a terminal and the second elsewhere."""
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(formats),
+        help=f"[default: {formats[0]} on a terminal, else {formats[1]}]",
+    )
+
+
+def choose_format(form: str | None, terminal: str, other: str) -> str:
+    """The format asked for, else the one that fits where the output goes."""
+    return form or (terminal if sys.stdout.isatty() else other)
+
+
+def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run `work` in an event loop that SIGTERM and SIGINT stop cleanly.
+
+    Errors: `Interrupted` where a signal stopped it.
+    """
+    import uvloop  # noqa: PLC0415
+
+    async def guarded() -> T:
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(work())
+        received: list[signal.Signals] = []
+
+        def stop(which: signal.Signals) -> None:
+            received.append(which)
+            task.cancel()
+
+        for which in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(which, stop, which)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            name = received[0].name if received else "a cancellation"
+            raise Interrupted(
+                f"stopped by {name}; what was committed stays, the rest can be run again"
+            ) from None
+
+    return uvloop.run(guarded())

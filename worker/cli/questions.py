@@ -1,0 +1,236 @@
+"""`query`, `ledger` and `rejects`: what came out, and where every row went."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+
+from worker.cli.common import choose_format, format_option, run_async, store_options
+
+if TYPE_CHECKING:
+    from worker.state import Entry, Row, State
+
+TABLES = {"orders": "order_kpis", "category": "category_kpis", "product": "product_kpis"}
+REVENUE = {
+    "order_kpis": "total_revenue",
+    "category_kpis": "daily_revenue",
+    "product_kpis": "revenue",
+}
+
+
+@click.command(short_help="KPI rows.")
+@click.argument("table", type=click.Choice(list(TABLES)))
+@store_options
+@click.option("--from", "first", metavar="DATE", help="First order date.")
+@click.option("--to", "last", metavar="DATE", help="Last order date.")
+@click.option("--category", metavar="NAME", help="One category (of `category`).")
+@click.option("--product", metavar="ID", help="One product (of `product`).")
+@click.option("--top", type=click.IntRange(1), metavar="N", help="The N rows of most revenue.")
+@format_option("table", "json", "csv")
+def query(
+    table: str,
+    workspace: str | None,
+    state: str | None,
+    contract: str | None,
+    first: str | None,
+    last: str | None,
+    category: str | None,
+    product: str | None,
+    top: int | None,
+    form: str | None,
+) -> None:
+    """Print KPI rows, ascending by day.
+
+    JSON is a list of objects; money and rates are strings that keep every digit.
+
+    \b
+    Examples:
+      shopkpi query orders --from 2025-03-01 --to 2025-03-31
+      shopkpi query category --category Beauty --format csv
+      shopkpi query category --top 10
+    """
+    from worker.settings import read_day, read_settings  # noqa: PLC0415
+
+    settings = read_settings(workspace=workspace, state=state, contract=contract)
+    bounds = {"first": read_day(first, "--from"), "last": read_day(last, "--to")}
+    groups = {"category": category, "product": product}
+    misplaced = [name for name, value in groups.items() if value is not None and name != table]
+    if misplaced:
+        raise click.UsageError(f"--{misplaced[0]} goes with `query {misplaced[0]}`")
+    name = TABLES[table]
+
+    async def work() -> list[Row]:
+        from worker.urls import open_state  # noqa: PLC0415
+
+        opened = await open_state(settings.state_url)
+        try:
+            group = groups.get(table)
+            return [
+                {key: value for key, value in row.items() if key != "as_of"}
+                async for row in opened.rows(name, group=group, **bounds)
+            ]
+        finally:
+            await opened.close()
+
+    rows = run_async(work)
+    if top is not None:
+        revenue = REVENUE[name]
+        rows = sorted(rows, key=lambda row: Decimal(row[revenue]), reverse=True)[:top]
+    _print(rows, choose_format(form, "table", "json"))
+
+
+@click.command(short_help="Receipts of source objects.")
+@click.argument("source", required=False)
+@store_options
+@format_option("table", "json")
+def ledger(
+    source: str | None,
+    workspace: str | None,
+    state: str | None,
+    contract: str | None,
+    form: str | None,
+) -> None:
+    """Print the receipts of all source objects, or of SOURCE: an id, or the end of a path or URL.
+
+    \b
+    Examples:
+      shopkpi ledger
+      shopkpi ledger orders/monday.csv --format json
+    """
+    from worker.report import receipt  # noqa: PLC0415
+    from worker.settings import read_settings  # noqa: PLC0415
+
+    settings = read_settings(workspace=workspace, state=state, contract=contract)
+    form = choose_format(form, "table", "json")
+
+    async def work() -> tuple[list[Entry], dict[str, Any]]:
+        from worker.urls import open_state  # noqa: PLC0415
+
+        opened = await open_state(settings.state_url)
+        try:
+            entries = await _entries(opened, source)
+            return entries, await opened.effects([entry.source_id for entry in entries])
+        finally:
+            await opened.close()
+
+    entries, effects = run_async(work)
+    if form == "json":
+        _print([receipt(entry, effects.get(entry.source_id)) for entry in entries], form)
+    else:
+        from worker.cli.tables import show_receipts, show_rows  # noqa: PLC0415
+
+        show_receipts(entries, effects)
+        if source is not None and len(entries) == 1:
+            one = receipt(entries[0], effects.get(entries[0].source_id))
+            show_rows({"field": key, "value": str(value)} for key, value in one.items())
+
+
+@click.command(short_help="Rows set aside, and why.")
+@click.argument("source")
+@store_options
+@format_option("table", "json", "csv")
+def rejects(
+    source: str,
+    workspace: str | None,
+    state: str | None,
+    contract: str | None,
+    form: str | None,
+) -> None:
+    """Print the rows of SOURCE that were set aside: an id, or the end of a path or URL.
+
+    `row` counts as a spreadsheet does (the header is row 1); `byte_offset` is where the row starts
+    in the inflated file. Bytes that are not UTF-8 are shown as \\xNN.
+
+    \b
+    Examples:
+      shopkpi rejects orders/monday.csv
+      shopkpi rejects 0f3a1c2d4e5b6a79 --format csv > monday-rejects.csv
+    """
+    from worker.settings import read_settings  # noqa: PLC0415
+
+    settings = read_settings(workspace=workspace, state=state, contract=contract)
+
+    async def work() -> list[dict[str, object]]:
+        from worker.clean import CleanObject  # noqa: PLC0415
+        from worker.pipeline import open_session  # noqa: PLC0415
+
+        found: list[dict[str, object]] = []
+        async with open_session(settings) as session:
+            for entry in await _entries(session.state, source):
+                for key in entry.rejects:
+                    store = session.workspace.store
+                    opened = await CleanObject.open(store, session.workspace.absolute(key))
+                    for group in range(opened.metadata.num_row_groups):
+                        rows = await opened.read([group], ["row", "byte_offset", "raw", "reasons"])
+                        found += [_reject(entry, row) for row in rows.to_pylist()]
+        return found
+
+    _print(run_async(work), choose_format(form, "table", "json"))
+
+
+async def _entries(state: State, source: str | None) -> list[Entry]:
+    from worker.errors import ConfigError  # noqa: PLC0415
+
+    entries = await state.entries()
+    if source is None:
+        return entries
+    found = [
+        entry
+        for entry in entries
+        if source in (entry.source_id, entry.url)
+        or entry.url.endswith("/" + source.removeprefix("./"))
+    ]
+    if not found:
+        raise ConfigError(f"{source}: no source object in the ledger has this id or name")
+    return found
+
+
+def _reject(entry: Entry, row: Mapping[str, Any]) -> dict[str, object]:
+    return {
+        "file": entry.url.rsplit("/", 1)[-1],
+        "row": row["row"],
+        "byte_offset": row["byte_offset"],
+        "reasons": [
+            f"{one['reason']}: {(one['column'] + ': ') if one['column'] else ''}"
+            f"expected {one['expected']}"
+            for one in row["reasons"]
+        ],
+        "raw": row["raw"].decode("utf-8", "backslashreplace"),
+    }
+
+
+def _print(rows: Iterable[Mapping[str, object]], form: str) -> None:
+    listed = list(rows)
+    if form == "json":
+        click.echo(orjson.dumps(listed, default=_to_json, option=orjson.OPT_INDENT_2))
+    elif form == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        if listed:
+            writer.writerow(listed[0])
+        writer.writerows([_csv_cell(value) for value in row.values()] for row in listed)
+    else:
+        from worker.cli.tables import show_rows  # noqa: PLC0415
+
+        show_rows({key: _flat(value) for key, value in row.items()} for row in listed)
+
+
+def _to_json(value: object) -> str:
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def _flat(value: object) -> object:
+    return "; ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _csv_cell(value: object) -> str:
+    """A cell that no spreadsheet takes for a formula (OWASP, CSV injection)."""
+    flat = _flat(value)
+    if isinstance(flat, str) and flat.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return "'" + flat
+    return _to_json(flat)

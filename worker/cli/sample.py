@@ -1,0 +1,91 @@
+"""`sample`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from worker.cli.common import choose_format, format_option
+
+
+@click.command(short_help="Sample data of any size.")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--orders", type=click.IntRange(0), default=5000, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same bytes.")
+@click.option(
+    "--dirty",
+    type=click.FloatRange(0, 0.5),
+    default=0.0,
+    show_default=True,
+    metavar="FRACTION",
+    help="Share of rows that break the contract, of every kind.",
+)
+@click.option("--days", type=click.IntRange(1), default=365, show_default=True)
+@click.option("--start", default="2025-01-01", show_default=True, help="First order date.")
+@click.option("--files", type=click.IntRange(1), default=1, show_default=True, help="Per dataset.")
+@click.option("--products", type=click.IntRange(1), default=10_000, show_default=True)
+@click.option("--layout", type=click.Choice(["default", "olist"]), default="default")
+@click.option("--ids", type=click.Choice(["integer", "uuid"]), default="integer")
+@click.option("--compression", type=click.Choice(["none", "gz", "zst"]), default="none")
+@format_option("table", "json")
+def sample(
+    folder: Path,
+    orders: int,
+    seed: int,
+    dirty: float,
+    days: int,
+    start: str,
+    files: int,
+    products: int,
+    layout: str,
+    ids: str,
+    compression: str,
+    form: str | None,
+) -> None:
+    """Write orders, order items and products of a made-up shop below FOLDER.
+
+    \b
+    Examples:
+      shopkpi sample shop --orders 5000 --dirty 0.01 --files 3
+      shopkpi sample year --orders 4000000
+      shopkpi sample olist --layout olist   # then: shopkpi run olist --contract olist
+    """
+    from worker.report import JsonReporter  # noqa: PLC0415
+    from worker.sample import SampleSpec, write_sample  # noqa: PLC0415
+    from worker.settings import read_day  # noqa: PLC0415
+
+    first = read_day(start, "--start")
+    assert first is not None  # noqa: S101  (it has a default)
+    spec = SampleSpec(
+        orders=orders,
+        seed=seed,
+        dirty=dirty,
+        days=days,
+        start=first,
+        files=files,
+        products=products,
+        layout=layout,  # type: ignore[arg-type]  # click.Choice has checked it
+        ids=ids,  # type: ignore[arg-type]
+        compression=compression,  # type: ignore[arg-type]
+    )
+    report = write_sample(folder, spec)
+    rows = [
+        {
+            "file": str(file.path.relative_to(folder)),
+            "rows": file.rows,
+            "dirty": file.dirty_rows,
+            "duplicate": file.duplicate_rows,
+            "bytes": file.bytes,
+        }
+        for file in report.files
+    ]
+    if choose_format(form, "table", "json") == "json":
+        reporter = JsonReporter(sys.stdout)
+        for row in rows:
+            reporter.emit("sample.written", **row)
+    else:
+        from worker.cli.tables import show_rows  # noqa: PLC0415
+
+        show_rows(rows, f"Sample data in {folder}")

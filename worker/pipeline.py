@@ -1,0 +1,117 @@
+"""Sources in, KPIs out: what `run`, `validate` and `transform` share."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from worker.clean import Workspace
+from worker.objects import ObjectStore
+from worker.report import Reporter
+from worker.settings import Settings
+from worker.source import Source, find_sources
+from worker.state import Entry, State
+from worker.urls import locate, open_objects, open_state
+from worker.validate import validate
+
+SMALL_BYTES = 16 * 2**20
+"""A source object up to this size shares the machine with others."""
+
+SMALL_AT_ONCE = 4
+"""Small source objects validated at once; a larger one has the machine to itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """Open stores and threads for one command."""
+
+    settings: Settings
+    workspace: Workspace
+    state: State
+    executor: ThreadPoolExecutor
+
+
+@asynccontextmanager
+async def open_session(settings: Settings) -> AsyncIterator[Session]:
+    """Open what the settings name; close it when the block ends.
+
+    Errors: `StoreError` where the state cannot be opened.
+    """
+    store = await open_objects(settings.workspace)
+    try:
+        state = await open_state(settings.state_url)
+        try:
+            with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="parse") as executor:
+                yield Session(
+                    settings=settings,
+                    workspace=Workspace(store=store, location=settings.workspace),
+                    state=state,
+                    executor=executor,
+                )
+        finally:
+            await state.close()
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def open_sources(
+    inputs: Sequence[str], settings: Settings, dataset: str | None
+) -> AsyncIterator[list[Source]]:
+    """The source objects at some paths or URLs; their stores stay open in the block.
+
+    Errors: `ConfigError` for a place with nothing to read.
+    """
+    locations = [locate(text) for text in inputs]
+    stores: dict[str, ObjectStore] = {}
+    try:
+        for location in locations:
+            if location.bucket not in stores:
+                stores[location.bucket] = await open_objects(location)
+        yield await find_sources(
+            [(stores[location.bucket], location) for location in locations],
+            settings.contract,
+            dataset,
+        )
+    finally:
+        for store in stores.values():
+            await store.close()
+
+
+async def validate_all(
+    session: Session, sources: Sequence[Source], reporter: Reporter
+) -> list[Entry]:
+    """Validate sources, small ones several at once; entries in the order of the sources."""
+    entries: dict[Source, Entry] = {}
+    slots = asyncio.Semaphore(SMALL_AT_ONCE)
+
+    async def one(source: Source) -> None:
+        async with slots:
+            entry, new = await validate(
+                source,
+                contract=session.settings.contract,
+                workspace=session.workspace,
+                ledger=session.state,
+                executor=session.executor,
+                progress=reporter.reading,
+            )
+            entries[source] = entry
+            reporter.validated(entry, new=new)
+
+    reporter.start(sources)
+    small = [source for source in sources if source.info.size_bytes <= SMALL_BYTES]
+    try:
+        async with asyncio.TaskGroup() as group:
+            for source in small:
+                group.create_task(one(source))
+    except ExceptionGroup as failed:
+        # The first failure has cancelled the others; it is what the user must know.
+        raise failed.exceptions[0] from None
+    for source in sources:
+        if source.info.size_bytes > SMALL_BYTES:
+            await one(source)
+    return [entries[source] for source in sources]

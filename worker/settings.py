@@ -1,0 +1,109 @@
+"""Settings, read once: from options, else from the environment, else defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from kpi.contract import Contract, built_in, built_in_names, parse_contract
+from kpi.errors import ContractError
+from worker.errors import ConfigError
+from worker.transform import table_names
+from worker.urls import Location, locate
+
+DEFAULT_WORKSPACE = ".shopkpi"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a command works with.
+
+    Attributes:
+        workspace: Where clean zone and rejects lie.
+        state_url: Ledger and KPI tables.
+        contract: What columns are.
+        tables: KPI tables to publish.
+    """
+
+    workspace: Location
+    state_url: str
+    contract: Contract
+    tables: frozenset[str]
+
+
+def read_settings(
+    *,
+    workspace: str | None,
+    state: str | None,
+    contract: str | None,
+    kpis: str = "order,category",
+) -> Settings:
+    """Check every setting before any store is opened.
+
+    Args:
+        workspace: Folder or URL; None for `./.shopkpi`.
+        state: URL; None for `shopkpi.db` in a local workspace.
+        contract: File, or name of a built-in contract; None for `default`.
+        kpis: Short table names with commas between them.
+
+    Errors: one `ConfigError` that lists everything that is wrong.
+    """
+    problems: list[str] = []
+    location, state_url = locate(DEFAULT_WORKSPACE), state
+    try:
+        location = locate(workspace or DEFAULT_WORKSPACE)
+    except ConfigError as error:
+        problems.append(f"--workspace: {error}")
+    if state_url is None:
+        if location.bucket:
+            problems.append("--state: a workspace in S3 needs one, e.g. dynamodb://shopkpi")
+        state_url = f"sqlite:///{location.join('shopkpi.db')}"
+    elif not state_url.startswith(("sqlite:///", "dynamodb://")):
+        problems.append(
+            f"--state: expected sqlite:///path or dynamodb://table-prefix, got {state_url}"
+        )
+    found: Contract | None = None
+    try:
+        found = read_contract(contract)
+    except (ContractError, ConfigError) as error:
+        problems.append(f"--contract: {error}")
+    tables: frozenset[str] = frozenset()
+    try:
+        tables = table_names([name.strip() for name in kpis.split(",") if name.strip()])
+    except ValueError as error:
+        problems.append(f"--kpis: {error}")
+    if problems or found is None:
+        raise ConfigError("\n".join(problems))
+    return Settings(workspace=location, state_url=state_url, contract=found, tables=tables)
+
+
+def read_contract(contract: str | None) -> Contract:
+    """A contract by its file or built-in name; None for `default`.
+
+    Errors: `ContractError`, or `ConfigError` where there is no such file or name.
+    """
+    if contract is None or contract in built_in_names():
+        return built_in(contract or "default")
+    try:
+        text = Path(contract).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        names = ", ".join(built_in_names())
+        raise ConfigError(
+            f"{contract}: cannot read this file ({error}), and no built-in contract has this name "
+            f"({names})"
+        ) from error
+    return parse_contract(text, source=contract)
+
+
+def read_day(text: str | None, option: str) -> date | None:
+    """An ISO date given to an option.
+
+    Errors: `ConfigError` for anything else.
+    """
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"{option}: expected a date like 2025-03-30, got {text}") from error
