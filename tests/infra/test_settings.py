@@ -87,7 +87,9 @@ def test_one_error_lists_everything_that_is_wrong() -> None:
         "azcount",
     }
     assert "spot: expected true or false, got 'yes'" in problems
-    assert "large_task_vcpu: expected one of 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, got 3.0" in problems
+    assert (
+        "large_task_vcpu: expected one of 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, got 3.0" in problems
+    )
 
 
 @pytest.mark.parametrize("name", sorted(LIMITS))

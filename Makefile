@@ -1,0 +1,70 @@
+# make run    sample data -> KPIs on this machine (DATA=folder for your own files)
+# make test   every check; what .ci/run calls
+# make help   the other targets
+
+PYTHON ?= python3
+DATA   ?= .sample
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := -m pip --disable-pip-version-check --quiet install
+
+.PHONY: help run test lint unit bench lock clean
+
+help:
+	@echo "make run [DATA=folder]      files in, KPIs out, on this machine"
+	@echo "make test                   every check"
+	@echo "make bench [PEERS=a,b]      side by side with other engines"
+	@echo "make lock                   write the lock files anew"
+	@echo "make clean                  remove what these targets made"
+
+run: $(VENV)/runtime $(if $(filter .sample,$(DATA)),.sample/products)
+	$(BIN)/shopkpi run $(DATA) --format table
+
+# A small shop of two weeks, with some broken rows of every kind.
+.sample/products: | $(VENV)/runtime
+	$(BIN)/shopkpi sample .sample --orders 5000 --days 14 --files 3 --dirty 0.01 --format table
+
+test: lint unit
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: $(VENV)/dev .venv-ministack/ready
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+bench: $(VENV)/bench .venv-ministack/ready
+	$(BIN)/python -m benchmarks $(if $(PEERS),--peers $(PEERS)) $(if $(CASES),--cases $(CASES))
+
+$(VENV)/runtime: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python $(PIP) --require-hashes -r requirements.lock
+	$(BIN)/python $(PIP) --no-deps --editable .
+	@touch $@
+
+$(VENV)/dev: requirements-dev.lock $(VENV)/runtime
+	$(BIN)/python $(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/bench: requirements-bench.lock $(VENV)/runtime
+	$(BIN)/python $(PIP) --require-hashes -r requirements-bench.lock
+	@touch $@
+
+# The emulator of AWS pins its own botocore, so it lives apart.
+.venv-ministack/ready: requirements-ministack.lock
+	$(PYTHON) -m venv .venv-ministack
+	.venv-ministack/bin/python $(PIP) --require-hashes -r requirements-ministack.lock
+	@touch $@
+
+LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+	--no-emit-index-url --no-header --no-annotate
+
+lock:
+	$(LOCK) pyproject.toml -o requirements.lock
+	$(LOCK) pyproject.toml --extra dev --extra infra -c requirements.lock -o requirements-dev.lock
+	$(LOCK) pyproject.toml --extra bench -c requirements.lock -o requirements-bench.lock
+	echo "ministack==1.5.33" | $(LOCK) - -o requirements-ministack.lock
+
+clean:
+	rm -rf $(VENV) .venv-ministack .sample .shopkpi .bench build dist *.egg-info
