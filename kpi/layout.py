@@ -42,20 +42,25 @@ class Layout:
     names: tuple[str, ...]
 
     @property
-    def unknown(self) -> tuple[str, ...]:
-        return tuple(name for name in self.names if name.startswith("?"))
+    def schema(self) -> pa.Schema:
+        """Schema of the object's clean rows."""
+        unknown = any(name.startswith("?") for name in self.names)
+        return clean_schema(self.dataset, rescued=unknown)
 
 
-def clean_schema(dataset: Dataset) -> pa.Schema:
+def clean_schema(dataset: Dataset, *, rescued: bool = True) -> pa.Schema:
     """The clean zone's schema of a dataset: its columns in the contract's order, then `_rescued`.
 
     Every column may be null here, since "required" is a matter of rules.
+
+    Args:
+        dataset: Whose columns.
+        rescued: With `_rescued`, which objects have where the contract does not know a column.
     """
-    fields = [
-        pa.field(column.name, clean_type(dataset, column.name))
-        for column in dataset.columns.values()
-    ]
-    return pa.schema([*fields, pa.field(RESCUED, RESCUED_TYPE)])
+    fields = [pa.field(name, clean_type(dataset, name)) for name in dataset.columns]
+    if rescued:
+        fields.append(pa.field(RESCUED, RESCUED_TYPE))
+    return pa.schema(fields)
 
 
 def clean_type(dataset: Dataset, name: str) -> pa.DataType:

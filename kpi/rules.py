@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -12,11 +13,13 @@ import pyarrow.compute as pc
 
 from kpi.contract import Column, Dataset
 from kpi.convert import Mask
+from kpi.exact import unscaled
 from kpi.reasons import Reason
 
 # A day's margin on each side: every time zone shows these instants in the years 1 to 9999.
 EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 LATEST = datetime(9999, 12, 30, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Problem(NamedTuple):
@@ -56,32 +59,45 @@ def broken_rules(
 
 
 def _range_problems(column: Column, array: pa.Array) -> list[Problem]:
-    low, high = column.minimum, column.maximum
-    limits: tuple[object, object] = (low, high)
+    low: Decimal | datetime | None = column.minimum
+    high: Decimal | datetime | None = column.maximum
     if column.type == "timestamp":
-        limits = (EARLIEST, LATEST)
-    if limits == (None, None):
+        low, high = EARLIEST, LATEST
+    if (low is None and high is None) or _surely_within(array, low, high):
         return []
-    extremes = pc.min_max(array)
     broken = np.zeros(len(array), bool)
-    smallest, largest = extremes["min"].as_py(), extremes["max"].as_py()
-    if smallest is None:
-        return []
-    if limits[0] is not None and smallest < limits[0]:
-        broken |= _mask(pc.less(array, _scalar(limits[0], array.type)))
-    if limits[1] is not None and largest > limits[1]:
-        broken |= _mask(pc.greater(array, _scalar(limits[1], array.type)))
+    expected = []
+    if low is not None:
+        broken |= _mask(pc.less(array, _scalar(low, array.type)))
+        expected.append(f"at least {low}")
+    if high is not None:
+        broken |= _mask(pc.greater(array, _scalar(high, array.type)))
+        expected.append(f"at most {high}")
     if not broken.any():
         return []
-    expected = " and ".join(
-        text
-        for text, limit in (
-            (f"at least {limits[0]}", limits[0]),
-            (f"at most {limits[1]}", limits[1]),
-        )
-        if limit is not None
+    return [Problem(Reason.OUT_OF_RANGE, column.name, " and ".join(expected), broken)]
+
+
+def _surely_within(
+    array: pa.Array, low: Decimal | datetime | None, high: Decimal | datetime | None
+) -> bool:
+    """A quick look at the integers behind the values, nulls and all: False means look closely."""
+    if len(array) == 0:
+        return True
+    scale = 0
+    if pa.types.is_decimal(array.type):
+        values, scale = unscaled(array), array.type.scale
+    else:
+        values = np.frombuffer(array.buffers()[1], np.int64)[array.offset :][: len(array)]
+    return (low is None or int(values.min()) >= _integer(low, scale)) and (
+        high is None or int(values.max()) <= _integer(high, scale)
     )
-    return [Problem(Reason.OUT_OF_RANGE, column.name, expected, broken)]
+
+
+def _integer(limit: Decimal | datetime, scale: int) -> Decimal:
+    if isinstance(limit, datetime):
+        return Decimal((limit - EPOCH) // timedelta(microseconds=1))
+    return limit.scaleb(scale)
 
 
 def _text_problems(column: Column, array: pa.Array) -> list[Problem]:
@@ -111,7 +127,7 @@ def _rows_with(array: pa.Array, texts: Mask) -> Mask:
     return _mask(pa.array(texts).take(array.indices))
 
 
-def _scalar(limit: object, kind: pa.DataType) -> pa.Scalar:
+def _scalar(limit: Decimal | datetime, kind: pa.DataType) -> pa.Scalar:
     if pa.types.is_timestamp(kind):
         return pa.scalar(limit, kind)
     # A limit may have more digits than the column: compare as decimals of any scale.

@@ -11,19 +11,18 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.contract import Contract
 from kpi.errors import BalanceError
-from kpi.layout import Layout, Refusal, clean_schema, read_layout
+from kpi.layout import Layout, Refusal, read_layout
 from kpi.parse import REJECTS, ChunkParser, Parsed
 from kpi.records import Chunk, RecordSplitter, record_starts
 from worker.clean import ParquetStream, Workspace, parquet_stream
 from worker.source import Source
 from worker.state import Entry, Ledger
-from worker.state.entry import Part, Range
+from worker.state.entry import Part
 from worker.stream import SourceStream, Unreadable
 
 CHUNKS_IN_FLIGHT = 4
@@ -122,25 +121,17 @@ class _Validation:
                 pass  # for its digest
             return self.refused(layout.reason)
         key = self._workspace.key("clean", self._source)
-        ranges = _Ranges(layout)
         reason: str | None = None
-        size_bytes = 0
+        part: Part | None = None
         async with AsyncExitStack() as rejects_stack:
             try:
-                size_bytes = await self._write(layout, first, chunks, key, ranges, rejects_stack)
+                part = await self._write(layout, first, chunks, key, rejects_stack)
             except (_Refused, Unreadable) as refusal:
                 # The clean object has not appeared; the rejects found so far stay to be looked at.
                 reason = str(refusal)
         if reason is not None:
             return self.refused(reason)
-        part = Part(
-            key=key,
-            rows=self._counts.clean,
-            size_bytes=size_bytes,
-            ranges=ranges.found,
-            ascending=ranges.ascending,
-        )
-        return self._entry(parts=(part,) if part.rows else ())
+        return self._entry(parts=(part,) if part is not None and part.rows else ())
 
     async def _write(
         self,
@@ -148,12 +139,12 @@ class _Validation:
         first: Chunk | None,
         chunks: AsyncIterator[Chunk],
         key: str,
-        ranges: _Ranges,
         rejects_stack: AsyncExitStack,
-    ) -> int:
-        """Write clean rows and rejects; returns the clean object's length."""
-        store, schema = self._workspace.store, clean_schema(self._dataset)
+    ) -> Part:
+        """Write clean rows and rejects; returns the clean object."""
+        store, schema = self._workspace.store, layout.schema
         rejects: ParquetStream | None = None
+        rising = _Rising(self._dataset.key)
         async with parquet_stream(store, self._workspace.absolute(key), schema) as clean:
             async for parsed in self._parsed(ChunkParser(layout), first, chunks):
                 if parsed.rejects.num_rows:
@@ -161,13 +152,20 @@ class _Validation:
                         rejects = await self._open_rejects(rejects_stack)
                     await rejects.write(self._number(parsed.rejects))
                 if parsed.clean.num_rows:
-                    ranges.include(parsed.clean)
+                    rising.include(parsed)
                     await clean.write(parsed.clean)
                 self._count(parsed)
             reason = self._too_many_rejects()
             if reason:
                 raise _Refused(reason)
-        return clean.size_bytes
+        ranged = dict.fromkeys((*self._dataset.key, *RANGED))
+        return Part(
+            key=key,
+            rows=self._counts.clean,
+            size_bytes=clean.size_bytes,
+            ranges=clean.ranges(name for name in ranged if name in self._dataset.columns),
+            ascending=rising.throughout,
+        )
 
     def refused(self, reason: str) -> Entry:
         """An entry that refuses the object as a whole: every row of it counts as rejected."""
@@ -207,7 +205,8 @@ class _Validation:
             record = bytes(chunk.data[starts[0] : ends[0]])
             layout = read_layout(record, self._contract, self._dataset)
             rest = int(starts[1]) if len(starts) > 1 else len(chunk.data)
-            return layout, replace(chunk, data=chunk.data[rest:], offset=chunk.offset + rest)
+            data = memoryview(bytes(chunk.data[rest:]))
+            return layout, replace(chunk, data=data, offset=chunk.offset + rest)
         return Refusal(reason="expected a header, got an empty file"), None
 
     async def _parsed(
@@ -287,40 +286,19 @@ class _Refused(Exception):  # noqa: N818
     """Leaves the block that writes the clean object, so that the object never appears."""
 
 
-class _Ranges:
-    """Ranges of the columns that joins and days prune by, and whether keys rise strictly."""
+class _Rising:
+    """Whether keys rise strictly from row to row, throughout the chunks of an object."""
 
-    def __init__(self, layout: Layout) -> None:
-        dataset = layout.dataset
-        self._key = dataset.key
-        self._columns = [
-            name for name in dict.fromkeys((*dataset.key, *RANGED)) if name in dataset.columns
-        ]
+    def __init__(self, key: tuple[str, ...]) -> None:
+        self._key = key[0]
         self._last: Any = None
-        self.found: dict[str, Range] = {}
-        self.ascending = len(dataset.key) == 1
+        self.throughout = True
 
-    def include(self, clean: pa.Table) -> None:
-        for name in self._columns:
-            column = clean.column(name)
-            extremes = pc.min_max(column)
-            low, high = extremes["min"], extremes["max"]
-            if pa.types.is_timestamp(column.type):
-                low, high = low.cast(pa.int64()), high.cast(pa.int64())
-            if not low.is_valid:
-                continue
-            known = self.found.get(name)
-            lows = [low.as_py()] + ([known.low] if known else [])
-            highs = [high.as_py()] + ([known.high] if known else [])
-            self.found[name] = Range(low=min(lows), high=max(highs))
-        if self.ascending:
-            self.ascending = self._rises(clean.column(self._key[0]))
-
-    def _rises(self, keys: pa.ChunkedArray) -> bool:
-        first, last = keys[0].as_py(), keys[-1].as_py()
-        if self._last is not None and not first > self._last:
-            return False
-        self._last = last
-        if pa.types.is_integer(keys.type):
-            return bool((np.diff(keys.to_numpy()) > 0).all())
-        return bool(pc.all(pc.greater(keys[1:], keys[:-1])).as_py() is not False)
+    def include(self, parsed: Parsed) -> None:
+        if not (parsed.ascending and self.throughout):
+            self.throughout = False
+            return
+        keys = parsed.clean.column(self._key)
+        if self._last is not None and not keys[0].as_py() > self._last:
+            self.throughout = False
+        self._last = keys[-1].as_py()

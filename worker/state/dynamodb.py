@@ -10,11 +10,16 @@ from worker.state.dynamodb_tables import create_tables
 
 
 class DynamoDBState(DynamoDBLedger, DynamoDBKpis):
-    """See `worker.state.State`. Made by `DynamoDBState.open`."""
+    """See `worker.state.State`. Made by `DynamoDBState.open`.
+
+    Attributes:
+        database: The client and the prefix of the tables.
+    """
 
     def __init__(self, database: Database) -> None:
         DynamoDBLedger.__init__(self, database)
         DynamoDBKpis.__init__(self, database)
+        self.database = database
 
     @classmethod
     async def open(
@@ -46,11 +51,11 @@ class DynamoDBState(DynamoDBLedger, DynamoDBKpis):
 
     async def create_tables(self) -> list[str]:
         """Create what is missing and wait until it can be used; returns the names created."""
-        return await create_tables(self._database)
+        return await create_tables(self.database)
 
     async def close(self) -> None:
         """Give back the connections."""
-        await self._database.close()
+        await self.database.close()
 
     async def __aenter__(self) -> DynamoDBState:
         return self

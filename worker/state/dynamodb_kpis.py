@@ -54,9 +54,9 @@ from worker.state.guard import Guard
 if TYPE_CHECKING:
     from worker.state.dynamodb_items import Item, Write
 
-# With the guard, a transaction is full. Its 4 MB are never reached: a row's keys have at most 1,024
-# bytes each, and its numbers 38 digits.
-_ROWS_AT_ONCE = TRANSACTION_WRITES - 1
+ROWS_AT_ONCE = TRANSACTION_WRITES - 1
+"""Rows of a transaction; the guard fills it. Its 4 MB are never reached: a row's keys have at most
+1,024 bytes each, and its numbers 38 digits."""
 
 _DAYS_AT_ONCE = 32
 
@@ -138,7 +138,7 @@ class DynamoDBKpis:
             return True
         # A day without rows still needs its guard: it keeps earlier states away.
         transactions = [
-            writes[first : first + _ROWS_AT_ONCE] for first in range(0, len(writes), _ROWS_AT_ONCE)
+            writes[first : first + ROWS_AT_ONCE] for first in range(0, len(writes), ROWS_AT_ONCE)
         ] or [[]]
         for count, rows in enumerate(transactions, start=1):
             completed = day.tables if count == len(transactions) else ()

@@ -10,7 +10,7 @@ import pyarrow as pa
 from kpi.tables import KpiTable
 from worker.errors import StoreError
 from worker.state import Row
-from worker.state.rows import scaled, stored_row
+from worker.state.rows import EXACT, scaled, stored_row
 
 if TYPE_CHECKING:
     from worker.state.dynamodb_items import Item, Value
@@ -72,7 +72,10 @@ def is_same(item: Item, other: Item) -> bool:
 def _value(value: str | int | Decimal) -> Value:
     if isinstance(value, str):
         return {"S": value}
-    return {"N": format(value, "f") if isinstance(value, Decimal) else str(value)}
+    if isinstance(value, Decimal):
+        # As DynamoDB keeps it: without trailing zeros, and zero without a sign.
+        return {"N": format(EXACT.normalize(value), "f") if value else "0"}
+    return {"N": str(value)}
 
 
 def _plain(value: Value) -> object:

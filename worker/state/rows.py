@@ -10,8 +10,8 @@ import pyarrow as pa
 from kpi.tables import KpiTable
 from worker.state import Row
 
-# Room for decimal128(38, ...) with any scale; a value that does not fit its scale is an error.
-_EXACT = Context(prec=76, traps=[Inexact, InvalidOperation])
+EXACT = Context(prec=76, traps=[Inexact, InvalidOperation])
+"""Arithmetic on decimal128 values, with an error where a digit would be lost."""
 
 
 def scaled(value: str | int | Decimal, field: pa.Field) -> str | int | Decimal:
@@ -23,7 +23,7 @@ def scaled(value: str | int | Decimal, field: pa.Field) -> str | int | Decimal:
     if not isinstance(value, Decimal) or not pa.types.is_decimal(field.type):
         return value
     try:
-        return value.quantize(Decimal(1).scaleb(-field.type.scale), context=_EXACT)
+        return value.quantize(Decimal(1).scaleb(-field.type.scale), context=EXACT)
     except (Inexact, InvalidOperation) as error:
         message = f"{field.name} is {field.type}, not {value}"
         raise ValueError(message) from error

@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 
 from kpi.contract import Contract, Dataset
-from worker.clean import CleanObject, Workspace
+from worker.clean import CleanObject, Workspace, column_ranges
 from worker.errors import ConfigError
 from worker.state import Entry
 from worker.state.entry import Part
 
 OPEN_AT_ONCE = 32
 """Footers read concurrently."""
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,19 +60,11 @@ class Piece:
             RowGroup(self, number, metadata.row_group(number).num_rows)
             for number in range(metadata.num_row_groups)
         ]
-        self._columns = {
-            metadata.schema.column(index).path: index for index in range(metadata.num_columns)
-        }
         self._ranges: dict[str, list[tuple[Any, Any] | None]] = {}
 
     def ranges(self, column: str) -> list[tuple[Any, Any] | None]:
         if column not in self._ranges:
-            index = self._columns[column]
-            metadata = self.opened.metadata
-            self._ranges[column] = [
-                _range(metadata.row_group(group.number).column(index).statistics)
-                for group in self.row_groups
-            ]
+            self._ranges[column] = column_ranges(self.opened.metadata, column)
         return self._ranges[column]
 
     async def read(self, groups: Sequence[RowGroup], columns: Sequence[str]) -> pa.Table:
@@ -137,19 +126,6 @@ class Catalog:
 def _part_overlaps(part: Part, column: str, low: Any, high: Any) -> bool:  # noqa: ANN401
     found = part.ranges.get(column)
     return found is None or bool(found.low <= high and low <= found.high)
-
-
-def _range(statistics: Any) -> tuple[Any, Any] | None:  # noqa: ANN401  (pyarrow has no types)
-    if statistics is None or not statistics.has_min_max:
-        return None
-    return _plain(statistics.min), _plain(statistics.max)
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    if isinstance(value, datetime):
-        since = (value if value.tzinfo else value.replace(tzinfo=UTC)) - EPOCH
-        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-    return value
 
 
 def _check_types(dataset: Dataset, clean: CleanObject, entry: Entry, contract: Contract) -> None:
