@@ -125,8 +125,8 @@ class DaySlice:
         self._contract = contract
         self._products = products
         self._index = KeyIndex(order_ids)
-        self._dates, codes = np.unique(days, return_inverse=True)
-        self._day = codes.astype(np.int64)
+        self._dates = exact.distinct(days)
+        self._day = np.searchsorted(self._dates, days)
         self._returned = returned
         self._user_ids = user_ids
         self._with_products = with_products
@@ -174,7 +174,7 @@ class DaySlice:
             items=count,
             revenue=revenue_by_group.reshape(size, groups).sum(axis=1),
             category_revenue=revenue_by_group,
-            pairs=[np.unique(((position * groups + category) << 1) | returned)],
+            pairs=[((position * groups + category) << 1) | returned],
         )
         if self._with_products:
             units = np.ones(len(price), np.int64) if quantity is None else quantity
@@ -212,10 +212,7 @@ class DaySlice:
         size = len(self._dates) * self._groups
         # One integer for each order and category that meet, its last bit set where an item was
         # returned: sorted, the last of each pair tells.
-        pairs = _concatenate(self._totals.pairs)
-        pairs.sort()
-        last = np.append(pairs[1:] >> 1 != pairs[:-1] >> 1, np.ones(min(len(pairs), 1), bool))
-        pairs = pairs[last]
+        pairs = _last_of_pairs(_concatenate(self._totals.pairs))
         position, category = np.divmod(pairs >> 1, self._groups)
         group = self._day[position] * self._groups + category
         orders = np.bincount(group, minlength=size).astype(np.int64)
@@ -247,12 +244,11 @@ class DaySlice:
         price = _concatenate([one[2] for one in sales])
         units = _concatenate([one[3] for one in sales])
         returned = np.concatenate([one[4] for one in sales])
-        pairs = np.unique(((position * len(names) + product) << 1) | returned)
-        pairs = pairs[
-            np.append(pairs[1:] >> 1 != pairs[:-1] >> 1, np.ones(min(len(pairs), 1), bool))
-        ]
+        pairs = _last_of_pairs(((position * len(names) + product) << 1) | returned)
         of_pair = self._day[(pairs >> 1) // len(names)] * len(names) + (pairs >> 1) % len(names)
-        rows, codes = np.unique(self._day[position] * len(names) + product, return_inverse=True)
+        groups = self._day[position] * len(names) + product
+        rows = exact.distinct(groups)
+        codes = np.searchsorted(rows, groups)
         pair_codes = np.searchsorted(rows, of_pair)
         orders = np.bincount(pair_codes, minlength=len(rows)).astype(np.int64)
         with_return = np.bincount(pair_codes[pairs & 1 == 1], minlength=len(rows)).astype(np.int64)
@@ -270,11 +266,21 @@ class DaySlice:
 
     def _customers(self) -> Int64s:
         """Distinct customers of each day."""
-        users = self._user_ids.dictionary_encode()
-        codes = users.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        pairs = np.unique(self._day * (len(users.dictionary) + 1) + codes)
-        days = pairs // (len(users.dictionary) + 1)
-        return np.bincount(days, minlength=len(self._dates)).astype(np.int64)
+        users, size = self._user_ids, len(self._dates)
+        if len(users) == 0:
+            return np.zeros(size, np.int64)
+        codes: Int64s | None = None
+        if pa.types.is_integer(users.type):
+            values = users.to_numpy()
+            low, high = int(values.min()), int(values.max())
+            if (high - low + 1) * size <= exact.INT64_MAX:
+                codes, span = values - low, high - low + 1
+        if codes is None:
+            encoded = users.dictionary_encode()
+            codes = encoded.indices.to_numpy().astype(np.int64)
+            span = len(encoded.dictionary)
+        pairs = exact.distinct(self._day * span + codes)
+        return np.bincount(pairs // span, minlength=size).astype(np.int64)
 
     def _returned_items(self, items: pa.RecordBatch, position: Int64s) -> Mask:
         of_order = self._returned[position]
@@ -296,6 +302,14 @@ class DaySlice:
 
     def _money(self, units: Int64s) -> pa.Array:
         return exact.to_decimals(exact.at_scale(units, self._scale, MONEY.scale), MONEY)
+
+
+def _last_of_pairs(pairs: Int64s) -> Int64s:
+    """Pairs that differ but for their last bit, each once, with the bit set where it ever was."""
+    pairs = np.sort(pairs)
+    last = np.ones(len(pairs), bool)
+    np.not_equal(pairs[1:] >> 1, pairs[:-1] >> 1, out=last[:-1])
+    return pairs[last]
 
 
 def _rate(part: Int64s, whole: Int64s) -> pa.Array:

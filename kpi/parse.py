@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -343,7 +343,7 @@ def _read_csv(
 
 def _may_have_hexadecimal(chunk: Chunk) -> bool:
     """Whether 0x stands in it: the CSV converter reads 0x1F as an integer, which no shop means."""
-    data, size = chunk.data.obj, len(chunk.data)
+    data, size = cast(bytes, chunk.data.obj), len(chunk.data)
     # One byte is searched for much faster than two, and exports rarely have an x at all.
     if data.find(b"x", 0, size) < 0 and data.find(b"X", 0, size) < 0:
         return False

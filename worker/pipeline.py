@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from worker.clean import Workspace
 from worker.objects import ObjectStore
 from worker.report import Reporter
@@ -41,6 +43,7 @@ async def open_session(settings: Settings) -> AsyncIterator[Session]:
 
     Errors: `StoreError` where the state cannot be opened.
     """
+    _use_jemalloc()
     store = await open_objects(settings.workspace)
     try:
         state = await open_state(settings.state_url)
@@ -115,3 +118,9 @@ async def validate_all(
         if source.info.size_bytes > SMALL_BYTES:
             await one(source)
     return [entries[source] for source in sources]
+
+
+def _use_jemalloc() -> None:
+    """Arrow's other allocators keep more of what chunks leave behind (benchmarks/README.md)."""
+    if "jemalloc" in pa.supported_memory_backends():
+        pa.set_memory_pool(pa.jemalloc_memory_pool())

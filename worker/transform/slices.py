@@ -18,8 +18,8 @@ from worker.transform.catalog import Catalog, Piece, RowGroup
 from worker.transform.changes import Days, one_array
 from worker.transform.versions import Versions
 
-ORDERS_AT_ONCE = 1_000_000
-"""Orders of a slice: about 100 MB with what is kept of their items."""
+ORDERS_AT_ONCE = 500_000
+"""Orders of a slice: about 50 MB with what is kept of their items."""
 
 READS_AT_ONCE = 3
 """Row groups of items read and measured at once: two cores busy, one waiting for its bytes."""
