@@ -387,3 +387,10 @@ async def test_progress_of_many_waiting_sources(state: State) -> None:
     await state.advance(many)
 
     assert await state.progress() == many
+
+
+async def test_days_tell_what_was_published_whole(state: State) -> None:
+    assert await state.days() == {}
+    published = day_kpis(DAY)
+    await state.publish(published, 3)
+    assert await state.days() == {DAY: dict.fromkeys(published.tables, 3)}

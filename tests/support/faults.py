@@ -136,10 +136,10 @@ async def answering(answers: Callable[[str], tuple[str, bytes]]) -> AsyncIterato
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with _closing(writer):
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            for line in head.split("\r\n"):
-                name, _, value = line.partition(":")
-                if name.lower() == "content-length":
-                    await reader.readexactly(int(value))
+            headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:-2])
+            if "expect" in headers:
+                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            await reader.readexactly(int(headers.get("content-length", 0)))
             answer, body = answers(head.split("\r\n", maxsplit=1)[0])
             writer.write(f"HTTP/1.1 {answer}\r\nConnection: close\r\n\r\n".encode() + body)
             await writer.drain()

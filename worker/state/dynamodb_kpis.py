@@ -27,7 +27,7 @@ and every transaction that touches a row of the day also puts the guard, on the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 from itertools import chain
@@ -106,6 +106,17 @@ class DynamoDBKpis:
                 message = f"dynamodb://{self._database.prefix}: {doing}: others kept advancing it"
                 raise StoreError(message)
 
+    async def days(self) -> dict[date, Mapping[str, int]]:
+        """Every day ever begun -> KPI table -> sequence of its whole state."""
+        found: dict[date, Mapping[str, int]] = {}
+        async for item in self._guards(None, None):
+            guard = _guard_of(item)
+            # What a later writer has begun and not ended is not whole any more.
+            found[date.fromisoformat(item[LEDGER_SORT_KEY]["S"])] = (
+                guard.published if guard.claim <= max(guard.published.values(), default=0) else {}
+            )
+        return found
+
     async def rows(
         self,
         table: str,
@@ -183,13 +194,7 @@ class DynamoDBKpis:
             LEDGER_TABLE,
             ledger_key("day", order_date.isoformat()),
         )
-        if item is None:
-            return Guard()
-        return Guard(
-            version=int(item["version"]["N"]),
-            claim=int(item["claim"]["N"]),
-            published={table: int(value["N"]) for table, value in item["published"]["M"].items()},
-        )
+        return Guard() if item is None else _guard_of(item)
 
     def _guard_write(self, day: DayKpis, before: Guard, after: Guard) -> Write:
         """Replaces the day's guard where it is still `before`."""
@@ -223,13 +228,16 @@ class DynamoDBKpis:
 
     async def _days(self, first: date | None, last: date | None) -> list[str]:
         """Days that were ever published, ascending, as ISO dates."""
-        guards = self._database.query(
+        return [guard[LEDGER_SORT_KEY]["S"] async for guard in self._guards(first, last)]
+
+    def _guards(self, first: date | None, last: date | None) -> AsyncIterator[Item]:
+        """Guard items, ascending by day."""
+        return self._database.query(
             "reading which days there are",
             LEDGER_TABLE,
             (LEDGER_PARTITION_KEY, "day"),
             (LEDGER_SORT_KEY, *_iso_days(first, last)),
         )
-        return [guard[LEDGER_SORT_KEY]["S"] async for guard in guards]
 
     async def _items(self, table: KpiTable, days: Sequence[str]) -> list[Item]:
         """The items of these days, in their order."""
@@ -263,6 +271,14 @@ class DynamoDBKpis:
             (index.sort_key, *_iso_days(first, last)),
             index=index.name,
         )
+
+
+def _guard_of(item: Item) -> Guard:
+    return Guard(
+        version=int(item["version"]["N"]),
+        claim=int(item["claim"]["N"]),
+        published={table: int(value["N"]) for table, value in item["published"]["M"].items()},
+    )
 
 
 def _identity(table: KpiTable, item: Item) -> tuple[str, ...]:

@@ -72,6 +72,9 @@ class MemoryState:
         self._progress = self._progress.merge(progress)
         return self._progress
 
+    async def days(self) -> dict[date, Mapping[str, int]]:
+        return {date.fromisoformat(day): one.published for day, one in self._guards.items()}
+
     async def rows(
         self,
         table: str,
