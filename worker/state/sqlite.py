@@ -22,6 +22,7 @@ import pyarrow as pa
 from kpi.tables import KPI_TABLES, KpiTable
 from worker.errors import StoreError
 from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Row
+from worker.state.guard import Guard
 
 T = TypeVar("T")
 
@@ -36,8 +37,8 @@ CREATE TABLE IF NOT EXISTS effects (
     source_id TEXT PRIMARY KEY, as_of INTEGER NOT NULL, effect TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS days (
-    order_date TEXT NOT NULL, kpi_table TEXT NOT NULL, as_of INTEGER NOT NULL,
-    PRIMARY KEY (order_date, kpi_table)
+    order_date TEXT PRIMARY KEY, version INTEGER NOT NULL, claim INTEGER NOT NULL,
+    published TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS progress (
     id INTEGER PRIMARY KEY CHECK (id = 1), record TEXT NOT NULL
@@ -127,13 +128,18 @@ class SqliteState:
     async def publish(self, day: DayKpis, as_of: int) -> Outcome:
         def replace(db: sqlite3.Connection) -> Outcome:
             order_date = day.order_date.isoformat()
-            known = dict(
-                db.execute("SELECT kpi_table, as_of FROM days WHERE order_date = ?", (order_date,))
+            guard = _read_guards(db, order_date).get(day.order_date, Guard())
+            verdict = guard.verdict(day.tables, as_of)
+            if verdict is not None:
+                return verdict
+            for name, rows in day.tables.items():
+                _replace_rows(db, KPI_TABLES[name], order_date, rows, as_of)
+            after = guard.next(as_of, day.tables)
+            db.execute(
+                "INSERT OR REPLACE INTO days VALUES (?, ?, ?, ?)",
+                (order_date, after.version, after.claim, orjson.dumps(after.published).decode()),
             )
-            stale = [name for name in day.tables if known.get(name, 0) <= as_of]
-            for name in stale:
-                _replace_rows(db, KPI_TABLES[name], order_date, day.tables[name], as_of)
-            return Outcome.PUBLISHED if stale else Outcome.SUPERSEDED
+            return Outcome.PUBLISHED
 
         return await self._run(replace)
 
@@ -156,11 +162,8 @@ class SqliteState:
         return await self._run(merge)
 
     async def days(self) -> dict[date, Mapping[str, int]]:
-        query = "SELECT order_date, kpi_table, as_of FROM days"
-        found: dict[date, dict[str, int]] = {}
-        for day, table, as_of in await self._run(lambda db: db.execute(query).fetchall()):
-            found.setdefault(date.fromisoformat(day), {})[table] = as_of
-        return {**found}
+        guards = await self._run(_read_guards)
+        return {day: guard.published for day, guard in guards.items()}
 
     async def rows(
         self,
@@ -253,10 +256,20 @@ def _replace_rows(
         f"INSERT INTO {table.name} ({', '.join(names)}, as_of) VALUES ({places})",  # noqa: S608
         [(*(_to_sql(row[name]) for name in names), as_of) for row in rows],
     )
-    db.execute(
-        "INSERT OR REPLACE INTO days (order_date, kpi_table, as_of) VALUES (?, ?, ?)",
-        (order_date, table.name, as_of),
-    )
+
+
+def _read_guards(db: sqlite3.Connection, order_date: str | None = None) -> dict[date, Guard]:
+    """The guards of all days, or of one."""
+    query = "SELECT order_date, version, claim, published FROM days"
+    values: tuple[str, ...] = ()
+    if order_date is not None:
+        query, values = query + " WHERE order_date = ?", (order_date,)
+    return {
+        date.fromisoformat(day): Guard(
+            version=version, claim=claim, published=orjson.loads(published)
+        )
+        for day, version, claim, published in db.execute(query, values)
+    }
 
 
 def _to_sql(value: str | int | Decimal) -> str | int:
