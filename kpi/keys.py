@@ -55,7 +55,11 @@ def latest_rows(codes: npt.NDArray[np.int64]) -> Mask | None:
 
 
 class KeyIndex:
-    """Finds the position of keys among a fixed set of distinct keys."""
+    """Finds the position of keys among a fixed set of distinct keys.
+
+    By direct addressing where the keys are integers that lie close together, else by a hash table
+    of their fingerprints; of texts the keys themselves are compared after that.
+    """
 
     def __init__(self, keys: pa.Array) -> None:
         """
@@ -64,37 +68,90 @@ class KeyIndex:
         """
         self._keys = keys
         self._table: npt.NDArray[np.int32] | None = None
-        if pa.types.is_integer(keys.type) and len(keys):
+        self._hashed: _HashTable | None = None
+        if len(keys) == 0:
+            return
+        if pa.types.is_integer(keys.type):
             values = keys.to_numpy(zero_copy_only=False)
             self._low, self._high = int(values.min()), int(values.max())
             if self._high - self._low < DENSE_SLACK * len(values) + 1024:
                 table = np.full(self._high - self._low + 2, -1, np.int32)
                 table[values - self._low] = np.arange(len(values), dtype=np.int32)
                 self._table = table
+                return
+        self._hashed = _HashTable(fingerprints([pa.chunked_array([keys])]))
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def find(self, keys: pa.Array) -> Positions:
         """Position of each key; -1 where it is not in the index."""
-        if len(self._keys) == 0:
-            return np.full(len(keys), -1, np.int64)
         if self._table is not None:
             values = keys.to_numpy(zero_copy_only=False)
             slots = values - self._low
             # The last slot is always empty: keys outside the range end there.
             slots[(values < self._low) | (values > self._high)] = self._high - self._low + 1
             return self._table[slots].astype(np.int64)
-        found = pc.index_in(keys, value_set=self._keys)
-        return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        if self._hashed is None:
+            return np.full(len(keys), -1, np.int64)
+        found = self._hashed.find(fingerprints([pa.chunked_array([keys])]))
+        if not pa.types.is_integer(keys.type):
+            self._confirm(found, keys)
+        return found
+
+    def _confirm(self, found: Positions, keys: pa.Array) -> None:
+        """Look up anew, by the texts themselves, where a fingerprint was another text's."""
+        rows = np.flatnonzero(found >= 0)
+        hit = self._keys.take(pa.array(found[rows]))
+        wanted = keys if len(rows) == len(keys) else keys.take(pa.array(rows))
+        wrong = rows[~pc.equal(hit, wanted).to_numpy(zero_copy_only=False)]
+        if len(wrong):
+            again = pc.index_in(keys.take(pa.array(wrong)), value_set=self._keys)
+            found[wrong] = again.fill_null(-1).to_numpy(zero_copy_only=False)
+
+
+class _HashTable:
+    """Open addressing with linear probing (Knuth, volume 3, 6.4), a whole column at a time."""
+
+    def __init__(self, hashes: npt.NDArray[np.uint64]) -> None:
+        bits = max(int(2 * len(hashes)).bit_length(), 4)
+        self._shift = np.uint64(64 - bits)
+        self._mask = np.int64((1 << bits) - 1)
+        self._hashes = hashes
+        self._slots = np.full(1 << bits, -1, np.int32)
+        left = np.arange(len(hashes), dtype=np.int32)
+        slots = self._first(hashes)
+        while len(left):
+            free = self._slots[slots] < 0
+            # Of several keys that want one slot the last written has it; the others go on.
+            self._slots[slots[free]] = left[free]
+            lost = self._slots[slots] != left
+            left, slots = left[lost], (slots[lost] + 1) & self._mask
+
+    def find(self, hashes: npt.NDArray[np.uint64]) -> Positions:
+        """A position with that hash; -1 where there is none."""
+        slots = self._first(hashes)
+        found = self._slots[slots].astype(np.int64)
+        left = np.flatnonzero((found >= 0) & (self._hashes[found] != hashes))
+        slots = slots[left]
+        while len(left):
+            slots = (slots + 1) & self._mask
+            at = self._slots[slots].astype(np.int64)
+            found[left] = at
+            on = (at >= 0) & (self._hashes[at] != hashes[left])
+            left, slots = left[on], slots[on]
+        return found
+
+    def _first(self, hashes: npt.NDArray[np.uint64]) -> Positions:
+        # Fibonacci hashing: the high bits of the product depend on every bit.
+        return ((hashes * np.uint64(0x9E3779B97F4A7C15)) >> self._shift).astype(np.int64)
 
 
 def fingerprints(columns: Sequence[pa.ChunkedArray]) -> npt.NDArray[np.uint64]:
     """A 64-bit hash of each key: equal keys have equal fingerprints.
 
     Of a single integer column it is the integer itself, so that equal fingerprints mean equal keys
-    there. Texts are hashed by a multilinear function (Lemire and Kaser, 2014), whose collisions
-    are left to the caller.
+    there. Texts are hashed eight bytes at a time; their collisions are left to the caller.
 
     Args:
         columns: The columns of the key, each without null; integers or strings.
@@ -144,7 +201,8 @@ def _text_fingerprints(texts: pa.Array) -> npt.NDArray[np.uint64]:
         if int(left.min()) < 8:
             missing = (8 * np.maximum(8 - left, 0)).astype(np.uint64)
             value = (value << missing) >> missing
-        result[rows] += _mix(value * _WORDS[word % len(_WORDS)])
+        value = value * _WORDS[word % len(_WORDS)]
+        result[rows] += value ^ (value >> np.uint64(32))
     return _mix(result)
 
 
