@@ -120,4 +120,6 @@ async def _read(group: RowGroup, columns: Sequence[str]) -> pa.Table:
 
 def one_array(column: pa.ChunkedArray) -> pa.Array:
     """The column as one array, without copying where it is one already."""
+    if column.num_chunks == 0:
+        return pa.array([], column.type)
     return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
