@@ -82,6 +82,8 @@ def _walk(path: Path) -> Iterator[ObjectInfo]:
     if path.is_file():
         yield _info(path, path.stat())
         return
+    if not path.exists():
+        return  # as a prefix of a bucket below which there is nothing
     files: list[Path] = []
     try:
         for folder, folders, names in os.walk(path, onerror=_raise, followlinks=False):
