@@ -136,16 +136,16 @@ def _settle_odd(
         return values, odd
     encoded = text.filter(pa.array(odd)).dictionary_encode()
     converted = [convert_one(one, column, contract) for one in encoded.dictionary.to_pylist()]
-    dictionary = pa.array(converted, column.arrow_type)
-    found = dictionary.take(encoded.indices)
+    found = pa.concat_arrays(converted).take(encoded.indices)
     values = pc.replace_with_mask(values, pa.array(odd), found)
     return values, odd & ~_valid(values)
 
 
-def convert_one(text: str, column: Column, contract: Contract) -> object | None:
-    """One value by the rules of the quick way; None where it is bad."""
+def convert_one(text: str, column: Column, contract: Contract) -> pa.Array:
+    """One value by the rules of the quick way, as an array of one; null where it is bad."""
+    bad = pa.nulls(1, column.arrow_type)
     if column.type == "integer" and "0x" in text.lower():
-        return None  # the CSV converter reads hexadecimal; no shop means it
+        return bad  # the CSV converter reads hexadecimal; no shop means it
     record = b'"' + text.encode().replace(b'"', b'""') + b'",\n'
     kinds = (NAIVE, INSTANT) if column.type == "timestamp" else (column.arrow_type,)
     for kind in kinds:
@@ -161,10 +161,8 @@ def convert_one(text: str, column: Column, contract: Contract) -> object | None:
         except pa.ArrowInvalid:
             continue
         array = table.column("value").combine_chunks()
-        if kind == NAIVE:
-            array = to_instants(array, contract)
-        return cast(object, array[0].as_py())
-    return None
+        return to_instants(array, contract) if kind == NAIVE else array
+    return bad
 
 
 def _matches(text: pa.Array, pattern: str) -> Mask:

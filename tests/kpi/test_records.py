@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -63,7 +65,7 @@ def scan(data: bytes, start: int) -> tuple[int, bool]:
 def split(data: bytes, cuts: list[int], limit: int = LIMIT) -> list[tuple[int, bytes, bool]]:
     splitter = RecordSplitter(max_record_bytes=limit)
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    blocks = [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    blocks = [data[a:b] for a, b in pairwise(edges)]
     chunks = [splitter.push(block) for block in blocks]
     chunks.append(splitter.push(b"", last=True))
     return sorted(found for chunk in chunks if chunk for found in records_of(chunk))
