@@ -26,9 +26,24 @@ from worker.cli.common import choose_format, format_option
 @click.option("--start", default="2025-01-01", show_default=True, help="First order date.")
 @click.option("--files", type=click.IntRange(1), default=1, show_default=True, help="Per dataset.")
 @click.option("--products", type=click.IntRange(1), default=10_000, show_default=True)
-@click.option("--layout", type=click.Choice(["default", "olist"]), default="default")
-@click.option("--ids", type=click.Choice(["integer", "uuid"]), default="integer")
-@click.option("--compression", type=click.Choice(["none", "gz", "zst"]), default="none")
+@click.option(
+    "--layout",
+    type=click.Choice(["default", "olist"]),
+    default="default",
+    help="Columns as in the built-in contract of that name.",
+)
+@click.option(
+    "--ids",
+    type=click.Choice(["integer", "uuid"]),
+    default="integer",
+    help="uuid goes with --contract string-ids.",
+)
+@click.option(
+    "--compression",
+    type=click.Choice(["none", "gz", "zst"]),
+    default="none",
+    help="Of every file.",
+)
 @format_option("table", "json")
 def sample(
     folder: Path,

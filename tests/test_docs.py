@@ -1,0 +1,68 @@
+"""Every command, option and setting is documented, and stays so."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from kpi.contract import built_in
+from worker.cli import shopkpi
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+CONTRACT = (ROOT / "docs" / "contract.md").read_text("utf-8")
+
+
+def commands(group: click.Group, name: str) -> Iterator[tuple[str, click.Command]]:
+    for command in group.commands.values():
+        path = f"{name} {command.name}"
+        if isinstance(command, click.Group):
+            yield from commands(command, path)
+        else:
+            yield path, command
+
+
+def test_the_readme_names_every_command() -> None:
+    missing = [path for path, _ in commands(shopkpi, "shopkpi") if path not in README]
+    assert not missing
+
+
+def test_the_readme_names_every_environment_variable() -> None:
+    used = {
+        option.envvar
+        for _, command in commands(shopkpi, "shopkpi")
+        for option in command.params
+        if isinstance(option.envvar, str)
+    }
+    assert used
+    assert not [name for name in sorted(used) if name not in README]
+
+
+def test_every_option_has_help() -> None:
+    silent = [
+        f"{path} {option.opts[0]}"
+        for path, command in commands(shopkpi, "shopkpi")
+        for option in command.params
+        if isinstance(option, click.Option) and not option.help and not option.show_default
+    ]
+    assert not silent
+
+
+def test_the_contract_page_names_every_setting_of_the_built_in_contract() -> None:
+    document = tomllib.loads(built_in().text)
+    names = {f"{table}.{key}" for table in ("csv", "time", "limits") for key in document[table]}
+    for dataset in ("orders", "order_items", "products"):
+        names |= set(document[dataset])
+        for column in document[dataset]["columns"].values():
+            names |= set(column)
+    assert not [name for name in sorted(names) if f"`{name}`" not in CONTRACT]
+
+
+def test_links_between_the_pages_lead_somewhere() -> None:
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
