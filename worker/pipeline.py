@@ -8,9 +8,12 @@ from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypedDict
 
 import pyarrow as pa
 
+from kpi.contract import Contract
+from worker import ranges
 from worker.clean import Workspace
 from worker.objects import ObjectStore
 from worker.report import Reporter
@@ -63,7 +66,7 @@ async def open_session(settings: Settings) -> AsyncIterator[Session]:
 
 @asynccontextmanager
 async def open_sources(
-    inputs: Sequence[str], settings: Settings, dataset: str | None
+    inputs: Sequence[str], settings: Settings, dataset: str | None, version_id: str | None = None
 ) -> AsyncIterator[list[Source]]:
     """The source objects at some paths or URLs; their stores stay open in the block.
 
@@ -79,6 +82,7 @@ async def open_sources(
             [(stores[location.bucket], location) for location in locations],
             settings.contract,
             dataset,
+            version_id,
         )
     finally:
         for store in stores.values():
@@ -118,6 +122,37 @@ async def validate_all(
         if source.info.size_bytes > SMALL_BYTES:
             await one(source)
     return [entries[source] for source in sources]
+
+
+async def validate_part(
+    session: Session, source: Source, span: str | None, reporter: Reporter
+) -> Entry:
+    """Validate one byte range of a source; or, without one, commit it once all are in."""
+    reporter.start([source])
+    stores: _Stores = {
+        "contract": session.settings.contract,
+        "workspace": session.workspace,
+        "ledger": session.state,
+    }
+    if span is None:
+        entry = await ranges.commit_plan(source, **stores)
+        reporter.validated(entry, new=False)
+        return entry
+    entry, new = await ranges.validate_range(
+        source,
+        ranges.parse_span(span),
+        **stores,
+        executor=session.executor,
+        progress=reporter.reading,
+    )
+    reporter.validated(entry, new=new)
+    return entry
+
+
+class _Stores(TypedDict):
+    contract: Contract
+    workspace: Workspace
+    ledger: State
 
 
 def _use_jemalloc() -> None:

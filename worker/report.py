@@ -98,7 +98,8 @@ class JsonReporter:
         """Lines are for what has happened, not for progress."""
 
     def validated(self, entry: Entry, *, new: bool) -> None:
-        event = "source.known"
+        # An entry without sequence is that of a range whose object is not committed yet.
+        event = "source.known" if entry.sequence else "range.validated"
         if new:
             event = "source.committed" if entry.verdict == "accepted" else "source.refused"
         self.emit(event, **receipt(entry))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from kpi.contract import Contract
@@ -35,6 +35,7 @@ async def find_sources(
     inputs: Sequence[tuple[ObjectStore, Location]],
     contract: Contract,
     dataset: str | None = None,
+    version_id: str | None = None,
 ) -> list[Source]:
     """The source objects below some places, each once.
 
@@ -42,6 +43,7 @@ async def find_sources(
         inputs: Folders, prefixes or single objects.
         contract: Whose folders name the datasets.
         dataset: The dataset of all of them; None where their folders tell.
+        version_id: S3 version of the one object named; None for the current ones.
 
     Returns:
         Sources in the order that lets joins find their parents: products, orders, order_items,
@@ -53,7 +55,7 @@ async def find_sources(
     for store, location in inputs:
         before = len(found)
         listed = 0
-        async for info in store.list(location.key):
+        async for info in _infos(store, location, version_id):
             listed += 1
             named = dataset or contract.dataset_of(info.key)
             if named is not None:
@@ -73,3 +75,13 @@ async def find_sources(
         found.values(),
         key=lambda source: (rank[source.dataset], source.info.uploaded_at, source.info.url),
     )
+
+
+async def _infos(
+    store: ObjectStore, location: Location, version_id: str | None
+) -> AsyncIterator[ObjectInfo]:
+    if version_id is not None:
+        yield await store.stat(location.key, version_id=version_id)
+        return
+    async for info in store.list(location.key):
+        yield info

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from worker.clean import ParquetStream, Workspace, parquet_stream
 from worker.source import Source
 from worker.state import Entry, Ledger
 from worker.state.entry import Part
-from worker.stream import SourceStream, Unreadable
+from worker.stream import BLOCK_BYTES, SourceStream, Unreadable
 
 CHUNKS_IN_FLIGHT = 4
 """Chunks being parsed or waiting to be encoded: two for each of two cores."""
@@ -73,22 +73,86 @@ async def validate(
     known = await ledger.find(source.source_id)
     if known is not None:
         return known, False
+    entry = await clean(
+        source, contract=contract, workspace=workspace, executor=executor, progress=progress
+    )
+    committed = await ledger.commit(entry)
+    # Another worker may have committed it first; that entry counts, and its objects are the same.
+    return committed, True
+
+
+async def clean(
+    source: Source,
+    *,
+    contract: Contract,
+    workspace: Workspace,
+    executor: Executor,
+    progress: Progress | None = None,
+    span: tuple[int, int] | None = None,
+) -> Entry:
+    """Write the clean rows and rejects of a source object; the entry is not committed here.
+
+    Args:
+        source: See `validate`, as for the other arguments.
+        contract: See there.
+        workspace: See there.
+        executor: See there.
+        progress: See there.
+        span: First byte and the byte behind the last of a range of whole records, for an entry of
+            that range alone; its rejects are not held against `max_reject_rate`.
+    """
     started = time.perf_counter()
-    stream = SourceStream(source.store, source.info, max_inflation=contract.max_inflation)
-    work = _Validation(source, contract, workspace, stream, executor=executor, progress=progress)
+    start, end = span or (0, source.info.size_bytes)
+    stream = SourceStream(
+        source.store, source.info, start=start, end=end, max_inflation=contract.max_inflation
+    )
+    work = _Validation(
+        source, contract, workspace, stream, executor=executor, progress=progress, span=span
+    )
     try:
         entry = await work.run()
     except Unreadable as unreadable:
         entry = work.refused(str(unreadable))
-    entry = replace(entry, seconds=round(time.perf_counter() - started, 3))
+    return balanced(replace(entry, seconds=round(time.perf_counter() - started, 3)))
+
+
+def balanced(entry: Entry) -> Entry:
+    """The entry, if every row of it is clean or rejected.
+
+    Errors: `BalanceError` otherwise.
+    """
     if entry.rows_read != entry.rows_clean + entry.rows_rejected:
         raise BalanceError(
             f"{entry.url}: {entry.rows_read} rows read, but {entry.rows_clean} clean and "
             f"{entry.rows_rejected} rejected"
         )
-    committed = await ledger.commit(entry)
-    # Another worker may have committed it first; that entry counts, and its objects are the same.
-    return committed, True
+    return entry
+
+
+def refuse(entry: Entry, reason: str) -> Entry:
+    """The entry of an object refused as a whole: every row of it counts as rejected."""
+    return replace(
+        entry,
+        verdict="refused",
+        reason=reason,
+        rows_clean=0,
+        rows_rejected=entry.rows_read,
+        parts=(),
+    )
+
+
+def too_many_rejects(
+    contract: Contract, rows: int, rejected: int, reasons: Mapping[str, int]
+) -> str | None:
+    """Why so many rejects refuse an object; None where the contract allows them."""
+    allowed = contract.max_reject_rate
+    if rejected <= allowed * rows:
+        return None
+    most = ", ".join(f"{reason} {count}" for reason, count in Counter(reasons).most_common(3))
+    return (
+        f"expected at most {allowed:.2%} rejects (limits.max_reject_rate), got "
+        f"{rejected} of {rows} rows ({rejected / rows:.2%}): {most}"
+    )
 
 
 class _Validation:
@@ -101,7 +165,10 @@ class _Validation:
         *,
         executor: Executor,
         progress: Progress | None,
+        span: tuple[int, int] | None,
     ) -> None:
+        self._span = span
+        self._piece = f"-{span[0]:015d}-{span[1]:015d}" if span else ""
         self._source = source
         self._contract = contract
         self._dataset = contract.datasets[source.dataset]
@@ -115,12 +182,15 @@ class _Validation:
     async def run(self) -> Entry:
         """Stream the object through; its clean object appears only if it is accepted."""
         chunks = self._chunks()
-        layout, first = await self._header(chunks)
+        if self._span and self._span[0] > 0:
+            layout, first = await self._header_of_object(), None
+        else:
+            layout, first = await self._header(chunks)
         if isinstance(layout, Refusal):
             async for _ in chunks:
                 pass  # for its digest
             return self.refused(layout.reason)
-        key = self._workspace.key("clean", self._source)
+        key = self._workspace.key("clean", self._source, self._piece)
         reason: str | None = None
         part: Part | None = None
         async with AsyncExitStack() as rejects_stack:
@@ -145,7 +215,7 @@ class _Validation:
         store, schema = self._workspace.store, layout.schema
         rejects: ParquetStream | None = None
         rising = _Rising(self._dataset.key)
-        async with parquet_stream(store, self._workspace.absolute(key), schema) as clean:
+        async with parquet_stream(store, self._workspace.absolute(key), schema) as written:
             async for parsed in self._parsed(ChunkParser(layout), first, chunks):
                 if parsed.rejects.num_rows:
                     if rejects is None:
@@ -153,34 +223,33 @@ class _Validation:
                     await rejects.write(self._number(parsed.rejects))
                 if parsed.clean.num_rows:
                     rising.include(parsed)
-                    await clean.write(parsed.clean)
+                    await written.write(parsed.clean)
                 self._count(parsed)
-            reason = self._too_many_rejects()
-            if reason:
-                raise _Refused(reason)
+            if self._span is None:
+                counts = self._counts
+                reason = too_many_rejects(
+                    self._contract, counts.rows, counts.rejected, counts.reasons
+                )
+                if reason:
+                    raise _Refused(reason)
         ranged = dict.fromkeys((*self._dataset.key, *RANGED))
         return Part(
             key=key,
             rows=self._counts.clean,
-            size_bytes=clean.size_bytes,
-            ranges=clean.ranges(name for name in ranged if name in self._dataset.columns),
+            size_bytes=written.size_bytes,
+            ranges=written.ranges(name for name in ranged if name in self._dataset.columns),
             ascending=rising.throughout,
         )
 
     def refused(self, reason: str) -> Entry:
-        """An entry that refuses the object as a whole: every row of it counts as rejected."""
-        entry = self._entry(parts=())
-        return replace(
-            entry,
-            verdict="refused",
-            reason=reason,
-            rows_clean=0,
-            rows_rejected=entry.rows_read,
-        )
+        """See `refuse`."""
+        return refuse(self._entry(parts=()), reason)
 
     async def _chunks(self) -> AsyncIterator[Chunk]:
         splitter = RecordSplitter(
-            delimiter=self._contract.delimiter, max_record_bytes=self._contract.max_record_bytes
+            delimiter=self._contract.delimiter,
+            max_record_bytes=self._contract.max_record_bytes,
+            offset=self._span[0] if self._span else 0,
         )
         async for block in self._stream.blocks():
             chunk = splitter.push(block)
@@ -191,6 +260,22 @@ class _Validation:
         chunk = splitter.push(b"", last=True)
         if chunk is not None:
             yield chunk
+
+    async def _header_of_object(self) -> Layout | Refusal:
+        """The layout, for a range that does not begin with the header."""
+        limit = self._contract.max_record_bytes
+        end = min(self._source.info.size_bytes, limit + BLOCK_BYTES)
+        stream = SourceStream(self._source.store, self._source.info, end=end, max_inflation=1)
+        splitter = RecordSplitter(delimiter=self._contract.delimiter, max_record_bytes=limit)
+
+        async def chunks() -> AsyncGenerator[Chunk, None]:
+            async for block in stream.blocks():
+                chunk = splitter.push(block)
+                if chunk is not None:
+                    yield chunk
+
+        async with aclosing(chunks()) as found:
+            return (await self._header(found))[0]
 
     async def _header(self, chunks: AsyncIterator[Chunk]) -> tuple[Layout | Refusal, Chunk | None]:
         """The layout, and what is left of the chunk that holds the header."""
@@ -230,7 +315,7 @@ class _Validation:
             await asyncio.gather(*running, return_exceptions=True)
 
     async def _open_rejects(self, stack: AsyncExitStack) -> ParquetStream:
-        key = self._workspace.key("rejects", self._source)
+        key = self._workspace.key("rejects", self._source, self._piece)
         stream = await stack.enter_async_context(
             parquet_stream(self._workspace.store, self._workspace.absolute(key), REJECTS)
         )
@@ -249,16 +334,6 @@ class _Validation:
         counts.rejected += parsed.rejects.num_rows
         counts.reasons.update(parsed.reasons)
 
-    def _too_many_rejects(self) -> str | None:
-        counts, allowed = self._counts, self._contract.max_reject_rate
-        if counts.rejected <= allowed * counts.rows:
-            return None
-        most = ", ".join(f"{reason} {rows}" for reason, rows in counts.reasons.most_common(3))
-        return (
-            f"expected at most {allowed:.2%} rejects (limits.max_reject_rate), got "
-            f"{counts.rejected} of {counts.rows} rows ({counts.rejected / counts.rows:.2%}): {most}"
-        )
-
     def _entry(self, parts: tuple[Part, ...]) -> Entry:
         source, counts = self._source, self._counts
         return Entry(
@@ -268,7 +343,7 @@ class _Validation:
             version=source.info.version,
             size_bytes=source.info.size_bytes,
             uploaded_at=source.info.uploaded_at,
-            sha256=self._stream.sha256,
+            sha256=self._stream.sha256 if self._span is None else None,
             verdict="accepted",
             reason=None,
             rows_read=counts.rows,

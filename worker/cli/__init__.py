@@ -12,11 +12,13 @@ from worker.cli.admin import contract, tables
 from worker.cli.pipeline import run, transform, validate
 from worker.cli.questions import ledger, query, rejects
 from worker.cli.sample import sample
+from worker.cli.scale import archive, audit, plan
 
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 a verdict was reached; 1 a retry may cure it; 2 wrong use.",
+    epilog="Exit codes: 0 a verdict was reached; 1 a retry may cure it; 2 wrong use; "
+    "3 an audit found differences.",
 )
 @click.version_option(package_name="shopkpi")
 def shopkpi() -> None:
@@ -30,7 +32,11 @@ def shopkpi() -> None:
     """
 
 
-for command in (run, validate, transform, query, ledger, rejects, sample, contract, tables):
+COMMANDS = (
+    *(run, validate, transform, query, ledger, rejects, audit),
+    *(plan, archive, sample, contract, tables),
+)
+for command in COMMANDS:
     shopkpi.add_command(command)
 
 

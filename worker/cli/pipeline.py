@@ -81,6 +81,9 @@ def run(
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @store_options
 @dataset_option
+@click.option("--version-id", metavar="ID", help="S3 version of SOURCE, as an event names it.")
+@click.option("--range", "span", metavar="A-B", help="Only these bytes, as `plan` gives them.")
+@click.option("--batches", metavar="URL", help="Commit SOURCE, whose planned ranges are all in.")
 @format_option("table", "json")
 def validate(
     sources: tuple[str, ...],
@@ -88,6 +91,9 @@ def validate(
     state: str | None,
     contract: str | None,
     dataset: str | None,
+    version_id: str | None,
+    span: str | None,
+    batches: str | None,
     form: str | None,
 ) -> None:
     """Check and clean source objects, set bad rows aside, and commit each to the ledger.
@@ -98,7 +104,15 @@ def validate(
     Examples:
       shopkpi validate shop/orders/monday.csv
       shopkpi validate s3://in/orders/1.csv --workspace s3://clean --state dynamodb://shop
+      shopkpi validate year/order_items/2025.csv --range 0-268435398
     """
+    one_only = [
+        name
+        for name, value in (("--version-id", version_id), ("--range", span), ("--batches", batches))
+        if value is not None
+    ]
+    if one_only and len(sources) > 1:
+        raise click.UsageError(f"{one_only[0]} goes with one SOURCE")
     from worker.settings import read_settings  # noqa: PLC0415
 
     settings = read_settings(workspace=workspace, state=state, contract=contract)
@@ -106,13 +120,20 @@ def validate(
     reporter = _reporter(form)
 
     async def work() -> list[Entry]:
-        from worker.pipeline import open_session, open_sources, validate_all  # noqa: PLC0415
+        from worker.pipeline import (  # noqa: PLC0415
+            open_session,
+            open_sources,
+            validate_all,
+            validate_part,
+        )
 
         async with (
-            open_sources(sources, settings, dataset) as found,
+            open_sources(sources, settings, dataset, version_id) as found,
             open_session(settings) as session,
         ):
-            return await validate_all(session, found, reporter)
+            if span is None and batches is None:
+                return await validate_all(session, found, reporter)
+            return [await validate_part(session, found[0], span, reporter)]
 
     try:
         entries = run_async(work)

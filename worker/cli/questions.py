@@ -163,12 +163,13 @@ def rejects(
         found: list[dict[str, object]] = []
         async with open_session(settings) as session:
             for entry in await _entries(session.state, source):
-                for key in entry.rejects:
+                before = entry.rows_before or (0,) * len(entry.rejects)
+                for key, rows_before in zip(entry.rejects, before, strict=True):
                     store = session.workspace.store
                     opened = await CleanObject.open(store, session.workspace.absolute(key))
                     for group in range(opened.metadata.num_row_groups):
                         rows = await opened.read([group], ["row", "byte_offset", "raw", "reasons"])
-                        found += [_reject(entry, row) for row in rows.to_pylist()]
+                        found += [_reject(entry, row, rows_before) for row in rows.to_pylist()]
         return found
 
     _print(run_async(work), choose_format(form, "table", "json"))
@@ -191,10 +192,10 @@ async def _entries(state: State, source: str | None) -> list[Entry]:
     return found
 
 
-def _reject(entry: Entry, row: Mapping[str, Any]) -> dict[str, object]:
+def _reject(entry: Entry, row: Mapping[str, Any], rows_before: int) -> dict[str, object]:
     return {
         "file": entry.url.rsplit("/", 1)[-1],
-        "row": row["row"],
+        "row": row["row"] + rows_before,
         "byte_offset": row["byte_offset"],
         "reasons": [
             f"{one['reason']}: {(one['column'] + ': ') if one['column'] else ''}"

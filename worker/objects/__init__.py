@@ -55,8 +55,8 @@ class ObjectStore(Protocol):
     def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """Objects whose key is `prefix` or starts with `prefix` + `/`, ascending by key."""
 
-    async def stat(self, key: str) -> ObjectInfo:
-        """The current version of `key`."""
+    async def stat(self, key: str, *, version_id: str | None = None) -> ObjectInfo:
+        """The current version of `key`, or the one of that S3 version id."""
 
     async def read(self, info: ObjectInfo, start: int, end: int) -> bytes:
         """Bytes [start, end) of exactly that version; always end - start bytes."""
@@ -68,8 +68,8 @@ class ObjectStore(Protocol):
         or the process dies, readers never see any of it.
         """
 
-    async def delete(self, key: str) -> None:
-        """Remove `key`; nothing happens where it is not there."""
+    async def delete(self, key: str, *, version_id: str | None = None) -> None:
+        """Remove `key`, or only that S3 version of it; nothing happens where it is not there."""
 
     async def close(self) -> None:
         """Give back connections and threads."""

@@ -12,7 +12,7 @@ from stat import S_ISREG
 
 import aiofiles
 
-from worker.errors import SourceChanged, SourceError, StoreError
+from worker.errors import ConfigError, SourceChanged, SourceError, StoreError
 from worker.objects import ObjectInfo, ObjectWriter
 
 
@@ -23,8 +23,10 @@ class FolderStore:
         for info in await asyncio.to_thread(lambda: list(_walk(_path(prefix)))):
             yield info
 
-    async def stat(self, key: str) -> ObjectInfo:
+    async def stat(self, key: str, *, version_id: str | None = None) -> ObjectInfo:
         path = _path(key)
+        if version_id is not None:
+            raise ConfigError(f"{path}: expected no version id, files have one version")
         try:
             found = await asyncio.to_thread(path.stat)
         except OSError as error:
@@ -55,8 +57,10 @@ class FolderStore:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, key: str, *, version_id: str | None = None) -> None:
         path = _path(key)
+        if version_id is not None:
+            raise ConfigError(f"{path}: expected no version id, files have one version")
         try:
             await asyncio.to_thread(path.unlink, missing_ok=True)
         except OSError as error:

@@ -34,8 +34,12 @@ class MemoryStore:
             if inside and key in self._objects:
                 yield self._objects[key][0]
 
-    async def stat(self, key: str) -> ObjectInfo:
-        return self._object(key)[0]
+    async def stat(self, key: str, *, version_id: str | None = None) -> ObjectInfo:
+        info = self._object(key)[0]
+        if version_id is not None and info.version != f"version:{version_id}":
+            message = f"{info.url}: it has no version {version_id}"
+            raise SourceError(message)
+        return info
 
     async def read(self, info: ObjectInfo, start: int, end: int) -> bytes:
         present, data = self._objects.get(info.key, (None, b""))
@@ -54,8 +58,10 @@ class MemoryStore:
         yield writer
         self._put(key, bytes(writer.data))
 
-    async def delete(self, key: str) -> None:
-        self._objects.pop(key, None)
+    async def delete(self, key: str, *, version_id: str | None = None) -> None:
+        found = self._objects.get(key)
+        if found and version_id in (None, found[0].version.removeprefix("version:")):
+            del self._objects[key]
 
     async def close(self) -> None:
         """Nothing is held that would have to be given back."""

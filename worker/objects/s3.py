@@ -149,10 +149,18 @@ class S3Store:
         """Write `key` whole or not at all; see `worker.objects.s3_upload`."""
         return upload(self._bucket, key)
 
-    async def delete(self, key: str) -> None:
-        """Remove `key`; a versioned bucket keeps its versions behind a delete marker."""
+    async def delete(self, key: str, *, version_id: str | None = None) -> None:
+        """Remove `key`, or only that version of it.
+
+        Without a version id a versioned bucket keeps all versions behind a delete marker.
+        """
         client, bucket = self._bucket.client, self._bucket.bucket
-        await self._bucket.write(key, lambda: client.delete_object(Bucket=bucket, Key=key))
+        if version_id is None:
+            await self._bucket.write(key, lambda: client.delete_object(Bucket=bucket, Key=key))
+            return
+        await self._bucket.write(
+            key, lambda: client.delete_object(Bucket=bucket, Key=key, VersionId=version_id)
+        )
 
     async def _body(self, info: ObjectInfo, start: int, end: int) -> AsyncIterator[bytes]:
         """The body of one ranged GET, in the pieces that the socket gives."""

@@ -62,6 +62,8 @@ class Entry:
         reasons: Reject reason -> rows that have it (a row may have several).
         parts: Clean objects, in the order of the source object's rows.
         rejects: Keys of the reject objects, in the order of the source object's rows.
+        rows_before: For each reject object, the rows of the source object that its own row numbers
+            do not count: those of earlier byte ranges.
         contract: Digest of the contract that the rows were held against.
         seconds: Wall time of the validation.
         sequence: The number its commit took; 0 before the commit.
@@ -85,6 +87,7 @@ class Entry:
     contract: str
     seconds: float
     sequence: int = 0
+    rows_before: tuple[int, ...] = ()
 
     @property
     def order(self) -> tuple[datetime, str, str]:
@@ -103,6 +106,7 @@ class Entry:
         fields["uploaded_at"] = datetime.fromisoformat(fields["uploaded_at"]).astimezone(UTC)
         fields["parts"] = tuple(part_from_json(part) for part in fields["parts"])
         fields["rejects"] = tuple(fields["rejects"])
+        fields["rows_before"] = tuple(fields.get("rows_before", ()))
         return cls(**fields)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -79,6 +79,36 @@ class _Published:
     rows: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """What a transform has to do.
+
+    Attributes:
+        head: The ledger's head.
+        record: How far the tables have come.
+        zone: The clean zone at the head.
+        new: Source objects that the tables do not have yet.
+        every_day: Whether every day may have changed.
+        days: Days to publish.
+        skipped: Whether days were left out since they are whole at the head already.
+        begun: Days that were ever published.
+    """
+
+    head: int
+    record: Progress
+    zone: Zone
+    new: set[str]
+    every_day: bool
+    days: Days
+    skipped: bool
+    begun: Mapping[date, object]
+    versions: tuple[Versions, Versions] = field(init=False)
+
+    def __post_init__(self) -> None:
+        versions = (Versions(self.zone.orders), Versions(self.zone.items))
+        object.__setattr__(self, "versions", versions)
+
+
 class _Contended(Exception):  # noqa: N818
     """A newer writer has begun a day and not ended it."""
 
@@ -120,6 +150,27 @@ async def transform(
     raise StoreError(f"gave up after {MAX_RESTARTS} rounds: newer writers keep beginning days")
 
 
+async def plan_days(
+    *,
+    contract: Contract,
+    workspace: Workspace,
+    state: State,
+    tables: frozenset[str] = DEFAULT_TABLES,
+    days: int,
+) -> list[tuple[date, date]]:
+    """Slices of at most `days` of the days to be published, for transforms that run apart.
+
+    Returns:
+        First and last day of each slice, ascending.
+    """
+    task = _Transform(contract, workspace, state, tables, None)
+    found = await task.days_to_do()
+    return [
+        (to_date(found[at]), to_date(found[min(at + days, len(found)) - 1]))
+        for at in range(0, len(found), days)
+    ]
+
+
 class _Transform:
     def __init__(
         self,
@@ -137,6 +188,46 @@ class _Transform:
 
     async def run(self, first: date | None, last: date | None, *, everything: bool) -> Report:
         started = time.perf_counter()
+        work = await self._survey(first, last, everything=everything)
+        if work is None:
+            return Report(
+                as_of=await self._state.head(),
+                waiting=dict((await self._state.progress()).waiting),
+                seconds=round(time.perf_counter() - started, 3),
+            )
+        seen = Seen()
+        published = await self._publish_all(work, seen)
+        waiting = dict(work.record.waiting)
+        if first is None and last is None:
+            waiting = await self._waiting(work, seen)
+            if work.skipped:
+                await self._see_days(work.zone, work.new, seen)
+            await self._record_effects(work, waiting, seen)
+            reached = Progress(
+                published=dict.fromkeys(self._tables, work.head),
+                waiting=waiting,
+                waiting_as_of=work.head,
+            )
+            await self._state.advance(reached)
+        return Report(
+            as_of=work.head,
+            days=tuple(published.days),
+            rows=published.rows,
+            waiting=waiting,
+            clean_bytes=work.zone.size_bytes,
+            clean_bytes_read=work.zone.bytes_read,
+            seconds=round(time.perf_counter() - started, 3),
+        )
+
+    async def days_to_do(self) -> Days:
+        """Days that a transform would publish now."""
+        work = await self._survey(None, None, everything=False)
+        return changes.NO_DAYS if work is None else work.days
+
+    async def _survey(
+        self, first: date | None, last: date | None, *, everything: bool
+    ) -> _Work | None:
+        """What there is to do; None where the tables are at the ledger's head."""
         head = await self._state.head()
         record = await self._state.progress()
         done = min(
@@ -144,59 +235,25 @@ class _Transform:
         )
         since = 0 if everything else min(done, head)
         if since == head:
-            return Report(
-                as_of=head,
-                waiting=dict(record.waiting),
-                seconds=round(time.perf_counter() - started, 3),
-            )
-        entries = [
-            entry
-            for entry in await self._state.entries(up_to=head)
-            if entry.verdict == "accepted" and entry.parts
-        ]
-        zone = await self._open(entries)
+            return None
+        entries = await self._state.entries(up_to=head)
+        zone = await open_zone(entries, self._workspace, self._contract)
         new = {entry.source_id for entry in entries if entry.sequence > since}
         changed = await self._changed_days(zone, new, since)
         begun = await self._state.days()
         every = _within(_every_day(zone, begun), first, last)
         days = every if changed is None else np.intersect1d(every, changed)
-        skipped = False
-        if not everything:
-            left = np.setdiff1d(days, self._whole(begun, head))
-            days, skipped = left, len(left) < len(days)
-        seen = Seen()
-        versions = (Versions(zone.orders), Versions(zone.items))
-        published = await self._publish_all(days, zone, versions, head, seen, begun)
-        waiting = dict(record.waiting)
-        if first is None and last is None:
-            complete = changed is None and not skipped
-            waiting = await self._waiting(zone, new, record, versions[1], seen, complete=complete)
-            if skipped:
-                await self._see_days(zone, new, seen)
-            await self._record_effects(zone, new, versions, waiting, seen, head)
-            reached = Progress(
-                published=dict.fromkeys(self._tables, head), waiting=waiting, waiting_as_of=head
-            )
-            await self._state.advance(reached)
-        return Report(
-            as_of=head,
-            days=tuple(published.days),
-            rows=published.rows,
-            waiting=waiting,
-            clean_bytes=sum(part.size_bytes for entry in entries for part in entry.parts),
-            clean_bytes_read=zone.bytes_read,
-            seconds=round(time.perf_counter() - started, 3),
+        left = days if everything else np.setdiff1d(days, self._whole(begun, head))
+        return _Work(
+            head=head,
+            record=record,
+            zone=zone,
+            new=new,
+            every_day=changed is None,
+            days=left,
+            skipped=len(left) < len(days),
+            begun=begun,
         )
-
-    async def _open(self, entries: Sequence[Entry]) -> Zone:
-        datasets = self._contract.datasets
-        orders, items, products = await asyncio.gather(
-            *(
-                Catalog.open(datasets[name], entries, self._workspace, self._contract)
-                for name in ("orders", "order_items", "products")
-            )
-        )
-        return Zone(contract=self._contract, orders=orders, items=items, products=products)
 
     async def _changed_days(self, zone: Zone, new: set[str], since: int) -> Days | None:
         """Days that the new entries may have changed; None for every day."""
@@ -242,46 +299,38 @@ class _Transform:
         ]
         return np.array(days, np.int32)
 
-    async def _publish_all(
-        self,
-        days: Days,
-        zone: Zone,
-        versions: tuple[Versions, Versions],
-        head: int,
-        seen: Seen,
-        begun: Mapping[date, object],
-    ) -> _Published:
+    async def _publish_all(self, work: _Work, seen: Seen) -> _Published:
         published = _Published(rows=dict.fromkeys(sorted(self._tables), 0))
-        if len(days) == 0:
+        if len(work.days) == 0:
             return published
+        zone = work.zone
         products = Products(*await latest_products(zone.products, zone.products.pieces))
         done = 0
-        for part in cut(days, zone.orders):
-            tables = await compute(part, zone, products, *versions, self._tables, seen)
-            await self._publish(part, tables, head, begun, published)
+        for part in cut(work.days, zone.orders):
+            tables = await compute(part, zone, products, *work.versions, self._tables, seen)
+            await self._publish(part, tables, work, published)
             done += len(part)
             if self._progress:
-                self._progress(done, len(days))
+                self._progress(done, len(work.days))
         return published
 
     async def _publish(
         self,
         days: Days,
         tables: dict[str, pa.Table],
-        head: int,
-        begun: Mapping[date, object],
+        work: _Work,
         published: _Published,
     ) -> None:
         slots = asyncio.Semaphore(PUBLISH_AT_ONCE)
-        split = {name: _by_day(name, table) for name, table in tables.items()}
+        split = {name: rows_by_day(name, table) for name, table in tables.items()}
 
         async def one(order_date: date) -> Outcome:
             rows = {name: of_day.get(order_date, []) for name, of_day in split.items()}
-            if order_date not in begun and not any(rows.values()):
+            if order_date not in work.begun and not any(rows.values()):
                 return Outcome.PUBLISHED  # a day between others that has never had an order
             async with slots:
                 outcome = await self._state.publish(
-                    DayKpis(order_date=order_date, tables=rows), head
+                    DayKpis(order_date=order_date, tables=rows), work.head
                 )
             published.days.append(order_date)
             for name, of_table in rows.items():
@@ -293,20 +342,11 @@ class _Transform:
         if Outcome.CONTENDED in outcomes:
             raise _Contended
 
-    async def _waiting(
-        self,
-        zone: Zone,
-        new: set[str],
-        record: Progress,
-        versions: Versions,
-        seen: Seen,
-        *,
-        complete: bool,
-    ) -> dict[str, int]:
-        """Items whose order has not arrived, counted anew where that may have changed.
-
-        `complete` says that every day was computed, so that an item not seen on any is waiting.
-        """
+    async def _waiting(self, work: _Work, seen: Seen) -> dict[str, int]:
+        """Items whose order has not arrived, counted anew where that may have changed."""
+        # Where every day was computed, an item that was not seen on any is waiting.
+        complete = work.every_day and not work.skipped
+        zone, record, versions = work.zone, work.record, work.versions[1]
         waiting: dict[str, int] = {}
         for piece in zone.items.pieces:
             source_id = piece.entry.source_id
@@ -314,7 +354,7 @@ class _Transform:
                 await versions.judge(piece.row_groups)
                 alive = piece.part.rows - versions.superseded(piece.row_groups)
                 count = alive - seen.matched[piece]
-            elif source_id in new or record.waiting.get(source_id):
+            elif source_id in work.new or record.waiting.get(source_id):
                 count = await self._count_waiting(zone, piece, versions)
             else:
                 continue
@@ -345,26 +385,17 @@ class _Transform:
             days = await changes.days_of_new_items(zone.items, zone.orders, [piece], self._contract)
             seen.days[piece].update(days.tolist())
 
-    async def _record_effects(
-        self,
-        zone: Zone,
-        new: set[str],
-        versions: tuple[Versions, Versions],
-        waiting: dict[str, int],
-        seen: Seen,
-        head: int,
-    ) -> None:
+    async def _record_effects(self, work: _Work, waiting: dict[str, int], seen: Seen) -> None:
         effects: dict[str, Effect] = {}
-        product_versions = Versions(zone.products)
-        judges = (*versions, product_versions)
-        for catalog, judge in zip(zone.catalogs, judges, strict=True):
-            for source_id in sorted({piece.entry.source_id for piece in catalog.pieces} & new):
+        judges = (*work.versions, Versions(work.zone.products))
+        for catalog, judge in zip(work.zone.catalogs, judges, strict=True):
+            for source_id in sorted({piece.entry.source_id for piece in catalog.pieces} & work.new):
                 pieces = [one for one in catalog.pieces if one.entry.source_id == source_id]
                 groups = [group for piece in pieces for group in piece.row_groups]
                 await judge.judge(groups)
                 days = sorted(set().union(*(seen.days[piece] for piece in pieces)))
                 effects[source_id] = Effect(
-                    as_of=head,
+                    as_of=work.head,
                     superseded_rows=judge.superseded(groups),
                     waiting_items=waiting.get(source_id, 0),
                     days=len(days),
@@ -376,6 +407,21 @@ class _Transform:
 
 def _of(catalog: Catalog, source_ids: set[str]) -> list[Piece]:
     return [piece for piece in catalog.pieces if piece.entry.source_id in source_ids]
+
+
+async def open_zone(entries: Iterable[Entry], workspace: Workspace, contract: Contract) -> Zone:
+    """The clean objects of a ledger state.
+
+    Errors: as `Catalog.open`.
+    """
+    accepted = [entry for entry in entries if entry.verdict == "accepted"]
+    orders, items, products = await asyncio.gather(
+        *(
+            Catalog.open(contract.datasets[name], accepted, workspace, contract)
+            for name in ("orders", "order_items", "products")
+        )
+    )
+    return Zone(contract=contract, orders=orders, items=items, products=products)
 
 
 def _every_day(zone: Zone, begun: Iterable[date]) -> Days:
@@ -391,7 +437,7 @@ def _within(days: Days, first: date | None, last: date | None) -> Days:
     return days[(days >= low) & (days <= high)]
 
 
-def _by_day(name: str, table: pa.Table) -> dict[date, list[Row]]:
+def rows_by_day(name: str, table: pa.Table) -> dict[date, list[Row]]:
     """Rows of a KPI table by their day, as the stores take them."""
     days: dict[date, list[Row]] = {}
     columns = [table.column(field.name).to_pylist() for field in KPI_TABLES[name].schema]

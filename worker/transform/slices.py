@@ -54,6 +54,10 @@ class Zone:
         return self.orders.bytes_read + self.items.bytes_read + self.products.bytes_read
 
     @property
+    def size_bytes(self) -> int:
+        return sum(piece.part.size_bytes for one in self.catalogs for piece in one.pieces)
+
+    @property
     def catalogs(self) -> tuple[Catalog, Catalog, Catalog]:
         return self.orders, self.items, self.products
 

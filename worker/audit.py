@@ -1,0 +1,121 @@
+"""Published days held against the clean zone: computed anew, compared row by row."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from kpi.contract import Contract
+from kpi.daily import Products
+from worker.clean import Workspace
+from worker.state import Row, State
+from worker.transform import DEFAULT_TABLES, open_zone, rows_by_day
+from worker.transform.slices import Seen, compute, cut, latest_products, to_date, to_day
+from worker.transform.versions import Versions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A published row that is not what the clean zone gives.
+
+    Attributes:
+        table: KPI table.
+        order_date: Its day.
+        group: Its category or product; None where the table has one row a day.
+        published: The row that is there; None where it is missing.
+        expected: The row that should be; None where there should be none.
+    """
+
+    table: str
+    order_date: date
+    group: str | None
+    published: Row | None
+    expected: Row | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What an audit found: the days that it compared, and every difference."""
+
+    as_of: int
+    days: int
+    differences: tuple[Difference, ...]
+
+
+async def audit(
+    *,
+    contract: Contract,
+    workspace: Workspace,
+    state: State,
+    tables: frozenset[str] = DEFAULT_TABLES,
+    first: date | None = None,
+    last: date | None = None,
+    sample: int | None = None,
+) -> Audit:
+    """Compare published days with what the ledger's entries up to their sequence give.
+
+    Days that a transform of a later sequence is publishing meanwhile are left out.
+
+    Args:
+        contract: What the clean rows mean.
+        workspace: Where they lie.
+        state: Ledger and KPI tables.
+        tables: KPI tables to compare.
+        first: First day; None for no bound.
+        last: Last day.
+        sample: Number of days, chosen by chance; None for all.
+    """
+    record = await state.progress()
+    as_of = min(record.published.get(name, 0) for name in tables)
+    begun = await state.days()
+    days = sorted(
+        day
+        for day, known in begun.items()
+        if (first is None or day >= first)
+        and (last is None or day <= last)
+        and all(known.get(name, 0) <= as_of for name in tables)
+    )
+    if sample is not None and sample < len(days):
+        days = sorted(random.sample(days, sample))
+    zone = await open_zone(await state.entries(up_to=as_of), workspace, contract)
+    products = Products(*await latest_products(zone.products, zone.products.pieces))
+    versions = Versions(zone.orders), Versions(zone.items)
+    differences: list[Difference] = []
+    chosen = np.array([to_day(day) for day in days], np.int32)
+    for part in cut(chosen, zone.orders):
+        made = await compute(part, zone, products, *versions, tables, Seen())
+        for name, table in made.items():
+            expected = rows_by_day(name, table)
+            for day in map(to_date, part.tolist()):
+                there = [row async for row in state.rows(name, first=day, last=day)]
+                if all(int(row["as_of"]) <= as_of for row in there):
+                    differences += _compare(name, day, there, expected.get(day, []))
+    return Audit(as_of=as_of, days=len(days), differences=tuple(differences))
+
+
+def _compare(table: str, day: date, there: list[Row], expected: list[Row]) -> list[Difference]:
+    key = {"category_kpis": "category", "product_kpis": "product_id"}.get(table)
+
+    def by_group(rows: list[Row]) -> dict[str | None, Row]:
+        return {
+            str(row[key]) if key else None: {
+                name: value for name, value in row.items() if name != "as_of"
+            }
+            for row in rows
+        }
+
+    found, wanted = by_group(there), by_group(expected)
+    return [
+        Difference(
+            table=table,
+            order_date=day,
+            group=group,
+            published=found.get(group),
+            expected=wanted.get(group),
+        )
+        for group in sorted({*found, *wanted}, key=str)
+        if found.get(group) != wanted.get(group)
+    ]

@@ -1,0 +1,252 @@
+"""A huge source object in byte ranges: planned, validated apart, committed once all are in.
+
+A range holds whole records, so any number of ranges gives the same clean rows. Each leaves a
+*piece* beside the clean zone, `pieces/<source_id>/<start>-<end>.json`: the entry of its range. Who
+finds that the pieces tile the object commits it; several may find so, the ledger takes one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+
+from kpi.contract import Contract
+from kpi.records import QUOTE, RecordSplitter
+from worker.clean import Workspace
+from worker.errors import ConfigError, StoreError
+from worker.source import Source
+from worker.state import Entry, Ledger
+from worker.stream import MAGIC, SourceStream
+from worker.validate import Progress, balanced, clean, refuse, too_many_rejects
+
+Span = tuple[int, int]
+"""First byte of a range, and the byte behind its last."""
+
+SPLIT_BYTES = 2**30
+"""Bytes of a range unless asked otherwise."""
+
+
+def parse_span(text: str) -> Span:
+    """`A-B` as given on the command line.
+
+    Errors: `ConfigError` for anything else.
+    """
+    start, _, end = text.partition("-")
+    if start.isdecimal() and end.isdecimal() and int(start) < int(end):
+        return int(start), int(end)
+    raise ConfigError(f"--range: expected FIRST-END in bytes, such as 0-1048576, got {text}")
+
+
+async def plan(source: Source, contract: Contract, split_bytes: int = SPLIT_BYTES) -> list[Span]:
+    """Ranges of about `split_bytes` that begin and end between records.
+
+    A compressed object is one range: only its beginning can be inflated without the rest.
+    """
+    size = source.info.size_bytes
+    head = await source.store.read(source.info, 0, min(size, 8))
+    if any(head.startswith(magic) for magic in MAGIC):
+        return [(0, size)]
+    edges = [0]
+    for target in range(split_bytes, size, split_bytes):
+        if target <= edges[-1]:
+            continue
+        edge = await _edge_near(source, contract, target)
+        if edge is None:
+            edge = await _edge_from(source, contract, edges[-1], target)
+        if edges[-1] < edge < size:
+            edges.append(edge)
+    return list(zip(edges, [*edges[1:], size], strict=True)) if size else []
+
+
+async def _edge_near(source: Source, contract: Contract, target: int) -> int | None:
+    """The first record end at or behind `target`, if what lies around it tells.
+
+    Where no quote stands within the longest record before it, no quoted field can reach it: every
+    line end is a record end (`kpi.records` ends a malformed record at its first line end).
+    """
+    start = max(0, target - contract.max_record_bytes - 1)
+    end = min(source.info.size_bytes, target + contract.max_record_bytes)
+    at = start
+    window = 2**23
+    while at < end:
+        block = await source.store.read(source.info, at, min(at + window, end))
+        if QUOTE in block:
+            return None
+        found = block.find(b"\n", max(target - 1 - at, 0))
+        if found >= 0:
+            return at + found + 1
+        at += len(block)
+    return None
+
+
+async def _edge_from(source: Source, contract: Contract, start: int, target: int) -> int:
+    """The first record end behind `target` that taking apart the stream from `start` finds."""
+    splitter = RecordSplitter(
+        delimiter=contract.delimiter, max_record_bytes=contract.max_record_bytes, offset=start
+    )
+    stream = SourceStream(source.store, source.info, start=start, max_inflation=1)
+    async for block in stream.blocks():
+        chunk = splitter.push(block)
+        if chunk is not None and chunk.offset + len(chunk.data) >= target:
+            return chunk.offset + len(chunk.data)
+    return source.info.size_bytes
+
+
+async def validate_range(
+    source: Source,
+    span: Span,
+    *,
+    contract: Contract,
+    workspace: Workspace,
+    ledger: Ledger,
+    executor: Executor,
+    progress: Progress | None = None,
+) -> tuple[Entry, bool]:
+    """Validate one range, and commit the object if it was the last.
+
+    Args:
+        source: The object.
+        span: Range of whole records, as `plan` gives them.
+        contract: What the rows are held against.
+        workspace: Where clean rows, rejects and pieces go.
+        ledger: Where the entry goes.
+        executor: Threads that parse.
+        progress: Told how far it is.
+
+    Returns:
+        The entry of the object and True where this call committed it; else the entry of the
+        range, with sequence 0, or the entry that was committed before, and False.
+
+    Errors: as `worker.validate.validate`; `ConfigError` for a range behind the object's end.
+    """
+    known = await ledger.find(source.source_id)
+    if known is not None:
+        return known, False
+    if span[1] > source.info.size_bytes:
+        size = source.info.size_bytes
+        raise ConfigError(f"{source.info.url}: expected a range within {size} bytes, got {span}")
+    piece = await clean(
+        source,
+        contract=contract,
+        workspace=workspace,
+        executor=executor,
+        progress=progress,
+        span=span,
+    )
+    key = workspace.absolute(f"pieces/{source.source_id}/{span[0]:015d}-{span[1]:015d}.json")
+    async with workspace.store.create(key) as writer:
+        await writer.write(piece.to_json())
+    committed = await commit(source, contract=contract, workspace=workspace, ledger=ledger)
+    return (piece, False) if committed is None else (committed, True)
+
+
+async def commit(
+    source: Source, *, contract: Contract, workspace: Workspace, ledger: Ledger
+) -> Entry | None:
+    """Commit an object whose pieces tile it; None while some are missing.
+
+    Errors: `StoreError` where pieces cannot be read or the ledger refuses.
+    """
+    known = await ledger.find(source.source_id)
+    if known is not None:
+        return known
+    pieces = await _pieces(source, workspace)
+    tiles = _tile(list(pieces), source.info.size_bytes)
+    if tiles is None:
+        return None
+    entry = balanced(_join([pieces[span] for span in tiles], contract))
+    committed = await ledger.commit(entry)
+    # Clean rows of a refused object, or of another plan's ranges, are nobody's.
+    kept = {part.key for part in committed.parts}
+    for piece in pieces.values():
+        for part in piece.parts:
+            if part.key not in kept:
+                await workspace.store.delete(workspace.absolute(part.key))
+    return committed
+
+
+async def commit_plan(
+    source: Source,
+    *,
+    contract: Contract,
+    workspace: Workspace,
+    ledger: Ledger,
+) -> Entry:
+    """Commit an object all of whose ranges have been validated.
+
+    Errors: `StoreError` that names the first byte that no range has brought.
+    """
+    entry = await commit(source, contract=contract, workspace=workspace, ledger=ledger)
+    if entry is None:
+        spans = sorted(await _pieces(source, workspace))
+        covered = 0
+        for start, end in spans:
+            if start <= covered:
+                covered = max(covered, end)
+        raise StoreError(
+            f"{source.info.url}: not all ranges are in: nothing from byte {covered} of "
+            f"{source.info.size_bytes} on"
+        )
+    return entry
+
+
+async def _pieces(source: Source, workspace: Workspace) -> dict[Span, Entry]:
+    prefix = workspace.absolute(f"pieces/{source.source_id}")
+    found = {}
+    async for info in workspace.store.list(prefix):
+        span = parse_span(info.key.rsplit("/", 1)[-1].removesuffix(".json"))
+        data = await workspace.store.read(info, 0, info.size_bytes)
+        found[span] = Entry.from_json(data)
+    return found
+
+
+def _tile(spans: Sequence[Span], size: int) -> list[Span] | None:
+    """Spans that follow on each other from 0 to `size`; those of other plans are left out."""
+    ends: dict[int, list[int]] = defaultdict(list)
+    for start, end in spans:
+        ends[start].append(end)
+    # Backwards from the end: from which starts can the end be reached, and over which span?
+    following: dict[int, int] = {}
+    for start in sorted(ends, reverse=True):
+        for end in sorted(ends[start], reverse=True):
+            if end == size or end in following:
+                following[start] = end
+                break
+    if 0 not in following:
+        return None
+    tiles, at = [], 0
+    while at != size:
+        tiles.append((at, following[at]))
+        at = following[at]
+    return tiles
+
+
+def _join(pieces: Sequence[Entry], contract: Contract) -> Entry:
+    """The entry of an object from those of its ranges, in their order."""
+    rows = sum(piece.rows_read for piece in pieces)
+    rejected = sum(piece.rows_rejected for piece in pieces)
+    reasons: Counter[str] = Counter()
+    rejects: list[str] = []
+    rows_before: list[int] = []
+    passed = 0
+    for piece in pieces:
+        reasons.update(piece.reasons)
+        rejects += piece.rejects
+        rows_before += [passed] * len(piece.rejects)
+        passed += piece.rows_read
+    entry = replace(
+        pieces[0],
+        rows_read=rows,
+        rows_clean=rows - rejected,
+        rows_rejected=rejected,
+        reasons=dict(sorted(reasons.items())),
+        parts=tuple(part for piece in pieces for part in piece.parts),
+        rejects=tuple(rejects),
+        rows_before=tuple(rows_before),
+        seconds=round(sum(piece.seconds for piece in pieces), 3),
+    )
+    refused = next((piece.reason for piece in pieces if piece.verdict == "refused"), None)
+    reason = refused or too_many_rejects(contract, rows, rejected, reasons)
+    return refuse(entry, reason) if reason else entry
