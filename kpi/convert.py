@@ -1,13 +1,14 @@
 """Text to typed columns: the careful way, for chunks in which some value is bad.
 
 The quick way (`kpi.parse`) lets `pyarrow.csv` convert whole columns and learns only that one value
-failed. Here each value is judged on its own, and the verdict must be the same in both: values in
-the plain forms below are cast in bulk; of the rest each distinct one is put to `pyarrow.csv` by
-itself.
+failed. Here each value is judged on its own, and the verdict must be the same in both. So the
+converter's grammar is written out below as patterns: what matches is cast in bulk, what cannot
+match is bad, and only decimals of a rare form are put to the converter one by one.
 """
 
 from __future__ import annotations
 
+import re
 from typing import cast
 
 import numpy as np
@@ -21,18 +22,24 @@ from kpi.contract import INSTANT, Column, Contract
 Mask = npt.NDArray[np.bool_]
 
 NAIVE = pa.timestamp("us")
-_DAY = (
-    r"(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])"
+
+_LEAP_YEAR = r"(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
+_DATE = (
+    r"(?:\d{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])"
     r"|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+    rf"|{_LEAP_YEAR}-02-29)"
 )
-_CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d"
-_ISO = rf"\d{{4}}-{_DAY}[T ]{_CLOCK}"
-_FRACTION = r"\.\d{1,6}"
-_OFFSET = r"(?:Z|[+-](?:0\d|1[0-3]):?[0-5]\d)"
-PLAIN_NAIVE = rf"^{_ISO}(?:{_FRACTION})?$"
-PLAIN_ZONED = rf"^{_ISO}(?:{_FRACTION})?{_OFFSET}$"
-LONG_FRACTION = rf"^({_ISO}\.\d{{6}})\d{{1,6}}({_OFFSET})?$"
+_HOUR, _SIXTIETH = r"(?:[01]\d|2[0-3])", r"[0-5]\d"
+_SECOND = rf"[T ]{_HOUR}:{_SIXTIETH}:{_SIXTIETH}"
+_CLOCK = rf"[T ]{_HOUR}(?::{_SIXTIETH}(?::{_SIXTIETH}(?:\.\d{{1,6}})?)?)?"
+_OFFSET = rf"(?:Z|[+-]{_HOUR}(?::?{_SIXTIETH})?)"
+NAIVE_TIMESTAMP = rf"^{_DATE}(?:{_CLOCK})?$"
+ZONED_TIMESTAMP = rf"^{_DATE}{_CLOCK}{_OFFSET}$"
+LONG_FRACTION = rf"^({_DATE}{_SECOND}\.\d{{6}})\d{{1,6}}({_OFFSET})?$"
+
 PLAIN_INTEGER = r"^-?[0-9]{1,18}$"
+INTEGER = r"^[ \t]*(?P<sign>-?)0*(?P<digits>[0-9]{1,19})[ \t]*$"
+DECIMAL = r"^-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 
 
 def convert(text: pa.Array, column: Column, contract: Contract) -> tuple[pa.Array, Mask, Mask]:
@@ -41,6 +48,7 @@ def convert(text: pa.Array, column: Column, contract: Contract) -> tuple[pa.Arra
     Args:
         text: `pa.binary()`, null for no value.
         column: What the text must be.
+        contract: Says where its timestamps were taken.
 
     Returns:
         The values in `column.arrow_type`, null where there is none or it is bad; which values are
@@ -52,131 +60,207 @@ def convert(text: pa.Array, column: Column, contract: Contract) -> tuple[pa.Arra
     strings = text.cast(pa.string())
     if column.type == "string":
         return strings, undecodable, undecodable
-    values, bad = _CONVERTERS[column.type](strings, column, contract)
-    return values, bad | undecodable, undecodable
+    if column.type == "integer":
+        values = _to_integers(strings)
+    elif column.type == "decimal":
+        values = _to_decimals(strings, column)
+    else:
+        values = _to_timestamps(strings, column, contract)
+    return values, undecodable | (_valid(strings) & ~_valid(values)), undecodable
 
 
 def find_undecodable(text: pa.Array) -> Mask:
     """Which values of a binary array are not UTF-8."""
     mask = np.zeros(len(text), bool)
-    _, offsets_buffer, data = text.buffers()
-    if data is None or offsets_buffer is None or len(text) == 0:
-        return mask
-    offsets = np.frombuffer(offsets_buffer, np.int32)[text.offset : text.offset + len(text) + 1]
-    codes = np.frombuffer(data, np.uint8)[: offsets[-1]]
-    high = np.flatnonzero(codes >= 0x80)
-    rows = np.unique(np.searchsorted(offsets, high, side="right") - 1)
-    for row in rows[rows >= 0]:
-        value = text[int(row)].as_py()
-        try:
-            (value or b"").decode("utf-8")
-        except UnicodeDecodeError:
-            mask[row] = True
+    try:
+        text.cast(pa.string())
+    except pa.ArrowInvalid:
+        _, offsets_buffer, data = text.buffers()
+        offsets = np.frombuffer(offsets_buffer, np.int32)[text.offset :][: len(text) + 1]
+        codes = np.frombuffer(data, np.uint8)[: offsets[-1]]
+        high = np.flatnonzero(codes >= 0x80)
+        rows = np.unique(np.searchsorted(offsets, high, side="right") - 1)
+        for row in rows[rows >= 0]:
+            value = text[int(row)].as_py()
+            try:
+                (value or b"").decode("utf-8")
+            except UnicodeDecodeError:
+                mask[row] = True
     return mask
 
 
-def to_instants(naive: pa.Array, contract: Contract) -> pa.Array:
-    """Timestamps without offset, read in the contract's source time zone, as instants.
+def to_instants(local: pa.Array, contract: Contract) -> pa.Array:
+    """Timestamps as instants; those without offset are read in the contract's source time zone.
 
     An hour that a clock change repeats is taken the first time; one that it skips, at the change.
     """
-    if contract.source_time_zone == "UTC":
-        return naive.cast(INSTANT)
-    local = pc.assume_timezone(
-        naive, contract.source_time_zone, ambiguous="earliest", nonexistent="latest"
-    )
+    if local.type.tz is None and contract.source_time_zone != "UTC":
+        local = pc.assume_timezone(
+            local, contract.source_time_zone, ambiguous="earliest", nonexistent="latest"
+        )
     return local.cast(INSTANT)
 
 
-def _to_integers(text: pa.Array, column: Column, contract: Contract) -> tuple[pa.Array, Mask]:
+def fits(decimals: pa.Array, column: Column) -> bool:
+    """Whether decimals surely have no more digits than their column.
+
+    The CSV converter counts digits before it scales, so it lets 12345678901234 pass as a decimal
+    of 15 digits, 2 of them behind the point. Values behind nulls count too.
+    """
+    if len(decimals) == 0:
+        return True
+    words = np.frombuffer(decimals.buffers()[1], np.int64)[2 * decimals.offset :]
+    # 16 bytes a value, little endian: the low word holds the value, the high one its sign.
+    low, high = words[0 : 2 * len(decimals) : 2], words[1 : 2 * len(decimals) : 2]
+    limit = 10**column.precision
+    return bool(((high == low >> 63) & (low < limit) & (low > -limit)).all())
+
+
+def _to_integers(text: pa.Array) -> pa.Array:
     plain = _matches(text, PLAIN_INTEGER)
     values = _keep(text, plain).cast(pa.int64())
-    return _settle_odd(text, values, plain, column, contract)
+    odd = _valid(text) & ~plain
+    if odd.any():
+        parts = pc.extract_regex(text.filter(pa.array(odd)), INTEGER)
+        sign, digits = pc.struct_field(parts, 0), pc.struct_field(parts, 1)
+        # Of 19 digits, the order of texts is that of numbers.
+        low, high = str(2**63), str(2**63 - 1)
+        largest = pc.if_else(pc.equal(sign, "-"), low, high)
+        too_large = pc.and_(
+            pc.equal(pc.binary_length(digits), len(high)), pc.greater(digits, largest)
+        )
+        number = pc.binary_join_element_wise(sign, digits, "")
+        number = pc.if_else(too_large, pa.scalar(None, pa.string()), number)
+        values = pc.replace_with_mask(values, pa.array(odd), number.cast(pa.int64()))
+    return values
 
 
-def _to_decimals(text: pa.Array, column: Column, contract: Contract) -> tuple[pa.Array, Mask]:
-    whole = column.precision - column.scale
-    fraction = rf"(?:\.[0-9]{{0,{column.scale}}})?" if column.scale else r"\.?"
-    plain = _matches(text, rf"^-?[0-9]{{1,{whole}}}{fraction}$") if whole else _none(text)
+def _to_decimals(text: pa.Array, column: Column) -> pa.Array:
+    whole, scale = column.precision - column.scale, column.scale
+    point = rf"\.[0-9]{{0,{scale}}}" if scale else r"\."
+    integral = rf"0*[0-9]{{1,{whole}}}" if whole else "0+"
+    bare = rf"|0*\.[0-9]{{1,{scale}}}" if scale else ""
+    simple = rf"^-?(?:{integral}(?:{point})?{bare})$"
+    plain = _matches(text, simple)
     values = _keep(text, plain).cast(column.arrow_type)
-    return _settle_odd(text, values, plain, column, contract)
+    odd = _valid(text) & ~plain
+    if not odd.any():
+        return values
+    # The converter passes over blanks and a plus sign, and zeros that the scale has no room for
+    # as long as they do not make more digits than the precision.
+    rest = pc.ascii_trim(text.filter(pa.array(odd)), " \t")
+    rest = pc.replace_substring_regex(rest, r"^\+([0-9.])", r"\1")
+    short = pc.less_equal(pc.binary_length(rest), column.precision)
+    cut = pc.replace_substring_regex(rest, rf"^(-?[0-9]+\.[0-9]{{{scale}}})0+$", r"\1")
+    rest = pc.if_else(short, cut, rest)
+    plain = _matches(rest, simple)
+    found = _keep(rest, plain).cast(column.arrow_type)
+    too_fine = rf"^-?[0-9]*\.[0-9]{{{scale}}}[0-9]*[1-9][0-9]*$"
+    too_large = rf"^-?0*[1-9][0-9]{{{whole}}}[0-9]*(?:\.[0-9]*)?$"
+    rare = _matches(rest, DECIMAL) & ~plain & ~_matches(rest, rf"{too_fine}|{too_large}")
+    if rare.any():
+        encoded = rest.filter(pa.array(rare)).dictionary_encode()
+        one_by_one = [_rare_decimal(one, column) for one in encoded.dictionary.to_pylist()]
+        settled = pa.concat_arrays(one_by_one).take(encoded.indices)
+        found = pc.replace_with_mask(found, pa.array(rare), settled)
+    return pc.replace_with_mask(values, pa.array(odd), found)
 
 
-def _to_timestamps(text: pa.Array, column: Column, contract: Contract) -> tuple[pa.Array, Mask]:
+def _rare_decimal(text: str, column: Column) -> pa.Array:
+    """One value by the rules of the quick way, as an array of it; null where it is bad."""
+    bad = pa.nulls(1, column.arrow_type)
+    try:
+        table = pacsv.read_csv(
+            pa.BufferReader(text.encode() + b",\n"),
+            read_options=pacsv.ReadOptions(column_names=["value", "end"], use_threads=False),
+            convert_options=pacsv.ConvertOptions(
+                column_types={"value": column.arrow_type},
+                include_columns=["value"],
+                null_values=[],
+            ),
+        )
+    except pa.ArrowInvalid:
+        return bad
+    value = table.column("value").combine_chunks()
+    return value if fits(value, column) else bad
+
+
+def _to_timestamps(text: pa.Array, column: Column, contract: Contract) -> pa.Array:
     if column.formats:
         values = pa.nulls(len(text), INSTANT)
-        settled = _none(text)
         for form in column.formats:
-            left = _keep(text, ~settled)
-            parsed = pc.strptime(left, format=form, unit="us", error_is_null=True)
-            values = pc.coalesce(values, to_instants(parsed, contract))
-            settled = _valid(values)
-        return values, ~settled & _valid(text)
+            left = _keep(text, ~_valid(values))
+            values = pc.coalesce(values, to_instants(_by_format(left, form), contract))
+        return values
     longer = _matches(text, LONG_FRACTION)
     if longer.any():
         # The clean zone keeps microseconds; what is finer is cut off.
         short = pc.replace_substring_regex(text, LONG_FRACTION, r"\1\2")
         text = pc.if_else(pa.array(longer), short, text)
-    naive, zoned = _matches(text, PLAIN_NAIVE), _matches(text, PLAIN_ZONED)
-    values = pc.coalesce(
+    naive, zoned = _matches(text, NAIVE_TIMESTAMP), _matches(text, ZONED_TIMESTAMP)
+    return pc.coalesce(
         to_instants(_keep(text, naive).cast(NAIVE), contract), _keep(text, zoned).cast(INSTANT)
     )
-    return _settle_odd(text, values, naive | zoned, column, contract)
 
 
-_CONVERTERS = {"integer": _to_integers, "decimal": _to_decimals, "timestamp": _to_timestamps}
+def _by_format(text: pa.Array, form: str) -> pa.Array:
+    """Timestamps of a strptime format, with offset where it has one; null where there is none.
+
+    strptime takes 31 February for 3 March and second 60 for the next minute. No calendar shows
+    the one and no other timestamp of ours the other: both are bad.
+    """
+    parsed = pc.strptime(text, format=form, unit="us", error_is_null=True)
+    written = _keep(text, _valid(parsed))
+    local = parsed
+    if parsed.type.tz is not None:
+        # Fields are compared as they are written, so without their offset.
+        written = pc.replace_substring_regex(written, r" *(?:Z|[+-]\d\d:?\d\d)$", "")
+        form = re.sub(r"\s*%z$", "", form)
+        local = pc.strptime(written, format=form, unit="us", error_is_null=True)
+    rolled = np.zeros(len(text), bool)
+    for directive, field in (("d", pc.day(local)), ("S", pc.second(local))):
+        # What was rolled over has landed on the first three days or seconds.
+        suspect = _mask(pc.less_equal(field, 3))
+        pattern = _field_pattern(form, directive)
+        if pattern is not None and suspect.any():
+            parts = pc.extract_regex(_keep(written, suspect), pattern)
+            number = pc.struct_field(parts, 0).cast(pa.int32())
+            rolled |= _mask(pc.not_equal(number, field.cast(pa.int32())))
+    return pc.if_else(pa.array(rolled), pa.scalar(None, parsed.type), parsed)
 
 
-def _settle_odd(
-    text: pa.Array, values: pa.Array, plain: Mask, column: Column, contract: Contract
-) -> tuple[pa.Array, Mask]:
-    """Put what is not of a plain form to the CSV converter, each distinct text once."""
-    odd = _valid(text) & ~plain
-    if not odd.any():
-        return values, odd
-    encoded = text.filter(pa.array(odd)).dictionary_encode()
-    converted = [convert_one(one, column, contract) for one in encoded.dictionary.to_pylist()]
-    found = pa.concat_arrays(converted).take(encoded.indices)
-    values = pc.replace_with_mask(values, pa.array(odd), found)
-    return values, odd & ~_valid(values)
-
-
-def convert_one(text: str, column: Column, contract: Contract) -> pa.Array:
-    """One value by the rules of the quick way, as an array of one; null where it is bad."""
-    bad = pa.nulls(1, column.arrow_type)
-    if column.type == "integer" and "0x" in text.lower():
-        return bad  # the CSV converter reads hexadecimal; no shop means it
-    record = b'"' + text.encode().replace(b'"', b'""') + b'",\n'
-    kinds = (NAIVE, INSTANT) if column.type == "timestamp" else (column.arrow_type,)
-    for kind in kinds:
-        try:
-            table = pacsv.read_csv(
-                pa.BufferReader(record),
-                read_options=pacsv.ReadOptions(column_names=["value", "end"], use_threads=False),
-                parse_options=pacsv.ParseOptions(newlines_in_values=True),
-                convert_options=pacsv.ConvertOptions(
-                    column_types={"value": kind}, include_columns=["value"], null_values=[]
-                ),
-            )
-        except pa.ArrowInvalid:
-            continue
-        array = table.column("value").combine_chunks()
-        return to_instants(array, contract) if kind == NAIVE else array
-    return bad
+def _field_pattern(form: str, directive: str) -> str | None:
+    """A pattern whose group is the number that a strptime directive reads; None without it."""
+    for short, long in (("D", "%m/%d/%y"), ("F", "%Y-%m-%d"), ("T", "%H:%M:%S"), ("e", "%d")):
+        form = form.replace(f"%{short}", long)
+    if f"%{directive}" not in form:
+        return None
+    pattern = ""
+    for piece in re.findall(r"%.|\s+|[^%\s]", form):
+        if piece == f"%{directive}":
+            pattern += r"\s*(?P<field>[0-9]{1,2})"
+        elif piece.isspace() or piece in ("%n", "%t"):
+            pattern += r"\s*"
+        elif piece[0] == "%" and piece != "%%":
+            letters = piece[1] in "aAbBhp"
+            width = r"{1,4}" if piece[1] == "Y" else r"{1,3}" if piece[1] == "j" else r"{1,2}"
+            pattern += r"\s*[A-Za-z]+" if letters else rf"\s*[0-9]{width}"
+        else:
+            pattern += re.escape(piece[-1])
+    return f"^{pattern}"
 
 
 def _matches(text: pa.Array, pattern: str) -> Mask:
     """Which values match; False for null."""
-    matched = pc.match_substring_regex(text, pattern).fill_null(False)
-    return cast(Mask, matched.to_numpy(zero_copy_only=False))
+    return _mask(pc.match_substring_regex(text, pattern))
+
+
+def _mask(booleans: pa.Array) -> Mask:
+    return cast(Mask, booleans.fill_null(False).to_numpy(zero_copy_only=False))
 
 
 def _valid(array: pa.Array) -> Mask:
     return cast(Mask, array.is_valid().to_numpy(zero_copy_only=False))
-
-
-def _none(array: pa.Array) -> Mask:
-    return np.zeros(len(array), bool)
 
 
 def _keep(text: pa.Array, keep: Mask) -> pa.Array:

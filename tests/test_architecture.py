@@ -85,9 +85,7 @@ def arrows(name: str, path: Path) -> Iterator[Arrow]:
 
 
 def all_arrows(package: str, root: Path = ROOT) -> list[Arrow]:
-    return [
-        arrow for name, path in modules(package, root).items() for arrow in arrows(name, path)
-    ]
+    return [arrow for name, path in modules(package, root).items() for arrow in arrows(name, path)]
 
 
 def foreign(package: str, root: Path = ROOT) -> list[str]:
@@ -106,9 +104,7 @@ def built_stores(root: Path = ROOT) -> list[str]:
     """Imports of concrete stores by modules that are neither their own family nor the builders."""
     known = modules("worker", root)
     concrete = {
-        name
-        for name in known
-        if name.rpartition(".")[0] in STORE_FAMILIES and name not in SHARED
+        name for name in known if name.rpartition(".")[0] in STORE_FAMILIES and name not in SHARED
     }
     wrong = []
     for arrow in all_arrows("worker", root):
