@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
@@ -21,7 +21,12 @@ from worker.retry import RetryPolicy
 from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Row
 from worker.state import dynamodb_kpis as kpis
 from worker.state.dynamodb import DynamoDBState
+from worker.state.dynamodb_client import CONDITION_FAILED
+from worker.state.dynamodb_items import absent, put
 from worker.state.entry import Part, Range
+
+if TYPE_CHECKING:
+    from worker.state.dynamodb_items import Item, Write
 
 DAY = date(2024, 5, 1)
 
@@ -193,6 +198,19 @@ async def test_a_commit_tried_again_is_done_once(
     assert await state.entries() == [committed]
 
 
+async def test_the_token_tells_a_lost_answer_from_a_failed_condition(
+    aws: Emulator, state: DynamoDBState
+) -> None:
+    item: Item = {"kind": {"S": "test"}, "id": {"S": "test"}}
+    write: Write = {"Put": put(state.database.table("ledger"), item, absent("kind"))}
+    async with another(aws, state) as (writer, proxy):
+        proxy.faults = [Fault(marker=TRANSACTION, answer_bytes=0)]
+        assert await writer.database.transact("testing", [write]) == []
+        assert proxy.faults == []
+
+    assert await state.database.transact("testing", [write]) == [CONDITION_FAILED]
+
+
 @LOST
 @pytest.mark.parametrize("transaction", [0, 1, 2])
 async def test_a_publication_tried_again_is_done_once(
@@ -319,6 +337,15 @@ async def test_commits_that_race_and_die_leave_one_sequence(
 
 
 # Limits and errors in words.
+
+
+async def test_a_ledger_of_more_than_one_page(state: DynamoDBState) -> None:
+    # A Query answers with at most 1 MB; an entry of up to 16 KiB is stored as it is.
+    entries = [entry(f"source-{number:03d}", parts=60) for number in range(100)]
+    assert sum(len(one.to_json()) for one in entries if len(one.to_json()) < 16 * 1024) > 1 << 20
+    committed = [await state.commit(one) for one in entries]
+
+    assert await state.entries() == committed
 
 
 async def test_an_entry_that_no_item_holds_is_refused_in_words(state: DynamoDBState) -> None:

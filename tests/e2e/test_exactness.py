@@ -108,7 +108,7 @@ def waiting_items(uploads: list[Upload]) -> int:
 @pytest.mark.parametrize(("ids", "contract"), [("integer", "default"), ("string", "string-ids")])
 def test_any_history_gives_the_rows_of_the_oracle(ids: str, contract: str) -> None:
     @settings(
-        max_examples=120,
+        max_examples=60,
         deadline=None,
         derandomize=True,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

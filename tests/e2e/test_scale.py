@@ -73,7 +73,7 @@ async def in_ranges(home: Path, path: Path, split_bytes: int, seed: int) -> tupl
 
 
 @given(st.lists(records, min_size=1, max_size=25), st.integers(1, 400), st.integers(0, 9))
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @example(['8,8,"never closed,2025-03-01T10:00:00\n'] * 3, 40, 1)
 def test_any_ranges_give_the_rows_of_the_whole(rows: list[str], split: int, seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
