@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -288,3 +289,11 @@ def test_help_has_examples_that_can_be_run(tmp_path: Path, command: str) -> None
     help_text = shopkpi(*command.split(), "--help", cwd=tmp_path).stdout
     assert "Example" in help_text
     assert f"shopkpi {command}" in help_text
+
+
+def test_a_database_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "mine.db") as db:
+        db.execute("CREATE TABLE days (mine TEXT)")
+    done = shopkpi("ledger", "--state", f"sqlite://{tmp_path}/mine.db", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "expected a database of schema 1, got 0" in done.stderr

@@ -20,7 +20,7 @@ import orjson
 import pyarrow as pa
 
 from kpi.tables import KPI_TABLES, KpiTable
-from worker.errors import StoreError
+from worker.errors import ConfigError, StoreError
 from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Row
 from worker.state.guard import Guard
 
@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 60.0
 """How long a process waits for another's transaction; each takes milliseconds."""
+
+SCHEMA_VERSION = 1
+"""Stands in the file's header; raised whenever the tables below change."""
 
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS ledger (
@@ -218,6 +221,15 @@ class SqliteState:
                 pass
             db.execute("PRAGMA synchronous = FULL")
             db.execute("BEGIN IMMEDIATE")
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            (present,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if present and version != SCHEMA_VERSION:
+                db.close()
+                raise ConfigError(
+                    f"sqlite://{self._path}: expected a database of schema {SCHEMA_VERSION}, got "
+                    f"{version}: it is not shopkpi's, or another version made it; use another one"
+                )
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             for statement in (*_LEDGER.split(";"), *map(_create_statement, KPI_TABLES.values())):
                 db.execute(statement)
             for table in KPI_TABLES.values():
