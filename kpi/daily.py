@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 
 from kpi import exact
 from kpi.contract import Contract
-from kpi.errors import KpiError
 from kpi.keys import KeyIndex, Mask
 from kpi.tables import (
     CATEGORY_KPIS,
@@ -165,14 +164,14 @@ class DaySlice:
         else:
             count = exact.sums(day, quantity, size)
             if self._contract.datasets["order_items"].unit_price:
-                price = _multiply(price, quantity)
+                price = exact.times(price, quantity)
         category = self._products.category_codes(items.column("product_id"))
         group = day * groups + category
         revenue_by_group = exact.sums(group, price, size * groups)
         returned = self._returned_items(items, position)
         totals = Totals(
             items=count,
-            revenue=revenue_by_group.reshape(size, groups).sum(axis=1),
+            revenue=exact.row_sums(revenue_by_group.reshape(size, groups)),
             category_revenue=revenue_by_group,
             pairs=[((position * groups + category) << 1) | returned],
         )
@@ -317,19 +316,9 @@ def _rate(part: Int64s, whole: Int64s) -> pa.Array:
 
 
 def _average(units: Int64s, count: Int64s, scale: int) -> pa.Array:
-    if scale <= MONEY.scale:
-        rounded = exact.half_even(units * 10 ** (MONEY.scale - scale), count)
-    else:
-        rounded = exact.half_even(units, count * 10 ** (scale - MONEY.scale))
-    return exact.to_decimals(rounded, MONEY)
-
-
-def _multiply(price: Int64s, quantity: Int64s) -> Int64s:
-    product = price * quantity
-    estimate = np.abs(price.astype(np.float64) * quantity.astype(np.float64))
-    if (estimate > exact.INT64_MAX / 2).any():
-        raise KpiError("price times quantity exceeds 64 bits")
-    return product
+    if scale < MONEY.scale:
+        units, scale = exact.at_scale(units, scale, MONEY.scale), MONEY.scale
+    return exact.to_decimals(exact.half_even(units, count, scale - MONEY.scale), MONEY)
 
 
 def _concatenate(arrays: Sequence[Int64s]) -> Int64s:

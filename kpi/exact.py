@@ -5,6 +5,7 @@ Money is a count of its smallest unit (cents at scale 2); no float ever holds a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -84,19 +85,60 @@ def add(left: Int64s, right: Int64s) -> Int64s:
     return total
 
 
-def half_even(numerators: Int64s, denominators: Int64s) -> Int64s:
-    """numerators / denominators (positive), rounded to the nearest integer, ties to the even."""
-    quotients = numerators // denominators
-    twice = 2 * (numerators - quotients * denominators)
-    up = (twice > denominators) | ((twice == denominators) & (quotients % 2 != 0))
-    return quotients + up
+def row_sums(matrix: Int64s) -> Int64s:
+    """Sum of each row.
+
+    Errors: `KpiError` where a sum does not fit 64 bits.
+    """
+    estimates = np.abs(matrix.astype(np.float64)).sum(axis=1)
+    if (estimates < INT64_MAX / 2).all():
+        return matrix.sum(axis=1)
+    return _checked([sum(row) for row in matrix.tolist()])
+
+
+def times(units: Int64s, factor: int | Int64s) -> Int64s:
+    """units * factor.
+
+    Errors: `KpiError` where a product does not fit 64 bits.
+    """
+    estimates = np.abs(units.astype(np.float64) * factor)
+    if (estimates < INT64_MAX / 2).all():
+        return units * factor
+    return _checked((units.astype(object) * factor).tolist())
+
+
+def half_even(numerators: Int64s, denominators: Int64s, scale: int = 0) -> Int64s:
+    """numerators / (denominators * 10**scale), rounded to the nearest integer, ties to the even.
+
+    Args:
+        numerators: Integers.
+        denominators: Positive integers.
+        scale: Zero or more.
+    """
+    if len(denominators) and int(denominators.max()) > INT64_MAX // (4 * 10**scale):
+        numerators, denominators = numerators.astype(object), denominators.astype(object)
+    divisors = denominators * 10**scale
+    quotients = numerators // divisors
+    twice = 2 * (numerators - quotients * divisors)
+    up = (twice > divisors) | ((twice == divisors) & (quotients % 2 != 0))
+    return (quotients + up).astype(np.int64)
 
 
 def at_scale(units: Int64s, scale: int, wanted: int) -> Int64s:
-    """Amounts at `scale` as amounts at scale `wanted`, rounded half-even."""
+    """Amounts at `scale` as amounts at scale `wanted`, rounded half-even.
+
+    Errors: `KpiError` where an amount does not fit 64 bits.
+    """
     if scale <= wanted:
-        return units * 10 ** (wanted - scale)
-    return half_even(units, np.full(len(units), 10 ** (scale - wanted), np.int64))
+        return times(units, 10 ** (wanted - scale))
+    return half_even(units, np.ones(len(units), np.int64), scale - wanted)
+
+
+def _checked(totals: Sequence[int]) -> Int64s:
+    """Python's integers, which have no end, as 64-bit ones."""
+    if any(not -INT64_MAX - 1 <= total <= INT64_MAX for total in totals):
+        raise KpiError(f"an amount exceeds 64 bits: expected at most {INT64_MAX} units")
+    return np.array(totals, np.int64)
 
 
 def to_decimals(units: Int64s, kind: pa.DataType) -> pa.Array:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 import orjson
 
+from worker.metrics import metric_fields
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -83,8 +85,12 @@ class JsonReporter:
 
     def emit(self, event: str, **fields: object) -> None:
         """Write one line."""
-        line = {"event": event, "at": datetime.now(UTC).isoformat(timespec="milliseconds")}
-        self._out.write(orjson.dumps(line | fields, default=str).decode() + "\n")
+        line: dict[str, Any] = {
+            "event": event,
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        }
+        line |= fields | metric_fields(event)
+        self._out.write(orjson.dumps(line, default=str).decode() + "\n")
         self._out.flush()
 
     def start(self, sources: Sequence[Source]) -> None:

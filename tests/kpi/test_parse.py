@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -96,9 +97,8 @@ class File:
 @st.composite
 def files(draw: st.DrawFn) -> File:
     """Records in any order, blank lines between some, any line end behind each."""
-    chosen = draw(
-        st.lists(st.one_of(st.sampled_from(RECORDS), st.sampled_from(RECORDS[:3])), max_size=14)
-    )
+    some = st.one_of(st.sampled_from(RECORDS), st.sampled_from(RECORDS[:3]))
+    chosen: list[Record] = draw(st.lists(some, max_size=14))
     # A lone carriage return is a line end as well; in front of a line feed it is half of one.
     line_end = draw(st.sampled_from([b"\n", b"\r\n", b"\r"]))
     data = b""
@@ -109,7 +109,8 @@ def files(draw: st.DrawFn) -> File:
         offsets.append(len(data))
         raws.append(raw[: CONTRACT.max_record_bytes])
         data += raw + line_end
-    if chosen and draw(st.booleans()):
+    unfinished = draw(st.booleans())
+    if chosen and unfinished:
         data = data[: -len(line_end)]
     return File(data, offsets, raws, chosen)
 
@@ -120,7 +121,7 @@ def parse(
     """Clean rows and rejects of a file that arrives in blocks; rows of rejects count from 0."""
     splitter = RecordSplitter(max_record_bytes=contract.max_record_bytes)
     edges = sorted({0, len(file.data), *(cut % (len(file.data) + 1) for cut in cuts)})
-    blocks = [file.data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    blocks = [file.data[a:b] for a, b in pairwise(edges)]
     chunks = [splitter.push(block) for block in blocks]
     chunks.append(splitter.push(b"", last=True))
     clean: list[dict[str, object]] = []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import ROUND_HALF_EVEN, Decimal
+from dataclasses import dataclass, field, replace
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from pathlib import Path
 
 import duckdb
@@ -18,37 +19,43 @@ SELECT * EXCLUDE (version) FROM (
 """
 
 ORDER_KPIS = """
-WITH days AS (SELECT *, {day} AS order_date FROM orders),
+WITH days AS (SELECT *, {day} AS order_date FROM orders o),
 sold AS (
-    SELECT order_id, sum(CAST(sale_price AS DECIMAL(38, 2))) AS revenue, sum({quantity}) AS items
-    FROM order_items GROUP BY order_id
+    SELECT order_id, sum({revenue}) AS revenue, sum({units}) AS items
+    FROM order_items i GROUP BY order_id
 )
 SELECT CAST(order_date AS VARCHAR), count(*) AS total_orders,
     coalesce(sum(revenue), 0) AS total_revenue, CAST(coalesce(sum(items), 0) AS BIGINT),
-    count(*) FILTER (lower(status) = 'returned') AS returned, count(DISTINCT user_id)
+    count(*) FILTER (lower(status) IN {returned}) AS returned, count(DISTINCT user_id)
 FROM days LEFT JOIN sold USING (order_id) GROUP BY order_date ORDER BY order_date
 """
 
 CATEGORY_KPIS = """
 WITH lines AS (
-    SELECT {day} AS order_date, i.order_id, CAST(i.sale_price AS DECIMAL(38, 2)) AS sale_price,
+    SELECT {day} AS order_date, i.order_id, {revenue} AS revenue,
         CASE WHEN p.id IS NULL THEN '(unknown)' ELSE coalesce(p.category, '(none)') END AS category,
-        lower(coalesce(i.status, o.status)) = 'returned' AS returned
+        lower(coalesce(i.status, o.status)) IN {returned} AS returned
     FROM order_items i JOIN orders o ON o.order_id = i.order_id
     LEFT JOIN products p ON p.id = i.product_id
 )
-SELECT CAST(order_date AS VARCHAR), category, sum(sale_price), count(DISTINCT order_id),
+SELECT CAST(order_date AS VARCHAR), category, sum(revenue), count(DISTINCT order_id),
     count(DISTINCT order_id) FILTER (returned)
 FROM lines GROUP BY order_date, category ORDER BY order_date, category
 """
 
 PRODUCT_KPIS = """
 SELECT CAST({day} AS VARCHAR) AS order_date, CAST(i.product_id AS VARCHAR) AS product_id,
-    CAST(sum({quantity}) AS BIGINT), sum(CAST(i.sale_price AS DECIMAL(38, 2))),
+    CAST(sum({units}) AS BIGINT), sum({revenue}),
     count(DISTINCT i.order_id),
-    count(DISTINCT i.order_id) FILTER (lower(coalesce(i.status, o.status)) = 'returned')
+    count(DISTINCT i.order_id) FILTER (lower(coalesce(i.status, o.status)) IN {returned})
 FROM order_items i JOIN orders o ON o.order_id = i.order_id
 GROUP BY 1, 2 ORDER BY 1, 2
+"""
+
+WAITING = """
+SELECT count(*) FROM order_items i WHERE NOT EXISTS (
+    SELECT 1 FROM orders o WHERE o.order_id = i.order_id
+)
 """
 
 COLUMNS = {
@@ -61,28 +68,93 @@ KEYS = {"orders": "order_id", "order_items": "id", "products": "id"}
 Rows = list[dict[str, object]]
 
 
-def kpis(files: Mapping[str, Sequence[Path]], *, ids: str = "BIGINT") -> dict[str, Rows]:
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How the files of a shop are to be read.
+
+    Attributes:
+        ids: SQL type of the ids.
+        headers: Dataset -> column -> its header, of those whose header is another one. A column
+            whose header is `""` is missing in the files.
+        keys: Dataset -> columns of its key, with commas between them.
+        source_zone: Time zone of created_at.
+        business_zone: Time zone of the order date.
+        scale: Places of sale_price.
+        quantity: Whether items have a column `quantity`.
+        unit_price: Whether sale_price is for one unit.
+        returned: Statuses that mean returned, lower case.
+    """
+
+    ids: str = "BIGINT"
+    headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=lambda: KEYS)
+    source_zone: str = "UTC"
+    business_zone: str = "UTC"
+    scale: int = 2
+    quantity: bool = False
+    unit_price: bool = False
+    returned: tuple[str, ...] = ("returned",)
+
+    @property
+    def terms(self) -> dict[str, str]:
+        """What the queries above are filled with."""
+        local = "o.created_at"
+        if (self.source_zone, self.business_zone) != ("UTC", "UTC"):
+            instant = f"timezone('{self.source_zone}', o.created_at)"
+            local = f"timezone('{self.business_zone}', {instant})"
+        units = "coalesce(i.quantity, 1)" if self.quantity else "1"
+        price = f"CAST(i.sale_price AS DECIMAL(38, {self.scale}))"
+        return {
+            "day": f"CAST({local} AS DATE)",
+            "units": units,
+            "revenue": f"i.sale_price * CAST({units} AS DECIMAL(18, 0))"
+            if self.unit_price
+            else price,
+            "returned": f"({', '.join(repr(status) for status in self.returned)})",
+        }
+
+
+DEFAULT = Layout()
+OLIST = Layout(
+    ids="VARCHAR",
+    headers={
+        "orders": {
+            "user_id": "customer_id",
+            "status": "order_status",
+            "created_at": "order_purchase_timestamp",
+        },
+        "order_items": {"id": "order_item_id", "status": "", "sale_price": "price"},
+        "products": {"id": "product_id", "category": "product_category_name"},
+    },
+    keys={**KEYS, "order_items": "order_id, id"},
+    source_zone="America/Sao_Paulo",
+    business_zone="America/Sao_Paulo",
+    returned=("returned", "canceled"),
+)
+
+
+def kpis(
+    files: Mapping[str, Sequence[Path]], layout: Layout = DEFAULT, *, ids: str | None = None
+) -> dict[str, Rows]:
     """KPI rows of some clean CSV files, by table.
 
     Args:
         files: Dataset -> its files, from the earliest upload to the latest.
-        ids: SQL type of the ids.
+        layout: How they are to be read.
+        ids: SQL type of the ids, if another than the layout's.
     """
+    layout = replace(layout, ids=ids or layout.ids)
     with duckdb.connect() as db:
-        for dataset, columns in COLUMNS.items():
-            _load(db, dataset, columns, files.get(dataset, ()), ids)
-            db.execute(LATEST.format(name=dataset, key=KEYS[dataset]))
-        terms = {"day": "CAST(created_at AS DATE)", "quantity": "1"}
-        of_items = {"day": "CAST(o.created_at AS DATE)", "quantity": "1"}
-        orders = db.execute(ORDER_KPIS.format(**terms)).fetchall()
-        categories = db.execute(CATEGORY_KPIS.format(**of_items)).fetchall()
-        products = db.execute(PRODUCT_KPIS.format(**of_items)).fetchall()
+        load(db, files, layout)
+        orders = db.execute(ORDER_KPIS.format(**layout.terms)).fetchall()
+        categories = db.execute(CATEGORY_KPIS.format(**layout.terms)).fetchall()
+        products = db.execute(PRODUCT_KPIS.format(**layout.terms)).fetchall()
     return {
         "order_kpis": [
             {
                 "order_date": day,
                 "total_orders": count,
-                "total_revenue": revenue,
+                "total_revenue": _round(revenue, 1, 2),
                 "total_items_sold": items,
                 "return_rate": _round(returned, count, 4),
                 "unique_customers": customers,
@@ -94,7 +166,7 @@ def kpis(files: Mapping[str, Sequence[Path]], *, ids: str = "BIGINT") -> dict[st
                 {
                     "order_date": day,
                     "category": category,
-                    "daily_revenue": revenue,
+                    "daily_revenue": _round(revenue, 1, 2),
                     "avg_order_value": _round(revenue, count, 2),
                     "avg_return_rate": _round(returned, count, 4),
                 }
@@ -108,7 +180,7 @@ def kpis(files: Mapping[str, Sequence[Path]], *, ids: str = "BIGINT") -> dict[st
                     "order_date": day,
                     "product_id": product,
                     "units_sold": units,
-                    "revenue": revenue,
+                    "revenue": _round(revenue, 1, 2),
                     "orders": count,
                     "return_rate": _round(returned, count, 4),
                 }
@@ -119,20 +191,46 @@ def kpis(files: Mapping[str, Sequence[Path]], *, ids: str = "BIGINT") -> dict[st
     }
 
 
+def waiting_items(files: Mapping[str, Sequence[Path]], layout: Layout = DEFAULT) -> int:
+    """Latest items whose order is in no file."""
+    with duckdb.connect() as db:
+        load(db, files, layout)
+        ((count,),) = db.execute(WAITING).fetchall()
+    return int(count)
+
+
+def load(
+    db: duckdb.DuckDBPyConnection, files: Mapping[str, Sequence[Path]], layout: Layout = DEFAULT
+) -> None:
+    """The files as tables `raw_<dataset>`, and their latest versions as views `<dataset>`."""
+    for dataset, columns in COLUMNS.items():
+        quantity = ("quantity",) if layout.quantity and dataset == "order_items" else ()
+        _load(db, dataset, (*columns, *quantity), files.get(dataset, ()), layout)
+        db.execute(LATEST.format(name=dataset, key=layout.keys[dataset]))
+
+
 def _load(
     db: duckdb.DuckDBPyConnection,
     dataset: str,
     columns: Sequence[str],
     files: Sequence[Path],
-    ids: str,
+    layout: Layout,
 ) -> None:
-    kinds = {"status": "VARCHAR", "category": "VARCHAR", "created_at": "TIMESTAMP"}
-    types = {name: kinds.get(name, ids) for name in columns}
-    if "sale_price" in types:
-        types["sale_price"] = "DECIMAL(18, 2)"
+    kinds = {
+        "status": "VARCHAR",
+        "category": "VARCHAR",
+        "created_at": "TIMESTAMP",
+        "quantity": "BIGINT",
+        "sale_price": f"DECIMAL(18, {layout.scale})",
+    }
+    types = {name: kinds.get(name, layout.ids) for name in columns}
     described = ", ".join(f"{name} {kind}" for name, kind in types.items())
     db.execute(f"CREATE TABLE raw_{dataset} ({described}, upload BIGINT, row BIGINT)")
-    casts = ", ".join(f"CAST({name} AS {kind})" for name, kind in types.items())
+    headers = layout.headers.get(dataset, {})
+    casts = ", ".join(
+        f'CAST("{header}" AS {kind})' if (header := headers.get(name, name)) else "NULL"
+        for name, kind in types.items()
+    )
     for upload, file in enumerate(files):
         # One thread keeps the rows in the order of the file.
         db.execute("SET threads = 1")
@@ -144,5 +242,7 @@ def _load(
 
 
 def _round(part: int | Decimal, whole: int, places: int) -> Decimal:
-    exact = Decimal(part) / Decimal(whole)
-    return exact.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
+    # Two roundings must not follow on each other: 76 digits hold any sum of decimals of 38.
+    with localcontext(prec=76):
+        exact = Decimal(part) / Decimal(whole)
+        return exact.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)

@@ -22,7 +22,7 @@ class ObjectInfo:
         key: Key in the bucket; absolute path without its first `/` for a folder.
         size_bytes: Length of the object.
         version: What changes whenever the content does: `version:<id>` in a versioned bucket,
-            else `etag:<etag>`; `mtime:<ns>:<size>` for a file.
+            else `etag:<etag>:<Last-Modified, Unix seconds>`; `mtime:<ns>:<size>` for a file.
         uploaded_at: Last-Modified of an S3 object, mtime of a file; aware, UTC.
     """
 

@@ -1,0 +1,430 @@
+"""KPIs of a slice of days, held against the oracle."""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kpi.contract import INSTANT, Contract, parse_contract
+from kpi.daily import DaySlice, Products, is_returned, order_days
+from kpi.errors import KpiError
+from tests.support import oracle
+
+CONTRACT = """
+[orders]
+key = ["order_id"]
+returned = ["returned", "Sent Back"]
+[orders.columns]
+order_id = {{ type = "{ids}", required = true }}
+user_id = {{ type = "{ids}", required = true }}
+created_at = {{ type = "timestamp", required = true }}
+status = {{ type = "string" }}
+[order_items]
+key = ["id"]
+price_per = "{price_per}"
+[order_items.columns]
+id = {{ type = "{ids}", required = true }}
+order_id = {{ type = "{ids}", required = true }}
+product_id = {{ type = "{ids}", required = true }}
+{optional}
+sale_price = {{ type = "decimal", precision = 18, scale = {scale}, required = true }}
+[products]
+key = ["id"]
+[products.columns]
+id = {{ type = "{ids}", required = true }}
+category = {{ type = "string" }}
+"""
+STATUSES = (None, "delivered", "returned", "RETURNED", "sent back", "Returned ")
+RETURNED = ("returned", "sent back")
+FIRST = date(2024, 2, 28)
+
+
+def contract_of(
+    *, ids: str = "integer", price_per: str = "line", scale: int = 2, optional: str = ""
+) -> Contract:
+    text = CONTRACT.format(ids=ids, price_per=price_per, scale=scale, optional=optional)
+    return parse_contract(text, source="test")
+
+
+@dataclass(frozen=True)
+class Shop:
+    """Latest versions of everything.
+
+    Attributes:
+        ids: `integer` or `string`.
+        scale: Places of prices.
+        quantity: Whether items have one.
+        unit_price: Whether the price is for one unit.
+        orders: Rows of (order_id, user_id, status, day).
+        items: Rows of (order_id, product_id, status, price in its smallest unit, quantity).
+        products: Rows of (id, category).
+    """
+
+    ids: str
+    scale: int
+    quantity: bool
+    unit_price: bool
+    orders: list[tuple[int, int, str | None, date]]
+    items: list[tuple[int, int, str | None, int, int | None]]
+    products: list[tuple[int, str | None]]
+
+    @property
+    def contract(self) -> Contract:
+        optional = 'status = { type = "string" }\n'
+        if self.quantity:
+            optional += 'quantity = { type = "integer" }\n'
+        return contract_of(
+            ids=self.ids,
+            price_per="unit" if self.unit_price else "line",
+            scale=self.scale,
+            optional=optional,
+        )
+
+    def id_array(self, values: list[int]) -> pa.Array:
+        if self.ids == "integer":
+            return pa.array(values, pa.int64())
+        return pa.array([f"id {value}" for value in values], pa.string())
+
+    def price(self, units: int) -> Decimal:
+        return Decimal(units).scaleb(-self.scale)
+
+
+@st.composite
+def shops(draw: st.DrawFn) -> Shop:
+    orders = draw(
+        st.lists(
+            st.tuples(
+                st.integers(-5, 30),
+                st.integers(0, 4),
+                st.sampled_from(STATUSES),
+                st.integers(0, 3).map(lambda days: FIRST + timedelta(days)),
+            ),
+            max_size=12,
+            unique_by=lambda order: order[0],
+        )
+    )
+    quantity = draw(st.booleans())
+    amounts = st.one_of(st.integers(-500, 10_000), st.integers(0, 10**12))
+    items = draw(
+        st.lists(
+            st.tuples(
+                st.integers(-5, 30),
+                st.integers(0, 6),
+                st.sampled_from(STATUSES),
+                amounts,
+                st.one_of(st.none(), st.integers(0, 20)) if quantity else st.just(None),
+            ),
+            max_size=30,
+        )
+    )
+    categories = st.sampled_from([None, "Beauty", "Toys, Games", "Décor", "(unknown)"])
+    products = draw(
+        st.lists(st.tuples(st.integers(0, 5), categories), max_size=6, unique_by=lambda one: one[0])
+    )
+    return Shop(
+        ids=draw(st.sampled_from(["integer", "string"])),
+        scale=draw(st.sampled_from([0, 2, 3, 6])),
+        quantity=quantity,
+        unit_price=quantity and draw(st.booleans()),
+        orders=orders,
+        items=items,
+        products=products,
+    )
+
+
+def batches(shop: Shop, cuts: list[int]) -> list[pa.RecordBatch]:
+    """The items in several batches, statuses as dictionaries as the clean zone has them."""
+    columns = [list(column) for column in zip(*shop.items, strict=True)] or [[]] * 5
+    arrays = {
+        "order_id": shop.id_array(columns[0]),
+        "product_id": shop.id_array(columns[1]),
+        "status": pa.array(columns[2], pa.string()).dictionary_encode(),
+        "sale_price": pa.array(
+            [shop.price(units) for units in columns[3]], pa.decimal128(18, shop.scale)
+        ),
+    }
+    if shop.quantity:
+        arrays["quantity"] = pa.array(columns[4], pa.int64())
+    batch = pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
+    size = len(shop.items)
+    edges = [0, *sorted(cut % (size + 1) for cut in cuts), size]
+    return [batch.slice(a, b - a) for a, b in pairwise(edges)]
+
+
+def computed(shop: Shop, cuts: list[int]) -> dict[str, list[dict[str, object]]]:
+    products = Products(
+        shop.id_array([one for one, _ in shop.products]),
+        pa.array([category for _, category in shop.products], pa.string()),
+    )
+    statuses = pa.array([status for _, _, status, _ in shop.orders], pa.string())
+    days = [(day - date(1970, 1, 1)).days for *_, day in shop.orders]
+    day_slice = DaySlice(
+        contract=shop.contract,
+        products=products,
+        order_ids=shop.id_array([order[0] for order in shop.orders]),
+        days=np.array(days, np.int32),
+        user_ids=shop.id_array([order[1] for order in shop.orders]),
+        returned=is_returned(statuses, shop.contract),
+        with_products=True,
+    )
+    known = {order[0]: order[3] for order in shop.orders}
+    for batch in batches(shop, cuts):
+        totals, matched, touched = day_slice.measure(batch)
+        ids = batch.column("order_id").to_pylist()
+        names = shop.id_array(list(known)).to_pylist()
+        of_id = dict(zip(names, known.values(), strict=True))
+        assert matched == sum(one in of_id for one in ids)
+        assert touched.tolist() == sorted(
+            {(of_id[one] - date(1970, 1, 1)).days for one in ids if one in of_id}
+        )
+        day_slice.add(totals)
+    tables = {
+        "order_kpis": day_slice.order_kpis(),
+        "category_kpis": day_slice.category_kpis(),
+        "product_kpis": day_slice.product_kpis(),
+    }
+    return {
+        name: [{**row, "order_date": row["order_date"].isoformat()} for row in table.to_pylist()]
+        for name, table in tables.items()
+    }
+
+
+def expected(shop: Shop, folder: Path) -> dict[str, oracle.Rows]:
+    def cell(value: object) -> object:
+        return "" if value is None else value
+
+    def name(value: int) -> object:
+        return value if shop.ids == "integer" else f"id {value}"
+
+    tables: dict[str, list[list[object]]] = {
+        "orders": [["order_id", "user_id", "status", "created_at"]],
+        "order_items": [["id", "order_id", "product_id", "status", "sale_price", "quantity"]],
+        "products": [["id", "category"]],
+    }
+    for order_id, user_id, status, day in shop.orders:
+        tables["orders"].append([name(order_id), name(user_id), cell(status), f"{day}T12:00:00"])
+    for number, (order_id, product_id, status, units, quantity) in enumerate(shop.items):
+        price = f"{shop.price(units):f}"
+        tables["order_items"].append(
+            [name(number), name(order_id), name(product_id), cell(status), price, cell(quantity)]
+        )
+    for product_id, category in shop.products:
+        tables["products"].append([name(product_id), cell(category)])
+    files = {}
+    for dataset, rows in tables.items():
+        files[dataset] = [folder / f"{dataset}.csv"]
+        with files[dataset][0].open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+    layout = oracle.Layout(
+        ids="BIGINT" if shop.ids == "integer" else "VARCHAR",
+        scale=shop.scale,
+        quantity=shop.quantity,
+        unit_price=shop.unit_price,
+        returned=RETURNED,
+    )
+    return oracle.kpis(files, layout)
+
+
+@given(shops(), st.lists(st.integers(0, 30), max_size=3))
+@settings(max_examples=40)
+def test_a_slice_gives_the_rows_of_the_oracle(shop: Shop, cuts: list[int]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = expected(shop, Path(folder))
+    assert computed(shop, cuts) == wanted
+    assert computed(shop, []) == wanted
+
+
+def slice_of(contract: Contract, orders: int, **options: object) -> DaySlice:
+    """A slice of one day, orders 0, 1, ... of as many customers; no product is known."""
+    ids = pa.array(range(orders), pa.int64())
+    return DaySlice(
+        contract=contract,
+        products=Products(pa.array([], pa.int64()), pa.array([], pa.string())),
+        order_ids=ids,
+        days=np.zeros(orders, np.int32),
+        user_ids=ids,
+        returned=np.zeros(orders, bool),
+        **options,  # type: ignore[arg-type]  # with_products
+    )
+
+
+def items_of(prices: list[Decimal], kind: pa.DataType, **more: pa.Array) -> pa.RecordBatch:
+    size = len(prices)
+    arrays = {
+        "order_id": pa.array([0] * size, pa.int64()),
+        "product_id": pa.array(range(size), pa.int64()),
+        "sale_price": pa.array(prices, kind),
+        **more,
+    }
+    return pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
+
+
+def test_rates_and_averages_are_rounded_half_to_even() -> None:
+    contract = contract_of()
+    ids = pa.array(range(32), pa.int64())
+    day_slice = DaySlice(
+        contract=contract,
+        products=Products(pa.array([], pa.int64()), pa.array([], pa.string())),
+        order_ids=ids,
+        days=np.zeros(32, np.int32),
+        user_ids=ids,
+        returned=np.arange(32) < 1,  # 1 / 32 = 0.03125
+    )
+    two = items_of([Decimal("0.01"), Decimal("0.04")], pa.decimal128(18, 2))
+    batch = two.set_column(0, "order_id", pa.array([0, 1], pa.int64()))
+    day_slice.add(day_slice.measure(batch)[0])
+    assert day_slice.order_kpis()["return_rate"].to_pylist() == [Decimal("0.0312")]
+    # 0.05 over two orders, one of them returned.
+    categories = day_slice.category_kpis().to_pylist()
+    assert [(row["avg_order_value"], row["avg_return_rate"]) for row in categories] == [
+        (Decimal("0.02"), Decimal("0.5000"))
+    ]
+
+
+@pytest.mark.parametrize("categories", [1, 12])
+def test_revenue_beyond_64_bits_is_an_error_and_no_other_number(categories: int) -> None:
+    contract = contract_of()
+    largest = Decimal("9999999999999999.99")
+    ids = pa.array(range(12), pa.int64())
+    day_slice = DaySlice(
+        contract=contract,
+        products=Products(ids, pa.array([f"category {n % categories}" for n in range(12)])),
+        order_ids=pa.array([0], pa.int64()),
+        days=np.zeros(1, np.int32),
+        user_ids=pa.array([0], pa.int64()),
+        returned=np.zeros(1, bool),
+    )
+    nine = items_of([largest] * 9, pa.decimal128(18, 2))
+    day_slice.add(day_slice.measure(nine)[0])
+    assert day_slice.order_kpis()["total_revenue"].to_pylist() == [9 * largest]
+    # By adding up batches, and in one batch of one category or of many.
+    with pytest.raises(KpiError, match="64 bits"):
+        day_slice.add(day_slice.measure(nine)[0])
+    with pytest.raises(KpiError, match="64 bits"):
+        day_slice.measure(items_of([largest] * 12, pa.decimal128(18, 2)))
+
+
+def test_a_price_times_a_quantity_beyond_64_bits_is_an_error() -> None:
+    contract = contract_of(price_per="unit", optional='quantity = { type = "integer" }')
+    day_slice = slice_of(contract, 1)
+    batch = items_of(
+        [Decimal("1000000000000.00")],
+        pa.decimal128(18, 2),
+        quantity=pa.array([10**9], pa.int64()),
+    )
+    with pytest.raises(KpiError, match="64 bits"):
+        day_slice.measure(batch)
+
+
+def test_money_without_places_is_published_with_two() -> None:
+    day_slice = slice_of(contract_of(scale=0), 1)
+    yen = Decimal(300_000_000_000_000_000)
+    day_slice.add(day_slice.measure(items_of([yen], pa.decimal128(18, 0)))[0])
+    try:
+        revenue = day_slice.order_kpis()["total_revenue"].to_pylist()
+    except KpiError:
+        return  # more than its 64 bits hold: an error is right, another number is not
+    assert revenue == [yen]
+
+
+def test_an_average_of_amounts_with_many_places() -> None:
+    orders = 1000  # times 10**16 is more than 64 bits hold
+    day_slice = slice_of(contract_of(scale=18), orders)
+    batch = items_of([Decimal("0.005")] * orders, pa.decimal128(18, 18))
+    batch = batch.set_column(0, "order_id", pa.array(range(orders), pa.int64()))
+    try:
+        day_slice.add(day_slice.measure(batch)[0])
+        rows = day_slice.category_kpis().to_pylist()
+    except KpiError:
+        return
+    # Half a cent goes to the even cent.
+    assert [row["avg_order_value"] for row in rows] == [Decimal("0.00")]
+
+
+def test_no_orders_no_rows() -> None:
+    day_slice = slice_of(contract_of(), 0, with_products=True)
+    totals, matched, days = day_slice.measure(items_of([Decimal(1)], pa.decimal128(18, 2)))
+    day_slice.add(totals)
+    assert (matched, days.tolist()) == (0, [])
+    for table in (day_slice.order_kpis(), day_slice.category_kpis(), day_slice.product_kpis()):
+        assert table.num_rows == 0
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=30))
+def test_customers_far_apart_are_counted_once_a_day(users: list[int]) -> None:
+    days = np.arange(len(users), dtype=np.int32) % 3
+    day_slice = DaySlice(
+        contract=contract_of(),
+        products=Products(pa.array([], pa.int64()), pa.array([], pa.string())),
+        order_ids=pa.array(range(len(users)), pa.int64()),
+        days=days,
+        user_ids=pa.array(users, pa.int64()),
+        returned=np.zeros(len(users), bool),
+    )
+    expected = [len({u for u, d in zip(users, days, strict=True) if d == day}) for day in range(3)]
+    found = day_slice.order_kpis()["unique_customers"].to_pylist()
+    assert found == [count for count in expected if count]
+
+
+@pytest.mark.parametrize(
+    ("zone", "instant", "day"),
+    [
+        ("UTC", datetime(2025, 3, 1, 23, 59, 59, 999_999, UTC), date(2025, 3, 1)),
+        ("UTC", datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC), date(1969, 12, 31)),
+        ("Europe/Berlin", datetime(2025, 3, 1, 23, 0, tzinfo=UTC), date(2025, 3, 2)),
+        ("Europe/Berlin", datetime(2025, 7, 1, 22, 0, tzinfo=UTC), date(2025, 7, 2)),
+        ("Europe/Berlin", datetime(2025, 7, 1, 21, 59, tzinfo=UTC), date(2025, 7, 1)),
+        ("America/Sao_Paulo", datetime(2025, 1, 1, 2, 59, tzinfo=UTC), date(2024, 12, 31)),
+        ("Pacific/Kiritimati", datetime(9999, 12, 30, tzinfo=UTC), date(9999, 12, 30)),
+        ("Pacific/Kiritimati", datetime(2025, 1, 1, 10, tzinfo=UTC), date(2025, 1, 2)),
+        ("Pacific/Pago_Pago", datetime(1, 1, 2, tzinfo=UTC), date(1, 1, 2)),
+        ("Pacific/Pago_Pago", datetime(2025, 1, 1, 10, 59, tzinfo=UTC), date(2024, 12, 31)),
+    ],
+)
+def test_the_business_day_is_that_of_the_contracts_time_zone(
+    zone: str, instant: datetime, day: date
+) -> None:
+    found = order_days(pa.array([instant], INSTANT), zone)
+    assert [date(1970, 1, 1) + timedelta(int(one)) for one in found] == [day]
+
+
+@pytest.mark.parametrize("as_dictionary", [False, True])
+def test_returned_is_told_without_regard_to_case(as_dictionary: bool) -> None:
+    statuses = pa.array([*STATUSES, "RÜCKGABE", None], pa.string())
+    if as_dictionary:
+        statuses = statuses.dictionary_encode()
+    found = is_returned(statuses, contract_of())
+    assert found.tolist() == [False, False, True, True, True, False, False, False]
+
+
+def test_a_status_that_is_not_ascii_is_told_without_regard_to_case() -> None:
+    text = CONTRACT.format(ids="integer", price_per="line", scale=2, optional="").replace(
+        "Sent Back", "Zurückgesandt"
+    )
+    contract = parse_contract(text, source="test")
+    statuses = pa.array(["ZURÜCKGESANDT", "zurückgesandt", "Zuruckgesandt"])
+    assert is_returned(statuses, contract).tolist() == [True, True, False]
+
+
+def test_categories_of_products() -> None:
+    products = Products(
+        pa.array([3, 1, 2], pa.int64()), pa.array(["Toys", None, "Beauty"], pa.string())
+    )
+    codes = products.category_codes(pa.array([1, 2, 3, 4], pa.int64()))
+    assert [products.categories[code] for code in codes] == [
+        "(none)",
+        "Beauty",
+        "Toys",
+        "(unknown)",
+    ]
