@@ -11,8 +11,9 @@ ARG BASE_IMAGE=python:3.11.14-slim-bookworm
 FROM ${BASE_IMAGE} AS build
 SHELL ["/bin/sh", "-eu", "-c"]
 WORKDIR /src
-# Times in wheels and archives, so that the same sources give the same bytes.
-ENV SOURCE_DATE_EPOCH=1704067200 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+# Times in archives, and the order of sets in byte code: the same sources give the same bytes.
+ENV SOURCE_DATE_EPOCH=1704067200 PYTHONHASHSEED=0 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 # pip lives in an environment of its own and so never gets into the image.
 RUN python3 -m venv /pip && python3 -m venv --without-pip /opt/shopkpi
 COPY requirements.lock ./
@@ -25,7 +26,7 @@ RUN /pip/bin/pip --python /opt/shopkpi/bin/python install --no-compile --no-deps
 COPY infra/slim.py ./
 # What no worker ever loads; then byte code, which a read-only container could not cache itself.
 RUN /opt/shopkpi/bin/python slim.py \
-    && /opt/shopkpi/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/shopkpi/lib
+    && /opt/shopkpi/bin/python -m compileall -qf --invalidation-mode unchecked-hash /opt/shopkpi/lib
 
 FROM ${BASE_IMAGE}
 COPY --from=build /opt/shopkpi /opt/shopkpi

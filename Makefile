@@ -8,11 +8,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help run test lint unit bench lock clean
+.PHONY: help run test lint unit e2e image-test bench lock clean
 
 help:
 	@echo "make run [DATA=folder]      files in, KPIs out, on this machine"
 	@echo "make test                   every check"
+	@echo "make e2e                    every scenario of the emulated cloud"
+	@echo "make image-test             build the image and run it (root, Debian)"
 	@echo "make bench [PEERS=a,b]      side by side with other engines"
 	@echo "make lock                   write the lock files anew"
 	@echo "make clean                  remove what these targets made"
@@ -33,14 +35,22 @@ lint: $(VENV)/dev
 
 # The AWS deployment is synthesized by the CDK, which runs on Node; without it that part is left out.
 NODE_TESTS := tests/infra tests/e2e/cloud
+# One way through the emulated cloud is enough each time; `make e2e` goes all of them.
+LONG_TESTS := tests/e2e/cloud/test_scenarios.py tests/e2e/cloud/test_cdk_cli.py
 ifneq ($(shell command -v npm),)
 unit: $(VENV)/dev .venv-ministack/ready node_modules/ready
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadgroup $(addprefix --ignore=,$(LONG_TESTS))
 else
 unit: $(VENV)/dev .venv-ministack/ready
 	@echo "npm is missing: leaving out $(NODE_TESTS)"
 	$(BIN)/pytest -n 2 --dist loadgroup $(addprefix --ignore=,$(NODE_TESTS))
 endif
+
+e2e: $(VENV)/dev .venv-ministack/ready node_modules/ready
+	$(BIN)/pytest tests/e2e/cloud
+
+image-test: $(VENV)/dev
+	infra/image-test
 
 bench: $(VENV)/bench .venv-ministack/ready
 	$(BIN)/python -m benchmarks $(if $(PEERS),--peers $(PEERS)) $(if $(CASES),--cases $(CASES))

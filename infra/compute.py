@@ -62,6 +62,7 @@ class Compute(Construct):
         self.network = network
         self._environment = {
             "SHOPKPI_CONTRACT": settings.contract,
+            "SHOPKPI_DEPLOYMENT": settings.prefix,
             "SHOPKPI_KPIS": ",".join(settings.kpis),
             "SHOPKPI_METRICS_NAMESPACE": METRICS_NAMESPACE,
             "SHOPKPI_STATE": f"dynamodb://{settings.prefix}",
@@ -69,7 +70,11 @@ class Compute(Construct):
         }
         self._image = _image(settings.image_uri)
         self.log_group = logs.LogGroup(
-            self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY
+            self,
+            "Logs",
+            log_group_name=f"/{settings.prefix}/tasks",
+            retention=log_retention,
+            removal_policy=RemovalPolicy.DESTROY,
         )
         self.cluster = ecs.Cluster(
             self,

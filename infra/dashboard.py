@@ -10,25 +10,27 @@ from constructs import Construct
 from infra.compute import Compute
 from infra.observability import FIVE_MINUTES, Alarms, WorkerMetrics
 from infra.settings import Settings
+from kpi.reasons import Reason
+
+REASONS = ", ".join(f"sum(reasons.{reason}) as {reason}" for reason in Reason)
 
 QUERIES = {
     "errors by source": """\
-fields @timestamp, event, source_id, error, @logStream
-| filter level in ["error", "critical"]
-| stats count(*) as errors, latest(error) as last_error by source_id, event
-| sort errors desc""",
+filter @message like /^shopkpi: /
+| parse @message /shopkpi: (?<source>\\S+): (?<problem>.*)/
+| stats count(*) as times, latest(problem) as last_problem by source
+| sort times desc""",
     "slowest files": """\
 filter event = "source.committed"
-| fields source_id, url, seconds, size_bytes, rows_read, size_bytes / seconds as bytes_per_second
+| fields url, seconds, size_bytes, rows_read, size_bytes / seconds as bytes_per_second
 | sort seconds desc
 | limit 50""",
-    "rejects by reason": """\
-filter event = "source.rejects"
-| stats sum(rows) as rows by reason, dataset
-| sort rows desc""",
+    "rejects by reason": f"""\
+filter event in ["source.committed", "source.refused"]
+| stats {REASONS} by dataset""",
     "what became of a file": """\
-fields @timestamp, event, verdict, rows_read, rows_rejected, error
-| filter url like /PART OF THE KEY/ or source_id = "SOURCE ID"
+filter url like /PART OF ITS KEY/ or source_id = "ITS SOURCE ID"
+| fields @timestamp, event, verdict, reason, rows_read, rows_rejected, sequence
 | sort @timestamp asc""",
 }
 """Saved queries of CloudWatch Logs Insights over the tasks' logs: name -> query."""
@@ -55,21 +57,36 @@ class Dashboard(Construct):
                 title="Alarms", alarms=list(alarms.all), width=24, height=4
             )
         )
+        committed, refused, published = "source.committed", "source.refused", "kpis.published"
         board.add_widgets(
             _graph(
                 "Uploads",
                 ingest.metric_started(period=FIVE_MINUTES, label="started"),
                 ingest.metric_succeeded(period=FIVE_MINUTES, label="ended well"),
                 ingest.metric_failed(period=FIVE_MINUTES, label="failed"),
-                metrics.sum("refused"),
+                metrics.of(refused, "seconds", statistic="SampleCount", label="refused"),
             ),
-            _graph("Rows", metrics.sum("rows_read"), metrics.sum("rows_rejected")),
-            _graph("Bytes", metrics.sum("source_bytes")),
+            _graph(
+                "Rows", metrics.of(committed, "rows_read"), metrics.of(committed, "rows_rejected")
+            ),
+            _graph("Bytes", metrics.of(committed, "size_bytes")),
         )
         board.add_widgets(
-            _graph("Seconds", metrics.max("validate_seconds"), metrics.max("transform_seconds")),
-            _graph("Published", metrics.sum("days_published"), metrics.max("items_waiting")),
-            _graph("Commit to publication, seconds", metrics.max("publish_lag_seconds")),
+            _graph(
+                "Seconds of the slowest",
+                metrics.of(committed, "seconds", statistic="Maximum", label="validation"),
+                metrics.of(published, "seconds", statistic="Maximum", label="transformation"),
+            ),
+            _graph(
+                "Published",
+                metrics.of(published, "days"),
+                metrics.of(published, "waiting_items", statistic="Maximum"),
+            ),
+            _graph(
+                "Upload to KPIs, milliseconds",
+                ingest.metric_time(period=FIVE_MINUTES, statistic="Maximum", label="slowest"),
+                ingest.metric_time(period=FIVE_MINUTES, statistic="p50", label="median"),
+            ),
         )
         for name, query in QUERIES.items():
             logs.CfnQueryDefinition(

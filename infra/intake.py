@@ -15,13 +15,13 @@ from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
 from infra.settings import Settings
-from infra.states import FAILURE, UNCHANGED, Failure, adding, retry_call
+from infra.states import FAILURE, UNCHANGED, Failure, adding, retry_call, when
 
 OBJECT = "$states.input.detail.object"
 BUCKET = "$states.input.detail.bucket.name"
 
 # The first 16 hex digits of SHA-256, as the worker computes a source_id; a test compares both.
-SOURCE_ID = (
+SOURCE_ID_OF_VERSION = (
     "$substring($hash($states.input.bucket & '\\u0000' & $states.input.key & '\\u0000version:' & "
     "$states.input.version_id, 'SHA-256'), 0, 16)"
 )
@@ -130,11 +130,11 @@ class Intake(Construct):
         current.add_catch(failure, errors=["States.ALL"], outputs=FAILURE)
         named.next(start)
         current.next(start)
-        is_folder = _is(f"$substring({OBJECT}.key, -1) = '/'")
+        is_folder = when(f"$substring({OBJECT}.key, -1) = '/'")
         return (
             sfn.Choice.jsonata(self, "WhichVersion", state_name="WhichVersion")
             .when(is_folder, ignored)
-            .when(_is(f"$exists({OBJECT}.`version-id`)"), named)
+            .when(when(f"$exists({OBJECT}.`version-id`)"), named)
             .otherwise(current)
         )
 
@@ -145,7 +145,7 @@ class Intake(Construct):
             state_name="Identify",
             outputs=adding(
                 "'url': 's3://' & $states.input.bucket & '/' & $states.input.key, "
-                f"'source_id': {SOURCE_ID}"
+                f"'source_id': {SOURCE_ID_OF_VERSION}"
             ),
         )
         start = tasks.StepFunctionsStartExecution.jsonata(
@@ -171,7 +171,3 @@ class Intake(Construct):
         start.add_catch(known, errors=[taken], outputs=UNCHANGED)
         start.add_catch(failure, errors=["States.ALL"], outputs=FAILURE)
         return identify.next(start).next(started)
-
-
-def _is(expression: str) -> sfn.Condition:
-    return sfn.Condition.jsonata(f"{{% {expression} %}}")

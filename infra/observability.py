@@ -46,24 +46,27 @@ class Notifications(Construct):
 
 
 class WorkerMetrics:
-    """Metrics that the worker writes into its logs (CloudWatch embedded metric format)."""
+    """Metrics in the worker's log lines (CloudWatch embedded metric format), by event and field."""
 
     def __init__(self, *, prefix: str) -> None:
-        self._dimensions = {"deployment": prefix}
+        self._prefix = prefix
 
-    def sum(self, name: str, period: Duration = FIVE_MINUTES) -> cloudwatch.Metric:
-        return self._metric(name, "Sum", period)
-
-    def max(self, name: str, period: Duration = FIVE_MINUTES) -> cloudwatch.Metric:
-        return self._metric(name, "Maximum", period)
-
-    def _metric(self, name: str, statistic: str, period: Duration) -> cloudwatch.Metric:
+    def of(
+        self,
+        event: str,
+        field: str,
+        *,
+        statistic: str = "Sum",
+        period: Duration = FIVE_MINUTES,
+        label: str | None = None,
+    ) -> cloudwatch.Metric:
         return cloudwatch.Metric(
             namespace=METRICS_NAMESPACE,
-            metric_name=name,
-            dimensions_map=self._dimensions,
+            metric_name=field,
+            dimensions_map={"deployment": self._prefix, "event": event},
             statistic=statistic,
             period=period,
+            label=label or field,
         )
 
 
@@ -102,7 +105,7 @@ class Alarms(Construct):
             "DeadLetters", "An event or message could not be delivered", _depth(notifications)
         )
         self._alarm("TaskExits", "A task ended with an exit code other than 0", self.exits)
-        self._rows(settings)
+        self._uploads(settings, machines["Ingest"])
         self._throttling(tables)
         self._alarm(
             "Uncommitted",
@@ -174,13 +177,14 @@ class Alarms(Construct):
             period=FIVE_MINUTES,
         )
 
-    def _rows(self, settings: Settings) -> None:
+    def _uploads(self, settings: Settings, ingest: sfn.StateMachine) -> None:
         hour = Duration.hours(1)
+        committed = "source.committed"
         rate = cloudwatch.MathExpression(
             expression="IF(read > 0, rejected / read, 0)",
             using_metrics={
-                "rejected": self._metrics.sum("rows_rejected", hour),
-                "read": self._metrics.sum("rows_read", hour),
+                "rejected": self._metrics.of(committed, "rows_rejected", period=hour),
+                "read": self._metrics.of(committed, "rows_read", period=hour),
             },
             period=hour,
             label="rejected rows / rows read",
@@ -193,17 +197,16 @@ class Alarms(Construct):
         )
         self._alarm(
             "Lag",
-            "Committed uploads wait too long for their KPIs",
-            self._metrics.max("publish_lag_seconds"),
-            threshold=60 * settings.lag_alarm_minutes,
+            "An upload took too long to become KPIs",
+            ingest.metric_time(period=FIVE_MINUTES, statistic="Maximum"),
+            threshold=60_000 * settings.lag_alarm_minutes,  # Step Functions reports milliseconds
         )
         if settings.success_within_hours:
-            # An alarm looks back over one day at most; the setting is limited to that.
             self._alarm(
                 "NoSuccess",
-                "No upload has been published for too long",
-                self._metrics.sum("days_published", Duration.hours(1)),
-                threshold=1,
+                "No upload has become KPIs for too long",
+                ingest.metric_succeeded(period=hour),
+                # An alarm looks back over one day at most; the setting is limited to that.
                 periods=settings.success_within_hours,
                 comparison=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
                 missing=cloudwatch.TreatMissingData.BREACHING,

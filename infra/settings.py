@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from kpi.contract import Contract, built_in, built_in_names
 from kpi.tables import KPI_TABLES
 
+MIB = 2**20
+
 VCPUS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Task sizes of Fargate; each runs with 2 GiB of memory per vCPU, which every size allows."""
 
@@ -79,8 +81,8 @@ class Settings:
         audit_sample_days: Days that each audit recomputes; 0 for no audit.
         audit_schedule: When it runs.
         reject_rate_alarm: Share of rejected rows, over an hour, that raises the alarm.
-        lag_alarm_minutes: Time from commit to publication that raises the alarm.
-        success_within_hours: Alarm when no upload has succeeded for so long; 0 for none.
+        lag_alarm_minutes: Time from upload to KPIs that raises the alarm.
+        success_within_hours: Alarm when no upload has become KPIs for so long; 0 for none.
         athena_scan_limit_gib: Largest scan of one Athena query.
     """
 
@@ -238,8 +240,8 @@ def _problems(settings: Settings) -> list[str]:
 # accounts begin with far fewer tasks. A Standard execution may take a year; a day is our limit.
 LIMITS: Mapping[str, tuple[int, int]] = {
     "small_mib": (1, 1024),
-    "range_mib": (16, 65_536),
-    "split_above_mib": (16, 5 * 2**20),
+    "range_mib": (2, 65_536),
+    "split_above_mib": (2, 5 * 2**20),
     "days_per_task": (1, 3660),
     "max_parallel_tasks": (1, 1000),
     "execution_timeout_hours": (1, 24),
@@ -247,7 +249,7 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "warm_max_tasks": (1, 100),
     "archive_after_days": (0, 3650),
     "expire_after_days": (0, 36_500),
-    "sweep_min_age_minutes": (10, 10_080),
+    "sweep_min_age_minutes": (0, 10_080),
     "audit_sample_days": (0, 3660),
     "lag_alarm_minutes": (1, 1440),
     "success_within_hours": (0, 24),

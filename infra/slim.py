@@ -10,7 +10,8 @@ from pathlib import Path
 # Services whose API descriptions botocore must keep: what the worker calls, and how it signs in.
 SERVICES = frozenset({"dynamodb", "s3", "sqs", "stepfunctions", "sso", "sso-oidc", "sts"})
 
-# Headers, tests and sources of packages; Arrow's parts for remote engines, which nothing imports.
+# Headers, tests and sources of packages; Arrow's remote engines and file systems, which nothing of
+# the worker imports; and the copies of its libraries under names that only compilers look for.
 UNUSED = (
     "numpy/**/tests",
     "numpy/_core/include",
@@ -18,10 +19,17 @@ UNUSED = (
     "pyarrow/include",
     "pyarrow/src",
     "pyarrow/tests",
+    "pyarrow/_azurefs*",
     "pyarrow/_flight*",
-    "pyarrow/_substrait*",
+    "pyarrow/_gcsfs*",
+    "pyarrow/_hdfs*",
+    "pyarrow/_pyarrow_cpp_tests*",
+    "pyarrow/_s3fs*",
     "pyarrow/libarrow_flight*",
-    "pyarrow/libarrow_substrait*",
+    "pyarrow/libarrow_python_flight*",
+    "pyarrow/libarrow_s3*",
+    "pyarrow/libarrow_python*.so",
+    "pyarrow/libarrow_python*.so.*.*.*",
     "pyarrow/**/*.pxd",
     "pyarrow/**/*.pyx",
     "pyarrow/**/*.pxi",

@@ -19,6 +19,9 @@ from constructs import Construct
 from infra.compute import CONTAINER, Compute
 
 UNCHANGED = "{% $states.input %}"
+URL = "{% $states.input.url %}"
+VERSION_ID = "{% $states.input.version_id %}"
+SOURCE_ID = "{% $states.input.source_id %}"
 FAILURE = "{% $merge([$states.input, {'failure': $states.errorOutput}]) %}"
 
 # Step Functions gives ECS's own refusals (no capacity, throttled, quota) these names.
@@ -34,6 +37,11 @@ CAPACITY_ERRORS = (
 def adding(fields: str) -> str:
     """Output of a state: its input and `fields`, the inside of a JSONata object."""
     return f"{{% $merge([$states.input, {{{fields}}}]) %}}"
+
+
+def when(expression: str) -> sfn.Condition:
+    """Condition of a choice, from JSONata."""
+    return sfn.Condition.jsonata(f"{{% {expression} %}}")
 
 
 def retry(

@@ -17,7 +17,7 @@ from constructs import Construct
 
 from infra.compute import METRICS_NAMESPACE, Compute
 from infra.settings import Settings
-from infra.states import UNCHANGED, Failure, retry, retry_call
+from infra.states import UNCHANGED, Failure, retry, retry_call, when
 
 AGE_METRIC = "uncommitted_age_seconds"
 
@@ -164,7 +164,7 @@ class Sweep(Construct):
         report.next(start)
         return (
             sfn.Choice.jsonata(self, "IsLeftBehind", state_name="IsLeftBehind")
-            .when(sfn.Condition.jsonata(f"{{% {left_behind} %}}"), report)
+            .when(when(left_behind), report)
             .otherwise(sfn.Succeed.jsonata(self, "Recent", state_name="Recent"))
         )
 

@@ -7,41 +7,81 @@ import orjson
 from worker.errors import SourceError, StoreError
 from worker.objects import ObjectInfo, ObjectStore
 from worker.report import receipt
-from worker.source import Source
-from worker.state import Ledger
+from worker.source import identify, source_id
+from worker.state import Entry, Ledger
 from worker.stream import BLOCK_BYTES
 from worker.urls import Location
 
 
-async def archive(source: Source, *, ledger: Ledger, store: ObjectStore, to: Location) -> str:
+async def archive(
+    source: ObjectStore,
+    place: Location,
+    *,
+    version_id: str | None = None,
+    ledger: Ledger,
+    store: ObjectStore,
+    to: Location,
+) -> tuple[Entry, str]:
     """Move a source object to `archive/` if it was accepted, else to `quarantine/`.
 
     A refused one has its receipt beside it, `<key>.verdict.json`. The copy is whole before the
-    original goes; only the version that the ledger speaks of goes.
+    original goes; only the version that the ledger speaks of goes. What was moved before is left
+    as it is.
 
     Args:
-        source: What to move.
+        source: Where the object lies.
+        place: The object.
+        version_id: Its S3 version, as an event names it; None for the current one.
         ledger: Has its verdict.
         store: Where it is moved.
         to: The place in it.
 
     Returns:
-        The key of the copy.
+        Its entry, and the key of the copy.
 
-    Errors: `StoreError` where the ledger has no entry of it yet.
+    Errors: `StoreError` where the ledger has no entry of it yet; `SourceError` where it is gone and
+        no copy is there.
     """
-    entry = await ledger.find(source.source_id)
+    try:
+        info = await source.stat(place.key, version_id=version_id)
+    except SourceError:
+        if version_id is None:
+            raise
+        moved = await _moved(place, version_id, ledger, store, to)
+        if moved is None:
+            raise
+        return moved
+    entry = await ledger.find(source_id(info))
     if entry is None:
-        raise StoreError(f"{source.info.url}: not in the ledger yet, so it stays where it is")
-    zone = "archive" if entry.verdict == "accepted" else "quarantine"
-    key = to.join(zone, source.source_id, source.info.key)
-    await _copy(source.store, source.info, store, key)
+        raise StoreError(f"{info.url}: not in the ledger yet, so it stays where it is")
+    key = _target(entry, place.key, to)
+    await _copy(source, info, store, key)
     if entry.verdict == "refused":
         async with store.create(f"{key}.verdict.json") as writer:
             await writer.write(orjson.dumps(receipt(entry), option=orjson.OPT_INDENT_2))
-    kind, _, version_id = source.info.version.partition(":")
-    await source.store.delete(source.info.key, version_id=version_id if kind == "version" else None)
-    return key
+    kind, _, found_id = info.version.partition(":")
+    await source.delete(info.key, version_id=found_id if kind == "version" else None)
+    return entry, key
+
+
+async def _moved(
+    place: Location, version_id: str, ledger: Ledger, store: ObjectStore, to: Location
+) -> tuple[Entry, str] | None:
+    """The entry and the copy of an object that is gone; None where there is none of either."""
+    entry = await ledger.find(identify(place.bucket, place.key, f"version:{version_id}"))
+    if entry is None:
+        return None
+    key = _target(entry, place.key, to)
+    try:
+        await store.stat(key)
+    except SourceError:
+        return None
+    return entry, key
+
+
+def _target(entry: Entry, key: str, to: Location) -> str:
+    zone = "archive" if entry.verdict == "accepted" else "quarantine"
+    return to.join(zone, entry.source_id, key)
 
 
 async def _copy(source: ObjectStore, info: ObjectInfo, target: ObjectStore, key: str) -> None:

@@ -26,8 +26,13 @@ class Source:
 
 
 def source_id(info: ObjectInfo) -> str:
+    """What one version of an object is called in the ledger."""
+    return identify(info.bucket, info.key, info.version)
+
+
+def identify(bucket: str, key: str, version: str) -> str:
     """First 16 hex digits of SHA-256 over bucket, key and version, NUL between them."""
-    identity = "\0".join((info.bucket, info.key, info.version))
+    identity = "\0".join((bucket, key, version))
     return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 

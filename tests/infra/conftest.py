@@ -12,7 +12,15 @@ import pytest
 from tests.infra.templates import Template
 
 # Node 20, which some machines still have, works; the JSII runtime prints a banner about its age.
-os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "true")
+os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of them in one xdist worker: a synthesis takes seconds."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("infra"))
 
 
 def synthesize(outdir: Path, context: Mapping[str, object]) -> Path:

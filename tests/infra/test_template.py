@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from worker.metrics import UNITS
 
 from infra.lake import hive_type
 from infra.settings import LOG_RETENTION_DAYS, Settings
@@ -248,6 +250,7 @@ def test_containers_are_confined(template: Template, full: Template) -> None:
 def test_tasks_know_where_everything_is(template: Template, full: Template) -> None:
     assert environment(template) == {
         "SHOPKPI_CONTRACT": "default",
+        "SHOPKPI_DEPLOYMENT": "shopkpi-dev",
         "SHOPKPI_KPIS": "order,category",
         "SHOPKPI_METRICS_NAMESPACE": "shopkpi",
         "SHOPKPI_STATE": "dynamodb://shopkpi-dev",
@@ -267,6 +270,9 @@ def environment(template: Template) -> dict[str, str]:
     return values
 
 
+EGRESS = {("0.0.0.0/0", 443), ("255.255.255.255/32", 86)}
+
+
 def test_nothing_is_reachable_from_the_internet(template: Template, full: Template) -> None:
     for deployment in (template, full):
         for kind in ("InternetGateway", "NatGateway", "EIP"):
@@ -275,6 +281,9 @@ def test_nothing_is_reachable_from_the_internet(template: Template, full: Templa
             assert subnet["Properties"]["MapPublicIpOnLaunch"] is False
         for group in deployment.of_type("AWS::EC2::SecurityGroup").values():
             assert "SecurityGroupIngress" not in group["Properties"]
+            # HTTPS out, or nothing: the CDK says nothing with a rule that matches no address.
+            (out,) = group["Properties"]["SecurityGroupEgress"]
+            assert (out["CidrIp"], out.get("ToPort")) in EGRESS
         for rule in deployment.of_type("AWS::EC2::SecurityGroupIngress").values():
             assert "SourceSecurityGroupId" in rule["Properties"]
             assert rule["Properties"]["ToPort"] == 443
@@ -356,6 +365,26 @@ def alarms(template: Template) -> set[str]:
     return {name.removeprefix("Alarms")[:-8] for name in names if name.startswith("Alarms")}
 
 
+def test_dashboard_and_alarms_show_what_the_worker_reports(template: Template) -> None:
+    shown: set[tuple[str, str]] = set()
+    for alarm in template.of_type("AWS::CloudWatch::Alarm").values():
+        for query in alarm["Properties"].get("Metrics", []):
+            metric = query.get("MetricStat", {}).get("Metric", {})
+            if metric.get("Namespace") == "shopkpi":
+                values = {one["Name"]: one["Value"] for one in metric["Dimensions"]}
+                shown.add((values["event"], metric["MetricName"]))
+    (dashboard,) = template.of_type("AWS::CloudWatch::Dashboard").values()
+    for widget in json.loads(resolve(dashboard["Properties"]["DashboardBody"]))["widgets"]:
+        for namespace, name, *dimensions in widget["properties"].get("metrics", []):
+            if namespace == "shopkpi":
+                assert dimensions[:3:2] == ["deployment", "event"]
+                assert dimensions[1] == environment(template)["SHOPKPI_DEPLOYMENT"]
+                shown.add((dimensions[3], name))
+    reported = {(event, name) for event, fields in UNITS.items() for name in fields}
+    assert len(shown) >= 7
+    assert shown <= reported
+
+
 @pytest.mark.parametrize("dataset", ["orders", "order_items", "products"])
 def test_the_lake_has_the_columns_of_the_clean_zone(
     template: Template, full: Template, dataset: str
@@ -373,6 +402,30 @@ def test_the_lake_has_the_columns_of_the_clean_zone(
         assert table["Parameters"]["projection.enabled"] == "true"
         location = resolve(table["Parameters"]["storage.location.template"])
         assert location.endswith(f"/clean/{dataset}/uploaded_on=${{uploaded_on}}/")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (pa.int64(), "bigint"),
+        (pa.string(), "string"),
+        (pa.dictionary(pa.int32(), pa.string()), "string"),
+        (pa.decimal128(15, 2), "decimal(15,2)"),
+        (pa.timestamp("us", tz="UTC"), "timestamp"),
+        (pa.map_(pa.string(), pa.string()), "map<string,string>"),
+        (
+            pa.list_(pa.struct([pa.field("reason", pa.string())])),
+            "array<struct<reason:string>>",
+        ),
+    ],
+)
+def test_types_have_their_names_in_glue(kind: pa.DataType, name: str) -> None:
+    assert hive_type(kind) == name
+
+
+def test_a_type_that_glue_would_misread_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected a type of the clean zone, got float"):
+        hive_type(pa.float32())
 
 
 def test_athena_queries_have_a_limit(template: Template) -> None:

@@ -126,21 +126,27 @@ def archive(
 
     async def work() -> None:
         from worker.archive import archive as move  # noqa: PLC0415
-        from worker.pipeline import open_sources  # noqa: PLC0415
         from worker.report import JsonReporter  # noqa: PLC0415
         from worker.urls import locate, open_objects, open_state  # noqa: PLC0415
 
-        place = locate(to)
+        place, target = locate(source), locate(to)
         opened = await open_state(settings.state_url)
-        store = await open_objects(place)
+        stores = await open_objects(place), await open_objects(target)
         try:
-            async with open_sources([source], settings, None, version_id) as (found, *_):
-                key = await move(found, ledger=opened, store=store, to=place)
-                JsonReporter(sys.stdout).emit(
-                    "source.moved", source_id=found.source_id, url=found.info.url, key=key
-                )
+            entry, key = await move(
+                stores[0],
+                place,
+                version_id=version_id,
+                ledger=opened,
+                store=stores[1],
+                to=target,
+            )
+            JsonReporter(sys.stdout).emit(
+                "source.moved", source_id=entry.source_id, url=entry.url, key=key
+            )
         finally:
-            await store.close()
+            for store in stores:
+                await store.close()
             await opened.close()
 
     run_async(work)

@@ -140,9 +140,13 @@ class DynamoDBLedger:
     async def _append(self, doing: str, entry: Entry) -> list[str]:
         """Commit `entry` at its sequence; see `Database.transact` for what is returned."""
         table = self._database.table(LEDGER_TABLE)
+        # What a state machine or a person at the console asks first, as attributes of its own.
         source: Item = {
             **ledger_key("source", entry.source_id),
             "sequence": number(entry.sequence),
+            "verdict": {"S": entry.verdict},
+            "url": {"S": entry.url},
+            **({"reason": {"S": entry.reason}} if entry.reason else {}),
         }
         receipt: Item = {
             **_sequence_key(entry.sequence),

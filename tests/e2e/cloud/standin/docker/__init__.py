@@ -5,9 +5,12 @@ on its path runs the container's command with the entry point in `STANDIN_ENTRYP
 with the environment that ECS gives it. It does what MiniStack asks for and no more; the image, its
 user and its read-only root are checked where the real image is run.
 
-It also makes `ecs:runTask.sync` fail its state when a container exits with a code other than 0,
-which MiniStack does not do. That part is this test's own belief about AWS, from the Step Functions
-developer guide: a task that stops with a failed essential container fails with States.TaskFailed.
+It also changes two things in MiniStack's Step Functions: these tests' own belief about AWS.
+
+- `ecs:runTask.sync` fails its state with States.TaskFailed when a container exits with a code other
+  than 0 (Step Functions developer guide, "Run Amazon ECS or Fargate tasks").
+- A nested `states:startExecution` whose name is taken fails its state with
+  StepFunctions.ExecutionAlreadyExistsException; MiniStack leaves out the service and the suffix.
 """
 
 from __future__ import annotations
@@ -100,7 +103,9 @@ class Containers:
         )
         self._all[container.id] = container
         with (self._home / "runs.jsonl").open("a") as runs:
-            runs.write(json.dumps({"image": image, "command": command}) + "\n")
+            deployment = environment["SHOPKPI_STATE"].removeprefix("dynamodb://")
+            run = {"deployment": deployment, "image": image, "command": command}
+            runs.write(json.dumps(run) + "\n")
         # `kill-<command>` holds seconds: the next container of that command is killed then.
         order = self._home / f"kill-{command[0]}"
         try:
@@ -140,13 +145,15 @@ class Client:
 
 
 def from_env(**_: object) -> Client:
-    _fail_on_exit_code()
+    _behave_like_aws()
     return Client()
 
 
 def _environment(given: dict[str, str]) -> dict[str, str]:
     """The environment of a container, with addresses that this machine knows."""
-    here = {name: value.replace("host.docker.internal", "127.0.0.1") for name, value in given.items()}
+    here = {
+        name: value.replace("host.docker.internal", "127.0.0.1") for name, value in given.items()
+    }
     # Fargate gives these; the emulator's credentials endpoint would only cost a round trip.
     for name in ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"):
         here.pop(name, None)
@@ -156,17 +163,29 @@ def _environment(given: dict[str, str]) -> dict[str, str]:
     return {**own, **region, **here, **json.loads(os.environ.get("STANDIN_ENVIRONMENT", "{}"))}
 
 
-def _fail_on_exit_code() -> None:
-    from ministack.services import stepfunctions
+def _behave_like_aws() -> None:
+    from ministack.services import stepfunctions  # noqa: PLC0415  (it is importing us)
 
     poll = stepfunctions._poll_ecs_tasks
+    start = stepfunctions._invoke_nested_start_execution
 
     def poll_and_fail(cluster: str, task_arns: list[str]) -> dict[str, Any]:
         result: dict[str, Any] = poll(cluster, task_arns)
         for task in result["tasks"]:
             codes = [container.get("exitCode") for container in task["containers"]]
             if any(code != 0 for code in codes):
-                raise stepfunctions._ExecutionError("States.TaskFailed", json.dumps(task, default=str))
+                cause = json.dumps(task, default=str)
+                raise stepfunctions._ExecutionError("States.TaskFailed", cause)
         return result
 
+    def start_or_name_the_error(resource: str, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = start(resource, request)
+        except stepfunctions._ExecutionError as error:
+            if error.error == "ExecutionAlreadyExists":
+                error.error = "StepFunctions.ExecutionAlreadyExistsException"
+            raise
+        return answer
+
     stepfunctions._poll_ecs_tasks = poll_and_fail
+    stepfunctions._invoke_nested_start_execution = start_or_name_the_error

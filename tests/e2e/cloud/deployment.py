@@ -1,0 +1,263 @@
+"""The synthesized template, deployed on MiniStack, and what a user or operator does with it."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import boto3
+from boto3.dynamodb.types import TypeDeserializer
+
+from tests.support.emulators import Emulator
+
+Json = dict[str, Any]
+
+STAGE = "e2estage"
+"""Stage that the template is synthesized with; each deployment puts its own in its place."""
+
+# What MiniStack cannot create. None of it takes part in the way of an upload; what they must look
+# like is checked in the template.
+NOT_EMULATED = {
+    "AWS::Athena::NamedQuery",
+    "AWS::EC2::FlowLog",
+    "AWS::EC2::SecurityGroupIngress",
+    "AWS::ECS::ClusterCapacityProviderAssociations",
+    "AWS::Logs::QueryDefinition",
+}
+
+WAIT_LIMIT_S = 120.0
+
+
+def emulated(template: Json) -> Json:
+    """The template without the resources that MiniStack cannot create."""
+    left_out = {
+        name
+        for name, resource in template["Resources"].items()
+        if resource["Type"] in NOT_EMULATED
+        # It takes no alarms on metric math.
+        or (resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"])
+    }
+    resources = {
+        name: resource for name, resource in template["Resources"].items() if name not in left_out
+    }
+    for resource in resources.values():
+        if "DependsOn" in resource:
+            after = resource["DependsOn"]
+            after = [after] if isinstance(after, str) else after
+            resource["DependsOn"] = [name for name in after if name not in left_out]
+    dashboards = [
+        name for name, one in resources.items() if one["Type"] == "AWS::CloudWatch::Dashboard"
+    ]
+    for name in dashboards:
+        # It shows the alarms that were left out.
+        del resources[name]
+    return {**template, "Resources": resources}
+
+
+@dataclass
+class Deployment:
+    """One stack on the emulator, with tables, buckets and state machines of its own."""
+
+    emulator: Emulator
+    stage: str
+    home: Path
+    outputs: dict[str, str] = field(default_factory=dict)
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.emulator.endpoint_url,
+            region_name="us-east-1",
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+        )
+
+    @cached_property
+    def s3(self) -> Any:
+        return self.client("s3")
+
+    @cached_property
+    def states(self) -> Any:
+        return self.client("stepfunctions")
+
+    @classmethod
+    def create(cls, emulator: Emulator, template: str, home: Path) -> Deployment:
+        """Deploy through CloudFormation, as `cdk deploy` does once its assets are published."""
+        stage = f"e{uuid.uuid4().hex[:10]}"
+        made = cls(emulator=emulator, stage=stage, home=home)
+        body = template.replace(STAGE, stage)
+        bucket = f"assets-{stage}"
+        made.s3.create_bucket(Bucket=bucket)
+        made.s3.put_object(Bucket=bucket, Key="template.json", Body=body.encode())
+        # What `cdk bootstrap` leaves behind, and templates of the CDK ask for.
+        made.client("ssm").put_parameter(
+            Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String", Overwrite=True
+        )
+        formation = made.client("cloudformation")
+        formation.create_stack(
+            StackName=made.stack,
+            TemplateURL=f"{emulator.endpoint_url}/{bucket}/template.json",
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
+        )
+        stack = _until(lambda: _settled(formation, made.stack), "the stack to settle")
+        if stack["StackStatus"] != "CREATE_COMPLETE":
+            events = formation.describe_stack_events(StackName=made.stack)["StackEvents"]
+            reasons = [one.get("ResourceStatusReason", "") for one in events]
+            raise AssertionError(f"{stack['StackStatus']}: {[one for one in reasons if one]}")
+        made.outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+        return made
+
+    @property
+    def stack(self) -> str:
+        return f"ShopKpi-{self.stage}"
+
+    @property
+    def prefix(self) -> str:
+        return f"shopkpi-{self.stage}"
+
+    def upload(self, key: str, body: bytes) -> str:
+        """Put an object into the input bucket; returns its version id."""
+        put = self.s3.put_object(Bucket=self.outputs["InputBucket"], Key=key, Body=body)
+        version: str = put["VersionId"]
+        return version
+
+    def keys(self, output: str, prefix: str = "") -> list[str]:
+        """Keys of a bucket, named by its output."""
+        listed = self.s3.list_objects_v2(Bucket=self.outputs[output], Prefix=prefix)
+        return [one["Key"] for one in listed.get("Contents", ())]
+
+    def read(self, output: str, key: str) -> bytes:
+        body: bytes = self.s3.get_object(Bucket=self.outputs[output], Key=key)["Body"].read()
+        return body
+
+    def machine(self, name: str) -> str:
+        ingest = self.outputs["IngestStateMachine"]
+        return ingest.removesuffix("ingest") + name
+
+    def executions(self, name: str = "ingest") -> list[Json]:
+        """Executions of a state machine, from the first to the last."""
+        found = self.states.list_executions(stateMachineArn=self.machine(name))["executions"]
+        return [
+            self.states.describe_execution(executionArn=one["executionArn"])
+            for one in sorted(found, key=lambda one: one["startDate"])
+        ]
+
+    def wait(self, count: int, name: str = "ingest") -> list[Json]:
+        """Wait until a state machine has `count` executions and none of them runs."""
+
+        def ended() -> list[Json] | None:
+            found = self.executions(name)
+            assert len(found) <= count, [one["name"] for one in found]
+            done = len(found) == count and all(one["status"] != "RUNNING" for one in found)
+            return found if done else None
+
+        return _until(ended, f"{count} executions of {name} to end", self._tell)
+
+    def states_of(self, execution: Json) -> list[str]:
+        """Names of the states that an execution went through."""
+        events = self.states.get_execution_history(
+            executionArn=execution["executionArn"], maxResults=1000
+        )["events"]
+        entered = (one.get("stateEnteredEventDetails") for one in events)
+        return [one["name"] for one in entered if one]
+
+    def start(self, name: str, document: Mapping[str, Any]) -> str:
+        """Start an execution by hand."""
+        arn: str = self.states.start_execution(
+            stateMachineArn=self.machine(name), input=json.dumps(document)
+        )["executionArn"]
+        return arn
+
+    def commands(self) -> list[list[str]]:
+        """Command lines of the containers that this deployment has started."""
+        runs = self.home / "runs.jsonl"
+        lines = runs.read_text().splitlines() if runs.exists() else []
+        return [
+            run["command"] for run in map(json.loads, lines) if self.prefix == run["deployment"]
+        ]
+
+    def rows(self, table: str) -> list[dict[str, object]]:
+        """Rows of a KPI table, ascending by key, without what readers do not see."""
+        paginator = self.client("dynamodb").get_paginator("scan")
+        read = TypeDeserializer().deserialize
+        rows = []
+        for page in paginator.paginate(TableName=f"{self.prefix}-{table}", ConsistentRead=True):
+            for item in page["Items"]:
+                row = {name: read(value) for name, value in item.items()}
+                assert row.pop("as_of") >= 1
+                assert row.pop("month") == str(row["order_date"])[:7]
+                rows.append(row)
+        keys = ("order_date", "category", "product_id")
+        return sorted(rows, key=lambda row: [str(row.get(key, "")).encode() for key in keys])
+
+    def subscribe(self) -> Iterator[Json]:
+        """Messages of the topic, each as it comes, from now on."""
+        queues = self.client("sqs")
+        url = queues.create_queue(QueueName=f"told-{self.stage}")["QueueUrl"]
+        arn = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        self.client("sns").subscribe(
+            TopicArn=self.outputs["Topic"], Protocol="sqs", Endpoint=arn["Attributes"]["QueueArn"]
+        )
+
+        def messages() -> Iterator[Json]:
+            while True:
+                got = queues.receive_message(QueueUrl=url, WaitTimeSeconds=1)
+                for message in got.get("Messages", ()):
+                    yield json.loads(json.loads(message["Body"])["Message"])
+                if not got.get("Messages"):
+                    return
+
+        return messages()
+
+    def succeed(self, count: int) -> list[Json]:
+        """Wait for `count` ingest executions, all of which succeed."""
+        executions = self.wait(count)
+        assert {one["status"] for one in executions} == {"SUCCEEDED"}, self._tell()
+        return executions
+
+    def logs(self) -> list[str]:
+        """What the tasks have printed, as it lies in their log group."""
+        logs = self.client("logs")
+        events = logs.filter_log_events(logGroupName=f"/{self.prefix}/tasks")["events"]
+        return [event["message"] for event in events]
+
+    def _tell(self) -> str:
+        lines = [
+            f"{name} {one['name']} {one['status']} {one.get('error', '')}"
+            for name in ("intake", "ingest")
+            for one in self.executions(name)
+        ]
+        return "\n".join([*lines, *map(str, self.commands()), *self.logs()])
+
+
+def plain(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Rows with every number as a Decimal, so that 3 and Decimal(3) compare equal by type too."""
+    return [
+        {
+            name: Decimal(value) if isinstance(value, int | Decimal) else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
+
+
+def _settled(formation: Any, name: str) -> Json | None:
+    stack: Json = formation.describe_stacks(StackName=name)["Stacks"][0]
+    return None if stack["StackStatus"].endswith("IN_PROGRESS") else stack
+
+
+def _until(question: Any, what: str, tell: Any = None) -> Any:
+    deadline_s = time.monotonic() + WAIT_LIMIT_S
+    while time.monotonic() < deadline_s:
+        answer = question()
+        if answer is not None:
+            return answer
+        time.sleep(0.1)
+    raise AssertionError(f"waited {WAIT_LIMIT_S:.0f} s for {what}; {tell() if tell else ''}")

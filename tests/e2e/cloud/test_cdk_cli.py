@@ -1,0 +1,72 @@
+"""The CDK's own command line: synth, bootstrap, deploy, diff and destroy against the emulator."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cloud.conftest import SETTINGS, Cloud
+from tests.e2e.cloud.deployment import emulated
+from tests.infra.templates import ROOT
+
+CDK = ROOT / "node_modules" / ".bin" / "cdk"
+STAGE = "cli"
+
+
+def synth(cloud: Cloud, folder: Path, **settings: str) -> tuple[str, str]:
+    """Run `cdk synth`, leave out what MiniStack cannot create; returns `--app` for the result."""
+    if not CDK.is_file():
+        pytest.fail(f"{CDK} is missing: npm install --no-save aws-cdk@2.1148.1")
+    context = [
+        word
+        for name, value in {**SETTINGS, "stage": STAGE, **settings}.items()
+        for word in ("-c", f"{name}={value}")
+    ]
+    app = f"{sys.executable} -m infra.app"
+    run(cloud, "synth", "--app", app, "--output", str(folder), "--quiet", *context)
+    (template,) = folder.glob("*.template.json")
+    template.write_text(json.dumps(emulated(json.loads(template.read_text("utf-8")))))
+    return "--app", str(folder)
+
+
+def run(cloud: Cloud, *words: str) -> str:
+    """Run `cdk`; returns what it printed."""
+    done = subprocess.run(
+        [str(CDK), *words, "--no-notices", "--no-version-reporting"],
+        env={
+            **os.environ,
+            **cloud.emulator.environment,
+            "CDK_DEFAULT_ACCOUNT": "123456789012",
+            "CDK_DEFAULT_REGION": "us-east-1",
+            "CI": "true",
+            # The one that the fixture gave to the emulator would hide this Python's packages.
+            "PYTHONPATH": str(ROOT),
+        },
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    printed = done.stdout + done.stderr
+    assert done.returncode == 0, printed
+    return printed
+
+
+def test_a_deployment_comes_and_goes(cloud: Cloud, tmp_path: Path) -> None:
+    app = synth(cloud, tmp_path / "first")
+    assert "bootstrapped" in run(cloud, "bootstrap", "aws://123456789012/us-east-1", *app)
+    deployed = run(cloud, "deploy", *app, "--require-approval", "never")
+    assert f"ShopKpi-{STAGE}.State = dynamodb://shopkpi-{STAGE}" in deployed
+    assert "Number of stacks with differences: 0" in run(cloud, "diff", *app)
+    changed = synth(cloud, tmp_path / "second", log_retention_days="60")
+    assert "RetentionInDays" in run(cloud, "diff", *changed)
+    run(cloud, "deploy", *changed, "--require-approval", "never")
+    assert "Number of stacks with differences: 0" in run(cloud, "diff", *changed)
+    assert "destroyed" in run(cloud, "destroy", *changed, "--force")

@@ -1,0 +1,167 @@
+"""What happens to uploads in the cloud when the world is not as kind: see `test_uploads`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.e2e.cloud import shop
+from tests.e2e.cloud.deployment import Deployment
+
+
+def event(deployment: Deployment, key: str, version: str, size: int) -> dict[str, object]:
+    """An event as Amazon S3 sends it, version id included."""
+    return {
+        "detail": {
+            "bucket": {"name": deployment.outputs["InputBucket"]},
+            "object": {"key": key, "version-id": version, "size": size},
+        }
+    }
+
+
+def test_items_may_come_before_their_orders(deployment: Deployment, tmp_path: Path) -> None:
+    orders = shop.orders(range(1, 30))
+    bodies = {
+        "order_items": [shop.csv_bytes(shop.items(orders))],
+        "orders": [shop.csv_bytes(orders)],
+        "products": [shop.csv_bytes(shop.products())],
+    }
+    for number, (dataset, (body,)) in enumerate(bodies.items(), 1):
+        deployment.upload(f"{dataset}/a.csv", body)
+        deployment.succeed(number)
+        if dataset == "order_items":
+            assert deployment.rows("order_kpis") == []
+    shop.expect_kpis(deployment, tmp_path, bodies)
+
+
+def test_a_refused_file_goes_to_quarantine_and_somebody_is_told(deployment: Deployment) -> None:
+    messages = deployment.subscribe()
+    body = b"nothing,that,belongs,here\n1,2,3,4\n"
+    deployment.upload("orders/wrong.csv", body)
+    (execution,) = deployment.succeed(1)
+    assert deployment.states_of(execution)[-2:] == ["NotifyRefusal", "Refused"]
+    place = f"quarantine/{execution['name']}/orders/wrong.csv"
+    assert deployment.keys("InputBucket") == []
+    assert deployment.keys("ArchiveBucket") == [place, f"{place}.verdict.json"]
+    assert deployment.read("ArchiveBucket", place) == body
+    verdict = json.loads(deployment.read("ArchiveBucket", f"{place}.verdict.json"))
+    assert verdict["verdict"] == "refused"
+    (message,) = messages
+    assert message["event"] == "source.refused"
+    assert message["url"] == verdict["url"]
+    assert message["reason"] == verdict["reason"]
+    assert message["quarantine"] == f"s3://{deployment.outputs['ArchiveBucket']}/{place}"
+    assert deployment.rows("order_kpis") == []
+
+
+def test_an_event_that_comes_twice_does_nothing_twice(deployment: Deployment) -> None:
+    body = shop.csv_bytes(shop.orders(range(1, 9)))
+    version = deployment.upload("orders/a.csv", body)
+    deployment.succeed(1)
+    before = deployment.rows("order_kpis")
+    again = event(deployment, "orders/a.csv", version, len(body))
+    deployment.start("intake", again)
+    intake = deployment.wait(2, "intake")
+    assert deployment.states_of(intake[-1])[-1] == "AlreadyStarted"
+    # When Step Functions has forgotten the name, after 90 days, the ledger still knows.
+    deployment.start("intake", {**again, "again": "later"})
+    _, second = deployment.succeed(2)
+    entered = deployment.states_of(second)
+    assert "Validate" not in entered
+    assert entered[-2:] == ["Archive", "Done"]
+    assert [command[0] for command in deployment.commands()].count("validate") == 1
+    assert deployment.rows("order_kpis") == before
+
+
+def test_a_killed_worker_is_started_again(deployment: Deployment, tmp_path: Path) -> None:
+    orders = shop.csv_bytes(shop.orders(range(1, 30)))
+    (deployment.home / "kill-validate").write_text("0.2")
+    (deployment.home / "kill-transform").write_text("0.2")
+    deployment.upload("orders/a.csv", orders)
+    deployment.succeed(1)
+    names = [command[0] for command in deployment.commands()]
+    assert names == ["validate", "validate", "transform", "transform"]
+    shop.expect_kpis(deployment, tmp_path, {"orders": [orders]})
+
+
+def test_what_fails_for_good_is_told_and_stays_where_it_is(deployment: Deployment) -> None:
+    messages = deployment.subscribe()
+    # No version of this id exists, so no attempt can succeed.
+    deployment.start("intake", event(deployment, "orders/gone.csv", "no-such-version", 100))
+    (execution,) = deployment.wait(1)
+    assert execution["status"] == "FAILED"
+    assert execution["error"] == "States.TaskFailed"
+    assert [command[0] for command in deployment.commands()] == ["validate"] * 4
+    (message,) = messages
+    assert message["event"] == "ingest.failed"
+    assert message["execution"] == execution["executionArn"]
+
+
+def test_uploads_in_a_burst_lose_nothing(deployment: Deployment, tmp_path: Path) -> None:
+    uploads: dict[str, list[bytes]] = {"products": [shop.csv_bytes(shop.products())]}
+    for part in range(5):
+        orders = shop.orders(range(100 * part + 1, 100 * part + 20), seed=part)
+        uploads.setdefault("orders", []).append(shop.csv_bytes(orders))
+        uploads.setdefault("order_items", []).append(shop.csv_bytes(shop.items(orders, seed=part)))
+    count = 0
+    for dataset, bodies in uploads.items():
+        for number, body in enumerate(bodies):
+            deployment.upload(f"{dataset}/part-{number}.csv", body)
+            count += 1
+    deployment.succeed(count)
+    shop.expect_kpis(deployment, tmp_path, uploads)
+    assert deployment.keys("InputBucket") == []
+
+
+def test_the_sweep_starts_what_nothing_picked_up(deployment: Deployment, tmp_path: Path) -> None:
+    events = deployment.client("events")
+    (rule,) = [
+        one["Name"]
+        for one in events.list_rules()["Rules"]
+        if one["Name"].startswith(f"{deployment.stack}-IntakeObjectCreated")
+    ]
+    events.disable_rule(Name=rule)
+    body = shop.csv_bytes(shop.orders(range(1, 9)))
+    deployment.upload("orders/missed.csv", body)
+    deployment.upload("elsewhere/not-ours.csv", body)
+    deployment.upload("orders/", b"")
+    deployment.start("sweep", {"again": "2025-03-01T03-00"})
+    (swept,) = deployment.wait(1, "sweep")
+    assert swept["status"] == "SUCCEEDED"
+    (execution,) = deployment.succeed(1)
+    assert execution["name"].endswith("-2025-03-01T03-00")
+    shop.expect_kpis(deployment, tmp_path, {"orders": [body]})
+    assert deployment.keys("InputBucket") == ["elsewhere/not-ours.csv", "orders/"]
+
+
+def test_a_huge_object_is_validated_and_transformed_in_pieces(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    # The template splits what is larger than 2 MiB into ranges of 2 MiB.
+    orders = shop.orders(range(1, 60_000))
+    body = shop.csv_bytes(orders)
+    assert len(body) > 2 * 2**20
+    deployment.upload("orders/huge.csv", body)
+    (execution,) = deployment.succeed(1)
+    assert deployment.states_of(execution) == [
+        "FindEntry",
+        "IsCommitted",
+        "PlanRanges",
+        "ValidateRanges",
+        "CommitRanges",
+        "ReadVerdict",
+        "Verdict",
+        "HasManyDays",
+        "PlanDays",
+        "TransformDays",
+        "Transform",
+        "IsCopyable",
+        "CopyToArchive",
+        "DeleteFromInput",
+        "Done",
+    ]
+    ranges = [command for command in deployment.commands() if "--range" in command]
+    assert len(ranges) >= 2
+    slices = [command for command in deployment.commands() if "--from" in command]
+    assert slices
+    shop.expect_kpis(deployment, tmp_path, {"orders": [body]})

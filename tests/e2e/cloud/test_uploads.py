@@ -1,0 +1,56 @@
+"""From PutObject to KPI rows through the synthesized template: rule, machines, worker, tables.
+
+What is real here: the template, EventBridge's matching, the state machines' definitions, the worker
+and what it stores. What is not: the container (a process of this machine) and IAM, which the
+emulator does not enforce.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.e2e.cloud import shop
+from tests.e2e.cloud.deployment import Deployment
+from tests.infra.templates import ROOT
+
+
+def test_an_upload_becomes_kpis(deployment: Deployment, tmp_path: Path) -> None:
+    orders = shop.orders(range(1, 60))
+    files = {
+        "products": shop.csv_bytes(shop.products()),
+        "orders": shop.csv_bytes(orders),
+        "order_items": shop.csv_bytes(shop.items(orders)),
+    }
+    for number, (dataset, body) in enumerate(files.items(), 1):
+        deployment.upload(f"{dataset}/monday & co/part 1.csv", body)
+        executions = deployment.succeed(number)
+    shop.expect_kpis(deployment, tmp_path, {name: [body] for name, body in files.items()})
+    # As a user asks for them.
+    done = subprocess.run(
+        [sys.executable, "-m", "worker", "query", "orders", "--format", "json"],
+        env={
+            **deployment.emulator.environment,
+            "SHOPKPI_STATE": deployment.outputs["State"],
+            "SHOPKPI_WORKSPACE": f"s3://{deployment.outputs['CleanBucket']}",
+        },
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [row["order_date"] for row in json.loads(done.stdout)] == [
+        "2025-03-01",
+        "2025-03-02",
+        "2025-03-03",
+    ]
+    # The raw objects are out of the way, each below its source_id, which names its execution.
+    assert deployment.keys("InputBucket") == []
+    moved = deployment.keys("ArchiveBucket", "archive/")
+    assert sorted(moved) == sorted(
+        f"archive/{one['name']}/{json.loads(one['input'])['key']}" for one in executions
+    )
+    body = next(key for key in moved if "/orders/" in key)
+    assert deployment.read("ArchiveBucket", body) == files["orders"]
