@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import kpis, report
+from benchmarks import cost, kpis, ours, report
 from benchmarks.chart import svg
 from benchmarks.data import sample
 from benchmarks.measure import ROOT, CommandFailed, measure
-from benchmarks.ours import WrongResult, check_rows
 from benchmarks.results import Outcome, Row, Runs, load, save
+from benchmarks.without_pandas import NoPandas
 
 ORDERS = 5_000
 
@@ -161,15 +161,20 @@ def test_a_failed_command_is_told_with_what_it_said(tmp_path: Path) -> None:
 
 
 def test_rows_of_a_run_are_held_against_the_sample(bench: tuple[Path, str]) -> None:
-    given = sample(bench[0], orders=50, dirty=0.2)
-    command = [sys.executable, "-m", "worker", "run", str(given.folder), "--format", "json"]
-    usage = measure([*command, "--workspace", str(bench[0] / "w")], log=bench[0] / "log")
-    with pytest.raises(WrongResult, match="was refused"):
-        check_rows(usage, given)  # more rejects than the contract allows
-    other = sample(bench[0], orders=50)
-    usage = measure([*command, "--workspace", str(bench[0] / "w2")], log=bench[0] / "log")
-    with pytest.raises(WrongResult):
-        check_rows(usage, other)
+    scratch = bench[0]
+    clean, other = sample(scratch, orders=50), sample(scratch, orders=60)
+    usage = measure(
+        ours.command("run", clean.folder, workspace=scratch / "w1"), log=scratch / "log"
+    )
+    ours.check_rows(usage, clean)
+    with pytest.raises(ours.WrongResult, match="expected rows"):
+        ours.check_rows(usage, other)
+    broken = sample(scratch, orders=50, dirty=0.2)  # more than a contract allows
+    usage = measure(
+        ours.command("run", broken.folder, workspace=scratch / "w2"), log=scratch / "log"
+    )
+    with pytest.raises(ours.WrongResult, match="was refused"):
+        ours.check_rows(usage, broken)
 
 
 def outcome(best: float, orders: int) -> Outcome:
@@ -210,3 +215,32 @@ def test_chart_has_the_quickest_first_and_escapes_text() -> None:
     assert drawn.index("shopkpi") < drawn.index("&lt;slow&gt;")
     assert "<slow>" not in drawn
     assert drawn.count("<rect") == 4
+
+
+def test_costs_follow_from_the_measured_seconds() -> None:
+    """At 1 GB: 36 s on 2 vCPU and 4 GB is 0.01 h of both; Spark's 72 CPU seconds are 0.02 h."""
+    ours_run = Runs(name="shopkpi", wall_s=(36.0,), cpu_s=(50.0,), peak_bytes=(2**28,))
+    spark = Runs(name="Spark local[2]", wall_s=(40.0,), cpu_s=(72.0,), peak_bytes=(2**31,))
+    rows = {line.name: line for line in cost.lines([ours_run, spark], gigabytes=1.0)}
+    fargate = 0.01 * (2 * 0.04048 + 4 * 0.004445)
+    assert rows["shopkpi, Fargate, 2 vCPU and 4 GB"].dollars_per_gb == pytest.approx(fargate)
+    assert rows["Spark, Glue"].dollars_per_gb == pytest.approx(0.02 / 4 * 0.44)
+    assert rows["Spark, EMR Serverless"].dollars_per_gb == pytest.approx(
+        0.02 * (0.052624 + 4 * 0.0057785)
+    )
+    assert cost.lines([ours_run], gigabytes=2.0)[0].dollars_per_gb == pytest.approx(fargate / 2)
+
+
+def test_ours_runs_without_pandas_whether_it_is_installed_or_not(tmp_path: Path) -> None:
+    """A stand-in that says so where pyarrow imports it."""
+    (tmp_path / "pandas.py").write_text("raise SystemExit('pandas was imported')")
+    looking = "import sys; sys.path.insert(0, sys.argv.pop(1)); import pyarrow as pa; pa.scalar(1)"
+    seen = subprocess.run(
+        [sys.executable, "-c", looking, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert "pandas was imported" in seen.stderr
+    blocked = f"import sys; from {NoPandas.__module__} import NoPandas; " + looking.replace(
+        "import pyarrow", "sys.meta_path.insert(0, NoPandas()); import pyarrow"
+    )
+    subprocess.run([sys.executable, "-c", blocked, str(tmp_path)], cwd=ROOT, check=True)
+    assert "benchmarks.without_pandas" in ours.command("run", workspace=tmp_path)
