@@ -7,7 +7,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from worker.metrics import UNITS
 
 from infra.lake import hive_type
 from infra.settings import LOG_RETENTION_DAYS, Settings
@@ -15,6 +14,7 @@ from kpi.contract import built_in
 from kpi.layout import clean_schema
 from kpi.tables import KPI_TABLES, LEDGER_PARTITION_KEY, LEDGER_SORT_KEY
 from tests.infra.templates import Json, Template, resolve, statements
+from worker.metrics import UNITS
 
 READ = {"BatchGetItem", "GetItem", "Query"}
 WRITE = {"ConditionCheckItem", "PutItem", "UpdateItem"}
