@@ -229,10 +229,19 @@ def _by_format(text: pa.Array, form: str) -> pa.Array:
     return pc.if_else(pa.array(rolled), pa.scalar(None, parsed.type), parsed)
 
 
+_LONG_FORMS = {
+    "%D": "%m/%d/%y",
+    "%F": "%Y-%m-%d",
+    "%T": "%H:%M:%S",
+    "%R": "%H:%M",
+    "%e": "%d",
+}
+
+
 def _field_pattern(form: str, directive: str) -> str | None:
     """A pattern whose group is the number that a strptime directive reads; None without it."""
-    for short, long in (("D", "%m/%d/%y"), ("F", "%Y-%m-%d"), ("T", "%H:%M:%S"), ("e", "%d")):
-        form = form.replace(f"%{short}", long)
+    for short, long in _LONG_FORMS.items():
+        form = form.replace(short, long)
     if f"%{directive}" not in form:
         return None
     pattern = ""

@@ -22,6 +22,11 @@ LATEST = datetime(9999, 12, 30, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+# One row must not make a day's 64-bit sums overflow, which would cost every other row of the day.
+MAX_QUANTITY = 10**9
+MAX_LINE_UNITS = 10**17
+
+
 class Problem(NamedTuple):
     """Rows of a chunk that share a reason: `rows` is a mask over its rows."""
 
@@ -55,6 +60,28 @@ def broken_rules(
             problems += _text_problems(column, array)
         else:
             problems += _range_problems(column, array)
+    return problems + _amount_problems(dataset, values)
+
+
+def _amount_problems(dataset: Dataset, values: Mapping[str, pa.Array]) -> list[Problem]:
+    """Quantities, and prices times quantities, that no shop sells."""
+    if dataset.name != "order_items" or "quantity" not in values:
+        return []
+    quantity = values["quantity"].fill_null(1).to_numpy(zero_copy_only=False)
+    problems = []
+    broken = (quantity > MAX_QUANTITY) | (quantity < -MAX_QUANTITY)
+    if broken.any():
+        expected = f"at least {-MAX_QUANTITY} and at most {MAX_QUANTITY}"
+        problems.append(Problem(Reason.OUT_OF_RANGE, "quantity", expected, broken))
+    if dataset.unit_price and "sale_price" in values:
+        price = values["sale_price"]
+        known = price.is_valid().to_numpy(zero_copy_only=False)
+        units = np.where(known, unscaled(price), 0).astype(np.float64) * quantity
+        broken = (np.abs(units) > MAX_LINE_UNITS) & ~broken
+        if broken.any():
+            most = Decimal(MAX_LINE_UNITS).scaleb(-price.type.scale)
+            expected = f"a price that is at most {most:f} when multiplied by quantity"
+            problems.append(Problem(Reason.OUT_OF_RANGE, "sale_price", expected, broken))
     return problems
 
 
