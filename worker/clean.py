@@ -1,10 +1,12 @@
 """The clean zone: immutable Parquet objects under keys made from the source object.
 
-    clean/<dataset>/uploaded_on=<date>/<source_id>.parquet      clean rows
-    rejects/<dataset>/uploaded_on=<date>/<source_id>.parquet    rejects, where there are any
+    clean/<dataset>/uploaded_on=<date>/<source_id>-<contract>.parquet      clean rows
+    rejects/<dataset>/uploaded_on=<date>/<source_id>-<contract>.parquet    rejects, if there are any
 
-Validating again writes the same keys. Each chunk of a source object is one row group, so that
-reading prunes by the ranges in the footers.
+A key names all that the bytes are made of: the source object and the contract's digest. So a worker
+that comes late writes what is there already, and one with another contract does not touch what the
+ledger has. Each chunk of a source object is one row group, so that reading prunes by the ranges in
+the footers.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kpi.contract import Contract
 from kpi.layout import DICTIONARY_COLUMNS
 from worker.errors import SourceError
 from worker.objects import ObjectInfo, ObjectStore, ObjectWriter
@@ -43,14 +46,19 @@ class Workspace:
     store: ObjectStore
     location: Location
 
-    def key(self, zone: str, source: Source, piece: str = "") -> str:
-        """Key of an object of `zone` below the workspace, made from the source object alone."""
+    def key(self, zone: str, source: Source, contract: Contract, piece: str = "") -> str:
+        """Key of an object of `zone`, relative to the workspace."""
         day = source.info.uploaded_at.date().isoformat()
-        name = f"{source.source_id}{piece}.parquet"
+        name = f"{result_name(source, contract)}{piece}.parquet"
         return f"{zone}/{source.dataset}/uploaded_on={day}/{name}"
 
     def absolute(self, key: str) -> str:
         return self.location.join(key)
+
+
+def result_name(source: Source, contract: Contract) -> str:
+    """What is made from a source object under a contract, and from nothing else."""
+    return f"{source.source_id}-{contract.digest[:8]}"
 
 
 class ParquetStream:
@@ -77,12 +85,17 @@ class ParquetStream:
         await self._drain()
 
     def ranges(self, columns: Iterable[str]) -> dict[str, Range]:
-        """Smallest and largest value of columns that have any, once the footer is written."""
+        """Smallest and largest value of columns, once the footer is written.
+
+        A column is left out where the footer does not tell for every row group: Parquet keeps no
+        statistics of texts beyond 4 KiB.
+        """
         found = {}
         for column in columns:
-            spans = [one for one in column_ranges(self._footers[0], column) if one is not None]
-            if spans:
-                low, high = min(one[0] for one in spans), max(one[1] for one in spans)
+            spans = column_ranges(self._footers[0], column)
+            known = [one for one in spans if one is not None]
+            if known and len(known) == len(spans):
+                low, high = min(one[0] for one in known), max(one[1] for one in known)
                 found[column] = Range(low=low, high=high)
         return found
 

@@ -1,8 +1,9 @@
 """A huge source object in byte ranges: planned, validated apart, committed once all are in.
 
 A range holds whole records, so any number of ranges gives the same clean rows. Each leaves a
-*piece* beside the clean zone, `pieces/<source_id>/<start>-<end>.json`: the entry of its range. Who
-finds that the pieces tile the object commits it; several may find so, the ledger takes one.
+*piece* beside the clean zone, `pieces/<source_id>-<contract>/<start>-<end>.json`: the entry of its
+range. Who finds that the pieces tile the object commits it; several may find so, the ledger takes
+one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import replace
 
 from kpi.contract import Contract
 from kpi.records import QUOTE, RecordSplitter
-from worker.clean import Workspace
+from worker.clean import Workspace, result_name
 from worker.errors import ConfigError, StoreError
 from worker.source import Source
 from worker.state import Entry, Ledger
@@ -135,8 +136,8 @@ async def validate_range(
         progress=progress,
         span=span,
     )
-    key = workspace.absolute(f"pieces/{source.source_id}/{span[0]:015d}-{span[1]:015d}.json")
-    async with workspace.store.create(key) as writer:
+    folder = _folder(source, contract, workspace)
+    async with workspace.store.create(f"{folder}/{span[0]:015d}-{span[1]:015d}.json") as writer:
         await writer.write(piece.to_json())
     committed = await commit(source, contract=contract, workspace=workspace, ledger=ledger)
     return (piece, False) if committed is None else (committed, True)
@@ -152,7 +153,7 @@ async def commit(
     known = await ledger.find(source.source_id)
     if known is not None:
         return known
-    pieces = await _pieces(source, workspace)
+    pieces = await _pieces(source, contract, workspace)
     tiles = _tile(list(pieces), source.info.size_bytes)
     if tiles is None:
         return None
@@ -180,7 +181,7 @@ async def commit_plan(
     """
     entry = await commit(source, contract=contract, workspace=workspace, ledger=ledger)
     if entry is None:
-        spans = sorted(await _pieces(source, workspace))
+        spans = sorted(await _pieces(source, contract, workspace))
         covered = 0
         for start, end in spans:
             if start <= covered:
@@ -192,10 +193,13 @@ async def commit_plan(
     return entry
 
 
-async def _pieces(source: Source, workspace: Workspace) -> dict[Span, Entry]:
-    prefix = workspace.absolute(f"pieces/{source.source_id}")
+def _folder(source: Source, contract: Contract, workspace: Workspace) -> str:
+    return workspace.absolute(f"pieces/{result_name(source, contract)}")
+
+
+async def _pieces(source: Source, contract: Contract, workspace: Workspace) -> dict[Span, Entry]:
     found = {}
-    async for info in workspace.store.list(prefix):
+    async for info in workspace.store.list(_folder(source, contract, workspace)):
         span = parse_span(info.key.rsplit("/", 1)[-1].removesuffix(".json"))
         data = await workspace.store.read(info, 0, info.size_bytes)
         found[span] = Entry.from_json(data)

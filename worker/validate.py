@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -146,7 +147,8 @@ def too_many_rejects(
 ) -> str | None:
     """Why so many rejects refuse an object; None where the contract allows them."""
     allowed = contract.max_reject_rate
-    if rejected <= allowed * rows:
+    # 0.29 * 100 is less than 29 in floating point: the rate counts as it is written.
+    if rejected <= Decimal(str(allowed)) * rows:
         return None
     most = ", ".join(f"{reason} {count}" for reason, count in Counter(reasons).most_common(3))
     return (
@@ -190,7 +192,7 @@ class _Validation:
             async for _ in chunks:
                 pass  # for its digest
             return self.refused(layout.reason)
-        key = self._workspace.key("clean", self._source, self._piece)
+        key = self._workspace.key("clean", self._source, self._contract, self._piece)
         reason: str | None = None
         part: Part | None = None
         async with AsyncExitStack() as rejects_stack:
@@ -315,7 +317,7 @@ class _Validation:
             await asyncio.gather(*running, return_exceptions=True)
 
     async def _open_rejects(self, stack: AsyncExitStack) -> ParquetStream:
-        key = self._workspace.key("rejects", self._source, self._piece)
+        key = self._workspace.key("rejects", self._source, self._contract, self._piece)
         stream = await stack.enter_async_context(
             parquet_stream(self._workspace.store, self._workspace.absolute(key), REJECTS)
         )

@@ -234,6 +234,13 @@ async def test_writing_again_replaces_the_object(place: Place) -> None:
     assert await read_all(place.store, info) == b"short"
 
 
+async def test_writing_the_same_bytes_again_disturbs_no_reader(place: Place) -> None:
+    info = await write(place, "data", b"the same")
+    await write(place, "data", b"the same")
+
+    assert await read_all(place.store, info) == b"the same"
+
+
 async def test_a_deleted_object_is_gone_and_may_be_deleted_again(place: Place) -> None:
     info = await write(place, "in/data", b"x")
     await write(place, "in/other", b"x")

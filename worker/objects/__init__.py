@@ -34,7 +34,9 @@ class ObjectInfo:
 
     @property
     def url(self) -> str:
-        return f"s3://{self.bucket}/{self.key}" if self.bucket else f"file:///{self.key}"
+        url = f"s3://{self.bucket}/{self.key}" if self.bucket else f"file:///{self.key}"
+        # A file's name may be any bytes; those that are not UTF-8 are shown as \\xNN.
+        return url.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 class ObjectWriter(Protocol):
@@ -64,8 +66,9 @@ class ObjectStore(Protocol):
     def create(self, key: str) -> AbstractAsyncContextManager[ObjectWriter]:
         """Write `key` whole or not at all.
 
-        The object appears (replacing an earlier one) when the block ends; where the block raises
-        or the process dies, readers never see any of it.
+        The object appears when the block ends; where the block raises or the process dies, readers
+        never see any of it. It replaces one of other bytes; whoever reads one of the same bytes
+        meanwhile is not disturbed.
         """
 
     async def delete(self, key: str, *, version_id: str | None = None) -> None:

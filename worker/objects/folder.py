@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import filecmp
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -50,7 +51,7 @@ class FolderStore:
                 await file.flush()
                 # The ledger may say that the object is there only once it is on the disk.
                 await asyncio.to_thread(os.fsync, file.fileno())
-            await asyncio.to_thread(_rename, temporary, path)
+            await asyncio.to_thread(_appear, temporary, path)
         except OSError as error:
             raise StoreError(f"{path}: cannot write: {error.strerror or error}") from error
         finally:
@@ -133,8 +134,15 @@ def _read(info: ObjectInfo, start: int, end: int) -> bytes:
         os.close(descriptor)
 
 
-def _rename(temporary: Path, path: Path) -> None:
-    temporary.replace(path)
+def _appear(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        if filecmp.cmp(temporary, path, shallow=False):
+            return
+        temporary.replace(path)
+    except OSError:  # a file system without hard links
+        temporary.replace(path)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)  # the new name too must survive a power failure

@@ -56,7 +56,8 @@ class MemoryStore:
         """Write `key` whole or not at all."""
         writer = MemoryWriter()
         yield writer
-        self._put(key, bytes(writer.data))
+        if key not in self._objects or self._objects[key][1] != writer.data:
+            self._put(key, bytes(writer.data))
 
     async def delete(self, key: str, *, version_id: str | None = None) -> None:
         found = self._objects.get(key)
