@@ -13,7 +13,15 @@ from kpi.daily import Products
 from worker.clean import Workspace
 from worker.state import Row, State
 from worker.transform import DEFAULT_TABLES, open_zone, rows_by_day
-from worker.transform.slices import Seen, compute, cut, latest_products, to_date, to_day
+from worker.transform.slices import (
+    Seen,
+    compute,
+    cut,
+    latest_products,
+    possible_days,
+    to_date,
+    to_day,
+)
 from worker.transform.versions import Versions
 
 
@@ -71,29 +79,39 @@ async def audit(
     record = await state.progress()
     as_of = min(record.published.get(name, 0) for name in tables)
     begun = await state.days()
-    days = sorted(
-        day
-        for day, known in begun.items()
-        if (first is None or day >= first)
-        and (last is None or day <= last)
-        and all(known.get(name, 0) <= as_of for name in tables)
-    )
-    if sample is not None and sample < len(days):
-        days = sorted(random.sample(days, sample))
     zone = await open_zone(await state.entries(up_to=as_of), workspace, contract)
+    newer = {
+        day for day, known in begun.items() if any(known.get(name, 0) > as_of for name in tables)
+    }
+    published = {to_day(day) for day in begun if _within(day, first, last)}
+    if sample is not None and sample < len(published):
+        chosen = np.array(sorted(random.sample(sorted(published), sample)), np.int32)
+    else:
+        # Days that should have been published and never were: the clean zone knows them.
+        possible = possible_days(zone.orders)
+        inside = [day for day in possible.tolist() if _within(to_date(day), first, last)]
+        chosen = np.array(sorted(published.union(inside)), np.int32)
     products = Products(*await latest_products(zone.products, zone.products.pieces))
     versions = Versions(zone.orders), Versions(zone.items)
     differences: list[Difference] = []
-    chosen = np.array([to_day(day) for day in days], np.int32)
+    compared = 0
     for part in cut(chosen, zone.orders):
         made = await compute(part, zone, products, *versions, tables, Seen())
-        for name, table in made.items():
-            expected = rows_by_day(name, table)
-            for day in map(to_date, part.tolist()):
+        expected = {name: rows_by_day(name, table) for name, table in made.items()}
+        known = published.union(*(map(to_day, of_day) for of_day in expected.values()))
+        for day in map(to_date, sorted(known.intersection(part.tolist()))):
+            if day in newer:
+                continue
+            compared += 1
+            for name, of_day in expected.items():
                 there = [row async for row in state.rows(name, first=day, last=day)]
                 if all(int(row["as_of"]) <= as_of for row in there):
-                    differences += _compare(name, day, there, expected.get(day, []))
-    return Audit(as_of=as_of, days=len(days), differences=tuple(differences))
+                    differences += _compare(name, day, there, of_day.get(day, []))
+    return Audit(as_of=as_of, days=compared, differences=tuple(differences))
+
+
+def _within(day: date, first: date | None, last: date | None) -> bool:
+    return (first is None or day >= first) and (last is None or day <= last)
 
 
 def _compare(table: str, day: date, there: list[Row], expected: list[Row]) -> list[Difference]:

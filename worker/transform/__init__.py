@@ -20,9 +20,10 @@ import pyarrow.compute as pc
 
 from kpi.contract import Contract
 from kpi.daily import Products
+from kpi.exact import distinct
 from kpi.tables import CATEGORY_KPIS, KPI_TABLES, ORDER_KPIS, PRODUCT_KPIS, UNKNOWN_CATEGORY
 from worker.clean import Workspace
-from worker.errors import StoreError
+from worker.errors import SourceChanged, StoreError
 from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Row, State
 from worker.transform import changes
 from worker.transform.catalog import Catalog, Piece
@@ -45,7 +46,7 @@ PUBLISH_AT_ONCE = 16
 """Days published concurrently."""
 
 MAX_RESTARTS = 20
-"""How often a newer writer that began a day and did not end it is taken over from."""
+"""How often to begin anew where other workers are at the same days or clean objects."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +141,7 @@ async def transform(
     Errors: `SourceError` or `StoreError` where a retry may help; `ConfigError` where the contract
         does not fit the clean zone.
     """
+    failure: Exception = StoreError("newer writers keep beginning days")
     for _ in range(MAX_RESTARTS):
         task = _Transform(contract, workspace, state, tables, progress)
         try:
@@ -147,7 +149,11 @@ async def transform(
         except _Contended:
             # Whoever claimed the day knew a newer head; so does the next round, and ends the day.
             await asyncio.sleep(0.05)
-    raise StoreError(f"gave up after {MAX_RESTARTS} rounds: newer writers keep beginning days")
+        except SourceChanged as error:
+            # A slower worker has written a clean object again: the same rows, another version.
+            failure = error
+            await asyncio.sleep(0.05)
+    raise StoreError(f"gave up after {MAX_RESTARTS} rounds: {failure}") from failure
 
 
 async def plan_days(
@@ -242,8 +248,10 @@ class _Transform:
         changed = await self._changed_days(zone, new, since)
         begun = await self._state.days()
         every = _within(_every_day(zone, begun), first, last)
-        days = every if changed is None else np.intersect1d(every, changed)
-        left = days if everything else np.setdiff1d(days, self._whole(begun, head))
+        days = every if changed is None else np.intersect1d(every, changed, assume_unique=True)
+        left = (
+            days if everything else np.setdiff1d(days, self._whole(begun, head), assume_unique=True)
+        )
         return _Work(
             head=head,
             record=record,
@@ -326,8 +334,6 @@ class _Transform:
 
         async def one(order_date: date) -> Outcome:
             rows = {name: of_day.get(order_date, []) for name, of_day in split.items()}
-            if order_date not in work.begun and not any(rows.values()):
-                return Outcome.PUBLISHED  # a day between others that has never had an order
             async with slots:
                 outcome = await self._state.publish(
                     DayKpis(order_date=order_date, tables=rows), work.head
@@ -337,7 +343,12 @@ class _Transform:
                 published.rows[name] += len(of_table)
             return outcome
 
-        outcomes = await asyncio.gather(*(one(to_date(day)) for day in days))
+        # Days between others that have never had an order may be millions: one of the year 1.
+        known = {to_day(day) for day in work.begun}.union(
+            *(map(to_day, one) for one in split.values())
+        )
+        due = np.intersect1d(days, np.array(sorted(known), np.int32), assume_unique=True)
+        outcomes = await asyncio.gather(*(one(to_date(day)) for day in due))
         published.days.sort()
         if Outcome.CONTENDED in outcomes:
             raise _Contended
@@ -426,9 +437,8 @@ async def open_zone(entries: Iterable[Entry], workspace: Workspace, contract: Co
 
 def _every_day(zone: Zone, begun: Iterable[date]) -> Days:
     """Days that may have an order now, and those whose orders may all be gone."""
-    return np.union1d(
-        possible_days(zone.orders), np.array([to_day(day) for day in begun], np.int32)
-    )
+    of_begun = np.array([to_day(day) for day in begun], np.int32)
+    return distinct(np.concatenate([possible_days(zone.orders), of_begun]))
 
 
 def _within(days: Days, first: date | None, last: date | None) -> Days:

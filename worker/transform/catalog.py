@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from kpi.contract import Contract, Dataset
+from kpi.layout import clean_type
 from worker.clean import CleanObject, Workspace, column_ranges
 from worker.errors import ConfigError
 from worker.state import Entry
@@ -48,10 +49,11 @@ class Piece:
     """
 
     def __init__(
-        self, entry: Entry, part: Part, rank: int, opened: CleanObject, key_column: str
+        self, entry: Entry, part: Part, rank: int, opened: CleanObject, dataset: Dataset
     ) -> None:
         self.entry = entry
-        self.key_column = key_column
+        self.key_column = dataset.key[0]
+        self._dataset = dataset
         self.part = part
         self.rank = rank
         self.opened = opened
@@ -68,7 +70,13 @@ class Piece:
         return self._ranges[column]
 
     async def read(self, groups: Sequence[RowGroup], columns: Sequence[str]) -> pa.Table:
-        return await self.opened.read([group.number for group in groups], columns)
+        """Rows with these columns; nulls in one that the contract got after they were cleaned."""
+        table = await self.opened.read([group.number for group in groups], columns)
+        for name in columns:
+            if name not in table.schema.names:
+                nulls = pa.nulls(table.num_rows, clean_type(self._dataset, name))
+                table = table.append_column(name, nulls)
+        return table
 
 
 class Catalog:
@@ -98,7 +106,7 @@ class Catalog:
             async with slots:
                 clean = await CleanObject.open(workspace.store, workspace.absolute(part.key))
             _check_types(dataset, clean, entry, contract)
-            return Piece(entry, part, rank, clean, dataset.key[0])
+            return Piece(entry, part, rank, clean, dataset)
 
         pieces = await asyncio.gather(
             *(opened(entry, part, rank) for rank, (entry, part) in enumerate(parts))

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from kpi.contract import Contract
 from kpi.daily import MICROSECONDS_A_DAY, DaySlice, Products, Totals, is_returned, order_days
+from kpi.exact import distinct
 from kpi.tables import PRODUCT_KPIS
 from worker.transform.catalog import Catalog, Piece, RowGroup
 from worker.transform.changes import Days, one_array
@@ -112,7 +113,7 @@ def possible_days(orders: Catalog) -> Days:
     """Every day on which an order may stand, with a day to spare for time zones."""
     spans = [(_day(low) - 1, _day(high) + 1) for low, high in _created_ranges(orders)]
     days = [np.arange(first, last + 1, dtype=np.int32) for first, last in sorted(set(spans))]
-    return np.unique(np.concatenate(days)) if days else np.zeros(0, np.int32)
+    return distinct(np.concatenate(days)) if days else np.zeros(0, np.int32)
 
 
 def _created_ranges(orders: Catalog) -> list[tuple[int, int]]:
