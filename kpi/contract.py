@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,15 @@ INSTANT = pa.timestamp("us", tz="UTC")
 
 MAX_PRECISION = 18
 """Digits of a decimal that still fit the 64-bit integers that sums are made of."""
+
+MAX_KEY_BYTES = 1024
+"""Of a text that is the sort key of a KPI row (DynamoDB's limit)."""
+
+KPI_KEYS = {"products": "category", "order_items": "product_id"}
+"""Columns whose texts become sort keys."""
+
+STRPTIME = re.compile(r"(?:[^%]|%[YymdebBhaAjHIMSpDFTRnt%])+(?:\s*%z)?")
+"""Formats that mean the same on every machine; an offset can only stand at the end."""
 
 ROLES: Mapping[str, Mapping[str, tuple[bool, tuple[ColumnType, ...]]]] = {
     "orders": {
@@ -220,7 +230,9 @@ def _dataset(table: Reader, name: str) -> Dataset:
     )
     columns_table = table.table("columns", required=True)
     columns = {
-        column_name: _column(columns_table.table(column_name), column_name)
+        column_name: _column(
+            columns_table.table(column_name), column_name, key=KPI_KEYS.get(name) == column_name
+        )
         for column_name in columns_table.names()
     }
     key = table.texts("key", ())
@@ -248,14 +260,15 @@ def _dataset(table: Reader, name: str) -> Dataset:
     )
 
 
-def _column(table: Reader, name: str) -> Column:
+def _column(table: Reader, name: str, *, key: bool) -> Column:
     types: tuple[ColumnType, ...] = ("integer", "string", "decimal", "timestamp")
     kind = table.choice("type", types, None)
     is_decimal, is_string = kind == "decimal", kind == "string"
     has_limits = kind in ("integer", "decimal")
     precision = table.integer("precision", 15, low=1, high=MAX_PRECISION) if is_decimal else 15
     scale = table.integer("scale", 2, low=0, high=precision) if is_decimal else 2
-    max_bytes = table.integer("max_bytes", 0, low=1, high=2**28) if is_string else 0
+    default, most = (MAX_KEY_BYTES, MAX_KEY_BYTES) if key else (0, 2**28)
+    max_bytes = table.integer("max_bytes", default, low=1, high=most) if is_string else 0
     column = Column(
         name=name,
         type=kind,
@@ -269,6 +282,9 @@ def _column(table: Reader, name: str) -> Column:
         allowed=table.texts("allowed", ()) if is_string else (),
         max_bytes=max_bytes or None,
     )
+    for form in column.formats:
+        if not STRPTIME.fullmatch(form) or not re.search("%[YyDF]", form):
+            table.problem("formats", "strptime formats with a year; %z last; no %f, %s or %Z", form)
     if name.startswith("_"):
         table.problem("", "a column name that does not start with '_'", name)
     table.finish()
@@ -288,6 +304,11 @@ def _check_roles(contract: Contract, problems: list[str]) -> None:
                 problems.append(f"{place}: expected type {' or '.join(types)}, got {column.type!r}")
             elif needed and not column.required:
                 problems.append(f"{place}: the KPIs need this column; expected required = true")
+    for dataset_name, key in (("orders", "order_id"), ("products", "id")):
+        got = contract.datasets[dataset_name].key
+        if got and got != (key,):
+            # An order or a product counts once, and items name them by this column alone.
+            problems.append(f"{dataset_name}.key: expected [{key!r}], got {list(got)!r}")
     pairs = (
         ("orders", "order_id", "order_items", "order_id"),
         ("products", "id", "order_items", "product_id"),

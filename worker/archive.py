@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from worker.errors import SourceError, StoreError
+from worker.errors import SourceChanged, SourceError, StoreError
 from worker.objects import ObjectInfo, ObjectStore
 from worker.report import receipt
 from worker.source import identify, source_id
@@ -60,6 +60,8 @@ async def archive(
         async with store.create(f"{key}.verdict.json") as writer:
             await writer.write(orjson.dumps(receipt(entry), option=orjson.OPT_INDENT_2))
     kind, _, found_id = info.version.partition(":")
+    if kind != "version" and await source.stat(place.key) != info:
+        raise SourceChanged(f"{info.url}: it was uploaded again meanwhile, so it stays")
     await source.delete(info.key, version_id=found_id if kind == "version" else None)
     return entry, key
 

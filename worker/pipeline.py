@@ -83,6 +83,7 @@ async def open_sources(
             settings.contract,
             dataset,
             version_id,
+            settings.workspace,
         )
     finally:
         for store in stores.values():

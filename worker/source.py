@@ -11,6 +11,9 @@ from worker.errors import ConfigError
 from worker.objects import ObjectInfo, ObjectStore
 from worker.urls import Location
 
+ZONES = ("clean", "rejects", "pieces")
+"""Folders of a workspace that we write."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
@@ -41,6 +44,7 @@ async def find_sources(
     contract: Contract,
     dataset: str | None = None,
     version_id: str | None = None,
+    workspace: Location | None = None,
 ) -> list[Source]:
     """The source objects below some places, each once.
 
@@ -49,6 +53,7 @@ async def find_sources(
         contract: Whose folders name the datasets.
         dataset: The dataset of all of them; None where their folders tell.
         version_id: S3 version of the one object named; None for the current ones.
+        workspace: What we wrote ourselves below it is passed over.
 
     Returns:
         Sources in the order that lets joins find their parents: products, orders, order_items,
@@ -63,7 +68,7 @@ async def find_sources(
         async for info in _infos(store, location, version_id):
             listed += 1
             named = dataset or contract.dataset_of(info.key)
-            if named is not None:
+            if named is not None and not _is_ours(info, workspace):
                 found.setdefault(info.url, Source(info=info, dataset=named, store=store))
         if not listed:
             raise ConfigError(f"{location.url}: nothing is there")
@@ -90,3 +95,9 @@ async def _infos(
         return
     async for info in store.list(location.key):
         yield info
+
+
+def _is_ours(info: ObjectInfo, workspace: Location | None) -> bool:
+    if workspace is None or info.bucket != workspace.bucket:
+        return False
+    return any(info.key.startswith(f"{workspace.join(zone)}/") for zone in ZONES)

@@ -10,8 +10,9 @@ import hashlib
 import io
 import queue
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 
 import pyarrow as pa
 
@@ -44,7 +45,7 @@ class SourceStream:
 
     Attributes:
         bytes_read: Stored bytes read so far.
-        sha256: Hex digest of the stored bytes; complete once the blocks have ended.
+        sha256: Hex digest of the stored bytes; None before all of them were read.
     """
 
     def __init__(
@@ -73,33 +74,34 @@ class SourceStream:
         self._max_inflation = max_inflation
         self._block_bytes = block_bytes
         self._hash = hashlib.sha256()
+        self._hashed = 0
         self.bytes_read = 0
 
     @property
-    def sha256(self) -> str:
-        return self._hash.hexdigest()
+    def sha256(self) -> str | None:
+        return self._hash.hexdigest() if self._hashed == self._end - self._start else None
 
     async def blocks(self) -> AsyncIterator[bytes]:
         """The text, inflated where the object is compressed.
 
         Errors: `Unreadable` where it cannot be inflated; `SourceError` where it cannot be read.
         """
-        stored = self._stored_blocks()
-        first = await anext(stored, b"")
-        for magic, kind in FOREIGN.items():
-            if first.startswith(magic):
-                raise Unreadable(f"expected CSV text, got {kind}")
-        codec = next((name for magic, name in MAGIC.items() if first.startswith(magic)), None)
-        if codec is None:
-            if first:
-                yield first
-            async for block in stored:
+        async with aclosing(self._stored_blocks()) as stored:
+            first = await anext(stored, b"")
+            for magic, kind in FOREIGN.items():
+                if first.startswith(magic):
+                    raise Unreadable(f"expected CSV text, got {kind}")
+            codec = next((name for magic, name in MAGIC.items() if first.startswith(magic)), None)
+            if codec is None:
+                if first:
+                    yield first
+                async for block in stored:
+                    yield block
+                return
+            async for block in self._inflated(codec, first, stored):
                 yield block
-            return
-        async for block in self._inflated(codec, first, stored):
-            yield block
 
-    async def _stored_blocks(self) -> AsyncIterator[bytes]:
+    async def _stored_blocks(self) -> AsyncGenerator[bytes, None]:
         pending: deque[asyncio.Task[bytes]] = deque()
         at = self._start
         hashing: asyncio.Task[None] | None = None
@@ -113,15 +115,19 @@ class SourceStream:
                 if hashing is not None:
                     await hashing
                 # SHA-256 must see the blocks in turn, but the parser need not wait for it.
-                hashing = asyncio.create_task(asyncio.to_thread(self._hash.update, block))
+                hashing = asyncio.create_task(asyncio.to_thread(self._add_to_hash, block))
                 self.bytes_read += len(block)
                 yield block
+        finally:
             if hashing is not None:
                 await hashing
-        finally:
             for task in pending:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
+
+    def _add_to_hash(self, block: bytes) -> None:
+        self._hash.update(block)
+        self._hashed += len(block)
 
     async def _inflated(
         self, codec: str, first: bytes, stored: AsyncIterator[bytes]

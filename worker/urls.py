@@ -77,5 +77,7 @@ async def open_state(url: str) -> State:
 
 
 def _absolute(path: str) -> str:
-    # Not `resolve`: a link keeps its own name, and so its identity as a source object.
-    return str(Path(path).expanduser().absolute()).lstrip("/")
+    absolute = Path(path).expanduser().absolute()
+    # Not always `resolve`: a link keeps its own name, and so its identity as a source object. But
+    # `a/../b` is `b`: one file must not be two source objects.
+    return str(absolute.resolve() if ".." in absolute.parts else absolute).lstrip("/")

@@ -53,7 +53,8 @@ class Entry:
         version: Its version, as `ObjectInfo.version`.
         size_bytes: Its length as stored.
         uploaded_at: When it was uploaded; decides which version of a key wins.
-        sha256: Of the bytes as stored; None where byte ranges were validated apart.
+        sha256: Of the bytes as stored; None where not all of them were read in one go: byte ranges
+            were validated apart, or the object was refused early.
         verdict: `accepted`, or `refused` as a whole.
         reason: Why it was refused; None where accepted.
         rows_read: Records found = rows_clean + rows_rejected.
@@ -122,8 +123,8 @@ class Effect:
 
     Attributes:
         as_of: Sequence of that transform.
-        superseded_rows: Rows (its own or of earlier uploads) that gave way to a row of it, or
-            rows of it that gave way to a later upload.
+        superseded_rows: Rows of it that gave way to a later row of the same key, be it in the same
+            object or in a later upload.
         waiting_items: Items of it whose order had not arrived.
         days: Number of order dates recomputed because of it.
         first_day: The earliest of them; None where there is none.
