@@ -49,10 +49,6 @@ def main() -> None:
         sys.exit(2)
     except click.exceptions.Abort:
         sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read our output has had enough, as in `shopkpi query orders | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:  # noqa: BLE001  (the last place that can tell a person)
         sys.exit(_explain(error))
 

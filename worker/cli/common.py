@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, overload
 
 import click
 
-from worker.errors import Interrupted
+from worker.errors import ConfigError, Interrupted
 
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -73,6 +78,44 @@ def format_option(*formats: str) -> Callable[[Function], Function]:
 def choose_format(form: str | None, terminal: str, other: str) -> str:
     """The format asked for, else the one that fits where the output goes."""
     return form or (terminal if sys.stdout.isatty() else other)
+
+
+@overload
+def read_all(one: Callable[[], A], two: Callable[[], B], /) -> tuple[A, B]: ...
+
+
+@overload
+def read_all(
+    one: Callable[[], A], two: Callable[[], B], three: Callable[[], C], /
+) -> tuple[A, B, C]: ...
+
+
+def read_all(*readers: Callable[[], object]) -> tuple[object, ...]:
+    """What each reader of settings returns.
+
+    Errors: one `ConfigError` that lists what is wrong with any of them.
+    """
+    values: list[object] = []
+    problems: list[str] = []
+    for reader in readers:
+        try:
+            values.append(reader())
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return tuple(values)
+
+
+@contextmanager
+def for_a_reader() -> Iterator[None]:
+    """Printing for someone who may have had enough, as in `shopkpi query orders | head`."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left in the buffer goes nowhere, or the interpreter would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

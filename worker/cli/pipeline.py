@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from worker.cli.common import choose_format, format_option, kpis_option, run_async, store_options
+from worker.cli.common import (
+    choose_format,
+    for_a_reader,
+    format_option,
+    kpis_option,
+    read_all,
+    run_async,
+    store_options,
+)
 
 if TYPE_CHECKING:
     from datetime import date
@@ -51,8 +59,12 @@ def run(
       shopkpi run s3://shop-input --workspace s3://shop-clean --state dynamodb://shop
     """
     from worker.settings import read_settings  # noqa: PLC0415
+    from worker.urls import locate  # noqa: PLC0415
 
-    settings = read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis)
+    settings, _ = read_all(
+        lambda: read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis),
+        lambda: [locate(text) for text in inputs],
+    )
     form = choose_format(form, "table", "json")
     reporter = _reporter(form)
 
@@ -69,7 +81,8 @@ def run(
                 reporter.close()
                 from worker.cli.tables import show_run  # noqa: PLC0415
 
-                await show_run(session, entries, effects, report)
+                with for_a_reader():
+                    await show_run(session, entries, effects, report)
 
     try:
         run_async(work)
@@ -179,8 +192,11 @@ def transform(
     from worker.errors import ConfigError  # noqa: PLC0415
     from worker.settings import read_day, read_settings  # noqa: PLC0415
 
-    settings = read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis)
-    days = read_day(first, "--from"), read_day(last, "--to")
+    settings, *days = read_all(
+        lambda: read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis),
+        lambda: read_day(first, "--from"),
+        lambda: read_day(last, "--to"),
+    )
     form = choose_format(form, "table", "json")
     reporter = _reporter(form)
 

@@ -6,14 +6,23 @@ import csv
 import sys
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
 
-from worker.cli.common import choose_format, format_option, run_async, store_options
+from worker.cli.common import (
+    choose_format,
+    for_a_reader,
+    format_option,
+    read_all,
+    run_async,
+    store_options,
+)
 
 if TYPE_CHECKING:
+    from worker.settings import Settings
     from worker.state import Entry, Row, State
 
 TABLES = {"orders": "order_kpis", "category": "category_kpis", "product": "product_kpis"}
@@ -57,13 +66,17 @@ def query(
     """
     from worker.settings import read_day, read_settings  # noqa: PLC0415
 
-    settings = read_settings(workspace=workspace, state=state, contract=contract)
-    bounds = {"first": read_day(first, "--from"), "last": read_day(last, "--to")}
+    settings, *days = read_all(
+        lambda: read_settings(workspace=workspace, state=state, contract=contract),
+        lambda: read_day(first, "--from"),
+        lambda: read_day(last, "--to"),
+    )
     groups = {"category": category, "product": product}
     misplaced = [name for name, value in groups.items() if value is not None and name != table]
     if misplaced:
         raise click.UsageError(f"--{misplaced[0]} goes with `query {misplaced[0]}`")
     name = TABLES[table]
+    _must_be_there(settings)
 
     async def work() -> list[Row]:
         from worker.urls import open_state  # noqa: PLC0415
@@ -73,7 +86,7 @@ def query(
             group = groups.get(table)
             return [
                 {key: value for key, value in row.items() if key != "as_of"}
-                async for row in opened.rows(name, group=group, **bounds)
+                async for row in opened.rows(name, group=group, first=days[0], last=days[1])
             ]
         finally:
             await opened.close()
@@ -108,6 +121,7 @@ def ledger(
 
     settings = read_settings(workspace=workspace, state=state, contract=contract)
     form = choose_format(form, "table", "json")
+    _must_be_there(settings)
 
     async def work() -> tuple[list[Entry], dict[str, Any]]:
         from worker.urls import open_state  # noqa: PLC0415
@@ -122,7 +136,8 @@ def ledger(
     entries, effects = run_async(work)
     if form == "json":
         _print([receipt(entry, effects.get(entry.source_id)) for entry in entries], form)
-    else:
+        return
+    with for_a_reader():
         from worker.cli.tables import show_receipts, show_rows  # noqa: PLC0415
 
         show_receipts(entries, effects)
@@ -144,8 +159,8 @@ def rejects(
 ) -> None:
     """Print the rows of SOURCE that were set aside: an id, or the end of a path or URL.
 
-    `row` counts as a spreadsheet does (the header is row 1); `byte_offset` is where the row starts
-    in the inflated file. Bytes that are not UTF-8 are shown as \\xNN.
+    `row` counts the rows from the header on, which is row 1 (blank lines are none); `byte_offset`
+    is where the row starts in the inflated file. Bytes that are not UTF-8 are shown as \\xNN.
 
     \b
     Examples:
@@ -173,6 +188,18 @@ def rejects(
         return found
 
     _print(run_async(work), choose_format(form, "table", "json"))
+
+
+def _must_be_there(settings: Settings) -> None:
+    """Asking a question must not make an empty database where a path is misspelt."""
+    from worker.errors import ConfigError  # noqa: PLC0415
+
+    path = settings.state_url.removeprefix("sqlite://")
+    if path != settings.state_url and not Path(path).exists():
+        raise ConfigError(
+            f"{settings.state_url}: nothing is there; `shopkpi run` makes it, --workspace or "
+            "--state names another place"
+        )
 
 
 async def _entries(state: State, source: str | None) -> list[Entry]:
@@ -208,17 +235,18 @@ def _reject(entry: Entry, row: Mapping[str, Any], rows_before: int) -> dict[str,
 
 def _print(rows: Iterable[Mapping[str, object]], form: str) -> None:
     listed = list(rows)
-    if form == "json":
-        click.echo(orjson.dumps(listed, default=_to_json, option=orjson.OPT_INDENT_2))
-    elif form == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        if listed:
-            writer.writerow(listed[0])
-        writer.writerows([_csv_cell(value) for value in row.values()] for row in listed)
-    else:
-        from worker.cli.tables import show_rows  # noqa: PLC0415
+    with for_a_reader():
+        if form == "json":
+            click.echo(orjson.dumps(listed, default=_to_json, option=orjson.OPT_INDENT_2))
+        elif form == "csv":
+            writer = csv.writer(sys.stdout, lineterminator="\n")
+            if listed:
+                writer.writerow(listed[0])
+            writer.writerows([_csv_cell(value) for value in row.values()] for row in listed)
+        else:
+            from worker.cli.tables import show_rows  # noqa: PLC0415
 
-        show_rows({key: _flat(value) for key, value in row.items()} for row in listed)
+            show_rows({key: _flat(value) for key, value in row.items()} for row in listed)
 
 
 def _to_json(value: object) -> str:
@@ -232,6 +260,6 @@ def _flat(value: object) -> object:
 def _csv_cell(value: object) -> str:
     """A cell that no spreadsheet takes for a formula (OWASP, CSV injection)."""
     flat = _flat(value)
-    if isinstance(flat, str) and flat.startswith(("=", "+", "-", "@", "\t", "\r")):
+    if isinstance(flat, str) and flat.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
         return "'" + flat
     return _to_json(flat)

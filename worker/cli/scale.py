@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
-from worker.cli.common import choose_format, format_option, kpis_option, run_async, store_options
+from worker.cli.common import (
+    choose_format,
+    format_option,
+    kpis_option,
+    read_all,
+    run_async,
+    store_options,
+)
 
 if TYPE_CHECKING:
     from worker.audit import Audit
@@ -180,8 +187,11 @@ def audit(
     """
     from worker.settings import read_day, read_settings  # noqa: PLC0415
 
-    settings = read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis)
-    days = read_day(first, "--from"), read_day(last, "--to")
+    settings, *days = read_all(
+        lambda: read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis),
+        lambda: read_day(first, "--from"),
+        lambda: read_day(last, "--to"),
+    )
 
     async def work() -> Audit:
         from worker.audit import audit as compare  # noqa: PLC0415

@@ -25,7 +25,12 @@ DAYS_SHOWN = 31
 def console() -> Console:
     """Standard output, as wide as the terminal; wide enough for every column elsewhere."""
     width = shutil.get_terminal_size((140, 24)).columns if sys.stdout.isatty() else 140
-    return Console(width=width, highlight=False)
+    return _Console(width=width, highlight=False)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise  # rich would end the process; `for_a_reader` knows better  # noqa: PLE0704
 
 
 def show_rows(rows: Iterable[Mapping[str, object]], title: str = "") -> None:
