@@ -134,7 +134,8 @@ class ChunkParser:
         """Columns of the chunk in the order of the header, typed where they can be."""
         layout = self._layout
         names = [f"f{number}" for number in range(len(layout.names))]
-        has_hexadecimal = _may_have_hexadecimal(chunk)
+        integers = any(column.type == "integer" for column in layout.dataset.columns.values())
+        has_hexadecimal = integers and _may_have_hexadecimal(chunk)
         careful = {"?"}
         while True:
             types = {

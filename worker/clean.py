@@ -23,7 +23,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kpi.contract import Contract
-from kpi.layout import DICTIONARY_COLUMNS
 from worker.errors import SourceError
 from worker.objects import ObjectInfo, ObjectStore, ObjectWriter
 from worker.source import Source
@@ -62,7 +61,10 @@ def result_name(source: Source, contract: Contract) -> str:
 
 
 class ParquetStream:
-    """Writes row groups to an object as they come; holds one encoded row group in memory."""
+    """Writes row groups to an object as they come; holds two encoded row groups in memory.
+
+    One is on its way to the object while the next is being encoded.
+    """
 
     def __init__(self, writer: ObjectWriter, schema: pa.Schema) -> None:
         self._writer = writer
@@ -72,6 +74,7 @@ class ParquetStream:
         self._parquet = pq.ParquetWriter(
             self._sink, schema, metadata_collector=footers, **_encoding(schema)
         )
+        self._writing: asyncio.Task[None] | None = None
         self.size_bytes = 0
 
     async def write(self, rows: pa.Table) -> None:
@@ -83,6 +86,12 @@ class ParquetStream:
         """Write the footer."""
         await asyncio.to_thread(self._parquet.close)
         await self._drain()
+        await self._written()
+
+    async def abandon(self) -> None:
+        """Wait until nothing writes any more."""
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
 
     def ranges(self, columns: Iterable[str]) -> dict[str, Range]:
         """Smallest and largest value of columns, once the footer is written.
@@ -100,16 +109,23 @@ class ParquetStream:
         return found
 
     async def _drain(self) -> None:
-        for data in self._sink.take():
-            self.size_bytes += len(data)
-            await self._writer.write(data)
+        data = self._sink.take()
+        self.size_bytes += len(data)
+        await self._written()
+        self._writing = asyncio.create_task(self._writer.write(data))
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            await self._writing
+            self._writing = None
 
 
 def _encoding(schema: pa.Schema) -> dict[str, Any]:
     """How each column is encoded; measured in benchmarks/README.md.
 
     Numbers are packed by their differences, which is smaller and twice as fast as general
-    compression; texts are compressed, those of few values through a dictionary.
+    compression; texts are compressed, those of few values through a dictionary, the others apart
+    from their lengths.
     """
     numbers = [
         field.name
@@ -121,9 +137,13 @@ def _encoding(schema: pa.Schema) -> dict[str, Any]:
     # Nested columns are named by the paths of their leaves; those keep the default.
     compression = dict.fromkeys(numbers, "none")
     texts = {name: "zstd" for name in schema.names if name not in numbers}
+    various = [field.name for field in schema if pa.types.is_string(field.type)]
     return {
-        "use_dictionary": [name for name in schema.names if name in DICTIONARY_COLUMNS],
-        "column_encoding": dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
+        "use_dictionary": [field.name for field in schema if pa.types.is_dictionary(field.type)],
+        "column_encoding": {
+            **dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
+            **dict.fromkeys(various, "DELTA_LENGTH_BYTE_ARRAY"),
+        },
         "compression": {**compression, **texts},
         "compression_level": dict.fromkeys(texts, 1),
         "store_decimal_as_integer": True,
@@ -158,8 +178,11 @@ async def parquet_stream(
     """A new Parquet object; it appears whole when the block ends, never where it raises."""
     async with store.create(key) as writer:
         stream = ParquetStream(writer, schema)
-        yield stream
-        await stream.finish()
+        try:
+            yield stream
+            await stream.finish()
+        finally:
+            await stream.abandon()
 
 
 class _Sink(io.RawIOBase):
@@ -181,9 +204,11 @@ class _Sink(io.RawIOBase):
         self._position += len(data)
         return len(data)
 
-    def take(self) -> list[bytes]:
-        parts, self._parts = self._parts, []
-        return parts
+    def take(self) -> bytes:
+        """All of it as one: an object is written in few calls."""
+        data = b"".join(self._parts)
+        self._parts.clear()
+        return data
 
 
 class CleanObject:

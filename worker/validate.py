@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, aclosing
@@ -183,7 +183,10 @@ class _Validation:
 
     async def run(self) -> Entry:
         """Stream the object through; its clean object appears only if it is accepted."""
-        chunks = self._chunks()
+        async with aclosing(self._chunks()) as chunks:
+            return await self._validated(chunks)
+
+    async def _validated(self, chunks: AsyncIterator[Chunk]) -> Entry:
         if self._span and self._span[0] > 0:
             layout, first = await self._header_of_object(), None
         else:
@@ -218,15 +221,16 @@ class _Validation:
         rejects: ParquetStream | None = None
         rising = _Rising(self._dataset.key)
         async with parquet_stream(store, self._workspace.absolute(key), schema) as written:
-            async for parsed in self._parsed(ChunkParser(layout), first, chunks):
-                if parsed.rejects.num_rows:
-                    if rejects is None:
-                        rejects = await self._open_rejects(rejects_stack)
-                    await rejects.write(self._number(parsed.rejects))
-                if parsed.clean.num_rows:
-                    rising.include(parsed)
-                    await written.write(parsed.clean)
-                self._count(parsed)
+            async with aclosing(self._parsed(ChunkParser(layout), first, chunks)) as results:
+                async for parsed in results:
+                    if parsed.rejects.num_rows:
+                        if rejects is None:
+                            rejects = await self._open_rejects(rejects_stack)
+                        await rejects.write(self._number(parsed.rejects))
+                    if parsed.clean.num_rows:
+                        rising.include(parsed)
+                        await written.write(parsed.clean)
+                    self._count(parsed)
             if self._span is None:
                 counts = self._counts
                 reason = too_many_rejects(
@@ -247,7 +251,7 @@ class _Validation:
         """See `refuse`."""
         return refuse(self._entry(parts=()), reason)
 
-    async def _chunks(self) -> AsyncIterator[Chunk]:
+    async def _chunks(self) -> AsyncGenerator[Chunk, None]:
         splitter = RecordSplitter(
             delimiter=self._contract.delimiter,
             max_record_bytes=self._contract.max_record_bytes,
@@ -298,23 +302,43 @@ class _Validation:
 
     async def _parsed(
         self, parser: ChunkParser, first: Chunk | None, chunks: AsyncIterator[Chunk]
-    ) -> AsyncIterator[Parsed]:
-        """Chunks parsed by the executor, in their order, a bounded number in flight."""
+    ) -> AsyncGenerator[Parsed, None]:
+        """Chunks parsed by the executor, in their order, a bounded number in flight.
+
+        They are read and cut by a task of their own, so that the threads have work while whoever
+        takes the results is busy with one.
+        """
         loop = asyncio.get_running_loop()
-        running: deque[asyncio.Future[Parsed]] = deque()
+        slots = asyncio.Semaphore(CHUNKS_IN_FLIGHT)
+        running: asyncio.Queue[asyncio.Future[Parsed] | None] = asyncio.Queue()
+
+        async def feed() -> None:
+            try:
+                if first is not None and (len(first.data) or first.malformed):
+                    await slots.acquire()
+                    running.put_nowait(loop.run_in_executor(self._executor, parser.parse, first))
+                await slots.acquire()
+                async for chunk in chunks:
+                    running.put_nowait(loop.run_in_executor(self._executor, parser.parse, chunk))
+                    await slots.acquire()
+            finally:
+                running.put_nowait(None)
+
+        feeder = asyncio.create_task(feed())
         try:
-            if first is not None and (len(first.data) or first.malformed):
-                running.append(loop.run_in_executor(self._executor, parser.parse, first))
-            async for chunk in chunks:
-                running.append(loop.run_in_executor(self._executor, parser.parse, chunk))
-                while len(running) >= CHUNKS_IN_FLIGHT:
-                    yield await running.popleft()
-            while running:
-                yield await running.popleft()
+            while (future := await running.get()) is not None:
+                yield await future
+                slots.release()
+            await feeder  # raises what reading raised
         finally:
-            for future in running:
-                future.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            feeder.cancel()
+            await asyncio.gather(feeder, return_exceptions=True)
+            left = []
+            while not running.empty():
+                if (future := running.get_nowait()) is not None:
+                    future.cancel()
+                    left.append(future)
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def _open_rejects(self, stack: AsyncExitStack) -> ParquetStream:
         key = self._workspace.key("rejects", self._source, self._contract, self._piece)
