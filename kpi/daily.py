@@ -6,7 +6,7 @@ category never cross from one day to another.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from kpi import exact
 from kpi.contract import Contract
-from kpi.keys import KeyIndex, Mask
+from kpi.keys import BLOCK_KEYS, KeyIndex, Keys, Mask, keys_of
 from kpi.tables import (
     CATEGORY_KPIS,
     MONEY,
@@ -68,7 +68,7 @@ class Products:
             ids: Distinct product ids.
             categories: Category of each; null where it has none.
         """
-        self._index = KeyIndex(ids)
+        self._index = KeyIndex(keys_of([pa.chunked_array([ids])]))
         texts = categories.cast(pa.string()).fill_null(NO_CATEGORY)
         names = sorted({UNKNOWN_CATEGORY, NO_CATEGORY, *pc.unique(texts).to_pylist()})
         self.categories: list[str] = names
@@ -80,7 +80,7 @@ class Products:
 
     def category_codes(self, product_ids: pa.Array) -> Int64s:
         """Index in `categories` of each product's category."""
-        return self._codes[self._index.find(product_ids)]
+        return self._codes[self._index.find(keys_of([pa.chunked_array([product_ids])]))]
 
 
 @dataclass
@@ -105,9 +105,9 @@ class DaySlice:
         *,
         contract: Contract,
         products: Products,
-        order_ids: pa.Array,
+        orders: Keys,
         days: npt.NDArray[np.int32],
-        user_ids: pa.Array,
+        users: Keys,
         returned: Mask,
         with_products: bool = False,
     ) -> None:
@@ -115,19 +115,19 @@ class DaySlice:
         Args:
             contract: Says what `returned` means and how prices are scaled.
             products: The latest version of every product.
-            order_ids: The orders of the slice, each once.
+            orders: The orders of the slice, each once.
             days: Their order_date, days since 1970-01-01.
-            user_ids: Their customer.
+            users: Their customers.
             returned: Whether they were returned.
             with_products: Keep what the product KPIs need.
         """
         self._contract = contract
         self._products = products
-        self._index = KeyIndex(order_ids)
+        self._index = KeyIndex(orders)
         self._dates = exact.distinct(days)
         self._day = np.searchsorted(self._dates, days)
         self._returned = returned
-        self._user_ids = user_ids
+        self._users = users
         self._with_products = with_products
         self._groups = len(products.categories)
         size = len(self._dates)
@@ -137,6 +137,10 @@ class DaySlice:
             category_revenue=np.zeros(size * self._groups, np.int64),
         )
         self._scale = contract.datasets["order_items"].columns["sale_price"].scale
+
+    def has_any(self, orders: Keys) -> bool:
+        """Whether any of some orders is of the slice."""
+        return bool((self._index.find(orders) >= 0).any())
 
     def measure(self, items: pa.RecordBatch) -> tuple[Totals, int, npt.NDArray[np.int32]]:
         """What a batch adds.
@@ -149,7 +153,7 @@ class DaySlice:
             What `add` takes, how many of the items belong to orders of the slice, and the days
             of those orders (distinct, since 1970-01-01).
         """
-        position = self._index.find(items.column("order_id"))
+        position = self._index.find(keys_of([pa.chunked_array([items.column("order_id")])]))
         known = position >= 0
         if not known.all():
             items = items.filter(pa.array(known))
@@ -189,6 +193,13 @@ class DaySlice:
         totals.pairs += batch.pairs
         totals.sales += batch.sales
 
+    def close(self) -> None:
+        """No more items will come: give back the memory that finding their orders takes."""
+        self._index = KeyIndex(self._users.take(slice(0)))
+
+    def __len__(self) -> int:
+        return len(self._day)
+
     def order_kpis(self) -> pa.Table:
         """Daily order KPIs: `ORDER_KPIS`, one row per day that has an order, ascending."""
         size = len(self._dates)
@@ -211,11 +222,16 @@ class DaySlice:
         size = len(self._dates) * self._groups
         # One integer for each order and category that meet, its last bit set where an item was
         # returned: sorted, the last of each pair tells.
-        pairs = _last_of_pairs(_concatenate(self._totals.pairs))
-        position, category = np.divmod(pairs >> 1, self._groups)
-        group = self._day[position] * self._groups + category
-        orders = np.bincount(group, minlength=size).astype(np.int64)
-        returned = np.bincount(group[pairs & 1 == 1], minlength=size).astype(np.int64)
+        every = _concatenate(self._totals.pairs)
+        self._totals.pairs = [every]
+        orders, returned = np.zeros(size, np.int64), np.zeros(size, np.int64)
+        pairs = _last_of_pairs(every)
+        for start in range(0, len(pairs), BLOCK_KEYS):
+            block = pairs[start : start + BLOCK_KEYS]
+            position, category = np.divmod(block >> 1, self._groups)
+            group = self._day[position] * self._groups + category
+            orders += np.bincount(group, minlength=size)
+            returned += np.bincount(group[block & 1 == 1], minlength=size)
         filled = np.flatnonzero(orders)
         orders, returned = orders[filled], returned[filled]
         revenue = self._totals.category_revenue[filled]
@@ -265,21 +281,25 @@ class DaySlice:
 
     def _customers(self) -> Int64s:
         """Distinct customers of each day."""
-        users, size = self._user_ids, len(self._dates)
+        users, size = self._users, len(self._dates)
         if len(users) == 0:
             return np.zeros(size, np.int64)
-        codes: Int64s | None = None
-        if pa.types.is_integer(users.type):
-            values = users.to_numpy()
-            low, high = int(values.min()), int(values.max())
-            if (high - low + 1) * size <= exact.INT64_MAX:
-                codes, span = values - low, high - low + 1
-        if codes is None:
-            encoded = users.dictionary_encode()
-            codes = encoded.indices.to_numpy().astype(np.int64)
-            span = len(encoded.dictionary)
-        pairs = exact.distinct(self._day * span + codes)
-        return np.bincount(pairs // span, minlength=size).astype(np.int64)
+        if users.low is None:
+            values = users.high.view(np.int64)
+            low, span = int(values.min()), int(values.max()) - int(values.min()) + 1
+            if span * size <= exact.INT64_MAX:
+                pairs = exact.distinct(self._day * span + (values - low))
+                return np.bincount(pairs // span, minlength=size).astype(np.int64)
+        counts = np.zeros(size, np.int64)
+        by_day = np.argsort(self._day, kind="stable")
+        edges = np.searchsorted(self._day[by_day], np.arange(size + 1))
+        for days in _blocks(np.diff(edges)):
+            rows = by_day[edges[days.start] : edges[days.stop]]
+            some = users.take(rows)
+            # Any one row of a customer stands for all of them.
+            pairs = exact.distinct(self._day[rows] * len(rows) + KeyIndex(some).find(some))
+            counts += np.bincount(pairs // len(rows), minlength=size)
+        return counts
 
     def _returned_items(self, items: pa.RecordBatch, position: Int64s) -> Mask:
         of_order = self._returned[position]
@@ -304,11 +324,26 @@ class DaySlice:
 
 
 def _last_of_pairs(pairs: Int64s) -> Int64s:
-    """Pairs that differ but for their last bit, each once, with the bit set where it ever was."""
-    pairs = np.sort(pairs)
+    """Pairs that differ but for their last bit, each once, with the bit set where it ever was.
+
+    `pairs` are sorted in place.
+    """
+    pairs.sort()
     last = np.ones(len(pairs), bool)
     np.not_equal(pairs[1:] >> 1, pairs[:-1] >> 1, out=last[:-1])
     return pairs[last]
+
+
+def _blocks(sizes: Int64s) -> Iterator[slice]:
+    """Slices of neighbours whose sizes, none of them zero, come to about `BLOCK_KEYS`."""
+    start, total = 0, 0
+    for at, size in enumerate(sizes.tolist()):
+        total += size
+        if total >= BLOCK_KEYS:
+            yield slice(start, at + 1)
+            start, total = at + 1, 0
+    if total:
+        yield slice(start, len(sizes))
 
 
 def _rate(part: Int64s, whole: Int64s) -> pa.Array:

@@ -1,13 +1,19 @@
-"""Keys: which row of a key is the latest, and where a key stands among others."""
+"""Keys: which row of a key is the latest, and where a key stands among others.
+
+Keys are handled as numbers (`Keys`): integers as they are, anything else as 128 bits of hash, so
+that neither memory nor time grows with the length of an id.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from kpi.exact import firsts
 
 Mask = npt.NDArray[np.bool_]
 Positions = npt.NDArray[np.int64]
@@ -15,199 +21,262 @@ Positions = npt.NDArray[np.int64]
 DENSE_SLACK = 4
 """An index by direct addressing may have this many slots for each key."""
 
+BLOCK_KEYS = 1 << 18
+"""Keys put into a hash table at once: what is needed for it meanwhile fits the cache."""
 
-def key_codes(columns: Sequence[pa.ChunkedArray]) -> npt.NDArray[np.int64]:
-    """Integers that are equal exactly where the keys are.
+
+@dataclass(frozen=True)
+class Keys:
+    """Keys as numbers that are equal where the keys are.
+
+    A single integer column is its own values. Of anything else there are 128 bits of hash. That any
+    two of n different keys have the same is as likely as n**2 / 2**129 (the birthday bound), which
+    is 1.5e-21 for a billion of them.
+
+    Attributes:
+        high: The integers themselves, or the first half of the hash.
+        low: The second half of the hash; None for integers.
+    """
+
+    high: npt.NDArray[np.uint64]
+    low: npt.NDArray[np.uint64] | None
+
+    def __len__(self) -> int:
+        return len(self.high)
+
+    def take(self, rows: Mask | Positions | slice) -> Keys:
+        """Some of them, by their positions, by a mask or by a slice."""
+        return Keys(self.high[rows], None if self.low is None else self.low[rows])
+
+
+def keys_of(columns: Sequence[pa.ChunkedArray]) -> Keys:
+    """The keys of some rows.
 
     Args:
         columns: The columns of the key, each without null; integers or strings.
     """
     if len(columns) == 1 and pa.types.is_integer(columns[0].type):
-        return columns[0].to_numpy()
-    codes = np.zeros(len(columns[0]), np.int64)
-    for column in columns:
-        encoded = column.combine_chunks().dictionary_encode()
-        if isinstance(encoded, pa.ChunkedArray):
-            encoded = encoded.unify_dictionaries().combine_chunks()
-        indices = encoded.indices.to_numpy().astype(np.int64)
-        # Rank the pairs anew after each column, so that codes stay below the number of rows.
-        _, codes = np.unique(codes * (len(encoded.dictionary) + 1) + indices, return_inverse=True)
-    return codes.astype(np.int64)
+        return Keys(columns[0].to_numpy().view(np.uint64), None)
+    high, low = (np.zeros(len(columns[0]), np.uint64) for _ in range(2))
+    for number, column in enumerate(columns):
+        if number:
+            high, low = _mix(high), _mix(low)
+        of_column = _hash(column)
+        high += of_column.high
+        low += of_column.low
+    return Keys(high, low)
 
 
-def latest_rows(codes: npt.NDArray[np.int64]) -> Mask | None:
-    """The last row of each key; None where no key stands twice.
+def concat_keys(parts: Sequence[Keys]) -> Keys:
+    """All of them in turn; at least one part, and all of one kind."""
+    lows = [part.low for part in parts if part.low is not None]
+    high = np.concatenate([part.high for part in parts])
+    return Keys(high, np.concatenate(lows) if lows else None)
+
+
+def repeated(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """The values that stand there more than once, ascending; `hashes` is sorted in place."""
+    hashes.sort()
+    again = hashes[1:][hashes[1:] == hashes[:-1]]
+    return again[firsts(again)]
+
+
+def latest_rows(keys: Keys) -> Mask:
+    """The last row of each key.
 
     Args:
-        codes: Key of each row, rows from the earliest version to the latest.
+        keys: Of rows from the earliest version to the latest.
     """
-    ordered = np.sort(codes)
-    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
-    if len(repeated) == 0:
-        return None
-    rows = np.flatnonzero(np.isin(codes, repeated))
-    by_key = rows[np.argsort(codes[rows], kind="stable")]
-    keys = codes[by_key]
-    last = np.append(keys[1:] != keys[:-1], True)
-    latest = np.ones(len(codes), bool)
-    latest[by_key[~last]] = False
+    halves = [keys.high] if keys.low is None else [keys.low, keys.high]
+    by_key = np.lexsort(halves)  # stable: rows of a key stay in their order
+    last = np.ones(len(keys), bool)
+    if len(keys):
+        last[:-1] = np.logical_or.reduce([half[by_key][1:] != half[by_key][:-1] for half in halves])
+    latest = np.zeros(len(keys), bool)
+    latest[by_key[last]] = True
     return latest
 
 
 class KeyIndex:
-    """Finds the position of keys among a fixed set of distinct keys.
+    """Finds the position of keys among a fixed set of keys.
 
-    By direct addressing where the keys are integers that lie close together, else by a hash table
-    of their fingerprints; of texts the keys themselves are compared after that.
+    By direct addressing where the keys are integers that lie close together, else by a hash table.
     """
 
-    def __init__(self, keys: pa.Array) -> None:
+    def __init__(self, keys: Keys) -> None:
         """
         Args:
-            keys: Distinct, without null; integers or strings.
+            keys: Those to be found; of equal ones any one position is.
         """
-        self._keys = keys
+        self._size = len(keys)
         self._table: npt.NDArray[np.int32] | None = None
         self._hashed: _HashTable | None = None
         if len(keys) == 0:
             return
-        if pa.types.is_integer(keys.type):
-            values = keys.to_numpy(zero_copy_only=False)
+        if keys.low is None:
+            values = keys.high.view(np.int64)
             self._low, self._high = int(values.min()), int(values.max())
             if self._high - self._low < DENSE_SLACK * len(values) + 1024:
                 table = np.full(self._high - self._low + 2, -1, np.int32)
                 table[values - self._low] = np.arange(len(values), dtype=np.int32)
                 self._table = table
                 return
-        self._hashed = _HashTable(fingerprints([pa.chunked_array([keys])]))
+        self._hashed = _HashTable(keys)
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return self._size
 
-    def find(self, keys: pa.Array) -> Positions:
+    def find(self, keys: Keys) -> Positions:
         """Position of each key; -1 where it is not in the index."""
         if self._table is not None:
-            values = keys.to_numpy(zero_copy_only=False)
+            values = keys.high.view(np.int64)
             slots = values - self._low
             # The last slot is always empty: keys outside the range end there.
             slots[(values < self._low) | (values > self._high)] = self._high - self._low + 1
             return self._table[slots].astype(np.int64)
         if self._hashed is None:
             return np.full(len(keys), -1, np.int64)
-        found = self._hashed.find(fingerprints([pa.chunked_array([keys])]))
-        if not pa.types.is_integer(keys.type):
-            self._confirm(found, keys)
-        return found
-
-    def _confirm(self, found: Positions, keys: pa.Array) -> None:
-        """Look up anew, by the texts themselves, where a fingerprint was another text's."""
-        rows = np.flatnonzero(found >= 0)
-        hit = self._keys.take(pa.array(found[rows]))
-        wanted = keys if len(rows) == len(keys) else keys.take(pa.array(rows))
-        wrong = rows[~pc.equal(hit, wanted).to_numpy(zero_copy_only=False)]
-        if len(wrong):
-            again = pc.index_in(keys.take(pa.array(wrong)), value_set=self._keys)
-            found[wrong] = again.fill_null(-1).to_numpy(zero_copy_only=False)
+        return self._hashed.find(keys)
 
 
 class _HashTable:
     """Open addressing with linear probing (Knuth, volume 3, 6.4), a whole column at a time."""
 
-    def __init__(self, hashes: npt.NDArray[np.uint64]) -> None:
-        bits = max(int(2 * len(hashes)).bit_length(), 4)
+    def __init__(self, keys: Keys) -> None:
+        bits = max(int(2 * len(keys)).bit_length(), 4)
         self._shift = np.uint64(64 - bits)
         self._mask = np.int64((1 << bits) - 1)
-        self._hashes = hashes
+        self._keys = keys
         self._slots = np.full(1 << bits, -1, np.int32)
-        left = np.arange(len(hashes), dtype=np.int32)
-        slots = self._first(hashes)
+        for start in range(0, len(keys), BLOCK_KEYS):
+            self._insert(start, min(start + BLOCK_KEYS, len(keys)))
+
+    def _insert(self, start: int, end: int) -> None:
+        keys = self._keys
+        left = np.arange(start, end, dtype=np.int32)
+        slots = self._first(keys.take(slice(start, end)))
         while len(left):
             free = self._slots[slots] < 0
             # Of several keys that want one slot the last written has it; the others go on.
             self._slots[slots[free]] = left[free]
-            lost = self._slots[slots] != left
+            lost = np.flatnonzero(self._slots[slots] != left)
+            lost = lost[self._differ(self._slots[slots[lost]], keys, left[lost])]
             left, slots = left[lost], (slots[lost] + 1) & self._mask
 
-    def find(self, hashes: npt.NDArray[np.uint64]) -> Positions:
-        """A position with that hash; -1 where there is none."""
-        slots = self._first(hashes)
+    def find(self, keys: Keys) -> Positions:
+        """A position with that key; -1 where there is none."""
+        slots = self._first(keys)
         found = self._slots[slots].astype(np.int64)
-        left = np.flatnonzero((found >= 0) & (self._hashes[found] != hashes))
+        left = np.flatnonzero(found >= 0)
+        left = left[self._differ(found[left], keys, left)]
         slots = slots[left]
         while len(left):
             slots = (slots + 1) & self._mask
             at = self._slots[slots].astype(np.int64)
             found[left] = at
-            on = (at >= 0) & (self._hashes[at] != hashes[left])
+            on = np.flatnonzero(at >= 0)
+            on = on[self._differ(at[on], keys, left[on])]
             left, slots = left[on], slots[on]
         return found
 
-    def _first(self, hashes: npt.NDArray[np.uint64]) -> Positions:
+    def _differ(
+        self, mine: npt.NDArray[np.integer], others: Keys, at: npt.NDArray[np.integer]
+    ) -> Mask:
+        """Whether my keys at some positions are not the other keys at others."""
+        differ = self._keys.high[mine] != others.high[at]
+        if self._keys.low is not None and others.low is not None:
+            differ |= self._keys.low[mine] != others.low[at]
+        return differ
+
+    def _first(self, keys: Keys) -> Positions:
         # Fibonacci hashing: the high bits of the product depend on every bit.
-        return ((hashes * np.uint64(0x9E3779B97F4A7C15)) >> self._shift).astype(np.int64)
+        return ((keys.high * np.uint64(0x9E3779B97F4A7C15)) >> self._shift).astype(np.int64)
 
 
-def fingerprints(columns: Sequence[pa.ChunkedArray]) -> npt.NDArray[np.uint64]:
-    """A 64-bit hash of each key: equal keys have equal fingerprints.
+class _Hash:
+    """128 bits of each value of a column, to be filled in."""
 
-    Of a single integer column it is the integer itself, so that equal fingerprints mean equal keys
-    there. Texts are hashed eight bytes at a time; their collisions are left to the caller.
+    def __init__(self, size: int) -> None:
+        self.high = np.empty(size, np.uint64)
+        self.low = np.empty(size, np.uint64)
 
-    Args:
-        columns: The columns of the key, each without null; integers or strings.
-    """
-    result = np.zeros(len(columns[0]), np.uint64)
-    for number, column in enumerate(columns):
-        if pa.types.is_integer(column.type):
-            hashed = column.to_numpy().view(np.uint64)
-        else:
-            chunks = [_text_fingerprints(chunk) for chunk in column.chunks]
-            hashed = np.concatenate(chunks) if chunks else np.zeros(0, np.uint64)
-        result = hashed if number == 0 else _mix(result) + hashed
+
+def _hash(column: pa.ChunkedArray) -> _Hash:
+    result = _Hash(len(column))
+    at = 0
+    for chunk in column.chunks:
+        part = slice(at, at + len(chunk))
+        if pa.types.is_integer(chunk.type):
+            values = chunk.to_numpy().view(np.uint64)
+            result.high[part] = _mix(values ^ _WORDS[0])
+            result.low[part] = _mix(values ^ _WORDS[1])
+        elif len(chunk):
+            result.high[part], result.low[part] = _hash_texts(chunk)
+        at += len(chunk)
     return result
 
 
-def is_exact(columns: Sequence[pa.ChunkedArray]) -> bool:
-    """Whether equal fingerprints mean equal keys."""
-    return len(columns) == 1 and pa.types.is_integer(columns[0].type)
-
-
-_WORDS = np.random.Generator(np.random.PCG64(0x5109)).integers(
-    0, 2**64, 4096, dtype=np.uint64, endpoint=False
+_WORDS, _WEIGHTS = np.random.Generator(np.random.PCG64(0x5109)).integers(
+    0, 2**64, (2, 4096), dtype=np.uint64, endpoint=False
 ) | np.uint64(1)
-"""Multipliers of the 8-byte words of a text; those of longer texts repeat."""
+"""What is mixed into each 8-byte word of a text, and its weight in the second half of the hash."""
 
 
-def _text_fingerprints(texts: pa.Array) -> npt.NDArray[np.uint64]:
-    if len(texts) == 0:
-        return np.zeros(0, np.uint64)
+def _hash_texts(texts: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """Sums over the words of a text, each word mixed by itself.
+
+    Mixing is one to one, so texts that differ in one word differ in both halves; for others the
+    halves are two linear equations, with different weights, that would both have to hold.
+    """
     _, offsets_buffer, data = texts.buffers()
     offsets = np.frombuffer(offsets_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    starts, lengths = offsets[:-1].astype(np.int64), np.diff(offsets).astype(np.int64)
+    lengths = np.diff(offsets).astype(np.int64)
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    high = _mix(lengths.astype(np.uint64))
+    low = high.copy()
+    scratch = np.empty_like(high)
+
+    def add(word: int, value: npt.NDArray[np.uint64], rows: slice | Positions) -> None:
+        block, within = divmod(word, len(_WORDS))
+        value ^= np.uint64((int(_WORDS[within]) + block) % 2**64)
+        _mix_in_place(value, scratch[: len(value)])
+        high[rows] += value
+        value *= _WEIGHTS[within]
+        low[rows] += value
+
+    if shortest == longest and longest >= 8:
+        # Of one length, as UUIDs are: each word of them all is a column with a constant stride.
+        for word in range(-(-longest // 8)):
+            beyond = max(8 * word + 8 - longest, 0)
+            start = int(offsets[0]) + 8 * word - beyond
+            column = np.ndarray((len(texts),), "<u8", data, start, (longest,))
+            add(word, column >> np.uint64(8 * beyond), slice(None))
+        return high, low
     size = 0 if data is None else len(data)
     # Room behind the last text, so that every word can be read whole.
     codes = np.zeros((size // 8 + 2) * 8, np.uint8)
     if data is not None:
         codes[:size] = np.frombuffer(data, np.uint8)
     words = np.lib.stride_tricks.as_strided(codes.view(np.uint64), (size + 1,), (1,))
-    result = _mix(lengths.astype(np.uint64))
-    for word in range(-(-int(lengths.max()) // 8)):
-        left = lengths - 8 * word
-        rows: slice | npt.NDArray[np.int64] = slice(None)
-        if int(left.min()) <= 0:
-            rows = np.flatnonzero(left > 0)
-        left = left[rows]
+    starts = offsets[:-1].astype(np.int64)
+    for word in range(-(-longest // 8)):
+        rows = np.flatnonzero(lengths > 8 * word)
         value = words[starts[rows] + 8 * word]
-        if int(left.min()) < 8:
-            missing = (8 * np.maximum(8 - left, 0)).astype(np.uint64)
-            value = (value << missing) >> missing
-        value = value * _WORDS[word % len(_WORDS)]
-        result[rows] += value ^ (value >> np.uint64(32))
-    return _mix(result)
+        missing = (8 * np.maximum(8 * word + 8 - lengths[rows], 0)).astype(np.uint64)
+        add(word, (value << missing) >> missing, rows)
+    return high, low
 
 
 def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """Spread every bit over all (finalizer of SplitMix64, Steele et al., 2014)."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    mixed = values.copy()
+    _mix_in_place(mixed, np.empty_like(mixed))
+    return mixed
+
+
+def _mix_in_place(values: npt.NDArray[np.uint64], scratch: npt.NDArray[np.uint64]) -> None:
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, None)):
+        np.right_shift(values, np.uint64(shift), out=scratch)
+        values ^= scratch
+        if factor is not None:
+            values *= np.uint64(factor)

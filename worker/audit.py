@@ -15,9 +15,10 @@ from worker.state import Row, State
 from worker.transform import DEFAULT_TABLES, open_zone, rows_by_day
 from worker.transform.slices import (
     Seen,
-    compute,
     cut,
+    kpis,
     latest_products,
+    load,
     possible_days,
     to_date,
     to_day,
@@ -95,8 +96,9 @@ async def audit(
     versions = Versions(zone.orders), Versions(zone.items)
     differences: list[Difference] = []
     compared = 0
-    for part in cut(chosen, zone.orders):
-        made = await compute(part, zone, products, *versions, tables, Seen())
+    for part in cut(chosen, zone):
+        day_slice = await load(part, zone, products, *versions, tables, Seen())
+        made = kpis(day_slice, tables)
         expected = {name: rows_by_day(name, table) for name, table in made.items()}
         known = published.union(*(map(to_day, of_day) for of_day in expected.values()))
         for day in map(to_date, sorted(known.intersection(part.tolist()))):

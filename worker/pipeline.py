@@ -10,10 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypedDict
 
-import pyarrow as pa
-
 from kpi.contract import Contract
-from worker import ranges
+from worker import memory, ranges
 from worker.clean import Workspace
 from worker.objects import ObjectStore
 from worker.report import Reporter
@@ -46,7 +44,7 @@ async def open_session(settings: Settings) -> AsyncIterator[Session]:
 
     Errors: `StoreError` where the state cannot be opened.
     """
-    _use_jemalloc()
+    memory.set_up()
     store = await open_objects(settings.workspace)
     try:
         state = await open_state(settings.state_url)
@@ -154,9 +152,3 @@ class _Stores(TypedDict):
     contract: Contract
     workspace: Workspace
     ledger: State
-
-
-def _use_jemalloc() -> None:
-    """Arrow's other allocators keep more of what chunks leave behind (benchmarks/README.md)."""
-    if "jemalloc" in pa.supported_memory_backends():
-        pa.set_memory_pool(pa.jemalloc_memory_pool())

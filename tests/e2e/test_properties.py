@@ -22,6 +22,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,6 +31,7 @@ from hypothesis import strategies as st
 import kpi.keys
 import worker.transform
 import worker.transform.changes
+import worker.transform.slices
 import worker.transform.versions
 import worker.validate
 from kpi.contract import Contract, built_in, parse_contract
@@ -36,7 +39,6 @@ from tests.support import oracle
 from tests.support.shops import ALL_TABLES, Pipeline
 from worker.stream import SourceStream
 from worker.transform import Report, table_names, transform
-from worker.transform.slices import cut
 
 EXAMPLES = int(os.environ.get("SHOPKPI_EXAMPLES", "15"))
 """Histories for each shop; with `HYPOTHESIS_PROFILE=explore` they are new ones on every run."""
@@ -256,19 +258,28 @@ def in_order(folder: Path, uploads: Sequence[Upload]) -> dict[str, list[Path]]:
     return {dataset: [path for _, path in sorted(of)] for dataset, of in files.items()}
 
 
+Hashes = npt.NDArray[np.uint64]
+
+
 @contextlib.contextmanager
 def strained(block_bytes: int) -> Iterator[None]:
     """Limits that gigabytes would reach, reached by a few rows."""
-    hashed = kpi.keys._text_fingerprints
+    hashed = kpi.keys._hash_texts
+
+    def colliding(texts: pa.Array) -> tuple[Hashes, Hashes]:
+        high, low = hashed(texts)
+        return high & np.uint64(7), low
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             worker.validate, "SourceStream", partial(SourceStream, block_bytes=block_bytes)
         )
-        patch.setattr(worker.transform, "cut", partial(cut, limit=2))
+        patch.setattr(worker.transform.slices, "ORDERS_AT_ONCE", 2)
+        patch.setattr(worker.transform.slices, "SCATTERED_AT_ONCE", 3)
         patch.setattr(worker.transform.versions, "KEYS_AT_ONCE", 3)
         patch.setattr(worker.transform.changes, "BATCH_ROWS", 2)
         patch.setattr(kpi.keys, "DENSE_SLACK", -(10**6))
-        patch.setattr(kpi.keys, "_text_fingerprints", lambda texts: hashed(texts) & np.uint64(7))
+        patch.setattr(kpi.keys, "_hash_texts", colliding)
         yield
 
 

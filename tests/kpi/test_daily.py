@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from kpi.contract import INSTANT, Contract, parse_contract
 from kpi.daily import DaySlice, Products, is_returned, order_days
 from kpi.errors import KpiError
+from kpi.keys import Keys, keys_of
 from tests.support import oracle
 
 CONTRACT = """
@@ -48,6 +49,10 @@ category = {{ type = "string" }}
 STATUSES = (None, "delivered", "returned", "RETURNED", "sent back", "Returned ")
 RETURNED = ("returned", "sent back")
 FIRST = date(2024, 2, 28)
+
+
+def keys(values: pa.Array) -> Keys:
+    return keys_of([pa.chunked_array([values])])
 
 
 def contract_of(
@@ -172,9 +177,9 @@ def computed(shop: Shop, cuts: list[int]) -> dict[str, list[dict[str, object]]]:
     day_slice = DaySlice(
         contract=shop.contract,
         products=products,
-        order_ids=shop.id_array([order[0] for order in shop.orders]),
+        orders=keys(shop.id_array([order[0] for order in shop.orders])),
         days=np.array(days, np.int32),
-        user_ids=shop.id_array([order[1] for order in shop.orders]),
+        users=keys(shop.id_array([order[1] for order in shop.orders])),
         returned=is_returned(statuses, shop.contract),
         with_products=True,
     )
@@ -251,9 +256,9 @@ def slice_of(contract: Contract, orders: int, **options: object) -> DaySlice:
     return DaySlice(
         contract=contract,
         products=Products(pa.array([], pa.int64()), pa.array([], pa.string())),
-        order_ids=ids,
+        orders=keys(ids),
         days=np.zeros(orders, np.int32),
-        user_ids=ids,
+        users=keys(ids),
         returned=np.zeros(orders, bool),
         **options,  # type: ignore[arg-type]  # with_products
     )
@@ -276,9 +281,9 @@ def test_rates_and_averages_are_rounded_half_to_even() -> None:
     day_slice = DaySlice(
         contract=contract,
         products=Products(pa.array([], pa.int64()), pa.array([], pa.string())),
-        order_ids=ids,
+        orders=keys(ids),
         days=np.zeros(32, np.int32),
-        user_ids=ids,
+        users=keys(ids),
         returned=np.arange(32) < 1,  # 1 / 32 = 0.03125
     )
     two = items_of([Decimal("0.01"), Decimal("0.04")], pa.decimal128(18, 2))
@@ -300,9 +305,9 @@ def test_revenue_beyond_64_bits_is_an_error_and_no_other_number(categories: int)
     day_slice = DaySlice(
         contract=contract,
         products=Products(ids, pa.array([f"category {n % categories}" for n in range(12)])),
-        order_ids=pa.array([0], pa.int64()),
+        orders=keys(pa.array([0], pa.int64())),
         days=np.zeros(1, np.int32),
-        user_ids=pa.array([0], pa.int64()),
+        users=keys(pa.array([0], pa.int64())),
         returned=np.zeros(1, bool),
     )
     nine = items_of([largest] * 9, pa.decimal128(18, 2))
@@ -367,9 +372,9 @@ def test_customers_far_apart_are_counted_once_a_day(users: list[int]) -> None:
     day_slice = DaySlice(
         contract=contract_of(),
         products=Products(pa.array([], pa.int64()), pa.array([], pa.string())),
-        order_ids=pa.array(range(len(users)), pa.int64()),
+        orders=keys(pa.array(range(len(users)), pa.int64())),
         days=days,
-        user_ids=pa.array(users, pa.int64()),
+        users=keys(pa.array(users, pa.int64())),
         returned=np.zeros(len(users), bool),
     )
     expected = [len({u for u, d in zip(users, days, strict=True) if d == day}) for day in range(3)]

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kpi import keys
-from kpi.keys import KeyIndex, fingerprints, is_exact, key_codes, latest_rows
+from kpi.keys import KeyIndex, Keys, concat_keys, keys_of, latest_rows, repeated
 
 INT64 = st.one_of(st.integers(0, 50), st.integers(-(2**63), 2**63 - 1))
 TEXTS = st.one_of(
@@ -35,17 +34,28 @@ def chunked(values: Sequence[object], cut: int) -> pa.ChunkedArray:
     return pa.chunked_array([array[:cut], array[cut : len(values)]], array.type)
 
 
+def keys_in(values: Sequence[object], cut: int = 0) -> Keys:
+    return keys_of([chunked(values, cut)])
+
+
+def pairs(found: Keys) -> list[tuple[int, int]]:
+    low = [0] * len(found) if found.low is None else found.low.tolist()
+    return list(zip(found.high.tolist(), low, strict=True))
+
+
 @given(KEYS, st.integers(0, 50))
 @example([1, 1, 1], 0)
 @example([], 0)
 def test_the_last_row_of_a_key_is_the_latest(values: list[object], cut: int) -> None:
     last = {value: row for row, value in enumerate(values)}
     expected = [last[value] == row for row, value in enumerate(values)]
-    hashes = fingerprints([chunked(values, cut)]).view(np.int64)
-    for codes in (key_codes([chunked(values, cut)]), hashes):
-        mask = latest_rows(codes)
-        assert (mask is None) == all(expected)
-        assert mask is None or mask.tolist() == expected
+    assert latest_rows(keys_in(values, cut)).tolist() == expected
+
+
+@given(st.lists(st.integers(0, 20), max_size=40))
+def test_repeated_values(values: list[int]) -> None:
+    found = repeated(np.array(values, np.uint64)).tolist()
+    assert found == sorted({value for value in values if values.count(value) > 1})
 
 
 @given(st.lists(st.tuples(TEXTS, st.integers(0, 3), TEXTS), max_size=30), st.integers(0, 50))
@@ -58,25 +68,42 @@ def test_composite_keys_are_equal_exactly_where_all_columns_are(
     for number, kind in enumerate(kinds):
         column = pa.array([row[number] for row in rows], kind)
         columns.append(pa.chunked_array([column[:cut], column[cut:]], kind))
-    codes, hashes = key_codes(columns), fingerprints(columns)
-    assert not is_exact(columns)
+    found = pairs(keys_of(columns))
     for one, other in product(range(len(rows)), repeat=2):
-        assert (codes[one] == codes[other]) == (rows[one] == rows[other])
-        if rows[one] == rows[other]:
-            assert hashes[one] == hashes[other]
+        assert (found[one] == found[other]) == (rows[one] == rows[other])
 
 
-def test_texts_that_look_alike_have_fingerprints_of_their_own() -> None:
+def test_each_half_of_a_hash_tells_texts_apart() -> None:
     words = ["", "a", "a\x00", "\x00a", "\x00", "ab", "ba", "x" * 8, "x" * 9, "x" * 16, "x" * 17]
     words += [f"{a}{b}" for a in ("00000000", "00000001") for b in ("00000000", "00000001")]
     words += [str(number) for number in range(20_000)]
     words += [f"{number:032x}" for number in range(20_000)]
-    assert len(set(fingerprints([pa.chunked_array([pa.array(words)])]).tolist())) == len(words)
+    # Digits at the same place of two words, where weaker sums cancel.
+    words += [f"order-{a:02d}/item-{b:02d}" for a in range(100) for b in range(100)]
+    found = keys_in(words)
+    assert found.low is not None
+    assert len(set(found.high.tolist())) == len(set(found.low.tolist())) == len(words)
+
+
+@given(st.lists(st.text("ab", min_size=8, max_size=33), min_size=1, max_size=20), st.data())
+def test_texts_of_one_length_are_hashed_as_among_others(
+    values: list[str], data: st.DataObject
+) -> None:
+    length = data.draw(st.integers(8, 33))
+    alike = [value[:length].ljust(length, "c") for value in values]
+    among_others = keys_in([*alike, "another"], data.draw(st.integers(0, 20)))
+    assert pairs(keys_in(alike)) == pairs(among_others)[: len(alike)]
+
+
+def test_words_far_apart_in_a_long_text_may_not_change_places() -> None:
+    one, other, between = "a" * 8, "b" * 8, "c" * (8 * 4095)
+    found = pairs(keys_in([one + between + other, other + between + one]))
+    assert found[0] != found[1]
 
 
 def test_the_order_of_columns_counts() -> None:
     one, other = (pa.chunked_array([pa.array([text])]) for text in ("a", "b"))
-    assert fingerprints([one, other])[0] != fingerprints([other, one])[0]
+    assert pairs(keys_of([one, other])) != pairs(keys_of([other, one]))
 
 
 @given(KEYS.map(lambda values: list(dict.fromkeys(values))), st.data())
@@ -84,45 +111,61 @@ def test_the_order_of_columns_counts() -> None:
 @example([-(2**63), 2**63 - 1], None)
 @example([2**63 - 1, 2**63 - 2], None)
 def test_an_index_finds_what_it_has(values: list[object], data: st.DataObject | None) -> None:
-    index = KeyIndex(array_of(values))
-    assert len(index) == len(values)
     is_text = any(isinstance(one, str) for one in values)
     strangers: st.SearchStrategy[object] = TEXTS if is_text else INT64
     ends: list[object] = [] if is_text else [0, -1, -(2**63), 2**63 - 1]
     drawn = [] if data is None else data.draw(st.lists(strangers, max_size=20))
     asked = [*values, *ends, *drawn]
+    if not asked:
+        return
     place = {value: number for number, value in enumerate(values)}
     expected = [place.get(one, -1) for one in asked]
-    wanted = pa.array(asked, pa.string() if is_text else pa.int64())
-    assert index.find(wanted).tolist() == expected
-    assert index.find(wanted.slice(1)).tolist() == expected[1:]
-    # The keys may be a slice too.
-    assert KeyIndex(array_of([*values[:1], *values]).slice(1)).find(wanted).tolist()[
-        : len(values)
-    ] == ([] if not values else list(range(len(values))))
+    everything = keys_in(asked, len(values))
+    index = KeyIndex(everything.take(np.arange(len(values))))
+    assert len(index) == len(values)
+    assert index.find(everything).tolist() == expected
+    assert index.find(keys_of([chunked(asked, 0).slice(1)])).tolist() == expected[1:]
 
 
 @pytest.mark.parametrize("bits", [0, 1, 3])
 @given(values=st.lists(TEXTS, max_size=30, unique=True), asked=st.lists(TEXTS, max_size=30))
-def test_texts_whose_fingerprints_collide_are_told_apart(
+def test_texts_are_told_apart_by_either_half_of_their_hash(
     bits: int, values: list[str], asked: list[str]
 ) -> None:
-    real = keys._text_fingerprints
-
-    def few(texts: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
-        return real(texts) & np.uint64((1 << bits) - 1)
-
     place = {value: number for number, value in enumerate(values)}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keys, "_text_fingerprints", few)
-        index = KeyIndex(pa.array(values, pa.string()))
-        found = index.find(pa.array([*values, *asked], pa.string())).tolist()
-    assert found == [place.get(one, -1) for one in [*values, *asked]]
+    expected = [place.get(one, -1) for one in [*values, *asked]]
+    mask = np.uint64((1 << bits) - 1)
+    mine, others = (
+        keys_of([pa.chunked_array([pa.array(one, pa.string())])]) for one in (values, asked)
+    )
+    both = concat_keys([mine, others])
+    for weak in ("high", "low"):
+
+        def weakened(found: Keys) -> Keys:
+            assert found.low is not None
+            if weak == "high":  # noqa: B023
+                return Keys(found.high & mask, found.low)
+            return Keys(found.high, found.low & mask)
+
+        assert KeyIndex(weakened(mine)).find(weakened(both)).tolist() == expected
+        last = {value: row for row, value in enumerate([*values, *asked])}
+        latest = [last[value] == row for row, value in enumerate([*values, *asked])]
+        assert latest_rows(weakened(both)).tolist() == latest
+
+
+@given(KEYS)
+def test_equal_keys_are_found_at_one_place(values: list[object]) -> None:
+    found = keys_in(values)
+    places = KeyIndex(found).find(found).tolist()
+    for row, place in enumerate(places):
+        assert values[place] == values[row]
+    assert len(set(places)) == len(set(values))
 
 
 @pytest.mark.parametrize("step", [1, 3, 7, 1000, 2**32, 2**40])
 def test_a_large_index(step: int) -> None:
     values = np.random.default_rng(7).permutation(50_000).astype(np.int64) * step - 10**6
-    index = KeyIndex(pa.array(values))
-    assert (index.find(pa.array(values)) == np.arange(50_000)).all()
-    assert (index.find(pa.array(values + 1)) == -1).all() or step == 1
+    index = KeyIndex(keys_of([pa.chunked_array([values])]))
+    assert (index.find(keys_of([pa.chunked_array([values])])) == np.arange(50_000)).all()
+    others = keys_of([pa.chunked_array([values + 1])])
+    assert (index.find(others) == -1).all() or step == 1

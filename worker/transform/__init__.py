@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.contract import Contract
-from kpi.daily import Products
+from kpi.daily import DaySlice, Products
 from kpi.exact import distinct
 from kpi.tables import CATEGORY_KPIS, KPI_TABLES, ORDER_KPIS, PRODUCT_KPIS, UNKNOWN_CATEGORY
 from worker.clean import Workspace
@@ -29,11 +29,13 @@ from worker.transform import changes
 from worker.transform.catalog import Catalog, Piece
 from worker.transform.changes import Days
 from worker.transform.slices import (
+    ORDERS_AT_ONCE,
     Seen,
     Zone,
-    compute,
     cut,
+    kpis,
     latest_products,
+    load,
     possible_days,
     to_date,
     to_day,
@@ -314,12 +316,33 @@ class _Transform:
         zone = work.zone
         products = Products(*await latest_products(zone.products, zone.products.pieces))
         done = 0
-        for part in cut(work.days, zone.orders):
-            tables = await compute(part, zone, products, *work.versions, self._tables, seen)
-            await self._publish(part, tables, work, published)
-            done += len(part)
+        slices = cut(work.days, zone)
+
+        async def finish(days: Days, day_slice: DaySlice) -> None:
+            nonlocal done
+            tables = await asyncio.to_thread(kpis, day_slice, self._tables)
+            await self._publish(days, tables, work, published)
+            done += len(days)
             if self._progress:
                 self._progress(done, len(work.days))
+
+        # While one slice is being published the next is read.
+        finishing: asyncio.Task[None] | None = None
+        try:
+            for days in slices:
+                day_slice = await load(days, zone, products, *work.versions, self._tables, seen)
+                if finishing is not None:
+                    await finishing
+                finishing = asyncio.create_task(finish(days, day_slice))
+                if len(day_slice) > 2 * ORDERS_AT_ONCE:
+                    await finishing  # there is no memory for another one beside it
+                del day_slice
+            if finishing is not None:
+                await finishing
+        finally:
+            if finishing is not None:
+                finishing.cancel()
+                await asyncio.gather(finishing, return_exceptions=True)
         return published
 
     async def _publish(

@@ -16,6 +16,9 @@ from worker.errors import ConfigError
 from worker.state import Entry
 from worker.state.entry import Part
 
+READS_AT_ONCE = 3
+"""Row groups read and worked on at once: two cores busy, one waiting for its bytes."""
+
 OPEN_AT_ONCE = 32
 """Footers read concurrently."""
 

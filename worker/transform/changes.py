@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from kpi.contract import Contract
 from kpi.daily import order_days
-from kpi.keys import KeyIndex, fingerprints
+from kpi.keys import KeyIndex, keys_of
 from worker.transform.catalog import Catalog, Piece, RowGroup
 
 Days = npt.NDArray[np.int32]
@@ -40,11 +40,11 @@ async def days_of_orders(
     days: list[Days] = [NO_DAYS]
     if len(order_ids) == 0:
         return days[0], found
-    index = KeyIndex(order_ids)
+    index = KeyIndex(keys_of([pa.chunked_array([order_ids])]))
     extremes = pc.min_max(order_ids)
     for group in orders.overlapping("order_id", extremes["min"].as_py(), extremes["max"].as_py()):
         table = await group.piece.read([group], ["order_id", "created_at"])
-        at = index.find(one_array(table.column("order_id")))
+        at = index.find(keys_of([table.column("order_id")]))
         hit = at >= 0
         found[at[hit]] = True
         instants = one_array(table.column("created_at")).filter(pa.array(hit))
@@ -76,13 +76,13 @@ async def days_of_new_items(
         order_ids: list[pa.Array] = []
         for group in batch:
             table = await _read(group, columns)
-            hashes.append(fingerprints([table.column(name) for name in key]))
+            hashes.append(keys_of([table.column(name) for name in key]).high)
             order_ids.append(pc.unique(table.column("order_id")))
         wanted = np.unique(np.concatenate(hashes))
         for group in _elder(items, batch, new):
             table = await _read(group, columns)
-            # Fingerprints may collide: that only names an order too many.
-            hit = np.isin(fingerprints([table.column(name) for name in key]), wanted)
+            # Half of a hash may be another key's: that only names an order too many.
+            hit = np.isin(keys_of([table.column(name) for name in key]).high, wanted)
             if hit.any():
                 order_ids.append(pc.unique(table.column("order_id").filter(pa.array(hit))))
         days, _ = await days_of_orders(orders, pc.unique(pa.chunked_array(order_ids)), contract)

@@ -6,6 +6,8 @@ import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,16 +16,18 @@ import pyarrow.compute as pc
 from kpi.contract import Contract
 from kpi.daily import MICROSECONDS_A_DAY, DaySlice, Products, Totals, is_returned, order_days
 from kpi.exact import distinct
+from kpi.keys import Keys, Mask, concat_keys, keys_of
 from kpi.tables import PRODUCT_KPIS
-from worker.transform.catalog import Catalog, Piece, RowGroup
+from worker.transform.catalog import READS_AT_ONCE, Catalog, Piece, RowGroup
 from worker.transform.changes import Days, one_array
 from worker.transform.versions import Versions
 
 ORDERS_AT_ONCE = 500_000
 """Orders of a slice: about 50 MB with what is kept of their items."""
 
-READS_AT_ONCE = 3
-"""Row groups of items read and measured at once: two cores busy, one waiting for its bytes."""
+SCATTERED_AT_ONCE = 2_000_000
+"""Orders of a slice where each slice has to read all items, as ids in random order make it: about
+60 bytes each and 8 for each of their items."""
 
 EPOCH_DAY = date(1970, 1, 1)
 
@@ -58,6 +62,17 @@ class Zone:
     def size_bytes(self) -> int:
         return sum(piece.part.size_bytes for one in self.catalogs for piece in one.pieces)
 
+    @cached_property
+    def scattered(self) -> bool:
+        """Whether the items of orders that stand together may be in any row group."""
+        orders, items = self.orders.row_groups(), self.items.row_groups()
+        some = orders[:: len(orders) // 16 + 1]
+        met = 0
+        for group in some:
+            found = group.range("order_id")
+            met += len(items) if found is None else len(self.items.overlapping("order_id", *found))
+        return 4 * met > len(some) * len(items)
+
     @property
     def catalogs(self) -> tuple[Catalog, Catalog, Catalog]:
         return self.orders, self.items, self.products
@@ -90,10 +105,12 @@ async def latest_products(catalog: Catalog, pieces: list[Piece]) -> tuple[pa.Arr
     return pa.concat_arrays(ids), pa.concat_arrays(categories)
 
 
-def cut(days: Days, orders: Catalog, limit: int = ORDERS_AT_ONCE) -> list[Days]:
-    """Cut ascending days into slices of about `limit` orders at most (a day is never cut)."""
+def cut(days: Days, zone: Zone) -> list[Days]:
+    """Cut ascending days into slices for which there is memory (a day is never cut)."""
     if len(days) == 0:
         return []
+    orders = zone.orders
+    limit = SCATTERED_AT_ONCE if zone.scattered else ORDERS_AT_ONCE
     low, high = int(days[0]), int(days[-1])
     estimate = np.zeros(high - low + 2)
     for group in orders.row_groups():
@@ -121,7 +138,7 @@ def _created_ranges(orders: Catalog) -> list[tuple[int, int]]:
     return [one for one in found if one is not None]
 
 
-async def compute(
+async def load(
     days: Days,
     zone: Zone,
     products: Products,
@@ -129,8 +146,8 @@ async def compute(
     item_versions: Versions,
     tables: frozenset[str],
     seen: Seen,
-) -> dict[str, pa.Table]:
-    """The KPI rows of some days.
+) -> DaySlice:
+    """Some days with their orders and items.
 
     Args:
         days: Ascending, days since 1970-01-01.
@@ -140,86 +157,90 @@ async def compute(
         item_versions: Judges which items are.
         tables: KPI tables wanted.
         seen: Is told what was seen.
-
-    Returns:
-        KPI table name -> its rows for those days.
     """
-    contract = zone.contract
-    orders = await _orders(days, zone, order_versions, seen)
-    ids = one_array(orders.column("order_id"))
-    returned = is_returned(one_array(orders.column("status")), contract)
-    day_slice = DaySlice(
-        contract=contract,
+    orders, users, of_order, returned, spans = await _orders(days, zone, order_versions, seen)
+    day_slice = await asyncio.to_thread(
+        DaySlice,
+        contract=zone.contract,
         products=products,
-        order_ids=ids,
-        days=orders.column("day").to_numpy(),
-        user_ids=one_array(orders.column("user_id")),
+        orders=orders,
+        days=of_order,
+        users=users,
         returned=returned,
         with_products=PRODUCT_KPIS.name in tables,
     )
-    if len(ids):
-        extremes = pc.min_max(ids)
-        low, high = extremes["min"].as_py(), extremes["max"].as_py()
+    del orders  # 16 bytes each, which the slice gives back when it is closed
+    if spans:
+        low, high = min(span[0] for span in spans), max(span[1] for span in spans)
         groups = zone.items.overlapping("order_id", low, high)
         await item_versions.judge(groups)
         await _measure(groups, zone, item_versions, day_slice, seen)
+    day_slice.close()
+    return day_slice
+
+
+def kpis(day_slice: DaySlice, tables: frozenset[str]) -> dict[str, pa.Table]:
+    """KPI table name -> its rows for the days of a slice."""
     made = {"order_kpis": day_slice.order_kpis, "category_kpis": day_slice.category_kpis}
     made["product_kpis"] = day_slice.product_kpis
-    return {name: await asyncio.to_thread(made[name]) for name in sorted(tables)}
+    return {name: made[name]() for name in sorted(tables)}
 
 
-async def _orders(days: Days, zone: Zone, versions: Versions, seen: Seen) -> pa.Table:
-    """Latest orders of some days: order_id, user_id, status and `day`."""
+_Span = tuple[Any, Any]
+
+
+async def _orders(
+    days: Days, zone: Zone, versions: Versions, seen: Seen
+) -> tuple[Keys, Keys, Days, Mask, list[_Span]]:
+    """Latest orders of some days: their keys, customers, days, whether they were returned, and
+    spans that hold all of their ids."""
     contract = zone.contract
     # A time zone moves an instant by less than a day.
     low = (int(days[0]) - 1) * MICROSECONDS_A_DAY
     high = (int(days[-1]) + 2) * MICROSECONDS_A_DAY
     groups = zone.orders.overlapping("created_at", low, high)
     await versions.judge(groups)
-    has_status = "status" in zone.orders.dataset.columns
-    columns = ["order_id", "user_id", "created_at", *(["status"] if has_status else [])]
+    kinds = zone.orders.dataset.columns
+    columns = [name for name in ("order_id", "user_id", "created_at", "status") if name in kinds]
     first, last = int(days[0]), int(days[-1])
     wanted = np.zeros(last - first + 1, bool)
     wanted[days - first] = True
 
-    def choose(group: RowGroup, table: pa.Table) -> pa.Table:
+    def choose(table: pa.Table, mask: Mask | None) -> tuple[Keys, Keys, Days, Mask, list[_Span]]:
         of_row = order_days(one_array(table.column("created_at")), contract.business_time_zone)
         inside = (of_row >= first) & (of_row <= last)
         inside[inside] = wanted[of_row[inside] - first]
-        mask = versions.latest(group)
         if mask is not None:
             inside &= mask
-        seen.days[group.piece].update(np.unique(of_row[inside]).tolist())
-        status = (
-            one_array(table.column("status")).cast(pa.string())
-            if has_status
-            else pa.nulls(table.num_rows, pa.string())
-        )
-        kept = pa.table(
-            {
-                "order_id": table.column("order_id"),
-                "user_id": table.column("user_id"),
-                "status": status,
-                "day": of_row,
-            }
-        )
-        return kept if inside.all() else kept.filter(pa.array(inside))
+        if not inside.all():
+            table, of_row = table.filter(pa.array(inside)), of_row[inside]
+        returned = np.zeros(len(of_row), bool)
+        if "status" in columns:
+            returned = is_returned(one_array(table.column("status")), contract)
+        ids = table.column("order_id")
+        extremes = pc.min_max(ids)
+        spans = [(extremes["min"].as_py(), extremes["max"].as_py())] if len(ids) else []
+        return keys_of([ids]), keys_of([table.column("user_id")]), of_row, returned, spans
 
-    parts = []
-    for group in groups:
-        table = await group.piece.read([group], columns)
-        parts.append(await asyncio.to_thread(choose, group, table))
-    if not parts:
-        kinds = zone.orders.dataset.columns
-        return pa.table(
-            {
-                "order_id": pa.array([], kinds["order_id"].arrow_type),
-                "user_id": pa.array([], kinds["user_id"].arrow_type),
-                "status": pa.array([], pa.string()),
-                "day": pa.array([], pa.int32()),
-            }
-        )
-    return pa.concat_tables(parts).combine_chunks()
+    async def one(group: RowGroup) -> tuple[Keys, Keys, Days, Mask, list[_Span]]:
+        async with slots:
+            table = await group.piece.read([group], columns)
+            found = await asyncio.to_thread(choose, table, versions.latest(group))
+            seen.days[group.piece].update(np.unique(found[2]).tolist())
+            return found
+
+    slots = asyncio.Semaphore(READS_AT_ONCE)
+    nothing = pa.table({name: pa.array([], kinds[name].arrow_type) for name in columns})
+    found = [choose(nothing, None), *await asyncio.gather(*(one(group) for group in groups))]
+    orders, users, of_order, returned, spans = (list(column) for column in zip(*found, strict=True))
+    del found
+    return (
+        concat_keys(orders),
+        concat_keys(users),
+        np.concatenate(of_order),
+        np.concatenate(returned),
+        [span for some in spans for span in some],
+    )
 
 
 async def _measure(
@@ -233,6 +254,11 @@ async def _measure(
 
     async def one(group: RowGroup) -> None:
         async with slots:
+            if zone.scattered:
+                # Most row groups are of other days; the ids alone tell.
+                ids = (await group.piece.read([group], ["order_id"])).column("order_id")
+                if not await asyncio.to_thread(day_slice.has_any, keys_of([ids])):
+                    return
             table = await group.piece.read([group], columns)
             mask = versions.latest(group)
 

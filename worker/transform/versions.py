@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from kpi.keys import Mask, fingerprints, is_exact, key_codes, latest_rows
-from worker.transform.catalog import Catalog, RowGroup
+from kpi.keys import Keys, Mask, concat_keys, keys_of, latest_rows, repeated
+from worker.transform.catalog import READS_AT_ONCE, Catalog, RowGroup
 
-KEYS_AT_ONCE = 6_000_000
-"""Fingerprints held at once: 8 bytes each, about three times that while they are sorted."""
+T = TypeVar("T")
+
+KEYS_AT_ONCE = 12_000_000
+"""Hashes held at once: 8 bytes each."""
 
 
 class Versions:
@@ -79,68 +81,61 @@ class Versions:
     async def _compare(
         self, cluster: list[RowGroup], wanted: set[RowGroup], number: int, classes: int
     ) -> None:
-        """Judge the keys whose fingerprint falls in class `number` of `classes`."""
+        """Judge the keys whose hash falls in class `number` of `classes`."""
         # From the earliest version to the latest: by piece, then by row.
         ordered = sorted(cluster, key=lambda group: (group.piece.rank, group.number))
-        read = [await self._fingerprints(group, number, classes) for group in ordered]
-        hashes = np.concatenate([one[0] for one in read])
-        latest = await asyncio.to_thread(latest_rows, hashes)
-        if latest is None:
+
+        again = await self._repeated(ordered, number, classes)
+        if len(again) == 0:
             return
-        if not read[0][2]:
-            latest = await self._exactly(ordered, [one[1] for one in read], hashes)
-        edges = np.cumsum([0, *(len(one[0]) for one in read)])
-        for group, (_, rows, _), start, end in zip(
-            ordered, read, edges[:-1], edges[1:], strict=True
-        ):
+
+        def suspects(keys: Keys) -> tuple[Keys, npt.NDArray[np.int64]]:
+            rows = np.flatnonzero(np.isin(keys.high, again))
+            return keys.take(rows), rows
+
+        found = await self._each(ordered, suspects)
+        latest = await asyncio.to_thread(latest_rows, concat_keys([keys for keys, _ in found]))
+        edges = np.cumsum([0, *(len(rows) for _, rows in found)])
+        for group, (_, rows), start, end in zip(ordered, found, edges[:-1], edges[1:], strict=True):
             dead = rows[~latest[start:end]]
             if len(dead) and group in wanted:
                 mask = self._latest.setdefault(group, np.ones(group.rows, bool))
                 mask[dead] = False
 
-    async def _fingerprints(
-        self, group: RowGroup, number: int, classes: int
-    ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], bool]:
-        """Fingerprints of one class of a row group's keys, their rows, and if they are exact."""
-        columns = await self._key_columns(group)
-        hashes = await asyncio.to_thread(fingerprints, columns)
-        rows = np.arange(len(hashes))
-        if classes > 1:
-            rows = np.flatnonzero(hashes % np.uint64(classes) == number)
-            hashes = hashes[rows]
-        return hashes, rows, is_exact(columns)
+    async def _repeated(
+        self, groups: Sequence[RowGroup], number: int, classes: int
+    ) -> npt.NDArray[np.uint64]:
+        """Hashes of one class that more than one row has."""
+        # What is not written of it takes no memory.
+        hashes = np.empty(sum(group.rows for group in groups), np.uint64)
+        filled = 0
+        lock = threading.Lock()
 
-    async def _exactly(
-        self,
-        ordered: list[RowGroup],
-        rows: list[npt.NDArray[np.int64]],
-        hashes: npt.NDArray[np.uint64],
-    ) -> Mask:
-        """As `latest_rows`, by the keys themselves where fingerprints are equal."""
-        alike = np.sort(hashes)
-        alike = np.unique(alike[1:][alike[1:] == alike[:-1]])
-        suspect = np.isin(hashes, alike)
-        edges = np.cumsum([0, *(len(one) for one in rows)])
-        keys: dict[int, list[pa.ChunkedArray]] = defaultdict(list)
-        for group, of_group, start, end in zip(ordered, rows, edges[:-1], edges[1:], strict=True):
-            chosen = of_group[suspect[start:end]]
-            if len(chosen):
-                for position, column in enumerate(await self._key_columns(group)):
-                    keys[position].append(column.take(pa.array(chosen)))
-        columns = [
-            pa.chunked_array([chunk for one in keys[position] for chunk in one.chunks])
-            for position in sorted(keys)
-        ]
-        latest = np.ones(len(hashes), bool)
-        of_suspects = latest_rows(key_codes(columns))
-        if of_suspects is not None:
-            latest[np.flatnonzero(suspect)[~of_suspects]] = False
-        return latest
+        def collect(keys: Keys) -> None:
+            nonlocal filled
+            found = keys.high
+            if classes > 1:
+                found = found[found % np.uint64(classes) == number]
+            with lock:
+                at, filled = filled, filled + len(found)
+            hashes[at : at + len(found)] = found
 
-    async def _key_columns(self, group: RowGroup) -> list[pa.ChunkedArray]:
-        key = self._catalog.dataset.key
-        table = await group.piece.read([group], key)
-        return [table.column(name) for name in key]
+        await self._each(groups, collect)
+        return await asyncio.to_thread(repeated, hashes[:filled])
+
+    async def _each(self, groups: Sequence[RowGroup], work: Callable[[Keys], T]) -> list[T]:
+        """What `work` makes of the keys of each row group, some of them at a time."""
+        slots = asyncio.Semaphore(READS_AT_ONCE)
+        columns = self._catalog.dataset.key
+
+        async def one(group: RowGroup) -> T:
+            async with slots:
+                table = await group.piece.read([group], columns)
+                return await asyncio.to_thread(
+                    lambda: work(keys_of([table.column(name) for name in columns]))
+                )
+
+        return await asyncio.gather(*(one(group) for group in groups))
 
 
 def _near(cluster: list[RowGroup], wanted: list[RowGroup]) -> list[RowGroup]:

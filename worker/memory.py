@@ -1,0 +1,28 @@
+"""What memory allocators are told, so that a process stays as small as what it holds."""
+
+from __future__ import annotations
+
+import ctypes
+
+import pyarrow as pa
+
+M_MMAP_THRESHOLD = -3
+M_ARENA_MAX = -8
+"""Parameters of glibc's `mallopt` (malloc.h)."""
+
+MMAP_BYTES = 2 * 2**20
+"""Arrays from this size on go back to the system when they are freed; those of one row group are
+smaller, and getting each of them anew would cost more than keeping them."""
+
+
+def set_up() -> None:
+    """To be called before there are threads (benchmarks/README.md says what it saves)."""
+    # Arrow's other allocators keep more of what chunks leave behind.
+    if "jemalloc" in pa.supported_memory_backends():
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
+    # numpy's arrays come from malloc, which by itself keeps more the larger those are that it has
+    # seen, and that for every thread.
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's alone
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, MMAP_BYTES)
+        mallopt(M_ARENA_MAX, 1)
