@@ -16,6 +16,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from kpi.contract_toml import Reader
 from kpi.errors import ContractError
@@ -35,7 +36,7 @@ MAX_KEY_BYTES = 1024
 KPI_KEYS = {"products": "category", "order_items": "product_id"}
 """Columns whose texts become sort keys."""
 
-STRPTIME = re.compile(r"(?:[^%]|%[YymdebBhaAjHIMSpDFTRnt%])+(?:\s*%z)?")
+STRPTIME = re.compile(r"(?:[^%\0]|%[YymdebBhaAjHIMSpDFTRnt%])+(?:\s*%z)?")
 """Formats that mean the same on every machine; an offset can only stand at the end."""
 
 ROLES: Mapping[str, Mapping[str, tuple[bool, tuple[ColumnType, ...]]]] = {
@@ -180,7 +181,9 @@ def parse_contract(text: str, *, source: str) -> Contract:
     """
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise ContractError(source, ["not TOML: tables or lists nested too deeply"]) from error
+    except ValueError as error:  # a `TOMLDecodeError`, or an integer of thousands of digits
         raise ContractError(source, [f"not TOML: {error}"]) from error
     reader = Reader(document)
     contract = _contract(reader, text)
@@ -194,13 +197,12 @@ def _contract(root: Reader, text: str) -> Contract:
     name = root.text("name", "contract")
     csv, time, limits = root.table("csv"), root.table("time"), root.table("limits")
     delimiter = csv.text("delimiter", ",")
-    if len(delimiter.encode()) != 1 or delimiter in '"\r\n':
-        csv.problem("delimiter", "one ASCII character, not a quote or line end", delimiter)
+    if len(delimiter.encode()) != 1 or delimiter in '"\r\n\0' or delimiter.isalnum():
+        expected = "one ASCII character, not a letter, digit, quote, line end or NUL"
+        csv.problem("delimiter", expected, delimiter)
     zones = {key: time.text(key, "UTC") for key in ("source_time_zone", "business_time_zone")}
     for key, zone in zones.items():
-        try:
-            ZoneInfo(zone)
-        except (KeyError, ValueError, OSError):
+        if not _is_time_zone(zone):
             time.problem(key, "an IANA time zone such as Europe/Berlin", zone)
     contract = Contract(
         name=name,
@@ -218,6 +220,16 @@ def _contract(root: Reader, text: str) -> Contract:
     for table in (root, csv, time, limits):
         table.finish()
     return contract
+
+
+def _is_time_zone(zone: str) -> bool:
+    """Whether both time zone databases, Python's and Arrow's, have it, on every machine."""
+    try:
+        ZoneInfo(zone)
+        pc.local_timestamp(pa.scalar(0, pa.timestamp("us", zone)))
+    except (KeyError, ValueError, OSError):  # Arrow's errors are ValueErrors
+        return False
+    return zone != "localtime"  # that of the machine
 
 
 def _dataset(table: Reader, name: str) -> Dataset:

@@ -8,6 +8,12 @@ from typing import Any, TypeVar
 
 Choice = TypeVar("Choice", bound=str)
 
+WHOLE_DIGITS, FRACTION_DIGITS = 19, 18
+"""Of a limit: a 64-bit integer has 19, and Arrow compares decimals of up to 76 in all."""
+
+SHOWN_CHARACTERS = 200
+"""Of a wrong value in a message."""
+
 
 class Reader:
     """One table of the document. Values that are wrong are reported and replaced by defaults."""
@@ -22,7 +28,7 @@ class Reader:
 
     def problem(self, key: str, expected: str, got: object) -> None:
         place = ".".join(part for part in (self._path, key) if part)
-        self.problems.append(f"{place}: expected {expected}, got {got!r}")
+        self.problems.append(f"{place}: expected {expected}, got {_shown(got)}")
 
     def names(self) -> list[str]:
         return list(self._values)
@@ -79,10 +85,15 @@ class Reader:
         if value is None:
             return None
         if isinstance(value, int | float) and not isinstance(value, bool):
-            number = Decimal(str(value))
-            if number.is_finite():
+            # What is written as 0.1 means 0.1 and not the binary fraction next to it.
+            number = Decimal(value) if isinstance(value, int) else Decimal(str(value))
+            if number.is_finite() and _fits(number):
                 return number
-        self.problem(key, "a number", value)
+        expected = (
+            f"a number of at most {WHOLE_DIGITS} digits before and {FRACTION_DIGITS} behind the "
+            "point"
+        )
+        self.problem(key, expected, value)
         return None
 
     def choice(self, key: str, choices: Iterable[Choice], default: Choice | None) -> Choice:
@@ -104,3 +115,20 @@ class Reader:
     def _take(self, key: str, default: object) -> Any:  # noqa: ANN401  (TOML values have any type)
         self._seen.add(key)
         return self._values.get(key, default)
+
+
+def _fits(number: Decimal) -> bool:
+    exponent = number.as_tuple().exponent
+    return isinstance(exponent, int) and (
+        exponent >= -FRACTION_DIGITS and number.adjusted() < WHOLE_DIGITS
+    )
+
+
+def _shown(value: object) -> str:
+    try:
+        shown = repr(value)
+    except (ValueError, RecursionError):  # Python writes no integer of more than 4,300 digits
+        return "a value too long to show"
+    if len(shown) <= SHOWN_CHARACTERS:
+        return shown
+    return f"{shown[:SHOWN_CHARACTERS]}... ({len(shown)} characters)"

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from kpi.contract import INSTANT, Column, Contract
+from kpi.shapes import surely_decimals, surely_timestamps
 
 Mask = npt.NDArray[np.bool_]
 
@@ -54,10 +55,7 @@ def convert(text: pa.Array, column: Column, contract: Contract) -> tuple[pa.Arra
         The values in `column.arrow_type`, null where there is none or it is bad; which values are
         bad; which of the bad ones are not even UTF-8.
     """
-    undecodable = find_undecodable(text)
-    if undecodable.any():
-        text = pc.if_else(pa.array(undecodable), pa.scalar(None, pa.binary()), text)
-    strings = text.cast(pa.string())
+    strings, undecodable = decoded(text)
     if column.type == "string":
         return strings, undecodable, undecodable
     if column.type == "integer":
@@ -69,24 +67,31 @@ def convert(text: pa.Array, column: Column, contract: Contract) -> tuple[pa.Arra
     return values, undecodable | (_valid(strings) & ~_valid(values)), undecodable
 
 
-def find_undecodable(text: pa.Array) -> Mask:
-    """Which values of a binary array are not UTF-8."""
-    mask = np.zeros(len(text), bool)
+def decoded(text: pa.Array) -> tuple[pa.Array, Mask]:
+    """A binary array as texts, null where they are not UTF-8; and where that is."""
+    undecodable = np.zeros(len(text), bool)
+    validity, offsets_buffer, data = text.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int32)[text.offset :][: len(text) + 1]
+    codes = np.frombuffer(data or b"", np.uint8)[offsets[0] : offsets[-1]]
+    if len(codes) == 0 or int(codes.max()) < 0x80:
+        # ASCII, seen at a glance.
+        buffers = [validity, offsets_buffer, data]
+        return pa.Array.from_buffers(
+            pa.string(), len(text), buffers, text.null_count, text.offset
+        ), undecodable
     try:
-        text.cast(pa.string())
+        return text.cast(pa.string()), undecodable
     except pa.ArrowInvalid:
-        _, offsets_buffer, data = text.buffers()
-        offsets = np.frombuffer(offsets_buffer, np.int32)[text.offset :][: len(text) + 1]
-        codes = np.frombuffer(data, np.uint8)[: offsets[-1]]
-        high = np.flatnonzero(codes >= 0x80)
+        high = np.flatnonzero(codes >= 0x80) + int(offsets[0])
         rows = np.unique(np.searchsorted(offsets, high, side="right") - 1)
-        for row in rows[rows >= 0]:
+        for row in rows:
             value = text[int(row)].as_py()
             try:
                 (value or b"").decode("utf-8")
             except UnicodeDecodeError:
-                mask[row] = True
-    return mask
+                undecodable[row] = True
+    decodable = pc.if_else(pa.array(undecodable), pa.scalar(None, pa.binary()), text)
+    return decodable.cast(pa.string()), undecodable
 
 
 def to_instants(local: pa.Array, contract: Contract) -> pa.Array:
@@ -141,7 +146,10 @@ def _to_decimals(text: pa.Array, column: Column) -> pa.Array:
     integral = rf"0*[0-9]{{1,{whole}}}" if whole else "0+"
     bare = rf"|0*\.[0-9]{{1,{scale}}}" if scale else ""
     simple = rf"^-?(?:{integral}(?:{point})?{bare})$"
-    plain = _matches(text, simple)
+    plain = surely_decimals(text, column)
+    rest = _valid(text) & ~plain
+    if rest.any():
+        plain[rest] = _matches(text.filter(pa.array(rest)), simple)
     values = _keep(text, plain).cast(column.arrow_type)
     odd = _valid(text) & ~plain
     if not odd.any():
@@ -192,6 +200,16 @@ def _to_timestamps(text: pa.Array, column: Column, contract: Contract) -> pa.Arr
             left = _keep(text, ~_valid(values))
             values = pc.coalesce(values, to_instants(_by_format(left, form), contract))
         return values
+    plain = surely_timestamps(text)
+    values = to_instants(_keep(text, plain).cast(NAIVE), contract)
+    odd = _valid(text) & ~plain
+    if odd.any():
+        others = _odd_timestamps(text.filter(pa.array(odd)), contract)
+        values = pc.replace_with_mask(values, pa.array(odd), others)
+    return values
+
+
+def _odd_timestamps(text: pa.Array, contract: Contract) -> pa.Array:
     longer = _matches(text, LONG_FRACTION)
     if longer.any():
         # The clean zone keeps microseconds; what is finer is cut off.

@@ -13,6 +13,9 @@ from kpi.contract import Contract, Dataset, header_form
 RESCUED = "_rescued"
 """Clean-zone column: header -> text of the columns that the contract does not know."""
 
+MAX_HEADER_BYTES = 255
+"""Of a column's name: `_rescued` repeats the names of unknown columns in every row."""
+
 RESCUED_TYPE = pa.map_(pa.string(), pa.string())
 TEXT_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 DICTIONARY_COLUMNS = frozenset({"status", "category"})
@@ -86,19 +89,27 @@ def read_layout(record: bytes, contract: Contract, dataset: Dataset) -> Layout |
         return Refusal(
             reason=f"expected at most {contract.max_columns} columns, got {len(headers)}"
         )
+    longest = max((len(header.encode()) for header in headers), default=0)
+    if longest > MAX_HEADER_BYTES:
+        return Refusal(
+            reason=f"expected column names of at most {MAX_HEADER_BYTES} bytes, got one of "
+            f"{longest} bytes"
+        )
     known = {
         header_form(header): column.name
         for column in dataset.columns.values()
         for header in (column.name, *column.headers)
     }
-    names: list[str] = []
+    names: dict[str, None] = {}
     for header in headers:
         name = known.get(header_form(header), f"?{header}")
         if name in names:
             if not name.startswith("?"):
                 return Refusal(reason=f"expected column {name} once, got it twice in the header")
             name = f"{name}#{len(names) + 1}"
-        names.append(name)
+            while name in names:  # a header may look like that itself
+                name += "#"
+        names[name] = None
     missing = [name for name in dataset.required if name not in names]
     if missing:
         wanted = f"column{'s' * (len(missing) > 1)} {', '.join(missing)}"

@@ -11,10 +11,12 @@ was cut into blocks.
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +26,12 @@ from kpi.reasons import Reason
 LF, CR, QUOTE = 10, 13, 34
 
 Positions = npt.NDArray[np.int64]
+
+_FIELDS_LOOKED_BACK = 64
+"""Quoted fields with line ends that are passed over one by one before all are looked at."""
+
+_SPARSE = 512
+"""Where a byte stands less often than once in so many, searching is faster than comparing all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +54,8 @@ class Chunk:
     """Whole records, ready for the parser.
 
     Attributes:
-        data: The bytes, a view of the block read where that is possible; malformed records in
-            them are blanked by line feeds, which parsers skip.
+        data: The bytes: a view of the beginning of a `bytes`, of the block read where that is
+            possible; malformed records in them are blanked by line feeds, which parsers skip.
         offset: Stream offset of data[0].
         malformed: The malformed records, ascending by offset.
         plain: True where no quote stands in `data`.
@@ -115,22 +123,28 @@ class RecordSplitter:
 
     def _take_carefully(self, data: bytes, *, last: bool) -> Chunk | None:
         """Record by record, for quotes that do not pair up as RFC 4180 has it."""
-        good, bad = _patterns(self._delimiter)
+        ends = _Ends(data, self._delimiter)
         blanked = bytearray(data)
         malformed: list[Malformed] = []
         start, size = 0, len(data)
+        # A carriage return at the very end may be a line end: no part of the record.
+        text_end = size - data.endswith(b"\r")
         while start < size:
-            match = good.match(data, start)
+            run = ends.of_run(start, start + self._limit)
+            if run > start:
+                start = run
+                continue
+            found = ends.of_record(start)
             if (
-                match is not None
-                and (match.end() < size or last or data[size - 1] == LF)
-                and len(match.group().rstrip(b"\r\n")) <= self._limit
+                found.kind is _Kind.WELL_FORMED
+                and (found.stop < size or last or data[size - 1] == LF)
+                and found.stop - start - _line_end_bytes(data, found.stop) <= self._limit
             ):
-                start = match.end()
+                start = found.stop
                 continue
             end = _line_end(data, start)
-            unfinished = end is None or bad.match(data, start) is None
-            if unfinished and not last and size - start <= self._limit:
+            unfinished = end is None or found.kind is not _Kind.MALFORMED
+            if unfinished and not last and text_end - start <= self._limit:
                 break
             if end is None:
                 if not last:
@@ -191,17 +205,17 @@ def record_starts(chunk: Chunk, *, delimiter: str = ",") -> tuple[Positions, Pos
     """
     data = chunk.data
     codes = np.frombuffer(data, np.uint8)
-    quotes = np.flatnonzero(codes == QUOTE) if not chunk.plain else np.zeros(0, np.int64)
+    quotes = np.zeros(0, np.int64) if chunk.plain else _positions(data, QUOTE)
     if not chunk.plain and not _pair_up(codes, quotes, ord(delimiter), last=True):
         spans = list(_careful_spans(bytes(data), delimiter.encode()))
         starts = np.array([start for start, _ in spans], np.int64)
         ends = np.array([end for _, end in spans], np.int64)
         return starts, ends
     stops = np.flatnonzero(codes == LF)
-    lone = np.flatnonzero(codes == CR)
-    if len(lone):
-        following = np.minimum(lone + 1, len(data) - 1)
-        lone = lone[(codes[following] != LF) | (lone + 1 >= len(data))]
+    returns = _positions(data, CR)
+    if len(returns):
+        following = np.minimum(returns + 1, len(data) - 1)
+        lone = returns[(codes[following] != LF) | (returns + 1 >= len(data))]
         stops = np.sort(np.concatenate([stops, lone]))
     if not chunk.plain:
         stops = stops[np.searchsorted(quotes, stops) % 2 == 0]
@@ -209,11 +223,25 @@ def record_starts(chunk: Chunk, *, delimiter: str = ",") -> tuple[Positions, Pos
         stops = np.append(stops, len(data))
     starts = np.concatenate([np.zeros(1, np.int64), stops[:-1] + 1])[: len(stops)]
     ends = stops.astype(np.int64)
-    crlf = (ends > starts) & (ends < len(data))
-    crlf[crlf] = (codes[ends[crlf]] == LF) & (codes[ends[crlf] - 1] == CR)
-    ends = ends - crlf
+    if len(returns):
+        crlf = (ends > starts) & (ends < len(data))
+        crlf[crlf] = (codes[ends[crlf]] == LF) & (codes[ends[crlf] - 1] == CR)
+        ends = ends - crlf
     filled = ends > starts
     return starts[filled], ends[filled]
+
+
+def _positions(data: memoryview, code: int) -> Positions:
+    """Where a byte that is probably rare stands, ascending."""
+    whole, size, byte = cast(bytes, data.obj), len(data), bytes([code])
+    found: list[int] = []
+    at = whole.find(byte, 0, size)
+    while at >= 0:
+        found.append(at)
+        if len(found) > size // _SPARSE:
+            return np.flatnonzero(np.frombuffer(data, np.uint8) == code)
+        at = whole.find(byte, at + 1, size)
+    return np.array(found, np.int64)
 
 
 def _last_record_end(data: bytes) -> int:
@@ -228,19 +256,26 @@ def _last_record_end(data: bytes) -> int:
 def _last_quoted_record_end(data: bytes, delimiter: int, *, last: bool) -> int | None:
     """As `_last_record_end` where quotes pair up by RFC 4180; None where they do not."""
     codes = np.frombuffer(data, np.uint8)
-    quotes = np.flatnonzero(codes == QUOTE)
+    quotes = _positions(memoryview(data), QUOTE)
     if not _pair_up(codes, quotes, delimiter, last=last):
         return None
     if last:
         return len(data)
     for line_end in (b"\n", b"\r"):
         stop = data.rfind(line_end, 0, len(data) - (line_end == b"\r"))
-        while stop >= 0:
+        for _ in range(_FIELDS_LOOKED_BACK):
+            if stop < 0:
+                break
             inside = int(np.searchsorted(quotes, stop))
             if inside % 2 == 0:
                 return stop + 1
             # Inside a quoted field: no record ends behind its opening quote.
             stop = data.rfind(line_end, 0, int(quotes[inside - 1]))
+        if stop >= 0:
+            stops = np.flatnonzero(codes[: stop + 1] == line_end[0])
+            outside = stops[np.searchsorted(quotes, stops) % 2 == 0]
+            if len(outside):
+                return int(outside[-1]) + 1
     return 0
 
 
@@ -266,20 +301,85 @@ def _pair_up(
     return bool((ends_field | continued).all())
 
 
+class _Kind(enum.Enum):
+    """How a record goes on from its start."""
+
+    WELL_FORMED = enum.auto()
+    MALFORMED = enum.auto()
+    UNCLOSED = enum.auto()
+
+
+class _End(NamedTuple):
+    """What a record turns out to be, and where: behind its line end, at the first byte that is
+    wrong, or at the end of the data, in an open quote."""
+
+    kind: _Kind
+    stop: int
+
+
+class _Ends:
+    """Finds the ends of records, in time that grows with the data and not with its square.
+
+    A malformed record ends at its first line end, so the next one starts inside of it and may run
+    just as far: each of the lines `a","b` opens a quote that the next line closes and opens anew.
+    But a record that goes on behind a line end is inside a quoted field there. So a record that
+    starts inside of another and goes on behind its own first line end is in the same field as the
+    other, and ends with it.
+    """
+
+    def __init__(self, data: bytes, delimiter: bytes) -> None:
+        self._data = data
+        self._well_formed, self._malformed, self._run = _patterns(delimiter)
+        self._last = _End(_Kind.WELL_FORMED, 0)
+
+    def of_run(self, start: int, stop: int) -> int:
+        """Behind the last of the well-formed records, at `start` and after it, that end before
+        `stop`; `start` where there is none, or where the one before may tell more."""
+        if start < self._last.stop:
+            return start
+        run = self._run.match(self._data, start, stop)
+        return run.end() if run else start
+
+    def of_record(self, start: int) -> _End:
+        """The end of the record at `start`; records are asked for from left to right."""
+        data = self._data
+        if start < self._last.stop:
+            line = _line_end(data, start)
+            if line is not None and line < self._last.stop:
+                text_end = line - _line_end_bytes(data, line)
+                if self._well_formed.match(data, start, text_end):
+                    return _End(_Kind.WELL_FORMED, line)
+                wrong = self._malformed.match(data, start, text_end)
+                return _End(_Kind.MALFORMED, wrong.end() - 1) if wrong else self._last
+        good = self._well_formed.match(data, start)
+        if good is not None:
+            self._last = _End(_Kind.WELL_FORMED, good.end())
+        elif wrong := self._malformed.match(data, start):
+            self._last = _End(_Kind.MALFORMED, wrong.end() - 1)
+        else:
+            self._last = _End(_Kind.UNCLOSED, len(data))
+        return self._last
+
+
 @lru_cache
-def _patterns(delimiter: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """A well-formed record with its line end, and the beginning of a malformed one."""
+def _patterns(
+    delimiter: bytes,
+) -> tuple[re.Pattern[bytes], re.Pattern[bytes], re.Pattern[bytes]]:
+    """A well-formed record with its line end, the beginning of a malformed one, and well-formed
+    records that surely end: a carriage return at the end of the data may be half of a line end."""
     comma = re.escape(delimiter)
     quoted = rb'"(?:[^"]++|"")*+"'
     bare = rb'(?!")[^' + comma + rb"\r\n]*+"
     field = rb"(?:" + quoted + rb"|" + bare + rb")"
-    good = field + rb"(?:" + comma + field + rb")*+(?:\r\n|\n|\r|\Z)"
+    fields = field + rb"(?:" + comma + field + rb")*+"
+    good = fields + rb"(?:\r\n|\n|\r|\Z)"
     bad = rb"(?:" + field + comma + rb")*+" + quoted + rb"[^" + comma + rb'\r\n"]'
-    return re.compile(good), re.compile(bad)
+    run = rb"(?:" + fields + rb"(?:\r\n|\n|\r(?!\Z)))*+"
+    return re.compile(good), re.compile(bad), re.compile(run)
 
 
 def _careful_spans(data: bytes, delimiter: bytes) -> Iterator[tuple[int, int]]:
-    good, _ = _patterns(delimiter)
+    good, _, _ = _patterns(delimiter)
     start = 0
     while start < len(data):
         match = good.match(data, start)
@@ -289,6 +389,13 @@ def _careful_spans(data: bytes, delimiter: bytes) -> Iterator[tuple[int, int]]:
         if end > start:
             yield start, end
         start = match.end()
+
+
+def _line_end_bytes(data: bytes, end: int) -> int:
+    """Length of the line end before `end`: 2, 1, or 0 where there is none."""
+    if data[end - 1] == LF:
+        return 2 if data[end - 2 : end - 1] == b"\r" else 1
+    return int(data[end - 1] == CR)
 
 
 def _line_end(data: bytes, start: int) -> int | None:

@@ -6,13 +6,17 @@ import ctypes
 
 import pyarrow as pa
 
+M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
 M_ARENA_MAX = -8
 """Parameters of glibc's `mallopt` (malloc.h)."""
 
-MMAP_BYTES = 2 * 2**20
-"""Arrays from this size on go back to the system when they are freed; those of one row group are
-smaller, and getting each of them anew would cost more than keeping them."""
+MMAP_BYTES = 12 * 2**20
+"""Arrays from this size on go back to the system when they are freed; those of one block of a file
+are smaller, and getting each of them anew would cost more than keeping them."""
+
+KEPT_BYTES = 64 * 2**20
+"""How much of the others may be kept for the next."""
 
 
 def set_up() -> None:
@@ -25,4 +29,5 @@ def set_up() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's alone
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, MMAP_BYTES)
+        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
         mallopt(M_ARENA_MAX, 1)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kpi.contract import Column, Contract, parse_contract
-from kpi.convert import find_undecodable, fits
+from kpi.convert import decoded, fits
 from kpi.parse import ChunkParser
 from tests.kpi.columns import (
     Verdict,
@@ -464,8 +464,11 @@ def test_undecodable_bytes_are_found(values: list[bytes | None]) -> None:
         return True
 
     padded = pa.array([b"\xff", *values, b"\xff"], pa.binary())
-    found = find_undecodable(padded.slice(1, len(values)))
+    texts, found = decoded(padded.slice(1, len(values)))
     assert found.tolist() == [value is not None and not is_utf8(value) for value in values]
+    assert texts.to_pylist() == [
+        value.decode() if value is not None and is_utf8(value) else None for value in values
+    ]
 
 
 def test_digits_are_counted_after_scaling() -> None:

@@ -1,0 +1,80 @@
+"""Screens: what they name is good by the regular expressions too, and they name the common."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from kpi.contract import Column
+from kpi.convert import NAIVE_TIMESTAMP
+from kpi.shapes import surely_decimals, surely_timestamps
+
+CHARACTERS = st.sampled_from("0123456789-:T .+/;@\x00A") | st.characters()
+
+
+def spoiled(texts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Texts with a character changed, put in or left out."""
+    place = st.tuples(texts, st.integers(0, 20), CHARACTERS, st.integers(0, 2))
+    return place.map(lambda one: one[0][: one[1]] + one[2][: one[3]] + one[0][one[1] + one[3] :])
+
+
+MOMENTS = st.datetimes().map(lambda moment: moment.strftime("%04Y-%m-%dT%H:%M:%S"))
+FIELDS = st.tuples(*[st.integers(0, 99)] * 6).map(
+    lambda f: "20{:02}-{:02}-{:02}T{:02}:{:02}:{:02}".format(*f)
+)
+AMOUNTS = st.decimals(0, 99999, places=2).map(str)
+
+
+def arrays(texts: st.SearchStrategy[str]) -> st.SearchStrategy[pa.Array]:
+    """Some texts and nulls, as a slice of something longer."""
+    some = st.lists(st.none() | texts, max_size=12)
+    return some.map(lambda values: pa.array(["x", *values, "12.50"], pa.string())[1:-1])
+
+
+@given(arrays(MOMENTS | FIELDS | spoiled(MOMENTS)))
+@example(pa.array(["0000-01-01T00:00:00", "2025-02-29T00:00:00", "2025-04-31T00:00:00"]))
+@example(pa.array(["2025-01-01T24:00:00", "2025-01-01T00:60:00", "2025-01-01T00:00:60"]))
+@example(pa.array(["2025-00-01T00:00:00", "2025-13-01T00:00:00", "2025-01-00T00:00:00"]))
+def test_sure_timestamps_are_timestamps(texts: pa.Array) -> None:
+    for text, sure in zip(texts.to_pylist(), surely_timestamps(texts).tolist(), strict=True):
+        if sure:
+            assert re.fullmatch(NAIVE_TIMESTAMP.strip("^$"), text)
+            datetime.fromisoformat(text)
+
+
+def test_common_timestamps_are_sure() -> None:
+    first = datetime(1999, 12, 31)
+    moments = [first + timedelta(hours=7 * number, seconds=number) for number in range(20_000)]
+    texts = pa.array([moment.isoformat() for moment in moments])
+    expected = [m.day <= (28 if m.month == 2 else 30) for m in moments]
+    assert surely_timestamps(texts).tolist() == expected
+
+
+@pytest.mark.parametrize("scale", [0, 1, 2, 3, 6, 7])
+@given(texts=arrays(AMOUNTS | spoiled(AMOUNTS) | st.text("0123456789.-", max_size=10)))
+def test_sure_decimals_are_decimals(scale: int, texts: pa.Array) -> None:
+    column = Column(name="price", type="decimal", precision=15, scale=scale)
+    pattern = rf"[0-9]+\.[0-9]{{{scale}}}" if scale else "[0-9]+"
+    for text, sure in zip(texts.to_pylist(), surely_decimals(texts, column).tolist(), strict=True):
+        assert not sure or re.fullmatch(pattern, text, re.ASCII)
+        likely = text is not None and re.fullmatch(pattern, text, re.ASCII)
+        if likely and scale + 2 <= len(text) <= 8 and scale < 7:
+            assert sure
+
+
+def test_a_column_of_few_digits_is_left_to_others() -> None:
+    column = Column(name="price", type="decimal", precision=7, scale=2)
+    assert not surely_decimals(pa.array(["99999.99"]), column).any()
+
+
+def test_nothing() -> None:
+    column = Column(name="price", type="decimal")
+    for texts in (pa.array([], pa.string()), pa.nulls(3, pa.string())):
+        assert not np.any(surely_timestamps(texts))
+        assert not np.any(surely_decimals(texts, column))
