@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import aiohttp
 import botocore.exceptions
 from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -16,6 +19,7 @@ from botocore.exceptions import (
     ProfileNotFound,
     SSLError,
 )
+from botocore.loaders import Loader, create_loader
 
 CLIENT_ERRORS = (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError, OSError)
 """Everything that a call of a client may raise because the world, not the code, went wrong."""
@@ -46,6 +50,19 @@ _TRANSIENT_CODES = frozenset(
         "TransactionInProgressException",
     }
 )
+
+
+def session() -> AioSession:
+    """A session for one client."""
+    made = AioSession()
+    made.register_component("data_loader", _descriptions())
+    return made
+
+
+@cache
+def _descriptions() -> Loader:
+    """What describes the services: reading it again for each client takes longer than a call."""
+    return create_loader()
 
 
 def client_config(*, max_pool: int) -> AioConfig:
