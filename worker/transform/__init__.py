@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -381,34 +382,22 @@ class _Transform:
         # Where every day was computed, an item that was not seen on any is waiting.
         complete = work.every_day and not work.skipped
         zone, record, versions = work.zone, work.record, work.versions[1]
-        waiting: dict[str, int] = {}
+        waiting: dict[str, int] = defaultdict(int)
+        to_count = []
+        if complete:
+            await versions.judge(zone.items.row_groups())
         for piece in zone.items.pieces:
             source_id = piece.entry.source_id
             if complete:
-                await versions.judge(piece.row_groups)
                 alive = piece.part.rows - versions.superseded(piece.row_groups)
-                count = alive - seen.matched[piece]
+                waiting[source_id] += alive - seen.matched[piece]
             elif source_id in work.new or record.waiting.get(source_id):
-                count = await self._count_waiting(zone, piece, versions)
-            else:
-                continue
-            if count:
-                waiting[source_id] = waiting.get(source_id, 0) + count
-        return waiting
-
-    async def _count_waiting(self, zone: Zone, piece: Piece, versions: Versions) -> int:
-        await versions.judge(piece.row_groups)
-        count = 0
-        for group in piece.row_groups:
-            table = await piece.read([group], ["order_id"])
-            mask = versions.latest(group)
-            ids = changes.one_array(table.column("order_id"))
-            if mask is not None:
-                ids = ids.filter(pa.array(mask))
-            encoded = ids.dictionary_encode()
-            _, found = await changes.days_of_orders(zone.orders, encoded.dictionary, self._contract)
-            count += int((~found[encoded.indices.to_numpy()]).sum())
-        return count
+                to_count.append(piece)
+        await versions.judge([group for piece in to_count for group in piece.row_groups])
+        counted = await changes.items_without_order(zone.items, zone.orders, to_count, versions)
+        for piece, count in counted.items():
+            waiting[piece.entry.source_id] += count
+        return {source_id: count for source_id, count in waiting.items() if count}
 
     async def _see_days(self, zone: Zone, new: set[str], seen: Seen) -> None:
         """The days of new pieces, of which some were published by others."""
@@ -423,10 +412,15 @@ class _Transform:
         effects: dict[str, Effect] = {}
         judges = (*work.versions, Versions(work.zone.products))
         for catalog, judge in zip(work.zone.catalogs, judges, strict=True):
-            for source_id in sorted({piece.entry.source_id for piece in catalog.pieces} & work.new):
-                pieces = [one for one in catalog.pieces if one.entry.source_id == source_id]
+            new: dict[str, list[Piece]] = defaultdict(list)
+            for piece in _of(catalog, work.new):
+                new[piece.entry.source_id].append(piece)
+            # All at once: each row group is compared with all that may have a key of it.
+            await judge.judge(
+                [group for some in new.values() for one in some for group in one.row_groups]
+            )
+            for source_id, pieces in sorted(new.items()):
                 groups = [group for piece in pieces for group in piece.row_groups]
-                await judge.judge(groups)
                 days = sorted(set().union(*(seen.days[piece] for piece in pieces)))
                 effects[source_id] = Effect(
                     as_of=work.head,

@@ -6,7 +6,8 @@ arrives, moves or changes, or when a product of its items becomes known or chang
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,9 @@ import pyarrow.compute as pc
 
 from kpi.contract import Contract
 from kpi.daily import order_days
-from kpi.keys import KeyIndex, keys_of
+from kpi.keys import KeyIndex, Positions, keys_of
 from worker.transform.catalog import Catalog, Piece, RowGroup
+from worker.transform.versions import Versions
 
 Days = npt.NDArray[np.int32]
 """Days since 1970-01-01, ascending."""
@@ -27,29 +29,63 @@ BATCH_ROWS = 1_000_000
 """Rows of new pieces looked up at once, so that memory does not grow with them."""
 
 
-async def days_of_orders(
-    orders: Catalog, order_ids: pa.Array, contract: Contract
-) -> tuple[Days, npt.NDArray[np.bool_]]:
-    """Every day that some version of some orders stands on, and which of the orders are there.
+async def days_of_orders(orders: Catalog, order_ids: pa.Array, contract: Contract) -> Days:
+    """Every day that some version of some orders stands on.
 
     Args:
         orders: Where to look.
         order_ids: Distinct order ids.
+        contract: Says where a day begins.
     """
-    found = np.zeros(len(order_ids), bool)
     days: list[Days] = [NO_DAYS]
+    async for hit, table in _versions_of(orders, order_ids, ["order_id", "created_at"]):
+        instants = one_array(table.column("created_at")).filter(pa.array(hit >= 0))
+        days.append(np.unique(order_days(instants, contract.business_time_zone)))
+    return np.unique(np.concatenate(days))
+
+
+async def _versions_of(
+    orders: Catalog, order_ids: pa.Array, columns: Sequence[str]
+) -> AsyncIterator[tuple[Positions, pa.Table]]:
+    """Row groups that may have some orders: the position among their ids of each row's, or -1,
+    and the rows."""
     if len(order_ids) == 0:
-        return days[0], found
+        return
     index = KeyIndex(keys_of([pa.chunked_array([order_ids])]))
     extremes = pc.min_max(order_ids)
     for group in orders.overlapping("order_id", extremes["min"].as_py(), extremes["max"].as_py()):
-        table = await group.piece.read([group], ["order_id", "created_at"])
-        at = index.find(keys_of([table.column("order_id")]))
-        hit = at >= 0
-        found[at[hit]] = True
-        instants = one_array(table.column("created_at")).filter(pa.array(hit))
-        days.append(np.unique(order_days(instants, contract.business_time_zone)))
-    return np.unique(np.concatenate(days)), found
+        table = await group.piece.read([group], columns)
+        yield index.find(keys_of([table.column("order_id")])), table
+
+
+async def items_without_order(
+    items: Catalog, orders: Catalog, pieces: Sequence[Piece], versions: Versions
+) -> dict[Piece, int]:
+    """How many latest items of some pieces have no order yet.
+
+    Args:
+        items: The items.
+        orders: Where to look for their orders.
+        pieces: Pieces of `items`.
+        versions: Has judged them.
+    """
+    waiting: dict[Piece, int] = defaultdict(int)
+    for batch in _batches(pieces):
+        ids = []
+        for group in batch:
+            of_group = one_array((await _read(group, ["order_id"])).column("order_id"))
+            mask = versions.latest(group)
+            ids.append(of_group if mask is None else of_group.filter(pa.array(mask)))
+        kind = items.dataset.columns["order_id"].arrow_type
+        distinct = pc.unique(pa.chunked_array(ids, kind))
+        known = np.zeros(len(distinct) + 1, bool)
+        async for at, _ in _versions_of(orders, distinct, ["order_id"]):
+            known[at[at >= 0]] = True
+        index = KeyIndex(keys_of([pa.chunked_array([distinct])]))
+        for group, of_group in zip(batch, ids, strict=True):
+            at = index.find(keys_of([pa.chunked_array([of_group])]))
+            waiting[group.piece] += int((~known[at]).sum())
+    return waiting
 
 
 async def days_of_new_orders(orders: Catalog, new: Sequence[Piece], contract: Contract) -> Days:
@@ -59,7 +95,7 @@ async def days_of_new_orders(orders: Catalog, new: Sequence[Piece], contract: Co
         ids = pa.chunked_array(
             [pc.unique((await _read(group, ["order_id"])).column("order_id")) for group in batch]
         )
-        days, _ = await days_of_orders(orders, pc.unique(ids), contract)
+        days = await days_of_orders(orders, pc.unique(ids), contract)
         found.append(days)
     return np.unique(np.concatenate(found))
 
@@ -85,7 +121,7 @@ async def days_of_new_items(
             hit = np.isin(keys_of([table.column(name) for name in key]).high, wanted)
             if hit.any():
                 order_ids.append(pc.unique(table.column("order_id").filter(pa.array(hit))))
-        days, _ = await days_of_orders(orders, pc.unique(pa.chunked_array(order_ids)), contract)
+        days = await days_of_orders(orders, pc.unique(pa.chunked_array(order_ids)), contract)
         found.append(days)
     return np.unique(np.concatenate(found))
 
@@ -93,12 +129,14 @@ async def days_of_new_items(
 def _batches(pieces: Sequence[Piece]) -> Iterator[list[RowGroup]]:
     """Row groups of some pieces, about `BATCH_ROWS` rows at a time."""
     batch: list[RowGroup] = []
+    rows = 0
     for piece in pieces:
         for group in piece.row_groups:
             batch.append(group)
-            if sum(one.rows for one in batch) >= BATCH_ROWS:
+            rows += group.rows
+            if rows >= BATCH_ROWS:
                 yield batch
-                batch = []
+                batch, rows = [], 0
     if batch:
         yield batch
 
