@@ -110,7 +110,7 @@ class Reader:
         for key in self._values:
             if key not in self._seen:
                 known = ", ".join(sorted(self._seen))
-                self.problem(key, f"one of the settings {known}", "an unknown setting")
+                self.problem(key or '""', f"one of the settings {known}", "an unknown setting")
 
     def _take(self, key: str, default: object) -> Any:  # noqa: ANN401  (TOML values have any type)
         self._seen.add(key)

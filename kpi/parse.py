@@ -8,23 +8,33 @@ same source object. Both ways give the same verdicts, so which one a chunk takes
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, cast
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from kpi.contract import Column
-from kpi.convert import NAIVE, convert, to_instants
+from kpi.convert import NAIVE, Mask, convert, to_instants
 from kpi.errors import BalanceError
+from kpi.exact import distinct
 from kpi.layout import RESCUED, TEXT_DICTIONARY, Layout, clean_type
 from kpi.reasons import Reason
-from kpi.records import Chunk, record_starts
+from kpi.records import (
+    Chunk,
+    Positions,
+    field_counts,
+    record_starts,
+    records_of,
+    without_records,
+)
 from kpi.rules import Problem, broken_rules
 
 REJECTS = pa.schema(
@@ -50,6 +60,9 @@ REJECTS = pa.schema(
 """One row per reject: its row as a spreadsheet counts (the header is row 1), the offset of its
 first byte in the (inflated) object, its raw bytes without line end, and all of its reasons."""
 
+FEW_WRONG = 1000
+"""Records of wrong width in a chunk that are told one by one; more are faster found together."""
+
 _FAILED_COLUMN = re.compile(r"In CSV column #(\d+):")
 
 
@@ -73,18 +86,38 @@ class Parsed:
     ascending: bool
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Wrong:
-    """Records with more or fewer columns than the header, as `pyarrow.csv` reports them."""
+    """Records with more or fewer fields than the header: their numbers, and how many they have."""
 
-    numbers: list[int] = field(default_factory=list)
-    columns: list[int] = field(default_factory=list)
+    numbers: Positions
+    columns: Positions
 
-    def skip(self, row: pacsv.InvalidRow) -> Literal["skip"]:
+
+NONE_WRONG = _Wrong(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
+class _Few:
+    """Notes records of wrong width as `pyarrow.csv` passes over them, while they are few."""
+
+    def __init__(self) -> None:
+        self._numbers: list[int] = []
+        self._columns: list[int] = []
+
+    def handle(self, row: pacsv.InvalidRow) -> Literal["skip", "error"]:
         # Numbered from 1 without blank lines, since the chunk is read by one thread.
-        self.numbers.append((row.number or 0) - 1)
-        self.columns.append(row.actual_columns)
-        return "skip"
+        self._numbers.append((row.number or 0) - 1)
+        self._columns.append(row.actual_columns)
+        return "skip" if len(self._numbers) <= FEW_WRONG else "error"
+
+    def wrong(self, taken_out: _Wrong, rows: int) -> _Wrong:
+        """With those that were taken out before, where `rows` were left in the end."""
+        records = rows + len(self._numbers) + len(taken_out.numbers)
+        seen = np.delete(np.arange(records), taken_out.numbers)
+        numbers = np.concatenate([taken_out.numbers, seen[np.array(self._numbers, np.int64)]])
+        columns = np.concatenate([taken_out.columns, np.array(self._columns, np.int64)])
+        order = np.argsort(numbers)
+        return _Wrong(numbers[order], columns[order])
 
 
 class ChunkParser:
@@ -120,7 +153,7 @@ class ChunkParser:
             ],
             schema=self._schema,
         )
-        if not problems and not wrong.numbers and not chunk.malformed:
+        if not problems and not len(wrong.numbers) and not chunk.malformed:
             return Parsed(
                 clean=clean,
                 rejects=REJECTS.empty_table(),
@@ -137,18 +170,26 @@ class ChunkParser:
         integers = any(column.type == "integer" for column in layout.dataset.columns.values())
         has_hexadecimal = integers and _may_have_hexadecimal(chunk)
         careful = {"?"}
+        left, taken_out, all_out = chunk, NONE_WRONG, False
+        if not _is_utf8(chunk):
+            # The handler of invalid rows cannot be told of one that is not UTF-8.
+            left, taken_out = self._without_wrong_widths(chunk, ascii_too=False)
         while True:
             types = {
                 name: self._read_type(canonical, careful, has_hexadecimal)
                 for name, canonical in zip(names, layout.names, strict=True)
             }
-            wrong = _Wrong()
+            few = _Few()
             try:
-                table = _read_csv(chunk, names, types, layout, wrong.skip)
+                table = _read_csv(left, names, types, layout, few.handle)
             except pa.ArrowInvalid as error:
                 failed = _FAILED_COLUMN.search(str(error))
                 if failed is None:
-                    raise
+                    if all_out:
+                        raise
+                    left, taken_out = self._without_wrong_widths(chunk, ascii_too=True)
+                    all_out = True
+                    continue
                 name = layout.names[int(failed.group(1))]
                 if pa.types.is_timestamp(
                     types[names[int(failed.group(1))]]
@@ -169,8 +210,24 @@ class ChunkParser:
                 if pa.types.is_decimal(array.type) and not _within_precision(array)
             ]
             if not too_long:
-                return arrays, wrong
+                return arrays, few.wrong(taken_out, table.num_rows)
             careful.update(too_long)
+
+    def _without_wrong_widths(self, chunk: Chunk, *, ascii_too: bool) -> tuple[Chunk, _Wrong]:
+        """The chunk without records of wrong width, and those: of all, or of those that may not be
+        UTF-8."""
+        delimiter = self._layout.contract.delimiter
+        starts, ends = record_starts(chunk, delimiter=delimiter)
+        some = np.arange(len(starts))
+        if not ascii_too:
+            high = np.flatnonzero(np.frombuffer(chunk.data, np.uint8) >= 0x80)
+            some = distinct(np.searchsorted(starts, high, side="right") - 1)
+            some = some[some >= 0]
+        counts = field_counts(chunk, starts[some], ends[some], delimiter=delimiter)
+        wrong = counts != len(self._layout.names)
+        numbers = some[wrong]
+        left = without_records(chunk, starts[numbers], ends[numbers])
+        return left, _Wrong(numbers, counts[wrong])
 
     def _read_type(self, name: str, careful: set[str], has_hexadecimal: bool) -> pa.DataType:
         column = self._layout.dataset.columns.get(name)
@@ -230,53 +287,67 @@ class ChunkParser:
                 f"chunk at byte {chunk.offset}: found {len(starts)} records, parsed "
                 f"{clean.num_rows} rows and {len(wrong.numbers)} of wrong width"
             )
-        reasons: dict[int, list[dict[str, str | None]]] = {}
         parsed = np.delete(np.arange(len(starts)), wrong.numbers)
         good = np.ones(clean.num_rows, bool)
         for problem in problems:
             good &= ~problem.rows
-            for record in parsed[problem.rows].tolist():
-                reasons.setdefault(record, []).append(
-                    {
-                        "reason": problem.reason,
-                        "column": problem.column,
-                        "expected": problem.expected,
-                    }
-                )
-        width = len(self._layout.names)
-        for record, got in zip(wrong.numbers, wrong.columns, strict=True):
-            expected = f"{width} columns, got {got}"
-            reasons[record] = [
-                {"reason": Reason.WRONG_COLUMN_COUNT, "column": None, "expected": expected}
-            ]
-        found = [
-            (
-                chunk.offset + int(starts[record]),
-                bytes(chunk.data[starts[record] : ends[record]]),
-                why,
-            )
-            for record, why in reasons.items()
+        # Many rejects have few combinations of reasons: each is written out once.
+        broken = np.flatnonzero(~good)
+        masks = [problem.rows[broken] for problem in problems]
+        kinds, which = _combinations(masks, len(broken))
+        reasons = [
+            [_reason(problem) for problem, has in zip(problems, kind, strict=True) if has]
+            for kind in kinds
         ]
-        found += [(bad.offset, bad.raw, [_malformed(bad.reason)]) for bad in chunk.malformed]
-        found.sort(key=lambda reject: reject[0])
-        offsets = np.concatenate(
-            [chunk.offset + starts, np.array([bad.offset for bad in chunk.malformed], np.int64)]
+        widths, of_width = np.unique(wrong.columns, return_inverse=True)
+        expected = f"{len(self._layout.names)} columns"
+        of_width = of_width + len(reasons)
+        reasons += [
+            [
+                {
+                    "reason": Reason.WRONG_COLUMN_COUNT,
+                    "column": None,
+                    "expected": f"{expected}, got {got}",
+                }
+            ]
+            for got in widths.tolist()
+        ]
+        of_malformed = np.array(
+            [len(reasons) + (bad.reason == Reason.RECORD_TOO_LONG) for bad in chunk.malformed],
+            np.int64,
         )
-        offsets.sort()
+        reasons += [[_malformed(Reason.MALFORMED_QUOTES)], [_malformed(Reason.RECORD_TOO_LONG)]]
+        numbers = np.concatenate([parsed[broken], wrong.numbers])
+        ascending = np.argsort(numbers)
+        numbers = numbers[ascending]
+        # The malformed records, which are blanked in the chunk, come last; then all in their order.
+        why = np.concatenate([np.concatenate([which, of_width])[ascending], of_malformed])
+        bad_offsets = np.array([bad.offset for bad in chunk.malformed], np.int64)
+        places = np.concatenate([chunk.offset + starts[numbers], bad_offsets])
+        raws = pa.concat_arrays(
+            [
+                _raw(chunk, starts[numbers], ends[numbers]),
+                pa.array([bad.raw for bad in chunk.malformed], pa.binary()),
+            ]
+        )
+        order = np.argsort(places)
+        offsets = np.sort(np.concatenate([chunk.offset + starts, bad_offsets]))
         rejects = pa.table(
             {
-                "row": np.searchsorted(
-                    offsets, np.array([offset for offset, _, _ in found], np.int64)
+                "row": np.searchsorted(offsets, places[order]),
+                "byte_offset": places[order],
+                "raw": raws.take(pa.array(order)),
+                "reasons": pa.array(reasons, REJECTS.field("reasons").type).take(
+                    pa.array(why[order])
                 ),
-                "byte_offset": [offset for offset, _, _ in found],
-                "raw": [raw for _, raw, _ in found],
-                "reasons": [why for _, _, why in found],
             },
             schema=REJECTS,
         )
-        counts = Counter(
-            code for _, _, why in found for code in {str(one["reason"]) for one in why}
-        )
+        counts: Counter[str] = Counter()
+        for kind, count in enumerate(np.bincount(why, minlength=len(reasons)).tolist()):
+            counts.update(
+                {str(code): count for code in {one["reason"] for one in reasons[kind]} if count}
+            )
         clean = clean.filter(pa.array(good))
         rows = len(offsets)
         if clean.num_rows + rejects.num_rows != rows:
@@ -311,6 +382,30 @@ def describe(column: Column) -> str:
     return "a 64-bit integer" if column.type == "integer" else "text"
 
 
+def _combinations(masks: list[Mask], rows: int) -> tuple[npt.NDArray[np.bool_], Positions]:
+    """The different rows of some masks side by side, and which of them each row is."""
+    if not rows:
+        return np.zeros((0, len(masks)), bool), np.zeros(0, np.int64)
+    packed = np.packbits(np.column_stack(masks), axis=1)
+    as_one = np.ascontiguousarray(packed).view(np.dtype((np.void, packed.shape[1]))).ravel()
+    _, first, which = np.unique(as_one, return_index=True, return_inverse=True)
+    return np.column_stack([mask[first] for mask in masks]), which
+
+
+def _raw(chunk: Chunk, starts: Positions, ends: Positions) -> pa.Array:
+    """Records of a chunk, ascending, as `pa.binary()`."""
+    data, lengths = records_of(chunk, starts, ends)
+    offsets = np.zeros(len(lengths) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return pa.Array.from_buffers(
+        pa.binary(), len(lengths), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    )
+
+
+def _reason(problem: Problem) -> dict[str, str | None]:
+    return {"reason": problem.reason, "column": problem.column, "expected": problem.expected}
+
+
 def _malformed(reason: Reason) -> dict[str, str | None]:
     expected = {
         Reason.MALFORMED_QUOTES: "a closing quote before a delimiter or line end",
@@ -324,12 +419,15 @@ def _read_csv(
     names: list[str],
     types: dict[str, pa.DataType],
     layout: Layout,
-    invalid_row_handler: Callable[[pacsv.InvalidRow], Literal["skip"]],
+    invalid_row_handler: Callable[[pacsv.InvalidRow], Literal["skip", "error"]] | None,
 ) -> pa.Table:
     contract = layout.contract
     data = chunk.data
     if not data:
         return pa.table({name: pa.array([], kind) for name, kind in types.items()})
+    if bytes(data[:3]) == codecs.BOM_UTF8:
+        # The converter passes over a byte order mark; here it is part of a value.
+        data = memoryview(b"\n" + data)
     return pacsv.read_csv(
         pa.BufferReader(data),
         read_options=pacsv.ReadOptions(
@@ -356,6 +454,17 @@ def _may_have_hexadecimal(chunk: Chunk) -> bool:
     if data.find(b"x", 0, size) < 0 and data.find(b"X", 0, size) < 0:
         return False
     return data.find(b"0x", 0, size) >= 0 or data.find(b"0X", 0, size) >= 0
+
+
+def _is_utf8(chunk: Chunk) -> bool:
+    whole = cast(bytes, chunk.data.obj)
+    if whole.isascii():
+        return True
+    try:
+        codecs.utf_8_decode(chunk.data, "strict", True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _within_precision(decimals: pa.Array) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple, cast
 
@@ -29,6 +29,9 @@ Positions = npt.NDArray[np.int64]
 
 _FIELDS_LOOKED_BACK = 64
 """Quoted fields with line ends that are passed over one by one before all are looked at."""
+
+_FEW_RECORDS = 4000
+"""Up to so many records of a chunk are faster handled one by one than by masks over its bytes."""
 
 _SPARSE = 512
 """Where a byte stands less often than once in so many, searching is faster than comparing all."""
@@ -244,6 +247,76 @@ def _positions(data: memoryview, code: int) -> Positions:
     return np.array(found, np.int64)
 
 
+def field_counts(
+    chunk: Chunk, starts: Positions, ends: Positions, *, delimiter: str = ","
+) -> Positions:
+    """How many fields the records of a chunk have.
+
+    Args:
+        chunk: The chunk.
+        starts: Of its records, from `record_starts`.
+        ends: Likewise.
+        delimiter: Between fields.
+    """
+    codes = np.frombuffer(chunk.data, np.uint8)
+    if chunk.plain and len(starts) <= _FEW_RECORDS:
+        whole, comma = cast(bytes, chunk.data.obj), delimiter.encode()
+        found = [whole.count(comma, start, end) + 1 for start, end in _spans(starts, ends)]
+        return np.array(found, np.int64)
+    commas = np.flatnonzero(codes == ord(delimiter))
+    if not chunk.plain:
+        quotes = np.flatnonzero(codes == QUOTE)
+        if not _pair_up(codes, quotes, ord(delimiter), last=True):
+            data, field = bytes(chunk.data), _field(delimiter.encode())
+            # Every field but the last is followed by a delimiter; the pattern takes it along.
+            spans = _spans(starts, ends)
+            counts = [_count_fields(data, field, start, end) for start, end in spans]
+            return np.array(counts, np.int64)
+        commas = commas[np.searchsorted(quotes, commas) % 2 == 0]
+    return np.searchsorted(commas, ends) - np.searchsorted(commas, starts) + 1
+
+
+def _count_fields(data: bytes, field: re.Pattern[bytes], start: int, end: int) -> int:
+    count = 1
+    while match := field.match(data, start, end):
+        count, start = count + 1, match.end()
+    return count
+
+
+def without_records(chunk: Chunk, starts: Positions, ends: Positions) -> Chunk:
+    """The chunk with some of its records blanked by line feeds."""
+    codes = np.frombuffer(chunk.data, np.uint8).copy()
+    if len(starts) <= _FEW_RECORDS:
+        for start, end in _spans(starts, ends):
+            codes[start:end] = LF
+    else:
+        codes[_inside(len(codes), starts, ends)] = LF
+    return replace(chunk, data=memoryview(codes.tobytes()))
+
+
+def records_of(
+    chunk: Chunk, starts: Positions, ends: Positions
+) -> tuple[npt.NDArray[np.uint8], Positions]:
+    """The bytes of some records of a chunk, one behind the other, and their lengths."""
+    codes = np.frombuffer(chunk.data, np.uint8)
+    if len(starts) <= _FEW_RECORDS:
+        parts = [codes[start:end] for start, end in _spans(starts, ends)]
+        return np.concatenate([np.zeros(0, np.uint8), *parts]), ends - starts
+    return codes[_inside(len(codes), starts, ends)], ends - starts
+
+
+def _spans(starts: Positions, ends: Positions) -> Iterator[tuple[int, int]]:
+    return zip(starts.tolist(), ends.tolist(), strict=True)
+
+
+def _inside(size: int, starts: Positions, ends: Positions) -> npt.NDArray[np.bool_]:
+    # +1 where a record starts, -1 where it ends: their sum is 1 inside and 0 outside.
+    steps = np.zeros(size + 1, np.int8)
+    steps[starts] += 1
+    steps[ends] -= 1
+    return np.cumsum(steps[:-1], dtype=np.int8).astype(bool)
+
+
 def _last_record_end(data: bytes) -> int:
     """Bytes up to and with the last line end; without quotes every line end ends a record."""
     end = data.rfind(b"\n") + 1
@@ -334,9 +407,12 @@ class _Ends:
 
     def of_run(self, start: int, stop: int) -> int:
         """Behind the last of the well-formed records, at `start` and after it, that end before
-        `stop`; `start` where there is none, or where the one before may tell more."""
+        `stop`; `start` where none is found without looking farther."""
         if start < self._last.stop:
-            return start
+            # Lines without quotes are records of their own inside of whatever failed.
+            stop = min(stop, self._last.stop)
+            quote = self._data.find(b'"', start, stop)
+            return max(start, self._data.rfind(b"\n", start, stop if quote < 0 else quote) + 1)
         run = self._run.match(self._data, start, stop)
         return run.end() if run else start
 
@@ -359,6 +435,13 @@ class _Ends:
         else:
             self._last = _End(_Kind.UNCLOSED, len(data))
         return self._last
+
+
+@lru_cache
+def _field(delimiter: bytes) -> re.Pattern[bytes]:
+    """A field and the delimiter behind it."""
+    comma = re.escape(delimiter)
+    return re.compile(rb'(?:"(?:[^"]++|"")*+"|(?!")[^' + comma + rb"\r\n]*+)" + comma)
 
 
 @lru_cache

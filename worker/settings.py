@@ -14,6 +14,9 @@ from worker.urls import Location, locate
 
 DEFAULT_WORKSPACE = ".shopkpi"
 
+MAX_CONTRACT_BYTES = 2**20
+"""Of a contract file; one that shows every setting has 3 KB."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -86,13 +89,17 @@ def read_contract(contract: str | None) -> Contract:
     if contract is None or contract in built_in_names():
         return built_in(contract or "default")
     try:
-        text = Path(contract).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        with Path(contract).open("rb") as file:
+            data = file.read(MAX_CONTRACT_BYTES + 1)
+        text = data.decode("utf-8")
+    except (OSError, ValueError) as error:  # not UTF-8, or a name with NUL in it
         names = ", ".join(built_in_names())
         raise ConfigError(
             f"{contract}: cannot read this file ({error}), and no built-in contract has this name "
             f"({names})"
         ) from error
+    if len(data) > MAX_CONTRACT_BYTES:
+        raise ConfigError(f"{contract}: expected a contract of at most {MAX_CONTRACT_BYTES} bytes")
     return parse_contract(text, source=contract)
 
 

@@ -16,7 +16,7 @@ from contextlib import aclosing
 
 import pyarrow as pa
 
-from worker.errors import WorkerError
+from worker.errors import SourceError
 from worker.objects import ObjectInfo, ObjectStore
 
 BLOCK_BYTES = 8 * 2**20
@@ -102,16 +102,23 @@ class SourceStream:
                 yield block
 
     async def _stored_blocks(self) -> AsyncGenerator[bytes, None]:
-        pending: deque[asyncio.Task[bytes]] = deque()
+        pending: deque[tuple[int, asyncio.Task[bytes]]] = deque()
         at = self._start
         hashing: asyncio.Task[None] | None = None
         try:
             while at < self._end or pending:
                 while at < self._end and len(pending) < READ_AHEAD:
                     stop = min(at + self._block_bytes, self._end)
-                    pending.append(asyncio.create_task(self._store.read(self._info, at, stop)))
+                    reading = asyncio.create_task(self._store.read(self._info, at, stop))
+                    pending.append((stop - at, reading))
                     at = stop
-                block = await pending.popleft()
+                wanted_bytes, reading = pending.popleft()
+                block = await reading
+                if len(block) != wanted_bytes:
+                    # Rows would get lost or doubled, and no count would tell.
+                    raise SourceError(
+                        f"{self._info.url}: expected {wanted_bytes} bytes, got {len(block)}"
+                    )
                 if hashing is not None:
                     await hashing
                 # SHA-256 must see the blocks in turn, but the parser need not wait for it.
@@ -121,9 +128,10 @@ class SourceStream:
         finally:
             if hashing is not None:
                 await hashing
-            for task in pending:
+            left = [task for _, task in pending]
+            for task in left:
                 task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+            await asyncio.gather(*left, return_exceptions=True)
 
     def _add_to_hash(self, block: bytes) -> None:
         self._hash.update(block)
@@ -205,14 +213,18 @@ class _BlockReader(io.RawIOBase):
 
 
 async def _feed(source: _BlockReader, stored: AsyncIterator[bytes]) -> None:
+    complete = False
     try:
         async for block in stored:
             await source.room.acquire()
             source.put(block)
-    except WorkerError:
-        source.abandon()
-        raise
-    source.put(None)
+        complete = True
+    finally:
+        # Whatever happened, the thread must not wait for more.
+        if complete:
+            source.put(None)
+        else:
+            source.abandon()
 
 
 def _read_full(stream: pa.NativeFile, size: int) -> bytes:

@@ -30,7 +30,7 @@ class Location:
 def locate(text: str) -> Location:
     """A URL or a path of this machine as a location.
 
-    Errors: `ConfigError` for other schemes, or an S3 URL without bucket.
+    Errors: `ConfigError` for other schemes, an S3 URL without bucket, or what is no path.
     """
     scheme = text.split("://", 1)[0] if "://" in text else ""
     if scheme == "s3":
@@ -64,7 +64,10 @@ async def open_state(url: str) -> State:
 
     Errors: `ConfigError` for a URL that is neither `sqlite:///path` nor `dynamodb://prefix`.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # what looks like an IPv6 address and is none
+        raise ConfigError(f"{url}: not a URL: {error}") from error
     if parts.scheme == "sqlite" and not parts.netloc and parts.path not in ("", "/"):
         from worker.state.sqlite import SqliteState  # noqa: PLC0415
 
@@ -77,7 +80,11 @@ async def open_state(url: str) -> State:
 
 
 def _absolute(path: str) -> str:
-    absolute = Path(path).expanduser().absolute()
-    # Not always `resolve`: a link keeps its own name, and so its identity as a source object. But
-    # `a/../b` is `b`: one file must not be two source objects.
-    return str(absolute.resolve() if ".." in absolute.parts else absolute).lstrip("/")
+    try:
+        absolute = Path(path).expanduser().absolute()
+        # Not always `resolve`: a link keeps its own name, and so its identity as a source object.
+        # But `a/../b` is `b`: one file must not be two source objects.
+        return str(absolute.resolve() if ".." in absolute.parts else absolute).lstrip("/")
+    except (OSError, ValueError, RuntimeError) as error:
+        # No such user, a loop of links, a name that is too long or has NUL in it.
+        raise ConfigError(f"{path}: not a path of this machine: {error}") from error

@@ -20,6 +20,7 @@ from worker.cli.common import (
     run_async,
     store_options,
 )
+from worker.cli.safe_text import spreadsheet_cell
 
 if TYPE_CHECKING:
     from worker.settings import Settings
@@ -195,11 +196,18 @@ def _must_be_there(settings: Settings) -> None:
     from worker.errors import ConfigError  # noqa: PLC0415
 
     path = settings.state_url.removeprefix("sqlite://")
-    if path != settings.state_url and not Path(path).exists():
+    if path != settings.state_url and not _exists(Path(path)):
         raise ConfigError(
             f"{settings.state_url}: nothing is there; `shopkpi run` makes it, --workspace or "
             "--state names another place"
         )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # no name that a file could have
+        return False
 
 
 async def _entries(state: State, source: str | None) -> list[Entry]:
@@ -258,8 +266,6 @@ def _flat(value: object) -> object:
 
 
 def _csv_cell(value: object) -> str:
-    """A cell that no spreadsheet takes for a formula (OWASP, CSV injection)."""
+    """A cell that no spreadsheet takes for a formula; numbers stay numbers."""
     flat = _flat(value)
-    if isinstance(flat, str) and flat.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
-        return "'" + flat
-    return _to_json(flat)
+    return spreadsheet_cell(flat) if isinstance(flat, str) else _to_json(flat)

@@ -7,16 +7,20 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from worker.cli.safe_text import visible
+
 if TYPE_CHECKING:
     from worker.pipeline import Session
     from worker.state import Effect, Entry, Row
     from worker.transform import Report
+
+CHARACTERS_SHOWN = 1000
+"""Of one value; `--format json` prints all of it."""
 
 DAYS_SHOWN = 31
 """Days of order KPIs that `run` prints; `query` prints all."""
@@ -56,7 +60,7 @@ def show_receipts(entries: Sequence[Entry], effects: Mapping[str, Effect]) -> No
         rows.append(
             {
                 "source": entry.source_id,
-                "file": "/".join(urlsplit(entry.url).path.split("/")[-2:]),
+                "file": "/".join(entry.url.split("/")[-2:]),
                 "verdict": entry.verdict,
                 "read": entry.rows_read,
                 "clean": entry.rows_clean,
@@ -72,7 +76,7 @@ def show_receipts(entries: Sequence[Entry], effects: Mapping[str, Effect]) -> No
     show_rows(rows, "Receipts: rows read = clean + rejected")
     for entry in entries:
         if entry.verdict == "refused":
-            console().print(f"refused {escape(entry.url)}\n  {escape(entry.reason or '')}")
+            console().print(f"refused {_text(entry.url)}\n  {_text(entry.reason or '')}")
     counts: dict[str, int] = {}
     for entry in entries:
         for reason, rows_with in entry.reasons.items():
@@ -121,8 +125,8 @@ async def show_run(
     show_report(report)
     where = settings.workspace.url.removeprefix("file://")
     console().print(
-        f"clean zone {escape(where)}/clean\nrejects    {escape(where)}/rejects\n"
-        f"KPI tables {escape(settings.state_url)}",
+        f"clean zone {_text(where)}/clean\nrejects    {_text(where)}/rejects\n"
+        f"KPI tables {_text(settings.state_url)}",
         soft_wrap=True,
     )
 
@@ -136,4 +140,11 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, int):
         return f"{value:,}"
-    return escape(str(value))
+    return _text(str(value))
+
+
+def _text(text: str) -> str:
+    """A text that neither rich nor the terminal takes for instructions."""
+    if len(text) > CHARACTERS_SHOWN:
+        text = f"{text[:CHARACTERS_SHOWN]}... ({len(text):,} characters)"
+    return escape(visible(text))

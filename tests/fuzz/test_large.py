@@ -1,0 +1,124 @@
+"""Files that are large in one respect: each takes the time of its bytes and no more memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from kpi.records import RecordSplitter, record_starts
+
+ROOT = Path(__file__).parents[2]
+MIB = 2**20
+HEADER = b"order_id,user_id,status,created_at\n"
+ROW = b"1,7,delivered,2025-03-01T10:00:00\n"
+
+
+def run(home: Path, blocks: Iterator[bytes], *, packed: str = "") -> tuple[dict[str, Any], float]:
+    """The receipt of one file, and how many MiB the command took at its peak."""
+    path = home / "orders" / "1.csv"
+    path.parent.mkdir()
+    with pa.OSFile(str(path), "wb") as file:
+        sink = pa.CompressedOutputStream(file, packed) if packed else file
+        for block in blocks:
+            sink.write(block)
+        sink.close()
+    out = home / "out"
+    with out.open("wb") as stdout:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker", "run", "orders", "--format", "json"],
+            cwd=home,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=stdout,
+            stderr=subprocess.STDOUT,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    path.unlink()
+    text = out.read_text()
+    assert process.returncode == 0, text
+    receipt = next(one for one in map(json.loads, text.splitlines()) if "verdict" in one)
+    assert receipt["rows_read"] == receipt["rows_clean"] + receipt["rows_rejected"]
+    return receipt, usage.ru_maxrss / 1024
+
+
+def repeated(first: bytes, block: bytes, count: int) -> Iterator[bytes]:
+    yield HEADER
+    yield first
+    for _ in range(count):
+        yield block
+
+
+BLOCK = ROW * (MIB // len(ROW))
+LINES = BLOCK.count(b"\n")
+LIMIT_MIB = 900
+"""An ordinary file takes 450 of them, Python and Arrow included, however long it is."""
+
+
+def test_a_quote_that_is_never_closed_costs_its_line_only(tmp_path: Path) -> None:
+    receipt, peak = run(tmp_path, repeated(b'2,"7,x,2025-03-01\n', BLOCK, 200))
+    assert receipt["rows_clean"] == 200 * LINES
+    assert receipt["reasons"] == {"malformed_quotes": 1}
+    assert peak < LIMIT_MIB
+
+
+def test_a_bomb_is_refused_before_it_unfolds(tmp_path: Path) -> None:
+    """Zstandard packs a gibibyte of blanks into some 33 KB."""
+    receipt, peak = run(tmp_path, repeated(b"", b" " * (16 * MIB), 64), packed="zstd")
+    assert receipt["verdict"] == "refused"
+    assert "limits.max_inflation" in receipt["reason"]
+    assert receipt["size_bytes"] < 100_000
+    assert peak < LIMIT_MIB
+
+
+def test_fields_of_megabytes_are_values_up_to_the_longest_record(tmp_path: Path) -> None:
+    good, long = b"x" * (10 * MIB), b"y" * (17 * MIB)
+    row = b'%d,7,"%b",2025-03-01\n'
+    blocks = iter([HEADER, row % (1, b"x"), row % (2, good), row % (3, long), row % (4, b"z")])
+    receipt, peak = run(tmp_path, blocks)
+    # A status has at most 256 bytes by the contract; the record of 17 MiB is none at all.
+    assert (receipt["rows_read"], receipt["verdict"]) == (4, "refused")
+    assert receipt["reasons"] == {"record_too_long": 1, "too_long": 1}
+    assert peak < LIMIT_MIB
+
+
+def split(data: bytes, block_bytes: int = 8 * MIB) -> tuple[int, int]:
+    """Well-formed and malformed records."""
+    splitter = RecordSplitter(max_record_bytes=16 * MIB)
+    good = bad = 0
+    blocks = [data[at : at + block_bytes] for at in range(0, len(data), block_bytes)]
+    for chunk in (*map(splitter.push, blocks), splitter.push(b"", last=True)):
+        if chunk is not None:
+            good += len(record_starts(chunk)[0])
+            bad += len(chunk.malformed)
+    return good, bad
+
+
+@pytest.mark.parametrize(
+    ("line", "counts"),
+    [
+        (b'a","b\n', lambda lines: (0, lines)),  # each line's quote is closed by the next one
+        (b'"x\n', lambda lines: (0, lines)),
+        (b'"x\n",', lambda _: (1, 0)),  # one record of many fields
+        (b'"a"b\n', lambda lines: (0, lines)),
+        (b'5" pipe,1\n', lambda lines: (lines, 0)),
+        (b'a","""b\n', lambda lines: (0, lines)),
+        (b'a","b\r', lambda lines: (0, lines)),
+    ],
+)
+def test_time_grows_with_the_bytes_and_not_with_their_square(
+    line: bytes, counts: Callable[[int], tuple[int, int]]
+) -> None:
+    """A hundred thousand lines took hours when each was searched to the end of the file."""
+    lines = 100_000
+    started = time.process_time()
+    assert split(line * lines) == counts(lines)
+    assert time.process_time() - started < 10

@@ -1,0 +1,274 @@
+"""No secret is shown, and nothing from outside is run."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+import worker.retry
+from tests.fuzz.commands import Done, shopkpi
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("kpi", "worker", "infra", "benchmarks")
+
+# What could run text or bytes from outside.
+NOT_IMPORTED = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "code", "codeop"}
+NOT_CALLED = {"eval", "exec", "compile", "__import__", "execfile"}
+NOT_CALLED_IN_OS = {"system", "popen"} | {
+    f"{kind}{form}" for kind in ("exec", "spawn") for form in ("l", "le", "lp", "lpe", "v", "ve")
+}
+
+SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|CREATE|DROP|ALTER|PRAGMA|WITH|COPY)\b")
+NAMES_OF_OURS = {
+    "', '.join(names)",
+    "', '.join(columns)",
+    "', '.join((name for name in names))",
+    "' AND '.join(conditions)",
+    "SCHEMA_VERSION",
+    "index.name",
+    "index.partition_key",
+    "index.sort_key",
+    "key",
+    "order",
+    "places",
+    "table",
+    "table.name",
+}
+"""What may stand in the text of an SQL statement: names of `kpi.tables`, and places for values."""
+
+
+def files(*packages: str) -> Iterator[tuple[str, ast.Module]]:
+    for package in packages:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            yield str(path.relative_to(ROOT)), ast.parse(path.read_text("utf-8"))
+
+
+def risks(name: str, tree: ast.Module) -> Iterator[str]:
+    """Imports and calls that could run what comes from outside."""
+    for node in ast.walk(tree):
+        imported: list[str] = []
+        if isinstance(node, ast.Import):
+            imported = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            imported = [node.module or ""]
+        for module in imported:
+            if module.partition(".")[0] in NOT_IMPORTED:
+                yield f"{name}:{node.lineno} imports {module}"
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        if called in NOT_CALLED or called in {f"os.{one}" for one in NOT_CALLED_IN_OS}:
+            yield f"{name}:{node.lineno} calls {called}"
+        for keyword in node.keywords:
+            if keyword.arg == "shell" and ast.unparse(keyword.value) != "False":
+                yield f"{name}:{node.lineno} starts a shell"
+            if keyword.arg == "allow_pickle" and ast.unparse(keyword.value) != "False":
+                yield f"{name}:{node.lineno} unpickles"
+
+
+def sql_risks(name: str, tree: ast.Module) -> Iterator[str]:
+    """Values that are written into SQL instead of being bound to it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            first = node.values[0]
+            if isinstance(first, ast.Constant) and SQL.match(str(first.value)):
+                for part in node.values:
+                    if isinstance(part, ast.FormattedValue):
+                        put_in = ast.unparse(part.value)
+                        if put_in not in NAMES_OF_OURS:
+                            yield f"{name}:{node.lineno} puts {put_in} into SQL"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if node.func.attr == "executescript":
+                yield f"{name}:{node.lineno} runs a script"
+            if node.func.attr in ("execute", "executemany"):
+                statement = node.args[0]
+                if not isinstance(statement, ast.Constant | ast.Name | ast.JoinedStr):
+                    yield f"{name}:{node.lineno} executes {ast.unparse(statement)}"
+        text = None
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+            text = node.left
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".format"):
+            text = node.func.value if isinstance(node.func, ast.Attribute) else None
+        if isinstance(text, ast.Constant) and SQL.match(str(text.value)):
+            yield f"{name}:{node.lineno} formats SQL"
+
+
+def test_nothing_from_outside_is_run() -> None:
+    assert not [risk for one in files(*PACKAGES) for risk in risks(*one)]
+
+
+def test_values_are_bound_to_sql() -> None:
+    assert not [risk for one in files("kpi", "worker") for risk in sql_risks(*one)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import pickle",
+        "from marshal import loads",
+        "eval(text)",
+        "exec(compile(text, '', 'exec'))",
+        "subprocess.run(text, shell=True)",
+        "os.system(text)",
+        "numpy.load(file, allow_pickle=True)",
+        "db.execute(f'SELECT * FROM t WHERE a = {value}')",
+        "db.execute('SELECT * FROM t WHERE a = %s' % value)",
+        "db.execute('SELECT * FROM t WHERE a = {}'.format(value))",
+        "db.execute('DELETE FROM ' + value)",
+        "db.executescript(text)",
+    ],
+)
+def test_a_risk_is_found(text: str) -> None:
+    tree = ast.parse(text)
+    assert [*risks("x", tree), *sql_risks("x", tree)]
+
+
+# Secrets.
+
+KEY_ID = "AKIAIOSFODNN7EXAMPLE"
+SECRETS = {
+    "AWS_ACCESS_KEY_ID": KEY_ID,
+    "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    "AWS_SESSION_TOKEN": "FwoGZXIvYXdzEDMaDEXAMPLEtoken/+w==",
+}
+PASSWORD, SIGNATURE = "hunter2-of-the-endpoint", "fe5f80f77d5fa3beca038a248ff027d0445342fe"
+COMMANDS = [
+    ("run", "s3://shop-in", "--workspace", "s3://shop-clean", "--state", "dynamodb://shop"),
+    ("validate", "s3://shop-in/orders/1.csv", "--workspace", "work"),
+    ("query", "orders", "--state", "dynamodb://shop"),
+    ("tables", "create", "--state", "dynamodb://shop"),
+    ("transform", "--workspace", "s3://shop-clean", "--state", "dynamodb://shop"),
+]
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """An S3 and a DynamoDB that quote what was signed, as the real ones do when it is wrong."""
+
+    seen: ClassVar[list[str]] = []
+
+    def answer(self) -> None:
+        token = self.headers.get("X-Amz-Security-Token", "")
+        self.seen.append(self.headers.get("Authorization", ""))
+        told = (
+            f"The Canonical String for this request should have been 'POST / "
+            f"x-amz-security-token:{token}' with {self.headers.get('Authorization')}"
+        )
+        if self.headers.get("X-Amz-Target"):
+            kind = "com.amazon.coral.service#InvalidSignatureException"
+            status, body = 400, json.dumps({"__type": kind, "message": told})
+        else:
+            status, body = (
+                403,
+                (
+                    f"<Error><Code>SignatureDoesNotMatch</Code><Message>{told}</Message>"
+                    f"<AWSAccessKeyId>{KEY_ID}</AWSAccessKeyId></Error>"
+                ),
+            )
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is logged here."""
+
+
+for method in ("GET", "HEAD", "POST", "PUT"):
+    setattr(Refusing, f"do_{method}", Refusing.answer)
+
+
+class QuietServer(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Clients that hang up early are no news; what is printed here would count as theirs."""
+
+
+@contextmanager
+def refusing() -> Iterator[str]:
+    """The URL of `Refusing`, with a password and a signature in it."""
+    with QuietServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Credentials in the environment, no other configuration, and no second attempts."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "nothing"))
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+
+    async def never(_: object) -> bool:
+        await asyncio.sleep(0)
+        return False
+
+    monkeypatch.setattr(worker.retry.Retries, "again", never)
+
+
+def keeps_its_secrets(done: Done) -> None:
+    for secret in (*SECRETS.values(), PASSWORD, SIGNATURE):
+        assert secret not in done.out + done.err
+
+
+@pytest.mark.usefixtures("secrets")
+@pytest.mark.parametrize("debug", ["", "1"])
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: words[0])
+def test_errors_of_aws_show_no_secret(
+    tmp_path: Path, command: tuple[str, ...], debug: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = {"SHOPKPI_DEBUG": "1"} if debug else {}
+    Refusing.seen.clear()
+    with refusing() as address:
+        for endpoint in (
+            f"http://{address}",
+            f"http://127.0.0.1:1/?X-Amz-Signature={SIGNATURE}",
+            f"http://me:{PASSWORD}@127.0.0.1:1",
+        ):
+            monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+            done = shopkpi(tmp_path, *command, **environment)
+            assert done.code in (1, 2), done
+            assert done.err
+            keeps_its_secrets(done)
+    assert any(KEY_ID in header for header in Refusing.seen)  # they were in use
+
+
+@pytest.mark.usefixtures("secrets")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (
+            "run",
+            f"https://b.s3.amazonaws.com/k?X-Amz-Credential={KEY_ID}&X-Amz-Signature={SIGNATURE}",
+        ),
+        ("run", "shop", "--state", f"postgres://me:{PASSWORD}@host/db"),
+        ("run", "shop", "--workspace", f"ftp://me:{PASSWORD}@host/"),
+        ("run", "shop", "--contract", f"https://me:{PASSWORD}@host/c.toml?sig={SIGNATURE}"),
+        ("query", "orders", "--state", f"dynamodb://me:{PASSWORD}@host:x/y"),
+        ("query", f"https://x/?Signature={SIGNATURE}"),
+        ("ledger", f"https://x/?Signature={SIGNATURE}", "--state", f"x://me:{PASSWORD}@x"),
+        ("plan", f"https://me:{PASSWORD}@x/"),
+        ("tables", "create", "--state", f"mysql://me:{PASSWORD}@x/y"),
+    ],
+)
+def test_wrong_settings_show_no_secret(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = shopkpi(tmp_path, *arguments)
+    assert done.code == 2
+    assert "***" in done.err
+    keeps_its_secrets(done)
