@@ -16,9 +16,10 @@ REASONS = ", ".join(f"sum(reasons.{reason}) as {reason}" for reason in Reason)
 
 QUERIES = {
     "errors by source": """\
-filter @message like /^shopkpi: /
-| parse @message /shopkpi: (?<source>\\S+): (?<problem>.*)/
-| stats count(*) as times, latest(problem) as last_problem by source
+filter @message like /^shopkpi: / or event = "job.failed"
+| fields coalesce(problem, replace(@message, "shopkpi: ", "")) as said
+| parse said /(?<source>\\S+): (?<why>.*)/
+| stats count(*) as times, latest(why) as last_problem by source
 | sort times desc""",
     "slowest files": """\
 filter event = "source.committed"

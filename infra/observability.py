@@ -113,6 +113,12 @@ class Alarms(Construct):
             age,
             threshold=60 * settings.sweep_min_age_minutes,
         )
+        if settings.audit_sample_days:
+            self._alarm(
+                "AuditDifferences",
+                "Published days are not what the clean zone gives; `shopkpi transform --all`",
+                self._metrics.of("audit.finished", "differences"),
+            )
 
     def _executions(self, machines: Mapping[str, sfn.StateMachine]) -> None:
         for name, machine in machines.items():

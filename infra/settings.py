@@ -71,7 +71,8 @@ class Settings:
         max_parallel_tasks: Tasks that work on one source object at once.
         execution_timeout_hours: Longest time from upload to KPIs.
         warm_service: Run small source objects on a long-running service instead of a task each.
-        warm_min_tasks: Smallest size of that service.
+        warm_min_tasks: Smallest size of that service; with 0 the first file after a pause waits for
+            a task, as without the service.
         warm_max_tasks: Largest size of that service.
         log_retention_days: How long logs are kept.
         archive_after_days: Processed raw objects go to Glacier Instant Retrieval after this.
@@ -106,14 +107,14 @@ class Settings:
     max_parallel_tasks: int = 32
     execution_timeout_hours: int = 12
     warm_service: bool = False
-    warm_min_tasks: int = 0
+    warm_min_tasks: int = 1
     warm_max_tasks: int = 4
     log_retention_days: int = 30
     archive_after_days: int = 30
     expire_after_days: int = 0
     sweep_schedule: str = "cron(0 3 * * ? *)"
     sweep_min_age_minutes: int = 120
-    audit_sample_days: int = 0
+    audit_sample_days: int = 3
     audit_schedule: str = "cron(0 4 * * ? *)"
     reject_rate_alarm: float = 0.05
     lag_alarm_minutes: int = 60

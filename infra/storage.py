@@ -9,6 +9,7 @@ from constructs import Construct
 ARCHIVE_FOLDER = "archive/"
 QUARANTINE_FOLDER = "quarantine/"
 PLANS_FOLDER = "plans/"
+PIECES_FOLDER = "pieces/"
 ATHENA_FOLDER = "athena/"
 
 
@@ -43,7 +44,13 @@ class Buckets(Construct):
             "NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", True
         )
         self.clean = self._bucket(
-            "Clean", [_forget_old_versions(7), _expire(14, prefix=PLANS_FOLDER)]
+            "Clean",
+            [
+                _forget_old_versions(7),
+                # What tasks tell each other about a split object, until it is committed.
+                _expire(14, prefix=PLANS_FOLDER),
+                _expire(14, prefix=PIECES_FOLDER),
+            ],
         )
         colder = s3.Transition(
             storage_class=s3.StorageClass.GLACIER_INSTANT_RETRIEVAL,

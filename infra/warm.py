@@ -20,7 +20,7 @@ from infra.settings import Settings
 from infra.states import UNCHANGED, retry
 
 BACKLOG_PER_TASK = 4
-"""Messages waiting for each running task that the service's size is steered to."""
+"""Messages for each running task that the service's size is steered to; it works on all at once."""
 
 TAKEN_WITHIN = Duration.minutes(3)
 """Where no worker reports on a message for so long, a task of its own is started instead."""
@@ -30,8 +30,9 @@ class WarmService(Construct):
     """A service that takes commands from a queue, each with the token of the state that waits.
 
     A message is JSON: `task_token`, and `command` as the arguments of `shopkpi`. The worker
-    (`shopkpi serve --queue URL`) reports a heartbeat while it works, then success or failure. It is
-    only ever a shortcut: whatever goes wrong here, the state machine starts a task of its own.
+    (`shopkpi serve --queue URL`) reports heartbeats while it works, then success or failure. It is
+    only ever a shortcut: whatever goes wrong here, the state machine starts a task of its own, with
+    the retries of a task.
     """
 
     def __init__(
@@ -52,7 +53,8 @@ class WarmService(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             # A message that old has been given up by its state machine.
             retention_period=Duration.minutes(30),
-            visibility_timeout=Duration.minutes(15),
+            # The worker asks for the same with each heartbeat: a crash costs a minute.
+            visibility_timeout=Duration.minutes(1),
             dead_letter_queue=sqs.DeadLetterQueue(queue=dlq, max_receive_count=3),
         )
         take = iam.PolicyStatement(
@@ -69,7 +71,10 @@ class WarmService(Construct):
         self.task = compute.add_task(
             "Serve",
             rights=[*compute.validate_rights, *compute.transform_rights, take, answer],
-            command=["serve", "--queue", self.queue.queue_url],
+            command=[
+                *("serve", "--queue", self.queue.queue_url),
+                *("--concurrency", str(BACKLOG_PER_TASK)),
+            ],
             vcpu=settings.medium_task_vcpu,
         )
         self.service = ecs.FargateService(

@@ -53,6 +53,7 @@ def full_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "alarm_email": "operator@example.com",
             "kpis": "order,category,product",
             "warm_service": "true",
+            "warm_min_tasks": "0",
             "audit_sample_days": "7",
             "success_within_hours": "24",
             "expire_after_days": "730",

@@ -14,7 +14,9 @@ import jsonata
 import pytest
 
 from tests.infra.templates import ROOT, Json, Template, states
+from worker.cli.serve import parse
 from worker.objects import ObjectInfo
+from worker.serve import read_body
 from worker.source import source_id
 
 MACHINES = ("ingest", "intake", "sweep")
@@ -310,5 +312,24 @@ def test_small_objects_take_the_warm_service_where_there_is_one(full: Template) 
     # Whatever happens to it, a task of its own does the work.
     assert [rule["Next"] for rule in warm["Catch"]] == ["Validate"]
     body = warm["Arguments"]["MessageBody"]
-    assert body["command"][0] == "validate"
     assert evaluate(body["task_token"], context={"Task": {"Token": "t"}}) == "t"
+
+
+def test_the_warm_service_understands_what_it_is_sent(full: Template) -> None:
+    document = {"url": "s3://in/orders/monday & co.csv", "version_id": "v1"}
+    understood = {}
+    for name in ("ValidateWarm", "TransformWarm"):
+        body = state(full, "ingest", name)["Arguments"]["MessageBody"]
+        words = [
+            evaluate(word, input=document) if word.startswith("{%") else word
+            for word in body["command"]
+        ]
+        job = read_body(json.dumps({"task_token": "t", "command": words}))
+        assert job is not None
+        assert job.command is not None
+        command, given = parse(job.command)
+        understood[name] = command
+        if command == "validate":
+            assert given["sources"] == (document["url"],)
+            assert given["version_id"] == "v1"
+    assert understood == {"ValidateWarm": "validate", "TransformWarm": "transform"}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
 from infra.settings import LIMITS, Settings, SettingsError, read_settings
+from tests.e2e.cloud.transcript import STEPS, between_marks
 from tests.infra.templates import ROOT
 
 
@@ -124,3 +126,11 @@ def test_every_setting_is_documented() -> None:
     guide = (ROOT / "docs" / "deploy.md").read_text("utf-8")
     for field in dataclasses.fields(Settings):
         assert f"`{field.name}`" in guide, f"docs/deploy.md does not explain {field.name}"
+
+
+def test_the_transcript_is_that_of_its_script() -> None:
+    guide = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    shown = between_marks(guide)
+    commands = [command for command, _ in STEPS]
+    assert re.findall(r"^\$ (.*)", shown, re.MULTILINE) == [one.splitlines()[0] for one in commands]
+    assert not [command for command in commands if f"$ {command}\n" not in shown]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import click
 import pyarrow as pa
 import pytest
 
@@ -13,8 +14,11 @@ from infra.settings import LOG_RETENTION_DAYS, Settings
 from kpi.contract import built_in
 from kpi.layout import clean_schema
 from kpi.tables import KPI_TABLES, LEDGER_PARTITION_KEY, LEDGER_SORT_KEY
-from tests.infra.templates import Json, Template, resolve, statements
+from tests.infra.templates import ROOT, Json, Template, resolve, statements
+from worker.cli.scale import audit as audit_command
+from worker.cli.serve import serve
 from worker.metrics import UNITS
+from worker.serve import Pace
 
 READ = {"BatchGetItem", "GetItem", "Query"}
 WRITE = {"ConditionCheckItem", "PutItem", "UpdateItem"}
@@ -230,7 +234,7 @@ WITHOUT_RESOURCE = {
 
 
 def test_containers_are_confined(template: Template, full: Template) -> None:
-    assert len(template.of_type("AWS::ECS::TaskDefinition")) == 3
+    assert len(template.of_type("AWS::ECS::TaskDefinition")) == 4
     assert len(full.of_type("AWS::ECS::TaskDefinition")) == 5
     for deployment in (template, full):
         for task in deployment.of_type("AWS::ECS::TaskDefinition").values():
@@ -350,6 +354,7 @@ def test_alarms_cover_what_can_go_wrong(template: Template, full: Template) -> N
             for kind in ("Failed", "TimedOut", "Throttled")
         ),
         *(f"{table}Throttled" for table in ("Ledger", "OrderKpis", "CategoryKpis", "ProductKpis")),
+        "AuditDifferences",
         "DeadLetters",
         "Lag",
         "RejectRate",
@@ -358,6 +363,11 @@ def test_alarms_cover_what_can_go_wrong(template: Template, full: Template) -> N
     }
     assert alarms(template) == expected
     assert alarms(full) == expected | {"NoSuccess"}
+
+
+def test_every_alarm_is_explained(full: Template) -> None:
+    guide = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    assert not {name for name in alarms(full) if f"`{name}`" not in guide}
 
 
 def alarms(template: Template) -> set[str]:
@@ -439,13 +449,84 @@ def test_the_sweep_and_the_audit_come_by_the_clock(template: Template, full: Tem
     sweep = template.named("SweepSchedule", "AWS::Scheduler::Schedule")
     assert sweep["ScheduleExpression"] == "cron(0 3 * * ? *)"
     assert json.loads(sweep["Target"]["Input"]) == {"again": "<aws.scheduler.execution-id>"}
-    assert len(template.of_type("AWS::Scheduler::Schedule")) == 1
+    assert len(template.of_type("AWS::Scheduler::Schedule")) == 2
     audit = full.named("AuditSchedule", "AWS::Scheduler::Schedule")
     assert audit["ScheduleExpression"] == "cron(0 4 * * ? *)"
     task = full.named("ComputeAudit", "AWS::ECS::TaskDefinition")
-    assert task["ContainerDefinitions"][0]["Command"] == ["audit", "--sample", "7"]
+    (container,) = task["ContainerDefinitions"]
+    assert container["Command"] == ["audit", "--sample", "7"]
+    assert audit_command.parse_args(click.Context(audit_command), container["Command"][1:]) == []
     writes = {a for a, _ in full.rights("ComputeAuditRole") if "Put" in a or "Delete" in a}
     assert not writes
+
+
+def test_an_audit_that_finds_differences_raises_an_alarm(template: Template) -> None:
+    # By what it reports; and by its exit code, 3, as any task that ends with another one than 0.
+    alarm = template.named("AlarmsAuditDifferences", "AWS::CloudWatch::Alarm")
+    (query,) = alarm["Metrics"]
+    metric = query["MetricStat"]["Metric"]
+    assert (metric["MetricName"], alarm["Threshold"]) == ("differences", 1)
+    assert {one["Name"]: one["Value"] for one in metric["Dimensions"]} == {
+        "deployment": "shopkpi-dev",
+        "event": "audit.finished",
+    }
+    rule = template.named("AlarmsBadExit", "AWS::Events::Rule")["EventPattern"]["detail"]
+    assert rule["containers"] == {"exitCode": [{"anything-but": 0}]}
+    assert resolve(rule["clusterArn"])[0].startswith("arn:ComputeCluster")
+
+
+def test_what_tasks_tell_each_other_is_forgotten(template: Template) -> None:
+    rules = template.named("BucketsClean", "AWS::S3::Bucket")["LifecycleConfiguration"]["Rules"]
+    expired = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "Prefix" in rule}
+    assert expired == {"plans/": 14, "pieces/": 14}
+
+
+def test_the_warm_service_may_do_what_both_tasks_may_and_answer(full: Template) -> None:
+    queue = {
+        (action, resource)
+        for action, resource in full.rights("ComputeServeRole")
+        if action.startswith(("sqs:", "states:"))
+    }
+    both = full.rights("ComputeValidateRole") | full.rights("ComputeTransformRole")
+    assert full.rights("ComputeServeRole") - queue == both
+    assert {(action, resource[:13]) for action, resource in queue} == {
+        ("sqs:ChangeMessageVisibility", "arn:WarmQueue"),
+        ("sqs:DeleteMessage", "arn:WarmQueue"),
+        ("sqs:ReceiveMessage", "arn:WarmQueue"),
+        ("states:SendTaskFailure", "*"),
+        ("states:SendTaskHeartbeat", "*"),
+        ("states:SendTaskSuccess", "*"),
+    }
+    sends = {r for a, r in full.rights("IngestStateMachineRole") if a == "sqs:SendMessage"}
+    assert [resource[:13] for resource in sends] == ["arn:WarmQueue"]
+
+
+def test_the_warm_service_and_its_queue_agree(full: Template) -> None:
+    task = full.named("ComputeServe", "AWS::ECS::TaskDefinition")
+    (container,) = task["ContainerDefinitions"]
+    name, *words = resolve(container["Command"])
+    assert name == "serve"
+    given = serve.make_context(name, words).params
+    assert given["queue"].startswith("WarmQueue")
+    pace = Pace()
+    queue = full.named("WarmQueue", "AWS::SQS::Queue")
+    assert queue["VisibilityTimeout"] == pace.hidden_s
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 3
+    dead = resolve(queue["RedrivePolicy"]["deadLetterTargetArn"])
+    assert dead.startswith("arn:NotificationsDeadLetters")
+    for state in ("ValidateWarm", "TransformWarm"):
+        warm = full.definitions["ingest"]["States"][state]
+        # Two heartbeats may be lost, and a message of a killed worker comes back in time.
+        assert 3 * pace.beat_s <= warm["HeartbeatSeconds"]
+        assert 2 * pace.hidden_s <= warm["HeartbeatSeconds"]
+        assert warm["HeartbeatSeconds"] < queue["MessageRetentionPeriod"]
+    assert pace.grace_s + pace.release_s < 10 < container["StopTimeout"]
+    (policy,) = [
+        one["Properties"]["TargetTrackingScalingPolicyConfiguration"]
+        for one in full.of_type("AWS::ApplicationAutoScaling::ScalingPolicy").values()
+        if one["Properties"]["PolicyType"] == "TargetTrackingScaling"
+    ]
+    assert policy["TargetValue"] == given["concurrency"]
 
 
 def test_the_warm_service_follows_its_backlog(full: Template) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -13,6 +14,7 @@ from worker.cli.pipeline import run, transform, validate
 from worker.cli.questions import ledger, query, rejects
 from worker.cli.sample import sample
 from worker.cli.scale import archive, audit, plan
+from worker.cli.serve import serve
 
 
 @click.group(
@@ -34,7 +36,7 @@ def shopkpi() -> None:
 
 COMMANDS = (
     *(run, validate, transform, query, ledger, rejects, audit),
-    *(plan, archive, sample, contract, tables),
+    *(plan, archive, serve, sample, contract, tables),
 )
 for command in COMMANDS:
     shopkpi.add_command(command)
@@ -45,7 +47,9 @@ def main() -> None:
     try:
         sys.exit(shopkpi(standalone_mode=False) or 0)
     except click.ClickException as error:
-        error.show()
+        told = io.StringIO()
+        error.show(told)
+        click.echo(_shown(told.getvalue()), err=True, nl=False)
         sys.exit(2)
     except click.exceptions.Abort:
         sys.exit(130)
@@ -59,16 +63,21 @@ def _explain(error: Exception) -> int:
     from worker.errors import WorkerError  # noqa: PLC0415
 
     if os.environ.get("SHOPKPI_DEBUG"):
-        traceback.print_exception(error)
+        click.echo(_shown("".join(traceback.format_exception(error))), err=True)
     if isinstance(error, WorkerError):
-        click.echo(f"shopkpi: {error}", err=True)
+        click.echo(f"shopkpi: {_shown(str(error))}", err=True)
         return error.exit_code
     if isinstance(error, KpiError):
-        click.echo(f"shopkpi: {error}", err=True)
+        click.echo(f"shopkpi: {_shown(str(error))}", err=True)
         return 2 if isinstance(error, ContractError) else 1
     kind = type(error).__name__
-    click.echo(
-        f"shopkpi: {kind}: {error}\nThis should not happen. SHOPKPI_DEBUG=1 shows where it did.",
-        err=True,
-    )
+    click.echo(f"shopkpi: {kind}: {_shown(str(error))}", err=True)
+    click.echo("This should not happen. SHOPKPI_DEBUG=1 shows where it did.", err=True)
     return 1
+
+
+def _shown(text: str) -> str:
+    """An error as a person, and whoever collects what commands print, may see it."""
+    from worker.cli.safe_text import visible, without_secrets  # noqa: PLC0415
+
+    return visible(without_secrets(text))

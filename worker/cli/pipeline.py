@@ -76,7 +76,7 @@ def run(
             open_session(settings) as session,
         ):
             entries = await validate_all(session, sources, reporter)
-            report, effects = await _transform(session, reporter, entries)
+            report, effects = await bring_up_to_date(session, reporter, entries)
             if form == "table":
                 reporter.close()
                 from worker.cli.tables import show_run  # noqa: PLC0415
@@ -210,7 +210,9 @@ def transform(
                 if entry is None:
                     raise ConfigError(f"--source-id {source_id}: not in the ledger")
                 entries = [entry]
-            report, _ = await _transform(session, reporter, entries, *days, everything=everything)
+            report, _ = await bring_up_to_date(
+                session, reporter, entries, *days, everything=everything
+            )
             return report
 
     try:
@@ -223,7 +225,7 @@ def transform(
         show_report(report)
 
 
-async def _transform(
+async def bring_up_to_date(
     session: Session,
     reporter: Reporter,
     entries: list[Entry],
@@ -232,10 +234,11 @@ async def _transform(
     *,
     everything: bool = False,
 ) -> tuple[Report, dict[str, Effect]]:
-    from worker.transform import transform as bring_up_to_date  # noqa: PLC0415
+    """Transform and report; returns the effects of some entries too."""
+    from worker.transform import transform as compute  # noqa: PLC0415
 
     settings = session.settings
-    report = await bring_up_to_date(
+    report = await compute(
         contract=settings.contract,
         workspace=session.workspace,
         state=session.state,

@@ -25,14 +25,19 @@ STAGE = "e2estage"
 # What MiniStack cannot create. None of it takes part in the way of an upload; what they must look
 # like is checked in the template.
 NOT_EMULATED = {
+    "AWS::ApplicationAutoScaling::ScalableTarget",
+    "AWS::ApplicationAutoScaling::ScalingPolicy",
     "AWS::Athena::NamedQuery",
     "AWS::EC2::FlowLog",
     "AWS::EC2::SecurityGroupIngress",
     "AWS::ECS::ClusterCapacityProviderAssociations",
     "AWS::Logs::QueryDefinition",
+    # It can; but an account has ten of them at most, and each test deploys a stack.
+    "AWS::Logs::ResourcePolicy",
 }
 
-WAIT_LIMIT_S = 120.0
+# Eleven uploads at once are twenty containers, on a machine that may be busy otherwise.
+WAIT_LIMIT_S = 300.0
 
 
 def emulated(template: Json) -> Json:
@@ -88,9 +93,11 @@ class Deployment:
         return self.client("stepfunctions")
 
     @classmethod
-    def create(cls, emulator: Emulator, template: str, home: Path) -> Deployment:
+    def create(
+        cls, emulator: Emulator, template: str, home: Path, *, stage: str = ""
+    ) -> Deployment:
         """Deploy through CloudFormation, as `cdk deploy` does once its assets are published."""
-        stage = f"e{uuid.uuid4().hex[:10]}"
+        stage = stage or f"e{uuid.uuid4().hex[:10]}"
         made = cls(emulator=emulator, stage=stage, home=home)
         body = template.replace(STAGE, stage)
         bucket = f"assets-{stage}"
@@ -183,6 +190,15 @@ class Deployment:
             run["command"] for run in map(json.loads, lines) if self.prefix == run["deployment"]
         ]
 
+    def scale(self, tasks: int) -> None:
+        """Give the deployment's warm service another size, as its scaling would."""
+        ecs = self.client("ecs")
+        (cluster,) = [
+            arn for arn in ecs.list_clusters()["clusterArns"] if f"ShopKpi-{self.stage}-" in arn
+        ]
+        (service,) = ecs.list_services(cluster=cluster)["serviceArns"]
+        ecs.update_service(cluster=cluster, service=service, desiredCount=tasks)
+
     def rows(self, table: str) -> list[dict[str, object]]:
         """Rows of a KPI table, ascending by key, without what readers do not see."""
         paginator = self.client("dynamodb").get_paginator("scan")
@@ -227,6 +243,39 @@ class Deployment:
         logs = self.client("logs")
         events = logs.filter_log_events(logGroupName=f"/{self.prefix}/tasks")["events"]
         return [event["message"] for event in events]
+
+    def fail_next_job(self) -> list[str]:
+        """Take the next message of the warm service's queue and fail it; returns its command."""
+        queues = self.client("sqs")
+        (queue,) = [
+            url
+            for url in queues.list_queues()["QueueUrls"]
+            if f"ShopKpi-{self.stage}-WarmQueue" in url
+        ]
+
+        def taken() -> Json | None:
+            got = queues.receive_message(QueueUrl=queue, WaitTimeSeconds=1)
+            return next(iter(got.get("Messages", ())), None)
+
+        message = _until(taken, "a message of the warm service", self._tell)
+        queues.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        body = json.loads(message["Body"])
+        self.states.send_task_failure(
+            taskToken=body["task_token"], error="Worker.ExitCode1", cause="on purpose"
+        )
+        command: list[str] = body["command"]
+        return command
+
+    def wait_for_log(self, event: str, count: int = 1) -> list[Json]:
+        """Wait until tasks have written so many lines of an event; returns those lines."""
+
+        def written() -> list[Json] | None:
+            lines = [json.loads(line) for line in self.logs() if line.startswith("{")]
+            found = [line for line in lines if line["event"] == event]
+            return found if len(found) >= count else None
+
+        found: list[Json] = _until(written, f"{count} log lines {event}", self._tell)
+        return found
 
     def _tell(self) -> str:
         lines = [

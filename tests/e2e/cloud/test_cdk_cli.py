@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cloud.conftest import SETTINGS, Cloud
 from tests.e2e.cloud.deployment import emulated
+from tests.e2e.cloud.running import SETTINGS, Cloud
 from tests.infra.templates import ROOT
 
 CDK = ROOT / "node_modules" / ".bin" / "cdk"

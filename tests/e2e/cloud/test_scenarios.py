@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
+import random
 from pathlib import Path
 
+from infra.moves import COPY_LIMIT_BYTES
 from tests.e2e.cloud import shop
 from tests.e2e.cloud.deployment import Deployment
+from tests.e2e.cloud.running import Cloud
+from worker.objects.s3_upload import PART_BYTES
 
 
 def event(deployment: Deployment, key: str, version: str, size: int) -> dict[str, object]:
@@ -165,3 +171,76 @@ def test_a_huge_object_is_validated_and_transformed_in_pieces(
     slices = [command for command in deployment.commands() if "--from" in command]
     assert slices
     shop.expect_kpis(deployment, tmp_path, {"orders": [body]})
+
+
+def test_an_object_that_no_single_copy_takes_is_moved_in_parts(cloud: Cloud) -> None:
+    # CopyObject takes 5 GB, the template uses it up to 1 GiB; here up to 1 MiB.
+    limit = f"$states.input.size <= {COPY_LIMIT_BYTES}"
+    assert limit in cloud.template
+    template = cloud.template.replace(limit, f"$states.input.size <= {2**20}")
+    deployment = Deployment.create(cloud.emulator, template, cloud.home)
+    noise = random.Random(1)
+    rows = [
+        {**row, "name": base64.b64encode(noise.randbytes(900_000)).decode()}
+        for row in shop.products(12)
+    ]
+    body = gzip.compress(shop.csv_bytes(rows), 1)
+    assert len(body) > PART_BYTES
+    version = deployment.upload("products/large.csv.gz", body)
+    (execution,) = deployment.succeed(1)
+    assert deployment.states_of(execution)[-3:] == ["IsCopyable", "Archive", "Done"]
+    assert [command[:4] for command in deployment.commands()][-1] == [
+        "archive",
+        f"s3://{deployment.outputs['InputBucket']}/products/large.csv.gz",
+        "--version-id",
+        version,
+    ]
+    (key,) = deployment.keys("ArchiveBucket")
+    assert deployment.read("ArchiveBucket", key) == body
+    head = deployment.s3.head_object(Bucket=deployment.outputs["ArchiveBucket"], Key=key)
+    # The etag of a multipart upload ends with the number of its parts.
+    assert int(head["ETag"].strip('"').partition("-")[2]) == -(-len(body) // PART_BYTES)
+    assert deployment.keys("InputBucket") == []
+
+
+def test_small_uploads_take_the_warm_service(warm_deployment: Deployment, tmp_path: Path) -> None:
+    deployment = warm_deployment
+    orders = shop.orders(range(1, 60))
+    uploads = {
+        "products": [shop.csv_bytes(shop.products())],
+        "orders": [shop.csv_bytes(orders)],
+        "order_items": [shop.csv_bytes(shop.items(orders))],
+    }
+    for dataset, (body,) in uploads.items():
+        deployment.upload(f"{dataset}/monday & co/part 1.csv", body)
+    deployment.upload("orders/wrong.csv", b"nothing,that,belongs,here\n1,2,3,4\n")
+    executions = deployment.succeed(4)
+    ways = [deployment.states_of(one) for one in executions]
+    start = ["FindEntry", "IsCommitted", "IsValidateSmall", "ValidateWarm", "ReadVerdict"]
+    assert [way[:5] for way in ways] == [start] * 4
+    good = ["Verdict", "HasManyDays", "IsTransformSmall", "TransformWarm", "IsCopyable"]
+    assert [way[5:10] for way in ways].count(good) == 3
+    # No task of their own but for the move into quarantine.
+    assert sorted(command[0] for command in deployment.commands()) == ["archive", "serve"]
+    shop.expect_kpis(deployment, tmp_path, uploads)
+    jobs = deployment.wait_for_log("job.succeeded", 7)
+    assert {job["command"] for job in jobs} == {"validate", "transform"}
+    assert {job["received"] for job in jobs} == {1}
+
+
+def test_what_the_warm_service_fails_to_do_is_done_by_a_task(
+    cloud: Cloud, warm_template: str, tmp_path: Path
+) -> None:
+    asleep = warm_template.replace('"DesiredCount": 1', '"DesiredCount": 0')
+    assert asleep != warm_template
+    deployment = Deployment.create(cloud.emulator, asleep, cloud.home)
+    orders = shop.csv_bytes(shop.orders(range(1, 9)))
+    deployment.upload("orders/a.csv", orders)
+    # A worker that says that it has failed; that one says nothing at all the emulator cannot tell.
+    told = [deployment.fail_next_job() for _ in ("validate", "transform")]
+    assert [command[0] for command in told] == ["validate", "transform"]
+    (execution,) = deployment.succeed(1)
+    entered = deployment.states_of(execution)
+    for name in ("Validate", "Transform"):
+        assert entered.index(f"{name}Warm") + 1 == entered.index(name)
+    shop.expect_kpis(deployment, tmp_path, {"orders": [orders]})

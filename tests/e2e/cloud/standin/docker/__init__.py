@@ -2,8 +2,9 @@
 
 MiniStack starts ECS tasks through `docker.from_env()`. Where there is no Docker daemon, this module
 on its path runs the container's command with the entry point in `STANDIN_ENTRYPOINT` (JSON) and
-with the environment that ECS gives it. It does what MiniStack asks for and no more; the image, its
-user and its read-only root are checked where the real image is run.
+with the environment that ECS gives it. It does what MiniStack asks for and no more. With an image
+in `STANDIN_IMAGE`, containers are containers: Podman runs that image the way Fargate would, not as
+root, read-only but for /tmp, without capabilities; only the network is this machine's.
 
 It also changes two things in MiniStack's Step Functions: these tests' own belief about AWS.
 
@@ -29,6 +30,14 @@ from typing import Any
 from docker import errors
 
 __all__ = ["errors", "from_env"]
+
+# Flags that Podman needs where there is no systemd and crun does not run.
+PODMAN = ("podman", "--cgroup-manager", "cgroupfs", "--runtime", "runc")
+CONFINED = (
+    *("run", "--rm", "--network", "host", "--read-only", "--cap-drop", "ALL"),
+    *("--security-opt", "no-new-privileges"),
+    *("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"),
+)
 
 
 class Container:
@@ -72,7 +81,10 @@ class Container:
         """Kill it after a while, as a machine that is taken away would."""
         time.sleep(seconds)
         if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            self._kill()
+
+    def _kill(self) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
 
     def stop(self, timeout: float = 10) -> None:
         if self._process.poll() is None:
@@ -86,6 +98,33 @@ class Container:
         self.stop()
 
 
+class PodmanContainer(Container):
+    """A container of the real image; the process here is Podman's, which ends as it does."""
+
+    def __init__(
+        self, image: str, name: str, command: list[str], environment: dict[str, str]
+    ) -> None:
+        names = [f"--env={each}" for each in environment]
+        super().__init__(
+            name,
+            [*PODMAN, *CONFINED, "--name", name, *names, image, *command],
+            {**os.environ, **environment},
+        )
+
+    def _kill(self) -> None:
+        # It may not have started yet.
+        while self._process.poll() is None and self._podman("kill", "--signal", "KILL"):
+            time.sleep(0.05)
+
+    def stop(self, timeout: float = 10) -> None:
+        if self._process.poll() is None:
+            self._podman("stop", "--time", str(int(timeout)))
+
+    def _podman(self, *words: str) -> int:
+        done = subprocess.run([*PODMAN, *words, self.name], check=False, capture_output=True)
+        return done.returncode
+
+
 class Containers:
     """The containers of this process."""
 
@@ -96,11 +135,15 @@ class Containers:
     def run(
         self, image: str, *, command: list[str], environment: dict[str, str], name: str, **_: object
     ) -> Container:
-        container = Container(
-            name,
-            [*json.loads(os.environ["STANDIN_ENTRYPOINT"]), *command],
-            _environment(environment),
-        )
+        container: Container
+        if real := os.environ.get("STANDIN_IMAGE"):
+            container = PodmanContainer(real, name, command, _given(environment))
+        else:
+            container = Container(
+                name,
+                [*json.loads(os.environ["STANDIN_ENTRYPOINT"]), *command],
+                _environment(environment),
+            )
         self._all[container.id] = container
         with (self._home / "runs.jsonl").open("a") as runs:
             deployment = environment["SHOPKPI_STATE"].removeprefix("dynamodb://")
@@ -150,17 +193,23 @@ def from_env(**_: object) -> Client:
 
 
 def _environment(given: dict[str, str]) -> dict[str, str]:
-    """The environment of a container, with addresses that this machine knows."""
+    """The environment of a container that is a process of this machine."""
+    own = {
+        name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ
+    }
+    return {**own, **_given(given), **json.loads(os.environ.get("STANDIN_ENVIRONMENT", "{}"))}
+
+
+def _given(given: dict[str, str]) -> dict[str, str]:
+    """What ECS gives a container, with addresses that this machine knows."""
     here = {
         name: value.replace("host.docker.internal", "127.0.0.1") for name, value in given.items()
     }
     # Fargate gives these; the emulator's credentials endpoint would only cost a round trip.
     for name in ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"):
         here.pop(name, None)
-    inherited = ("PATH", "HOME", "LANG", "TMPDIR", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-    region = {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"}
-    own = {name: os.environ[name] for name in inherited if name in os.environ}
-    return {**own, **region, **here, **json.loads(os.environ.get("STANDIN_ENVIRONMENT", "{}"))}
+    keys = {name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    return {**keys, "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", **here}
 
 
 def _behave_like_aws() -> None:

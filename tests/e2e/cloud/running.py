@@ -1,0 +1,73 @@
+"""MiniStack with a stand-in for Docker, and templates to deploy on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cloud.deployment import STAGE, emulated
+from tests.infra.conftest import synthesize
+from tests.infra.templates import ROOT
+from tests.support.emulators import Emulator, running_ministack
+
+SETTINGS = {
+    "stage": STAGE,
+    # Without names, an emulator would have to know the zones of its region.
+    "availability_zones": "us-east-1a",
+    "image_uri": "shopkpi:test",
+    "kpis": "order,category,product",
+    # Small enough that a test's file is a large one.
+    "small_mib": "1",
+    "range_mib": "2",
+    "split_above_mib": "2",
+    # Everything that lies in the bucket has been left behind.
+    "sweep_min_age_minutes": "0",
+}
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The emulator and the template to deploy on it.
+
+    Attributes:
+        emulator: Running.
+        template: JSON text.
+        home: Where the stand-in for Docker writes what it runs, and looks whom to kill.
+    """
+
+    emulator: Emulator
+    template: str
+    home: Path
+
+
+def deployable(folder: Path, settings: Mapping[str, str]) -> str:
+    """The synthesized template without what MiniStack cannot create, as JSON text."""
+    return json.dumps(emulated(json.loads(synthesize(folder, settings).read_text("utf-8"))))
+
+
+@contextmanager
+def running_cloud(folder: Path, settings: Mapping[str, str] = SETTINGS) -> Iterator[Cloud]:
+    """Synthesize a template, start the emulator; both work below an empty folder."""
+    home = folder / "home"
+    home.mkdir()
+    template = deployable(folder / "cdk.out", settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent / "standin"))
+        patch.setenv("STANDIN_HOME", str(home))
+        patch.setenv("STANDIN_ENTRYPOINT", json.dumps([sys.executable, "-m", "worker"]))
+        patch.setenv("STANDIN_ENVIRONMENT", json.dumps({"PYTHONPATH": str(ROOT)}))
+        # As in `make e2e SHOPKPI_IMAGE=localhost/shopkpi:test`, which `make image-test` builds.
+        patch.setenv("STANDIN_IMAGE", os.environ.get("SHOPKPI_IMAGE", ""))
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        # Waits between retries and between looks at a running task, in proportion.
+        patch.setenv("SFN_WAIT_SCALE", "0.1")
+        with running_ministack(home / "ministack.log") as emulator:
+            yield Cloud(emulator, template, home)
