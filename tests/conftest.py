@@ -6,6 +6,10 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+from tests.recovery.summary import pytest_terminal_summary
+
+__all__ = ["pytest_terminal_summary"]
+
 # Examples are made of whole files, and two cores may be busy: time says nothing about a test.
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 

@@ -45,9 +45,7 @@ async def archive(
     try:
         info = await source.stat(place.key, version_id=version_id)
     except SourceError:
-        if version_id is None:
-            raise
-        moved = await _moved(place, version_id, ledger, store, to)
+        moved = await _moved(source, place, version_id, ledger, store, to)
         if moved is None:
             raise
         return moved
@@ -67,18 +65,30 @@ async def archive(
 
 
 async def _moved(
-    place: Location, version_id: str, ledger: Ledger, store: ObjectStore, to: Location
+    source: ObjectStore,
+    place: Location,
+    version_id: str | None,
+    ledger: Ledger,
+    store: ObjectStore,
+    to: Location,
 ) -> tuple[Entry, str] | None:
     """The entry and the copy of an object that is gone; None where there is none of either."""
-    entry = await ledger.find(identify(place.bucket, place.key, f"version:{version_id}"))
-    if entry is None:
-        return None
-    key = _target(entry, place.key, to)
-    try:
-        await store.stat(key)
-    except SourceError:
-        return None
-    return entry, key
+    if version_id is not None:
+        found = await ledger.find(identify(place.bucket, place.key, f"version:{version_id}"))
+        entries = [found] if found else []
+    elif [info async for info in source.list(place.key)]:
+        return None  # it is there, and could not be read
+    else:
+        # Nothing tells which upload was meant: the last one that has its verdict.
+        entries = [one for one in await ledger.entries() if one.url == place.url]
+    for entry in reversed(entries):
+        key = _target(entry, place.key, to)
+        try:
+            await store.stat(key)
+        except SourceError:
+            continue
+        return entry, key
+    return None
 
 
 def _target(entry: Entry, key: str, to: Location) -> str:

@@ -109,7 +109,14 @@ async def audit(
                 there = [row async for row in state.rows(name, first=day, last=day)]
                 if all(int(row["as_of"]) <= as_of for row in there):
                     differences += _compare(name, day, there, of_day.get(day, []))
-    return Audit(as_of=as_of, days=compared, differences=tuple(differences))
+    # A later sequence may have deleted a day's rows meanwhile: then none is left to tell its as_of.
+    later = {
+        day
+        for day, known in (await state.days()).items()
+        if any(known.get(name, as_of + 1) > as_of for name in tables)
+    }
+    found = tuple(one for one in differences if one.order_date not in later)
+    return Audit(as_of=as_of, days=compared, differences=found)
 
 
 def _within(day: date, first: date | None, last: date | None) -> bool:

@@ -13,6 +13,7 @@ from stat import S_ISREG
 
 import aiofiles
 
+from worker.durable import make_folder, sync_folder
 from worker.errors import ConfigError, SourceChanged, SourceError, StoreError
 from worker.objects import ObjectInfo, ObjectWriter
 
@@ -45,7 +46,7 @@ class FolderStore:
         # Beside the target, so that the rename stays in one file system; never listed (hidden).
         temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
         try:
-            await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+            await asyncio.to_thread(make_folder, path.parent)
             async with aiofiles.open(temporary, "wb") as file:
                 yield _FileWriter(file)
                 await file.flush()
@@ -84,24 +85,26 @@ def _path(key: str) -> Path:
 
 
 def _walk(path: Path) -> Iterator[ObjectInfo]:
-    if path.is_file():
-        yield _info(path, path.stat())
-        return
-    if not path.exists():
-        return  # as a prefix of a bucket below which there is nothing
-    files: list[Path] = []
+    """Files at or below a path, ascending."""
+    at = path
     try:
+        if path.is_file():
+            yield _info(path, path.stat())
+            return
+        if not path.exists():
+            return  # as a prefix of a bucket below which there is nothing
+        files: list[Path] = []
         for folder, folders, names in os.walk(path, onerror=_raise, followlinks=False):
             # Hidden files and folders are other programs' (and our own unfinished objects).
             folders[:] = [name for name in folders if not name.startswith(".")]
             files += [Path(folder, name) for name in names if not name.startswith(".")]
+        for at in sorted(files, key=lambda one: one.as_posix()):
+            with suppress(FileNotFoundError):  # deleted since it was listed
+                found = at.stat()
+                if S_ISREG(found.st_mode):
+                    yield _info(at, found)
     except OSError as error:
-        raise _unreadable(path, error) from error
-    for file in sorted(files, key=lambda one: one.as_posix()):
-        with suppress(FileNotFoundError):  # deleted since it was listed
-            found = file.stat()
-            if S_ISREG(found.st_mode):
-                yield _info(file, found)
+        raise _unreadable(at, error) from error
 
 
 def _raise(error: OSError) -> None:
@@ -127,6 +130,9 @@ def _read(info: ObjectInfo, start: int, end: int) -> bytes:
                     f"{path}: expected bytes {start} to {end}, got {len(data)} bytes"
                 )
             data += more
+        # Who writes into a file while it is read may have mixed two versions.
+        if _info(path, os.fstat(descriptor)).version != info.version:
+            raise SourceChanged(f"{path}: it was changed while it was being read")
         return data
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -143,11 +149,7 @@ def _appear(temporary: Path, path: Path) -> None:
         temporary.replace(path)
     except OSError:  # a file system without hard links
         temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)  # the new name too must survive a power failure
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
 
 
 def _info(path: Path, found: os.stat_result) -> ObjectInfo:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from aiobotocore.session import get_session
+from botocore.exceptions import ClientError
 
-from worker.aws import CLIENT_ERRORS, SETUP_ERRORS, client_config, error_code, is_transient, status
+from worker.aws import (
+    CLIENT_ERRORS,
+    SETUP_ERRORS,
+    client_config,
+    error_code,
+    is_transient,
+    session,
+    status,
+)
 from worker.errors import ConfigError, SourceError, StoreError, WorkerError
 from worker.retry import Retries, RetryPolicy
 
@@ -16,6 +26,10 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
 
 T = TypeVar("T")
+
+_CLOCK_SKEW_S = 15 * 60
+"""S3 refuses a request signed at a time that differs more from its own: RequestTimeTooSkewed. The
+answer to a HEAD request has no body that could say so ("Error responses", S3 API reference)."""
 
 _TO_READ = "s3:GetObject and s3:ListBucket, s3:GetObjectVersion in a versioned bucket"
 _TO_WRITE = "s3:PutObject, s3:AbortMultipartUpload and s3:DeleteObject"
@@ -46,11 +60,11 @@ class BucketClient:
         owned = AsyncExitStack()
         try:
             client = await owned.enter_async_context(
-                get_session().create_client(
+                session().create_client(
                     "s3", endpoint_url=endpoint_url, config=client_config(max_pool=max_pool)
                 )
             )
-        except SETUP_ERRORS as error:
+        except (*SETUP_ERRORS, ValueError) as error:  # ValueError: an endpoint that is no URL
             message = f"s3://{bucket}: AWS is not set up: {error}"
             raise ConfigError(message) from error
         return cls(client, bucket, retry=retry, owned=owned)
@@ -91,8 +105,20 @@ class BucketClient:
         if reading and status(error) == 404:
             return kind(f"{url}: there is no such object")
         if status(error) == 403:
-            needed = _TO_READ if reading else _TO_WRITE
-            return kind(
-                f"{url}: not allowed ({error}); needed: {needed}, and the use of its KMS key"
-            )
+            needed = f"needed: {_TO_READ if reading else _TO_WRITE}, and the use of its KMS key"
+            if _clock_skew_s(error) > _CLOCK_SKEW_S:
+                needed = "the clock of this machine is wrong"
+            return kind(f"{url}: not allowed ({error}); {needed}")
         return kind(f"{url}: {error}")
+
+
+def _clock_skew_s(error: Exception) -> float:
+    """By how much the clock of whoever answered differs from ours; 0 where it does not tell."""
+    if not isinstance(error, ClientError):
+        return 0
+    text = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    if text is None:
+        return 0
+    with suppress(ValueError):  # not in the form of RFC 9110, section 5.6.7
+        return abs((datetime.now(UTC) - parsedate_to_datetime(text)).total_seconds())
+    return 0

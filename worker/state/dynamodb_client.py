@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, TypeVar
 
-from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
 
-from worker.aws import CLIENT_ERRORS, SETUP_ERRORS, client_config, error_code, is_transient
+from worker.aws import CLIENT_ERRORS, SETUP_ERRORS, client_config, error_code, is_transient, session
 from worker.errors import ConfigError, StoreError, WorkerError
 from worker.retry import RetryPolicy
 
@@ -65,11 +64,11 @@ class Database:
         owned = AsyncExitStack()
         try:
             client = await owned.enter_async_context(
-                get_session().create_client(
+                session().create_client(
                     "dynamodb", endpoint_url=endpoint_url, config=client_config(max_pool=max_pool)
                 )
             )
-        except SETUP_ERRORS as error:
+        except (*SETUP_ERRORS, ValueError) as error:  # ValueError: an endpoint that is no URL
             message = f"dynamodb://{prefix}: AWS is not set up: {error}"
             raise ConfigError(message) from error
         return cls(client, prefix, retry=retry, owned=owned)

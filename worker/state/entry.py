@@ -126,7 +126,7 @@ class Effect:
         superseded_rows: Rows of it that gave way to a later row of the same key, be it in the same
             object or in a later upload.
         waiting_items: Items of it whose order had not arrived.
-        days: Number of order dates recomputed because of it.
+        days: Number of order dates that its latest rows count on.
         first_day: The earliest of them; None where there is none.
         last_day: The latest of them.
     """

@@ -20,6 +20,7 @@ import orjson
 import pyarrow as pa
 
 from kpi.tables import KPI_TABLES, KpiTable
+from worker.durable import make_folder
 from worker.errors import ConfigError, StoreError
 from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Row
 from worker.state.guard import Guard
@@ -214,7 +215,7 @@ class SqliteState:
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             db = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
             # Readers never wait for a writer, and a commit is on the disk when it returns.
             with closing(db.execute("PRAGMA journal_mode = WAL")):

@@ -210,7 +210,7 @@ class _Transform:
         if first is None and last is None:
             waiting = await self._waiting(work, seen)
             if work.skipped:
-                await self._see_days(work.zone, work.new, seen)
+                await self._see_days(work, seen)
             await self._record_effects(work, waiting, seen)
             reached = Progress(
                 published=dict.fromkeys(self._tables, work.head),
@@ -271,7 +271,7 @@ class _Transform:
         if since == 0:
             return None
         orders, items, products = (_of(catalog, new) for catalog in zone.catalogs)
-        of_products = await self._days_of_products(zone, products)
+        of_products = await self._days_of_products(zone, products, since)
         if of_products is None:
             return None
         contract = self._contract
@@ -279,9 +279,9 @@ class _Transform:
         of_items = await changes.days_of_new_items(zone.items, zone.orders, items, contract)
         return np.unique(np.concatenate([of_orders, of_items, of_products]))
 
-    async def _days_of_products(self, zone: Zone, new: list[Piece]) -> Days | None:
+    async def _days_of_products(self, zone: Zone, new: list[Piece], since: int) -> Days | None:
         """A product that changes its category may be sold on any day; one that becomes known, only
-        on days that have items of unknown products so far."""
+        on days that have items of unknown products so far, or that were published since."""
         if not new or CATEGORY_KPIS.name not in self._tables:
             return changes.NO_DAYS
         old = [piece for piece in zone.products.pieces if piece not in new]
@@ -291,15 +291,20 @@ class _Transform:
         same = pc.equal(old_categories.take(at).fill_null(""), categories.fill_null(""))
         if pc.any(pc.and_(at.is_valid(), pc.invert(same))).as_py():
             return None
-        if at.null_count == 0:
-            return changes.NO_DAYS
-        # A day that a newer writer has published may lack the row: its state knows the product.
-        unknown = {
-            to_day(date.fromisoformat(str(row["order_date"])))
-            async for row in self._state.rows(CATEGORY_KPIS.name)
-            if row["category"] == UNKNOWN_CATEGORY
-        }
-        return np.array(sorted(unknown), np.int32)
+        found: set[int] = set()
+        if at.null_count:
+            found = {
+                to_day(date.fromisoformat(str(row["order_date"])))
+                async for row in self._state.rows(CATEGORY_KPIS.name)
+                if row["category"] == UNKNOWN_CATEGORY
+            }
+        # A day published since (by a slice of days, by a worker that died) may show a product in a
+        # category that it had in between. Asked after the rows: what is published meanwhile is
+        # found either there or here.
+        for day, known in (await self._state.days()).items():
+            if known.get(CATEGORY_KPIS.name, since + 1) > since:
+                found.add(to_day(day))
+        return np.array(sorted(found), np.int32)
 
     def _whole(self, begun: Mapping[date, Mapping[str, int]], head: int) -> Days:
         """Days that are published whole at the head already: a slice of days did them."""
@@ -319,10 +324,10 @@ class _Transform:
         done = 0
         slices = cut(work.days, zone)
 
-        async def finish(days: Days, day_slice: DaySlice) -> None:
+        async def finish(days: Days, day_slice: DaySlice, stood: set[int]) -> None:
             nonlocal done
             tables = await asyncio.to_thread(kpis, day_slice, self._tables)
-            await self._publish(days, tables, work, published)
+            await self._publish(days, tables, work, published, stood)
             done += len(days)
             if self._progress:
                 self._progress(done, len(work.days))
@@ -334,7 +339,7 @@ class _Transform:
                 day_slice = await load(days, zone, products, *work.versions, self._tables, seen)
                 if finishing is not None:
                     await finishing
-                finishing = asyncio.create_task(finish(days, day_slice))
+                finishing = asyncio.create_task(finish(days, day_slice, set(seen.stood)))
                 if len(day_slice) > 2 * ORDERS_AT_ONCE:
                     await finishing  # there is no memory for another one beside it
                 del day_slice
@@ -352,6 +357,7 @@ class _Transform:
         tables: dict[str, pa.Table],
         work: _Work,
         published: _Published,
+        stood: set[int],
     ) -> None:
         slots = asyncio.Semaphore(PUBLISH_AT_ONCE)
         split = {name: rows_by_day(name, table) for name, table in tables.items()}
@@ -367,10 +373,10 @@ class _Transform:
                 published.rows[name] += len(of_table)
             return outcome
 
-        # Days between others that have never had an order may be millions: one of the year 1.
-        known = {to_day(day) for day in work.begun}.union(
-            *(map(to_day, one) for one in split.values())
-        )
+        # Days between others that have never had an order may be millions: one of the year 1. A
+        # day that some version of an order stands on gets its guard even where no row is left of
+        # it: else a late writer of an older state could publish that version.
+        known = {to_day(day) for day in work.begun} | stood
         due = np.intersect1d(days, np.array(sorted(known), np.int32), assume_unique=True)
         outcomes = await asyncio.gather(*(one(to_date(day)) for day in due))
         published.days.sort()
@@ -399,13 +405,19 @@ class _Transform:
             waiting[piece.entry.source_id] += count
         return {source_id: count for source_id, count in waiting.items() if count}
 
-    async def _see_days(self, zone: Zone, new: set[str], seen: Seen) -> None:
+    async def _see_days(self, work: _Work, seen: Seen) -> None:
         """The days of new pieces, of which some were published by others."""
-        for piece in _of(zone.orders, new):
-            days = await changes.days_of_new_orders(zone.orders, [piece], self._contract)
+        zone, (orders, items) = work.zone, work.versions
+        of_orders, of_items = _of(zone.orders, work.new), _of(zone.items, work.new)
+        await orders.judge(zone.orders.row_groups())
+        await items.judge([group for piece in of_items for group in piece.row_groups])
+        for piece in of_orders:
+            days = await changes.days_of_latest_orders(piece, orders, self._contract)
             seen.days[piece].update(days.tolist())
-        for piece in _of(zone.items, new):
-            days = await changes.days_of_new_items(zone.items, zone.orders, [piece], self._contract)
+        for piece in of_items:
+            days = await changes.days_of_latest_items(
+                piece, items, zone.orders, orders, self._contract
+            )
             seen.days[piece].update(days.tolist())
 
     async def _record_effects(self, work: _Work, waiting: dict[str, int], seen: Seen) -> None:

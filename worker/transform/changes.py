@@ -38,15 +38,15 @@ async def days_of_orders(orders: Catalog, order_ids: pa.Array, contract: Contrac
         contract: Says where a day begins.
     """
     days: list[Days] = [NO_DAYS]
-    async for hit, table in _versions_of(orders, order_ids, ["order_id", "created_at"]):
-        instants = one_array(table.column("created_at")).filter(pa.array(hit >= 0))
+    async for _, at, table in _versions_of(orders, order_ids, ["order_id", "created_at"]):
+        instants = one_array(table.column("created_at")).filter(pa.array(at >= 0))
         days.append(np.unique(order_days(instants, contract.business_time_zone)))
     return np.unique(np.concatenate(days))
 
 
 async def _versions_of(
     orders: Catalog, order_ids: pa.Array, columns: Sequence[str]
-) -> AsyncIterator[tuple[Positions, pa.Table]]:
+) -> AsyncIterator[tuple[RowGroup, Positions, pa.Table]]:
     """Row groups that may have some orders: the position among their ids of each row's, or -1,
     and the rows."""
     if len(order_ids) == 0:
@@ -55,7 +55,7 @@ async def _versions_of(
     extremes = pc.min_max(order_ids)
     for group in orders.overlapping("order_id", extremes["min"].as_py(), extremes["max"].as_py()):
         table = await group.piece.read([group], columns)
-        yield index.find(keys_of([table.column("order_id")])), table
+        yield group, index.find(keys_of([table.column("order_id")])), table
 
 
 async def items_without_order(
@@ -71,21 +71,51 @@ async def items_without_order(
     """
     waiting: dict[Piece, int] = defaultdict(int)
     for batch in _batches(pieces):
-        ids = []
-        for group in batch:
-            of_group = one_array((await _read(group, ["order_id"])).column("order_id"))
-            mask = versions.latest(group)
-            ids.append(of_group if mask is None else of_group.filter(pa.array(mask)))
+        ids = [await _latest_ids(group, versions) for group in batch]
         kind = items.dataset.columns["order_id"].arrow_type
         distinct = pc.unique(pa.chunked_array(ids, kind))
         known = np.zeros(len(distinct) + 1, bool)
-        async for at, _ in _versions_of(orders, distinct, ["order_id"]):
+        async for _, at, _ in _versions_of(orders, distinct, ["order_id"]):
             known[at[at >= 0]] = True
         index = KeyIndex(keys_of([pa.chunked_array([distinct])]))
         for group, of_group in zip(batch, ids, strict=True):
             at = index.find(keys_of([pa.chunked_array([of_group])]))
             waiting[group.piece] += int((~known[at]).sum())
     return waiting
+
+
+async def days_of_latest_orders(piece: Piece, versions: Versions, contract: Contract) -> Days:
+    """Days that the latest orders of a piece, which `versions` has judged, stand on."""
+    found = [NO_DAYS]
+    for group in piece.row_groups:
+        created = one_array((await _read(group, ["created_at"])).column("created_at"))
+        mask = versions.latest(group)
+        if mask is not None:
+            created = created.filter(pa.array(mask))
+        found.append(np.unique(order_days(created, contract.business_time_zone)))
+    return np.unique(np.concatenate(found))
+
+
+async def days_of_latest_items(
+    piece: Piece, versions: Versions, orders: Catalog, of_orders: Versions, contract: Contract
+) -> Days:
+    """Days that the orders of the latest items of a piece stand on, all of them judged."""
+    found = [NO_DAYS]
+    for group in piece.row_groups:
+        ids = pc.unique(await _latest_ids(group, versions))
+        async for of_order, at, table in _versions_of(orders, ids, ["order_id", "created_at"]):
+            hit, mask = at >= 0, of_orders.latest(of_order)
+            if mask is not None:
+                hit &= mask
+            created = one_array(table.column("created_at")).filter(pa.array(hit))
+            found.append(np.unique(order_days(created, contract.business_time_zone)))
+    return np.unique(np.concatenate(found))
+
+
+async def _latest_ids(group: RowGroup, versions: Versions) -> pa.Array:
+    ids = one_array((await _read(group, ["order_id"])).column("order_id"))
+    mask = versions.latest(group)
+    return ids if mask is None else ids.filter(pa.array(mask))
 
 
 async def days_of_new_orders(orders: Catalog, new: Sequence[Piece], contract: Contract) -> Days:

@@ -39,10 +39,12 @@ class Seen:
     Attributes:
         matched: Latest rows of items whose order was there.
         days: Days that latest rows of the piece count on.
+        stood: Days that any version of an order stands on.
     """
 
     matched: dict[Piece, int] = field(default_factory=lambda: defaultdict(int))
     days: dict[Piece, set[int]] = field(default_factory=lambda: defaultdict(set))
+    stood: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,10 +208,13 @@ async def _orders(
     wanted = np.zeros(last - first + 1, bool)
     wanted[days - first] = True
 
-    def choose(table: pa.Table, mask: Mask | None) -> tuple[Keys, Keys, Days, Mask, list[_Span]]:
+    def choose(
+        table: pa.Table, mask: Mask | None
+    ) -> tuple[Keys, Keys, Days, Mask, list[_Span], Days]:
         of_row = order_days(one_array(table.column("created_at")), contract.business_time_zone)
         inside = (of_row >= first) & (of_row <= last)
         inside[inside] = wanted[of_row[inside] - first]
+        stood = distinct(of_row[inside])
         if mask is not None:
             inside &= mask
         if not inside.all():
@@ -220,19 +225,22 @@ async def _orders(
         ids = table.column("order_id")
         extremes = pc.min_max(ids)
         spans = [(extremes["min"].as_py(), extremes["max"].as_py())] if len(ids) else []
-        return keys_of([ids]), keys_of([table.column("user_id")]), of_row, returned, spans
+        return keys_of([ids]), keys_of([table.column("user_id")]), of_row, returned, spans, stood
 
-    async def one(group: RowGroup) -> tuple[Keys, Keys, Days, Mask, list[_Span]]:
+    async def one(group: RowGroup) -> tuple[Keys, Keys, Days, Mask, list[_Span], Days]:
         async with slots:
             table = await group.piece.read([group], columns)
             found = await asyncio.to_thread(choose, table, versions.latest(group))
             seen.days[group.piece].update(np.unique(found[2]).tolist())
+            seen.stood.update(found[5].tolist())
             return found
 
     slots = asyncio.Semaphore(READS_AT_ONCE)
     nothing = pa.table({name: pa.array([], kinds[name].arrow_type) for name in columns})
     found = [choose(nothing, None), *await asyncio.gather(*(one(group) for group in groups))]
-    orders, users, of_order, returned, spans = (list(column) for column in zip(*found, strict=True))
+    orders, users, of_order, returned, spans, _ = (
+        list(column) for column in zip(*found, strict=True)
+    )
     del found
     return (
         concat_keys(orders),

@@ -1,0 +1,114 @@
+"""What a workspace holds: all of it, and what of it must not depend on what went wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kpi.tables import KPI_TABLES
+
+_TABLES = ("ledger", "effects", "days", "progress", *sorted(KPI_TABLES))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """What lies below a folder.
+
+    Attributes:
+        objects: Path -> bytes, of what may be listed.
+        hidden: Bytes of the temporary files, in order of their folders.
+        tables: Rows of every SQLite table; none where there is no database.
+    """
+
+    objects: Mapping[str, bytes]
+    hidden: tuple[tuple[str, bytes], ...]
+    tables: Mapping[str, list[tuple[Any, ...]]]
+
+    @property
+    def digest(self) -> str:
+        """The same where all of it is the same."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()
+
+
+def look(root: Path, database: str) -> Held:
+    """Read everything and change nothing, not even what SQLite would recover."""
+    objects, hidden = {}, []
+    for path in sorted(root.rglob("*")):
+        key = path.relative_to(root).as_posix()
+        if not path.is_file() or key.startswith(database):
+            continue
+        if path.name.startswith("."):
+            hidden.append((path.parent.relative_to(root).as_posix(), path.read_bytes()))
+        else:
+            objects[key] = _without_seconds(key, path.read_bytes())
+    with tempfile.TemporaryDirectory() as folder:
+        for path in (root / database).parent.glob(f"{Path(database).name}*"):
+            shutil.copy(path, folder)
+        copied = Path(folder) / Path(database).name
+        tables = _tables(copied) if copied.exists() else {}
+    return Held(objects=objects, hidden=tuple(sorted(hidden)), tables=tables)
+
+
+def _tables(database: Path) -> dict[str, list[tuple[Any, ...]]]:
+    with closing(sqlite3.connect(database)) as db:
+        db.execute("PRAGMA synchronous = OFF")  # it is a copy, thrown away at once
+        present = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+        tables = {
+            name: db.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall()
+            for name in _TABLES
+            if name in present
+        }
+    if "ledger" in tables:
+        tables["ledger"] = [
+            (sequence, source_id, _without_seconds(".json", entry.encode()))
+            for sequence, source_id, entry in tables["ledger"]
+        ]
+    return tables
+
+
+def _without_seconds(key: str, data: bytes) -> bytes:
+    """An entry says how long its validation took; all else of it is a function of the upload."""
+    if not key.endswith(".json"):
+        return data
+    fields = json.loads(data)
+    fields.pop("seconds")
+    fields.pop("sequence")
+    return json.dumps(fields, sort_keys=True).encode()
+
+
+def result(held: Held) -> dict[str, Any]:
+    """What must be equal, whatever went wrong on the way: all but the order of the commits."""
+    tables = dict(held.tables)
+    ledger = tables.pop("ledger")
+    (progress,) = tables.pop("progress")
+    days = tables.pop("days")
+    record = json.loads(progress[1])
+    return {
+        "objects": held.objects,
+        "sequences": [row[0] for row in ledger],
+        "ledger": sorted(row[1:] for row in ledger),
+        # Whole at the ledger's head; which sequence that is depends on nothing but the uploads.
+        "progress": record,
+        "days": [row[0] for row in days],
+        "effects": [(row[0], _effect(row[2])) for row in tables.pop("effects")],
+        **{
+            # The last column is as_of, which tells when and not what.
+            name: [row[:-1] for row in rows]
+            for name, rows in tables.items()
+        },
+    }
+
+
+def _effect(text: str) -> dict[str, Any]:
+    """All but the sequence of the transform, which tells when and not what."""
+    fields: dict[str, Any] = json.loads(text)
+    fields.pop("as_of")
+    return fields

@@ -1,0 +1,68 @@
+"""A small shop whose files have everything that a run must bear: dirt, a refusal, an update."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from pathlib import Path
+
+HEADERS = {
+    "products": ("id", "category"),
+    "orders": ("order_id", "user_id", "status", "created_at"),
+    "order_items": ("id", "order_id", "product_id", "status", "sale_price"),
+}
+
+_DIRT = ("?", "", "returned", "never", "much")
+
+
+def first_files() -> dict[str, bytes]:
+    """Key -> content. One file is refused; the others keep a few broken rows out."""
+    statuses = ("delivered", "returned", "shipped")
+    orders = [
+        (str(one), str(one % 5), statuses[one % 3], f"2025-03-{1 + one % 3:02d}T10:00:00")
+        for one in range(18)
+    ]
+    items = [
+        # Products above 3 are never described; orders from 18 on come later, or never.
+        (str(one), str(one % 21), str(one % 5), "delivered", f"{one}.{one % 100:02d}")
+        for one in range(30)
+    ]
+    return {
+        "products/1.csv": _csv("products", [(str(one), f"kind {one % 2}") for one in range(4)]),
+        "orders/1.csv": _csv("orders", [*orders, _DIRT]),
+        "orders/refused.csv": _csv("orders", [orders[0], _DIRT, _DIRT]),
+        "order_items/1.csv": _csv("order_items", [*items[:20], _DIRT, *items[20:]]),
+    }
+
+
+def later_files() -> dict[str, bytes]:
+    """Orders that change their day, their customer or their status, and one awaited by items."""
+    return {
+        "orders/2.csv": _csv(
+            "orders",
+            [
+                # The last order of 2025-03-02 but for these moves to the next day.
+                *((str(one), "9", "returned", "2025-03-03T09:00:00") for one in (1, 4, 7)),
+                ("18", "2", "delivered", "2025-03-04T09:00:00"),
+            ],
+        )
+    }
+
+
+def write_files(folder: Path, files: dict[str, bytes], *, second: int) -> None:
+    """Write files below `folder`, uploaded so many seconds after the first possible moment."""
+    for number, (key, data) in enumerate(files.items()):
+        path = folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        time_ns = (1_740_000_000 + second + number) * 10**9
+        os.utime(path, ns=(time_ns, time_ns))
+
+
+def _csv(dataset: str, rows: list[tuple[str, ...]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADERS[dataset])
+    writer.writerows(row[: len(HEADERS[dataset])] for row in rows)
+    return text.getvalue().encode()

@@ -1,0 +1,293 @@
+"""Runs over S3 and DynamoDB in which every AWS call goes wrong, or is the last.
+
+Each *point* is one call of a run (see `calls`) and one thing that happens to it:
+
+- the process is killed before it, and so after the one before; then the task that had died, and
+  those after it, are run again;
+- it is throttled; or takes effect, but is answered with an error of the service, or not at all; or
+  the connection is reset in the middle of an object's bytes: the run must end well by itself.
+
+Then clean zone, rejects, ledger and KPI tables are those of a run that nothing disturbed. All calls
+are struck by each fault every time, every fifth one in the same run; kills between calls that only
+read are one. With SHOPKPI_EVERY_POINT=1 each point has a run of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import pytest
+
+from kpi.contract import built_in
+from tests.recovery import shop
+from tests.recovery.calls import FAULTS, KILLED, Call, Calls, Dead
+from tests.recovery.inline import Inline
+from tests.recovery.summary import tried
+from tests.support.emulators import Emulator, create_bucket, unique_name
+from tests.support.shops import ALL_TABLES
+from worker import ranges
+from worker.clean import Workspace
+from worker.objects import s3_upload
+from worker.objects.s3 import S3Store
+from worker.pipeline import Session, validate_all
+from worker.report import SilentReporter
+from worker.retry import RetryPolicy
+from worker.settings import Settings
+from worker.source import find_sources
+from worker.state.dynamodb import DynamoDBState
+from worker.state.dynamodb_client import Database
+from worker.transform import transform
+from worker.urls import Location
+
+EVERY_POINT = os.environ.get("SHOPKPI_EVERY_POINT") == "1"
+STRIDE = 5
+
+# Without waiting for a time drawn by chance, so that the calls are the same in each run.
+QUICK = RetryPolicy(draw=lambda: 0.0)
+CONTRACT = built_in()
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """Stores that the tests of one fault share.
+
+    Attributes:
+        uploads: Bucket that users write.
+        zone: Bucket of clean zones.
+        database: Its client is used under other prefixes.
+    """
+
+    uploads: S3Store
+    uploads_bucket: str
+    zone: S3Store
+    zone_bucket: str
+    database: Database
+    threads: Inline
+
+
+Step = Callable[[World, Session], Awaitable[object]]
+
+
+async def validate_all_below(world: World, session: Session, *prefixes: str) -> None:
+    places = [
+        (world.uploads, Location(bucket=world.uploads_bucket, key=prefix)) for prefix in prefixes
+    ]
+    sources = await find_sources(places, CONTRACT)
+    await validate_all(session, sources, SilentReporter())
+
+
+async def transform_days(_: World, session: Session, *days: date | None) -> None:
+    first, last = days or (None, None)
+    await transform(
+        contract=CONTRACT,
+        workspace=session.workspace,
+        state=session.state,
+        tables=ALL_TABLES,
+        first=first,
+        last=last,
+    )
+
+
+async def validate_range(world: World, session: Session, part: int) -> None:
+    place = Location(bucket=world.uploads_bucket, key="first/order_items/1.csv")
+    (source,) = await find_sources([(world.uploads, place)], CONTRACT)
+    spans = await ranges.plan(source, CONTRACT, source.info.size_bytes // 2)
+    await ranges.validate_range(
+        source,
+        spans[part],
+        contract=CONTRACT,
+        workspace=session.workspace,
+        ledger=session.state,
+        executor=world.threads,
+    )
+
+
+UPDATE_ARRIVES: Sequence[Step] = (
+    lambda world, session: validate_all_below(world, session, "first"),
+    transform_days,
+    lambda world, session: validate_all_below(world, session, "later"),
+    transform_days,
+)
+MANY_TASKS: Sequence[Step] = (
+    lambda world, session: validate_range(world, session, 1),
+    lambda world, session: validate_range(world, session, 0),
+    lambda world, session: validate_all_below(
+        world, session, "first/products", "first/orders", "later"
+    ),
+    lambda world, session: transform_days(world, session, None, date(2025, 3, 2)),
+    transform_days,
+)
+RUNS = {"update_arrives": UPDATE_ARRIVES, "many_tasks": MANY_TASKS}
+
+
+@asynccontextmanager
+async def open_world(aws: Emulator) -> AsyncIterator[World]:
+    uploads, zone = await create_bucket(aws, versioned=True), await create_bucket(aws)
+    asyncio.get_running_loop().set_default_executor(Inline(1))
+    with Inline(1) as threads:
+        async with (
+            await S3Store.open(uploads, retry=QUICK) as uploads_store,
+            await S3Store.open(zone, retry=QUICK) as zone_store,
+            await DynamoDBState.open("none", retry=QUICK) as state,
+        ):
+            for prefix, files in {
+                "first": shop.first_files(),
+                "later": shop.later_files(),
+            }.items():
+                for key, data in files.items():
+                    async with uploads_store.create(f"{prefix}/{key}") as writer:
+                        await writer.write(data)
+            yield World(
+                uploads=uploads_store,
+                uploads_bucket=uploads,
+                zone=zone_store,
+                zone_bucket=zone,
+                database=state.database,
+                threads=threads,
+            )
+
+
+async def begin(world: World) -> Session:
+    """A workspace and tables that nobody has used."""
+    prefix = unique_name("zone")
+    location = Location(bucket=world.zone_bucket, key=prefix)
+    database = world.database
+    state = DynamoDBState(
+        # The connections are the world's, which closes them.
+        Database(database.client, prefix, retry=database.retry, owned=database._owned)
+    )
+    await state.create_tables()
+    return Session(
+        settings=Settings(workspace=location, state_url="", contract=CONTRACT, tables=ALL_TABLES),
+        workspace=Workspace(store=world.zone, location=location),
+        state=state,
+        executor=world.threads,
+    )
+
+
+async def perform(
+    world: World, session: Session, steps: Sequence[Step], calls: Calls
+) -> int | None:
+    """Do the steps; returns the one that a kill ended."""
+    with calls.in_the_way():
+        for number, step in enumerate(steps):
+            try:
+                await step(world, session)
+            except (Dead, BaseExceptionGroup) as end:
+                if isinstance(end, BaseExceptionGroup) and end.split(Dead)[0] is None:
+                    raise
+                others = asyncio.all_tasks() - {asyncio.current_task()}
+                for task in others:
+                    task.cancel()
+                await asyncio.gather(*others, return_exceptions=True)
+                return number
+    return None
+
+
+async def result(world: World, session: Session) -> dict[str, Any]:
+    """All that must not depend on what went wrong: but for the order of commits, everything."""
+    state, zone = session.state, session.workspace.location
+    listed = await world.zone._bucket.client.list_objects_v2(
+        Bucket=zone.bucket, Prefix=f"{zone.key}/"
+    )
+    objects: dict[str, object] = {}
+    for item in listed["Contents"]:
+        key = item["Key"]
+        # The etag is an MD5 of the content; a piece of an object says how long it took.
+        objects[key.removeprefix(zone.key)] = item["ETag"]
+        if key.endswith(".json"):
+            info = await world.zone.stat(key)
+            fields = json.loads(await world.zone.read(info, 0, info.size_bytes))
+            objects[key.removeprefix(zone.key)] = {**fields, "seconds": 0}
+    entries = await state.entries()
+    effects = await state.effects([entry.source_id for entry in entries])
+    progress = await state.progress()
+    return {
+        "objects": objects,
+        "sequences": [entry.sequence for entry in entries],
+        "ledger": sorted(
+            (replace(entry, seconds=0, sequence=0) for entry in entries),
+            key=lambda entry: entry.source_id,
+        ),
+        "effects": {
+            one: (effect.superseded_rows, effect.waiting_items) for one, effect in effects.items()
+        },
+        "progress": progress,
+        "days": sorted(await state.days()),
+        **{
+            table: [
+                {name: value for name, value in row.items() if name != "as_of"}
+                async for row in state.rows(table)
+            ]
+            for table in sorted(ALL_TABLES)
+        },
+    }
+
+
+async def undisturbed(world: World, steps: Sequence[Step]) -> tuple[list[Call], dict[str, Any]]:
+    session, calls = await begin(world), Calls()
+    assert await perform(world, session, steps, calls) is None
+    expected = await result(world, session)
+    assert len(expected["ledger"]) == 5
+    assert all(len(expected[table]) > 3 for table in ALL_TABLES)
+    return calls.made, expected
+
+
+@pytest.fixture(params=RUNS)
+def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "many_tasks":
+        # So that small objects are uploaded in parts too; the emulator takes parts of any size.
+        monkeypatch.setattr(s3_upload, "PART_BYTES", 2500)
+    return str(request.param)
+
+
+@pytest.fixture
+def aws(ministack: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    ministack.use(monkeypatch)
+    return ministack
+
+
+async def test_a_run_killed_between_any_two_calls_is_run_again(
+    aws: Emulator, run: str, record_property: Callable[[str, object], None]
+) -> None:
+    steps = RUNS[run]
+    async with open_world(aws) as world:
+        made, expected = await undisturbed(world, steps)
+        changing = [call for call in made if EVERY_POINT or call.changing]
+        for call in [*changing, None]:
+            session = await begin(world)
+            killed = Calls(faults={call: KILLED} if call else {})
+            step = await perform(world, session, steps, killed)
+            assert killed.made == made[: made.index(call) + 1 if call else None]
+            again = steps[step if step is not None else -1 :]
+            assert await perform(world, session, again, Calls()) is None
+            assert await result(world, session) == expected, call
+        tried(record_property, "over S3 and DynamoDB", len(made) + 1)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_run_bears_what_happens_to_its_calls(
+    aws: Emulator, run: str, fault: str, record_property: Callable[[str, object], None]
+) -> None:
+    steps = RUNS[run]
+    async with open_world(aws) as world:
+        made, expected = await undisturbed(world, steps)
+        points = [call for call in made if call.streaming or fault != "body broken off"]
+        stride = len(points) if EVERY_POINT else STRIDE
+        struck = 0
+        for first in range(stride):
+            session = await begin(world)
+            calls = Calls(faults=dict.fromkeys(points[first::stride], fault))
+            assert await perform(world, session, steps, calls) is None
+            assert await result(world, session) == expected, points[first::stride]
+            struck += len(set(points[first::stride]) & set(calls.made))
+        # Commits that are held up get in each other's way less often: a few calls are not made.
+        assert struck > 0.9 * len(points) > 10
+        tried(record_property, "over S3 and DynamoDB", struck)
