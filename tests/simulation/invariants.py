@@ -1,0 +1,135 @@
+"""What holds at every moment of a history, whatever has happened so far."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from tests.simulation import model
+from tests.simulation.model import Upload
+from worker.objects import ObjectStore
+from worker.state import Entry
+from worker.state.memory import MemoryState
+
+
+class Violation(AssertionError):  # noqa: N818
+    """A promise is broken."""
+
+
+class Invariants:
+    """Checks a state against the model at each prefix of its ledger.
+
+    It asks `MemoryState` itself, so that a state under test whose answers are wrong on purpose
+    does not deceive it.
+
+    Args:
+        state: Ledger and KPI tables.
+        clean: Where clean objects lie.
+        uploads: source_id -> what was uploaded; may grow.
+        torn: Whether a day may take several transactions.
+    """
+
+    def __init__(
+        self,
+        state: MemoryState,
+        clean: ObjectStore,
+        uploads: Mapping[str, Upload],
+        *,
+        torn: bool = False,
+    ) -> None:
+        self._torn = torn
+        self._state = state
+        self._clean = clean
+        self._uploads = uploads
+        self._known: list[Entry] = []
+        self._published: dict[tuple[str, str], int] = {}
+        self._reached: Mapping[str, int] = {}
+        self._models: list[tuple[model.Tables, int]] = []
+
+    async def check(self) -> None:
+        """Errors: `Violation` that says what is wrong."""
+        await self._check_ledger()
+        await self._check_days()
+        await self._check_progress()
+
+    def expected(self, sequence: int) -> model.Tables:
+        """The KPI tables of the ledger's entries up to a sequence."""
+        return self._model(sequence)[0]
+
+    async def _check_ledger(self) -> None:
+        entries = await MemoryState.entries(self._state)
+        _require([one.sequence for one in entries] == list(range(1, len(entries) + 1)), "a gap")
+        _require(entries[: len(self._known)] == self._known, "a committed entry has changed")
+        _require(len({one.source_id for one in entries}) == len(entries), "committed twice")
+        there = {info.key async for info in self._clean.list("")}
+        for entry in entries:
+            for part in entry.parts:
+                _require(part.key in there, f"{part.key} of {entry.url} is not in the clean zone")
+        for entry in entries[len(self._known) :]:
+            _check_receipt(entry, self._uploads[entry.source_id])
+        self._known = entries
+
+    async def _check_days(self) -> None:
+        rows: dict[tuple[str, str], list[dict[str, object]]] = defaultdict(list)
+        for table in self.expected(0):
+            async for row in MemoryState.rows(self._state, table):
+                rows[str(row["order_date"]), table].append(dict(row))
+        published: dict[tuple[str, str], int] = {}
+        begun = await (self._state.days() if self._torn else MemoryState.days(self._state))
+        for day, tables in begun.items():
+            for table, as_of in tables.items():
+                published[day.isoformat(), table] = as_of
+        for place, as_of in self._published.items():
+            if not self._torn or place in published:
+                _require(published.get(place, 0) >= as_of, f"{place} went back from {as_of}")
+        for place in sorted(rows.keys() - published.keys()):
+            _require(self._torn, f"{place} has rows and was never published")
+            for mixed in rows[place]:
+                as_of = int(str(mixed["as_of"]))
+                _require(mixed in self._rows(*place, as_of), f"{place}: {mixed} was never right")
+        for (iso, table), as_of in published.items():
+            wanted = self._rows(iso, table, as_of)
+            found = rows[iso, table]
+            _require(found == wanted, f"{table} of {iso} as of {as_of}: {found}, not {wanted}")
+        # What a writer has begun and not ended stands at least where it stood before.
+        self._published |= published
+
+    def _rows(self, day: str, table: str, as_of: int) -> list[dict[str, object]]:
+        rows = self.expected(as_of)[table].get(day, [])
+        return [{**row, "as_of": as_of} for row in rows]
+
+    async def _check_progress(self) -> None:
+        """A table that has come to a sequence holds no day of an elder state."""
+        progress = await MemoryState.progress(self._state)
+        for table, reached in progress.published.items():
+            _require(reached >= self._reached.get(table, 0), f"{table} went back to {reached}")
+            wanted = self.expected(reached)[table]
+            days = {day for day, of_table in self._published if of_table == table}
+            for day in sorted(days | wanted.keys()):
+                as_of = self._published.get((day, table), 0)
+                stale = as_of < reached and self.expected(as_of)[table].get(day) != wanted.get(day)
+                _require(not stale, f"{table} is said to be at {reached}, {day} is at {as_of}")
+        self._reached = progress.published
+        _, waiting = self._model(progress.waiting_as_of)
+        counted = sum(progress.waiting.values())
+        _require(counted == waiting, f"{counted} items are said to wait, not {waiting}")
+
+    def _model(self, sequence: int) -> tuple[model.Tables, int]:
+        _require(sequence <= len(self._known), f"nothing was committed as {sequence}")
+        for number in range(len(self._models), sequence + 1):
+            uploads = [self._uploads[entry.source_id] for entry in self._known[:number]]
+            self._models.append((model.kpis(uploads), model.waiting(uploads)))
+        return self._models[sequence]
+
+
+def _check_receipt(entry: Entry, upload: Upload) -> None:
+    rows, clean = len(upload.records), len(upload.clean) if upload.accepted else 0
+    found = (entry.verdict, entry.rows_read, entry.rows_clean, entry.rows_rejected)
+    wanted = ("accepted" if upload.accepted else "refused", rows, clean, rows - clean)
+    _require(found == wanted, f"{entry.url}: the receipt says {found}, not {wanted}")
+    _require(sum(part.rows for part in entry.parts) == clean, f"{entry.url}: parts lack rows")
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise Violation(message)

@@ -1,0 +1,154 @@
+"""The KPIs in plain Python, row by row: what any history has to end with.
+
+It shares no code with ours; `tests/simulation/test_model.py` holds it against DuckDB.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+
+Record = tuple[str, ...]
+Row = dict[str, object]
+Tables = dict[str, dict[str, list[Row]]]
+"""Table -> ISO date -> rows, ascending by group."""
+
+HEADERS: Mapping[str, Record] = {
+    "orders": ("order_id", "user_id", "status", "created_at"),
+    "order_items": ("id", "order_id", "product_id", "status", "sale_price"),
+    "products": ("id", "category"),
+}
+BROKEN: Mapping[str, Record] = {
+    "orders": ("1", "1", "", "yesterday"),
+    "order_items": ("1", "1", "1", "", "-1.00"),
+    "products": ("1", ""),
+}
+"""Of each dataset, the one row that breaks the contract."""
+
+MAX_REJECT_RATE = Decimal("0.5")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """One version of one file.
+
+    Attributes:
+        key: `<dataset>/<name>.csv`.
+        second: When it was uploaded.
+        records: Its rows.
+    """
+
+    key: str
+    second: int
+    records: tuple[Record, ...]
+
+    @property
+    def dataset(self) -> str:
+        return self.key.split("/")[0]
+
+    @property
+    def clean(self) -> list[Record]:
+        """The rows that keep to the contract."""
+        return [record for record in self.records if record != BROKEN[self.dataset]]
+
+    @property
+    def accepted(self) -> bool:
+        broken = len(self.records) - len(self.clean)
+        return broken <= MAX_REJECT_RATE * len(self.records)
+
+    @property
+    def text(self) -> bytes:
+        return "".join(
+            f"{','.join(record)}\n" for record in (HEADERS[self.dataset], *self.records)
+        ).encode()
+
+
+def latest(uploads: Iterable[Upload], dataset: str) -> dict[str, Record]:
+    """The latest version of each key."""
+    found: dict[str, Record] = {}
+    for upload in sorted(uploads, key=lambda one: (one.second, one.key)):
+        if upload.dataset == dataset and upload.accepted:
+            found |= {record[0]: record for record in upload.clean}
+    return found
+
+
+def waiting(uploads: Iterable[Upload]) -> int:
+    """Items whose order has not arrived."""
+    uploads = list(uploads)
+    orders = latest(uploads, "orders")
+    return sum(item[1] not in orders for item in latest(uploads, "order_items").values())
+
+
+def kpis(uploads: Iterable[Upload]) -> Tables:
+    """The KPI rows of some uploads."""
+    uploads = list(uploads)
+    orders, products = latest(uploads, "orders"), latest(uploads, "products")
+    by_day: dict[str, list[Record]] = defaultdict(list)
+    for order in orders.values():
+        by_day[order[3][:10]].append(order)
+    by_category: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    by_product: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    sold: dict[str, list[Record]] = defaultdict(list)
+    for item in latest(uploads, "order_items").values():
+        if item[1] in orders:
+            day = orders[item[1]][3][:10]
+            product = products.get(item[2])
+            sold[day].append(item)
+            by_product[day, item[2]].append(item)
+            by_category[day, product[1] if product else "(unknown)"].append(item)
+
+    def came_back(item: Record) -> bool:
+        return is_returned(item[3] or orders[item[1]][2])
+
+    tables: Tables = {"order_kpis": {}, "category_kpis": {}, "product_kpis": {}}
+    for day, of_day in by_day.items():
+        tables["order_kpis"][day] = [
+            {
+                "order_date": day,
+                "total_orders": len(of_day),
+                "total_revenue": revenue(sold[day]),
+                "total_items_sold": len(sold[day]),
+                "return_rate": ratio(sum(is_returned(one[2]) for one in of_day), len(of_day)),
+                "unique_customers": len({one[1] for one in of_day}),
+            }
+        ]
+    for (day, category), items in sorted(by_category.items()):
+        with_return = {item[1] for item in items if came_back(item)}
+        count = len({item[1] for item in items})
+        tables["category_kpis"].setdefault(day, []).append(
+            {
+                "order_date": day,
+                "category": category,
+                "daily_revenue": revenue(items),
+                "avg_order_value": ratio(revenue(items), count, "0.01"),
+                "avg_return_rate": ratio(len(with_return), count),
+            }
+        )
+    for (day, product_id), items in sorted(by_product.items()):
+        with_return = {item[1] for item in items if came_back(item)}
+        count = len({item[1] for item in items})
+        tables["product_kpis"].setdefault(day, []).append(
+            {
+                "order_date": day,
+                "product_id": product_id,
+                "units_sold": len(items),
+                "revenue": revenue(items),
+                "orders": count,
+                "return_rate": ratio(len(with_return), count),
+            }
+        )
+    return tables
+
+
+def is_returned(status: str) -> bool:
+    return status.lower() == "returned"
+
+
+def revenue(items: Iterable[Record]) -> Decimal:
+    return sum((Decimal(item[4]) for item in items), Decimal())
+
+
+def ratio(part: int | Decimal, whole: int, places: str = "0.0001") -> Decimal:
+    return (Decimal(part) / whole).quantize(Decimal(places), ROUND_HALF_EVEN)

@@ -1,0 +1,197 @@
+"""Stores that break one rule of the protocol each: the simulation must find every one of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import date, timedelta
+
+from kpi.tables import KPI_TABLES
+from tests.simulation.schedule import Scheduler
+from tests.simulation.torn import TornState
+from tests.simulation.world import START, Backend
+from worker.objects.memory import MemoryStore, MemoryWriter
+from worker.state import DayKpis, Entry, Outcome, Progress
+from worker.state.guard import Guard
+from worker.state.memory import MemoryState
+from worker.state.rows import stored_row
+
+
+class _Mutant(MemoryState):
+    """Can let others go on in the midst of what should be one transaction."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        super().__init__()
+        self._scheduler = scheduler
+
+    async def pause(self) -> None:
+        await self._scheduler.between()
+
+
+class NoGuard(_Mutant):
+    """Publishes without the condition on `as_of`."""
+
+    async def publish(self, day: DayKpis, as_of: int) -> Outcome:
+        self._guards.pop(day.order_date.isoformat(), None)
+        return await super().publish(day, as_of)
+
+
+class GuardForgotten(TornState):
+    """Reads the guard before the first of a day's transactions, and does not look at it again."""
+
+    async def publish(self, day: DayKpis, as_of: int) -> Outcome:
+        order_date = day.order_date.isoformat()
+        guard = self._guards.get(order_date, Guard())
+        verdict = guard.verdict(day.tables, as_of)
+        if verdict is not None:
+            return verdict
+        for name in sorted(day.tables):
+            await self._scheduler.between()
+            self._rows[name][order_date] = [
+                stored_row(KPI_TABLES[name], row, as_of) for row in day.tables[name]
+            ]
+        self._guards[order_date] = guard.next(as_of, day.tables)
+        return Outcome.PUBLISHED
+
+
+class DeletesNothing(_Mutant):
+    """Leaves the rows of a day that has lost all of its orders."""
+
+    async def publish(self, day: DayKpis, as_of: int) -> Outcome:
+        order_date = day.order_date.isoformat()
+        before = {name: rows.get(order_date, []) for name, rows in self._rows.items()}
+        outcome = await super().publish(day, as_of)
+        for name, rows in day.tables.items():
+            if not rows:
+                self._rows[name][order_date] = before[name]
+        return outcome
+
+
+class NoLedgerCheck(_Mutant):
+    """Neither looks a source object up nor sees that it has been committed."""
+
+    async def find(self, source_id: str) -> Entry | None:  # noqa: ARG002  (as the base has it)
+        return None
+
+    async def commit(self, entry: Entry) -> Entry:
+        committed = entry.at(len(self._entries) + 1)
+        self._entries.append(committed)
+        return committed
+
+
+class NeverFinds(_Mutant):
+    """Does not look a source object up before it is read."""
+
+    async def find(self, source_id: str) -> Entry | None:  # noqa: ARG002  (as the base has it)
+        return None
+
+    async def commit(self, entry: Entry) -> Entry:
+        earlier = await MemoryState.find(self, entry.source_id)
+        return await super().commit(entry) if earlier is None else earlier
+
+
+class CheckBeforehand(_Mutant):
+    """Sees whether an object has been committed in one transaction, and commits in another."""
+
+    async def commit(self, entry: Entry) -> Entry:
+        earlier = await self.find(entry.source_id)
+        if earlier is not None:
+            return earlier
+        await self.pause()
+        committed = entry.at(len(self._entries) + 1)
+        self._entries.append(committed)
+        return committed
+
+
+class SameSequence(_Mutant):
+    """Reads the counter in one transaction and moves it in another."""
+
+    async def commit(self, entry: Entry) -> Entry:
+        earlier = await self.find(entry.source_id)
+        if earlier is not None:
+            return earlier
+        sequence = len(self._entries) + 1
+        await self.pause()
+        self._entries.append(entry.at(sequence))
+        return self._entries[-1]
+
+
+class CounterFirst(_Mutant):
+    """Moves the counter in one transaction, and appends the entry in another."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        super().__init__(scheduler)
+        self._begun = 0
+
+    async def head(self) -> int:
+        return max(self._begun, len(self._entries))
+
+    async def commit(self, entry: Entry) -> Entry:
+        self._begun = len(self._entries) + 1
+        await self.pause()
+        return await super().commit(entry)
+
+
+class LateEntries(_Mutant):
+    """Reads entries as an index does that lags behind: the last one is not there yet."""
+
+    async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
+        found = await super().entries(after=after, up_to=up_to)
+        return found[:-1] if len(found) > 1 else found
+
+
+class OrderOfCommit(_Mutant):
+    """Lets the object that was committed last win, not the one that was uploaded last."""
+
+    async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
+        found = await super().entries(after=after, up_to=up_to)
+        return [replace(one, uploaded_at=START + timedelta(seconds=one.sequence)) for one in found]
+
+
+class ProgressAhead(_Mutant):
+    """Takes the head at which the progress record is written, not the one it was computed at."""
+
+    async def advance(self, progress: Progress) -> Progress:
+        head = len(self._entries)
+        published = dict.fromkeys(progress.published, head)
+        return await super().advance(replace(progress, published=published))
+
+
+class SlicesAreWhole(_Mutant):
+    """Says of every day that it stands at the sequence of the last one published."""
+
+    async def days(self) -> dict[date, Mapping[str, int]]:
+        found = await super().days()
+        last = max((guard.claim for guard in self._guards.values()), default=0)
+        return {day: dict.fromkeys(known, last) for day, known in found.items()}
+
+
+class LostObjects(MemoryStore):
+    """Says that an object is written, and forgets it now and then."""
+
+    def __init__(self, bucket: str) -> None:
+        super().__init__(bucket)
+        self._created = 0
+
+    @asynccontextmanager
+    async def create(self, key: str) -> AsyncIterator[MemoryWriter]:
+        self._created += 1
+        writer = MemoryWriter()
+        yield writer
+        if self._created % 5:
+            async with super().create(key) as into:
+                await into.write(bytes(writer.data))
+
+
+STATES = (
+    *(NoGuard, DeletesNothing, SlicesAreWhole, ProgressAhead),
+    *(NoLedgerCheck, CheckBeforehand, SameSequence, CounterFirst, LateEntries, OrderOfCommit),
+)
+MUTANTS: dict[str, Backend] = {
+    **{state.__name__: Backend(state=state) for state in STATES},
+    GuardForgotten.__name__: Backend(state=GuardForgotten, torn=True),
+    LostObjects.__name__: Backend(clean=lambda _: LostObjects("clean")),
+}
+HARMLESS = Backend(state=NeverFinds)
+"""Costs work and nothing else: the commit itself sees what has been committed."""

@@ -1,0 +1,146 @@
+"""The stores as one process sees them: in memory, with a turn before and after every effect."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import date
+from typing import TypeVar
+
+from tests.simulation.schedule import Process, Scheduler
+from worker.objects import ObjectInfo, ObjectStore, ObjectWriter
+from worker.objects.memory import MemoryWriter
+from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Row, State
+
+T = TypeVar("T")
+Check = Callable[[], Awaitable[None]]
+Work = Callable[[], Awaitable[T]]
+
+
+class _Stepped:
+    def __init__(self, scheduler: Scheduler, process: Process, check: Check) -> None:
+        self._scheduler = scheduler
+        self._process = process
+        self._check = check
+
+    async def _read(self, operation: str, detail: object, work: Work[T]) -> T:
+        return await self._scheduler.step(self._process, operation, str(detail), work)
+
+    async def _write(self, operation: str, detail: object, work: Work[T]) -> T:
+        async def checked() -> T:
+            result = await work()
+            await self._check()
+            return result
+
+        return await self._scheduler.step(self._process, operation, str(detail), checked)
+
+
+class SteppedState(_Stepped):
+    """See `worker.state.State`.
+
+    Args:
+        state: What it stands for.
+        scheduler: Gives turns.
+        process: Who asks.
+        check: Called after each write, before any other process can go on.
+    """
+
+    def __init__(self, state: State, scheduler: Scheduler, process: Process, check: Check) -> None:
+        super().__init__(scheduler, process, check)
+        self._state = state
+
+    async def find(self, source_id: str) -> Entry | None:
+        return await self._read("find", source_id, lambda: self._state.find(source_id))
+
+    async def commit(self, entry: Entry) -> Entry:
+        return await self._write("commit", entry.source_id, lambda: self._state.commit(entry))
+
+    async def head(self) -> int:
+        return await self._read("head", "", self._state.head)
+
+    async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
+        return await self._read(
+            "entries", up_to, lambda: self._state.entries(after=after, up_to=up_to)
+        )
+
+    async def record_effects(self, effects: Mapping[str, Effect]) -> None:
+        await self._write("record_effects", "", lambda: self._state.record_effects(effects))
+
+    async def effects(self, source_ids: Sequence[str]) -> dict[str, Effect]:
+        return await self._read("effects", "", lambda: self._state.effects(source_ids))
+
+    async def publish(self, day: DayKpis, as_of: int) -> Outcome:
+        detail = f"{day.order_date}@{as_of}"
+        return await self._write("publish", detail, lambda: self._state.publish(day, as_of))
+
+    async def progress(self) -> Progress:
+        return await self._read("progress", "", self._state.progress)
+
+    async def advance(self, progress: Progress) -> Progress:
+        detail = progress.waiting_as_of
+        return await self._write("advance", detail, lambda: self._state.advance(progress))
+
+    async def days(self) -> dict[date, Mapping[str, int]]:
+        return await self._read("days", "", self._state.days)
+
+    async def rows(
+        self,
+        table: str,
+        *,
+        first: date | None = None,
+        last: date | None = None,
+        group: str | None = None,
+    ) -> AsyncIterator[Row]:
+        async def collect() -> list[Row]:
+            found = self._state.rows(table, first=first, last=last, group=group)
+            return [row async for row in found]
+
+        for row in await self._read("rows", table, collect):
+            yield row
+
+    async def create_tables(self) -> list[str]:
+        return await self._state.create_tables()
+
+    async def close(self) -> None:
+        await self._state.close()
+
+
+class SteppedStore(_Stepped):
+    """See `worker.objects.ObjectStore`; arguments as `SteppedState`."""
+
+    def __init__(
+        self, store: ObjectStore, scheduler: Scheduler, process: Process, check: Check
+    ) -> None:
+        super().__init__(scheduler, process, check)
+        self._store = store
+
+    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        async def collect() -> list[ObjectInfo]:
+            return [info async for info in self._store.list(prefix)]
+
+        for info in await self._read("list", prefix, collect):
+            yield info
+
+    async def stat(self, key: str, *, version_id: str | None = None) -> ObjectInfo:
+        return await self._read("stat", key, lambda: self._store.stat(key, version_id=version_id))
+
+    async def read(self, info: ObjectInfo, start: int, end: int) -> bytes:
+        detail = f"{info.key} {start}-{end}"
+        return await self._read("read", detail, lambda: self._store.read(info, start, end))
+
+    @asynccontextmanager
+    async def create(self, key: str) -> AsyncIterator[ObjectWriter]:
+        writer = MemoryWriter()
+        yield writer
+
+        async def put() -> None:
+            async with self._store.create(key) as into:
+                await into.write(bytes(writer.data))
+
+        await self._write("create", key, put)
+
+    async def delete(self, key: str, *, version_id: str | None = None) -> None:
+        await self._write("delete", key, lambda: self._store.delete(key, version_id=version_id))
+
+    async def close(self) -> None:
+        await self._store.close()

@@ -1,0 +1,88 @@
+"""Races that thousands of histories once brought up, told step by step."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from tests.simulation.history import Audit, History, Put, Step, Transform, Validate, Wait
+from tests.simulation.model import Record, Upload
+from tests.simulation.schedule import Fault
+from tests.simulation.world import run_history
+
+WAIT = Wait()
+
+
+def upload(dataset: str, name: str, second: int, *records: Record) -> Put:
+    return Put(upload=Upload(key=f"{dataset}/{name}.csv", second=second, records=records))
+
+
+def holds(*steps: Step) -> None:
+    """Each step ends before the next begins, but for workers that sleep."""
+    every = tuple(one for step in steps for one in (step, WAIT))
+    outcome = run_history(History(steps=every, schedule=0, calm=0.0))
+    assert outcome.violation is None, "\n".join((str(outcome.violation), *outcome.trace))
+
+
+def test_a_late_transform_does_not_bring_back_an_order_that_has_moved() -> None:
+    # It is about to publish the order's first day, on which no order has ever been published.
+    late = Fault(what="nap", operation="publish", naps=2)
+    holds(
+        upload("orders", "old", 1, ("1", "1", "", "2025-03-01T00:00:00")),
+        Validate(number=0),
+        Transform(fault=late),
+        upload("orders", "new", 2, ("1", "1", "", "2025-03-02T00:00:00")),
+        Validate(number=1),
+        Transform(),
+    )
+
+
+def test_a_category_that_changes_twice_while_a_day_is_published_between() -> None:
+    day = date(2025, 3, 1)
+    for lost in (Transform(first=day, last=day), Transform(fault=died_before_advancing())):
+        holds(
+            upload("orders", "all", 1, ("1", "1", "", "2025-03-01T00:00:00")),
+            Validate(number=0),
+            upload("order_items", "all", 2, ("1", "1", "1", "", "9.99")),
+            Validate(number=1),
+            Transform(),
+            upload("products", "first", 3, ("1", "Beauty")),
+            Validate(number=2),
+            lost,
+            upload("products", "second", 4, ("1", "Toys")),
+            Validate(number=3),
+            Transform(),
+        )
+
+
+def test_a_category_that_changes_and_changes_back_while_a_day_is_published_between() -> None:
+    holds(
+        upload("orders", "all", 1, ("1", "1", "", "2025-03-01T00:00:00")),
+        Validate(number=0),
+        upload("order_items", "all", 2, ("1", "1", "1", "", "9.99")),
+        Validate(number=1),
+        upload("products", "first", 3, ("1", "Beauty")),
+        Validate(number=2),
+        Transform(),
+        upload("products", "second", 4, ("1", "Toys")),
+        Validate(number=3),
+        Transform(fault=died_before_advancing()),
+        upload("products", "third", 5, ("1", "Beauty")),
+        Validate(number=4),
+        Transform(),
+    )
+
+
+def died_before_advancing() -> Fault:
+    return Fault(what="crash", operation="advance")
+
+
+def test_an_audit_does_not_take_a_day_that_is_being_emptied_for_wrong() -> None:
+    holds(
+        upload("orders", "old", 1, ("1", "1", "", "2025-03-01T00:00:00")),
+        Validate(number=0),
+        Transform(),
+        Audit(fault=Fault(what="nap", operation="rows", naps=2)),
+        upload("orders", "new", 2, ("1", "1", "", "2025-03-02T00:00:00")),
+        Validate(number=1),
+        Transform(),
+    )

@@ -1,0 +1,339 @@
+"""One history, run: workers with the real protocol over stores in memory, one turn at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random
+from types import SimpleNamespace
+from unittest.mock import patch
+
+import worker.transform
+import worker.validate
+from kpi.contract import parse_contract
+from tests.simulation.history import Audit, History, Put, Transform, Validate, Wait
+from tests.simulation.invariants import Invariants, Violation
+from tests.simulation.loop import SimulationLoop
+from tests.simulation.model import Upload, waiting
+from tests.simulation.schedule import Crash, Fault, Process, Scheduler
+from tests.simulation.stores import SteppedState, SteppedStore
+from worker import ranges
+from worker.audit import audit
+from worker.clean import Workspace
+from worker.errors import SourceError, StoreError, WorkerError
+from worker.objects import ObjectInfo
+from worker.objects.memory import MemoryStore
+from worker.source import Source, source_id
+from worker.state.memory import MemoryState
+from worker.transform import plan_days, table_names, transform
+from worker.urls import Location
+from worker.validate import validate
+
+ALL_TABLES = table_names(["order", "category", "product"])
+START = datetime(2025, 4, 1, tzinfo=UTC)
+
+# Columns that no KPI reads are left out: they would only cost time.
+CONTRACT = parse_contract(
+    """
+    name = "simulation"
+
+    [limits]
+    max_reject_rate = 0.5
+
+    [orders]
+    key = ["order_id"]
+
+    [orders.columns]
+    order_id = { type = "integer", required = true }
+    user_id = { type = "integer", required = true }
+    status = { type = "string" }
+    created_at = { type = "timestamp", required = true }
+
+    [order_items]
+    key = ["id"]
+
+    [order_items.columns]
+    id = { type = "integer", required = true }
+    order_id = { type = "integer", required = true }
+    product_id = { type = "integer", required = true }
+    status = { type = "string" }
+    sale_price = { type = "decimal", precision = 15, scale = 2, required = true, min = 0 }
+
+    [products]
+    key = ["id"]
+
+    [products.columns]
+    id = { type = "integer", required = true }
+    category = { type = "string", required = true }
+    """,
+    source="simulation",
+)
+
+
+class NoThreads(Executor):
+    """The simulation's loop runs inline what is given to an executor."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The stores of a world; tests of the tests put faulty ones here.
+
+    Attributes:
+        state: Makes ledger and KPI tables.
+        clean: Makes the store of the clean zone.
+        torn: Whether a day may take several transactions.
+    """
+
+    state: Callable[[Scheduler], MemoryState] = lambda _: MemoryState()
+    clean: Callable[[Scheduler], MemoryStore] = lambda _: MemoryStore("clean")
+    torn: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a history.
+
+    Attributes:
+        violation: The first promise that was broken; None where all were kept.
+        trace: Every turn taken.
+        ended: What became of each process.
+    """
+
+    violation: str | None
+    trace: tuple[str, ...]
+    ended: tuple[str, ...]
+
+
+def run_history(history: History, backend: Backend | None = None) -> Outcome:
+    """Run a history to its end, then let everything be delivered and transformed once more."""
+    scheduler = Scheduler(Random(history.schedule), history.calm)
+    with asyncio.Runner(loop_factory=lambda: SimulationLoop(scheduler.choose)) as runner:
+        clock = SimpleNamespace(perf_counter=runner.get_loop().time)
+        # Wall times stand in receipts: they would make runs of one seed differ.
+        with (
+            patch.object(worker.validate, "time", clock),
+            patch.object(worker.transform, "time", clock),
+        ):
+            world = _World(history, scheduler, backend or Backend())
+            runner.get_loop().set_exception_handler(world.unhandled)
+            runner.run(world.run())
+    violation = world.violation
+    return Outcome(violation=violation, trace=tuple(scheduler.trace), ended=tuple(world.ended))
+
+
+class _World:
+    def __init__(self, history: History, scheduler: Scheduler, backend: Backend) -> None:
+        self._history = history
+        self._scheduler = scheduler
+        self._state = backend.state(scheduler)
+        self._now = START
+        self._raw = MemoryStore("raw", clock=lambda: self._now)
+        self._clean = backend.clean(scheduler)
+        self._infos: list[ObjectInfo] = []
+        self._uploads: dict[str, Upload] = {}
+        self._invariants = Invariants(self._state, self._clean, self._uploads, torn=backend.torn)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._processes: list[Process] = []
+        self.violation: str | None = None
+        self.ended: list[str] = []
+
+    async def run(self) -> None:
+        driver = Process("driver")
+        for step in self._history.steps:
+            await self._scheduler.turn(driver, type(step).__name__, idle=isinstance(step, Wait))
+            if self.violation:
+                break
+            match step:
+                case Put():
+                    await self._put(step.upload)
+                case Validate() if self._infos:
+                    info = self._infos[step.number % len(self._infos)]
+                    self._start("validate", self._validate(info, step.split_bytes), step.fault)
+                case Transform():
+                    self._start("transform", self._transform(step), step.fault)
+                case Audit():
+                    self._start("audit", self._audit, step.fault)
+        await self._settle()
+        if self.violation is None:
+            await self._quiesce()
+
+    def unhandled(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        """Told of errors that no task waited for."""
+        error = context.get("exception")
+        if not isinstance(error, Crash | Violation | WorkerError):
+            self._violated(f"unhandled: {context}")
+
+    def _violated(self, message: str) -> None:
+        self.violation = self.violation or message
+        for process in self._processes:
+            self._scheduler.kill(process)
+
+    async def _put(self, upload: Upload) -> None:
+        self._now = START + timedelta(seconds=upload.second)
+        async with self._raw.create(upload.key) as writer:
+            await writer.write(upload.text)
+        info = await self._raw.stat(upload.key)
+        source = self._source(info, Process("-"))
+        self._infos.append(info)
+        # The same bytes written once more are no new version (as the stores have it).
+        self._uploads.setdefault(source.source_id, upload)
+
+    def _start(
+        self, kind: str, body: Callable[[Process], Awaitable[object]], fault: Fault | None
+    ) -> asyncio.Task[None]:
+        process = Process(f"{len(self._processes)}-{kind}", fault)
+        self._processes.append(process)
+
+        async def supervise() -> None:
+            try:
+                await body(process)
+                ended = "done"
+            except Crash:
+                ended = "dead"
+            except Violation as violation:
+                ended = "violation"
+                self._violated(str(violation))
+            except WorkerError as error:
+                ended = f"failed: {error}"
+                if not (self._may_fail(error) or process.dead):
+                    self._violated(f"{process.name} failed: {error}")
+            except Exception:  # noqa: BLE001  (a bug, told as a violation)
+                ended = "bug"
+                self._violated(traceback.format_exc())
+            self._scheduler.ended += 1
+            self.ended.append(f"{process.name} {ended}")
+
+        task = asyncio.create_task(supervise())
+        self._tasks.append(task)
+        return task
+
+    def _may_fail(self, error: WorkerError) -> bool:
+        """Failures that a retry cures, for reasons that lie outside of the worker."""
+        if isinstance(error, StoreError):
+            return "made to fail" in str(error) or "gave up" in str(error)
+        # An upload was overwritten before it was read, or a piece while it was.
+        return isinstance(error, SourceError) and "no longer the version" in str(error)
+
+    async def _settle(self) -> None:
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+            self._tasks = [task for task in self._tasks if not task.done()]
+
+    async def _quiesce(self) -> None:
+        """Deliver everything that is there, transform, and see that there is nothing left to do."""
+        async for info in self._raw.list(""):
+            await self._start("validate", self._validate(info, 0), None)
+        await self._start("transform", self._transform(Transform()), None)
+        if self.violation is None:
+            try:
+                await self._check_end()
+            except Violation as violation:
+                self._violated(str(violation))
+        await self._start("audit", self._audit, None)
+
+    async def _check_end(self) -> None:
+        await self._invariants.check()
+        entries = await MemoryState.entries(self._state)
+        committed = {entry.source_id for entry in entries}
+        current = [info async for info in self._raw.list("")]
+        missing = [info.url for info in current if source_id(info) not in committed]
+        if missing:
+            raise Violation(f"never committed: {missing}")
+        wanted = self._invariants.expected(len(entries))
+        for table, of_table in wanted.items():
+            found = [row async for row in MemoryState.rows(self._state, table)]
+            rows = [{name: row[name] for name in row if name != "as_of"} for row in found]
+            every = [row for day in sorted(of_table) for row in of_table[day]]
+            if rows != every:
+                raise Violation(f"{table} ends as {rows}, not {every}")
+        progress = await MemoryState.progress(self._state)
+        if progress.published != dict.fromkeys(ALL_TABLES, len(entries)):
+            raise Violation(f"{len(entries)} entries, but {progress}")
+        if sum(progress.waiting.values()) != waiting(self._uploads[one] for one in committed):
+            raise Violation(f"wrong items wait: {progress.waiting}")
+
+    def _source(self, info: ObjectInfo, process: Process) -> Source:
+        store = SteppedStore(self._raw, self._scheduler, process, self._invariants.check)
+        return Source(info=info, dataset=info.key.split("/")[0], store=store)
+
+    def _stores(self, process: Process) -> tuple[SteppedState, Workspace]:
+        check = self._invariants.check
+        store = SteppedStore(self._clean, self._scheduler, process, check)
+        workspace = Workspace(store=store, location=Location(bucket="clean", key=""))
+        return SteppedState(self._state, self._scheduler, process, check), workspace
+
+    def _validate(
+        self, info: ObjectInfo, split_bytes: int
+    ) -> Callable[[Process], Awaitable[object]]:
+        async def whole(process: Process) -> None:
+            state, workspace = self._stores(process)
+            await validate(
+                self._source(info, process),
+                contract=CONTRACT,
+                workspace=workspace,
+                ledger=state,
+                executor=NoThreads(),
+            )
+
+        async def in_ranges(process: Process) -> None:
+            state, workspace = self._stores(process)
+            source = self._source(info, process)
+            spans = await ranges.plan(source, CONTRACT, split_bytes)
+            await _together(
+                [
+                    ranges.validate_range(
+                        source,
+                        span,
+                        contract=CONTRACT,
+                        workspace=workspace,
+                        ledger=state,
+                        executor=NoThreads(),
+                    )
+                    for span in spans
+                ]
+            )
+            await ranges.commit_plan(source, contract=CONTRACT, workspace=workspace, ledger=state)
+
+        return in_ranges if split_bytes else whole
+
+    def _transform(self, step: Transform) -> Callable[[Process], Awaitable[object]]:
+        async def run(process: Process) -> None:
+            state, workspace = self._stores(process)
+            tables = ALL_TABLES
+
+            async def once(**options: object) -> None:
+                await transform(
+                    contract=CONTRACT,
+                    workspace=workspace,
+                    state=state,
+                    tables=tables,
+                    **options,  # type: ignore[arg-type]
+                )
+
+            if step.planned:
+                slices = await plan_days(
+                    contract=CONTRACT, workspace=workspace, state=state, tables=tables, days=1
+                )
+                await _together([once(first=first, last=last) for first, last in slices])
+                await once()
+            else:
+                await once(first=step.first, last=step.last, everything=step.everything)
+
+        return run
+
+    async def _audit(self, process: Process) -> None:
+        state, workspace = self._stores(process)
+        found = await audit(contract=CONTRACT, workspace=workspace, state=state, tables=ALL_TABLES)
+        if found.differences:
+            raise Violation(f"the audit as of {found.as_of} found {found.differences}")
+
+
+async def _together(work: list[Awaitable[object]]) -> None:
+    """All of it at once; the first failure is raised when all have ended."""
+    for result in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result

@@ -1,0 +1,199 @@
+"""Files arrive all the time, workers are killed all the time; at the end nothing may differ.
+
+    python -m tests.soak --minutes 10 [--workspace DIR] [--seed TEXT]
+
+Exit code 1 where anything differs, a worker shows a traceback or leaks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import multiprocessing
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.soak.files import write_files
+from tests.soak.judge import Verdict, judge
+from tests.soak.workers import ROOT, Crew, Run
+
+MOST_FILES = 128
+"""Open files of a worker, however many files have arrived."""
+
+MOST_GROWTH_BYTES = 50 * 2**20
+"""By which the memory of workers may grow from the first third of a soak to the last,"""
+
+MOST_GROWTH_BYTES_A_FILE = 48 * 2**10
+"""beside this much for each file: a transform holds the footers of all clean objects."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """What lies in the workspace at the end.
+
+    Attributes:
+        state_bytes: Ledger and KPI tables, with SQLite's log.
+        objects: Clean objects and rejects.
+        unfinished: Files that killed workers left half written.
+        unfinished_bytes: Their size.
+    """
+
+    state_bytes: int
+    objects: int
+    unfinished: int
+    unfinished_bytes: int
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--workspace", type=Path, help="kept afterwards; else a temporary one")
+    parser.add_argument(
+        "--seed", default="1", help="of files and kills; times are those of the day"
+    )
+    parser.add_argument("--writers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--pause", type=float, default=0.5, help="seconds between a writer's files")
+    options = parser.parse_args(arguments)
+    if options.workspace is not None:
+        options.workspace.mkdir(parents=True, exist_ok=True)
+        if any(options.workspace.iterdir()):
+            parser.error(f"--workspace {options.workspace}: expected an empty folder")
+        return soak(options.workspace.absolute(), options)
+    with tempfile.TemporaryDirectory(prefix="shopkpi-soak-") as folder:
+        return soak(Path(folder).resolve(), options)
+
+
+def soak(home: Path, options: argparse.Namespace) -> int:
+    """Run writers and workers for a while, then judge; returns the exit code."""
+    uploads, truths, work = home / "uploads", home / "truths", home / "work"
+    for folder in (uploads, truths, work):
+        folder.mkdir()
+    processes = multiprocessing.get_context("spawn")
+    stop = processes.Event()
+    writers = [
+        processes.Process(
+            target=write_files,
+            args=(f"writer{number}", uploads, truths, options.seed, options.pause, stop),
+        )
+        for number in range(options.writers)
+    ]
+    crew = Crew(uploads, work, options.seed)
+    for writer in writers:
+        writer.start()
+    # The first run needs something to read.
+    while not any(uploads.glob("*/*.csv")) and all(writer.is_alive() for writer in writers):
+        time.sleep(0.05)
+    crew.start(options.workers)
+    try:
+        time.sleep(60 * options.minutes)
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+        crew.stop()
+    last = crew.run()
+    verdict = asyncio.run(judge(uploads, truths, work))
+    problems = [*verdict.differences, *_problems(crew.runs, last, options.minutes, verdict)]
+    problems += [f"{one.name}: exit code {one.exitcode}" for one in writers if one.exitcode]
+    audit = subprocess.run(
+        [sys.executable, "-m", "worker", "audit", "--workspace", str(work), "--format", "json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if audit.returncode != 0:
+        problems.append(f"audit: exit code {audit.returncode}: {audit.stdout}{audit.stderr}")
+    sys.stdout.write(_report(options, crew.runs, last, verdict, _left(work), problems))
+    return 1 if problems else 0
+
+
+def _problems(runs: list[Run], last: Run, minutes: float, verdict: Verdict) -> list[str]:
+    problems = [
+        f"a worker failed with exit code {run.code}: {run.error}"
+        for run in (*runs, last)
+        if run.error is not None and not _is_cured_by_a_retry(run)
+    ]
+    if last.code != 0:
+        problems.append(f"the last run ended with exit code {last.code}: {last.error}")
+    if any(run.files > MOST_FILES for run in (*runs, last)):
+        problems.append(f"a worker had more than {MOST_FILES} files open")
+    early, late = _thirds(runs)
+    most = MOST_GROWTH_BYTES + MOST_GROWTH_BYTES_A_FILE * verdict.committed
+    if minutes >= 5 and late - early > most:
+        problems.append(f"memory grew from {_mib(early)} to {_mib(late)} MiB")
+    return problems
+
+
+def _is_cured_by_a_retry(run: Run) -> bool:
+    """A file was replaced while a worker read it: exit code 1, and one sentence."""
+    return run.code == 1 and "while it was being read" in (run.error or "")
+
+
+def _thirds(runs: list[Run]) -> tuple[float, float]:
+    """Median of the most memory of undisturbed runs, in the first and last third of the time."""
+    whole = [run for run in runs if run.code == 0]
+    if not whole:
+        return 0.0, 0.0
+    end_s = max(run.at_s for run in whole)
+    early = [run.rss_bytes for run in whole if run.at_s <= end_s / 3]
+    late = [run.rss_bytes for run in whole if run.at_s >= 2 * end_s / 3]
+    return statistics.median(early or [0]), statistics.median(late or [0])
+
+
+def _left(work: Path) -> Left:
+    files = [path for path in work.rglob("*") if path.is_file()]
+    unfinished = [path for path in files if path.name.startswith(".")]
+    return Left(
+        state_bytes=sum(one.stat().st_size for one in files if one.name.startswith("shopkpi.db")),
+        objects=sum(path.suffix == ".parquet" and path not in unfinished for path in files),
+        unfinished=len(unfinished),
+        unfinished_bytes=sum(path.stat().st_size for path in unfinished),
+    )
+
+
+def _report(
+    options: argparse.Namespace,
+    runs: list[Run],
+    last: Run,
+    verdict: Verdict,
+    left: Left,
+    problems: list[str],
+) -> str:
+    signals = Counter(run.signal for run in runs if run.signal)
+    early, late = _thirds(runs)
+    retried = sum(run.error is not None and _is_cured_by_a_retry(run) for run in runs)
+    every = (*runs, last)
+    lines = {
+        "minutes": f"{options.minutes:g}, seed {options.seed}",
+        "writers": f"{options.writers}, {verdict.versions} versions of files",
+        "committed": f"{verdict.committed} versions with {verdict.rows} rows",
+        "workers": f"{options.workers}, {len(every)} runs, {len(every) - sum(signals.values())} "
+        f"of them to their end, {retried} to be retried as a file was replaced meanwhile",
+        "killed": ", ".join(f"{count} by {name}" for name, count in sorted(signals.items())),
+        "memory": f"{_mib(max(run.rss_bytes for run in every))} MiB at most; median "
+        f"{_mib(early)} MiB in the first third, {_mib(late)} MiB in the last",
+        "open files": f"{max(run.files for run in every)} at most",
+        "ledger": f"{left.state_bytes / 2**20:.1f} MiB with the KPI tables, "
+        f"{left.state_bytes / max(verdict.committed, 1):.0f} bytes an entry",
+        "workspace": f"{left.objects} objects; {left.unfinished} files left unfinished "
+        f"({left.unfinished_bytes} bytes)",
+        "compared": f"{verdict.kpi_rows} KPI rows, {len(problems)} differences",
+    }
+    text = "".join(f"{name:<12}{value}\n" for name, value in lines.items())
+    return text + "".join(f"  {problem}\n" for problem in problems[:20])
+
+
+def _mib(size_bytes: float) -> int:
+    return round(size_bytes / 2**20)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
