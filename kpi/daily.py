@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from kpi import exact
 from kpi.contract import Contract
-from kpi.keys import BLOCK_KEYS, KeyIndex, Keys, Mask, keys_of
+from kpi.keys import BLOCK_KEYS, KeyIndex, Keys, Mask, Positions, keys_of
 from kpi.tables import (
     CATEGORY_KPIS,
     MONEY,
@@ -138,22 +138,24 @@ class DaySlice:
         )
         self._scale = contract.datasets["order_items"].columns["sale_price"].scale
 
-    def has_any(self, orders: Keys) -> bool:
-        """Whether any of some orders is of the slice."""
-        return bool((self._index.find(orders) >= 0).any())
+    def find(self, orders: Keys) -> Positions:
+        """Where some orders stand in the slice; -1 for those of other days."""
+        return self._index.find(orders)
 
-    def measure(self, items: pa.RecordBatch) -> tuple[Totals, int, npt.NDArray[np.int32]]:
+    def measure(
+        self, items: pa.RecordBatch, position: Positions
+    ) -> tuple[Totals, int, npt.NDArray[np.int32]]:
         """What a batch adds.
 
         Args:
-            items: Latest versions of items: order_id, product_id, sale_price and, where the
-                contract has them, status and quantity. Items of other orders are passed over.
+            items: Latest versions of items: product_id, sale_price and, where the contract has
+                them, status and quantity.
+            position: Of each item's order, as `find` gives it; items of others are passed over.
 
         Returns:
             What `add` takes, how many of the items belong to orders of the slice, and the days
             of those orders (distinct, since 1970-01-01).
         """
-        position = self._index.find(keys_of([pa.chunked_array([items.column("order_id")])]))
         known = position >= 0
         if not known.all():
             items = items.filter(pa.array(known))

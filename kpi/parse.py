@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from kpi.records import (
     field_counts,
     record_starts,
     records_of,
+    undecodable,
     without_records,
 )
 from kpi.rules import Problem, broken_rules
@@ -129,12 +131,14 @@ class ChunkParser:
         # Columns that have had a bad value. Only speed depends on it, so threads may race here.
         self._suspects: set[str] = set()
         self._zoned: set[str] = set()
+        self._found = threading.local()
 
     def parse(self, chunk: Chunk) -> Parsed:
         """Every record of `chunk`, as a clean row or as a reject.
 
         Errors: `BalanceError` where records and results differ in number.
         """
+        self._found.spans = None
         columns, wrong = self._read(chunk)
         rows = len(columns[0])
         problems: list[Problem] = []
@@ -171,9 +175,10 @@ class ChunkParser:
         has_hexadecimal = integers and _may_have_hexadecimal(chunk)
         careful = {"?"}
         left, taken_out, all_out = chunk, NONE_WRONG, False
-        if not _is_utf8(chunk):
+        strange = undecodable(chunk)
+        if len(strange):
             # The handler of invalid rows cannot be told of one that is not UTF-8.
-            left, taken_out = self._without_wrong_widths(chunk, ascii_too=False)
+            left, taken_out = self._without_wrong_widths(chunk, strange)
         while True:
             types = {
                 name: self._read_type(canonical, careful, has_hexadecimal)
@@ -187,7 +192,7 @@ class ChunkParser:
                 if failed is None:
                     if all_out:
                         raise
-                    left, taken_out = self._without_wrong_widths(chunk, ascii_too=True)
+                    left, taken_out = self._without_wrong_widths(chunk)
                     all_out = True
                     continue
                 name = layout.names[int(failed.group(1))]
@@ -213,21 +218,31 @@ class ChunkParser:
                 return arrays, few.wrong(taken_out, table.num_rows)
             careful.update(too_long)
 
-    def _without_wrong_widths(self, chunk: Chunk, *, ascii_too: bool) -> tuple[Chunk, _Wrong]:
-        """The chunk without records of wrong width, and those: of all, or of those that may not be
-        UTF-8."""
+    def _without_wrong_widths(
+        self, chunk: Chunk, places: Positions | None = None
+    ) -> tuple[Chunk, _Wrong]:
+        """The chunk without records of wrong width, and those: of all, or of those that stand at
+        some places."""
         delimiter = self._layout.contract.delimiter
-        starts, ends = record_starts(chunk, delimiter=delimiter)
+        starts, ends = self._spans(chunk)
         some = np.arange(len(starts))
-        if not ascii_too:
-            high = np.flatnonzero(np.frombuffer(chunk.data, np.uint8) >= 0x80)
-            some = distinct(np.searchsorted(starts, high, side="right") - 1)
+        if places is not None:
+            some = distinct(np.searchsorted(starts, places, side="right") - 1)
             some = some[some >= 0]
         counts = field_counts(chunk, starts[some], ends[some], delimiter=delimiter)
         wrong = counts != len(self._layout.names)
         numbers = some[wrong]
         left = without_records(chunk, starts[numbers], ends[numbers])
         return left, _Wrong(numbers, counts[wrong])
+
+    def _spans(self, chunk: Chunk) -> tuple[Positions, Positions]:
+        """Where its records lie, found once for each chunk."""
+        known: tuple[Chunk, tuple[Positions, Positions]] | None
+        known = getattr(self._found, "spans", None)
+        if known is None or known[0] is not chunk:
+            spans = record_starts(chunk, delimiter=self._layout.contract.delimiter)
+            known = self._found.spans = (chunk, spans)
+        return known[1]
 
     def _read_type(self, name: str, careful: set[str], has_hexadecimal: bool) -> pa.DataType:
         column = self._layout.dataset.columns.get(name)
@@ -281,7 +296,7 @@ class ChunkParser:
     def _set_aside(
         self, chunk: Chunk, clean: pa.Table, problems: list[Problem], wrong: _Wrong
     ) -> Parsed:
-        starts, ends = record_starts(chunk, delimiter=self._layout.contract.delimiter)
+        starts, ends = self._spans(chunk)
         if len(starts) != clean.num_rows + len(wrong.numbers):
             raise BalanceError(
                 f"chunk at byte {chunk.offset}: found {len(starts)} records, parsed "
@@ -454,17 +469,6 @@ def _may_have_hexadecimal(chunk: Chunk) -> bool:
     if data.find(b"x", 0, size) < 0 and data.find(b"X", 0, size) < 0:
         return False
     return data.find(b"0x", 0, size) >= 0 or data.find(b"0X", 0, size) >= 0
-
-
-def _is_utf8(chunk: Chunk) -> bool:
-    whole = cast(bytes, chunk.data.obj)
-    if whole.isascii():
-        return True
-    try:
-        codecs.utf_8_decode(chunk.data, "strict", True)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _within_precision(decimals: pa.Array) -> bool:

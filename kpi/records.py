@@ -11,6 +11,7 @@ was cut into blocks.
 
 from __future__ import annotations
 
+import codecs
 import enum
 import re
 from collections.abc import Iterator
@@ -258,22 +259,29 @@ def field_counts(
         ends: Likewise.
         delimiter: Between fields.
     """
+    if len(starts) <= _FEW_RECORDS or not _pairs_up(chunk, delimiter):
+        return np.array(_count_each(chunk, starts, ends, delimiter.encode()), np.int64)
     codes = np.frombuffer(chunk.data, np.uint8)
-    if chunk.plain and len(starts) <= _FEW_RECORDS:
-        whole, comma = cast(bytes, chunk.data.obj), delimiter.encode()
-        found = [whole.count(comma, start, end) + 1 for start, end in _spans(starts, ends)]
-        return np.array(found, np.int64)
     commas = np.flatnonzero(codes == ord(delimiter))
     if not chunk.plain:
-        quotes = np.flatnonzero(codes == QUOTE)
-        if not _pair_up(codes, quotes, ord(delimiter), last=True):
-            data, field = bytes(chunk.data), _field(delimiter.encode())
-            # Every field but the last is followed by a delimiter; the pattern takes it along.
-            spans = _spans(starts, ends)
-            counts = [_count_fields(data, field, start, end) for start, end in spans]
-            return np.array(counts, np.int64)
-        commas = commas[np.searchsorted(quotes, commas) % 2 == 0]
+        commas = commas[np.searchsorted(np.flatnonzero(codes == QUOTE), commas) % 2 == 0]
     return np.searchsorted(commas, ends) - np.searchsorted(commas, starts) + 1
+
+
+def _pairs_up(chunk: Chunk, delimiter: str) -> bool:
+    codes = np.frombuffer(chunk.data, np.uint8)
+    return chunk.plain or _pair_up(codes, _positions(chunk.data, QUOTE), ord(delimiter), last=True)
+
+
+def _count_each(chunk: Chunk, starts: Positions, ends: Positions, comma: bytes) -> list[int]:
+    whole, field = cast(bytes, chunk.data.obj), _field(comma)
+    return [
+        whole.count(comma, start, end) + 1
+        if whole.find(b'"', start, end) < 0
+        # Every field but the last is followed by a delimiter; the pattern takes it along.
+        else _count_fields(whole, field, start, end)
+        for start, end in _spans(starts, ends)
+    ]
 
 
 def _count_fields(data: bytes, field: re.Pattern[bytes], start: int, end: int) -> int:
@@ -285,13 +293,37 @@ def _count_fields(data: bytes, field: re.Pattern[bytes], start: int, end: int) -
 
 def without_records(chunk: Chunk, starts: Positions, ends: Positions) -> Chunk:
     """The chunk with some of its records blanked by line feeds."""
-    codes = np.frombuffer(chunk.data, np.uint8).copy()
-    if len(starts) <= _FEW_RECORDS:
-        for start, end in _spans(starts, ends):
-            codes[start:end] = LF
-    else:
+    if len(starts) > _FEW_RECORDS:
+        codes = np.frombuffer(chunk.data, np.uint8).copy()
         codes[_inside(len(codes), starts, ends)] = LF
-    return replace(chunk, data=memoryview(codes.tobytes()))
+        return replace(chunk, data=memoryview(codes.tobytes()))
+    parts: list[bytes | memoryview] = []
+    at = 0
+    for start, end in _spans(starts, ends):
+        parts += [chunk.data[at:start], b"\n" * (end - start)]
+        at = end
+    if not parts:
+        return chunk
+    return replace(chunk, data=memoryview(b"".join([*parts, chunk.data[at:]])))
+
+
+def undecodable(chunk: Chunk) -> Positions:
+    """Where bytes stand that may not be UTF-8, ascending: at least one in each such record."""
+    if cast(bytes, chunk.data.obj).isascii():
+        return np.zeros(0, np.int64)
+    codes = np.frombuffer(chunk.data, np.uint8)
+    whole = len(codes) // 8 * 8
+    words = np.flatnonzero(codes[:whole].view("<u8") & np.uint64(0x8080808080808080))
+    if len(words) <= _FEW_RECORDS:
+        # Which of them are wrong is seen soon enough.
+        at, within = np.nonzero(codes[:whole].reshape(-1, 8)[words] >= 0x80)
+        rest = np.flatnonzero(codes[whole:] >= 0x80) + whole
+        return np.concatenate([words[at] * 8 + within, rest])
+    try:
+        codecs.utf_8_decode(chunk.data, "strict", True)
+    except UnicodeDecodeError:
+        return np.flatnonzero(codes >= 0x80)
+    return np.zeros(0, np.int64)
 
 
 def records_of(

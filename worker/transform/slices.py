@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -123,9 +124,10 @@ def cut(days: Days, zone: Zone) -> list[Days]:
         if start <= end:
             estimate[start : end + 1] += group.rows / span
     total = np.cumsum(estimate[days - low])
-    return [
-        part for part in np.split(days, np.flatnonzero(np.diff(total // limit)) + 1) if len(part)
-    ]
+    # As few as the memory allows, and alike: each may have to read everything.
+    slices = max(math.ceil(total[-1] / limit - 0.1), 1)
+    number = np.ceil(total * slices / total[-1]) if total[-1] else total
+    return [part for part in np.split(days, np.flatnonzero(np.diff(number)) + 1) if len(part)]
 
 
 def possible_days(orders: Catalog) -> Days:
@@ -256,26 +258,29 @@ async def _measure(
 ) -> None:
     """Add up the latest items, some row groups at a time."""
     known = zone.items.dataset.columns
-    wanted = ["order_id", "product_id", "sale_price", "status", "quantity"]
-    columns = [name for name in wanted if name in known]
+    columns = [name for name in ("product_id", "sale_price", "status", "quantity") if name in known]
     slots = asyncio.Semaphore(READS_AT_ONCE)
 
     async def one(group: RowGroup) -> None:
         async with slots:
+            # Where most row groups are of other days, the ids alone tell so.
+            first = ["order_id"] if zone.scattered else ["order_id", *columns]
+            table = await group.piece.read([group], first)
+            position = await asyncio.to_thread(
+                lambda: day_slice.find(keys_of([table.column("order_id")]))
+            )
             if zone.scattered:
-                # Most row groups are of other days; the ids alone tell.
-                ids = (await group.piece.read([group], ["order_id"])).column("order_id")
-                if not await asyncio.to_thread(day_slice.has_any, keys_of([ids])):
+                if not (position >= 0).any():
                     return
-            table = await group.piece.read([group], columns)
-            mask = versions.latest(group)
+                table = await group.piece.read([group], columns)
 
             def add_up() -> tuple[Totals, int, Days]:
-                kept = table if mask is None else table.filter(pa.array(mask))
-                batch = pa.RecordBatch.from_arrays(
-                    [one_array(kept.column(name)) for name in columns], names=columns
-                )
-                return day_slice.measure(batch)
+                mask, at = versions.latest(group), position
+                arrays = [one_array(table.column(name)) for name in columns]
+                batch = pa.RecordBatch.from_arrays(arrays, names=columns)
+                if mask is not None:
+                    batch, at = batch.filter(pa.array(mask)), at[mask]
+                return day_slice.measure(batch, at)
 
             totals, matched, touched = await asyncio.to_thread(add_up)
             day_slice.add(totals)
