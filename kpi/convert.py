@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from kpi.contract import INSTANT, Column, Contract
-from kpi.shapes import surely_decimals, surely_timestamps
+from kpi.exact import to_decimals
+from kpi.shapes import plain_decimals, plain_integers, surely_timestamps
 
 Mask = npt.NDArray[np.bool_]
 
@@ -122,6 +123,16 @@ def fits(decimals: pa.Array, column: Column) -> bool:
 
 
 def _to_integers(text: pa.Array) -> pa.Array:
+    plain, numbers = plain_integers(text)
+    values = pa.array(numbers, pa.int64(), mask=~plain)
+    odd = _valid(text) & ~plain
+    if odd.any():
+        others = _odd_integers(text.filter(pa.array(odd)))
+        values = pc.replace_with_mask(values, pa.array(odd), others)
+    return values
+
+
+def _odd_integers(text: pa.Array) -> pa.Array:
     plain = _matches(text, PLAIN_INTEGER)
     values = _keep(text, plain).cast(pa.int64())
     odd = _valid(text) & ~plain
@@ -141,15 +152,23 @@ def _to_integers(text: pa.Array) -> pa.Array:
 
 
 def _to_decimals(text: pa.Array, column: Column) -> pa.Array:
+    plain, units = plain_decimals(text, column)
+    nothing = pa.scalar(None, column.arrow_type)
+    values = pc.if_else(pa.array(plain), to_decimals(units, column.arrow_type), nothing)
+    odd = _valid(text) & ~plain
+    if odd.any():
+        others = _odd_decimals(text.filter(pa.array(odd)), column)
+        values = pc.replace_with_mask(values, pa.array(odd), others)
+    return values
+
+
+def _odd_decimals(text: pa.Array, column: Column) -> pa.Array:
     whole, scale = column.precision - column.scale, column.scale
     point = rf"\.[0-9]{{0,{scale}}}" if scale else r"\."
     integral = rf"0*[0-9]{{1,{whole}}}" if whole else "0+"
     bare = rf"|0*\.[0-9]{{1,{scale}}}" if scale else ""
     simple = rf"^-?(?:{integral}(?:{point})?{bare})$"
-    plain = surely_decimals(text, column)
-    rest = _valid(text) & ~plain
-    if rest.any():
-        plain[rest] = _matches(text.filter(pa.array(rest)), simple)
+    plain = _matches(text, simple)
     values = _keep(text, plain).cast(column.arrow_type)
     odd = _valid(text) & ~plain
     if not odd.any():

@@ -14,8 +14,12 @@ from kpi.contract import Column
 
 Mask = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.uint64]
+Int64s = npt.NDArray[np.int64]
 
 _WORD = 8
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_ZEROS = np.uint64(0x3030303030303030)
+"""Eight times the digit 0."""
 
 
 def surely_timestamps(text: pa.Array) -> Mask:
@@ -42,24 +46,50 @@ def surely_timestamps(text: pa.Array) -> Mask:
     return found
 
 
-def surely_decimals(text: pa.Array, column: Column) -> Mask:
-    """Which texts are digits with exactly as many behind the point as the column has."""
-    found = np.zeros(len(text), bool)
+def plain_integers(text: pa.Array) -> tuple[Mask, Int64s]:
+    """Which texts are one to eight digits and nothing else, and the numbers they are."""
+    return _numbers(text, b"0" * _WORD, 1)
+
+
+def plain_decimals(text: pa.Array, column: Column) -> tuple[Mask, Int64s]:
+    """Which texts are digits with exactly as many behind the point as the column has, and what
+    they are in its smallest unit."""
     scale = column.scale
-    shape = b"0" * (_WORD - scale - 1) + b"." + b"0" * scale if scale else b"0" * _WORD
     if scale > _WORD - 2 or column.precision < _WORD:
-        return found
+        return np.zeros(len(text), bool), np.zeros(len(text), np.int64)
+    shape = b"0" * (_WORD - scale - 1) + b"." + b"0" * scale if scale else b"0" * _WORD
+    return _numbers(text, shape, scale + 2)
+
+
+def _numbers(text: pa.Array, shape: bytes, shortest: int) -> tuple[Mask, Int64s]:
+    """Texts that end as the shape does and have zeros' digits in front; the numbers, without point.
+
+    Numbers of other texts are undefined.
+    """
+    found, numbers = np.zeros(len(text), bool), np.zeros(len(text), np.int64)
     words, starts, lengths = _words(text)
-    rows = np.flatnonzero((lengths > scale + 1) & (lengths <= _WORD))
+    rows = np.flatnonzero((lengths >= shortest) & (lengths <= _WORD))
     if len(rows) == 0:
-        return found
+        return found, numbers
     # The last character in the last byte, and zeros where there is none in front.
     missing = (8 * (_WORD - lengths[rows])).astype(np.uint64)
     aligned = words[starts[rows]] << missing
-    zeros = np.uint64(int.from_bytes(b"0" * _WORD, "little"))
-    aligned |= zeros & ~(np.uint64(0xFFFFFFFFFFFFFFFF) << missing)
+    aligned |= _ZEROS & ~(_ALL << missing)
     found[rows] = _fits(aligned, shape)
-    return found
+    point = shape.find(b".")
+    if point >= 0:
+        # The digits in front of the point move into its place.
+        front = np.uint64((1 << 8 * point) - 1)
+        aligned = (aligned & ~((front << np.uint64(8)) | np.uint64(255))) | (
+            (aligned & front) << np.uint64(8)
+        )
+    # Neighbours at once: eight digits to four pairs, to two fours, to one number.
+    value = aligned & np.uint64(0x0F0F0F0F0F0F0F0F)
+    value = (value * np.uint64(10 * 2**8 + 1)) >> np.uint64(8)
+    value = ((value & np.uint64(0x00FF00FF00FF00FF)) * np.uint64(100 * 2**16 + 1)) >> np.uint64(16)
+    value = (value & np.uint64(0x0000FFFF0000FFFF)) * np.uint64(10_000 * 2**32 + 1)
+    numbers[rows] = (value >> np.uint64(32)).astype(np.int64)
+    return found, numbers
 
 
 def _words(text: pa.Array) -> tuple[Words, npt.NDArray[np.int64], npt.NDArray[np.int32]]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kpi.contract import Column
 from kpi.convert import NAIVE_TIMESTAMP
-from kpi.shapes import surely_decimals, surely_timestamps
+from kpi.shapes import plain_decimals, plain_integers, surely_timestamps
 
 CHARACTERS = st.sampled_from("0123456789-:T .+/;@\x00A") | st.characters()
 
@@ -58,23 +58,33 @@ def test_common_timestamps_are_sure() -> None:
 
 @pytest.mark.parametrize("scale", [0, 1, 2, 3, 6, 7])
 @given(texts=arrays(AMOUNTS | spoiled(AMOUNTS) | st.text("0123456789.-", max_size=10)))
-def test_sure_decimals_are_decimals(scale: int, texts: pa.Array) -> None:
+def test_plain_decimals_are_decimals(scale: int, texts: pa.Array) -> None:
     column = Column(name="price", type="decimal", precision=15, scale=scale)
     pattern = rf"[0-9]+\.[0-9]{{{scale}}}" if scale else "[0-9]+"
-    for text, sure in zip(texts.to_pylist(), surely_decimals(texts, column).tolist(), strict=True):
-        assert not sure or re.fullmatch(pattern, text, re.ASCII)
+    plain, units = plain_decimals(texts, column)
+    for text, sure, unit in zip(texts.to_pylist(), plain.tolist(), units.tolist(), strict=True):
         likely = text is not None and re.fullmatch(pattern, text, re.ASCII)
+        assert not sure or (likely and unit == int(text.replace(".", "")))
         if likely and scale + 2 <= len(text) <= 8 and scale < 7:
             assert sure
 
 
+@given(arrays(st.integers(-5, 10**9).map(str) | spoiled(AMOUNTS) | st.text("0123", max_size=9)))
+def test_plain_integers_are_integers(texts: pa.Array) -> None:
+    plain, numbers = plain_integers(texts)
+    for text, sure, number in zip(texts.to_pylist(), plain.tolist(), numbers.tolist(), strict=True):
+        assert sure == (text is not None and bool(re.fullmatch("[0-9]{1,8}", text, re.ASCII)))
+        assert not sure or number == int(text)
+
+
 def test_a_column_of_few_digits_is_left_to_others() -> None:
     column = Column(name="price", type="decimal", precision=7, scale=2)
-    assert not surely_decimals(pa.array(["99999.99"]), column).any()
+    assert not plain_decimals(pa.array(["99999.99"]), column)[0].any()
 
 
 def test_nothing() -> None:
     column = Column(name="price", type="decimal")
     for texts in (pa.array([], pa.string()), pa.nulls(3, pa.string())):
         assert not np.any(surely_timestamps(texts))
-        assert not np.any(surely_decimals(texts, column))
+        assert not np.any(plain_decimals(texts, column)[0])
+        assert not np.any(plain_integers(texts)[0])
