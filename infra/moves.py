@@ -64,8 +64,8 @@ class Moves(Construct):
             name,
             task=self._compute.archive,
             command=["archive", URL, "--version-id", VERSION_ID, "--to", to],
-            # Every byte of it passes through the task.
-            cpu=f"$states.input.size <= {COPY_LIMIT_BYTES} ? {cpu_units(0.25)} : {cpu_units(2)}",
+            # S3 copies the bytes itself; the task only waits for it.
+            cpu=f"{cpu_units(0.25)}",
             timeout=self._timeout,
         )
 

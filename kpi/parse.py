@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import codecs
 import re
-import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, cast
 
 import numpy as np
@@ -61,6 +61,9 @@ REJECTS = pa.schema(
 )
 """One row per reject: its row as a spreadsheet counts (the header is row 1), the offset of its
 first byte in the (inflated) object, its raw bytes without line end, and all of its reasons."""
+
+Spans = Callable[[], tuple[Positions, Positions]]
+"""Finds where the records of a chunk start and end."""
 
 FEW_WRONG = 1000
 """Records of wrong width in a chunk that are told one by one; more are faster found together."""
@@ -131,15 +134,15 @@ class ChunkParser:
         # Columns that have had a bad value. Only speed depends on it, so threads may race here.
         self._suspects: set[str] = set()
         self._zoned: set[str] = set()
-        self._found = threading.local()
 
     def parse(self, chunk: Chunk) -> Parsed:
         """Every record of `chunk`, as a clean row or as a reject.
 
         Errors: `BalanceError` where records and results differ in number.
         """
-        self._found.spans = None
-        columns, wrong = self._read(chunk)
+        # Found at most once, and only where something is wrong.
+        spans = cache(lambda: record_starts(chunk, delimiter=self._layout.contract.delimiter))
+        columns, wrong = self._read(chunk, spans)
         rows = len(columns[0])
         problems: list[Problem] = []
         values: dict[str, pa.Array] = {}
@@ -165,9 +168,9 @@ class ChunkParser:
                 reasons=Counter(),
                 ascending=self._rises(clean),
             )
-        return self._set_aside(chunk, clean, problems, wrong)
+        return self._set_aside(chunk, spans(), clean, problems, wrong)
 
-    def _read(self, chunk: Chunk) -> tuple[list[pa.Array], _Wrong]:
+    def _read(self, chunk: Chunk, spans: Spans) -> tuple[list[pa.Array], _Wrong]:
         """Columns of the chunk in the order of the header, typed where they can be."""
         layout = self._layout
         names = [f"f{number}" for number in range(len(layout.names))]
@@ -178,7 +181,7 @@ class ChunkParser:
         strange = undecodable(chunk)
         if len(strange):
             # The handler of invalid rows cannot be told of one that is not UTF-8.
-            left, taken_out = self._without_wrong_widths(chunk, strange)
+            left, taken_out = self._without_wrong_widths(chunk, spans(), strange)
         while True:
             types = {
                 name: self._read_type(canonical, careful, has_hexadecimal)
@@ -192,7 +195,7 @@ class ChunkParser:
                 if failed is None:
                     if all_out:
                         raise
-                    left, taken_out = self._without_wrong_widths(chunk)
+                    left, taken_out = self._without_wrong_widths(chunk, spans())
                     all_out = True
                     continue
                 name = layout.names[int(failed.group(1))]
@@ -219,12 +222,15 @@ class ChunkParser:
             careful.update(too_long)
 
     def _without_wrong_widths(
-        self, chunk: Chunk, places: Positions | None = None
+        self,
+        chunk: Chunk,
+        spans: tuple[Positions, Positions],
+        places: Positions | None = None,
     ) -> tuple[Chunk, _Wrong]:
         """The chunk without records of wrong width, and those: of all, or of those that stand at
         some places."""
         delimiter = self._layout.contract.delimiter
-        starts, ends = self._spans(chunk)
+        starts, ends = spans
         some = np.arange(len(starts))
         if places is not None:
             some = distinct(np.searchsorted(starts, places, side="right") - 1)
@@ -234,15 +240,6 @@ class ChunkParser:
         numbers = some[wrong]
         left = without_records(chunk, starts[numbers], ends[numbers])
         return left, _Wrong(numbers, counts[wrong])
-
-    def _spans(self, chunk: Chunk) -> tuple[Positions, Positions]:
-        """Where its records lie, found once for each chunk."""
-        known: tuple[Chunk, tuple[Positions, Positions]] | None
-        known = getattr(self._found, "spans", None)
-        if known is None or known[0] is not chunk:
-            spans = record_starts(chunk, delimiter=self._layout.contract.delimiter)
-            known = self._found.spans = (chunk, spans)
-        return known[1]
 
     def _read_type(self, name: str, careful: set[str], has_hexadecimal: bool) -> pa.DataType:
         column = self._layout.dataset.columns.get(name)
@@ -294,9 +291,14 @@ class ChunkParser:
         return pa.MapArray.from_arrays(offsets, keys, items)
 
     def _set_aside(
-        self, chunk: Chunk, clean: pa.Table, problems: list[Problem], wrong: _Wrong
+        self,
+        chunk: Chunk,
+        spans: tuple[Positions, Positions],
+        clean: pa.Table,
+        problems: list[Problem],
+        wrong: _Wrong,
     ) -> Parsed:
-        starts, ends = self._spans(chunk)
+        starts, ends = spans
         if len(starts) != clean.num_rows + len(wrong.numbers):
             raise BalanceError(
                 f"chunk at byte {chunk.offset}: found {len(starts)} records, parsed "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from worker.errors import SourceChanged, SourceError, StoreError
-from worker.objects import ObjectInfo, ObjectStore
+from worker.objects import CopyingWriter, ObjectInfo, ObjectStore
 from worker.report import receipt
 from worker.source import identify, source_id
 from worker.state import Entry, Ledger
@@ -97,11 +97,14 @@ def _target(entry: Entry, key: str, to: Location) -> str:
 
 
 async def _copy(source: ObjectStore, info: ObjectInfo, target: ObjectStore, key: str) -> None:
-    """Block by block: any length, in bounded memory."""
+    """Any length, in bounded memory: within S3 by S3 itself, else block by block."""
     async with target.create(key) as writer:
-        for start in range(0, info.size_bytes, BLOCK_BYTES):
-            end = min(start + BLOCK_BYTES, info.size_bytes)
-            await writer.write(await source.read(info, start, end))
+        if info.bucket and isinstance(writer, CopyingWriter):
+            await writer.copy(info)
+        else:
+            for start in range(0, info.size_bytes, BLOCK_BYTES):
+                end = min(start + BLOCK_BYTES, info.size_bytes)
+                await writer.write(await source.read(info, start, end))
     copied = await target.stat(key)
     if copied.size_bytes != info.size_bytes:
         raise SourceError(

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from aiobotocore.session import get_session
 
+import worker.objects.s3_upload
 from tests.support.emulators import Emulator, create_bucket
 from tests.support.faults import Fault, FaultyProxy, answering, faulty_proxy
 from worker.errors import ConfigError, SourceChanged, SourceError, StoreError
-from worker.objects import ObjectInfo
+from worker.objects import CopyingWriter, ObjectInfo
 from worker.objects.s3 import S3Store
 from worker.objects.s3_upload import PART_BYTES, part_bytes
 from worker.retry import RetryPolicy
@@ -311,3 +312,45 @@ def test_ten_thousand_parts_hold_five_terabytes() -> None:
     assert min(sizes) == sizes[0] == 8 * MIB
     assert max(sizes) <= 5 * 1024 * MIB
     assert sizes == sorted(sizes)
+
+
+# Copies that S3 makes itself.
+
+
+async def copy(store: S3Store, key: str, info: ObjectInfo) -> None:
+    async with store.create(key) as writer:
+        assert isinstance(writer, CopyingWriter)
+        await writer.copy(info)
+
+
+@pytest.mark.parametrize("versioned", [True, False])
+@pytest.mark.parametrize("size", [0, 5, 23 * MIB + 5])
+async def test_s3_copies_an_object_in_parts(
+    aws: Emulator, monkeypatch: pytest.MonkeyPatch, size: int, versioned: bool
+) -> None:
+    monkeypatch.setattr(worker.objects.s3_upload, "COPIED_PARTS", 1)
+    data = random.Random(size).randbytes(size)
+    source, target = [await create_bucket(aws, versioned=versioned) for _ in range(2)]
+    async with await S3Store.open(source) as one, await S3Store.open(target) as other:
+        info = await write(one, "in/a b é.csv", data)
+        if versioned:
+            await write(one, "in/a b é.csv", b"another version")
+        await copy(other, "copy", info)
+        copied = await other.stat("copy")
+        assert await other.read(copied, 0, size) == data
+        assert copied.size_bytes == size
+        assert await open_uploads(aws, target) == 0
+
+
+@pytest.mark.parametrize("versioned", [True, False])
+async def test_an_object_that_is_gone_is_not_copied(aws: Emulator, versioned: bool) -> None:
+    source, target = [await create_bucket(aws, versioned=versioned) for _ in range(2)]
+    async with await S3Store.open(source) as one, await S3Store.open(target) as other:
+        info = await write(one, "data", bytes(100))
+        kind, _, version_id = info.version.partition(":")
+        await one.delete("data", version_id=version_id if kind == "version" else None)
+        with pytest.raises(SourceChanged, match="no longer the version"):
+            await copy(other, "copy", info)
+        with pytest.raises(SourceError):
+            await other.stat("copy")
+        assert await open_uploads(aws, target) == 0

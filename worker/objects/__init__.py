@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,14 @@ class ObjectWriter(Protocol):
 
     async def write(self, data: bytes | memoryview) -> None:
         """Take `data`; returns once it may be reused. Memory held stays bounded."""
+
+
+@runtime_checkable
+class CopyingWriter(ObjectWriter, Protocol):
+    """A writer whose store can take bytes of other objects of its kind by itself."""
+
+    async def copy(self, info: ObjectInfo) -> None:
+        """Append all bytes of an object, of exactly that version, which has a bucket."""
 
 
 class ObjectStore(Protocol):

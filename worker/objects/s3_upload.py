@@ -12,17 +12,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from worker.aws import error_code
-from worker.errors import WorkerError
+from worker.aws import error_code, status
+from worker.errors import SourceChanged, WorkerError
+from worker.objects import ObjectInfo
 from worker.objects.s3_client import BucketClient
 
 if TYPE_CHECKING:
-    from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
+    from types_aiobotocore_s3.type_defs import (
+        CompletedPartTypeDef,
+        CopySourceTypeDef,
+        UploadPartCopyRequestTypeDef,
+    )
 
 _MIB = 1 << 20
 
 PART_BYTES = 8 * _MIB
 """Bodies below this are one PutObject, and the first parts of others have this size."""
+
+COPIED_PARTS = 8
+"""Parts that S3 copies itself are so many times as long: they take no memory here."""
 
 PARTS_AT_ONCE = 3
 """Parts on the way; with the one being filled, four parts are held."""
@@ -73,6 +81,27 @@ class MultipartWriter:
             if len(self._buffer) >= part_bytes(len(self._parts) + 1):
                 await self._send_part()
 
+    async def copy(self, info: ObjectInfo) -> None:
+        """Let S3 append an object of a bucket, in parts; its bytes do not come here.
+
+        Errors: `SourceChanged` where it is no longer that version.
+        """
+        source: CopySourceTypeDef = {"Bucket": info.bucket, "Key": info.key}
+        kind, _, identity = info.version.partition(":")
+        etag = ""
+        if kind == "version":
+            source["VersionId"] = identity
+        else:
+            etag = identity.rpartition(":")[0]
+        start = 0
+        while start < info.size_bytes:
+            end = min(start + COPIED_PARTS * part_bytes(len(self._parts) + 1), info.size_bytes)
+            number = await self._next_part()
+            part = self._copy_part(number, source, etag, f"bytes={start}-{end - 1}")
+            self._parts.append(asyncio.create_task(part))
+            start = end
+        self._size_bytes += info.size_bytes
+
     async def complete(self) -> None:
         """Make the object appear."""
         client, bucket, key = self._bucket.client, self._bucket.bucket, self._key
@@ -120,6 +149,13 @@ class MultipartWriter:
 
     async def _send_part(self) -> None:
         """Begin to upload the buffer as the next part; a failed part raises here or at the end."""
+        number = await self._next_part()
+        body = bytes(self._buffer)
+        self._buffer.clear()
+        self._parts.append(asyncio.create_task(self._upload_part(number, body)))
+
+    async def _next_part(self) -> int:
+        """The number of the next part, once there is a slot for it."""
         client, bucket, key = self._bucket.client, self._bucket.bucket, self._key
         if not self._upload_id:
             created = await self._bucket.write(
@@ -130,10 +166,37 @@ class MultipartWriter:
         for part in self._parts:
             if part.done():
                 part.result()
-        body = bytes(self._buffer)
-        self._buffer.clear()
-        number = len(self._parts) + 1
-        self._parts.append(asyncio.create_task(self._upload_part(number, body)))
+        return len(self._parts) + 1
+
+    async def _copy_part(
+        self, number: int, source: CopySourceTypeDef, etag: str, byte_range: str
+    ) -> CompletedPartTypeDef:
+        client, key = self._bucket.client, self._key
+        arguments: UploadPartCopyRequestTypeDef = {
+            "Bucket": self._bucket.bucket,
+            "Key": key,
+            "UploadId": self._upload_id,
+            "PartNumber": number,
+            "CopySource": source,
+            "CopySourceRange": byte_range,
+        }
+        if etag:
+            arguments["CopySourceIfMatch"] = etag
+        try:
+            answer = await self._bucket.write(key, lambda: client.upload_part_copy(**arguments))
+        except WorkerError as error:
+            if status(error.__cause__) not in (404, 412):
+                raise
+            url = f"s3://{source['Bucket']}/{source['Key']}"
+            message = f"{url}: it is no longer the version that was to be copied"
+            raise SourceChanged(message) from error
+        finally:
+            self._slots.release()
+        result = answer["CopyPartResult"]
+        part: CompletedPartTypeDef = {"PartNumber": number, "ETag": result["ETag"]}
+        if "ChecksumCRC32" in result:
+            part["ChecksumCRC32"] = result["ChecksumCRC32"]
+        return part
 
     async def _upload_part(self, number: int, body: bytes) -> CompletedPartTypeDef:
         client, bucket, key = self._bucket.client, self._bucket.bucket, self._key
