@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -218,8 +219,7 @@ class SqliteState:
             make_folder(self._path.parent)
             db = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
             # Readers never wait for a writer, and a commit is on the disk when it returns.
-            with closing(db.execute("PRAGMA journal_mode = WAL")):
-                pass
+            _use_wal(db)
             db.execute("PRAGMA synchronous = FULL")
             db.execute("BEGIN IMMEDIATE")
             (version,) = db.execute("PRAGMA user_version").fetchone()
@@ -243,6 +243,21 @@ class SqliteState:
             db.execute("COMMIT")
             self._connection = db
         return self._connection
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """Whoever opens a new database at the same time holds a lock that the timeout does not wait for
+    (sqlite.org/wal.html: the change of the mode may answer SQLITE_BUSY at once)."""
+    give_up = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            with closing(db.execute("PRAGMA journal_mode = WAL")):
+                return
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            if not busy or time.monotonic() >= give_up:
+                raise
+            time.sleep(0.01)
 
 
 def _create_statement(table: KpiTable) -> str:
