@@ -254,8 +254,11 @@ def _use_wal(db: sqlite3.Connection) -> None:
             with closing(db.execute("PRAGMA journal_mode = WAL")):
                 return
         except sqlite3.OperationalError as error:
-            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-            if not busy or time.monotonic() >= give_up:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # its lower byte is the primary one
+            if (
+                code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+                or time.monotonic() >= give_up
+            ):
                 raise
             time.sleep(0.01)
 
