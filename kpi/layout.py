@@ -54,13 +54,14 @@ class Layout:
 def clean_schema(dataset: Dataset, *, rescued: bool = True) -> pa.Schema:
     """The clean zone's schema of a dataset: its columns in the contract's order, then `_rescued`.
 
-    Every column may be null here, since "required" is a matter of rules.
-
     Args:
         dataset: Whose columns.
         rescued: With `_rescued`, which objects have where the contract does not know a column.
     """
-    fields = [pa.field(name, clean_type(dataset, name)) for name in dataset.columns]
+    fields = [
+        pa.field(name, clean_type(dataset, name), nullable=not column.required)
+        for name, column in dataset.columns.items()
+    ]
     if rescued:
         fields.append(pa.field(RESCUED, RESCUED_TYPE))
     return pa.schema(fields)

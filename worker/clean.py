@@ -66,13 +66,18 @@ class ParquetStream:
     One is on its way to the object while the next is being encoded.
     """
 
-    def __init__(self, writer: ObjectWriter, schema: pa.Schema) -> None:
+    def __init__(self, writer: ObjectWriter, schema: pa.Schema, ranged: Sequence[str] = ()) -> None:
         self._writer = writer
+        self._ranged = ranged
         self._sink = _Sink()
         footers: list[pq.FileMetaData] = []
         self._footers = footers
         self._parquet = pq.ParquetWriter(
-            self._sink, schema, metadata_collector=footers, **_encoding(schema)
+            self._sink,
+            schema,
+            metadata_collector=footers,
+            write_statistics=list(ranged),
+            **_encoding(schema),
         )
         self._writing: asyncio.Task[None] | None = None
         self.size_bytes = 0
@@ -93,14 +98,14 @@ class ParquetStream:
         if self._writing is not None:
             await asyncio.gather(self._writing, return_exceptions=True)
 
-    def ranges(self, columns: Iterable[str]) -> dict[str, Range]:
-        """Smallest and largest value of columns, once the footer is written.
+    def ranges(self) -> dict[str, Range]:
+        """Smallest and largest value of the ranged columns, once the footer is written.
 
         A column is left out where the footer does not tell for every row group: Parquet keeps no
         statistics of texts beyond 4 KiB.
         """
         found = {}
-        for column in columns:
+        for column in self._ranged:
             spans = column_ranges(self._footers[0], column)
             known = [one for one in spans if one is not None]
             if known and len(known) == len(spans):
@@ -173,11 +178,18 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  (integers, texts or instants)
 
 @asynccontextmanager
 async def parquet_stream(
-    store: ObjectStore, key: str, schema: pa.Schema
+    store: ObjectStore, key: str, schema: pa.Schema, ranged: Sequence[str] = ()
 ) -> AsyncIterator[ParquetStream]:
-    """A new Parquet object; it appears whole when the block ends, never where it raises."""
+    """A new Parquet object; it appears whole when the block ends, never where it raises.
+
+    Args:
+        store: Where.
+        key: Its key.
+        schema: Of its rows.
+        ranged: Columns whose smallest and largest value each row group tells.
+    """
     async with store.create(key) as writer:
-        stream = ParquetStream(writer, schema)
+        stream = ParquetStream(writer, schema, ranged)
         try:
             yield stream
             await stream.finish()

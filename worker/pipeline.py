@@ -104,6 +104,7 @@ async def validate_all(
                 ledger=session.state,
                 executor=session.executor,
                 progress=reporter.reading,
+                sha256=session.settings.sha256,
             )
             entries[source] = entry
             reporter.validated(entry, new=new)

@@ -27,12 +27,14 @@ class Settings:
         state_url: Ledger and KPI tables.
         contract: What columns are.
         tables: KPI tables to publish.
+        sha256: Whether receipts tell the SHA-256 of the bytes.
     """
 
     workspace: Location
     state_url: str
     contract: Contract
     tables: frozenset[str]
+    sha256: bool = False
 
 
 def read_settings(
@@ -41,6 +43,7 @@ def read_settings(
     state: str | None,
     contract: str | None,
     kpis: str = "order,category",
+    sha256: bool = False,
 ) -> Settings:
     """Check every setting before any store is opened.
 
@@ -49,6 +52,7 @@ def read_settings(
         state: URL; None for `shopkpi.db` in a local workspace.
         contract: File, or name of a built-in contract; None for `default`.
         kpis: Short table names with commas between them.
+        sha256: Whether receipts tell the SHA-256 of the bytes.
 
     Errors: one `ConfigError` that lists everything that is wrong.
     """
@@ -78,7 +82,9 @@ def read_settings(
         problems.append(f"--kpis: {error}")
     if problems or found is None:
         raise ConfigError("\n".join(problems))
-    return Settings(workspace=location, state_url=state_url, contract=found, tables=tables)
+    return Settings(
+        workspace=location, state_url=state_url, contract=found, tables=tables, sha256=sha256
+    )
 
 
 def read_contract(contract: str | None) -> Contract:

@@ -54,6 +54,7 @@ async def validate(
     ledger: Ledger,
     executor: Executor,
     progress: Progress | None = None,
+    sha256: bool = False,
 ) -> tuple[Entry, bool]:
     """Bring a source object into the ledger; do nothing where it is there already.
 
@@ -64,6 +65,7 @@ async def validate(
         ledger: Where its entry goes.
         executor: Threads that parse.
         progress: Told how far it is.
+        sha256: Whether the entry tells the SHA-256 of the stored bytes.
 
     Returns:
         The committed entry, and whether this call committed it.
@@ -75,7 +77,12 @@ async def validate(
     if known is not None:
         return known, False
     entry = await clean(
-        source, contract=contract, workspace=workspace, executor=executor, progress=progress
+        source,
+        contract=contract,
+        workspace=workspace,
+        executor=executor,
+        progress=progress,
+        sha256=sha256,
     )
     committed = await ledger.commit(entry)
     # Another worker may have committed it first; that entry counts, and its objects are the same.
@@ -90,6 +97,7 @@ async def clean(
     executor: Executor,
     progress: Progress | None = None,
     span: tuple[int, int] | None = None,
+    sha256: bool = False,
 ) -> Entry:
     """Write the clean rows and rejects of a source object; the entry is not committed here.
 
@@ -101,11 +109,17 @@ async def clean(
         progress: See there.
         span: First byte and the byte behind the last of a range of whole records, for an entry of
             that range alone; its rejects are not held against `max_reject_rate`.
+        sha256: See `validate`; not of a range.
     """
     started = time.perf_counter()
     start, end = span or (0, source.info.size_bytes)
     stream = SourceStream(
-        source.store, source.info, start=start, end=end, max_inflation=contract.max_inflation
+        source.store,
+        source.info,
+        start=start,
+        end=end,
+        max_inflation=contract.max_inflation,
+        sha256=sha256,
     )
     work = _Validation(
         source, contract, workspace, stream, executor=executor, progress=progress, span=span
@@ -220,7 +234,12 @@ class _Validation:
         store, schema = self._workspace.store, layout.schema
         rejects: ParquetStream | None = None
         rising = _Rising(self._dataset.key)
-        async with parquet_stream(store, self._workspace.absolute(key), schema) as written:
+        ranged = [
+            name
+            for name in dict.fromkeys((*self._dataset.key, *RANGED))
+            if name in self._dataset.columns
+        ]
+        async with parquet_stream(store, self._workspace.absolute(key), schema, ranged) as written:
             async with aclosing(self._parsed(ChunkParser(layout), first, chunks)) as results:
                 async for parsed in results:
                     if parsed.rejects.num_rows:
@@ -238,12 +257,11 @@ class _Validation:
                 )
                 if reason:
                     raise _Refused(reason)
-        ranged = dict.fromkeys((*self._dataset.key, *RANGED))
         return Part(
             key=key,
             rows=self._counts.clean,
             size_bytes=written.size_bytes,
-            ranges=written.ranges(name for name in ranged if name in self._dataset.columns),
+            ranges=written.ranges(),
             ascending=rising.throughout,
         )
 
@@ -369,7 +387,7 @@ class _Validation:
             version=source.info.version,
             size_bytes=source.info.size_bytes,
             uploaded_at=source.info.uploaded_at,
-            sha256=self._stream.sha256 if self._span is None else None,
+            sha256=self._stream.sha256,
             verdict="accepted",
             reason=None,
             rows_read=counts.rows,

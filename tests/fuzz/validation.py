@@ -98,6 +98,7 @@ async def _outcome(
             workspace=workspace,
             ledger=MemoryState(),
             executor=executor,
+            sha256=True,
         )
     keys = [info.key async for info in store.list("")]
     assert all(key.startswith(("work/clean/", "work/rejects/", f"{dataset}/1.csv")) for key in keys)

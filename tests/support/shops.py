@@ -75,7 +75,7 @@ class Pipeline:
         await self.state.close()
         self._executor.shutdown()
 
-    async def validate(self, path: Path) -> Entry:
+    async def validate(self, path: Path, *, sha256: bool = False) -> Entry:
         assert self.state is not None
         info = await self._store.stat(path.as_posix().lstrip("/"))
         source = Source(info=info, dataset=path.parent.name, store=self._store)
@@ -85,6 +85,7 @@ class Pipeline:
             workspace=self.workspace,
             ledger=self.state,
             executor=self._executor,
+            sha256=sha256,
         )
         return entry
 

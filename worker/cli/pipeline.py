@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from worker.state import Effect, Entry
     from worker.transform import Report
 
+sha256_option = click.option(
+    "--sha256",
+    is_flag=True,
+    envvar="SHOPKPI_SHA256",
+    show_envvar=True,
+    help="Receipts tell the SHA-256 of each file too, for a tenth more CPU time.",
+)
+
 dataset_option = click.option(
     "--dataset",
     type=click.Choice(["orders", "order_items", "products"]),
@@ -37,6 +45,7 @@ dataset_option = click.option(
 @store_options
 @kpis_option
 @dataset_option
+@sha256_option
 @format_option("table", "json")
 def run(
     inputs: tuple[str, ...],
@@ -45,6 +54,7 @@ def run(
     contract: str | None,
     kpis: str,
     dataset: str | None,
+    sha256: bool,
     form: str | None,
 ) -> None:
     """Validate files and bring the KPI tables up to date, in one process.
@@ -62,7 +72,9 @@ def run(
     from worker.urls import locate  # noqa: PLC0415
 
     settings, _ = read_all(
-        lambda: read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis),
+        lambda: read_settings(
+            workspace=workspace, state=state, contract=contract, kpis=kpis, sha256=sha256
+        ),
         lambda: [locate(text) for text in inputs],
     )
     form = choose_format(form, "table", "json")
@@ -94,6 +106,7 @@ def run(
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @store_options
 @dataset_option
+@sha256_option
 @click.option("--version-id", metavar="ID", help="S3 version of SOURCE, as an event names it.")
 @click.option("--range", "span", metavar="A-B", help="Only these bytes, as `plan` gives them.")
 @click.option("--batches", metavar="URL", help="Commit SOURCE, whose planned ranges are all in.")
@@ -104,6 +117,7 @@ def validate(
     state: str | None,
     contract: str | None,
     dataset: str | None,
+    sha256: bool,
     version_id: str | None,
     span: str | None,
     batches: str | None,
@@ -128,7 +142,7 @@ def validate(
         raise click.UsageError(f"{one_only[0]} goes with one SOURCE")
     from worker.settings import read_settings  # noqa: PLC0415
 
-    settings = read_settings(workspace=workspace, state=state, contract=contract)
+    settings = read_settings(workspace=workspace, state=state, contract=contract, sha256=sha256)
     form = choose_format(form, "table", "json")
     reporter = _reporter(form)
 

@@ -53,8 +53,8 @@ class Entry:
         version: Its version, as `ObjectInfo.version`.
         size_bytes: Its length as stored.
         uploaded_at: When it was uploaded; decides which version of a key wins.
-        sha256: Of the bytes as stored; None where not all of them were read in one go: byte ranges
-            were validated apart, or the object was refused early.
+        sha256: Of the bytes as stored; None where it was not asked for, or where not all of them
+            were read in one go: byte ranges were validated apart, or the object was refused early.
         verdict: `accepted`, or `refused` as a whole.
         reason: Why it was refused; None where accepted.
         rows_read: Records found = rows_clean + rows_rejected.
