@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import filecmp
 import os
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -17,9 +19,20 @@ from worker.durable import make_folder, sync_folder
 from worker.errors import ConfigError, SourceChanged, SourceError, StoreError
 from worker.objects import ObjectInfo, ObjectWriter
 
+UNFINISHED = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{8}\.tmp")
+"""Names of files being written: hidden, so never listed, beside those that they are to become."""
+
 
 class FolderStore:
-    """Files of this machine. A file's version is its size and the time it was last changed."""
+    """Files of this machine. A file's version is its size and the time it was last changed.
+
+    A file being written is locked (flock(2)) by who writes it, and the kernel gives the lock back
+    when that process dies. So what is not locked is nobody's: it is removed by the first who writes
+    into that folder.
+    """
+
+    def __init__(self) -> None:
+        self._tidied: set[Path] = set()
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         for info in await asyncio.to_thread(lambda: list(_walk(_path(prefix)))):
@@ -43,21 +56,19 @@ class FolderStore:
     @asynccontextmanager
     async def create(self, key: str) -> AsyncIterator[ObjectWriter]:
         path = _path(key)
-        # Beside the target, so that the rename stays in one file system; never listed (hidden).
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
         try:
             await asyncio.to_thread(make_folder, path.parent)
-            async with aiofiles.open(temporary, "wb") as file:
+            if path.parent not in self._tidied:
+                self._tidied.add(path.parent)
+                await asyncio.to_thread(_tidy, path.parent)
+            async with _unfinished(path) as (temporary, file):
                 yield _FileWriter(file)
                 await file.flush()
                 # The ledger may say that the object is there only once it is on the disk.
                 await asyncio.to_thread(os.fsync, file.fileno())
-            await asyncio.to_thread(_appear, temporary, path)
+                await asyncio.to_thread(_appear, temporary, path)
         except OSError as error:
             raise StoreError(f"{path}: cannot write: {error.strerror or error}") from error
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
     async def delete(self, key: str, *, version_id: str | None = None) -> None:
         path = _path(key)
@@ -72,8 +83,49 @@ class FolderStore:
         """Nothing is held open."""
 
 
+_File = aiofiles.threadpool.binary.AsyncBufferedIOBase
+
+
+@asynccontextmanager
+async def _unfinished(path: Path) -> AsyncIterator[tuple[Path, _File]]:
+    """A new file beside `path`, locked; it is gone when the block ends."""
+    while True:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+        try:
+            async with aiofiles.open(temporary, "wb") as file:
+                # Between opening and locking it may have been tidied away, or be just about to be.
+                if _lock(file.fileno()) and os.fstat(file.fileno()).st_nlink:
+                    yield temporary, file
+                    return
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock an open file; False where another has locked it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks
+    return True
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what processes that died have left unfinished in a folder."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if UNFINISHED.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with suppress(OSError), Path(entry.path).open("r+b") as file:
+                    # Where there are no locks this fails, and the file stays.
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    Path(entry.path).unlink()
+
+
 class _FileWriter:
-    def __init__(self, file: aiofiles.threadpool.binary.AsyncBufferedIOBase) -> None:
+    def __init__(self, file: _File) -> None:
         self._file = file
 
     async def write(self, data: bytes | memoryview) -> None:
@@ -143,6 +195,7 @@ def _read(info: ObjectInfo, start: int, end: int) -> bytes:
 def _appear(temporary: Path, path: Path) -> None:
     try:
         os.link(temporary, path)
+        temporary.unlink()  # before the folder is synced, or a power failure could bring it back
     except FileExistsError:
         if filecmp.cmp(temporary, path, shallow=False):
             return
