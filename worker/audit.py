@@ -80,7 +80,7 @@ async def audit(
     record = await state.progress()
     as_of = min(record.published.get(name, 0) for name in tables)
     begun = await state.days()
-    zone = await open_zone(await state.entries(up_to=as_of), workspace, contract)
+    zone = open_zone(await state.entries(up_to=as_of), workspace, contract)
     newer = {
         day for day, known in begun.items() if any(known.get(name, 0) > as_of for name in tables)
     }
@@ -89,15 +89,18 @@ async def audit(
         chosen = np.array(sorted(random.sample(sorted(published), sample)), np.int32)
     else:
         # Days that should have been published and never were: the clean zone knows them.
-        possible = possible_days(zone.orders)
+        possible = await possible_days(zone.orders)
         inside = [day for day in possible.tolist() if _within(to_date(day), first, last)]
         chosen = np.array(sorted(published.union(inside)), np.int32)
     products = Products(*await latest_products(zone.products, zone.products.pieces))
     versions = Versions(zone.orders), Versions(zone.items)
     differences: list[Difference] = []
     compared = 0
-    for part in cut(chosen, zone):
-        day_slice = await load(part, zone, products, *versions, tables, Seen())
+    plan = await cut(chosen, zone)
+    for part in plan.slices:
+        day_slice = await load(
+            part, zone, products, *versions, tables, Seen(), scattered=plan.scattered
+        )
         made = kpis(day_slice, tables)
         expected = {name: rows_by_day(name, table) for name, table in made.items()}
         known = published.union(*(map(to_day, of_day) for of_day in expected.values()))

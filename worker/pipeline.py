@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import TypedDict
 from kpi.contract import Contract
 from worker import memory, ranges
 from worker.clean import Workspace
+from worker.concurrency import each
 from worker.objects import ObjectStore
 from worker.report import Reporter
 from worker.settings import Settings
@@ -93,31 +93,23 @@ async def validate_all(
 ) -> list[Entry]:
     """Validate sources, small ones several at once; entries in the order of the sources."""
     entries: dict[Source, Entry] = {}
-    slots = asyncio.Semaphore(SMALL_AT_ONCE)
 
     async def one(source: Source) -> None:
-        async with slots:
-            entry, new = await validate(
-                source,
-                contract=session.settings.contract,
-                workspace=session.workspace,
-                ledger=session.state,
-                executor=session.executor,
-                progress=reporter.reading,
-                sha256=session.settings.sha256,
-            )
-            entries[source] = entry
-            reporter.validated(entry, new=new)
+        entry, new = await validate(
+            source,
+            contract=session.settings.contract,
+            workspace=session.workspace,
+            ledger=session.state,
+            executor=session.executor,
+            progress=reporter.reading,
+            sha256=session.settings.sha256,
+        )
+        entries[source] = entry
+        reporter.validated(entry, new=new)
 
     reporter.start(sources)
     small = [source for source in sources if source.info.size_bytes <= SMALL_BYTES]
-    try:
-        async with asyncio.TaskGroup() as group:
-            for source in small:
-                group.create_task(one(source))
-    except ExceptionGroup as failed:
-        # The first failure has cancelled the others; it is what the user must know.
-        raise failed.exceptions[0] from None
+    await each(small, one, SMALL_AT_ONCE)
     for source in sources:
         if source.info.size_bytes > SMALL_BYTES:
             await one(source)

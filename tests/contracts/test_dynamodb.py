@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -359,7 +360,7 @@ async def test_an_entry_that_no_item_holds_is_refused_in_words(state: DynamoDBSt
         )
         for _ in range(8000)
     )
-    large = Entry(**{**entry("a").__dict__, "parts": parts})
+    large = replace(entry("a"), parts=parts)
 
     with pytest.raises(StoreError, match=r"the entry of s3://shop/orders/a\.csv has \d+ bytes"):
         await state.commit(large)

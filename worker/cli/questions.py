@@ -181,10 +181,10 @@ def rejects(
             for entry in await _entries(session.state, source):
                 before = entry.rows_before or (0,) * len(entry.rejects)
                 for key, rows_before in zip(entry.rejects, before, strict=True):
-                    store = session.workspace.store
-                    opened = await CleanObject.open(store, session.workspace.absolute(key))
-                    for group in range(opened.metadata.num_row_groups):
-                        rows = await opened.read([group], ["row", "byte_offset", "raw", "reasons"])
+                    workspace = session.workspace
+                    rejects = CleanObject(workspace.store, workspace.absolute(key))
+                    for group in range((await rejects.footer()).num_row_groups):
+                        rows = await rejects.read([group], ["row", "byte_offset", "raw", "reasons"])
                         found += [_reject(entry, row, rows_before) for row in rows.to_pylist()]
         return found
 

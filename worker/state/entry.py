@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any, Literal
@@ -11,18 +12,15 @@ import orjson
 Verdict = Literal["accepted", "refused"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Range:
     """Smallest and largest value of a column; integers or strings."""
 
     low: int | str
     high: int | str
 
-    def overlaps(self, other: Range) -> bool:
-        return self.low <= other.high and other.low <= self.high  # type: ignore[operator]
 
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
     """One clean object: the clean rows of a source object, or of one byte range of it.
 
@@ -42,7 +40,7 @@ class Part:
     ascending: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
     """The receipt of one source object.
 
@@ -104,6 +102,9 @@ class Entry:
     @classmethod
     def from_json(cls, data: bytes | str) -> Entry:
         fields: dict[str, Any] = orjson.loads(data)
+        # Thousands of entries are held at once, and few of them differ in these.
+        for name in ("dataset", "verdict", "contract"):
+            fields[name] = sys.intern(fields[name])
         fields["uploaded_at"] = datetime.fromisoformat(fields["uploaded_at"]).astimezone(UTC)
         fields["parts"] = tuple(part_from_json(part) for part in fields["parts"])
         fields["rejects"] = tuple(fields["rejects"])
@@ -117,7 +118,7 @@ def part_from_json(fields: dict[str, Any]) -> Part:
     return Part(**fields, ranges=ranges)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Effect:
     """What a source object changed, as of the first transform that included it.
 

@@ -105,8 +105,13 @@ class SqliteState:
     async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
         query = "SELECT sequence, entry FROM ledger WHERE sequence > ? AND sequence <= ? ORDER BY 1"
         last = 2**62 if up_to is None else up_to
-        rows = await self._run(lambda db: db.execute(query, (after, last)).fetchall())
-        return [Entry.from_json(entry).at(sequence) for sequence, entry in rows]
+        # Row by row: their texts together would take as much memory as the entries.
+        return await self._run(
+            lambda db: [
+                Entry.from_json(entry).at(sequence)
+                for sequence, entry in db.execute(query, (after, last))
+            ]
+        )
 
     async def record_effects(self, effects: Mapping[str, Effect]) -> None:
         statement = (

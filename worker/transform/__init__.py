@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +42,7 @@ from worker.transform.slices import (
     to_date,
     to_day,
 )
+from worker.transform.spans import Spans
 from worker.transform.versions import Versions
 
 DEFAULT_TABLES = frozenset({ORDER_KPIS.name, CATEGORY_KPIS.name})
@@ -246,11 +248,11 @@ class _Transform:
         if since == head:
             return None
         entries = await self._state.entries(up_to=head)
-        zone = await open_zone(entries, self._workspace, self._contract)
+        zone = open_zone(entries, self._workspace, self._contract)
         new = {entry.source_id for entry in entries if entry.sequence > since}
         changed = await self._changed_days(zone, new, since)
         begun = await self._state.days()
-        every = _within(_every_day(zone, begun), first, last)
+        every = _within(await _every_day(zone, begun), first, last)
         days = every if changed is None else np.intersect1d(every, changed, assume_unique=True)
         left = (
             days if everything else np.setdiff1d(days, self._whole(begun, head), assume_unique=True)
@@ -284,7 +286,7 @@ class _Transform:
         on days that have items of unknown products so far, or that were published since."""
         if not new or CATEGORY_KPIS.name not in self._tables:
             return changes.NO_DAYS
-        old = [piece for piece in zone.products.pieces if piece not in new]
+        old = [piece for piece in zone.products.pieces if piece not in set(new)]
         old_ids, old_categories = await latest_products(zone.products, old)
         ids, categories = await latest_products(zone.products, zone.products.pieces)
         at = pc.index_in(ids, value_set=old_ids)
@@ -322,7 +324,7 @@ class _Transform:
         zone = work.zone
         products = Products(*await latest_products(zone.products, zone.products.pieces))
         done = 0
-        slices = cut(work.days, zone)
+        plan = await cut(work.days, zone)
 
         async def finish(days: Days, day_slice: DaySlice, stood: set[int]) -> None:
             nonlocal done
@@ -335,8 +337,16 @@ class _Transform:
         # While one slice is being published the next is read.
         finishing: asyncio.Task[None] | None = None
         try:
-            for days in slices:
-                day_slice = await load(days, zone, products, *work.versions, self._tables, seen)
+            for days in plan.slices:
+                day_slice = await load(
+                    days,
+                    zone,
+                    products,
+                    *work.versions,
+                    self._tables,
+                    seen,
+                    scattered=plan.scattered,
+                )
                 if finishing is not None:
                     await finishing
                 finishing = asyncio.create_task(finish(days, day_slice, set(seen.stood)))
@@ -391,15 +401,15 @@ class _Transform:
         waiting: dict[str, int] = defaultdict(int)
         to_count = []
         if complete:
-            await versions.judge(zone.items.row_groups())
+            await versions.judge(await zone.items.row_groups())
         for piece in zone.items.pieces:
             source_id = piece.entry.source_id
             if complete:
-                alive = piece.part.rows - versions.superseded(piece.row_groups)
+                alive = piece.part.rows - versions.superseded(await piece.row_groups())
                 waiting[source_id] += alive - seen.matched[piece]
             elif source_id in work.new or record.waiting.get(source_id):
                 to_count.append(piece)
-        await versions.judge([group for piece in to_count for group in piece.row_groups])
+        await versions.judge(await zone.items.row_groups(to_count))
         counted = await changes.items_without_order(zone.items, zone.orders, to_count, versions)
         for piece, count in counted.items():
             waiting[piece.entry.source_id] += count
@@ -409,8 +419,11 @@ class _Transform:
         """The days of new pieces, of which some were published by others."""
         zone, (orders, items) = work.zone, work.versions
         of_orders, of_items = _of(zone.orders, work.new), _of(zone.items, work.new)
-        await orders.judge(zone.orders.row_groups())
-        await items.judge([group for piece in of_items for group in piece.row_groups])
+        new_items = await zone.items.row_groups(of_items)
+        new_rows = [*await zone.orders.row_groups(of_orders), *new_items]
+        ids = Spans(group.ranges.get("order_id") for group in new_rows)
+        await orders.judge(await zone.orders.overlapping("order_id", ids))
+        await items.judge(new_items)
         for piece in of_orders:
             days = await changes.days_of_latest_orders(piece, orders, self._contract)
             seen.days[piece].update(days.tolist())
@@ -428,11 +441,9 @@ class _Transform:
             for piece in _of(catalog, work.new):
                 new[piece.entry.source_id].append(piece)
             # All at once: each row group is compared with all that may have a key of it.
-            await judge.judge(
-                [group for some in new.values() for one in some for group in one.row_groups]
-            )
+            await judge.judge(await catalog.row_groups(chain.from_iterable(new.values())))
             for source_id, pieces in sorted(new.items()):
-                groups = [group for piece in pieces for group in piece.row_groups]
+                groups = await catalog.row_groups(pieces)
                 days = sorted(set().union(*(seen.days[piece] for piece in pieces)))
                 effects[source_id] = Effect(
                     as_of=work.head,
@@ -449,25 +460,20 @@ def _of(catalog: Catalog, source_ids: set[str]) -> list[Piece]:
     return [piece for piece in catalog.pieces if piece.entry.source_id in source_ids]
 
 
-async def open_zone(entries: Iterable[Entry], workspace: Workspace, contract: Contract) -> Zone:
-    """The clean objects of a ledger state.
-
-    Errors: as `Catalog.open`.
-    """
+def open_zone(entries: Iterable[Entry], workspace: Workspace, contract: Contract) -> Zone:
+    """The clean objects of a ledger state; each is opened when it is needed."""
     accepted = [entry for entry in entries if entry.verdict == "accepted"]
-    orders, items, products = await asyncio.gather(
-        *(
-            Catalog.open(contract.datasets[name], accepted, workspace, contract)
-            for name in ("orders", "order_items", "products")
-        )
+    orders, items, products = (
+        Catalog.of(contract.datasets[name], accepted, workspace, contract)
+        for name in ("orders", "order_items", "products")
     )
     return Zone(contract=contract, orders=orders, items=items, products=products)
 
 
-def _every_day(zone: Zone, begun: Iterable[date]) -> Days:
+async def _every_day(zone: Zone, begun: Iterable[date]) -> Days:
     """Days that may have an order now, and those whose orders may all be gone."""
     of_begun = np.array([to_day(day) for day in begun], np.int32)
-    return distinct(np.concatenate([possible_days(zone.orders), of_begun]))
+    return distinct(np.concatenate([await possible_days(zone.orders), of_begun]))
 
 
 def _within(days: Days, first: date | None, last: date | None) -> Days:

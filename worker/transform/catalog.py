@@ -1,20 +1,26 @@
-"""The clean objects of a ledger state, and which row groups of them may hold what."""
+"""The clean objects of a ledger state, and which row groups of them may hold what.
+
+The ledger tells the ranges of each object, so that only those that may matter are opened; their
+footers tell the ranges of their row groups.
+"""
 
 from __future__ import annotations
 
-import asyncio
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from kpi.contract import Contract, Dataset
 from kpi.layout import clean_type
 from worker.clean import CleanObject, Workspace, column_ranges
+from worker.concurrency import each
 from worker.errors import ConfigError
 from worker.state import Entry
-from worker.state.entry import Part
+from worker.state.entry import Part, Range
+from worker.transform.spans import Spans
 
 READS_AT_ONCE = 3
 """Row groups read and worked on at once: two cores busy, one waiting for its bytes."""
@@ -22,64 +28,123 @@ READS_AT_ONCE = 3
 OPEN_AT_ONCE = 32
 """Footers read concurrently."""
 
+FOOTERS_BYTES = 4 * 2**20
+"""Memory for the footers of one dataset: of about 200 small objects, or 500 row groups."""
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, slots=True)
 class RowGroup:
-    """One row group of one clean object; `piece` tells where it stands among all versions."""
+    """One row group of one clean object.
+
+    Attributes:
+        piece: The object; tells where the row group stands among all versions.
+        number: Its number in the object, from 0.
+        rows: Its rows.
+        ranges: Column -> range, of the columns that are pruned by and that the footer tells of.
+            Instants are microseconds since 1970.
+    """
 
     piece: Piece
     number: int
     rows: int
-
-    def range(self, column: str) -> tuple[Any, Any] | None:
-        """Smallest and largest value; None where the footer does not tell.
-
-        Instants are microseconds since 1970.
-        """
-        return self.piece.ranges(column)[self.number]
-
-    def overlaps(self, column: str, low: Any, high: Any) -> bool:  # noqa: ANN401  (ints or texts)
-        found = self.range(column)
-        return found is None or (found[0] <= high and low <= found[1])
+    ranges: dict[str, Range]
 
 
 class Piece:
-    """A clean object: the rows of one part of one ledger entry.
+    """A clean object: the rows of one part of one ledger entry. It is opened when it is needed.
 
     Attributes:
+        entry: The ledger entry.
+        part: Its part.
         rank: Position from the earliest version to the latest among the dataset's pieces.
-        key_column: First column of the dataset's key.
     """
 
-    def __init__(
-        self, entry: Entry, part: Part, rank: int, opened: CleanObject, dataset: Dataset
-    ) -> None:
+    __slots__ = ("_groups", "_object", "_shelf", "entry", "part", "rank")
+
+    def __init__(self, entry: Entry, part: Part, rank: int, shelf: Shelf) -> None:
         self.entry = entry
-        self.key_column = dataset.key[0]
-        self._dataset = dataset
         self.part = part
         self.rank = rank
-        self.opened = opened
-        metadata = opened.metadata
-        self.row_groups = [
-            RowGroup(self, number, metadata.row_group(number).num_rows)
-            for number in range(metadata.num_row_groups)
-        ]
-        self._ranges: dict[str, list[tuple[Any, Any] | None]] = {}
+        self._shelf = shelf
+        self._object: CleanObject | None = None
+        self._groups: list[RowGroup] | None = None
 
-    def ranges(self, column: str) -> list[tuple[Any, Any] | None]:
-        if column not in self._ranges:
-            self._ranges[column] = column_ranges(self.opened.metadata, column)
-        return self._ranges[column]
+    async def row_groups(self) -> list[RowGroup]:
+        """Its row groups; the same objects each time.
+
+        Errors: `ConfigError` where rows were cleaned to other types than the contract's;
+            `SourceError` where the clean object is missing or damaged.
+        """
+        if self._groups is None:
+            opened = await self._opened()
+            footer, schema = await opened.footer(), await opened.schema()
+            # Another task may have done it meanwhile.
+            if self._groups is None:
+                self._shelf.check_types(schema, self.entry)
+                columns = [name for name in self._shelf.columns if name in schema.names]
+                self._groups = _row_groups(self, footer, columns)
+        return self._groups
 
     async def read(self, groups: Sequence[RowGroup], columns: Sequence[str]) -> pa.Table:
         """Rows with these columns; nulls in one that the contract got after they were cleaned."""
-        table = await self.opened.read([group.number for group in groups], columns)
+        opened = await self._opened()
+        table = await opened.read([group.number for group in groups], columns)
         for name in columns:
             if name not in table.schema.names:
-                nulls = pa.nulls(table.num_rows, clean_type(self._dataset, name))
+                nulls = pa.nulls(table.num_rows, clean_type(self._shelf.dataset, name))
                 table = table.append_column(name, nulls)
         return table
+
+    @property
+    def bytes_read(self) -> int:
+        return 0 if self._object is None else self._object.bytes_read
+
+    async def _opened(self) -> CleanObject:
+        if self._object is None:
+            self._object = self._shelf.find(self.part)
+        await self._object.footer()
+        self._shelf.use(self._object)
+        return self._object
+
+
+class Shelf:
+    """Where the clean objects of a dataset lie; holds the footers of those used last."""
+
+    def __init__(self, dataset: Dataset, workspace: Workspace, contract: Contract) -> None:
+        self.dataset = dataset
+        self.columns = tuple(dict.fromkeys((dataset.key[0], "order_id", "created_at")))
+        self._workspace = workspace
+        self._contract = contract
+        self._used: OrderedDict[CleanObject, int] = OrderedDict()
+        self._held_bytes = 0
+
+    def find(self, part: Part) -> CleanObject:
+        return CleanObject(self._workspace.store, self._workspace.absolute(part.key))
+
+    def use(self, opened: CleanObject) -> None:
+        """Keep the footer of an object, and forget those unused for longest beyond the limit."""
+        self._held_bytes += opened.held_bytes - self._used.pop(opened, 0)
+        self._used[opened] = opened.held_bytes
+        while self._held_bytes > FOOTERS_BYTES and len(self._used) > 1:
+            oldest, held_bytes = self._used.popitem(last=False)
+            oldest.forget()
+            self._held_bytes -= held_bytes
+
+    def check_types(self, schema: pa.Schema, entry: Entry) -> None:
+        """Only columns that the KPIs read must be alike; others may come and go."""
+        dataset = self.dataset
+        for name in (*dataset.key, "order_id", "user_id", "product_id", "sale_price", "id"):
+            column = dataset.columns.get(name)
+            if column is None:
+                continue
+            got = schema.field(name).type if name in schema.names else None
+            if got != column.arrow_type:
+                raise ConfigError(
+                    f"{entry.url} was cleaned with another contract: expected "
+                    f"{dataset.name}.{name} as {column.arrow_type} (contract "
+                    f"{self._contract.name!r}), got {got or 'no such column'}; use the contract it "
+                    "was validated with, or another workspace"
+                )
 
 
 class Catalog:
@@ -90,66 +155,54 @@ class Catalog:
         self.pieces = pieces
 
     @classmethod
-    async def open(
+    def of(
         cls, dataset: Dataset, entries: Iterable[Entry], workspace: Workspace, contract: Contract
     ) -> Catalog:
-        """Read the footers of the accepted entries of a dataset.
-
-        Errors: `ConfigError` where rows were cleaned to other types than the contract's;
-            `SourceError` where a clean object is missing or damaged.
-        """
+        """The clean objects of the accepted entries of a dataset; none is opened yet."""
         ordered = sorted(
             (entry for entry in entries if entry.dataset == dataset.name),
             key=lambda entry: entry.order,
         )
         parts = [(entry, part) for entry in ordered for part in entry.parts]
-        slots = asyncio.Semaphore(OPEN_AT_ONCE)
+        shelf = Shelf(dataset, workspace, contract)
+        return cls(dataset, [Piece(*one, rank, shelf) for rank, one in enumerate(parts)])
 
-        async def opened(entry: Entry, part: Part, rank: int) -> Piece:
-            async with slots:
-                clean = await CleanObject.open(workspace.store, workspace.absolute(part.key))
-            _check_types(dataset, clean, entry, contract)
-            return Piece(entry, part, rank, clean, dataset)
-
-        pieces = await asyncio.gather(
-            *(opened(entry, part, rank) for rank, (entry, part) in enumerate(parts))
+    async def row_groups(self, pieces: Iterable[Piece] | None = None) -> list[RowGroup]:
+        """Row groups of some pieces, or of all, in their order. Errors: as `Piece.row_groups`."""
+        of_pieces = await each(
+            self.pieces if pieces is None else pieces, Piece.row_groups, OPEN_AT_ONCE
         )
-        return cls(dataset, list(pieces))
+        return [group for groups in of_pieces for group in groups]
 
-    def row_groups(self) -> list[RowGroup]:
-        return [group for piece in self.pieces for group in piece.row_groups]
-
-    def overlapping(self, column: str, low: Any, high: Any) -> list[RowGroup]:  # noqa: ANN401
-        """Row groups that may hold a value from `low` to `high`."""
+    async def overlapping(self, column: str, spans: Spans) -> list[RowGroup]:
+        """Row groups that may hold a value of some spans. Errors: as `Piece.row_groups`."""
+        near = [piece for piece in self.pieces if spans.meet(piece.part.ranges.get(column))]
         return [
-            group
-            for piece in self.pieces
-            if _part_overlaps(piece.part, column, low, high)
-            for group in piece.row_groups
-            if group.overlaps(column, low, high)
+            group for group in await self.row_groups(near) if spans.meet(group.ranges.get(column))
         ]
+
+    async def ranges(self, column: str) -> list[Range]:
+        """Ranges that hold every value of a column. Errors: as `Piece.row_groups`."""
+        found = [piece.part.ranges.get(column) for piece in self.pieces]
+        untold = [piece for piece, one in zip(self.pieces, found, strict=True) if one is None]
+        found += [group.ranges.get(column) for group in await self.row_groups(untold)]
+        return [one for one in found if one is not None]
 
     @property
     def bytes_read(self) -> int:
-        return sum(piece.opened.bytes_read for piece in self.pieces)
+        return sum(piece.bytes_read for piece in self.pieces)
 
 
-def _part_overlaps(part: Part, column: str, low: Any, high: Any) -> bool:  # noqa: ANN401
-    found = part.ranges.get(column)
-    return found is None or bool(found.low <= high and low <= found.high)
-
-
-def _check_types(dataset: Dataset, clean: CleanObject, entry: Entry, contract: Contract) -> None:
-    """Only columns that the KPIs read must be alike; others may come and go."""
-    schema = clean.metadata.schema.to_arrow_schema()
-    for name in (*dataset.key, "order_id", "user_id", "product_id", "sale_price", "id"):
-        column = dataset.columns.get(name)
-        if column is None:
-            continue
-        got = schema.field(name).type if name in schema.names else None
-        if got != column.arrow_type:
-            raise ConfigError(
-                f"{entry.url} was cleaned with another contract: expected {dataset.name}.{name} as "
-                f"{column.arrow_type} (contract {contract.name!r}), got {got or 'no such column'}; "
-                "use the contract it was validated with, or another workspace"
-            )
+def _row_groups(piece: Piece, footer: pq.FileMetaData, columns: Sequence[str]) -> list[RowGroup]:
+    found = {column: column_ranges(footer, column) for column in columns}
+    groups = []
+    for number in range(footer.num_row_groups):
+        ranges = {
+            column: Range(low=one[0], high=one[1])
+            for column, of_groups in found.items()
+            if (one := of_groups[number]) is not None
+        }
+        if ranges == piece.part.ranges:
+            ranges = piece.part.ranges  # most objects have one row group: no need to hold it twice
+        groups.append(RowGroup(piece, number, footer.row_group(number).num_rows, ranges))
+    return groups

@@ -7,7 +7,7 @@ arrives, moves or changes, or when a product of its items becomes known or chang
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,9 @@ import pyarrow.compute as pc
 from kpi.contract import Contract
 from kpi.daily import order_days
 from kpi.keys import KeyIndex, Positions, keys_of
+from worker.state.entry import Range
 from worker.transform.catalog import Catalog, Piece, RowGroup
+from worker.transform.spans import Spans
 from worker.transform.versions import Versions
 
 Days = npt.NDArray[np.int32]
@@ -53,7 +55,8 @@ async def _versions_of(
         return
     index = KeyIndex(keys_of([pa.chunked_array([order_ids])]))
     extremes = pc.min_max(order_ids)
-    for group in orders.overlapping("order_id", extremes["min"].as_py(), extremes["max"].as_py()):
+    span = Range(low=extremes["min"].as_py(), high=extremes["max"].as_py())
+    for group in await orders.overlapping("order_id", Spans([span])):
         table = await group.piece.read([group], columns)
         yield group, index.find(keys_of([table.column("order_id")])), table
 
@@ -70,7 +73,7 @@ async def items_without_order(
         versions: Has judged them.
     """
     waiting: dict[Piece, int] = defaultdict(int)
-    for batch in _batches(pieces):
+    async for batch in _batches(pieces):
         ids = [await _latest_ids(group, versions) for group in batch]
         kind = items.dataset.columns["order_id"].arrow_type
         distinct = pc.unique(pa.chunked_array(ids, kind))
@@ -87,7 +90,7 @@ async def items_without_order(
 async def days_of_latest_orders(piece: Piece, versions: Versions, contract: Contract) -> Days:
     """Days that the latest orders of a piece, which `versions` has judged, stand on."""
     found = [NO_DAYS]
-    for group in piece.row_groups:
+    for group in await piece.row_groups():
         created = one_array((await _read(group, ["created_at"])).column("created_at"))
         mask = versions.latest(group)
         if mask is not None:
@@ -101,7 +104,7 @@ async def days_of_latest_items(
 ) -> Days:
     """Days that the orders of the latest items of a piece stand on, all of them judged."""
     found = [NO_DAYS]
-    for group in piece.row_groups:
+    for group in await piece.row_groups():
         ids = pc.unique(await _latest_ids(group, versions))
         async for of_order, at, table in _versions_of(orders, ids, ["order_id", "created_at"]):
             hit, mask = at >= 0, of_orders.latest(of_order)
@@ -121,7 +124,7 @@ async def _latest_ids(group: RowGroup, versions: Versions) -> pa.Array:
 async def days_of_new_orders(orders: Catalog, new: Sequence[Piece], contract: Contract) -> Days:
     """Days that new versions of orders stand on, and those that they leave."""
     found = [NO_DAYS]
-    for batch in _batches(new):
+    async for batch in _batches(new):
         ids = pa.chunked_array(
             [pc.unique((await _read(group, ["order_id"])).column("order_id")) for group in batch]
         )
@@ -136,8 +139,10 @@ async def days_of_new_items(
     """Days of the orders whose items arrive, change, or move to another order."""
     key = items.dataset.key
     columns = list(dict.fromkeys((*key, "order_id")))
+    these = set(new)
+    elder = Catalog(items.dataset, [piece for piece in items.pieces if piece not in these])
     found = [NO_DAYS]
-    for batch in _batches(new):
+    async for batch in _batches(new):
         hashes: list[npt.NDArray[np.uint64]] = []
         order_ids: list[pa.Array] = []
         for group in batch:
@@ -145,7 +150,8 @@ async def days_of_new_items(
             hashes.append(keys_of([table.column(name) for name in key]).high)
             order_ids.append(pc.unique(table.column("order_id")))
         wanted = np.unique(np.concatenate(hashes))
-        for group in _elder(items, batch, new):
+        spans = Spans(group.ranges.get(key[0]) for group in batch)
+        for group in await elder.overlapping(key[0], spans):
             table = await _read(group, columns)
             # Half of a hash may be another key's: that only names an order too many.
             hit = np.isin(keys_of([table.column(name) for name in key]).high, wanted)
@@ -156,12 +162,12 @@ async def days_of_new_items(
     return np.unique(np.concatenate(found))
 
 
-def _batches(pieces: Sequence[Piece]) -> Iterator[list[RowGroup]]:
+async def _batches(pieces: Sequence[Piece]) -> AsyncIterator[list[RowGroup]]:
     """Row groups of some pieces, about `BATCH_ROWS` rows at a time."""
     batch: list[RowGroup] = []
     rows = 0
     for piece in pieces:
-        for group in piece.row_groups:
+        for group in await piece.row_groups():
             batch.append(group)
             rows += group.rows
             if rows >= BATCH_ROWS:
@@ -169,17 +175,6 @@ def _batches(pieces: Sequence[Piece]) -> Iterator[list[RowGroup]]:
                 batch, rows = [], 0
     if batch:
         yield batch
-
-
-def _elder(catalog: Catalog, batch: Sequence[RowGroup], new: Sequence[Piece]) -> list[RowGroup]:
-    """Row groups of other pieces than the new ones that may hold a key of the batch."""
-    column = catalog.dataset.key[0]
-    found = [group.range(column) for group in batch]
-    spans = [one for one in found if one is not None]
-    others = [group for piece in catalog.pieces if piece not in new for group in piece.row_groups]
-    if len(spans) < len(found):
-        return others
-    return [group for group in others if any(group.overlaps(column, *span) for span in spans)]
 
 
 async def _read(group: RowGroup, columns: Sequence[str]) -> pa.Table:

@@ -7,8 +7,6 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +17,11 @@ from kpi.daily import MICROSECONDS_A_DAY, DaySlice, Products, Totals, is_returne
 from kpi.exact import distinct
 from kpi.keys import Keys, Mask, concat_keys, keys_of
 from kpi.tables import PRODUCT_KPIS
+from worker.concurrency import each
+from worker.state.entry import Range
 from worker.transform.catalog import READS_AT_ONCE, Catalog, Piece, RowGroup
-from worker.transform.changes import Days, one_array
+from worker.transform.changes import NO_DAYS, Days, one_array
+from worker.transform.spans import Spans
 from worker.transform.versions import Versions
 
 ORDERS_AT_ONCE = 500_000
@@ -65,17 +66,6 @@ class Zone:
     def size_bytes(self) -> int:
         return sum(piece.part.size_bytes for one in self.catalogs for piece in one.pieces)
 
-    @cached_property
-    def scattered(self) -> bool:
-        """Whether the items of orders that stand together may be in any row group."""
-        orders, items = self.orders.row_groups(), self.items.row_groups()
-        some = orders[:: len(orders) // 16 + 1]
-        met = 0
-        for group in some:
-            found = group.range("order_id")
-            met += len(items) if found is None else len(self.items.overlapping("order_id", *found))
-        return 4 * met > len(some) * len(items)
-
     @property
     def catalogs(self) -> tuple[Catalog, Catalog, Catalog]:
         return self.orders, self.items, self.products
@@ -84,41 +74,56 @@ class Zone:
 async def latest_products(catalog: Catalog, pieces: list[Piece]) -> tuple[pa.Array, pa.Array]:
     """Ids and categories of the latest version of each product among some pieces.
 
-    Errors: none of its own. All products are held in memory, about 40 bytes each.
+    Errors: as `Piece.row_groups`. All products are held in memory, about 40 bytes each.
     """
     column = catalog.dataset.columns["id"]
     has_category = "category" in catalog.dataset.columns
-    versions = Versions(Catalog(catalog.dataset, pieces))
-    await versions.judge([group for piece in pieces for group in piece.row_groups])
+    among = Catalog(catalog.dataset, pieces)
+    versions = Versions(among)
+    groups = await among.row_groups()
+    await versions.judge(groups)
     ids: list[pa.Array] = [pa.array([], column.arrow_type)]
     categories: list[pa.Array] = [pa.array([], pa.string())]
-    for piece in pieces:
-        for group in piece.row_groups:
-            table = await piece.read([group], ["id", "category"] if has_category else ["id"])
-            mask = versions.latest(group)
-            if mask is not None:
-                table = table.filter(pa.array(mask))
-            ids.append(one_array(table.column("id")))
-            texts = (
-                one_array(table.column("category")).cast(pa.string())
-                if has_category
-                else pa.nulls(table.num_rows, pa.string())
-            )
-            categories.append(texts)
+    for group in groups:
+        table = await group.piece.read([group], ["id", "category"] if has_category else ["id"])
+        mask = versions.latest(group)
+        if mask is not None:
+            table = table.filter(pa.array(mask))
+        ids.append(one_array(table.column("id")))
+        texts = (
+            one_array(table.column("category")).cast(pa.string())
+            if has_category
+            else pa.nulls(table.num_rows, pa.string())
+        )
+        categories.append(texts)
     return pa.concat_arrays(ids), pa.concat_arrays(categories)
 
 
-def cut(days: Days, zone: Zone) -> list[Days]:
-    """Cut ascending days into slices for which there is memory (a day is never cut)."""
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """How some days are computed.
+
+    Attributes:
+        slices: The days, in parts for which there is memory (a day is never cut).
+        scattered: Whether the items of orders that stand together may be in any row group.
+    """
+
+    slices: list[Days]
+    scattered: bool
+
+
+async def cut(days: Days, zone: Zone) -> Cut:
+    """Cut ascending days into slices. Errors: as `Piece.row_groups`."""
     if len(days) == 0:
-        return []
-    orders = zone.orders
-    limit = SCATTERED_AT_ONCE if zone.scattered else ORDERS_AT_ONCE
+        return Cut(slices=[], scattered=False)
+    orders = await zone.orders.overlapping("created_at", _instants(days))
+    scattered = await _are_scattered(zone.items, orders)
+    limit = SCATTERED_AT_ONCE if scattered else ORDERS_AT_ONCE
     low, high = int(days[0]), int(days[-1])
     estimate = np.zeros(high - low + 2)
-    for group in orders.row_groups():
-        found = group.range("created_at")
-        first, last = (low, high) if found is None else (_day(found[0]), _day(found[1]))
+    for group in orders:
+        found = group.ranges.get("created_at")
+        first, last = (low, high) if found is None else (_day(found.low), _day(found.high))
         span = last - first + 1
         start, end = max(first - low, 0), min(last - low, high - low)
         if start <= end:
@@ -127,19 +132,38 @@ def cut(days: Days, zone: Zone) -> list[Days]:
     # As few as the memory allows, and alike: each may have to read everything.
     slices = max(math.ceil(total[-1] / limit - 0.1), 1)
     number = np.ceil(total * slices / total[-1]) if total[-1] else total
-    return [part for part in np.split(days, np.flatnonzero(np.diff(number)) + 1) if len(part)]
+    parts = np.split(days, np.flatnonzero(np.diff(number)) + 1)
+    return Cut(slices=[part for part in parts if len(part)], scattered=scattered)
 
 
-def possible_days(orders: Catalog) -> Days:
+async def _are_scattered(items: Catalog, orders: list[RowGroup]) -> bool:
+    """See `Cut`; judged by some of the orders."""
+    some = orders[:: len(orders) // 16 + 1]
+    met = 0
+    for group in some:
+        near = await items.overlapping("order_id", Spans([group.ranges.get("order_id")]))
+        met += sum(one.rows for one in near)
+    return 4 * met > len(some) * sum(piece.part.rows for piece in items.pieces)
+
+
+async def possible_days(orders: Catalog) -> Days:
     """Every day on which an order may stand, with a day to spare for time zones."""
-    spans = [(_day(low) - 1, _day(high) + 1) for low, high in _created_ranges(orders)]
-    days = [np.arange(first, last + 1, dtype=np.int32) for first, last in sorted(set(spans))]
-    return distinct(np.concatenate(days)) if days else np.zeros(0, np.int32)
+    found = await orders.ranges("created_at")
+    spans = Spans(Range(low=_day(one.low) - 1, high=_day(one.high) + 1) for one in found)
+    days = [np.arange(low, high + 1, dtype=np.int32) for low, high in spans]
+    return np.concatenate(days) if days else NO_DAYS
 
 
-def _created_ranges(orders: Catalog) -> list[tuple[int, int]]:
-    found = (group.range("created_at") for group in orders.row_groups())
-    return [one for one in found if one is not None]
+def _instants(days: Days) -> Spans:
+    """All that may be on some ascending days: a time zone moves an instant by less than a day."""
+    runs = np.split(days, np.flatnonzero(np.diff(days) > 1) + 1)
+    return Spans(
+        Range(
+            low=(int(run[0]) - 1) * MICROSECONDS_A_DAY,
+            high=(int(run[-1]) + 2) * MICROSECONDS_A_DAY,
+        )
+        for run in runs
+    )
 
 
 async def load(
@@ -150,6 +174,8 @@ async def load(
     item_versions: Versions,
     tables: frozenset[str],
     seen: Seen,
+    *,
+    scattered: bool,
 ) -> DaySlice:
     """Some days with their orders and items.
 
@@ -161,6 +187,9 @@ async def load(
         item_versions: Judges which items are.
         tables: KPI tables wanted.
         seen: Is told what was seen.
+        scattered: See `Cut`.
+
+    Errors: as `Piece.row_groups`.
     """
     orders, users, of_order, returned, spans = await _orders(days, zone, order_versions, seen)
     day_slice = await asyncio.to_thread(
@@ -174,11 +203,9 @@ async def load(
         with_products=PRODUCT_KPIS.name in tables,
     )
     del orders  # 16 bytes each, which the slice gives back when it is closed
-    if spans:
-        low, high = min(span[0] for span in spans), max(span[1] for span in spans)
-        groups = zone.items.overlapping("order_id", low, high)
-        await item_versions.judge(groups)
-        await _measure(groups, zone, item_versions, day_slice, seen)
+    groups = await zone.items.overlapping("order_id", Spans(spans))
+    await item_versions.judge(groups)
+    await _measure(groups, zone, item_versions, day_slice, seen, scattered=scattered)
     day_slice.close()
     return day_slice
 
@@ -190,19 +217,13 @@ def kpis(day_slice: DaySlice, tables: frozenset[str]) -> dict[str, pa.Table]:
     return {name: made[name]() for name in sorted(tables)}
 
 
-_Span = tuple[Any, Any]
-
-
 async def _orders(
     days: Days, zone: Zone, versions: Versions, seen: Seen
-) -> tuple[Keys, Keys, Days, Mask, list[_Span]]:
+) -> tuple[Keys, Keys, Days, Mask, list[Range]]:
     """Latest orders of some days: their keys, customers, days, whether they were returned, and
     spans that hold all of their ids."""
     contract = zone.contract
-    # A time zone moves an instant by less than a day.
-    low = (int(days[0]) - 1) * MICROSECONDS_A_DAY
-    high = (int(days[-1]) + 2) * MICROSECONDS_A_DAY
-    groups = zone.orders.overlapping("created_at", low, high)
+    groups = await zone.orders.overlapping("created_at", _instants(days))
     await versions.judge(groups)
     kinds = zone.orders.dataset.columns
     columns = [name for name in ("order_id", "user_id", "created_at", "status") if name in kinds]
@@ -212,7 +233,7 @@ async def _orders(
 
     def choose(
         table: pa.Table, mask: Mask | None
-    ) -> tuple[Keys, Keys, Days, Mask, list[_Span], Days]:
+    ) -> tuple[Keys, Keys, Days, Mask, list[Range], Days]:
         of_row = order_days(one_array(table.column("created_at")), contract.business_time_zone)
         inside = (of_row >= first) & (of_row <= last)
         inside[inside] = wanted[of_row[inside] - first]
@@ -226,20 +247,19 @@ async def _orders(
             returned = is_returned(one_array(table.column("status")), contract)
         ids = table.column("order_id")
         extremes = pc.min_max(ids)
-        spans = [(extremes["min"].as_py(), extremes["max"].as_py())] if len(ids) else []
+        low, high = extremes["min"].as_py(), extremes["max"].as_py()
+        spans = [Range(low=low, high=high)] if len(ids) else []
         return keys_of([ids]), keys_of([table.column("user_id")]), of_row, returned, spans, stood
 
-    async def one(group: RowGroup) -> tuple[Keys, Keys, Days, Mask, list[_Span], Days]:
-        async with slots:
-            table = await group.piece.read([group], columns)
-            found = await asyncio.to_thread(choose, table, versions.latest(group))
-            seen.days[group.piece].update(np.unique(found[2]).tolist())
-            seen.stood.update(found[5].tolist())
-            return found
+    async def one(group: RowGroup) -> tuple[Keys, Keys, Days, Mask, list[Range], Days]:
+        table = await group.piece.read([group], columns)
+        found = await asyncio.to_thread(choose, table, versions.latest(group))
+        seen.days[group.piece].update(np.unique(found[2]).tolist())
+        seen.stood.update(found[5].tolist())
+        return found
 
-    slots = asyncio.Semaphore(READS_AT_ONCE)
     nothing = pa.table({name: pa.array([], kinds[name].arrow_type) for name in columns})
-    found = [choose(nothing, None), *await asyncio.gather(*(one(group) for group in groups))]
+    found = [choose(nothing, None), *await each(groups, one, READS_AT_ONCE)]
     orders, users, of_order, returned, spans, _ = (
         list(column) for column in zip(*found, strict=True)
     )
@@ -254,40 +274,44 @@ async def _orders(
 
 
 async def _measure(
-    groups: list[RowGroup], zone: Zone, versions: Versions, day_slice: DaySlice, seen: Seen
+    groups: list[RowGroup],
+    zone: Zone,
+    versions: Versions,
+    day_slice: DaySlice,
+    seen: Seen,
+    *,
+    scattered: bool,
 ) -> None:
     """Add up the latest items, some row groups at a time."""
     known = zone.items.dataset.columns
     columns = [name for name in ("product_id", "sale_price", "status", "quantity") if name in known]
-    slots = asyncio.Semaphore(READS_AT_ONCE)
 
     async def one(group: RowGroup) -> None:
-        async with slots:
-            # Where most row groups are of other days, the ids alone tell so.
-            first = ["order_id"] if zone.scattered else ["order_id", *columns]
-            table = await group.piece.read([group], first)
-            position = await asyncio.to_thread(
-                lambda: day_slice.find(keys_of([table.column("order_id")]))
-            )
-            if zone.scattered:
-                if not (position >= 0).any():
-                    return
-                table = await group.piece.read([group], columns)
+        # Where most row groups are of other days, the ids alone tell so.
+        first = ["order_id"] if scattered else ["order_id", *columns]
+        table = await group.piece.read([group], first)
+        position = await asyncio.to_thread(
+            lambda: day_slice.find(keys_of([table.column("order_id")]))
+        )
+        if scattered:
+            if not (position >= 0).any():
+                return
+            table = await group.piece.read([group], columns)
 
-            def add_up() -> tuple[Totals, int, Days]:
-                mask, at = versions.latest(group), position
-                arrays = [one_array(table.column(name)) for name in columns]
-                batch = pa.RecordBatch.from_arrays(arrays, names=columns)
-                if mask is not None:
-                    batch, at = batch.filter(pa.array(mask)), at[mask]
-                return day_slice.measure(batch, at)
+        def add_up() -> tuple[Totals, int, Days]:
+            mask, at = versions.latest(group), position
+            arrays = [one_array(table.column(name)) for name in columns]
+            batch = pa.RecordBatch.from_arrays(arrays, names=columns)
+            if mask is not None:
+                batch, at = batch.filter(pa.array(mask)), at[mask]
+            return day_slice.measure(batch, at)
 
-            totals, matched, touched = await asyncio.to_thread(add_up)
-            day_slice.add(totals)
-            seen.matched[group.piece] += matched
-            seen.days[group.piece].update(touched.tolist())
+        totals, matched, touched = await asyncio.to_thread(add_up)
+        day_slice.add(totals)
+        seen.matched[group.piece] += matched
+        seen.days[group.piece].update(touched.tolist())
 
-    await asyncio.gather(*(one(group) for group in groups))
+    await each(groups, one, READS_AT_ONCE)
 
 
 def to_date(day: int) -> date:
@@ -300,5 +324,5 @@ def to_day(when: date) -> int:
     return (when - EPOCH_DAY).days
 
 
-def _day(microseconds: int) -> int:
-    return microseconds // MICROSECONDS_A_DAY
+def _day(microseconds: int | str) -> int:
+    return int(microseconds) // MICROSECONDS_A_DAY

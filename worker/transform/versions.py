@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -11,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kpi.keys import Keys, Mask, concat_keys, keys_of, latest_rows, repeated
+from worker.concurrency import each
 from worker.transform.catalog import READS_AT_ONCE, Catalog, RowGroup
+from worker.transform.spans import Spans
 
 T = TypeVar("T")
 
@@ -41,41 +44,32 @@ class Versions:
 
         Only row groups whose key ranges overlap can hold a key twice; their keys are read and
         compared, in classes small enough for memory.
+
+        Errors: as `Piece.row_groups`.
         """
         wanted = [group for group in groups if group not in self._judged]
         self._judged.update(wanted)
-        for cluster in self._clusters(wanted):
+        for cluster in await self._clusters(wanted):
             classes = -(-sum(group.rows for group in cluster) // KEYS_AT_ONCE)
             for number in range(classes):
                 await self._compare(cluster, set(wanted), number, classes)
 
-    def _clusters(self, wanted: Sequence[RowGroup]) -> list[list[RowGroup]]:
-        """Row groups that share keys with a wanted one, by chains of overlapping ranges."""
+    async def _clusters(self, wanted: Sequence[RowGroup]) -> list[list[RowGroup]]:
+        """The wanted row groups and those that may share keys with them, apart where they do not
+        overlap each other."""
         if not wanted:
             return []
         column = self._catalog.dataset.key[0]
-        judged = set(wanted)
-        spans = []
-        for group in self._catalog.row_groups():
-            found = group.range(column)
-            if found is None:
-                return [self._catalog.row_groups()]
-            spans.append((found[0], found[1], group))
-        spans.sort(key=lambda span: (span[0], span[1]))
-        clusters: list[list[RowGroup]] = []
-        reach = None
-        for low, high, group in spans:
-            if clusters and reach is not None and low <= reach:
-                clusters[-1].append(group)
-                reach = max(reach, high)
-            else:
-                clusters.append([group])
-                reach = high
-        near = [_near(cluster, [one for one in cluster if one in judged]) for cluster in clusters]
+        spans = Spans(group.ranges.get(column) for group in wanted)
+        near = await self._catalog.overlapping(column, spans)
+        together = Spans(group.ranges.get(column) for group in near)
+        clusters: dict[int, list[RowGroup]] = defaultdict(list)
+        for group in near:
+            clusters[together.cluster(group.ranges.get(column))].append(group)
         return [
             cluster
-            for cluster in near
-            if len(cluster) > 1 or (cluster and not cluster[0].piece.part.ascending)
+            for cluster in clusters.values()
+            if len(cluster) > 1 or not cluster[0].piece.part.ascending
         ]
 
     async def _compare(
@@ -125,23 +119,12 @@ class Versions:
 
     async def _each(self, groups: Sequence[RowGroup], work: Callable[[Keys], T]) -> list[T]:
         """What `work` makes of the keys of each row group, some of them at a time."""
-        slots = asyncio.Semaphore(READS_AT_ONCE)
         columns = self._catalog.dataset.key
 
         async def one(group: RowGroup) -> T:
-            async with slots:
-                table = await group.piece.read([group], columns)
-                return await asyncio.to_thread(
-                    lambda: work(keys_of([table.column(name) for name in columns]))
-                )
+            table = await group.piece.read([group], columns)
+            return await asyncio.to_thread(
+                lambda: work(keys_of([table.column(name) for name in columns]))
+            )
 
-        return await asyncio.gather(*(one(group) for group in groups))
-
-
-def _near(cluster: list[RowGroup], wanted: list[RowGroup]) -> list[RowGroup]:
-    """The row groups of a cluster that overlap a wanted one; a chain may lead further."""
-    if len(wanted) in (0, len(cluster)):
-        return cluster if wanted else []
-    column = cluster[0].piece.key_column
-    spans = [found for one in wanted if (found := one.range(column)) is not None]
-    return [group for group in cluster if any(group.overlaps(column, *span) for span in spans)]
+        return await each(groups, one, READS_AT_ONCE)

@@ -1,0 +1,147 @@
+"""What a transform opens of the clean zone, and what it holds of that."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kpi.contract import built_in
+from tests.support import shops
+from tests.support.shops import Pipeline, Upload
+from worker.errors import ConfigError
+from worker.objects import ObjectInfo
+from worker.objects.folder import FolderStore
+from worker.state.entry import Range
+from worker.transform import catalog, open_zone
+from worker.transform.spans import Spans
+
+DAYS = 28
+
+
+class Watched(FolderStore):
+    """Notes which objects are opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: set[str] = set()
+
+    async def stat(self, key: str, *, version_id: str | None = None) -> ObjectInfo:
+        self.opened.add(key)
+        return await super().stat(key, version_id=version_id)
+
+
+def day(number: int) -> list[Upload]:
+    """Two orders of one day of March 2025 and their items."""
+    ids = (2 * number, 2 * number + 1)
+    date = f"2025-03-{number:02d}T12:00:00"
+    return [
+        Upload("orders", tuple((str(one), "1", "shipped", date) for one in ids), 2 * number),
+        Upload(
+            "order_items",
+            tuple((str(one), str(one), "1", "shipped", f"{number}.50") for one in ids),
+            2 * number + 1,
+        ),
+    ]
+
+
+@asynccontextmanager
+async def history(home: Path) -> AsyncIterator[tuple[Pipeline, Watched]]:
+    """A shop whose files come daily, all but those of the last day transformed."""
+    watched = Watched()
+    async with Pipeline(home) as pipeline:
+        pipeline.workspace = replace(pipeline.workspace, store=watched)
+        uploads = [Upload("products", (("1", "Toys"),), 0)]
+        for number in range(1, DAYS):
+            uploads += day(number)
+        for path in shops.write(home / "shop", uploads):
+            await pipeline.validate(path)
+        await pipeline.transform()
+        watched.opened.clear()
+        yield pipeline, watched
+
+
+async def test_a_day_of_a_long_history_opens_what_it_needs(tmp_path: Path) -> None:
+    async with history(tmp_path) as (pipeline, watched):
+        # A new day, and an order of the 26th that comes back on it.
+        returned = Upload("orders", (("52", "1", "returned", "2025-03-26T12:00:00"),), 100)
+        news = [replace(one, second=100) for one in day(DAYS)]
+        for path in shops.write(tmp_path / "more", [*news, returned]):
+            await pipeline.validate(path)
+        report = await pipeline.transform()
+        assert [found.day for found in report.days] == [26, 28]
+        assert pipeline.state is not None
+        opened = [
+            (entry.dataset, Path(entry.url).stem)
+            for entry in await pipeline.state.entries()
+            if any(pipeline.workspace.absolute(part.key) in watched.opened for part in entry.parts)
+        ]
+        # Of the 58 objects: products, the new ones, and what is near in time to the days.
+        assert len(opened) <= 10
+        found = await pipeline.all_rows()
+        await pipeline.transform(everything=True)
+        assert found == await pipeline.all_rows()
+
+
+async def test_few_footers_are_held_however_many_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "FOOTERS_BYTES", 100_000)
+    async with history(tmp_path) as (pipeline, _):
+        assert pipeline.state is not None
+        zone = open_zone(await pipeline.state.entries(), pipeline.workspace, pipeline.contract)
+        gc.collect()
+        gc.disable()
+        try:
+            groups = await zone.orders.row_groups()
+            first = [await group.piece.read([group], ["order_id"]) for group in groups]
+            # Whatever else refers to a footer would keep it.
+            held = sum(isinstance(one, pq.FileMetaData) for one in gc.get_objects())
+        finally:
+            gc.enable()
+        assert len(groups) == DAYS - 1
+        assert 1 <= held <= 8
+        again = [await group.piece.read([group], ["order_id"]) for group in groups]
+        assert again == first
+        assert await zone.orders.row_groups() == groups
+
+
+async def test_rows_of_another_contract_are_found_when_they_are_needed(tmp_path: Path) -> None:
+    async with history(tmp_path) as (pipeline, _):
+        pipeline.contract = built_in("string-ids")
+        for path in shops.write(tmp_path / "more", [replace(one, second=100) for one in day(DAYS)]):
+            await pipeline.validate(path)
+        with pytest.raises(ConfigError, match="was cleaned with another contract"):
+            await pipeline.transform()
+
+
+ranges = st.builds(
+    lambda low, width: Range(low=low, high=low + width), st.integers(0, 20), st.integers(0, 5)
+)
+
+
+@given(st.lists(ranges | st.none(), max_size=5), ranges | st.none())
+def test_spans_meet_what_any_of_them_overlaps(
+    asked: list[Range | None], found: Range | None
+) -> None:
+    def values(one: Range | None) -> set[int]:
+        return set(range(-1, 30)) if one is None else set(range(int(one.low), int(one.high) + 1))
+
+    spans = Spans(asked)
+    assert spans.meet(found) == any(values(one) & values(found) for one in asked)
+    for one in asked:
+        for other in asked:
+            if values(one) & values(other):
+                assert spans.cluster(one) == spans.cluster(other)
+
+
+def test_texts_and_integers_may_meet() -> None:
+    assert Spans([Range(low="a", high="b")]).meet(Range(low=1, high=2))
+    assert not Spans([Range(low="a", high="b")]).meet(Range(low="c", high="d"))

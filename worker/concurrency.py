@@ -1,0 +1,33 @@
+"""Many things of one kind, some at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+async def each(items: Iterable[T], work: Callable[[T], Awaitable[R]], at_once: int) -> list[R]:
+    """What `work` makes of each item, in the order of the items, `at_once` of them at a time.
+
+    There are no more tasks than that, however many items there are.
+
+    Errors: the first that `work` raises, once the others have been cancelled.
+    """
+    numbered = enumerate(items)
+    made: dict[int, R] = {}
+
+    async def take_turns() -> None:
+        for number, item in numbered:
+            made[number] = await work(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(at_once):
+                group.create_task(take_turns())
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [made[number] for number in sorted(made)]

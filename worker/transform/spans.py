@@ -1,0 +1,53 @@
+"""Intervals of a column's values: what is asked for."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from worker.state.entry import Range
+
+
+class Spans:
+    """Values from some lows to their highs, all integers or all texts; or every value.
+
+    Iterating over them gives disjoint intervals, ascending.
+
+    Args:
+        ranges: The intervals, in any order; None for one that is not known, and so for every value.
+    """
+
+    def __init__(self, ranges: Iterable[Range | None]) -> None:
+        found = list(ranges)
+        known = [one for one in found if one is not None]
+        self._every = len(known) < len(found)
+        self._lows: list[Any] = []
+        self._highs: list[Any] = []
+        for one in sorted(known, key=lambda span: span.low):
+            if self._highs and one.low <= self._highs[-1]:
+                self._highs[-1] = max(self._highs[-1], one.high)
+            else:
+                self._lows.append(one.low)
+                self._highs.append(one.high)
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        return zip(self._lows, self._highs, strict=True)
+
+    def meet(self, found: Range | None) -> bool:
+        """Whether a value may lie in both; `found` as an element of `ranges`."""
+        if self._every or not self._lows:
+            return self._every
+        if found is None:
+            return True
+        if type(found.low) is not type(self._lows[0]):
+            return True  # of another contract: opening the object says so
+        at = bisect_right(self._lows, found.high)
+        return at > 0 and bool(found.low <= self._highs[at - 1])
+
+    def cluster(self, found: Range | None) -> int:
+        """The number, from 0, of the disjoint interval that an element of `ranges` lies in; 0 for
+        all where one of them is every value."""
+        if self._every or found is None:
+            return 0
+        return bisect_right(self._lows, found.low) - 1
