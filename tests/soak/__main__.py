@@ -26,11 +26,16 @@ from tests.soak.workers import ROOT, Crew, Run
 MOST_FILES = 128
 """Open files of a worker, however many files have arrived."""
 
-MOST_GROWTH_BYTES = 50 * 2**20
-"""By which the memory of workers may grow from the first third of a soak to the last,"""
+MOST_GROWTH_BYTES_A_FILE = 28 * 2**10
+"""By which the memory of a worker may grow with each file that has arrived: its ledger entry, what
+is known of its clean object, and its rows, since the files change every day anew."""
 
-MOST_GROWTH_BYTES_A_FILE = 48 * 2**10
-"""beside this much for each file: a transform holds the footers of all clean objects."""
+MOST_LEDGER_BYTES_A_FILE = 2048
+"""Database with its log, for each committed version of a file."""
+
+MOST_UNFINISHED = 8
+"""Files that one killed worker may leave half written: of each source at once a clean object and
+rejects. The next worker that writes there removes them, so that they do not add up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +105,10 @@ def soak(home: Path, options: argparse.Namespace) -> int:
         crew.stop()
     last = crew.run()
     verdict = asyncio.run(judge(uploads, truths, work))
-    problems = [*verdict.differences, *_problems(crew.runs, last, options.minutes, verdict)]
+    left = _left(work)
+    problems = [*verdict.differences, *_problems(crew.runs, last)]
+    if options.minutes >= 5:
+        problems += _growth(crew.runs, verdict, left, options.workers)
     problems += [f"{one.name}: exit code {one.exitcode}" for one in writers if one.exitcode]
     audit = subprocess.run(
         [sys.executable, "-m", "worker", "audit", "--workspace", str(work), "--format", "json"],
@@ -111,11 +119,11 @@ def soak(home: Path, options: argparse.Namespace) -> int:
     )
     if audit.returncode != 0:
         problems.append(f"audit: exit code {audit.returncode}: {audit.stdout}{audit.stderr}")
-    sys.stdout.write(_report(options, crew.runs, last, verdict, _left(work), problems))
+    sys.stdout.write(_report(options, crew.runs, last, verdict, left, problems))
     return 1 if problems else 0
 
 
-def _problems(runs: list[Run], last: Run, minutes: float, verdict: Verdict) -> list[str]:
+def _problems(runs: list[Run], last: Run) -> list[str]:
     problems = [
         f"a worker failed with exit code {run.code}: {run.error}"
         for run in (*runs, last)
@@ -125,10 +133,20 @@ def _problems(runs: list[Run], last: Run, minutes: float, verdict: Verdict) -> l
         problems.append(f"the last run ended with exit code {last.code}: {last.error}")
     if any(run.files > MOST_FILES for run in (*runs, last)):
         problems.append(f"a worker had more than {MOST_FILES} files open")
-    early, late = _thirds(runs)
-    most = MOST_GROWTH_BYTES + MOST_GROWTH_BYTES_A_FILE * verdict.committed
-    if minutes >= 5 and late - early > most:
-        problems.append(f"memory grew from {_mib(early)} to {_mib(late)} MiB")
+    return problems
+
+
+def _growth(runs: list[Run], verdict: Verdict, left: Left, workers: int) -> list[str]:
+    """What grew that should not, once there were enough files to tell."""
+    problems = []
+    grown = _grown_bytes_a_file(runs)
+    if grown > MOST_GROWTH_BYTES_A_FILE:
+        problems.append(f"memory grew by {grown:.0f} bytes a file")
+    ledger = left.state_bytes / max(verdict.committed, 1)
+    if ledger > MOST_LEDGER_BYTES_A_FILE:
+        problems.append(f"the database takes {ledger:.0f} bytes an entry")
+    if left.unfinished > workers * MOST_UNFINISHED:
+        problems.append(f"{left.unfinished} files were left unfinished")
     return problems
 
 
@@ -137,15 +155,27 @@ def _is_cured_by_a_retry(run: Run) -> bool:
     return run.code == 1 and "while it was being read" in (run.error or "")
 
 
-def _thirds(runs: list[Run]) -> tuple[float, float]:
-    """Median of the most memory of undisturbed runs, in the first and last third of the time."""
+def _thirds(runs: list[Run]) -> tuple[list[Run], list[Run]]:
+    """Undisturbed runs of the first and of the last third of the time."""
     whole = [run for run in runs if run.code == 0]
-    if not whole:
-        return 0.0, 0.0
-    end_s = max(run.at_s for run in whole)
-    early = [run.rss_bytes for run in whole if run.at_s <= end_s / 3]
-    late = [run.rss_bytes for run in whole if run.at_s >= 2 * end_s / 3]
-    return statistics.median(early or [0]), statistics.median(late or [0])
+    end_s = max((run.at_s for run in whole), default=0.0)
+    early = [run for run in whole if run.at_s <= end_s / 3]
+    return early, [run for run in whole if run.at_s >= 2 * end_s / 3]
+
+
+def _memory(runs: list[Run]) -> float:
+    return statistics.median([run.rss_bytes for run in runs] or [0])
+
+
+def _grown_bytes_a_file(runs: list[Run]) -> float:
+    """Memory of the late runs beyond that of the early ones, by the files that came between."""
+    early, late = _thirds(runs)
+    if not early or not late:
+        return 0.0
+    came = statistics.median(run.uploads for run in late) - statistics.median(
+        run.uploads for run in early
+    )
+    return (_memory(late) - _memory(early)) / max(came, 1)
 
 
 def _left(work: Path) -> Left:
@@ -179,7 +209,8 @@ def _report(
         f"of them to their end, {retried} to be retried as a file was replaced meanwhile",
         "killed": ", ".join(f"{count} by {name}" for name, count in sorted(signals.items())),
         "memory": f"{_mib(max(run.rss_bytes for run in every))} MiB at most; median "
-        f"{_mib(early)} MiB in the first third, {_mib(late)} MiB in the last",
+        f"{_mib(_memory(early))} MiB in the first third, {_mib(_memory(late))} MiB in the last, "
+        f"{_grown_bytes_a_file(runs):.0f} bytes a file",
         "open files": f"{max(run.files for run in every)} at most",
         "ledger": f"{left.state_bytes / 2**20:.1f} MiB with the KPI tables, "
         f"{left.state_bytes / max(verdict.committed, 1):.0f} bytes an entry",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -38,7 +39,8 @@ class Run:
         at_s: When it began, in seconds of the soak.
         signal: What it was stopped by; None where it ended by itself.
         code: Its exit code.
-        rss_bytes: Most memory seen.
+        uploads: Files that had arrived then.
+        rss_bytes: Most memory that it had until it was last seen.
         files: Most open files seen.
         error: The last it had to say, where it failed by itself or showed a traceback.
     """
@@ -46,6 +48,7 @@ class Run:
     at_s: float
     signal: str | None
     code: int
+    uploads: int
     rss_bytes: int
     files: int
     error: str | None
@@ -97,6 +100,7 @@ class Crew:
     def run(self, which: signal.Signals | None = None, after_s: float = 0.0) -> Run:
         """One run, killed after a while if it is still going then."""
         began_s = time.monotonic()
+        uploads = sum(1 for _ in self.uploads.glob("*/*.csv"))
         process = subprocess.Popen(
             command(self.uploads, self.work),
             cwd=ROOT,
@@ -130,6 +134,7 @@ class Crew:
             at_s=began_s - self._began_s,
             signal=sent.name if sent is not None and stopped else None,
             code=process.returncode,
+            uploads=uploads,
             rss_bytes=rss_bytes,
             files=files,
             error=text[-2000:] if failed else None,
@@ -143,9 +148,10 @@ def _read_all(process: subprocess.Popen[bytes]) -> bytes:
 
 
 def _look(pid: int) -> tuple[int, int]:
-    """Resident bytes and open files of a process; zeros where it has just ended."""
+    """Most resident bytes so far and open files of a process; zeros where it has just ended."""
     try:
-        process = psutil.Process(pid)
-        return process.memory_info().rss, process.num_fds()
-    except psutil.Error:
+        status = Path(f"/proc/{pid}/status").read_text()
+        found = re.search(r"VmHWM:\s*(\d+) kB", status)
+        return int(found[1]) * 1024 if found else 0, psutil.Process(pid).num_fds()
+    except (OSError, psutil.Error):
         return 0, 0

@@ -28,8 +28,9 @@ READS_AT_ONCE = 3
 OPEN_AT_ONCE = 32
 """Footers read concurrently."""
 
-FOOTERS_BYTES = 4 * 2**20
-"""Memory for the footers of one dataset: of about 200 small objects, or 500 row groups."""
+FOOTERS_BYTES = 2**20
+"""Memory for the footers of one dataset: of about 50 small objects, or 100 row groups. That of the
+object in use is held whatever its size."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
