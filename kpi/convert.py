@@ -19,7 +19,7 @@ import pyarrow.csv as pacsv
 
 from kpi.contract import INSTANT, Column, Contract
 from kpi.exact import to_decimals
-from kpi.shapes import plain_decimals, plain_integers, surely_timestamps
+from kpi.shapes import plain_decimals, plain_integers, plain_timestamps
 
 Mask = npt.NDArray[np.bool_]
 
@@ -219,8 +219,8 @@ def _to_timestamps(text: pa.Array, column: Column, contract: Contract) -> pa.Arr
             left = _keep(text, ~_valid(values))
             values = pc.coalesce(values, to_instants(_by_format(left, form), contract))
         return values
-    plain = surely_timestamps(text)
-    values = to_instants(_keep(text, plain).cast(NAIVE), contract)
+    plain, instants = plain_timestamps(text)
+    values = to_instants(pa.array(instants, pa.int64(), mask=~plain).cast(NAIVE), contract)
     odd = _valid(text) & ~plain
     if odd.any():
         others = _odd_timestamps(text.filter(pa.array(odd)), contract)

@@ -313,7 +313,7 @@ def undecodable(chunk: Chunk) -> Positions:
         return np.zeros(0, np.int64)
     codes = np.frombuffer(chunk.data, np.uint8)
     whole = len(codes) // 8 * 8
-    words = np.flatnonzero(codes[:whole].view("<u8") & np.uint64(0x8080808080808080))
+    words = np.flatnonzero((codes[:whole].view("<u8") & np.uint64(0x8080808080808080)) != 0)
     if len(words) <= _FEW_RECORDS:
         # Which of them are wrong is seen soon enough.
         at, within = np.nonzero(codes[:whole].reshape(-1, 8)[words] >= 0x80)

@@ -6,6 +6,8 @@ names is surely good, about the rest it says nothing.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -22,28 +24,45 @@ _ZEROS = np.uint64(0x3030303030303030)
 """Eight times the digit 0."""
 
 
-def surely_timestamps(text: pa.Array) -> Mask:
-    """Which texts are a time of day on a day that its month has, like 2025-03-30T16:14:26.
-
-    Days that not every month has are left open.
+def plain_timestamps(text: pa.Array) -> tuple[Mask, Int64s]:
+    """Which texts are a time of day on a day that its month has, like 2025-03-30T16:14:26, and
+    their microseconds since 1970-01-01T00:00:00.
     """
-    found = np.zeros(len(text), bool)
+    found, instants = np.zeros(len(text), bool), np.zeros(len(text), np.int64)
     words, starts, lengths = _words(text)
     rows = np.flatnonzero(lengths == len("2025-03-30T16:14:26"))
     if len(rows) == 0:
-        return found
+        return found, instants
     at = starts[rows]
     date, middle, clock = (words[at + offset] for offset in (0, 8, 11))
     good = _fits(date, b"0000-00-") & _fits(clock, b"00:00:00")
-    good &= _fits(middle & np.uint64(0xFFFF), b"00") & np.isin(
-        (middle >> np.uint64(16)).astype(np.uint8), np.frombuffer(b"T ", np.uint8)
+    between = (middle >> np.uint64(16)).astype(np.uint8)
+    good &= _fits(middle & np.uint64(0xFFFF), b"00") & (
+        (between == ord("T")) | (between == ord(" "))
     )
+    year = 100 * _number(date, 0).astype(np.int64) + _number(date, 2)
     month, day = _number(date, 5), _number(middle, 0)
-    good &= (date & np.uint64(0x0F0F0F0F)) != 0  # there is no year 0
-    good &= (month >= 1) & (month <= 12) & (day >= 1) & (day <= np.where(month == 2, 28, 30))
-    good &= (_number(clock, 0) < 24) & (_number(clock, 3) < 60) & (_number(clock, 6) < 60)
-    found[rows] = good
-    return found
+    hour, minute, second = (_number(clock, place) for place in (0, 3, 6))
+    good &= (year >= 1) & (month >= 1) & (month <= 12)
+    good &= (hour < 24) & (minute < 60) & (second < 60)
+    place = np.where(good, 12 * year + month, 0)
+    starts_of_months = _month_starts()
+    first = starts_of_months[place]
+    good &= (day >= 1) & (day <= starts_of_months[place + 1] - first)
+    seconds = (first + day - 1) * 86_400
+    seconds += hour * np.int64(3600) + minute * np.int64(60) + second
+    found[rows], instants[rows] = good, seconds * 1_000_000
+    return found, instants
+
+
+@cache
+def _month_starts() -> Int64s:
+    """Days from 1970-01-01 to the first of month m of year y, at 12 y + m, for years 0 to 9999.
+
+    By the proleptic Gregorian calendar, as ISO 8601 and numpy have it.
+    """
+    months = np.arange(12 * 10_000 + 13, dtype=np.int64) - 12 * 1970 - 1
+    return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
 
 
 def plain_integers(text: pa.Array) -> tuple[Mask, Int64s]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kpi.contract import Column
 from kpi.convert import NAIVE_TIMESTAMP
-from kpi.shapes import plain_decimals, plain_integers, surely_timestamps
+from kpi.shapes import plain_decimals, plain_integers, plain_timestamps
 
 CHARACTERS = st.sampled_from("0123456789-:T .+/;@\x00A") | st.characters()
 
@@ -41,19 +41,28 @@ def arrays(texts: st.SearchStrategy[str]) -> st.SearchStrategy[pa.Array]:
 @example(pa.array(["0000-01-01T00:00:00", "2025-02-29T00:00:00", "2025-04-31T00:00:00"]))
 @example(pa.array(["2025-01-01T24:00:00", "2025-01-01T00:60:00", "2025-01-01T00:00:60"]))
 @example(pa.array(["2025-00-01T00:00:00", "2025-13-01T00:00:00", "2025-01-00T00:00:00"]))
-def test_sure_timestamps_are_timestamps(texts: pa.Array) -> None:
-    for text, sure in zip(texts.to_pylist(), surely_timestamps(texts).tolist(), strict=True):
-        if sure:
-            assert re.fullmatch(NAIVE_TIMESTAMP.strip("^$"), text)
-            datetime.fromisoformat(text)
+def test_plain_timestamps_are_timestamps(texts: pa.Array) -> None:
+    plain, instants = plain_timestamps(texts)
+    for text, sure, instant in zip(
+        texts.to_pylist(), plain.tolist(), instants.tolist(), strict=True
+    ):
+        likely = text is not None and re.fullmatch(NAIVE_TIMESTAMP.strip("^$"), text)
+        common = bool(likely) and len(text) == len("2025-03-30T16:14:26")
+        assert sure == (common and not text.startswith("0000"))
+        assert not sure or instant == microseconds(datetime.fromisoformat(text))
 
 
-def test_common_timestamps_are_sure() -> None:
-    first = datetime(1999, 12, 31)
-    moments = [first + timedelta(hours=7 * number, seconds=number) for number in range(20_000)]
-    texts = pa.array([moment.isoformat() for moment in moments])
-    expected = [m.day <= (28 if m.month == 2 else 30) for m in moments]
-    assert surely_timestamps(texts).tolist() == expected
+def test_every_day_of_the_calendar_is_one() -> None:
+    days = [date.fromordinal(number) for number in range(1, date.max.toordinal() + 1, 13)]
+    days += [date(year, 2, 28) + timedelta(1) for year in range(1, 9999)]
+    plain, instants = plain_timestamps(pa.array([f"{day.isoformat()} 23:59:59" for day in days]))
+    assert plain.all()
+    seconds = [(day.toordinal() - date(1970, 1, 1).toordinal()) * 86_400 + 86_399 for day in days]
+    assert instants.tolist() == [1_000_000 * second for second in seconds]
+
+
+def microseconds(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1)
 
 
 @pytest.mark.parametrize("scale", [0, 1, 2, 3, 6, 7])
@@ -85,6 +94,6 @@ def test_a_column_of_few_digits_is_left_to_others() -> None:
 def test_nothing() -> None:
     column = Column(name="price", type="decimal")
     for texts in (pa.array([], pa.string()), pa.nulls(3, pa.string())):
-        assert not np.any(surely_timestamps(texts))
+        assert not np.any(plain_timestamps(texts)[0])
         assert not np.any(plain_decimals(texts, column)[0])
         assert not np.any(plain_integers(texts)[0])
