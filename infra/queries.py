@@ -52,7 +52,7 @@ ORDER BY o.order_date, s.category"""
 
 def _current(dataset: Dataset) -> str:
     """The latest version of each row of a dataset."""
-    key = ", ".join(dataset.key)
+    key = ", ".join(f'"{name}"' for name in dataset.key)
     return f"""\
 SELECT * FROM (
   SELECT *, row_number() OVER (

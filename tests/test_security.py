@@ -16,7 +16,7 @@ from typing import ClassVar
 import pytest
 
 import worker.retry
-from tests.fuzz.commands import Done, shopkpi
+from tests.support.commands import Done, shopkpi
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("kpi", "worker", "infra", "benchmarks")

@@ -6,9 +6,14 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from aiobotocore.session import get_session
-
-from worker.aws import CLIENT_ERRORS, SETUP_ERRORS, client_config, error_code, is_transient
+from worker.aws import (
+    CLIENT_ERRORS,
+    SETUP_ERRORS,
+    client_config,
+    error_code,
+    is_transient,
+    session,
+)
 from worker.errors import ConfigError, StoreError
 from worker.retry import RetryPolicy
 from worker.serve import Message, Pace
@@ -120,11 +125,10 @@ async def open_clients(
     Errors: `ConfigError` where that is not set up.
     """
     async with AsyncExitStack() as owned:
-        session = get_session()
         try:
             clients = [
                 await owned.enter_async_context(
-                    session.create_client(service, config=client_config(max_pool=64))
+                    session().create_client(service, config=client_config(max_pool=64))
                 )
                 for service in ("sqs", "stepfunctions")
             ]

@@ -12,17 +12,17 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import click
 import pytest
 
 from kpi.tables import KPI_TABLES
 from tests.support import oracle
-from worker.cli import main
+from tests.support.commands import Done
+from tests.support.commands import shopkpi as run
 from worker.cli import shopkpi as group
 from worker.sample import SampleSpec, write_sample
 
@@ -32,24 +32,6 @@ ITEMS = "id,order_id,product_id,status,sale_price\n"
 SHORT_NAMES = {"orders": "order_kpis", "category": "category_kpis", "product": "product_kpis"}
 
 
-class Done(NamedTuple):
-    """What a command returned and printed."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        assert self.code == 0, self.err
-        return json.loads(self.out)
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        assert self.code == 0, self.err
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
 Shopkpi = Callable[..., Done]
 
 
@@ -57,23 +39,7 @@ Shopkpi = Callable[..., Done]
 def shopkpi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shopkpi:
     """The command line in an empty folder, without starting an interpreter each time."""
     monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("SHOPKPI_")]:
-        monkeypatch.delenv(name)
-
-    def call(*arguments: str) -> Done:
-        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
-        monkeypatch.setattr("sys.argv", ["shopkpi", *arguments])
-        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as stopped:
-            main()
-        texts = []
-        for stream in (out, err):
-            stream.flush()
-            texts.append(stream.buffer.getvalue().decode())
-        code = stopped.value.code
-        assert "Traceback" not in texts[1]
-        return Done(code if isinstance(code, int) else int(bool(code)), *texts)
-
-    return call
+    return partial(run, tmp_path)
 
 
 def put(name: str, content: str | bytes) -> Path:

@@ -7,11 +7,9 @@ import gzip
 import json
 import os
 import resource
-import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -216,35 +214,6 @@ def test_two_runs_at_once_share_a_workspace(tmp_path: Path) -> None:
     for table in ("orders", "category"):
         together = shopkpi("query", table, "--format", "csv", cwd=tmp_path).stdout
         assert together == shopkpi("query", table, *alone, "--format", "csv", cwd=tmp_path).stdout
-
-
-@pytest.mark.parametrize("which", [signal.SIGKILL, signal.SIGTERM])
-def test_a_run_that_is_stopped_can_be_run_again(tmp_path: Path, which: signal.Signals) -> None:
-    write_sample(tmp_path / "shop", SampleSpec(orders=60_000, days=30, files=2))
-    command = [sys.executable, "-m", "worker", "run", "shop", "--format", "json"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    stopped = 0
-    for wait_s in (0.3, 0.6, 0.9, 1.2):
-        run = subprocess.Popen(
-            command,
-            cwd=tmp_path,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=environment,
-        )
-        time.sleep(wait_s)
-        run.send_signal(which)
-        _, err = run.communicate(timeout=30)
-        assert b"Traceback" not in err
-        stopped += run.returncode != 0
-    assert stopped
-    lines(shopkpi("run", "shop", "--format", "json", cwd=tmp_path))
-    lines(shopkpi("run", "shop", "--workspace", "alone", "--format", "json", cwd=tmp_path))
-    for table in ("orders", "category"):
-        rows = shopkpi("query", table, "--format", "csv", cwd=tmp_path).stdout
-        alone = ("--workspace", "alone")
-        assert rows == shopkpi("query", table, *alone, "--format", "csv", cwd=tmp_path).stdout
-        assert rows.count("\n") > 30
 
 
 def test_a_full_disk_is_told_and_nothing_is_committed(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.fuzz import examples
-from tests.fuzz.commands import Done, listing, shopkpi
+from tests.support.commands import Done, shopkpi
+from tests.support.listing import listing
 
 HEADER = b"order_id,user_id,status,created_at\n"
 NAMES = [

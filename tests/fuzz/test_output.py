@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from tests.fuzz.commands import shopkpi
+from tests.support.commands import shopkpi
 from worker.cli.safe_text import spreadsheet_cell, visible, without_secrets
 
 STARTS = (

@@ -26,6 +26,11 @@ class Done(NamedTuple):
         assert self.code == 0, self.err
         return json.loads(self.out)
 
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        assert self.code == 0, self.err
+        return [json.loads(line) for line in self.out.splitlines()]
+
 
 def shopkpi(home: Path, *arguments: str, **environment: str) -> Done:
     """Run a command in `home`; no user ever sees a traceback."""
@@ -52,22 +57,3 @@ def shopkpi(home: Path, *arguments: str, **environment: str) -> Done:
         assert "Traceback" not in done.err, done.err
         assert "This should not happen" not in done.err, done.err
     return done
-
-
-def listing(place: Path, *, without: Path | None = None) -> dict[str, tuple[int, int, bytes]]:
-    """Everything below a place: name -> mode, mtime and content of files."""
-    found = {}
-    for folder, folders, names in os.walk(place):
-        if without is not None and Path(folder) == without:
-            folders.clear()
-            continue
-        for name in (*folders, *names):
-            path = Path(folder, name)
-            about = path.lstat()
-            content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
-            # A folder's time changes with what is in it, which is listed for itself.
-            mtime = about.st_mtime_ns if path.is_file() else 0
-            found[str(path)] = (about.st_mode, mtime, content)
-    if without is not None:
-        found.pop(str(without), None)
-    return found
