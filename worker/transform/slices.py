@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -26,6 +27,9 @@ from worker.transform.versions import Versions
 
 ORDERS_AT_ONCE = 500_000
 """Orders of a slice: about 50 MB with what is kept of their items."""
+
+ROWS_AT_ONCE = 250_000
+"""Rows worked on at once: with fewer, threads wait for each other between short steps."""
 
 SCATTERED_AT_ONCE = 2_000_000
 """Orders of a slice where each slice has to read all items, as ids in random order make it: about
@@ -191,7 +195,9 @@ async def load(
 
     Errors: as `Piece.row_groups`.
     """
-    orders, users, of_order, returned, spans = await _orders(days, zone, order_versions, seen)
+    orders, users, of_order, returned, spans = await _orders(
+        days, zone, order_versions, seen, scattered=scattered
+    )
     day_slice = await asyncio.to_thread(
         DaySlice,
         contract=zone.contract,
@@ -218,7 +224,7 @@ def kpis(day_slice: DaySlice, tables: frozenset[str]) -> dict[str, pa.Table]:
 
 
 async def _orders(
-    days: Days, zone: Zone, versions: Versions, seen: Seen
+    days: Days, zone: Zone, versions: Versions, seen: Seen, *, scattered: bool
 ) -> tuple[Keys, Keys, Days, Mask, list[Range]]:
     """Latest orders of some days: their keys, customers, days, whether they were returned, and
     spans that hold all of their ids."""
@@ -251,15 +257,19 @@ async def _orders(
         spans = [Range(low=low, high=high)] if len(ids) else []
         return keys_of([ids]), keys_of([table.column("user_id")]), of_row, returned, spans, stood
 
-    async def one(group: RowGroup) -> tuple[Keys, Keys, Days, Mask, list[Range], Days]:
-        table = await group.piece.read([group], columns)
-        found = await asyncio.to_thread(choose, table, versions.latest(group))
-        seen.days[group.piece].update(np.unique(found[2]).tolist())
+    async def one(batch: list[RowGroup]) -> tuple[Keys, Keys, Days, Mask, list[Range], Days]:
+        piece = batch[0].piece
+        table = await piece.read(batch, columns)
+        found = await asyncio.to_thread(choose, table, _latest(batch, versions))
+        seen.days[piece].update(np.unique(found[2]).tolist())
         seen.stood.update(found[5].tolist())
         return found
 
     nothing = pa.table({name: pa.array([], kinds[name].arrow_type) for name in columns})
-    found = [choose(nothing, None), *await each(groups, one, READS_AT_ONCE)]
+    found = [
+        choose(nothing, None),
+        *await each(_batches(groups, scattered=scattered), one, READS_AT_ONCE),
+    ]
     orders, users, of_order, returned, spans, _ = (
         list(column) for column in zip(*found, strict=True)
     )
@@ -286,32 +296,61 @@ async def _measure(
     known = zone.items.dataset.columns
     columns = [name for name in ("product_id", "sale_price", "status", "quantity") if name in known]
 
-    async def one(group: RowGroup) -> None:
+    async def one(batch: list[RowGroup]) -> None:
+        piece = batch[0].piece
         # Where most row groups are of other days, the ids alone tell so.
         first = ["order_id"] if scattered else ["order_id", *columns]
-        table = await group.piece.read([group], first)
+        table = await piece.read(batch, first)
         position = await asyncio.to_thread(
             lambda: day_slice.find(keys_of([table.column("order_id")]))
         )
         if scattered:
             if not (position >= 0).any():
                 return
-            table = await group.piece.read([group], columns)
+            table = await piece.read(batch, columns)
 
         def add_up() -> tuple[Totals, int, Days]:
-            mask, at = versions.latest(group), position
+            mask, at = _latest(batch, versions), position
             arrays = [one_array(table.column(name)) for name in columns]
-            batch = pa.RecordBatch.from_arrays(arrays, names=columns)
+            items = pa.RecordBatch.from_arrays(arrays, names=columns)
             if mask is not None:
-                batch, at = batch.filter(pa.array(mask)), at[mask]
-            return day_slice.measure(batch, at)
+                items, at = items.filter(pa.array(mask)), at[mask]
+            return day_slice.measure(items, at)
 
         totals, matched, touched = await asyncio.to_thread(add_up)
         day_slice.add(totals)
-        seen.matched[group.piece] += matched
-        seen.days[group.piece].update(touched.tolist())
+        seen.matched[piece] += matched
+        seen.days[piece].update(touched.tolist())
 
-    await each(groups, one, READS_AT_ONCE)
+    await each(_batches(groups, scattered=scattered), one, READS_AT_ONCE)
+
+
+def _batches(groups: list[RowGroup], *, scattered: bool) -> Iterator[list[RowGroup]]:
+    """Neighbours of one piece, to be worked on together; one by one where rows are scattered, since
+    the slices are large then and leave no room."""
+    most = 0 if scattered else ROWS_AT_ONCE
+    batch: list[RowGroup] = []
+    rows = 0
+    for group in groups:
+        if batch and (group.piece is not batch[0].piece or rows + group.rows > most):
+            yield batch
+            batch, rows = [], 0
+        batch.append(group)
+        rows += group.rows
+    if batch:
+        yield batch
+
+
+def _latest(batch: list[RowGroup], versions: Versions) -> Mask | None:
+    masks = [versions.latest(group) for group in batch]
+    if all(mask is None for mask in masks):
+        return None
+    return np.concatenate(
+        [
+            np.ones(group.rows, bool) if mask is None else mask
+            for group, mask in zip(batch, masks, strict=True)
+        ]
+    )
 
 
 def to_date(day: int) -> date:
