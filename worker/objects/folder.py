@@ -127,9 +127,15 @@ def _tidy(folder: Path) -> None:
 class _FileWriter:
     def __init__(self, file: _File) -> None:
         self._file = file
+        self._size_bytes = 0
 
     async def write(self, data: bytes | memoryview) -> None:
         await self._file.write(data)
+        if hasattr(os, "posix_fadvise"):
+            # The disk may begin with it, or would have nothing to do until all of it is synced.
+            begun = (self._file.fileno(), self._size_bytes, len(data), os.POSIX_FADV_DONTNEED)
+            await asyncio.to_thread(os.posix_fadvise, *begun)
+        self._size_bytes += len(data)
 
 
 def _path(key: str) -> Path:
