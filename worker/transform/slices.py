@@ -28,7 +28,7 @@ from worker.transform.versions import Versions
 ORDERS_AT_ONCE = 500_000
 """Orders of a slice: about 50 MB with what is kept of their items."""
 
-ROWS_AT_ONCE = 250_000
+ROWS_AT_ONCE = 200_000
 """Rows worked on at once: with fewer, threads wait for each other between short steps."""
 
 SCATTERED_AT_ONCE = 2_000_000
