@@ -9,6 +9,7 @@ match is bad, and only decimals of a rare form are put to the converter one by o
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
@@ -107,8 +108,8 @@ def to_instants(local: pa.Array, contract: Contract) -> pa.Array:
     return local.cast(INSTANT)
 
 
-def fits(decimals: pa.Array, column: Column) -> bool:
-    """Whether decimals surely have no more digits than their column.
+def within_precision(decimals: pa.Array) -> bool:
+    """Whether decimals surely have no more digits than their type.
 
     The CSV converter counts digits before it scales, so it lets 12345678901234 pass as a decimal
     of 15 digits, 2 of them behind the point. Values behind nulls count too.
@@ -118,18 +119,23 @@ def fits(decimals: pa.Array, column: Column) -> bool:
     words = np.frombuffer(decimals.buffers()[1], np.int64)[2 * decimals.offset :]
     # 16 bytes a value, little endian: the low word holds the value, the high one its sign.
     low, high = words[0 : 2 * len(decimals) : 2], words[1 : 2 * len(decimals) : 2]
-    limit = 10**column.precision
+    limit = 10**decimals.type.precision
     return bool(((high == low >> 63) & (low < limit) & (low > -limit)).all())
+
+
+def _with_odd(
+    text: pa.Array, plain: Mask, values: pa.Array, read: Callable[[pa.Array], pa.Array]
+) -> pa.Array:
+    """The values of plain texts, and of the others what `read` makes of them."""
+    odd = _valid(text) & ~plain
+    if not odd.any():
+        return values
+    return pc.replace_with_mask(values, pa.array(odd), read(text.filter(pa.array(odd))))
 
 
 def _to_integers(text: pa.Array) -> pa.Array:
     plain, numbers = plain_integers(text)
-    values = pa.array(numbers, pa.int64(), mask=~plain)
-    odd = _valid(text) & ~plain
-    if odd.any():
-        others = _odd_integers(text.filter(pa.array(odd)))
-        values = pc.replace_with_mask(values, pa.array(odd), others)
-    return values
+    return _with_odd(text, plain, pa.array(numbers, pa.int64(), mask=~plain), _odd_integers)
 
 
 def _odd_integers(text: pa.Array) -> pa.Array:
@@ -155,11 +161,7 @@ def _to_decimals(text: pa.Array, column: Column) -> pa.Array:
     plain, units = plain_decimals(text, column)
     nothing = pa.scalar(None, column.arrow_type)
     values = pc.if_else(pa.array(plain), to_decimals(units, column.arrow_type), nothing)
-    odd = _valid(text) & ~plain
-    if odd.any():
-        others = _odd_decimals(text.filter(pa.array(odd)), column)
-        values = pc.replace_with_mask(values, pa.array(odd), others)
-    return values
+    return _with_odd(text, plain, values, lambda odd: _odd_decimals(odd, column))
 
 
 def _odd_decimals(text: pa.Array, column: Column) -> pa.Array:
@@ -209,7 +211,7 @@ def _rare_decimal(text: str, column: Column) -> pa.Array:
     except pa.ArrowInvalid:
         return bad
     value = table.column("value").combine_chunks()
-    return value if fits(value, column) else bad
+    return value if within_precision(value) else bad
 
 
 def _to_timestamps(text: pa.Array, column: Column, contract: Contract) -> pa.Array:
@@ -221,11 +223,7 @@ def _to_timestamps(text: pa.Array, column: Column, contract: Contract) -> pa.Arr
         return values
     plain, instants = plain_timestamps(text)
     values = to_instants(pa.array(instants, pa.int64(), mask=~plain).cast(NAIVE), contract)
-    odd = _valid(text) & ~plain
-    if odd.any():
-        others = _odd_timestamps(text.filter(pa.array(odd)), contract)
-        values = pc.replace_with_mask(values, pa.array(odd), others)
-    return values
+    return _with_odd(text, plain, values, lambda odd: _odd_timestamps(odd, contract))
 
 
 def _odd_timestamps(text: pa.Array, contract: Contract) -> pa.Array:

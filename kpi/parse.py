@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from kpi.contract import Column
-from kpi.convert import NAIVE, Mask, convert, to_instants
+from kpi.convert import NAIVE, Mask, convert, to_instants, within_precision
 from kpi.errors import BalanceError
 from kpi.exact import distinct
 from kpi.layout import RESCUED, TEXT_DICTIONARY, Layout, clean_type
@@ -215,7 +215,7 @@ class ChunkParser:
             too_long = [
                 canonical
                 for canonical, array in zip(layout.names, arrays, strict=True)
-                if pa.types.is_decimal(array.type) and not _within_precision(array)
+                if pa.types.is_decimal(array.type) and not within_precision(array)
             ]
             if not too_long:
                 return arrays, few.wrong(taken_out, table.num_rows)
@@ -471,15 +471,6 @@ def _may_have_hexadecimal(chunk: Chunk) -> bool:
     if data.find(b"x", 0, size) < 0 and data.find(b"X", 0, size) < 0:
         return False
     return data.find(b"0x", 0, size) >= 0 or data.find(b"0X", 0, size) >= 0
-
-
-def _within_precision(decimals: pa.Array) -> bool:
-    """Whether no value has more digits than its type: the CSV converter lets some pass."""
-    words = np.frombuffer(decimals.buffers()[1], np.int64)
-    words = words[2 * decimals.offset :][: 2 * len(decimals)].reshape(-1, 2)
-    limit = 10**decimals.type.precision
-    low, high = words[:, 0], words[:, 1]
-    return bool(((high == low >> 63) & (low < limit) & (low > -limit)).all())
 
 
 def _one_array(column: pa.ChunkedArray) -> pa.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -172,6 +173,20 @@ def test_a_receipt_tells_what_became_of_a_file(shopkpi: Shopkpi) -> None:
     by_id = shopkpi("ledger", receipt["source_id"], "--format", "json").json
     assert by_id == [receipt]
     assert "order_items/2.csv" in shopkpi("ledger", "--format", "table").out
+
+
+@pytest.mark.parametrize("command", ["run", "validate"])
+def test_a_receipt_tells_the_hash_of_a_file_where_it_is_asked_for(
+    shopkpi: Shopkpi, command: str
+) -> None:
+    put_shop()
+    content = Path("shop/orders/1.csv").read_bytes()
+    for options, expected in (((), None), (("--sha256",), hashlib.sha256(content).hexdigest())):
+        workspace = ("--workspace", f"w{len(options)}")
+        done = shopkpi(command, "shop/orders", *workspace, *options, "--format", "json")
+        (receipt,) = [one for one in done.events if one["event"] == "source.committed"]
+        assert receipt["sha256"] == expected
+        assert receipt["version"].endswith(f":{len(content)}")
 
 
 def test_running_again_does_nothing_twice(shopkpi: Shopkpi) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -110,6 +111,13 @@ def test_current_versions(lake: duckdb.DuckDBPyConnection) -> None:
     items = lake.execute(f"SELECT sale_price FROM ({queries['current order items']})").fetchall()
     assert len(items) == 158
     assert items.count((Decimal("1.25"),)) >= 10
+
+
+def test_a_key_may_be_a_word_of_sql() -> None:
+    orders = replace(CONTRACT.datasets["orders"], key=("order", "group"))
+    contract = replace(CONTRACT, datasets={**CONTRACT.datasets, "orders": orders})
+    for query in named_queries(contract).values():
+        assert len(duckdb.extract_statements(query)) == 1
 
 
 @pytest.mark.parametrize("name", built_in_names())

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 import worker.validate
@@ -101,6 +102,24 @@ async def test_the_share_of_rejects_is_counted_exactly(
     entry = await receipt(tmp_path, content, parse_contract(text, source="test"))
     assert (entry.verdict == "accepted") == accepted
     assert entry.rows_read == rows == entry.rows_clean + entry.rows_rejected
+
+
+@pytest.mark.usefixtures("small_blocks")
+async def test_the_clean_zone_tells_what_may_be_null_and_the_ranges_that_are_pruned_by(
+    tmp_path: Path,
+) -> None:
+    entry = await receipt(tmp_path, GOOD)
+    footer = pq.read_metadata(tmp_path / "work" / entry.parts[0].key)
+    schema = footer.schema.to_arrow_schema()
+    columns = built_in().datasets["orders"].columns
+    assert {field.name for field in schema if field.nullable} == {
+        column.name for column in columns.values() if not column.required
+    }
+    for number in range(footer.num_row_groups):
+        group = footer.row_group(number)
+        ranged = [group.column(index) for index in range(group.num_columns)]
+        told = {one.path_in_schema for one in ranged if one.statistics is not None}
+        assert told == {"order_id", "created_at"} == set(entry.parts[0].ranges)
 
 
 async def test_ids_of_any_length_are_joined(tmp_path: Path) -> None:

@@ -286,7 +286,8 @@ class _Transform:
         on days that have items of unknown products so far, or that were published since."""
         if not new or CATEGORY_KPIS.name not in self._tables:
             return changes.NO_DAYS
-        old = [piece for piece in zone.products.pieces if piece not in set(new)]
+        newer = set(new)
+        old = [piece for piece in zone.products.pieces if piece not in newer]
         old_ids, old_categories = await latest_products(zone.products, old)
         ids, categories = await latest_products(zone.products, zone.products.pieces)
         at = pc.index_in(ids, value_set=old_ids)
