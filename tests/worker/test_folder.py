@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import subprocess
 import sys
@@ -95,9 +96,10 @@ async def test_a_file_that_is_tidied_away_before_it_is_locked_is_made_again(
         """Once, another process has been quicker, and is about to remove the file or just has."""
         if not taken:
             taken.extend(tmp_path.iterdir())
-            taken[0].unlink()
             if not removed:
+                asyncio.get_running_loop().call_soon(taken[0].unlink, True)
                 raise BlockingIOError
+            taken[0].unlink()
         lock(descriptor, how)
 
     monkeypatch.setattr(fcntl, "flock", flock)
