@@ -22,21 +22,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from kpi.contract import Column
-from kpi.convert import NAIVE, Mask, convert, to_instants, within_precision
-from kpi.errors import BalanceError
-from kpi.exact import distinct
-from kpi.layout import RESCUED, TEXT_DICTIONARY, Layout, clean_type
-from kpi.reasons import Reason
-from kpi.records import (
+from kpi.chunk import (
     Chunk,
-    Positions,
     field_counts,
     record_starts,
     records_of,
     undecodable,
     without_records,
 )
+from kpi.contract import Column
+from kpi.convert import NAIVE, Mask, convert, to_instants, within_precision
+from kpi.errors import BalanceError
+from kpi.exact import distinct
+from kpi.layout import RESCUED, TEXT_DICTIONARY, Layout, clean_type
+from kpi.quotes import Positions
+from kpi.reasons import Reason
 from kpi.rules import Problem, broken_rules
 
 REJECTS = pa.schema(

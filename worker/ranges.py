@@ -14,7 +14,8 @@ from concurrent.futures import Executor
 from dataclasses import replace
 
 from kpi.contract import Contract
-from kpi.records import QUOTE, RecordSplitter
+from kpi.quotes import QUOTE
+from kpi.records import RecordSplitter
 from worker.clean import Workspace, result_name
 from worker.errors import ConfigError, StoreError
 from worker.source import Source

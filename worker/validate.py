@@ -15,11 +15,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kpi.chunk import Chunk, record_starts
 from kpi.contract import Contract
 from kpi.errors import BalanceError
 from kpi.layout import Layout, Refusal, read_layout
 from kpi.parse import REJECTS, ChunkParser, Parsed
-from kpi.records import Chunk, RecordSplitter, record_starts
+from kpi.records import RecordSplitter
 from worker.clean import ParquetStream, Workspace, parquet_stream
 from worker.source import Source
 from worker.state import Entry, Ledger

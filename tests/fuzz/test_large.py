@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from kpi.records import RecordSplitter, record_starts
+from kpi.chunk import record_starts
+from kpi.records import RecordSplitter
 
 ROOT = Path(__file__).parents[2]
 MIB = 2**20

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from kpi.chunk import Chunk
 from kpi.contract import Contract, parse_contract
 from kpi.layout import Layout, read_layout
 from kpi.parse import ChunkParser, Parsed
-from kpi.records import Chunk, RecordSplitter
+from kpi.records import RecordSplitter
 
 CONTRACT = """
 {settings}

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from kpi.chunk import Chunk, record_starts
 from kpi.reasons import Reason
-from kpi.records import Chunk, RecordSplitter, record_starts
+from kpi.records import RecordSplitter
 
 LIMIT = 64
 

@@ -1,0 +1,203 @@
+"""A chunk of whole records, and where things stand in it."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from kpi.quotes import CR, LF, QUOTE, Positions, careful_spans, field_pattern, pair_up
+from kpi.reasons import Reason
+
+_FEW_RECORDS = 4000
+"""Up to so many records of a chunk are faster handled one by one than by masks over its bytes."""
+
+_SPARSE = 512
+"""Where a byte stands less often than once in so many, searching is faster than comparing all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Malformed:
+    """A record that cannot be taken apart.
+
+    Attributes:
+        offset: Its stream offset.
+        raw: Its bytes without line end; the first `max_record_bytes` where it is longer.
+        reason: `MALFORMED_QUOTES` or `RECORD_TOO_LONG`.
+    """
+
+    offset: int
+    raw: bytes
+    reason: Reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """Whole records, ready for the parser.
+
+    Attributes:
+        data: The bytes: a view of the beginning of a `bytes`, of the block read where that is
+            possible; malformed records in them are blanked by line feeds, which parsers skip.
+        offset: Stream offset of data[0].
+        malformed: The malformed records, ascending by offset.
+        plain: True where no quote stands in `data`.
+    """
+
+    data: memoryview
+    offset: int
+    malformed: tuple[Malformed, ...] = ()
+    plain: bool = False
+
+
+def record_starts(chunk: Chunk, *, delimiter: str = ",") -> tuple[Positions, Positions]:
+    """Where the records of a chunk lie.
+
+    Returns:
+        Starts and ends (line end excluded) within `chunk.data`, ascending; blank lines, which
+        parsers skip, are left out.
+    """
+    data = chunk.data
+    codes = np.frombuffer(data, np.uint8)
+    quotes = np.zeros(0, np.int64) if chunk.plain else positions_of(data, QUOTE)
+    if not chunk.plain and not pair_up(codes, quotes, ord(delimiter), last=True):
+        spans = list(careful_spans(bytes(data), delimiter.encode()))
+        starts = np.array([start for start, _ in spans], np.int64)
+        ends = np.array([end for _, end in spans], np.int64)
+        return starts, ends
+    stops = np.flatnonzero(codes == LF)
+    returns = positions_of(data, CR)
+    if len(returns):
+        following = np.minimum(returns + 1, len(data) - 1)
+        lone = returns[(codes[following] != LF) | (returns + 1 >= len(data))]
+        stops = np.sort(np.concatenate([stops, lone]))
+    if not chunk.plain:
+        stops = stops[np.searchsorted(quotes, stops) % 2 == 0]
+    if len(data) and (len(stops) == 0 or stops[-1] != len(data) - 1):
+        stops = np.append(stops, len(data))
+    starts = np.concatenate([np.zeros(1, np.int64), stops[:-1] + 1])[: len(stops)]
+    ends = stops.astype(np.int64)
+    if len(returns):
+        crlf = (ends > starts) & (ends < len(data))
+        crlf[crlf] = (codes[ends[crlf]] == LF) & (codes[ends[crlf] - 1] == CR)
+        ends = ends - crlf
+    filled = ends > starts
+    return starts[filled], ends[filled]
+
+
+def positions_of(data: memoryview, code: int) -> Positions:
+    """Where a byte that is probably rare stands, ascending."""
+    whole, size, byte = cast(bytes, data.obj), len(data), bytes([code])
+    found: list[int] = []
+    at = whole.find(byte, 0, size)
+    while at >= 0:
+        found.append(at)
+        if len(found) > size // _SPARSE:
+            return np.flatnonzero(np.frombuffer(data, np.uint8) == code)
+        at = whole.find(byte, at + 1, size)
+    return np.array(found, np.int64)
+
+
+def field_counts(
+    chunk: Chunk, starts: Positions, ends: Positions, *, delimiter: str = ","
+) -> Positions:
+    """How many fields the records of a chunk have.
+
+    Args:
+        chunk: The chunk.
+        starts: Of its records, from `record_starts`.
+        ends: Likewise.
+        delimiter: Between fields.
+    """
+    if len(starts) <= _FEW_RECORDS or not _pairs_up(chunk, delimiter):
+        return np.array(_count_each(chunk, starts, ends, delimiter.encode()), np.int64)
+    codes = np.frombuffer(chunk.data, np.uint8)
+    commas = np.flatnonzero(codes == ord(delimiter))
+    if not chunk.plain:
+        commas = commas[np.searchsorted(np.flatnonzero(codes == QUOTE), commas) % 2 == 0]
+    return np.searchsorted(commas, ends) - np.searchsorted(commas, starts) + 1
+
+
+def _pairs_up(chunk: Chunk, delimiter: str) -> bool:
+    codes = np.frombuffer(chunk.data, np.uint8)
+    return chunk.plain or pair_up(codes, positions_of(chunk.data, QUOTE), ord(delimiter), last=True)
+
+
+def _count_each(chunk: Chunk, starts: Positions, ends: Positions, comma: bytes) -> list[int]:
+    whole, field = cast(bytes, chunk.data.obj), field_pattern(comma)
+    return [
+        whole.count(comma, start, end) + 1
+        if whole.find(b'"', start, end) < 0
+        # Every field but the last is followed by a delimiter; the pattern takes it along.
+        else _count_fields(whole, field, start, end)
+        for start, end in _spans(starts, ends)
+    ]
+
+
+def _count_fields(data: bytes, field: re.Pattern[bytes], start: int, end: int) -> int:
+    count = 1
+    while match := field.match(data, start, end):
+        count, start = count + 1, match.end()
+    return count
+
+
+def without_records(chunk: Chunk, starts: Positions, ends: Positions) -> Chunk:
+    """The chunk with some of its records blanked by line feeds."""
+    if len(starts) > _FEW_RECORDS:
+        codes = np.frombuffer(chunk.data, np.uint8).copy()
+        codes[_inside(len(codes), starts, ends)] = LF
+        return replace(chunk, data=memoryview(codes.tobytes()))
+    parts: list[bytes | memoryview] = []
+    at = 0
+    for start, end in _spans(starts, ends):
+        parts += [chunk.data[at:start], b"\n" * (end - start)]
+        at = end
+    if not parts:
+        return chunk
+    return replace(chunk, data=memoryview(b"".join([*parts, chunk.data[at:]])))
+
+
+def undecodable(chunk: Chunk) -> Positions:
+    """Where bytes stand that may not be UTF-8, ascending: at least one in each such record."""
+    if cast(bytes, chunk.data.obj).isascii():
+        return np.zeros(0, np.int64)
+    codes = np.frombuffer(chunk.data, np.uint8)
+    whole = len(codes) // 8 * 8
+    words = np.flatnonzero((codes[:whole].view("<u8") & np.uint64(0x8080808080808080)) != 0)
+    if len(words) <= _FEW_RECORDS:
+        # Which of them are wrong is seen soon enough.
+        at, within = np.nonzero(codes[:whole].reshape(-1, 8)[words] >= 0x80)
+        rest = np.flatnonzero(codes[whole:] >= 0x80) + whole
+        return np.concatenate([words[at] * 8 + within, rest])
+    try:
+        codecs.utf_8_decode(chunk.data, "strict", True)
+    except UnicodeDecodeError:
+        return np.flatnonzero(codes >= 0x80)
+    return np.zeros(0, np.int64)
+
+
+def records_of(
+    chunk: Chunk, starts: Positions, ends: Positions
+) -> tuple[npt.NDArray[np.uint8], Positions]:
+    """The bytes of some records of a chunk, one behind the other, and their lengths."""
+    codes = np.frombuffer(chunk.data, np.uint8)
+    if len(starts) <= _FEW_RECORDS:
+        parts = [codes[start:end] for start, end in _spans(starts, ends)]
+        return np.concatenate([np.zeros(0, np.uint8), *parts]), ends - starts
+    return codes[_inside(len(codes), starts, ends)], ends - starts
+
+
+def _spans(starts: Positions, ends: Positions) -> Iterator[tuple[int, int]]:
+    return zip(starts.tolist(), ends.tolist(), strict=True)
+
+
+def _inside(size: int, starts: Positions, ends: Positions) -> npt.NDArray[np.bool_]:
+    # +1 where a record starts, -1 where it ends: their sum is 1 inside and 0 outside.
+    steps = np.zeros(size + 1, np.int8)
+    steps[starts] += 1
+    steps[ends] -= 1
+    return np.cumsum(steps[:-1], dtype=np.int8).astype(bool)
