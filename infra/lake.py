@@ -12,7 +12,7 @@ from infra.queries import named_queries
 from infra.settings import Settings
 from infra.storage import ATHENA_FOLDER, Buckets
 from kpi.layout import clean_schema
-from kpi.parse import REJECTS
+from kpi.rejects import REJECTS
 
 GIB = 2**30
 

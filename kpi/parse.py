@@ -12,12 +12,10 @@ import codecs
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import Literal, cast
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
@@ -26,41 +24,17 @@ from kpi.chunk import (
     Chunk,
     field_counts,
     record_starts,
-    records_of,
     undecodable,
     without_records,
 )
 from kpi.contract import Column
-from kpi.convert import NAIVE, Mask, convert, to_instants, within_precision
-from kpi.errors import BalanceError
+from kpi.convert import NAIVE, convert, to_instants, within_precision
 from kpi.exact import distinct
 from kpi.layout import RESCUED, TEXT_DICTIONARY, Layout, clean_type
 from kpi.quotes import Positions
 from kpi.reasons import Reason
+from kpi.rejects import NONE_WRONG, REJECTS, Parsed, WrongWidth, rises, set_aside
 from kpi.rules import Problem, broken_rules
-
-REJECTS = pa.schema(
-    [
-        pa.field("row", pa.int64(), nullable=False),
-        pa.field("byte_offset", pa.int64(), nullable=False),
-        pa.field("raw", pa.binary(), nullable=False),
-        pa.field(
-            "reasons",
-            pa.list_(
-                pa.struct(
-                    [
-                        pa.field("reason", pa.string()),
-                        pa.field("column", pa.string()),
-                        pa.field("expected", pa.string()),
-                    ]
-                )
-            ),
-            nullable=False,
-        ),
-    ]
-)
-"""One row per reject: its row as a spreadsheet counts (the header is row 1), the offset of its
-first byte in the (inflated) object, its raw bytes without line end, and all of its reasons."""
 
 Spans = Callable[[], tuple[Positions, Positions]]
 """Finds where the records of a chunk start and end."""
@@ -69,37 +43,6 @@ FEW_WRONG = 1000
 """Records of wrong width in a chunk that are told one by one; more are faster found together."""
 
 _FAILED_COLUMN = re.compile(r"In CSV column #(\d+):")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parsed:
-    """What became of one chunk.
-
-    Attributes:
-        clean: Rows of `Layout.schema`, in the order of the records.
-        rejects: Rows of `REJECTS`, likewise; `row` counts from 0 within the chunk.
-        rows: Records in the chunk = clean rows + rejects.
-        reasons: Reason -> rejects that have it.
-        ascending: Whether the key rises strictly from clean row to clean row; never of a key of
-            several columns.
-    """
-
-    clean: pa.Table
-    rejects: pa.Table
-    rows: int
-    reasons: Counter[str]
-    ascending: bool
-
-
-@dataclass(frozen=True)
-class _Wrong:
-    """Records with more or fewer fields than the header: their numbers, and how many they have."""
-
-    numbers: Positions
-    columns: Positions
-
-
-NONE_WRONG = _Wrong(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 class _Few:
@@ -115,14 +58,14 @@ class _Few:
         self._columns.append(row.actual_columns)
         return "skip" if len(self._numbers) <= FEW_WRONG else "error"
 
-    def wrong(self, taken_out: _Wrong, rows: int) -> _Wrong:
+    def wrong(self, taken_out: WrongWidth, rows: int) -> WrongWidth:
         """With those that were taken out before, where `rows` were left in the end."""
         records = rows + len(self._numbers) + len(taken_out.numbers)
         seen = np.delete(np.arange(records), taken_out.numbers)
         numbers = np.concatenate([taken_out.numbers, seen[np.array(self._numbers, np.int64)]])
         columns = np.concatenate([taken_out.columns, np.array(self._columns, np.int64)])
         order = np.argsort(numbers)
-        return _Wrong(numbers[order], columns[order])
+        return WrongWidth(numbers[order], columns[order])
 
 
 class ChunkParser:
@@ -166,11 +109,11 @@ class ChunkParser:
                 rejects=REJECTS.empty_table(),
                 rows=rows,
                 reasons=Counter(),
-                ascending=self._rises(clean),
+                ascending=rises(clean, self._layout),
             )
-        return self._set_aside(chunk, spans(), clean, problems, wrong)
+        return set_aside(chunk, spans(), clean, problems, wrong, self._layout)
 
-    def _read(self, chunk: Chunk, spans: Spans) -> tuple[list[pa.Array], _Wrong]:
+    def _read(self, chunk: Chunk, spans: Spans) -> tuple[list[pa.Array], WrongWidth]:
         """Columns of the chunk in the order of the header, typed where they can be."""
         layout = self._layout
         names = [f"f{number}" for number in range(len(layout.names))]
@@ -226,7 +169,7 @@ class ChunkParser:
         chunk: Chunk,
         spans: tuple[Positions, Positions],
         places: Positions | None = None,
-    ) -> tuple[Chunk, _Wrong]:
+    ) -> tuple[Chunk, WrongWidth]:
         """The chunk without records of wrong width, and those: of all, or of those that stand at
         some places."""
         delimiter = self._layout.contract.delimiter
@@ -239,7 +182,7 @@ class ChunkParser:
         wrong = counts != len(self._layout.names)
         numbers = some[wrong]
         left = without_records(chunk, starts[numbers], ends[numbers])
-        return left, _Wrong(numbers, counts[wrong])
+        return left, WrongWidth(numbers, counts[wrong])
 
     def _read_type(self, name: str, careful: set[str], has_hexadecimal: bool) -> pa.DataType:
         column = self._layout.dataset.columns.get(name)
@@ -290,105 +233,6 @@ class ChunkParser:
         offsets = pa.array(np.arange(0, rows * width + 1, width, dtype=np.int32))
         return pa.MapArray.from_arrays(offsets, keys, items)
 
-    def _set_aside(
-        self,
-        chunk: Chunk,
-        spans: tuple[Positions, Positions],
-        clean: pa.Table,
-        problems: list[Problem],
-        wrong: _Wrong,
-    ) -> Parsed:
-        starts, ends = spans
-        if len(starts) != clean.num_rows + len(wrong.numbers):
-            raise BalanceError(
-                f"chunk at byte {chunk.offset}: found {len(starts)} records, parsed "
-                f"{clean.num_rows} rows and {len(wrong.numbers)} of wrong width"
-            )
-        parsed = np.delete(np.arange(len(starts)), wrong.numbers)
-        good = np.ones(clean.num_rows, bool)
-        for problem in problems:
-            good &= ~problem.rows
-        # Many rejects have few combinations of reasons: each is written out once.
-        broken = np.flatnonzero(~good)
-        masks = [problem.rows[broken] for problem in problems]
-        kinds, which = _combinations(masks, len(broken))
-        reasons = [
-            [_reason(problem) for problem, has in zip(problems, kind, strict=True) if has]
-            for kind in kinds
-        ]
-        widths, of_width = np.unique(wrong.columns, return_inverse=True)
-        expected = f"{len(self._layout.names)} columns"
-        of_width = of_width + len(reasons)
-        reasons += [
-            [
-                {
-                    "reason": Reason.WRONG_COLUMN_COUNT,
-                    "column": None,
-                    "expected": f"{expected}, got {got}",
-                }
-            ]
-            for got in widths.tolist()
-        ]
-        of_malformed = np.array(
-            [len(reasons) + (bad.reason == Reason.RECORD_TOO_LONG) for bad in chunk.malformed],
-            np.int64,
-        )
-        reasons += [[_malformed(Reason.MALFORMED_QUOTES)], [_malformed(Reason.RECORD_TOO_LONG)]]
-        numbers = np.concatenate([parsed[broken], wrong.numbers])
-        ascending = np.argsort(numbers)
-        numbers = numbers[ascending]
-        # The malformed records, which are blanked in the chunk, come last; then all in their order.
-        why = np.concatenate([np.concatenate([which, of_width])[ascending], of_malformed])
-        bad_offsets = np.array([bad.offset for bad in chunk.malformed], np.int64)
-        places = np.concatenate([chunk.offset + starts[numbers], bad_offsets])
-        raws = pa.concat_arrays(
-            [
-                _raw(chunk, starts[numbers], ends[numbers]),
-                pa.array([bad.raw for bad in chunk.malformed], pa.binary()),
-            ]
-        )
-        order = np.argsort(places)
-        offsets = np.sort(np.concatenate([chunk.offset + starts, bad_offsets]))
-        rejects = pa.table(
-            {
-                "row": np.searchsorted(offsets, places[order]),
-                "byte_offset": places[order],
-                "raw": raws.take(pa.array(order)),
-                "reasons": pa.array(reasons, REJECTS.field("reasons").type).take(
-                    pa.array(why[order])
-                ),
-            },
-            schema=REJECTS,
-        )
-        counts: Counter[str] = Counter()
-        for kind, count in enumerate(np.bincount(why, minlength=len(reasons)).tolist()):
-            counts.update(
-                {str(code): count for code in {one["reason"] for one in reasons[kind]} if count}
-            )
-        clean = clean.filter(pa.array(good))
-        rows = len(offsets)
-        if clean.num_rows + rejects.num_rows != rows:
-            raise BalanceError(
-                f"chunk at byte {chunk.offset}: {rows} records, but {clean.num_rows} clean and "
-                f"{rejects.num_rows} rejects"
-            )
-        return Parsed(
-            clean=clean,
-            rejects=rejects,
-            rows=rows,
-            reasons=counts,
-            ascending=self._rises(clean),
-        )
-
-    def _rises(self, clean: pa.Table) -> bool:
-        if len(self._layout.dataset.key) > 1:
-            return False
-        keys = clean.column(self._layout.dataset.key[0])
-        if pa.types.is_integer(keys.type):
-            values = keys.to_numpy()
-            return bool((values[1:] > values[:-1]).all())
-        return bool(pc.all(pc.greater(keys[1:], keys[:-1]), min_count=0).as_py())
-
 
 def describe(column: Column) -> str:
     """What a value of a column must look like, for messages."""
@@ -397,38 +241,6 @@ def describe(column: Column) -> str:
     if column.type == "timestamp":
         return f"a timestamp like {' or '.join(column.formats) or '2025-03-30T16:14:26'}"
     return "a 64-bit integer" if column.type == "integer" else "text"
-
-
-def _combinations(masks: list[Mask], rows: int) -> tuple[npt.NDArray[np.bool_], Positions]:
-    """The different rows of some masks side by side, and which of them each row is."""
-    if not rows:
-        return np.zeros((0, len(masks)), bool), np.zeros(0, np.int64)
-    packed = np.packbits(np.column_stack(masks), axis=1)
-    as_one = np.ascontiguousarray(packed).view(np.dtype((np.void, packed.shape[1]))).ravel()
-    _, first, which = np.unique(as_one, return_index=True, return_inverse=True)
-    return np.column_stack([mask[first] for mask in masks]), which
-
-
-def _raw(chunk: Chunk, starts: Positions, ends: Positions) -> pa.Array:
-    """Records of a chunk, ascending, as `pa.binary()`."""
-    data, lengths = records_of(chunk, starts, ends)
-    offsets = np.zeros(len(lengths) + 1, np.int32)
-    np.cumsum(lengths, out=offsets[1:])
-    return pa.Array.from_buffers(
-        pa.binary(), len(lengths), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-    )
-
-
-def _reason(problem: Problem) -> dict[str, str | None]:
-    return {"reason": problem.reason, "column": problem.column, "expected": problem.expected}
-
-
-def _malformed(reason: Reason) -> dict[str, str | None]:
-    expected = {
-        Reason.MALFORMED_QUOTES: "a closing quote before a delimiter or line end",
-        Reason.RECORD_TOO_LONG: "a record of at most max_record_bytes",
-    }
-    return {"reason": reason, "column": None, "expected": expected[reason]}
 
 
 def _read_csv(

@@ -19,8 +19,9 @@ from kpi.chunk import Chunk, record_starts
 from kpi.contract import Contract
 from kpi.errors import BalanceError
 from kpi.layout import Layout, Refusal, read_layout
-from kpi.parse import REJECTS, ChunkParser, Parsed
+from kpi.parse import ChunkParser
 from kpi.records import RecordSplitter
+from kpi.rejects import REJECTS, Parsed
 from worker.clean import ParquetStream, Workspace, parquet_stream
 from worker.source import Source
 from worker.state import Entry, Ledger

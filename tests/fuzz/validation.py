@@ -16,7 +16,7 @@ import pytest
 
 import worker.validate
 from kpi.contract import Contract, built_in, parse_contract
-from kpi.parse import REJECTS
+from kpi.rejects import REJECTS
 from worker.clean import Workspace
 from worker.objects import ObjectInfo, ObjectStore
 from worker.objects.memory import MemoryStore

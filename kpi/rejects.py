@@ -1,0 +1,217 @@
+"""What becomes of the records of a chunk: clean rows, and rejects with all of their reasons."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kpi.chunk import Chunk, records_of
+from kpi.convert import Mask
+from kpi.errors import BalanceError
+from kpi.layout import Layout
+from kpi.quotes import Positions
+from kpi.reasons import Reason
+from kpi.rules import Problem
+
+REJECTS = pa.schema(
+    [
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("byte_offset", pa.int64(), nullable=False),
+        pa.field("raw", pa.binary(), nullable=False),
+        pa.field(
+            "reasons",
+            pa.list_(
+                pa.struct(
+                    [
+                        pa.field("reason", pa.string()),
+                        pa.field("column", pa.string()),
+                        pa.field("expected", pa.string()),
+                    ]
+                )
+            ),
+            nullable=False,
+        ),
+    ]
+)
+"""One row per reject: its row as a spreadsheet counts (the header is row 1), the offset of its
+first byte in the (inflated) object, its raw bytes without line end, and all of its reasons."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parsed:
+    """What became of one chunk.
+
+    Attributes:
+        clean: Rows of `Layout.schema`, in the order of the records.
+        rejects: Rows of `REJECTS`, likewise; `row` counts from 0 within the chunk.
+        rows: Records in the chunk = clean rows + rejects.
+        reasons: Reason -> rejects that have it.
+        ascending: Whether the key rises strictly from clean row to clean row; never of a key of
+            several columns.
+    """
+
+    clean: pa.Table
+    rejects: pa.Table
+    rows: int
+    reasons: Counter[str]
+    ascending: bool
+
+
+@dataclass(frozen=True)
+class WrongWidth:
+    """Records with more or fewer fields than the header: their numbers, and how many they have."""
+
+    numbers: Positions
+    columns: Positions
+
+
+NONE_WRONG = WrongWidth(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
+def set_aside(
+    chunk: Chunk,
+    spans: tuple[Positions, Positions],
+    clean: pa.Table,
+    problems: list[Problem],
+    wrong: WrongWidth,
+    layout: Layout,
+) -> Parsed:
+    """Part the rows that have problems from the others.
+
+    Args:
+        chunk: The chunk.
+        spans: Its records, from `record_starts`.
+        clean: A row for each record of the right width.
+        problems: What is wrong with them.
+        wrong: The records of wrong width.
+        layout: Of the chunk.
+
+    Errors: `BalanceError` where records and results differ in number.
+    """
+    starts, ends = spans
+    if len(starts) != clean.num_rows + len(wrong.numbers):
+        raise BalanceError(
+            f"chunk at byte {chunk.offset}: found {len(starts)} records, parsed "
+            f"{clean.num_rows} rows and {len(wrong.numbers)} of wrong width"
+        )
+    parsed = np.delete(np.arange(len(starts)), wrong.numbers)
+    good = np.ones(clean.num_rows, bool)
+    for problem in problems:
+        good &= ~problem.rows
+    # Many rejects have few combinations of reasons: each is written out once.
+    broken = np.flatnonzero(~good)
+    masks = [problem.rows[broken] for problem in problems]
+    kinds, which = _combinations(masks, len(broken))
+    reasons = [
+        [_reason(problem) for problem, has in zip(problems, kind, strict=True) if has]
+        for kind in kinds
+    ]
+    widths, of_width = np.unique(wrong.columns, return_inverse=True)
+    expected = f"{len(layout.names)} columns"
+    of_width = of_width + len(reasons)
+    reasons += [
+        [
+            {
+                "reason": Reason.WRONG_COLUMN_COUNT,
+                "column": None,
+                "expected": f"{expected}, got {got}",
+            }
+        ]
+        for got in widths.tolist()
+    ]
+    of_malformed = np.array(
+        [len(reasons) + (bad.reason == Reason.RECORD_TOO_LONG) for bad in chunk.malformed],
+        np.int64,
+    )
+    reasons += [[_malformed(Reason.MALFORMED_QUOTES)], [_malformed(Reason.RECORD_TOO_LONG)]]
+    numbers = np.concatenate([parsed[broken], wrong.numbers])
+    ascending = np.argsort(numbers)
+    numbers = numbers[ascending]
+    # The malformed records, which are blanked in the chunk, come last; then all in their order.
+    why = np.concatenate([np.concatenate([which, of_width])[ascending], of_malformed])
+    bad_offsets = np.array([bad.offset for bad in chunk.malformed], np.int64)
+    places = np.concatenate([chunk.offset + starts[numbers], bad_offsets])
+    raws = pa.concat_arrays(
+        [
+            _raw(chunk, starts[numbers], ends[numbers]),
+            pa.array([bad.raw for bad in chunk.malformed], pa.binary()),
+        ]
+    )
+    order = np.argsort(places)
+    offsets = np.sort(np.concatenate([chunk.offset + starts, bad_offsets]))
+    rejects = pa.table(
+        {
+            "row": np.searchsorted(offsets, places[order]),
+            "byte_offset": places[order],
+            "raw": raws.take(pa.array(order)),
+            "reasons": pa.array(reasons, REJECTS.field("reasons").type).take(pa.array(why[order])),
+        },
+        schema=REJECTS,
+    )
+    counts: Counter[str] = Counter()
+    for kind, count in enumerate(np.bincount(why, minlength=len(reasons)).tolist()):
+        counts.update(
+            {str(code): count for code in {one["reason"] for one in reasons[kind]} if count}
+        )
+    clean = clean.filter(pa.array(good))
+    rows = len(offsets)
+    if clean.num_rows + rejects.num_rows != rows:
+        raise BalanceError(
+            f"chunk at byte {chunk.offset}: {rows} records, but {clean.num_rows} clean and "
+            f"{rejects.num_rows} rejects"
+        )
+    return Parsed(
+        clean=clean,
+        rejects=rejects,
+        rows=rows,
+        reasons=counts,
+        ascending=rises(clean, layout),
+    )
+
+
+def rises(clean: pa.Table, layout: Layout) -> bool:
+    """Whether the key rises strictly from row to row; never one of several columns."""
+    if len(layout.dataset.key) > 1:
+        return False
+    keys = clean.column(layout.dataset.key[0])
+    if pa.types.is_integer(keys.type):
+        values = keys.to_numpy()
+        return bool((values[1:] > values[:-1]).all())
+    return bool(pc.all(pc.greater(keys[1:], keys[:-1]), min_count=0).as_py())
+
+
+def _combinations(masks: list[Mask], rows: int) -> tuple[npt.NDArray[np.bool_], Positions]:
+    """The different rows of some masks side by side, and which of them each row is."""
+    if not rows:
+        return np.zeros((0, len(masks)), bool), np.zeros(0, np.int64)
+    packed = np.packbits(np.column_stack(masks), axis=1)
+    as_one = np.ascontiguousarray(packed).view(np.dtype((np.void, packed.shape[1]))).ravel()
+    _, first, which = np.unique(as_one, return_index=True, return_inverse=True)
+    return np.column_stack([mask[first] for mask in masks]), which
+
+
+def _raw(chunk: Chunk, starts: Positions, ends: Positions) -> pa.Array:
+    """Records of a chunk, ascending, as `pa.binary()`."""
+    data, lengths = records_of(chunk, starts, ends)
+    offsets = np.zeros(len(lengths) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return pa.Array.from_buffers(
+        pa.binary(), len(lengths), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    )
+
+
+def _reason(problem: Problem) -> dict[str, str | None]:
+    return {"reason": problem.reason, "column": problem.column, "expected": problem.expected}
+
+
+def _malformed(reason: Reason) -> dict[str, str | None]:
+    expected = {
+        Reason.MALFORMED_QUOTES: "a closing quote before a delimiter or line end",
+        Reason.RECORD_TOO_LONG: "a record of at most max_record_bytes",
+    }
+    return {"reason": reason, "column": None, "expected": expected[reason]}
