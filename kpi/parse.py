@@ -20,13 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from kpi.chunk import (
-    Chunk,
-    field_counts,
-    record_starts,
-    undecodable,
-    without_records,
-)
+from kpi.chunk import Chunk, field_counts, record_starts, undecodable, without_records
 from kpi.contract import Column
 from kpi.convert import NAIVE, convert, to_instants, within_precision
 from kpi.exact import distinct

@@ -1,0 +1,34 @@
+"""Many records of a chunk are handled by masks over its bytes: like few, which go one by one."""
+
+from __future__ import annotations
+
+import pytest
+
+from kpi.chunk import Chunk, field_counts, record_starts, records_of, without_records
+
+MANY = 6_000
+
+
+@pytest.mark.parametrize("kinds", [(b"1", b"1,2", b"1,2,3"), (b'"a,b"', b'1,"2\n,3"', b"1,2,3")])
+def test_many_records_are_told_apart_like_few(kinds: tuple[bytes, ...]) -> None:
+    widths = (1, 2, 3)
+    records = [kinds[number % 3] for number in range(MANY)]
+    plain = b'"' not in b"".join(kinds)
+    chunk = Chunk(data=memoryview(b"\n".join(records) + b"\n"), offset=0, plain=plain)
+    starts, ends = record_starts(chunk)
+
+    counts = field_counts(chunk, starts, ends)
+    assert counts.tolist() == [widths[number % 3] for number in range(MANY)]
+
+    data, lengths = records_of(chunk, starts, ends)
+    assert data.tobytes() == b"".join(records)
+    assert lengths.tolist() == [len(record) for record in records]
+
+    # Every sixth is left.
+    taken = [number for number in range(MANY) if number % 6]
+    left = without_records(chunk, starts[taken], ends[taken])
+    assert len(left.data) == len(chunk.data)
+    kept_starts, kept_ends = record_starts(left)
+    assert kept_starts.tolist() == starts[::6].tolist()
+    assert kept_ends.tolist() == ends[::6].tolist()
+    assert records_of(left, kept_starts, kept_ends)[0].tobytes() == b"".join(records[::6])
