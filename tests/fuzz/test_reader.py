@@ -1,8 +1,8 @@
 """Any bytes as a file: nothing is lost, nothing is made up, everything knows its place.
 
 A second reader, written from the grammar in `kpi.quotes` and `kpi.records` alone, says which
-records there are and what their fields are; the validation may only differ by being right about types
-and rules.
+records there are and what their fields are; the validation may only differ by being right about
+types and rules.
 """
 
 from __future__ import annotations
