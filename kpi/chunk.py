@@ -17,6 +17,10 @@ from kpi.reasons import Reason
 _FEW_RECORDS = 4000
 """Up to so many records of a chunk are faster handled one by one than by masks over its bytes."""
 
+_BLOCK, _FEW_BLOCKS, _FEW_BYTES = 4096, 500, 16_000
+"""In up to so many blocks of so many bytes, so many bytes that are not ASCII are looked at one by
+one; where there are more, decoding the whole chunk first is faster."""
+
 _SPARSE = 512
 """Where a byte stands less often than once in so many, searching is faster than comparing all."""
 
@@ -166,13 +170,15 @@ def undecodable(chunk: Chunk) -> Positions:
     if cast(bytes, chunk.data.obj).isascii():
         return np.zeros(0, np.int64)
     codes = np.frombuffer(chunk.data, np.uint8)
-    whole = len(codes) // 8 * 8
-    words = np.flatnonzero((codes[:whole].view("<u8") & np.uint64(0x8080808080808080)) != 0)
-    if len(words) <= _FEW_RECORDS:
-        # Which of them are wrong is seen soon enough.
-        at, within = np.nonzero(codes[:whole].reshape(-1, 8)[words] >= 0x80)
-        rest = np.flatnonzero(codes[whole:] >= 0x80) + whole
-        return np.concatenate([words[at] * 8 + within, rest])
+    whole = len(codes) // _BLOCK * _BLOCK
+    blocks = codes[:whole].reshape(-1, _BLOCK)
+    strange = np.flatnonzero(blocks.max(axis=1) >= 0x80)
+    if len(strange) <= _FEW_BLOCKS:
+        at, within = np.nonzero(blocks[strange] >= 0x80)
+        if len(at) <= _FEW_BYTES:
+            # Which of them are wrong is seen soon enough.
+            rest = np.flatnonzero(codes[whole:] >= 0x80) + whole
+            return np.concatenate([strange[at] * _BLOCK + within, rest])
     try:
         codecs.utf_8_decode(chunk.data, "strict", True)
     except UnicodeDecodeError:

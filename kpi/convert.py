@@ -19,12 +19,14 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from kpi.contract import INSTANT, Column, Contract
-from kpi.exact import to_decimals
 from kpi.shapes import plain_decimals, plain_integers, plain_timestamps
 
 Mask = npt.NDArray[np.bool_]
 
 NAIVE = pa.timestamp("us")
+
+RAW_DICTIONARY = pa.dictionary(pa.int32(), pa.binary())
+"""Raw texts, of which few differ."""
 
 _LEAP_YEAR = r"(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
 _DATE = (
@@ -49,14 +51,17 @@ def convert(text: pa.Array, column: Column, contract: Contract) -> tuple[pa.Arra
     """Judge each value of a column.
 
     Args:
-        text: `pa.binary()`, null for no value.
+        text: `pa.binary()`, null for no value; `RAW_DICTIONARY` where its texts are wanted as a
+            dictionary too.
         column: What the text must be.
         contract: Says where its timestamps were taken.
 
     Returns:
-        The values in `column.arrow_type`, null where there is none or it is bad; which values are
+        The values in the column's type, null where there is none or it is bad; which values are
         bad; which of the bad ones are not even UTF-8.
     """
+    if text.type == RAW_DICTIONARY:
+        return _decoded_dictionary(text)
     strings, undecodable = decoded(text)
     if column.type == "string":
         return strings, undecodable, undecodable
@@ -96,6 +101,18 @@ def decoded(text: pa.Array) -> tuple[pa.Array, Mask]:
     return decodable.cast(pa.string()), undecodable
 
 
+def _decoded_dictionary(text: pa.DictionaryArray) -> tuple[pa.DictionaryArray, Mask, Mask]:
+    """As `convert`, looking once at each of the texts that differ."""
+    texts, undecodable = decoded(text.dictionary)
+    if not undecodable.any():
+        none = np.zeros(len(text), bool)
+        return pa.DictionaryArray.from_arrays(text.indices, texts), none, none
+    places = pa.array(np.cumsum(~undecodable, dtype=np.int32) - 1, pa.int32(), mask=undecodable)
+    indices = places.take(text.indices)
+    bad = _valid(text.indices) & ~_valid(indices)
+    return pa.DictionaryArray.from_arrays(indices, texts.drop_null()), bad, bad
+
+
 def to_instants(local: pa.Array, contract: Contract) -> pa.Array:
     """Timestamps as instants; those without offset are read in the contract's source time zone.
 
@@ -123,19 +140,17 @@ def within_precision(decimals: pa.Array) -> bool:
     return bool(((high == low >> 63) & (low < limit) & (low > -limit)).all())
 
 
-def _with_odd(
-    text: pa.Array, plain: Mask, values: pa.Array, read: Callable[[pa.Array], pa.Array]
-) -> pa.Array:
-    """The values of plain texts, and of the others what `read` makes of them."""
-    odd = _valid(text) & ~plain
+def _with_odd(text: pa.Array, values: pa.Array, read: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """The values of plain texts, and of the others, where they are null, what `read` makes of
+    them."""
+    odd = _valid(text) & ~_valid(values)
     if not odd.any():
         return values
     return pc.replace_with_mask(values, pa.array(odd), read(text.filter(pa.array(odd))))
 
 
 def _to_integers(text: pa.Array) -> pa.Array:
-    plain, numbers = plain_integers(text)
-    return _with_odd(text, plain, pa.array(numbers, pa.int64(), mask=~plain), _odd_integers)
+    return _with_odd(text, plain_integers(text), _odd_integers)
 
 
 def _odd_integers(text: pa.Array) -> pa.Array:
@@ -158,10 +173,8 @@ def _odd_integers(text: pa.Array) -> pa.Array:
 
 
 def _to_decimals(text: pa.Array, column: Column) -> pa.Array:
-    plain, units = plain_decimals(text, column)
-    nothing = pa.scalar(None, column.arrow_type)
-    values = pc.if_else(pa.array(plain), to_decimals(units, column.arrow_type), nothing)
-    return _with_odd(text, plain, values, lambda odd: _odd_decimals(odd, column))
+    plain = plain_decimals(text, column)
+    return _with_odd(text, plain, lambda odd: _odd_decimals(odd, column))
 
 
 def _odd_decimals(text: pa.Array, column: Column) -> pa.Array:
@@ -221,9 +234,8 @@ def _to_timestamps(text: pa.Array, column: Column, contract: Contract) -> pa.Arr
             left = _keep(text, ~_valid(values))
             values = pc.coalesce(values, to_instants(_by_format(left, form), contract))
         return values
-    plain, instants = plain_timestamps(text)
-    values = to_instants(pa.array(instants, pa.int64(), mask=~plain).cast(NAIVE), contract)
-    return _with_odd(text, plain, values, lambda odd: _odd_timestamps(odd, contract))
+    plain = to_instants(plain_timestamps(text), contract)
+    return _with_odd(text, plain, lambda odd: _odd_timestamps(odd, contract))
 
 
 def _odd_timestamps(text: pa.Array, contract: Contract) -> pa.Array:

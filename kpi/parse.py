@@ -22,7 +22,7 @@ import pyarrow.csv as pacsv
 
 from kpi.chunk import Chunk, field_counts, record_starts, undecodable, without_records
 from kpi.contract import Column
-from kpi.convert import NAIVE, convert, to_instants, within_precision
+from kpi.convert import NAIVE, RAW_DICTIONARY, convert, to_instants, within_precision
 from kpi.exact import distinct
 from kpi.layout import RESCUED, TEXT_DICTIONARY, Layout, clean_type
 from kpi.quotes import Positions
@@ -180,21 +180,31 @@ class ChunkParser:
 
     def _read_type(self, name: str, careful: set[str], has_hexadecimal: bool) -> pa.DataType:
         column = self._layout.dataset.columns.get(name)
-        if column is None or name in careful or name in self._suspects:
+        if column is None:
             return pa.binary()
+        if name in careful or name in self._suspects:
+            return self._raw_type(name)
         if (column.type == "integer" and has_hexadecimal) or column.formats:
             # The CSV converter reads hexadecimal, and takes 31 February for 3 March.
-            return pa.binary()
+            return self._raw_type(name)
         if column.type == "timestamp":
             return column.arrow_type if name in self._zoned else NAIVE
         return clean_type(self._layout.dataset, name)
 
+    def _raw_type(self, name: str) -> pa.DataType:
+        """What a column is read as whose values are judged one by one."""
+        return (
+            RAW_DICTIONARY
+            if clean_type(self._layout.dataset, name) == TEXT_DICTIONARY
+            else pa.binary()
+        )
+
     def _typed(self, array: pa.Array, name: str, problems: list[Problem]) -> pa.Array:
-        dataset, contract = self._layout.dataset, self._layout.contract
-        column = dataset.columns[name]
+        contract = self._layout.contract
+        column = self._layout.dataset.columns[name]
         if array.type == NAIVE:
             return to_instants(array, contract)
-        if array.type != pa.binary():
+        if array.type not in (pa.binary(), RAW_DICTIONARY):
             return array
         values, bad, undecodable = convert(array, column, contract)
         if undecodable.any():
@@ -202,8 +212,6 @@ class ChunkParser:
         wrong_type = bad & ~undecodable
         if wrong_type.any():
             problems.append(Problem(Reason.WRONG_TYPE, name, describe(column), wrong_type))
-        if clean_type(dataset, name) == TEXT_DICTIONARY:
-            values = values.dictionary_encode()
         return values
 
     def _rescued(self, columns: list[pa.Array], rows: int, problems: list[Problem]) -> pa.Array:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from kpi.chunk import Chunk, field_counts, record_starts, records_of, without_records
+from kpi.chunk import (
+    Chunk,
+    field_counts,
+    record_starts,
+    records_of,
+    undecodable,
+    without_records,
+)
 
 MANY = 6_000
 
@@ -32,3 +40,18 @@ def test_many_records_are_told_apart_like_few(kinds: tuple[bytes, ...]) -> None:
     assert kept_starts.tolist() == starts[::6].tolist()
     assert kept_ends.tolist() == ends[::6].tolist()
     assert records_of(left, kept_starts, kept_ends)[0].tobytes() == b"".join(records[::6])
+
+
+@pytest.mark.parametrize("text", [b"plain", "café".encode(), "日本語".encode() * 5])
+@pytest.mark.parametrize("bad", [[], [0], [1023, 1024], [999, 5999], [3, 4, 5, 2000, 5998]])
+def test_some_byte_of_each_undecodable_record_is_found(text: bytes, bad: list[int]) -> None:
+    """From a chunk all in ASCII to one that has more other bytes than are looked at singly."""
+    rows = [b"%d,%b\n" % (number, text) for number in range(6000)]
+    for number in bad:
+        rows[number] = b"%d,livr\xe9e\n" % number
+    chunk = Chunk(data=memoryview(b"".join(rows)), offset=0, plain=True)
+    starts, _ = record_starts(chunk)
+    found = set((np.searchsorted(starts, undecodable(chunk), side="right") - 1).tolist())
+    assert found >= set(bad)
+    if text.isascii():
+        assert found == set(bad)

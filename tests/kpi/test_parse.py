@@ -314,3 +314,17 @@ def test_headers_may_be_aliases() -> None:
     assert layout.names == ("category", "id")
     both = read_layout(b"product_id,id", contract, contract.datasets["products"])
     assert isinstance(both, Refusal)
+
+
+@pytest.mark.parametrize("broken", [[0], [2499], [0, 1, 2498, 2499], [7, 1203, 1204]])
+def test_few_rejects_among_many_rows(broken: list[int]) -> None:
+    """Too few for a filter of the whole chunk."""
+    rows = [b"%d,,A-%d,,Books,1\n" % (number, number) for number in range(2500)]
+    for number in broken:
+        rows[number] = b"%d,,A-%d,,Books,-1\n" % (number, number)
+    parsed = ChunkParser(layout_of(CONTRACT, HEADER)).parse(chunk_of(b"".join(rows), CONTRACT))
+    assert parsed.rejects["row"].to_pylist() == broken
+    left = [number for number in range(2500) if number not in broken]
+    assert parsed.clean["id"].to_pylist() == left
+    assert parsed.clean["sku"].to_pylist() == [f"A-{number}" for number in left]
+    assert set(parsed.clean["category"].to_pylist()) == {"Books"}
