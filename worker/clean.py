@@ -19,11 +19,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kpi.contract import Contract
 from worker.errors import SourceError
+from worker.islands import Island, islands
 from worker.objects import ObjectInfo, ObjectStore, ObjectWriter
 from worker.source import Source
 from worker.state.entry import Range
@@ -34,6 +38,9 @@ FOOTER_BYTES = 64 * 1024
 
 PARSED_FOOTER = 10
 """Memory of a footer by its length, as measured for 1 to 100 row groups of ten columns."""
+
+ISLANDS = b"shopkpi.islands"
+"""Where a footer tells of `column_islands`, as JSON."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -75,6 +82,8 @@ class ParquetStream:
         self._sink = _Sink()
         footers: list[pq.FileMetaData] = []
         self._footers = footers
+        self._islands: dict[str, dict[int, list[tuple[int, int, int]]]] = {}
+        self._groups = 0
         self._parquet = pq.ParquetWriter(
             self._sink,
             schema,
@@ -87,11 +96,14 @@ class ParquetStream:
 
     async def write(self, rows: pa.Table) -> None:
         """Append `rows` as one row group."""
-        await asyncio.to_thread(self._parquet.write_table, rows, max(rows.num_rows, 1))
+        await asyncio.to_thread(self._encode, rows)
         await self._drain()
 
     async def finish(self) -> None:
         """Write the footer."""
+        if self._islands:
+            told = orjson.dumps(self._islands, option=orjson.OPT_NON_STR_KEYS)
+            self._parquet.add_key_value_metadata({ISLANDS: told})
         await asyncio.to_thread(self._parquet.close)
         await self._drain()
         await self._written()
@@ -115,6 +127,15 @@ class ParquetStream:
                 low, high = min(one[0] for one in known), max(one[1] for one in known)
                 found[column] = Range(low=low, high=high)
         return found
+
+    def _encode(self, rows: pa.Table) -> None:
+        self._parquet.write_table(rows, max(rows.num_rows, 1))
+        for column in self._ranged:
+            found = islands(_integers(rows.column(column)))
+            if len(found) > 1:
+                of_groups = self._islands.setdefault(column, {})
+                of_groups[self._groups] = [(one.low, one.high, one.rows) for one in found]
+        self._groups += 1
 
     async def _drain(self) -> None:
         data = self._sink.take()
@@ -176,6 +197,24 @@ def column_ranges(metadata: pq.FileMetaData, column: str) -> list[tuple[Any, Any
         known = statistics is not None and statistics.has_min_max
         found.append((_plain(statistics.min), _plain(statistics.max)) if known else None)
     return found
+
+
+def column_islands(metadata: pq.FileMetaData) -> dict[str, dict[int, list[Island]]]:
+    """Column -> row group -> where its values lie, for those that have more than one island."""
+    told = (metadata.metadata or {}).get(ISLANDS)
+    return {
+        column: {
+            int(number): [Island(*one) for one in found] for number, found in of_groups.items()
+        }
+        for column, of_groups in (orjson.loads(told) if told else {}).items()
+    }
+
+
+def _integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Values of a column, or microseconds since 1970; none of another type."""
+    if not (pa.types.is_int64(column.type) or pa.types.is_timestamp(column.type)):
+        return np.zeros(0, np.int64)
+    return column.drop_null().to_numpy().view(np.int64)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  (integers, texts or instants)

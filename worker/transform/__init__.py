@@ -422,7 +422,7 @@ class _Transform:
         of_orders, of_items = _of(zone.orders, work.new), _of(zone.items, work.new)
         new_items = await zone.items.row_groups(of_items)
         new_rows = [*await zone.orders.row_groups(of_orders), *new_items]
-        ids = Spans(group.ranges.get("order_id") for group in new_rows)
+        ids = Spans(span for group in new_rows for span in group.spans("order_id"))
         await orders.judge(await zone.orders.overlapping("order_id", ids))
         await items.judge(new_items)
         for piece in of_orders:

@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from kpi.contract import Contract, Dataset
 from kpi.layout import clean_type
-from worker.clean import CleanObject, Workspace, column_ranges
+from worker.clean import CleanObject, Workspace, column_islands, column_ranges
 from worker.concurrency import each
 from worker.errors import ConfigError
+from worker.islands import Island
 from worker.state import Entry
 from worker.state.entry import Part, Range
 from worker.transform.spans import Spans
@@ -43,12 +44,21 @@ class RowGroup:
         rows: Its rows.
         ranges: Column -> range, of the columns that are pruned by and that the footer tells of.
             Instants are microseconds since 1970.
+        islands: Column -> where its values lie, of those that have a gap.
     """
 
     piece: Piece
     number: int
     rows: int
     ranges: dict[str, Range]
+    islands: dict[str, list[Island]]
+
+    def spans(self, column: str) -> list[Range | None]:
+        """What holds every value of a column; None where nothing is known of it."""
+        found = self.islands.get(column)
+        if found is None:
+            return [self.ranges.get(column)]
+        return [Range(low=island.low, high=island.high) for island in found]
 
 
 class Piece:
@@ -179,7 +189,9 @@ class Catalog:
         """Row groups that may hold a value of some spans. Errors: as `Piece.row_groups`."""
         near = [piece for piece in self.pieces if spans.meet(piece.part.ranges.get(column))]
         return [
-            group for group in await self.row_groups(near) if spans.meet(group.ranges.get(column))
+            group
+            for group in await self.row_groups(near)
+            if any(spans.meet(one) for one in group.spans(column))
         ]
 
     async def ranges(self, column: str) -> list[Range]:
@@ -196,6 +208,7 @@ class Catalog:
 
 def _row_groups(piece: Piece, footer: pq.FileMetaData, columns: Sequence[str]) -> list[RowGroup]:
     found = {column: column_ranges(footer, column) for column in columns}
+    apart = column_islands(footer)
     groups = []
     for number in range(footer.num_row_groups):
         ranges = {
@@ -205,5 +218,9 @@ def _row_groups(piece: Piece, footer: pq.FileMetaData, columns: Sequence[str]) -
         }
         if ranges == piece.part.ranges:
             ranges = piece.part.ranges  # most objects have one row group: no need to hold it twice
-        groups.append(RowGroup(piece, number, footer.row_group(number).num_rows, ranges))
+        islands = {
+            column: of_groups[number] for column, of_groups in apart.items() if number in of_groups
+        }
+        rows = footer.row_group(number).num_rows
+        groups.append(RowGroup(piece, number, rows, ranges, islands))
     return groups

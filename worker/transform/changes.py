@@ -150,7 +150,7 @@ async def days_of_new_items(
             hashes.append(keys_of([table.column(name) for name in key]).high)
             order_ids.append(pc.unique(table.column("order_id")))
         wanted = np.unique(np.concatenate(hashes))
-        spans = Spans(group.ranges.get(key[0]) for group in batch)
+        spans = Spans(span for group in batch for span in group.spans(key[0]))
         for group in await elder.overlapping(key[0], spans):
             table = await _read(group, columns)
             # Half of a hash may be another key's: that only names an order too many.

@@ -19,6 +19,7 @@ from kpi.exact import distinct
 from kpi.keys import Keys, Mask, concat_keys, keys_of
 from kpi.tables import PRODUCT_KPIS
 from worker.concurrency import each
+from worker.islands import Island, islands
 from worker.state.entry import Range
 from worker.transform.catalog import READS_AT_ONCE, Catalog, Piece, RowGroup
 from worker.transform.changes import NO_DAYS, Days, one_array
@@ -127,11 +128,14 @@ async def cut(days: Days, zone: Zone) -> Cut:
     estimate = np.zeros(high - low + 2)
     for group in orders:
         found = group.ranges.get("created_at")
-        first, last = (low, high) if found is None else (_day(found.low), _day(found.high))
-        span = last - first + 1
-        start, end = max(first - low, 0), min(last - low, high - low)
-        if start <= end:
-            estimate[start : end + 1] += group.rows / span
+        whole = [] if found is None else [Island(int(found.low), int(found.high), group.rows)]
+        for island in group.islands.get("created_at", whole):
+            first, last = _day(island.low), _day(island.high)
+            start, end = max(first - low, 0), min(last - low, high - low)
+            if start <= end:
+                estimate[start : end + 1] += island.rows / (last - first + 1)
+        if found is None:
+            estimate += group.rows / len(estimate)
     total = np.cumsum(estimate[days - low])
     # As few as the memory allows, and alike: each may have to read everything.
     slices = max(math.ceil(total[-1] / limit - 0.1), 1)
@@ -145,7 +149,7 @@ async def _are_scattered(items: Catalog, orders: list[RowGroup]) -> bool:
     some = orders[:: len(orders) // 16 + 1]
     met = 0
     for group in some:
-        near = await items.overlapping("order_id", Spans([group.ranges.get("order_id")]))
+        near = await items.overlapping("order_id", Spans(group.spans("order_id")))
         met += sum(one.rows for one in near)
     return 4 * met > len(some) * sum(piece.part.rows for piece in items.pieces)
 
@@ -252,9 +256,7 @@ async def _orders(
         if "status" in columns:
             returned = is_returned(one_array(table.column("status")), contract)
         ids = table.column("order_id")
-        extremes = pc.min_max(ids)
-        low, high = extremes["min"].as_py(), extremes["max"].as_py()
-        spans = [Range(low=low, high=high)] if len(ids) else []
+        spans = _spans(ids)
         return keys_of([ids]), keys_of([table.column("user_id")]), of_row, returned, spans, stood
 
     async def one(batch: list[RowGroup]) -> tuple[Keys, Keys, Days, Mask, list[Range], Days]:
@@ -323,6 +325,13 @@ async def _measure(
         seen.days[piece].update(touched.tolist())
 
     await each(_batches(groups, scattered=scattered), one, READS_AT_ONCE)
+
+
+def _spans(ids: pa.ChunkedArray) -> list[Range]:
+    if pa.types.is_integer(ids.type):
+        return [Range(low=one.low, high=one.high) for one in islands(ids.to_numpy())]
+    extremes = pc.min_max(ids)
+    return [Range(low=extremes["min"].as_py(), high=extremes["max"].as_py())] if len(ids) else []
 
 
 def _batches(groups: list[RowGroup], *, scattered: bool) -> Iterator[list[RowGroup]]:

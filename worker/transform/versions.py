@@ -18,8 +18,13 @@ from worker.transform.spans import Spans
 
 T = TypeVar("T")
 
+Rows = npt.NDArray[np.int64]
+
 KEYS_AT_ONCE = 12_000_000
 """Hashes held at once: 8 bytes each."""
+
+FEW_KEYS = 500_000
+"""Up to so many rows that may share keys are read once, and beside others."""
 
 
 class Versions:
@@ -49,10 +54,16 @@ class Versions:
         """
         wanted = [group for group in groups if group not in self._judged]
         self._judged.update(wanted)
+        these = set(wanted)
+        small: list[list[RowGroup]] = []
+        large: list[list[RowGroup]] = []
         for cluster in await self._clusters(wanted):
-            classes = -(-sum(group.rows for group in cluster) // KEYS_AT_ONCE)
+            (small if _rows(cluster) <= FEW_KEYS else large).append(cluster)
+        await each(small, lambda cluster: self._compare_few(cluster, these), READS_AT_ONCE)
+        for cluster in large:
+            classes = -(-_rows(cluster) // KEYS_AT_ONCE)
             for number in range(classes):
-                await self._compare(cluster, set(wanted), number, classes)
+                await self._compare(cluster, these, number, classes)
 
     async def _clusters(self, wanted: Sequence[RowGroup]) -> list[list[RowGroup]]:
         """The wanted row groups and those that may share keys with them, apart where they do not
@@ -60,7 +71,7 @@ class Versions:
         if not wanted:
             return []
         column = self._catalog.dataset.key[0]
-        spans = Spans(group.ranges.get(column) for group in wanted)
+        spans = Spans(span for group in wanted for span in group.spans(column))
         near = await self._catalog.overlapping(column, spans)
         together = Spans(group.ranges.get(column) for group in near)
         clusters: dict[int, list[RowGroup]] = defaultdict(list)
@@ -76,19 +87,32 @@ class Versions:
         self, cluster: list[RowGroup], wanted: set[RowGroup], number: int, classes: int
     ) -> None:
         """Judge the keys whose hash falls in class `number` of `classes`."""
-        # From the earliest version to the latest: by piece, then by row.
-        ordered = sorted(cluster, key=lambda group: (group.piece.rank, group.number))
-
+        ordered = _in_order(cluster)
         again = await self._repeated(ordered, number, classes)
         if len(again) == 0:
             return
 
-        def suspects(keys: Keys) -> tuple[Keys, npt.NDArray[np.int64]]:
-            rows = np.flatnonzero(np.isin(keys.high, again))
-            return keys.take(rows), rows
+        found = await self._each(ordered, lambda keys: _having(keys, again))
+        await asyncio.to_thread(self._settle, ordered, found, wanted)
 
-        found = await self._each(ordered, suspects)
-        latest = await asyncio.to_thread(latest_rows, concat_keys([keys for keys, _ in found]))
+    async def _compare_few(self, cluster: list[RowGroup], wanted: set[RowGroup]) -> None:
+        """Judge all keys of some row groups, held at once."""
+        ordered = _in_order(cluster)
+        keys = await self._each(ordered, lambda of_group: of_group)
+
+        def compare() -> None:
+            again = repeated(np.concatenate([of_group.high for of_group in keys]))
+            if len(again):
+                found = [_having(of_group, again) for of_group in keys]
+                self._settle(ordered, found, wanted)
+
+        await asyncio.to_thread(compare)
+
+    def _settle(
+        self, ordered: list[RowGroup], found: Sequence[tuple[Keys, Rows]], wanted: set[RowGroup]
+    ) -> None:
+        """Mark what is not the latest among some rows that hold every row of their keys."""
+        latest = latest_rows(concat_keys([keys for keys, _ in found]))
         edges = np.cumsum([0, *(len(rows) for _, rows in found)])
         for group, (_, rows), start, end in zip(ordered, found, edges[:-1], edges[1:], strict=True):
             dead = rows[~latest[start:end]]
@@ -128,3 +152,18 @@ class Versions:
             )
 
         return await each(groups, one, READS_AT_ONCE)
+
+
+def _rows(cluster: list[RowGroup]) -> int:
+    return sum(group.rows for group in cluster)
+
+
+def _in_order(cluster: list[RowGroup]) -> list[RowGroup]:
+    """From the earliest version to the latest: by piece, then by row."""
+    return sorted(cluster, key=lambda group: (group.piece.rank, group.number))
+
+
+def _having(keys: Keys, hashes: npt.NDArray[np.uint64]) -> tuple[Keys, Rows]:
+    """The keys that have one of some hashes, and their rows."""
+    rows = np.flatnonzero(np.isin(keys.high, hashes))
+    return keys.take(rows), rows
