@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from kpi.contract import INSTANT, Column, Contract
+from kpi.masks import Mask, booleans, true, valid
 from kpi.shapes import plain_decimals, plain_integers, plain_timestamps
-
-Mask = npt.NDArray[np.bool_]
 
 NAIVE = pa.timestamp("us")
 
@@ -71,7 +68,7 @@ def convert(text: pa.Array, column: Column, contract: Contract) -> tuple[pa.Arra
         values = _to_decimals(strings, column)
     else:
         values = _to_timestamps(strings, column, contract)
-    return values, undecodable | (_valid(strings) & ~_valid(values)), undecodable
+    return values, undecodable | (valid(strings) & ~valid(values)), undecodable
 
 
 def decoded(text: pa.Array) -> tuple[pa.Array, Mask]:
@@ -97,7 +94,7 @@ def decoded(text: pa.Array) -> tuple[pa.Array, Mask]:
                 (value or b"").decode("utf-8")
             except UnicodeDecodeError:
                 undecodable[row] = True
-    decodable = pc.if_else(pa.array(undecodable), pa.scalar(None, pa.binary()), text)
+    decodable = pc.if_else(booleans(undecodable), pa.scalar(None, pa.binary()), text)
     return decodable.cast(pa.string()), undecodable
 
 
@@ -109,7 +106,7 @@ def _decoded_dictionary(text: pa.DictionaryArray) -> tuple[pa.DictionaryArray, M
         return pa.DictionaryArray.from_arrays(text.indices, texts), none, none
     places = pa.array(np.cumsum(~undecodable, dtype=np.int32) - 1, pa.int32(), mask=undecodable)
     indices = places.take(text.indices)
-    bad = _valid(text.indices) & ~_valid(indices)
+    bad = valid(text.indices) & ~valid(indices)
     return pa.DictionaryArray.from_arrays(indices, texts.drop_null()), bad, bad
 
 
@@ -143,10 +140,10 @@ def within_precision(decimals: pa.Array) -> bool:
 def _with_odd(text: pa.Array, values: pa.Array, read: Callable[[pa.Array], pa.Array]) -> pa.Array:
     """The values of plain texts, and of the others, where they are null, what `read` makes of
     them."""
-    odd = _valid(text) & ~_valid(values)
+    odd = valid(text) & ~valid(values)
     if not odd.any():
         return values
-    return pc.replace_with_mask(values, pa.array(odd), read(text.filter(pa.array(odd))))
+    return pc.replace_with_mask(values, booleans(odd), read(text.filter(booleans(odd))))
 
 
 def _to_integers(text: pa.Array) -> pa.Array:
@@ -156,9 +153,9 @@ def _to_integers(text: pa.Array) -> pa.Array:
 def _odd_integers(text: pa.Array) -> pa.Array:
     plain = _matches(text, PLAIN_INTEGER)
     values = _keep(text, plain).cast(pa.int64())
-    odd = _valid(text) & ~plain
+    odd = valid(text) & ~plain
     if odd.any():
-        parts = pc.extract_regex(text.filter(pa.array(odd)), INTEGER)
+        parts = pc.extract_regex(text.filter(booleans(odd)), INTEGER)
         sign, digits = pc.struct_field(parts, 0), pc.struct_field(parts, 1)
         # Of 19 digits, the order of texts is that of numbers.
         low, high = str(2**63), str(2**63 - 1)
@@ -168,7 +165,7 @@ def _odd_integers(text: pa.Array) -> pa.Array:
         )
         number = pc.binary_join_element_wise(sign, digits, "")
         number = pc.if_else(too_large, pa.scalar(None, pa.string()), number)
-        values = pc.replace_with_mask(values, pa.array(odd), number.cast(pa.int64()))
+        values = pc.replace_with_mask(values, booleans(odd), number.cast(pa.int64()))
     return values
 
 
@@ -185,12 +182,12 @@ def _odd_decimals(text: pa.Array, column: Column) -> pa.Array:
     simple = rf"^-?(?:{integral}(?:{point})?{bare})$"
     plain = _matches(text, simple)
     values = _keep(text, plain).cast(column.arrow_type)
-    odd = _valid(text) & ~plain
+    odd = valid(text) & ~plain
     if not odd.any():
         return values
     # The converter passes over blanks and a plus sign, and zeros that the scale has no room for
     # as long as they do not make more digits than the precision.
-    rest = pc.ascii_trim(text.filter(pa.array(odd)), " \t")
+    rest = pc.ascii_trim(text.filter(booleans(odd)), " \t")
     rest = pc.replace_substring_regex(rest, r"^\+([0-9.])", r"\1")
     short = pc.less_equal(pc.binary_length(rest), column.precision)
     cut = pc.replace_substring_regex(rest, rf"^(-?[0-9]+\.[0-9]{{{scale}}})0+$", r"\1")
@@ -201,11 +198,11 @@ def _odd_decimals(text: pa.Array, column: Column) -> pa.Array:
     too_large = rf"^-?0*[1-9][0-9]{{{whole}}}[0-9]*(?:\.[0-9]*)?$"
     rare = _matches(rest, DECIMAL) & ~plain & ~_matches(rest, rf"{too_fine}|{too_large}")
     if rare.any():
-        encoded = rest.filter(pa.array(rare)).dictionary_encode()
+        encoded = rest.filter(booleans(rare)).dictionary_encode()
         one_by_one = [_rare_decimal(one, column) for one in encoded.dictionary.to_pylist()]
         settled = pa.concat_arrays(one_by_one).take(encoded.indices)
-        found = pc.replace_with_mask(found, pa.array(rare), settled)
-    return pc.replace_with_mask(values, pa.array(odd), found)
+        found = pc.replace_with_mask(found, booleans(rare), settled)
+    return pc.replace_with_mask(values, booleans(odd), found)
 
 
 def _rare_decimal(text: str, column: Column) -> pa.Array:
@@ -231,7 +228,7 @@ def _to_timestamps(text: pa.Array, column: Column, contract: Contract) -> pa.Arr
     if column.formats:
         values = pa.nulls(len(text), INSTANT)
         for form in column.formats:
-            left = _keep(text, ~_valid(values))
+            left = _keep(text, ~valid(values))
             values = pc.coalesce(values, to_instants(_by_format(left, form), contract))
         return values
     plain = to_instants(plain_timestamps(text), contract)
@@ -243,7 +240,7 @@ def _odd_timestamps(text: pa.Array, contract: Contract) -> pa.Array:
     if longer.any():
         # The clean zone keeps microseconds; what is finer is cut off.
         short = pc.replace_substring_regex(text, LONG_FRACTION, r"\1\2")
-        text = pc.if_else(pa.array(longer), short, text)
+        text = pc.if_else(booleans(longer), short, text)
     naive, zoned = _matches(text, NAIVE_TIMESTAMP), _matches(text, ZONED_TIMESTAMP)
     return pc.coalesce(
         to_instants(_keep(text, naive).cast(NAIVE), contract), _keep(text, zoned).cast(INSTANT)
@@ -257,7 +254,7 @@ def _by_format(text: pa.Array, form: str) -> pa.Array:
     the one and no other timestamp of ours the other: both are bad.
     """
     parsed = pc.strptime(text, format=form, unit="us", error_is_null=True)
-    written = _keep(text, _valid(parsed))
+    written = _keep(text, valid(parsed))
     local = parsed
     if parsed.type.tz is not None:
         # Fields are compared as they are written, so without their offset.
@@ -267,13 +264,13 @@ def _by_format(text: pa.Array, form: str) -> pa.Array:
     rolled = np.zeros(len(text), bool)
     for directive, field in (("d", pc.day(local)), ("S", pc.second(local))):
         # What was rolled over has landed on the first three days or seconds.
-        suspect = _mask(pc.less_equal(field, 3))
+        suspect = true(pc.less_equal(field, 3))
         pattern = _field_pattern(form, directive)
         if pattern is not None and suspect.any():
             parts = pc.extract_regex(_keep(written, suspect), pattern)
             number = pc.struct_field(parts, 0).cast(pa.int32())
-            rolled |= _mask(pc.not_equal(number, field.cast(pa.int32())))
-    return pc.if_else(pa.array(rolled), pa.scalar(None, parsed.type), parsed)
+            rolled |= true(pc.not_equal(number, field.cast(pa.int32())))
+    return pc.if_else(booleans(rolled), pa.scalar(None, parsed.type), parsed)
 
 
 _LONG_FORMS = {
@@ -308,16 +305,8 @@ def _field_pattern(form: str, directive: str) -> str | None:
 
 def _matches(text: pa.Array, pattern: str) -> Mask:
     """Which values match; False for null."""
-    return _mask(pc.match_substring_regex(text, pattern))
-
-
-def _mask(booleans: pa.Array) -> Mask:
-    return cast(Mask, booleans.fill_null(False).to_numpy(zero_copy_only=False))
-
-
-def _valid(array: pa.Array) -> Mask:
-    return cast(Mask, array.is_valid().to_numpy(zero_copy_only=False))
+    return true(pc.match_substring_regex(text, pattern))
 
 
 def _keep(text: pa.Array, keep: Mask) -> pa.Array:
-    return pc.if_else(pa.array(keep), text, pa.scalar(None, pa.string()))
+    return pc.if_else(booleans(keep), text, pa.scalar(None, pa.string()))

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from kpi import exact
 from kpi.contract import Contract
-from kpi.keys import BLOCK_KEYS, KeyIndex, Keys, Mask, Positions, keys_of
+from kpi.keys import BLOCK_KEYS, KeyIndex, Keys, Positions, keys_of
+from kpi.masks import Mask, true, valid
 from kpi.tables import (
     CATEGORY_KPIS,
     MONEY,
@@ -56,7 +57,7 @@ def is_returned(status: pa.Array, contract: Contract) -> Mask:
         mask = of_text.take(status.indices)
     else:
         mask = pc.is_in(pc.utf8_lower(status), returned)
-    return mask.fill_null(False).to_numpy(zero_copy_only=False)
+    return true(mask)
 
 
 class Products:
@@ -310,7 +311,7 @@ class DaySlice:
         status = items.column("status")
         returned = is_returned(status, self._contract)
         if status.null_count:
-            returned |= of_order & status.is_null().to_numpy(zero_copy_only=False)
+            returned |= of_order & ~valid(status)
         return returned
 
     def _quantity(self, items: pa.RecordBatch) -> Int64s | None:

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from kpi.exact import firsts
+from kpi.masks import Mask
 
-Mask = npt.NDArray[np.bool_]
 Positions = npt.NDArray[np.int64]
 
 DENSE_SLACK = 4

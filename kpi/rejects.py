@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.chunk import Chunk, records_of
-from kpi.convert import Mask
 from kpi.errors import BalanceError
 from kpi.layout import Layout
+from kpi.masks import Mask, booleans
 from kpi.quotes import Positions
 from kpi.reasons import Reason
 from kpi.rules import Problem
@@ -195,7 +195,7 @@ def _without(clean: pa.Table, broken: Positions) -> pa.Table:
     if len(broken) * _SPARSE > clean.num_rows:
         good = np.ones(clean.num_rows, bool)
         good[broken] = False
-        return clean.filter(pa.array(good))
+        return clean.filter(booleans(good))
     edges = [-1, *broken.tolist(), clean.num_rows]
     runs = [clean.slice(edge + 1, next_edge - edge - 1) for edge, next_edge in pairwise(edges)]
     return pa.concat_tables(runs).combine_chunks()

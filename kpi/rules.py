@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.contract import Column, Dataset
-from kpi.convert import Mask
 from kpi.exact import unscaled
+from kpi.masks import Mask, booleans, true, valid
 from kpi.reasons import Reason
 
 # A day's margin on each side: every time zone shows these instants in the years 1 to 9999.
@@ -50,7 +50,7 @@ def broken_rules(
     for name, array in values.items():
         column = dataset.columns[name]
         if column.required and array.null_count:
-            missing = _mask(array.is_null())
+            missing = ~valid(array)
             for problem in found:
                 if problem.column == name:
                     missing &= ~problem.rows
@@ -75,7 +75,7 @@ def _amount_problems(dataset: Dataset, values: Mapping[str, pa.Array]) -> list[P
         problems.append(Problem(Reason.OUT_OF_RANGE, "quantity", expected, broken))
     if dataset.unit_price and "sale_price" in values:
         price = values["sale_price"]
-        known = price.is_valid().to_numpy(zero_copy_only=False)
+        known = valid(price)
         units = np.where(known, unscaled(price), 0).astype(np.float64) * quantity
         broken = (np.abs(units) > MAX_LINE_UNITS) & ~broken
         if broken.any():
@@ -95,10 +95,10 @@ def _range_problems(column: Column, array: pa.Array) -> list[Problem]:
     broken = np.zeros(len(array), bool)
     expected = []
     if low is not None:
-        broken |= _mask(pc.less(array, _scalar(low, array.type)))
+        broken |= true(pc.less(array, _scalar(low, array.type)))
         expected.append(f"at least {low}")
     if high is not None:
-        broken |= _mask(pc.greater(array, _scalar(high, array.type)))
+        broken |= true(pc.greater(array, _scalar(high, array.type)))
         expected.append(f"at most {high}")
     if not broken.any():
         return []
@@ -132,14 +132,14 @@ def _text_problems(column: Column, array: pa.Array) -> list[Problem]:
     texts = array.dictionary if isinstance(array, pa.DictionaryArray) else array
     problems = []
     if column.max_bytes is not None:
-        long = _mask(pc.greater(pc.binary_length(texts), column.max_bytes))
+        long = true(pc.greater(pc.binary_length(texts), column.max_bytes))
         if long.any():
             expected = f"at most {column.max_bytes} bytes"
             problems.append(
                 Problem(Reason.TOO_LONG, column.name, expected, _rows_with(array, long))
             )
     if column.allowed:
-        known = _mask(pc.is_in(texts, pa.array(column.allowed))) | ~_mask(texts.is_valid())
+        known = true(pc.is_in(texts, pa.array(column.allowed))) | ~valid(texts)
         if not known.all():
             expected = f"one of {', '.join(column.allowed)}"
             problems.append(
@@ -151,7 +151,7 @@ def _text_problems(column: Column, array: pa.Array) -> list[Problem]:
 def _rows_with(array: pa.Array, texts: Mask) -> Mask:
     if not isinstance(array, pa.DictionaryArray):
         return texts
-    return _mask(pa.array(texts).take(array.indices))
+    return true(booleans(texts).take(array.indices))
 
 
 def _scalar(limit: Decimal | datetime, kind: pa.DataType) -> pa.Scalar:
@@ -159,7 +159,3 @@ def _scalar(limit: Decimal | datetime, kind: pa.DataType) -> pa.Scalar:
         return pa.scalar(limit, kind)
     # A limit may have more digits than the column: compare as decimals of any scale.
     return pa.scalar(limit)
-
-
-def _mask(array: pa.Array) -> Mask:
-    return cast(Mask, array.fill_null(False).to_numpy(zero_copy_only=False))

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from kpi.contract import Column
 from kpi.exact import to_decimals
+from kpi.masks import Mask, bitmap, booleans, valid
 
-Mask = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 Int64s = npt.NDArray[np.int64]
@@ -48,7 +48,7 @@ def plain_timestamps(text: pa.Array) -> pa.Array:
     if len(rows) == 0:
         return pa.nulls(len(text), pa.timestamp("us"))
     if len(codes) != len(rows) * _WIDTH:
-        whole = text.filter(pa.array(lengths == _WIDTH))
+        whole = text.filter(booleans(lengths == _WIDTH))
         _, codes, _ = _parts(whole)
     good = np.ones(len(rows), bool)
     shape = np.empty(_ROWS_AT_ONCE * _WIDTH, np.uint8)
@@ -89,7 +89,7 @@ def plain_decimals(text: pa.Array, column: Column) -> pa.Array:
     shape = b"0" * (_WORD - scale - 1) + b"." + b"0" * scale if scale else b"0" * _WORD
     plain, units = _numbers(text, shape, scale + 2)
     _, values = to_decimals(units, kind).buffers()
-    return pa.Array.from_buffers(kind, len(text), [_bitmap(plain), values])
+    return pa.Array.from_buffers(kind, len(text), [bitmap(plain), values])
 
 
 def _numbers(text: pa.Array, shape: bytes, shortest: int) -> tuple[Mask, Int64s]:
@@ -135,18 +135,14 @@ def _parts(text: pa.Array) -> tuple[npt.NDArray[np.int32], Bytes, npt.NDArray[np
     codes = np.frombuffer(data or b"", np.uint8)[offsets[0] : offsets[-1]]
     lengths = np.diff(offsets)
     if text.null_count:
-        lengths[~text.is_valid().to_numpy(zero_copy_only=False)] = 0
+        lengths[~valid(text)] = 0
     return offsets, codes, lengths
 
 
 def _only(text: pa.Array, offsets: npt.NDArray[np.int32], keep: Mask) -> pa.Array:
     """The same texts, null where they are not kept."""
-    buffers = [_bitmap(keep), pa.py_buffer(np.ascontiguousarray(offsets)), text.buffers()[2]]
+    buffers = [bitmap(keep), pa.py_buffer(np.ascontiguousarray(offsets)), text.buffers()[2]]
     return pa.Array.from_buffers(pa.string(), len(text), buffers)
-
-
-def _bitmap(mask: Mask) -> pa.Buffer:
-    return pa.py_buffer(np.packbits(mask, bitorder="little"))
 
 
 def _fits(words: Words, shape: bytes) -> Mask:

@@ -35,29 +35,29 @@ def islands(values: Int64s) -> list[Island]:
     Args:
         values: In any order.
     """
+    if len(values) == 0:
+        return []
+    low, high = int(values.min()), int(values.max())
+    # Fewer values only have wider gaps, so where these have none there is none.
+    if _gap(np.sort(np.append(values[::_STEP], [low, high]))) is None:
+        return [Island(low, high, len(values))]
     found: list[Island] = []
-    left = [values] if len(values) else []
+    left = [np.sort(values)]
     while left:
         some = left.pop()
-        low, high = int(some.min()), int(some.max())
-        # Fewer values only have wider gaps, so where these have none there is none.
-        at = None
-        if len(found) + len(left) + 1 < MOST and _gap(np.append(some[::_STEP], [low, high])):
-            some = np.sort(some)
-            at = _gap(some)
+        at = _gap(some) if len(found) + len(left) + 1 < MOST else None
         if at is None:
-            found.append(Island(low, high, len(some)))
+            found.append(Island(int(some[0]), int(some[-1]), len(some)))
         else:
             left += [some[: at + 1], some[at + 1 :]]
     return sorted(found)
 
 
-def _gap(values: Int64s) -> int | None:
-    """After which of the values, in ascending order, a gap is wider than half of their range;
-    None where none is."""
-    ordered = np.sort(values).view(np.uint64)
-    gaps = ordered[1:] - ordered[:-1]  # modulo 2**64, which the widest of them is below
-    if len(gaps) == 0:
+def _gap(ascending: Int64s) -> int | None:
+    """After which of the values a gap is wider than half of their range; None where none is."""
+    if len(ascending) < 2:
         return None
+    places = ascending.view(np.uint64)
+    gaps = places[1:] - places[:-1]  # modulo 2**64, which the widest of them is below
     at = int(gaps.argmax())
-    return at if 2 * int(gaps[at]) > int(ordered[-1] - ordered[0]) else None
+    return at if 2 * int(gaps[at]) > int(ascending[-1]) - int(ascending[0]) else None

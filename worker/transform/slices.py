@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from kpi.contract import Contract
 from kpi.daily import MICROSECONDS_A_DAY, DaySlice, Products, Totals, is_returned, order_days
 from kpi.exact import distinct
-from kpi.keys import Keys, Mask, concat_keys, keys_of
+from kpi.keys import Keys, concat_keys, keys_of
+from kpi.masks import Mask
 from kpi.tables import PRODUCT_KPIS
 from worker.concurrency import each
 from worker.islands import Island, islands

@@ -11,7 +11,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from kpi.keys import Keys, Mask, concat_keys, keys_of, latest_rows, repeated
+from kpi.keys import Keys, concat_keys, keys_of, latest_rows, repeated
+from kpi.masks import Mask
 from worker.concurrency import each
 from worker.transform.catalog import READS_AT_ONCE, Catalog, RowGroup
 from worker.transform.spans import Spans
