@@ -21,6 +21,9 @@ _BLOCK, _FEW_BLOCKS, _FEW_BYTES = 4096, 500, 16_000
 """In up to so many blocks of so many bytes, so many bytes that are not ASCII are looked at one by
 one; where there are more, decoding the whole chunk first is faster."""
 
+_CACHED = 1 << 18
+"""Bytes compared at once, so that what comes of it stays in the cache."""
+
 _SPARSE = 512
 """Where a byte stands less often than once in so many, searching is faster than comparing all."""
 
@@ -73,7 +76,7 @@ def record_starts(chunk: Chunk, *, delimiter: str = ",") -> tuple[Positions, Pos
         starts = np.array([start for start, _ in spans], np.int64)
         ends = np.array([end for _, end in spans], np.int64)
         return starts, ends
-    stops = np.flatnonzero(codes == LF)
+    stops = _places(codes, LF)
     returns = positions_of(data, CR)
     if len(returns):
         following = np.minimum(returns + 1, len(data) - 1)
@@ -83,14 +86,21 @@ def record_starts(chunk: Chunk, *, delimiter: str = ",") -> tuple[Positions, Pos
         stops = stops[np.searchsorted(quotes, stops) % 2 == 0]
     if len(data) and (len(stops) == 0 or stops[-1] != len(data) - 1):
         stops = np.append(stops, len(data))
-    starts = np.concatenate([np.zeros(1, np.int64), stops[:-1] + 1])[: len(stops)]
-    ends = stops.astype(np.int64)
+    starts, ends = np.zeros(len(stops), np.int64), stops
+    np.add(stops[:-1], 1, out=starts[1:])
     if len(returns):
         crlf = (ends > starts) & (ends < len(data))
         crlf[crlf] = (codes[ends[crlf]] == LF) & (codes[ends[crlf] - 1] == CR)
         ends = ends - crlf
     filled = ends > starts
-    return starts[filled], ends[filled]
+    return (starts, ends) if filled.all() else (starts[filled], ends[filled])
+
+
+def _places(codes: npt.NDArray[np.uint8], code: int) -> Positions:
+    """Where a byte that is probably common stands, ascending."""
+    blocks = range(0, len(codes), _CACHED)
+    found = [np.flatnonzero(codes[at : at + _CACHED] == code) + at for at in blocks]
+    return np.concatenate([np.zeros(0, np.int64), *found])
 
 
 def positions_of(data: memoryview, code: int) -> Positions:
@@ -101,7 +111,7 @@ def positions_of(data: memoryview, code: int) -> Positions:
     while at >= 0:
         found.append(at)
         if len(found) > size // _SPARSE:
-            return np.flatnonzero(np.frombuffer(data, np.uint8) == code)
+            return _places(np.frombuffer(data, np.uint8), code)
         at = whole.find(byte, at + 1, size)
     return np.array(found, np.int64)
 
