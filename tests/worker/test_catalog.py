@@ -20,7 +20,7 @@ from worker.errors import ConfigError
 from worker.objects import ObjectInfo
 from worker.objects.folder import FolderStore
 from worker.state.entry import Range
-from worker.transform import catalog, open_zone
+from worker.transform import catalog, open_zone, slices
 from worker.transform.spans import Spans
 
 DAYS = 28
@@ -120,6 +120,53 @@ async def test_rows_of_another_contract_are_found_when_they_are_needed(tmp_path:
             await pipeline.validate(path)
         with pytest.raises(ConfigError, match="was cleaned with another contract"):
             await pipeline.transform()
+
+
+async def test_one_wrong_id_does_not_make_its_row_group_look_near(tmp_path: Path) -> None:
+    """Items of one file in which an id is mistyped; the order with that id comes later."""
+    wrong = 9_000_000
+    orders = tuple((str(one), "1", "shipped", "2025-03-01") for one in range(1, 200))
+    items = [(str(one), str(one), "1", "shipped", "1.50") for one in range(1, 200)]
+    items[100] = ("101", str(wrong), "1", "shipped", "1.50")
+    uploads = [Upload("orders", orders, 0), Upload("order_items", tuple(items), 1)]
+    async with Pipeline(tmp_path) as pipeline:
+        for path in shops.write(tmp_path / "shop", uploads):
+            await pipeline.validate(path)
+        assert pipeline.state is not None
+        zone = open_zone(await pipeline.state.entries(), pipeline.workspace, pipeline.contract)
+        (group,) = await zone.items.row_groups()
+        assert group.spans("order_id") == [Range(low=1, high=199), Range(low=wrong, high=wrong)]
+        assert group.spans("id") == [Range(low=1, high=199)]
+        assert [island.rows for island in group.islands["order_id"]] == [198, 1]
+        for low, high, near in ((200, wrong - 1, 0), (199, 250, 1), (wrong, wrong, 1)):
+            found = await zone.items.overlapping("order_id", Spans([Range(low=low, high=high)]))
+            assert len(found) == near
+        await pipeline.transform()
+        late = Upload("orders", ((str(wrong), "1", "shipped", "2025-03-07"),), 2)
+        for path in shops.write(tmp_path / "late", [late]):
+            await pipeline.validate(path)
+        await pipeline.transform()
+        rows = await pipeline.all_rows()
+        await pipeline.transform(everything=True)
+        assert rows == await pipeline.all_rows()
+        sold = [row["total_items_sold"] for row in rows["order_kpis"]]
+        assert sold == [198, 1]
+
+
+async def test_one_wrong_date_does_not_make_slices_too_large(tmp_path: Path) -> None:
+    """Spread over decades, a row group's orders would hardly count on any day."""
+    dates = [f"2025-03-{1 + one % 20:02d}" for one in range(400)]
+    dates[7] = "1971-01-01"
+    orders = tuple((str(one), "1", "shipped", date) for one, date in enumerate(dates))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slices, "ORDERS_AT_ONCE", 100)
+        async with Pipeline(tmp_path) as pipeline:
+            for path in shops.write(tmp_path / "shop", [Upload("orders", orders, 0)]):
+                await pipeline.validate(path)
+            assert pipeline.state is not None
+            zone = open_zone(await pipeline.state.entries(), pipeline.workspace, pipeline.contract)
+            plan = await slices.cut(await slices.possible_days(zone.orders), zone)
+            assert len(plan.slices) >= 3
 
 
 ranges = st.builds(
