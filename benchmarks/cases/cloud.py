@@ -22,9 +22,6 @@ from benchmarks.tap import Request, tapped
 
 START_RUNS = 10
 
-S3_ORDERS = 1_000_000
-"""MiniStack holds objects in memory: a quarter of the main sample is enough."""
-
 PUBLISH_ORDERS = 100_000
 """A year of few orders: a day's rows are as many, and publishing them is most of the work."""
 
@@ -76,7 +73,7 @@ def s3(bench: Bench) -> Found:
 
     The emulator shares the two cores and is the slow part, so walls say nothing here.
     """
-    given = sample(bench.scratch, orders=min(S3_ORDERS, bench.orders))
+    given = sample(bench.scratch, orders=bench.orders)
     warm(given.files)
     logs = bench.scratch / "logs" / "s3"
     keys = [(path, f"{path.parent.name}/{path.name}") for path in given.files]
