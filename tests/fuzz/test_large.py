@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,8 +13,8 @@ import pytest
 
 from kpi.chunk import record_starts
 from kpi.records import RecordSplitter
+from tests.support.commands import shopkpi_process
 
-ROOT = Path(__file__).parents[2]
 MIB = 2**20
 HEADER = b"order_id,user_id,status,created_at\n"
 ROW = b"1,7,delivered,2025-03-01T10:00:00\n"
@@ -32,23 +29,12 @@ def run(home: Path, blocks: Iterator[bytes], *, packed: str = "") -> tuple[dict[
         for block in blocks:
             sink.write(block)
         sink.close()
-    out = home / "out"
-    with out.open("wb") as stdout:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "worker", "run", "orders", "--format", "json"],
-            cwd=home,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=stdout,
-            stderr=subprocess.STDOUT,
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+    done = shopkpi_process(home, "run", "orders", "--format", "json")
     path.unlink()
-    text = out.read_text()
-    assert process.returncode == 0, text
-    receipt = next(one for one in map(json.loads, text.splitlines()) if "verdict" in one)
+    assert done.code == 0, done.out
+    receipt = next(one for one in map(json.loads, done.out.splitlines()) if "verdict" in one)
     assert receipt["rows_read"] == receipt["rows_clean"] + receipt["rows_rejected"]
-    return receipt, usage.ru_maxrss / 1024
+    return receipt, done.peak_mib
 
 
 def repeated(first: bytes, block: bytes, count: int) -> Iterator[bytes]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from worker.cli import main
+
+ROOT = Path(__file__).parents[2]
 
 
 class Done(NamedTuple):
@@ -57,3 +61,43 @@ def shopkpi(home: Path, *arguments: str, **environment: str) -> Done:
         assert "Traceback" not in done.err, done.err
         assert "This should not happen" not in done.err, done.err
     return done
+
+
+class Measured(NamedTuple):
+    """What a process of its own printed on both streams, and what it took."""
+
+    code: int
+    out: str
+    peak_mib: float
+    user_s: float
+
+
+_LAUNCHER = """
+import json, resource, subprocess, sys
+code = subprocess.call(sys.argv[2:])
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+with open(sys.argv[1], "w") as file:
+    json.dump([code, used.ru_maxrss / 1024, used.ru_utime], file)
+"""
+
+
+def shopkpi_process(home: Path, *arguments: str) -> Measured:
+    """Run a command in `home`, in a process of its own.
+
+    The kernel lets the peak of a process begin with that of the one it was forked from, and ours
+    may be of any size: so a small one stands between.
+    """
+    usage = home / "usage.json"
+    command = [sys.executable, "-m", "worker", *arguments]
+    done = subprocess.run(
+        [sys.executable, "-c", _LAUNCHER, str(usage), *command],
+        cwd=home,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+    )
+    code, peak_mib, user_s = json.loads(usage.read_text())
+    usage.unlink()
+    return Measured(code, done.stdout, peak_mib, user_s)
