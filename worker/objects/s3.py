@@ -184,7 +184,11 @@ class S3Store:
         async with answer["Body"] as body:
             # Not body.read(): it would forget what had come when the body breaks off.
             stream = body.raw_stream.content
-            while left and (piece := await stream.readany()):
+            while left:
+                # Not readany(), which joins what has come: pieces are joined once, at the end.
+                piece, _ = await stream.readchunk()
+                if not piece and stream.at_eof():
+                    break
                 part = piece[skip : skip + left] if skip or len(piece) > left else piece
                 skip = max(0, skip - len(piece))
                 left -= len(part)
