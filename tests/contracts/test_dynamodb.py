@@ -171,16 +171,39 @@ async def test_a_transaction_delivered_late_does_nothing(
     assert await stored(state) == with_as_of(without, 3)
 
 
-async def test_rows_that_lost_their_guard_are_found(state: DynamoDBState) -> None:
+@pytest.mark.parametrize("asked", [False, True], ids=["unasked", "asked"])
+@pytest.mark.parametrize("categories", [["Vests"], []], ids=["rows", "no rows"])
+async def test_rows_that_lost_their_guard_are_found(
+    state: DynamoDBState, categories: list[str], *, asked: bool
+) -> None:
     """Somebody emptied the ledger table but not the KPI tables."""
     await state.publish(day_kpis(DAY, categories=["Jeans", "Swim"]), 7)
     await state.database.client.delete_item(
         TableName=state.database.table("ledger"),
         Key={"kind": {"S": "day"}, "id": {"S": DAY.isoformat()}},
     )
+    if asked:
+        assert await state.days() == {}
+    day = day_kpis(DAY, categories=categories)
+    if not categories:
+        day = replace(day, tables={table: [] for table in day.tables})
 
-    assert await state.publish(day_kpis(DAY, categories=["Vests"]), 1) is Outcome.PUBLISHED
-    assert await stored(state) == with_as_of(day_kpis(DAY, categories=["Vests"]), 1)
+    assert await state.publish(day, 1) is Outcome.PUBLISHED
+    assert await stored(state) == with_as_of(day, 1)
+
+
+@pytest.mark.parametrize("as_of", [1, 3])
+async def test_a_day_that_another_begins_is_not_taken_for_new(
+    aws: Emulator, state: DynamoDBState, as_of: int
+) -> None:
+    between, mine = large_day(2), large_day(as_of, first=100)
+    async with another(aws, state) as (writer, _):
+        assert await writer.days() == {}
+        assert await state.publish(between, 2) is Outcome.PUBLISHED
+        outcome = await writer.publish(mine, as_of)
+
+    assert outcome is (Outcome.PUBLISHED if as_of == 3 else Outcome.SUPERSEDED)
+    assert await stored(state) == with_as_of(mine if as_of == 3 else between, max(as_of, 2))
 
 
 # Lost requests and answers.

@@ -170,12 +170,12 @@ class _Stream:
         self._pieces = [data[: len(data) // 2]] if breaks_off else [data]
         self._breaks_off = breaks_off
 
-    async def readany(self) -> bytes:
+    async def readchunk(self) -> tuple[bytes, bool]:
         if self._pieces:
-            return self._pieces.pop()
+            return self._pieces.pop(), False
         if self._breaks_off:
             raise aiohttp.ClientPayloadError("connection reset")
-        return b""
+        return b"", False
 
     def exception(self) -> None:
         """What aiohttp asks when it closes a response: none must be told to the reader."""

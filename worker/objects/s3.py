@@ -186,8 +186,8 @@ class S3Store:
             stream = body.raw_stream.content
             while left:
                 # Not readany(), which joins what has come: pieces are joined once, at the end.
-                piece, _ = await stream.readchunk()
-                if not piece and stream.at_eof():
+                piece, ends_chunk = await stream.readchunk()
+                if not (piece or ends_chunk):
                     break
                 part = piece[skip : skip + left] if skip or len(piece) > left else piece
                 skip = max(0, skip - len(piece))

@@ -66,6 +66,7 @@ class DynamoDBKpis:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._begun: frozenset[date] | None = None
 
     async def publish(self, day: DayKpis, as_of: int) -> Outcome:
         """Make the day's rows exactly those of `day`, each with attribute `as_of`.
@@ -75,8 +76,10 @@ class DynamoDBKpis:
         isolation is read-committed: "Managing complex workflows with DynamoDB transactions").
         """
         retries = self._database.retry.start()
+        is_new = self._begun is not None and day.order_date not in self._begun
+        # Where that is no longer so, the condition on the guard fails, and it is read.
+        guard = Guard() if is_new else await self._guard(day.order_date)
         while True:
-            guard = await self._guard(day.order_date)
             verdict = guard.verdict(day.tables, as_of)
             if verdict is not None:
                 return verdict
@@ -88,6 +91,7 @@ class DynamoDBKpis:
                     f"disturbed by other writers through {retries.attempts} attempts"
                 )
                 raise StoreError(message)
+            guard = await self._guard(day.order_date)
 
     async def progress(self) -> Progress:
         """The progress record; an empty one at first."""
@@ -115,6 +119,7 @@ class DynamoDBKpis:
             found[date.fromisoformat(item[LEDGER_SORT_KEY]["S"])] = (
                 guard.published if guard.claim <= max(guard.published.values(), default=0) else {}
             )
+        self._begun = frozenset(found)
         return found
 
     async def rows(
@@ -144,7 +149,7 @@ class DynamoDBKpis:
 
     async def _write(self, day: DayKpis, as_of: int, guard: Guard) -> bool:
         """Make the day's rows those of `day`; False where another writer came between."""
-        writes = await self._differences(day, as_of)
+        writes = await self._differences(day, as_of, guard)
         if not writes and guard.is_published(day.tables, as_of):
             return True
         # A day without rows still needs its guard: it keeps earlier states away.
@@ -162,14 +167,12 @@ class DynamoDBKpis:
             guard = after
         return True
 
-    async def _differences(self, day: DayKpis, as_of: int) -> list[Write]:
+    async def _differences(self, day: DayKpis, as_of: int, guard: Guard) -> list[Write]:
         """What makes the rows that are there those of `day`; the order_kpis row is last."""
         tables = sorted(
             (KPI_TABLES[name] for name in day.tables), key=lambda table: table == ORDER_KPIS
         )
-        present = await asyncio.gather(
-            *(self._day_items(table, day.order_date.isoformat()) for table in tables)
-        )
+        present = await asyncio.gather(*(self._present(table, day, guard) for table in tables))
         writes: list[Write] = []
         for table, items in zip(tables, present, strict=True):
             name = self._database.table(table.name)
@@ -187,6 +190,16 @@ class DynamoDBKpis:
                 if identity not in found or not is_same(item, found[identity])
             )
         return writes
+
+    async def _present(self, table: KpiTable, day: DayKpis, guard: Guard) -> list[Item]:
+        """The day's items of one table that may have to be deleted or need not be put.
+
+        Where there is no guard yet, there are some only if somebody has emptied the ledger. The one
+        row of a table without groups is then put over whatever is there.
+        """
+        if guard.version == 0 and table.group_key is None and day.tables[table.name]:
+            return []
+        return await self._day_items(table, day.order_date.isoformat())
 
     async def _guard(self, order_date: date) -> Guard:
         item = await self._database.get(
