@@ -13,6 +13,7 @@ from infra.settings import Settings
 from infra.storage import ATHENA_FOLDER, Buckets
 from kpi.layout import clean_schema
 from kpi.rejects import REJECTS
+from kpi.uuids import UUID
 
 GIB = 2**30
 
@@ -128,7 +129,12 @@ def hive_type(kind: pa.DataType) -> str:
     """
     if pa.types.is_dictionary(kind):
         return hive_type(kind.value_type)
-    plain = {pa.int64(): "bigint", pa.string(): "string", pa.binary(): "binary"}
+    plain = {
+        pa.int64(): "bigint",
+        pa.string(): "string",
+        pa.binary(): "binary",
+        UUID: "binary",  # Hive has no name for them
+    }
     if pa.types.is_decimal(kind):
         name = f"decimal({kind.precision},{kind.scale})"
     elif pa.types.is_timestamp(kind):

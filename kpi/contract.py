@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from importlib import resources
-from typing import Literal
+from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -20,8 +20,10 @@ import pyarrow.compute as pc
 
 from kpi.contract_toml import Reader
 from kpi.errors import ContractError
+from kpi.uuids import UUID
 
-ColumnType = Literal["integer", "string", "decimal", "timestamp"]
+ColumnType = Literal["integer", "string", "uuid", "decimal", "timestamp"]
+ID: tuple[ColumnType, ...] = ("integer", "string", "uuid")
 DATASETS = ("orders", "order_items", "products")
 
 INSTANT = pa.timestamp("us", tz="UTC")
@@ -41,20 +43,20 @@ STRPTIME = re.compile(r"(?:[^%\0]|%[YymdebBhaAjHIMSpDFTRnt%])+(?:\s*%z)?")
 
 ROLES: Mapping[str, Mapping[str, tuple[bool, tuple[ColumnType, ...]]]] = {
     "orders": {
-        "order_id": (True, ("integer", "string")),
-        "user_id": (True, ("integer", "string")),
+        "order_id": (True, ID),
+        "user_id": (True, ID),
         "created_at": (True, ("timestamp",)),
         "status": (False, ("string",)),
     },
     "order_items": {
-        "order_id": (True, ("integer", "string")),
-        "product_id": (True, ("integer", "string")),
+        "order_id": (True, ID),
+        "product_id": (True, ID),
         "sale_price": (True, ("decimal",)),
         "status": (False, ("string",)),
         "quantity": (False, ("integer",)),
     },
     "products": {
-        "id": (True, ("integer", "string")),
+        "id": (True, ID),
         "category": (False, ("string",)),
     },
 }
@@ -98,6 +100,8 @@ class Column:
             return pa.int64()
         if self.type == "decimal":
             return pa.decimal128(self.precision, self.scale)
+        if self.type == "uuid":
+            return UUID
         return INSTANT if self.type == "timestamp" else pa.string()
 
 
@@ -273,8 +277,7 @@ def _dataset(table: Reader, name: str) -> Dataset:
 
 
 def _column(table: Reader, name: str, *, key: bool) -> Column:
-    types: tuple[ColumnType, ...] = ("integer", "string", "decimal", "timestamp")
-    kind = table.choice("type", types, None)
+    kind = table.choice("type", get_args(ColumnType), None)
     is_decimal, is_string = kind == "decimal", kind == "string"
     has_limits = kind in ("integer", "decimal")
     precision = table.integer("precision", 15, low=1, high=MAX_PRECISION) if is_decimal else 15

@@ -19,6 +19,7 @@ import pyarrow.csv as pacsv
 from kpi.contract import INSTANT, Column, Contract
 from kpi.masks import Mask, booleans, true, valid
 from kpi.shapes import plain_decimals, plain_integers, plain_timestamps
+from kpi.uuids import uuids
 
 NAIVE = pa.timestamp("us")
 
@@ -66,6 +67,8 @@ def convert(text: pa.Array, column: Column, contract: Contract) -> tuple[pa.Arra
         values = _to_integers(strings)
     elif column.type == "decimal":
         values = _to_decimals(strings, column)
+    elif column.type == "uuid":
+        values = uuids(strings)
     else:
         values = _to_timestamps(strings, column, contract)
     return values, undecodable | (valid(strings) & ~valid(values)), undecodable

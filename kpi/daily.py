@@ -27,6 +27,7 @@ from kpi.tables import (
     RATE,
     UNKNOWN_CATEGORY,
 )
+from kpi.uuids import UUID, uuid_texts
 
 Int64s = npt.NDArray[np.int64]
 RATE_ONE = 10_000
@@ -256,7 +257,8 @@ class DaySlice:
         if not sales:
             return PRODUCT_KPIS.schema.empty_table()
         position = _concatenate([one[0] for one in sales])
-        texts = pa.chunked_array([one[1] for one in sales]).cast(pa.string()).combine_chunks()
+        ids = pa.chunked_array([one[1] for one in sales])
+        texts = (uuid_texts(ids) if ids.type == UUID else ids.cast(pa.string())).combine_chunks()
         names = pc.unique(texts).sort()
         product = pc.index_in(texts, value_set=names).to_numpy(zero_copy_only=False)
         price = _concatenate([one[2] for one in sales])

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from kpi.exact import firsts
 from kpi.masks import Mask
+from kpi.uuids import UUID
 
 Positions = npt.NDArray[np.int64]
 
@@ -29,9 +30,9 @@ BLOCK_KEYS = 1 << 18
 class Keys:
     """Keys as numbers that are equal where the keys are.
 
-    A single integer column is its own values. Of anything else there are 128 bits of hash. That any
-    two of n different keys have the same is as likely as n**2 / 2**129 (the birthday bound), which
-    is 1.5e-21 for a billion of them.
+    A single integer column is its own values, and one of UUIDs is too, but for which bit is which.
+    Of anything else there are 128 bits of hash. That any two of n different keys have the same is
+    as likely as n**2 / 2**129 (the birthday bound), which is 1.5e-21 for a billion of them.
 
     Attributes:
         high: The integers themselves, or the first half of the hash.
@@ -53,7 +54,7 @@ def keys_of(columns: Sequence[pa.ChunkedArray]) -> Keys:
     """The keys of some rows.
 
     Args:
-        columns: The columns of the key, each without null; integers or strings.
+        columns: The columns of the key, each without null; integers, UUIDs or strings.
     """
     if len(columns) == 1 and pa.types.is_integer(columns[0].type):
         return Keys(columns[0].to_numpy().view(np.uint64), None)
@@ -210,10 +211,20 @@ def _hash(column: pa.ChunkedArray) -> _Hash:
             values = chunk.to_numpy().view(np.uint64)
             result.high[part] = _mix(values ^ _WORDS[0])
             result.low[part] = _mix(values ^ _WORDS[1])
+        elif chunk.type == UUID:
+            result.high[part], result.low[part] = _halves(chunk)
         elif len(chunk):
             result.high[part], result.low[part] = _hash_texts(chunk)
         at += len(chunk)
     return result
+
+
+def _halves(values: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """The 128 bits of UUIDs, so mixed that different ones stay different."""
+    words = np.frombuffer(values.buffers()[1], "<u8")[2 * values.offset :][: 2 * len(values)]
+    # Of UUIDs that were counted up, the first half alone may be the same in all.
+    low = words[1::2].copy()
+    return words[0::2] ^ _mix(low), low
 
 
 _WORDS, _WEIGHTS = np.random.Generator(np.random.PCG64(0x5109)).integers(

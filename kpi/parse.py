@@ -29,6 +29,7 @@ from kpi.quotes import Positions
 from kpi.reasons import Reason
 from kpi.rejects import NONE_WRONG, REJECTS, Parsed, WrongWidth, rises, set_aside
 from kpi.rules import Problem, broken_rules
+from kpi.uuids import UUID_TEXT, uuids
 
 Spans = Callable[[], tuple[Positions, Positions]]
 """Finds where the records of a chunk start and end."""
@@ -189,6 +190,8 @@ class ChunkParser:
             return self._raw_type(name)
         if column.type == "timestamp":
             return column.arrow_type if name in self._zoned else NAIVE
+        if column.type == "uuid":
+            return UUID_TEXT
         return clean_type(self._layout.dataset, name)
 
     def _raw_type(self, name: str) -> pa.DataType:
@@ -204,6 +207,11 @@ class ChunkParser:
         column = self._layout.dataset.columns[name]
         if array.type == NAIVE:
             return to_instants(array, contract)
+        if array.type == UUID_TEXT:
+            values = uuids(array)
+            if values.null_count == array.null_count:
+                return values
+            array = array.cast(pa.binary())
         if array.type not in (pa.binary(), RAW_DICTIONARY):
             return array
         values, bad, undecodable = convert(array, column, contract)
@@ -242,6 +250,8 @@ def describe(column: Column) -> str:
         return f"a decimal of at most {column.precision} digits, {column.scale} behind the point"
     if column.type == "timestamp":
         return f"a timestamp like {' or '.join(column.formats) or '2025-03-30T16:14:26'}"
+    if column.type == "uuid":
+        return "a UUID like 0190163d-8694-739b-aea5-966c26f8ad91"
     return "a 64-bit integer" if column.type == "integer" else "text"
 
 

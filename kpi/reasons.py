@@ -12,7 +12,7 @@ class Reason(enum.StrEnum):
     """A required column is empty."""
 
     WRONG_TYPE = "wrong_type"
-    """The text is not an integer, decimal or timestamp of the contract's kind."""
+    """The text is not an integer, UUID, decimal or timestamp of the contract's kind."""
 
     OUT_OF_RANGE = "out_of_range"
     """A number below the contract's `min` or above its `max`, or a day no calendar can show."""

@@ -26,12 +26,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kpi.contract import Contract
+from kpi.uuids import uuid_text
 from worker.errors import SourceError
 from worker.islands import Island, islands
 from worker.objects import ObjectInfo, ObjectStore, ObjectWriter
 from worker.source import Source
 from worker.state.entry import Range
 from worker.urls import Location
+from worker.uuid_columns import plain, plain_schema, stored, stored_schema
 
 FOOTER_BYTES = 64 * 1024
 """How much of an object's end is read at once to find its footer."""
@@ -87,7 +89,7 @@ class ParquetStream:
         self._groups = 0
         self._parquet = pq.ParquetWriter(
             self._sink,
-            schema,
+            stored_schema(schema),
             metadata_collector=footers,
             write_statistics=list(ranged),
             **_encoding(schema),
@@ -130,7 +132,7 @@ class ParquetStream:
         return found
 
     def _encode(self, rows: pa.Table) -> None:
-        self._parquet.write_table(rows, max(rows.num_rows, 1))
+        self._parquet.write_table(stored(rows), max(rows.num_rows, 1))
         for column in self._ranged:
             found = islands(_integers(rows.column(column)))
             if len(found) > 1:
@@ -183,7 +185,7 @@ def _encoding(schema: pa.Schema) -> dict[str, Any]:
 def column_ranges(metadata: pq.FileMetaData, column: str) -> list[tuple[Any, Any] | None]:
     """Smallest and largest value of a column in each row group, as its footer tells.
 
-    Instants are microseconds since 1970; None where the footer does not tell.
+    Instants are microseconds since 1970, UUIDs are texts; None where the footer does not tell.
     """
     found: list[tuple[Any, Any] | None] = []
     index = None
@@ -222,7 +224,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  (integers, texts or instants)
     if isinstance(value, datetime):
         since = (value if value.tzinfo else value.replace(tzinfo=UTC)) - EPOCH
         return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-    return value
+    return uuid_text(value) if isinstance(value, bytes) else value
 
 
 @asynccontextmanager
@@ -313,7 +315,7 @@ class CleanObject:
     async def schema(self) -> pa.Schema:
         """Columns and their types. Errors: as `footer`."""
         info, footer, _ = await self._opened()
-        return _file(info, footer, []).schema_arrow
+        return plain_schema(_file(info, footer, []).schema_arrow)
 
     async def read(self, row_groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
         """Rows of some row groups, in order, with some columns.
@@ -329,8 +331,10 @@ class CleanObject:
             held = [(start, part) for (start, _), part in zip(spans, parts, strict=True)]
 
         return await asyncio.to_thread(
-            lambda: _file(info, footer, held).read_row_groups(
-                list(row_groups), columns=list(columns), use_threads=False
+            lambda: plain(
+                _file(info, footer, held).read_row_groups(
+                    list(row_groups), columns=list(columns), use_threads=False
+                )
             )
         )
 

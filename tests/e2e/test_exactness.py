@@ -23,9 +23,19 @@ DAYS = ("2025-03-01", "2025-03-02", "2025-03-31", "2024-02-29")
 
 
 def texts_of(ids: str, prefix: str) -> st.SearchStrategy[str]:
-    """A few ids, so that keys meet often: integers far apart, or texts."""
+    """A few ids, so that keys meet often: integers far apart, UUIDs in two spellings, or texts."""
     if ids == "integer":
         return st.sampled_from(["1", "2", "3", "70000000000", "-5", "9223372036854775807"])
+    if ids == "uuid":
+        digits = prefix.encode().hex()
+        names = [
+            f"{digits}000000-0000-{version}000-0000-00000000000{n}"
+            for version in "47"
+            for n in "aB"
+        ]
+        return st.sampled_from(
+            [*names, names[0].upper(), f"{digits}{'f' * 6}-ffff-ffff-ffff-{'f' * 12}"]
+        )
     return st.sampled_from([f"{prefix}{name}" for name in ("a", "B", "ä", "00", "0", "a b")])
 
 
@@ -87,17 +97,18 @@ def expected(home: Path, uploads: list[Upload], ids: str) -> dict[str, oracle.Ro
     for number, upload in enumerate(uploads):
         path = home / "in" / upload.dataset / f"{number:03d}.csv"
         files[upload.dataset].append((upload.second, path))
-    kind = "BIGINT" if ids == "integer" else "VARCHAR"
+    kind = {"integer": "BIGINT", "uuid": "UUID", "string": "VARCHAR"}[ids]
     return oracle.kpis(
         {name: [path for _, path in sorted(of)] for name, of in files.items()}, ids=kind
     )
 
 
-def waiting_items(uploads: list[Upload]) -> int:
+def waiting_items(uploads: list[Upload], ids: str) -> int:
     """Latest items of orders that no file has."""
-    orders = {row[0] for one in uploads if one.dataset == "orders" for row in one.records}
+    spelled = str.lower if ids == "uuid" else str
+    orders = {spelled(row[0]) for one in uploads if one.dataset == "orders" for row in one.records}
     latest = {
-        row[0]: row[1]
+        spelled(row[0]): spelled(row[1])
         for one in sorted(uploads, key=lambda upload: upload.second)
         if one.dataset == "order_items"
         for row in one.records
@@ -105,7 +116,10 @@ def waiting_items(uploads: list[Upload]) -> int:
     return sum(order not in orders for order in latest.values())
 
 
-@pytest.mark.parametrize(("ids", "contract"), [("integer", "default"), ("string", "string-ids")])
+@pytest.mark.parametrize(
+    ("ids", "contract"),
+    [("integer", "default"), ("string", "string-ids"), ("uuid", "uuid-ids")],
+)
 def test_any_history_gives_the_rows_of_the_oracle(ids: str, contract: str) -> None:
     @settings(
         max_examples=60,
@@ -120,7 +134,7 @@ def test_any_history_gives_the_rows_of_the_oracle(ids: str, contract: str) -> No
             home = Path(folder)
             rows, waiting = asyncio.run(run_history(home, uploads, rounds, repeat, contract))
             assert rows == expected(home, uploads, ids)
-            assert waiting == waiting_items(uploads)
+            assert waiting == waiting_items(uploads, ids)
         revenue: dict[object, Decimal] = defaultdict(Decimal)
         for row in rows["category_kpis"]:
             revenue[row["order_date"]] += row["daily_revenue"]

@@ -84,6 +84,11 @@ DEFAULT_HEADERS = {
 }
 INTEGERS = ("1", "2", "3", "4", "5", "-7", "9223372036854775807", "-9223372036854775808")
 TEXTS = ("a", "b", "B", "ä", "0", "00", "a b", "x" * 20, "x" * 21)
+UUIDS = (
+    *(f"{first}0000000-0000-4000-8000-{last:012d}" for first in "0f" for last in (0, 1)),
+    "ABCDEFAB-CDEF-ABCD-EFAB-CDEFABCDEFAB",
+    "abcdefab-cdef-abcd-efab-cdefabcdefab",
+)
 STAMPS = (
     *("2025-03-01T00:00:00", "2025-03-01T23:59:59", "2025-03-02T12:00:00"),
     *("2024-02-29T22:59:59", "2025-03-31T22:30:00", "1969-12-31T23:59:59"),
@@ -111,6 +116,16 @@ SHOPS = {
         order_ids=TEXTS,
         item_ids=TEXTS,
         product_ids=TEXTS[:5],
+        stamps=STAMPS,
+        prices=PRICES,
+    ),
+    "UUIDs": Shop(
+        contract=lenient(built_in("uuid-ids")),
+        layout=oracle.Layout(ids="UUID"),
+        headers=DEFAULT_HEADERS,
+        order_ids=UUIDS,
+        item_ids=UUIDS,
+        product_ids=UUIDS[:5],
         stamps=STAMPS,
         prices=PRICES,
     ),

@@ -14,6 +14,7 @@ from infra.settings import LOG_RETENTION_DAYS, Settings
 from kpi.contract import built_in
 from kpi.layout import clean_schema
 from kpi.tables import KPI_TABLES, LEDGER_PARTITION_KEY, LEDGER_SORT_KEY
+from kpi.uuids import UUID
 from tests.infra.templates import ROOT, Json, Template, resolve, statements
 from worker.cli.scale import audit as audit_command
 from worker.cli.serve import serve
@@ -419,6 +420,7 @@ def test_the_lake_has_the_columns_of_the_clean_zone(
     [
         (pa.int64(), "bigint"),
         (pa.string(), "string"),
+        (UUID, "binary"),
         (pa.dictionary(pa.int32(), pa.string()), "string"),
         (pa.decimal128(15, 2), "decimal(15,2)"),
         (pa.timestamp("us", tz="UTC"), "timestamp"),

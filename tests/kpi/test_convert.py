@@ -184,7 +184,31 @@ BY_FORMAT = {
     "2017-10-02 10:56:33 PM": WRONG,
     "0000-10-02 10:56:33": RANGE,
 }
+UUID_VALUE = bytes.fromhex("0190163d8694739baea5966c26f8ad91")
+UUIDS = {
+    "0190163d-8694-739b-aea5-966c26f8ad91": UUID_VALUE,
+    "0190163D-8694-739B-AEA5-966C26F8AD91": UUID_VALUE,
+    "0190163d-8694-739B-aea5-966c26f8ad91": UUID_VALUE,
+    "00000000-0000-0000-0000-000000000000": bytes(16),
+    "ffffffff-ffff-ffff-ffff-ffffffffffff": bytes([255] * 16),
+    "": None,
+    "0190163d8694739baea5966c26f8ad91": WRONG,
+    "{0190163d-8694-739b-aea5-966c26f8ad91}": WRONG,
+    "urn:uuid:0190163d-8694-739b-aea5-966c26f8ad91": WRONG,
+    " 0190163d-8694-739b-aea5-966c26f8ad91": WRONG,
+    "0190163d-8694-739b-aea5-966c26f8ad9": WRONG,
+    "0190163d-8694-739b-aea5-966c26f8ad9 ": WRONG,
+    "0190163d-8694-739b-aea5-966c26f8ad9g": WRONG,
+    "0190163d-8694-739b-aea5-966c26f8ad9@": WRONG,
+    "0190163d-8694-739b-aea5-966c26f8ad9:": WRONG,
+    "0190163d-8694-739b-aea5-966c26f8ad9`": WRONG,
+    "0190163d-8694-739b-aea5-966c26f8adé": WRONG,  # 36 bytes in UTF-8
+    "0190163d-8694-739b-aea5_966c26f8ad91": WRONG,
+    "0190163d8-694-739b-aea5-966c26f8ad91": WRONG,
+    "7": WRONG,
+}
 CASES = [
+    ('type = "uuid"', "", UUIDS),
     ('type = "integer"', "", INTEGERS),
     ('type = "decimal"', "", DECIMALS),
     ('type = "timestamp"', "", TIMESTAMPS),
@@ -335,6 +359,7 @@ def test_each_column_has_its_own_formats() -> None:
     ("column", "text", "outcome"),
     [
         ('type = "string"', b"caf\xc3\xa9", "café"),
+        ('type = "uuid"', b"0190163d-8694-739b-aea5-966c26f8ad9\xe9", UNDECODABLE),
         ('type = "string"', b" as it is ", " as it is "),
         ('type = "string"', b"two\r\nlines", "two\r\nlines"),
         ('type = "string"', b'say "hi"', 'say "hi"'),
@@ -360,7 +385,7 @@ def test_texts(column: str, text: bytes, outcome: object, careful: bool) -> None
 
 
 @pytest.mark.parametrize("careful", [False, True])
-@pytest.mark.parametrize("kind", ["integer", "decimal", "timestamp", "string"])
+@pytest.mark.parametrize("kind", ["integer", "decimal", "timestamp", "string", "uuid"])
 def test_null_values_mean_no_value_in_every_type(kind: str, careful: bool) -> None:
     optional = contract_of(f'type = "{kind}"', '[csv]\nnull_values = ["", "NULL", "-"]')
     required = contract_of(
@@ -405,6 +430,17 @@ moment_like = st.one_of(
     st.text("0123456789-:T Z+.", max_size=26),
     st.sampled_from([*TIMESTAMPS, *BY_FORMAT]),
 )
+uuid_like = st.one_of(
+    st.uuids().map(str),
+    st.uuids().map(lambda value: str(value).upper()),
+    st.builds(
+        lambda value, at, code: f"{value}"[:at] + code + f"{value}"[at + 1 :],
+        st.uuids(),
+        st.integers(0, 36),
+        st.characters(max_codepoint=255),
+    ),
+    st.sampled_from(list(UUIDS)),
+)
 raw = st.one_of(
     number_like.map(str.encode),
     moment_like.map(str.encode),
@@ -423,6 +459,8 @@ COLUMNS = {
     'type = "timestamp", required = true': moment_like,
     'type = "timestamp", formats = ["%Y-%m-%d %H:%M:%S"]': moment_like,
     'type = "timestamp", formats = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]': moment_like,
+    'type = "uuid"': uuid_like,
+    'type = "uuid", required = true': uuid_like,
     'type = "string", max_bytes = 6': raw,
     'type = "string", allowed = ["a", "7"], required = true': raw,
 }

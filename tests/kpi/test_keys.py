@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kpi.keys import KeyIndex, Keys, concat_keys, keys_of, latest_rows, repeated
+from kpi.uuids import UUID
 
 INT64 = st.one_of(st.integers(0, 50), st.integers(-(2**63), 2**63 - 1))
 TEXTS = st.one_of(
@@ -19,12 +20,17 @@ TEXTS = st.one_of(
     st.text("ab", min_size=6, max_size=18),  # around the words of eight bytes
     st.sampled_from(["", "\x00", "\x00\x00", "a\x00", "a", "0", "00", "7" * 16, "7" * 17]),
 )
-KEYS = st.one_of(st.lists(INT64, max_size=40), st.lists(TEXTS, max_size=40))
+UUIDS = st.one_of(
+    st.integers(0, 2**128 - 1),
+    st.integers(0, 5),
+    st.integers(0, 5).map(lambda number: number << 64),
+).map(lambda number: number.to_bytes(16))
+KEYS = st.one_of(*(st.lists(some, max_size=40) for some in (INT64, TEXTS, UUIDS)))
 
 
 def array_of(values: Sequence[object]) -> pa.Array:
-    is_text = any(isinstance(one, str) for one in values)
-    return pa.array(values, pa.string() if is_text else pa.int64())
+    kinds = {str: pa.string(), bytes: UUID}
+    return pa.array(values, kinds.get(type(values[0]), pa.int64()) if values else pa.int64())
 
 
 def chunked(values: Sequence[object], cut: int) -> pa.ChunkedArray:
@@ -85,6 +91,13 @@ def test_each_half_of_a_hash_tells_texts_apart() -> None:
     assert len(set(found.high.tolist())) == len(set(found.low.tolist())) == len(words)
 
 
+def test_uuids_that_were_counted_up_differ_in_what_is_compared_first() -> None:
+    low, high = range(20_000), range(0, 20_000 << 64, 1 << 64)
+    for numbers in (low, high):
+        found = keys_in([number.to_bytes(16) for number in numbers])
+        assert len(set(found.high.tolist())) == len(numbers)
+
+
 @given(st.lists(st.text("ab", min_size=8, max_size=33), min_size=1, max_size=20), st.data())
 def test_texts_of_one_length_are_hashed_as_among_others(
     values: list[str], data: st.DataObject
@@ -111,9 +124,9 @@ def test_the_order_of_columns_counts() -> None:
 @example([-(2**63), 2**63 - 1], None)
 @example([2**63 - 1, 2**63 - 2], None)
 def test_an_index_finds_what_it_has(values: list[object], data: st.DataObject | None) -> None:
-    is_text = any(isinstance(one, str) for one in values)
-    strangers: st.SearchStrategy[object] = TEXTS if is_text else INT64
-    ends: list[object] = [] if is_text else [0, -1, -(2**63), 2**63 - 1]
+    kind = type(values[0]) if values else int
+    strangers: st.SearchStrategy[object] = {str: TEXTS, bytes: UUIDS, int: INT64}[kind]
+    ends: list[object] = [0, -1, -(2**63), 2**63 - 1] if kind is int else []
     drawn = [] if data is None else data.draw(st.lists(strangers, max_size=20))
     asked = [*values, *ends, *drawn]
     if not asked:

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -21,7 +23,7 @@ from worker.objects import ObjectInfo
 from worker.objects.folder import FolderStore
 from worker.state.entry import Range
 from worker.transform import catalog, open_zone, slices
-from worker.transform.spans import Spans
+from worker.transform.spans import Spans, value_range
 
 DAYS = 28
 
@@ -118,6 +120,29 @@ async def test_rows_of_another_contract_are_found_when_they_are_needed(tmp_path:
         pipeline.contract = built_in("string-ids")
         for path in shops.write(tmp_path / "more", [replace(one, second=100) for one in day(DAYS)]):
             await pipeline.validate(path)
+        with pytest.raises(ConfigError, match="was cleaned with another contract"):
+            await pipeline.transform()
+
+
+async def test_uuids_are_stored_as_such_and_pruned_by(tmp_path: Path) -> None:
+    low, high = (f"{digit * 8}-0000-4000-8000-000000000000" for digit in "1F")
+    upload = Upload("orders", tuple((one, one, "", "2025-03-01") for one in (high, low)), 0)
+    async with Pipeline(tmp_path, built_in("uuid-ids")) as pipeline:
+        entry = await pipeline.validate(shops.write(tmp_path / "shop", [upload])[0])
+        assert entry.parts[0].ranges["order_id"] == Range(low=low, high=high.lower())
+        with duckdb.connect() as db:
+            query = "SELECT order_id, user_id FROM read_parquet(?)"
+            found = db.execute(query, [str(tmp_path / entry.parts[0].key)]).fetchall()
+        assert found == [(UUID(high),) * 2, (UUID(low),) * 2]
+        assert pipeline.state is not None
+        zone = open_zone([entry], pipeline.workspace, pipeline.contract)
+        (group,) = await zone.orders.row_groups()
+        ids = (await group.piece.read([group], ["order_id"])).column("order_id")
+        assert value_range(ids) == group.ranges["order_id"] == entry.parts[0].ranges["order_id"]
+        for asked, near in ((low, True), (high.lower(), True), ("2" * 8, True), ("0" * 8, False)):
+            spans = Spans([Range(low=asked, high=asked)])
+            assert bool(await zone.orders.overlapping("order_id", spans)) is near
+        pipeline.contract = built_in("string-ids")
         with pytest.raises(ConfigError, match="was cleaned with another contract"):
             await pipeline.transform()
 

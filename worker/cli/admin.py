@@ -15,7 +15,7 @@ def contract() -> None:
 @contract.command(short_help="Print a built-in contract.")
 @click.argument("name", default="default")
 def show(name: str) -> None:
-    """Print the TOML of the built-in contract NAME: default, string-ids or olist.
+    """Print the TOML of the built-in contract NAME: default, string-ids, uuid-ids or olist.
 
     \b
     Examples:

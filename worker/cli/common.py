@@ -46,7 +46,7 @@ def store_options(function: Function) -> Function:
                 show_envvar=True,
                 metavar="FILE_OR_NAME",
                 help="What the columns are: a TOML file or a built-in contract (default, "
-                "string-ids, olist).  [default: default]",
+                "string-ids, uuid-ids, olist).  [default: default]",
             ),
         )
     ):

@@ -36,7 +36,7 @@ from worker.cli.common import choose_format, format_option
     "--ids",
     type=click.Choice(["integer", "uuid"]),
     default="integer",
-    help="uuid goes with --contract string-ids.",
+    help="uuid goes with --contract uuid-ids.",
 )
 @click.option(
     "--compression",

@@ -17,9 +17,8 @@ import pyarrow.compute as pc
 from kpi.contract import Contract
 from kpi.daily import order_days
 from kpi.keys import KeyIndex, Positions, keys_of
-from worker.state.entry import Range
 from worker.transform.catalog import Catalog, Piece, RowGroup
-from worker.transform.spans import Spans
+from worker.transform.spans import Spans, value_range
 from worker.transform.versions import Versions
 
 Days = npt.NDArray[np.int32]
@@ -54,9 +53,7 @@ async def _versions_of(
     if len(order_ids) == 0:
         return
     index = KeyIndex(keys_of([pa.chunked_array([order_ids])]))
-    extremes = pc.min_max(order_ids)
-    span = Range(low=extremes["min"].as_py(), high=extremes["max"].as_py())
-    for group in await orders.overlapping("order_id", Spans([span])):
+    for group in await orders.overlapping("order_id", Spans([value_range(order_ids)])):
         table = await group.piece.read([group], columns)
         yield group, index.find(keys_of([table.column("order_id")])), table
 

@@ -11,7 +11,6 @@ from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from kpi.contract import Contract
 from kpi.daily import MICROSECONDS_A_DAY, DaySlice, Products, Totals, is_returned, order_days
@@ -24,7 +23,7 @@ from worker.islands import Island, islands
 from worker.state.entry import Range
 from worker.transform.catalog import READS_AT_ONCE, Catalog, Piece, RowGroup
 from worker.transform.changes import NO_DAYS, Days, one_array
-from worker.transform.spans import Spans
+from worker.transform.spans import Spans, value_range
 from worker.transform.versions import Versions
 
 ORDERS_AT_ONCE = 500_000
@@ -331,8 +330,7 @@ async def _measure(
 def _spans(ids: pa.ChunkedArray) -> list[Range]:
     if pa.types.is_integer(ids.type):
         return [Range(low=one.low, high=one.high) for one in islands(ids.to_numpy())]
-    extremes = pc.min_max(ids)
-    return [Range(low=extremes["min"].as_py(), high=extremes["max"].as_py())] if len(ids) else []
+    return [value_range(ids)] if len(ids) else []
 
 
 def _batches(groups: list[RowGroup], *, scattered: bool) -> Iterator[list[RowGroup]]:

@@ -6,7 +6,20 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kpi.uuids import uuid_text
 from worker.state.entry import Range
+
+
+def value_range(values: pa.Array | pa.ChunkedArray) -> Range:
+    """Range of one or more integers, UUIDs (as texts) or texts."""
+    extremes = pc.min_max(values)
+    low, high = (extremes[name].as_py() for name in ("min", "max"))
+    if isinstance(low, bytes):
+        low, high = uuid_text(low), uuid_text(high)
+    return Range(low=low, high=high)
 
 
 class Spans:
