@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from kpi import exact
 from kpi.contract import Contract
-from kpi.keys import BLOCK_KEYS, KeyIndex, Keys, Positions, keys_of
+from kpi.keys import BLOCK_KEYS, NO_KEYS, KeyIndex, Keys, Positions, keys_of
 from kpi.masks import Mask, true, valid
 from kpi.tables import (
     CATEGORY_KPIS,
@@ -30,6 +30,7 @@ from kpi.tables import (
 from kpi.uuids import UUID, uuid_texts
 
 Int64s = npt.NDArray[np.int64]
+Pairs = npt.NDArray[np.integer]
 RATE_ONE = 10_000
 """The rate 1 at the scale of `RATE`."""
 
@@ -92,7 +93,7 @@ class Totals:
     items: Int64s
     revenue: Int64s
     category_revenue: Int64s
-    pairs: list[Int64s] = field(default_factory=list)
+    pairs: list[Pairs] = field(default_factory=list)
     sales: list[tuple[Int64s, pa.Array, Int64s, Int64s, Mask]] = field(default_factory=list)
 
 
@@ -125,14 +126,18 @@ class DaySlice:
         """
         self._contract = contract
         self._products = products
-        self._index = KeyIndex(orders)
         self._dates = exact.distinct(days)
-        self._day = np.searchsorted(self._dates, days)
+        size = len(self._dates)
+        self._day = np.searchsorted(self._dates, days).astype(np.int32)
         self._returned = returned
-        self._users = users
+        # Before there is an index, and kept by nobody then: the most memory that orders take.
+        self._customers = _customers(self._day, users, size)
+        del users
+        self._index = KeyIndex(orders)
         self._with_products = with_products
         self._groups = len(products.categories)
-        size = len(self._dates)
+        fits = 2 * len(days) * self._groups <= exact.INT32_MAX
+        self._pair_type = np.int32 if fits else np.int64
         self._totals = Totals(
             items=np.zeros(size, np.int64),
             revenue=np.zeros(size, np.int64),
@@ -162,7 +167,7 @@ class DaySlice:
         if not known.all():
             items = items.filter(pa.array(known))
             position = position[known]
-        day = self._day[position]
+        day = self._day[position].astype(np.int64)
         present = np.bincount(day, minlength=len(self._dates))
         size, groups = len(self._dates), self._groups
         price = exact.unscaled(items.column("sale_price"))
@@ -181,7 +186,7 @@ class DaySlice:
             items=count,
             revenue=exact.row_sums(revenue_by_group.reshape(size, groups)),
             category_revenue=revenue_by_group,
-            pairs=[((position * groups + category) << 1) | returned],
+            pairs=[(((position * groups + category) << 1) | returned).astype(self._pair_type)],
         )
         if self._with_products:
             units = np.ones(len(price), np.int64) if quantity is None else quantity
@@ -199,7 +204,7 @@ class DaySlice:
 
     def close(self) -> None:
         """No more items will come: give back the memory that finding their orders takes."""
-        self._index = KeyIndex(self._users.take(slice(0)))
+        self._index = KeyIndex(NO_KEYS)
 
     def __len__(self) -> int:
         return len(self._day)
@@ -216,7 +221,7 @@ class DaySlice:
                 self._money(self._totals.revenue),
                 pa.array(self._totals.items),
                 _rate(returned, orders),
-                pa.array(self._customers()),
+                pa.array(self._customers),
             ],
             schema=ORDER_KPIS.schema,
         )
@@ -226,14 +231,14 @@ class DaySlice:
         size = len(self._dates) * self._groups
         # One integer for each order and category that meet, its last bit set where an item was
         # returned: sorted, the last of each pair tells.
-        every = _concatenate(self._totals.pairs)
+        every = np.concatenate([np.zeros(0, self._pair_type), *self._totals.pairs])
         self._totals.pairs = [every]
         orders, returned = np.zeros(size, np.int64), np.zeros(size, np.int64)
         pairs = _last_of_pairs(every)
         for start in range(0, len(pairs), BLOCK_KEYS):
             block = pairs[start : start + BLOCK_KEYS]
             position, category = np.divmod(block >> 1, self._groups)
-            group = self._day[position] * self._groups + category
+            group = self._day[position] * np.int64(self._groups) + category
             orders += np.bincount(group, minlength=size)
             returned += np.bincount(group[block & 1 == 1], minlength=size)
         filled = np.flatnonzero(orders)
@@ -265,8 +270,9 @@ class DaySlice:
         units = _concatenate([one[3] for one in sales])
         returned = np.concatenate([one[4] for one in sales])
         pairs = _last_of_pairs(((position * len(names) + product) << 1) | returned)
-        of_pair = self._day[(pairs >> 1) // len(names)] * len(names) + (pairs >> 1) % len(names)
-        groups = self._day[position] * len(names) + product
+        day = self._day.astype(np.int64)
+        of_pair = day[(pairs >> 1) // len(names)] * len(names) + (pairs >> 1) % len(names)
+        groups = day[position] * len(names) + product
         rows = exact.distinct(groups)
         codes = np.searchsorted(rows, groups)
         pair_codes = np.searchsorted(rows, of_pair)
@@ -283,28 +289,6 @@ class DaySlice:
             ],
             schema=PRODUCT_KPIS.schema,
         )
-
-    def _customers(self) -> Int64s:
-        """Distinct customers of each day."""
-        users, size = self._users, len(self._dates)
-        if len(users) == 0:
-            return np.zeros(size, np.int64)
-        if users.low is None:
-            values = users.high.view(np.int64)
-            low, span = int(values.min()), int(values.max()) - int(values.min()) + 1
-            if span * size <= exact.INT64_MAX:
-                pairs = exact.distinct(self._day * span + (values - low))
-                return np.bincount(pairs // span, minlength=size).astype(np.int64)
-        counts = np.zeros(size, np.int64)
-        by_day = np.argsort(self._day, kind="stable")
-        edges = np.searchsorted(self._day[by_day], np.arange(size + 1))
-        for days in _blocks(np.diff(edges)):
-            rows = by_day[edges[days.start] : edges[days.stop]]
-            some = users.take(rows)
-            # Any one row of a customer stands for all of them.
-            pairs = exact.distinct(self._day[rows] * len(rows) + KeyIndex(some).find(some))
-            counts += np.bincount(pairs // len(rows), minlength=size)
-        return counts
 
     def _returned_items(self, items: pa.RecordBatch, position: Int64s) -> Mask:
         of_order = self._returned[position]
@@ -328,7 +312,29 @@ class DaySlice:
         return exact.to_decimals(exact.at_scale(units, self._scale, MONEY.scale), MONEY)
 
 
-def _last_of_pairs(pairs: Int64s) -> Int64s:
+def _customers(day: npt.NDArray[np.int32], users: Keys, size: int) -> Int64s:
+    """Distinct customers of each day, from the days of orders, 0 to `size`, and who ordered."""
+    if len(users) == 0:
+        return np.zeros(size, np.int64)
+    if users.low is None:
+        values = users.high.view(np.int64)
+        low, span = int(values.min()), int(values.max()) - int(values.min()) + 1
+        if span * size <= exact.INT64_MAX:
+            pairs = exact.distinct(day * np.int64(span) + (values - low))
+            return np.bincount(pairs // span, minlength=size).astype(np.int64)
+    counts = np.zeros(size, np.int64)
+    by_day = np.argsort(day, kind="stable")
+    edges = np.searchsorted(day[by_day], np.arange(size + 1))
+    for days in _blocks(np.diff(edges)):
+        rows = by_day[edges[days.start] : edges[days.stop]]
+        some = users.take(rows)
+        # Any one row of a customer stands for all of them.
+        pairs = exact.distinct(day[rows] * np.int64(len(rows)) + KeyIndex(some).find(some))
+        counts += np.bincount(pairs // len(rows), minlength=size)
+    return counts
+
+
+def _last_of_pairs(pairs: Pairs) -> Pairs:
     """Pairs that differ but for their last bit, each once, with the bit set where it ever was.
 
     `pairs` are sorted in place.

@@ -21,7 +21,7 @@ FLOAT_EXACT = 1 << 53
 """A float64 holds every integer of at most this size (IEEE 754 binary64)."""
 
 LIMB_BITS = 21
-INT64_MAX = (1 << 63) - 1
+INT32_MAX, INT64_MAX = (1 << 31) - 1, (1 << 63) - 1
 
 
 def unscaled(decimals: pa.Array) -> Int64s:

@@ -50,6 +50,9 @@ class Keys:
         return Keys(self.high[rows], None if self.low is None else self.low[rows])
 
 
+NO_KEYS = Keys(np.zeros(0, np.uint64), None)
+
+
 def keys_of(columns: Sequence[pa.ChunkedArray]) -> Keys:
     """The keys of some rows.
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +17,7 @@ import pyarrow as pa
 from kpi.contract import Contract
 from kpi.daily import MICROSECONDS_A_DAY, DaySlice, Products, Totals, is_returned, order_days
 from kpi.exact import distinct
-from kpi.keys import Keys, concat_keys, keys_of
+from kpi.keys import Keys, keys_of
 from kpi.masks import Mask
 from kpi.tables import PRODUCT_KPIS
 from worker.concurrency import each
@@ -32,9 +34,9 @@ ORDERS_AT_ONCE = 500_000
 ROWS_AT_ONCE = 200_000
 """Rows worked on at once: with fewer, threads wait for each other between short steps."""
 
-SCATTERED_AT_ONCE = 2_000_000
+SCATTERED_AT_ONCE = 4_000_000
 """Orders of a slice where each slice has to read all items, as ids in random order make it: about
-60 bytes each and 8 for each of their items."""
+40 bytes each and 4 for each of their items."""
 
 EPOCH_DAY = date(1970, 1, 1)
 
@@ -139,7 +141,7 @@ async def cut(days: Days, zone: Zone) -> Cut:
     total = np.cumsum(estimate[days - low])
     # As few as the memory allows, and alike: each may have to read everything.
     slices = max(math.ceil(total[-1] / limit - 0.1), 1)
-    number = np.ceil(total * slices / total[-1]) if total[-1] else total
+    number = np.maximum(np.ceil(total * slices / total[-1]), 1) if total[-1] else total
     parts = np.split(days, np.flatnonzero(np.diff(number)) + 1)
     return Cut(slices=[part for part in parts if len(part)], scattered=scattered)
 
@@ -202,7 +204,8 @@ async def load(
     orders, users, of_order, returned, spans = await _orders(
         days, zone, order_versions, seen, scattered=scattered
     )
-    day_slice = await asyncio.to_thread(
+    groups = await zone.items.overlapping("order_id", Spans(spans))
+    building = asyncio.to_thread(
         DaySlice,
         contract=zone.contract,
         products=products,
@@ -212,9 +215,9 @@ async def load(
         returned=returned,
         with_products=PRODUCT_KPIS.name in tables,
     )
-    del orders  # 16 bytes each, which the slice gives back when it is closed
-    groups = await zone.items.overlapping("order_id", Spans(spans))
-    await item_versions.judge(groups)
+    del orders, users  # 16 bytes each, of which the slice keeps the first until it is closed
+    day_slice, _ = await asyncio.gather(building, item_versions.judge(groups))
+    del building
     await _measure(groups, zone, item_versions, day_slice, seen, scattered=scattered)
     day_slice.close()
     return day_slice
@@ -259,30 +262,57 @@ async def _orders(
         spans = _spans(ids)
         return keys_of([ids]), keys_of([table.column("user_id")]), of_row, returned, spans, stood
 
-    async def one(batch: list[RowGroup]) -> tuple[Keys, Keys, Days, Mask, list[Range], Days]:
+    gathered = _Gathered(sum(group.rows for group in groups))
+    every_span: list[Range] = []
+
+    def gather(table: pa.Table, mask: Mask | None) -> tuple[Days, Days]:
+        orders, users, of_row, returned, spans, stood = choose(table, mask)
+        gathered.add(orders.high, orders.low, users.high, users.low, of_row, returned)
+        every_span.extend(spans)
+        return np.unique(of_row), stood
+
+    async def one(batch: list[RowGroup]) -> None:
         piece = batch[0].piece
         table = await piece.read(batch, columns)
-        found = await asyncio.to_thread(choose, table, _latest(batch, versions))
-        seen.days[piece].update(np.unique(found[2]).tolist())
-        seen.stood.update(found[5].tolist())
-        return found
+        on, stood = await asyncio.to_thread(gather, table, _latest(batch, versions))
+        seen.days[piece].update(on.tolist())
+        seen.stood.update(stood.tolist())
 
-    nothing = pa.table({name: pa.array([], kinds[name].arrow_type) for name in columns})
-    found = [
-        choose(nothing, None),
-        *await each(_batches(groups, scattered=scattered), one, READS_AT_ONCE),
-    ]
-    orders, users, of_order, returned, spans, _ = (
-        list(column) for column in zip(*found, strict=True)
-    )
-    del found
-    return (
-        concat_keys(orders),
-        concat_keys(users),
-        np.concatenate(of_order),
-        np.concatenate(returned),
-        [span for some in spans for span in some],
-    )
+    gather(pa.table({name: pa.array([], kinds[name].arrow_type) for name in columns}), None)
+    await each(_batches(groups, scattered=scattered), one, READS_AT_ONCE)
+    order, order_low, user, user_low, of_order, returned = gathered.columns()
+    return Keys(order, order_low), Keys(user, user_low), of_order, returned, every_span
+
+
+class _Gathered:
+    """Columns that several threads fill, in any order of their parts.
+
+    Args:
+        most: Rows at most; those that are never filled take no memory.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._columns: list[Any] = []
+        self._rows = 0
+        self._lock = threading.Lock()
+
+    def add(self, *parts: Any) -> None:  # noqa: ANN401  (arrays of any type)
+        """Rows more; None for a column that there is not."""
+        rows = len(parts[0])
+        with self._lock:
+            if not self._columns:
+                self._columns = [
+                    None if part is None else np.empty(self._most, part.dtype) for part in parts
+                ]
+            start, self._rows = self._rows, self._rows + rows
+        for column, part in zip(self._columns, parts, strict=True):
+            if part is not None:
+                column[start : start + rows] = part
+
+    def columns(self) -> list[Any]:
+        """What was added."""
+        return [None if column is None else column[: self._rows] for column in self._columns]
 
 
 async def _measure(

@@ -55,10 +55,15 @@ class Versions:
         """
         wanted = [group for group in groups if group not in self._judged]
         self._judged.update(wanted)
-        these = set(wanted)
         small: list[list[RowGroup]] = []
         large: list[list[RowGroup]] = []
-        for cluster in await self._clusters(wanted):
+        clusters, closed = await self._clusters(wanted)
+        if closed:
+            # Whatever has keys of theirs is there too: no need to read it again for the others.
+            wanted = [group for cluster in clusters for group in cluster]
+            self._judged.update(wanted)
+        these = set(wanted)
+        for cluster in clusters:
             (small if _rows(cluster) <= FEW_KEYS else large).append(cluster)
         await each(small, lambda cluster: self._compare_few(cluster, these), READS_AT_ONCE)
         for cluster in large:
@@ -66,23 +71,29 @@ class Versions:
             for number in range(classes):
                 await self._compare(cluster, these, number, classes)
 
-    async def _clusters(self, wanted: Sequence[RowGroup]) -> list[list[RowGroup]]:
+    async def _clusters(self, wanted: Sequence[RowGroup]) -> tuple[list[list[RowGroup]], bool]:
         """The wanted row groups and those that may share keys with them, apart where they do not
-        overlap each other."""
+        overlap each other; and whether no others may share keys with any of these."""
         if not wanted:
-            return []
+            return [], False
         column = self._catalog.dataset.key[0]
         spans = Spans(span for group in wanted for span in group.spans(column))
         near = await self._catalog.overlapping(column, spans)
+        closed = len(near) > len(wanted) and set(near) == set(
+            await self._catalog.overlapping(
+                column, Spans(span for group in near for span in group.spans(column))
+            )
+        )
         together = Spans(group.ranges.get(column) for group in near)
         clusters: dict[int, list[RowGroup]] = defaultdict(list)
         for group in near:
             clusters[together.cluster(group.ranges.get(column))].append(group)
-        return [
+        doubted = [
             cluster
             for cluster in clusters.values()
             if len(cluster) > 1 or not cluster[0].piece.part.ascending
         ]
+        return doubted, closed
 
     async def _compare(
         self, cluster: list[RowGroup], wanted: set[RowGroup], number: int, classes: int
