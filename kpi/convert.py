@@ -146,7 +146,10 @@ def _with_odd(text: pa.Array, values: pa.Array, read: Callable[[pa.Array], pa.Ar
     odd = valid(text) & ~valid(values)
     if not odd.any():
         return values
-    return pc.replace_with_mask(values, booleans(odd), read(text.filter(booleans(odd))))
+    found = read(text.take(pa.array(np.flatnonzero(odd))))
+    if found.null_count == len(found):
+        return values
+    return pc.replace_with_mask(values, booleans(odd), found)
 
 
 def _to_integers(text: pa.Array) -> pa.Array:

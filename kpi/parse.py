@@ -13,14 +13,21 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from kpi.chunk import Chunk, field_counts, record_starts, undecodable, without_records
+from kpi.chunk import (
+    Chunk,
+    field_counts,
+    positions_of,
+    record_starts,
+    undecodable,
+    without_records,
+)
 from kpi.contract import Column
 from kpi.convert import NAIVE, RAW_DICTIONARY, convert, to_instants, within_precision
 from kpi.exact import distinct
@@ -290,11 +297,10 @@ def _read_csv(
 
 def _may_have_hexadecimal(chunk: Chunk) -> bool:
     """Whether 0x stands in it: the CSV converter reads 0x1F as an integer, which no shop means."""
-    data, size = cast(bytes, chunk.data.obj), len(chunk.data)
+    codes = np.frombuffer(chunk.data, np.uint8)
     # One byte is searched for much faster than two, and exports rarely have an x at all.
-    if data.find(b"x", 0, size) < 0 and data.find(b"X", 0, size) < 0:
-        return False
-    return data.find(b"0x", 0, size) >= 0 or data.find(b"0X", 0, size) >= 0
+    places = np.concatenate([positions_of(chunk.data, code) for code in b"xX"])
+    return bool((codes[places[places > 0] - 1] == ord("0")).any())
 
 
 def _one_array(column: pa.ChunkedArray) -> pa.Array:
