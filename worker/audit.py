@@ -12,18 +12,13 @@ from kpi.contract import Contract
 from kpi.daily import Products
 from worker.clean import Workspace
 from worker.state import Row, State
-from worker.transform import DEFAULT_TABLES, open_zone, rows_by_day
-from worker.transform.slices import (
-    Seen,
-    cut,
-    kpis,
-    latest_products,
-    load,
-    possible_days,
-    to_date,
-    to_day,
-)
+from worker.transform import DEFAULT_TABLES
+from worker.transform.cut import cut
+from worker.transform.days import possible_days, to_date, to_day
+from worker.transform.publication import rows_by_day
+from worker.transform.slices import Seen, kpis, latest_products, load
 from worker.transform.versions import Versions
+from worker.transform.zone import open_zone
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ from hypothesis import strategies as st
 import kpi.keys
 import worker.transform
 import worker.transform.changes
-import worker.transform.slices
+import worker.transform.cut
 import worker.transform.versions
 import worker.validate
 from kpi.contract import Contract, built_in, parse_contract
@@ -289,8 +289,8 @@ def strained(block_bytes: int) -> Iterator[None]:
         patch.setattr(
             worker.validate, "SourceStream", partial(SourceStream, block_bytes=block_bytes)
         )
-        patch.setattr(worker.transform.slices, "ORDERS_AT_ONCE", 2)
-        patch.setattr(worker.transform.slices, "SCATTERED_AT_ONCE", 3)
+        patch.setattr(worker.transform.cut, "ORDERS_AT_ONCE", 2)
+        patch.setattr(worker.transform.cut, "SCATTERED_AT_ONCE", 3)
         patch.setattr(worker.transform.versions, "KEYS_AT_ONCE", 3)
         patch.setattr(worker.transform.changes, "BATCH_ROWS", 2)
         patch.setattr(kpi.keys, "DENSE_SLACK", -(10**6))

@@ -22,8 +22,10 @@ from worker.errors import ConfigError
 from worker.objects import ObjectInfo
 from worker.objects.folder import FolderStore
 from worker.state.entry import Range
-from worker.transform import catalog, open_zone, slices
+from worker.transform import catalog, cut
+from worker.transform.days import possible_days
 from worker.transform.spans import Spans, value_range
+from worker.transform.zone import open_zone
 
 DAYS = 28
 
@@ -184,13 +186,13 @@ async def test_one_wrong_date_does_not_make_slices_too_large(tmp_path: Path) -> 
     dates[7] = "1971-01-01"
     orders = tuple((str(one), "1", "shipped", date) for one, date in enumerate(dates))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(slices, "ORDERS_AT_ONCE", 100)
+        patch.setattr(cut, "ORDERS_AT_ONCE", 100)
         async with Pipeline(tmp_path) as pipeline:
             for path in shops.write(tmp_path / "shop", [Upload("orders", orders, 0)]):
                 await pipeline.validate(path)
             assert pipeline.state is not None
             zone = open_zone(await pipeline.state.entries(), pipeline.workspace, pipeline.contract)
-            plan = await slices.cut(await slices.possible_days(zone.orders), zone)
+            plan = await cut.cut(await possible_days(zone.orders), zone)
             assert len(plan.slices) >= 3
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from tests.support import shops
 from tests.support.shops import Pipeline, Upload
-from worker.transform import open_zone
 from worker.transform.catalog import Catalog, Piece, RowGroup
 from worker.transform.versions import Versions
+from worker.transform.zone import open_zone
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ footers tell the ranges of their row groups.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -177,6 +177,10 @@ class Catalog:
         parts = [(entry, part) for entry in ordered for part in entry.parts]
         shelf = Shelf(dataset, workspace, contract)
         return cls(dataset, [Piece(*one, rank, shelf) for rank, one in enumerate(parts)])
+
+    def of_sources(self, source_ids: Container[str]) -> list[Piece]:
+        """The clean objects of some source objects, in their order."""
+        return [piece for piece in self.pieces if piece.entry.source_id in source_ids]
 
     async def row_groups(self, pieces: Iterable[Piece] | None = None) -> list[RowGroup]:
         """Row groups of some pieces, or of all, in their order. Errors: as `Piece.row_groups`."""

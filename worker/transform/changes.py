@@ -18,13 +18,9 @@ from kpi.contract import Contract
 from kpi.daily import order_days
 from kpi.keys import KeyIndex, Positions, keys_of
 from worker.transform.catalog import Catalog, Piece, RowGroup
+from worker.transform.days import NO_DAYS, Days
 from worker.transform.spans import Spans, value_range
 from worker.transform.versions import Versions
-
-Days = npt.NDArray[np.int32]
-"""Days since 1970-01-01, ascending."""
-
-NO_DAYS: Days = np.zeros(0, np.int32)
 
 BATCH_ROWS = 1_000_000
 """Rows of new pieces looked up at once, so that memory does not grow with them."""

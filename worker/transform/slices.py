@@ -3,42 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from kpi.contract import Contract
-from kpi.daily import MICROSECONDS_A_DAY, DaySlice, Products, Totals, is_returned, order_days
+from kpi.daily import DaySlice, Products, Totals, is_returned, order_days
 from kpi.exact import distinct
 from kpi.keys import Keys, keys_of
 from kpi.masks import Mask
 from kpi.tables import PRODUCT_KPIS
 from worker.concurrency import each
-from worker.islands import Island, islands
+from worker.islands import islands
 from worker.state.entry import Range
 from worker.transform.catalog import READS_AT_ONCE, Catalog, Piece, RowGroup
-from worker.transform.changes import NO_DAYS, Days, one_array
+from worker.transform.changes import one_array
+from worker.transform.days import Days, instants
 from worker.transform.spans import Spans, value_range
 from worker.transform.versions import Versions
-
-ORDERS_AT_ONCE = 500_000
-"""Orders of a slice: about 50 MB with what is kept of their items."""
+from worker.transform.zone import Zone
 
 ROWS_AT_ONCE = 200_000
 """Rows worked on at once: with fewer, threads wait for each other between short steps."""
-
-SCATTERED_AT_ONCE = 4_000_000
-"""Orders of a slice where each slice has to read all items, as ids in random order make it: about
-40 bytes each and 4 for each of their items."""
-
-EPOCH_DAY = date(1970, 1, 1)
 
 
 @dataclass
@@ -54,28 +44,6 @@ class Seen:
     matched: dict[Piece, int] = field(default_factory=lambda: defaultdict(int))
     days: dict[Piece, set[int]] = field(default_factory=lambda: defaultdict(set))
     stood: set[int] = field(default_factory=set)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Zone:
-    """Everything of a ledger state that the KPIs are a function of."""
-
-    contract: Contract
-    orders: Catalog
-    items: Catalog
-    products: Catalog
-
-    @property
-    def bytes_read(self) -> int:
-        return self.orders.bytes_read + self.items.bytes_read + self.products.bytes_read
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(piece.part.size_bytes for one in self.catalogs for piece in one.pieces)
-
-    @property
-    def catalogs(self) -> tuple[Catalog, Catalog, Catalog]:
-        return self.orders, self.items, self.products
 
 
 async def latest_products(catalog: Catalog, pieces: list[Piece]) -> tuple[pa.Array, pa.Array]:
@@ -104,76 +72,6 @@ async def latest_products(catalog: Catalog, pieces: list[Piece]) -> tuple[pa.Arr
         )
         categories.append(texts)
     return pa.concat_arrays(ids), pa.concat_arrays(categories)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cut:
-    """How some days are computed.
-
-    Attributes:
-        slices: The days, in parts for which there is memory (a day is never cut).
-        scattered: Whether the items of orders that stand together may be in any row group.
-    """
-
-    slices: list[Days]
-    scattered: bool
-
-
-async def cut(days: Days, zone: Zone) -> Cut:
-    """Cut ascending days into slices. Errors: as `Piece.row_groups`."""
-    if len(days) == 0:
-        return Cut(slices=[], scattered=False)
-    orders = await zone.orders.overlapping("created_at", _instants(days))
-    scattered = await _are_scattered(zone.items, orders)
-    limit = SCATTERED_AT_ONCE if scattered else ORDERS_AT_ONCE
-    low, high = int(days[0]), int(days[-1])
-    estimate = np.zeros(high - low + 2)
-    for group in orders:
-        found = group.ranges.get("created_at")
-        whole = [] if found is None else [Island(int(found.low), int(found.high), group.rows)]
-        for island in group.islands.get("created_at", whole):
-            first, last = _day(island.low), _day(island.high)
-            start, end = max(first - low, 0), min(last - low, high - low)
-            if start <= end:
-                estimate[start : end + 1] += island.rows / (last - first + 1)
-        if found is None:
-            estimate += group.rows / len(estimate)
-    total = np.cumsum(estimate[days - low])
-    # As few as the memory allows, and alike: each may have to read everything.
-    slices = max(math.ceil(total[-1] / limit - 0.1), 1)
-    number = np.maximum(np.ceil(total * slices / total[-1]), 1) if total[-1] else total
-    parts = np.split(days, np.flatnonzero(np.diff(number)) + 1)
-    return Cut(slices=[part for part in parts if len(part)], scattered=scattered)
-
-
-async def _are_scattered(items: Catalog, orders: list[RowGroup]) -> bool:
-    """See `Cut`; judged by some of the orders."""
-    some = orders[:: len(orders) // 16 + 1]
-    met = 0
-    for group in some:
-        near = await items.overlapping("order_id", Spans(group.spans("order_id")))
-        met += sum(one.rows for one in near)
-    return 4 * met > len(some) * sum(piece.part.rows for piece in items.pieces)
-
-
-async def possible_days(orders: Catalog) -> Days:
-    """Every day on which an order may stand, with a day to spare for time zones."""
-    found = await orders.ranges("created_at")
-    spans = Spans(Range(low=_day(one.low) - 1, high=_day(one.high) + 1) for one in found)
-    days = [np.arange(low, high + 1, dtype=np.int32) for low, high in spans]
-    return np.concatenate(days) if days else NO_DAYS
-
-
-def _instants(days: Days) -> Spans:
-    """All that may be on some ascending days: a time zone moves an instant by less than a day."""
-    runs = np.split(days, np.flatnonzero(np.diff(days) > 1) + 1)
-    return Spans(
-        Range(
-            low=(int(run[0]) - 1) * MICROSECONDS_A_DAY,
-            high=(int(run[-1]) + 2) * MICROSECONDS_A_DAY,
-        )
-        for run in runs
-    )
 
 
 async def load(
@@ -236,7 +134,7 @@ async def _orders(
     """Latest orders of some days: their keys, customers, days, whether they were returned, and
     spans that hold all of their ids."""
     contract = zone.contract
-    groups = await zone.orders.overlapping("created_at", _instants(days))
+    groups = await zone.orders.overlapping("created_at", instants(days))
     await versions.judge(groups)
     kinds = zone.orders.dataset.columns
     columns = [name for name in ("order_id", "user_id", "created_at", "status") if name in kinds]
@@ -389,17 +287,3 @@ def _latest(batch: list[RowGroup], versions: Versions) -> Mask | None:
             for group, mask in zip(batch, masks, strict=True)
         ]
     )
-
-
-def to_date(day: int) -> date:
-    """Days since 1970-01-01 as a date."""
-    return EPOCH_DAY + timedelta(days=int(day))
-
-
-def to_day(when: date) -> int:
-    """A date as days since 1970-01-01."""
-    return (when - EPOCH_DAY).days
-
-
-def _day(microseconds: int | str) -> int:
-    return int(microseconds) // MICROSECONDS_A_DAY

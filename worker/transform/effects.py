@@ -1,0 +1,79 @@
+"""What became of the rows of each source object: waiting, superseded, counted on which days."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import chain
+
+from worker.state import Effect
+from worker.transform import changes
+from worker.transform.catalog import Piece
+from worker.transform.days import to_date
+from worker.transform.slices import Seen
+from worker.transform.spans import Spans
+from worker.transform.survey import Task, Work
+from worker.transform.versions import Versions
+
+
+async def waiting_items(work: Work, seen: Seen) -> dict[str, int]:
+    """Items whose order has not arrived, counted anew where that may have changed."""
+    # Where every day was computed, an item that was not seen on any is waiting.
+    complete = work.every_day and not work.skipped
+    zone, record, versions = work.zone, work.record, work.versions[1]
+    waiting: dict[str, int] = defaultdict(int)
+    to_count = []
+    if complete:
+        await versions.judge(await zone.items.row_groups())
+    for piece in zone.items.pieces:
+        source_id = piece.entry.source_id
+        if complete:
+            alive = piece.part.rows - versions.superseded(await piece.row_groups())
+            waiting[source_id] += alive - seen.matched[piece]
+        elif source_id in work.new or record.waiting.get(source_id):
+            to_count.append(piece)
+    await versions.judge(await zone.items.row_groups(to_count))
+    counted = await changes.items_without_order(zone.items, zone.orders, to_count, versions)
+    for piece, count in counted.items():
+        waiting[piece.entry.source_id] += count
+    return {source_id: count for source_id, count in waiting.items() if count}
+
+
+async def see_days(task: Task, work: Work, seen: Seen) -> None:
+    """The days of new pieces, of which some were published by others."""
+    zone, (orders, items) = work.zone, work.versions
+    of_orders, of_items = zone.orders.of_sources(work.new), zone.items.of_sources(work.new)
+    new_items = await zone.items.row_groups(of_items)
+    new_rows = [*await zone.orders.row_groups(of_orders), *new_items]
+    ids = Spans(span for group in new_rows for span in group.spans("order_id"))
+    await orders.judge(await zone.orders.overlapping("order_id", ids))
+    await items.judge(new_items)
+    for piece in of_orders:
+        days = await changes.days_of_latest_orders(piece, orders, task.contract)
+        seen.days[piece].update(days.tolist())
+    for piece in of_items:
+        days = await changes.days_of_latest_items(piece, items, zone.orders, orders, task.contract)
+        seen.days[piece].update(days.tolist())
+
+
+async def record_effects(task: Task, work: Work, waiting: dict[str, int], seen: Seen) -> None:
+    """Tell the ledger what the new source objects changed."""
+    effects: dict[str, Effect] = {}
+    judges = (*work.versions, Versions(work.zone.products))
+    for catalog, judge in zip(work.zone.catalogs, judges, strict=True):
+        new: dict[str, list[Piece]] = defaultdict(list)
+        for piece in catalog.of_sources(work.new):
+            new[piece.entry.source_id].append(piece)
+        # All at once: each row group is compared with all that may have a key of it.
+        await judge.judge(await catalog.row_groups(chain.from_iterable(new.values())))
+        for source_id, pieces in sorted(new.items()):
+            groups = await catalog.row_groups(pieces)
+            days = sorted(set().union(*(seen.days[piece] for piece in pieces)))
+            effects[source_id] = Effect(
+                as_of=work.head,
+                superseded_rows=judge.superseded(groups),
+                waiting_items=waiting.get(source_id, 0),
+                days=len(days),
+                first_day=to_date(days[0]) if days else None,
+                last_day=to_date(days[-1]) if days else None,
+            )
+    await task.state.record_effects(effects)

@@ -1,0 +1,133 @@
+"""Days computed and published: each whole, and only where no newer state is there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+
+from kpi.daily import DaySlice, Products
+from kpi.tables import KPI_TABLES
+from worker.state import DayKpis, Outcome, Row
+from worker.transform.cut import ORDERS_AT_ONCE, cut
+from worker.transform.days import Days, to_date, to_day
+from worker.transform.slices import Seen, kpis, latest_products, load
+from worker.transform.survey import Task, Work
+
+PUBLISH_AT_ONCE = 16
+"""Days published concurrently."""
+
+
+class Contended(Exception):  # noqa: N818
+    """A newer writer has begun a day and not ended it."""
+
+
+@dataclass
+class Published:
+    """Days published so far, and rows by table."""
+
+    days: list[date] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
+
+
+async def publish_days(task: Task, work: Work, seen: Seen) -> Published:
+    """Compute and publish the days of `work`, slice by slice.
+
+    Errors: `Contended`; as `worker.transform.transform`.
+    """
+    published = Published(rows=dict.fromkeys(sorted(task.tables), 0))
+    if len(work.days) == 0:
+        return published
+    zone = work.zone
+    products = Products(*await latest_products(zone.products, zone.products.pieces))
+    done = 0
+    plan = await cut(work.days, zone)
+
+    async def finish(days: Days, day_slice: DaySlice, stood: set[int]) -> None:
+        nonlocal done
+        tables = await asyncio.to_thread(kpis, day_slice, task.tables)
+        await _publish(task, days, tables, work, published, stood)
+        done += len(days)
+        if task.progress:
+            task.progress(done, len(work.days))
+
+    # While one slice is being published the next is read.
+    finishing: asyncio.Task[None] | None = None
+    try:
+        for days in plan.slices:
+            day_slice = await load(
+                days,
+                zone,
+                products,
+                *work.versions,
+                task.tables,
+                seen,
+                scattered=plan.scattered,
+            )
+            if finishing is not None:
+                await finishing
+            finishing = asyncio.create_task(finish(days, day_slice, set(seen.stood)))
+            if len(day_slice) > 2 * ORDERS_AT_ONCE:
+                await finishing  # there is no memory for another one beside it
+            del day_slice
+        if finishing is not None:
+            await finishing
+    finally:
+        if finishing is not None:
+            finishing.cancel()
+            await asyncio.gather(finishing, return_exceptions=True)
+    return published
+
+
+async def _publish(
+    task: Task,
+    days: Days,
+    tables: dict[str, pa.Table],
+    work: Work,
+    published: Published,
+    stood: set[int],
+) -> None:
+    slots = asyncio.Semaphore(PUBLISH_AT_ONCE)
+    split = {name: rows_by_day(name, table) for name, table in tables.items()}
+
+    async def one(order_date: date) -> Outcome:
+        rows = {name: of_day.get(order_date, []) for name, of_day in split.items()}
+        async with slots:
+            outcome = await task.state.publish(
+                DayKpis(order_date=order_date, tables=rows), work.head
+            )
+        published.days.append(order_date)
+        for name, of_table in rows.items():
+            published.rows[name] += len(of_table)
+        return outcome
+
+    # Days between others that have never had an order may be millions: one of the year 1. A
+    # day that some version of an order stands on gets its guard even where no row is left of
+    # it: else a late writer of an older state could publish that version.
+    known = {to_day(day) for day in work.begun} | stood
+    due = np.intersect1d(days, np.array(sorted(known), np.int32), assume_unique=True)
+    outcomes = await asyncio.gather(*(one(to_date(day)) for day in due))
+    published.days.sort()
+    if Outcome.CONTENDED in outcomes:
+        raise Contended
+
+
+def rows_by_day(name: str, table: pa.Table) -> dict[date, list[Row]]:
+    """Rows of a KPI table by their day, as the stores take them."""
+    days: dict[date, list[Row]] = {}
+    columns = [table.column(field.name).to_pylist() for field in KPI_TABLES[name].schema]
+    names = KPI_TABLES[name].schema.names
+    for values in _rows(columns):
+        row = dict(zip(names, values, strict=True))
+        day = row["order_date"]
+        row["order_date"] = day.isoformat()
+        days.setdefault(day, []).append(row)
+    return days
+
+
+def _rows(columns: list[list[object]]) -> Iterable[tuple[object, ...]]:
+    return zip(*columns, strict=True)
