@@ -21,7 +21,8 @@ from worker.errors import ConfigError, StoreError
 from worker.source import Source
 from worker.state import Entry, Ledger
 from worker.stream import MAGIC, SourceStream
-from worker.validate import Progress, balanced, clean, refuse, too_many_rejects
+from worker.validate import Progress, clean
+from worker.verdict import balanced, refuse, too_many_rejects
 
 Span = tuple[int, int]
 """First byte of a range, and the byte behind its last."""

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.chunk import Chunk, record_starts
 from kpi.contract import Contract
-from kpi.errors import BalanceError
 from kpi.layout import Layout, Refusal, read_layout
 from kpi.parse import ChunkParser
 from kpi.records import RecordSplitter
 from kpi.rejects import REJECTS, Parsed
 from worker.clean import ParquetStream, Workspace, parquet_stream
+from worker.parsing import Rising, parsed
 from worker.source import Source
 from worker.state import Entry, Ledger
 from worker.state.entry import Part
 from worker.stream import BLOCK_BYTES, SourceStream, Unreadable
-
-CHUNKS_IN_FLIGHT = 4
-"""Chunks being parsed or waiting to be encoded: two for each of two cores."""
+from worker.verdict import balanced, refuse, too_many_rejects
 
 RANGED = ("order_id", "id", "created_at")
 """Columns whose ranges the ledger keeps, beside the key: joins and days prune by them."""
@@ -133,46 +128,6 @@ async def clean(
     return balanced(replace(entry, seconds=round(time.perf_counter() - started, 3)))
 
 
-def balanced(entry: Entry) -> Entry:
-    """The entry, if every row of it is clean or rejected.
-
-    Errors: `BalanceError` otherwise.
-    """
-    if entry.rows_read != entry.rows_clean + entry.rows_rejected:
-        raise BalanceError(
-            f"{entry.url}: {entry.rows_read} rows read, but {entry.rows_clean} clean and "
-            f"{entry.rows_rejected} rejected"
-        )
-    return entry
-
-
-def refuse(entry: Entry, reason: str) -> Entry:
-    """The entry of an object refused as a whole: every row of it counts as rejected."""
-    return replace(
-        entry,
-        verdict="refused",
-        reason=reason,
-        rows_clean=0,
-        rows_rejected=entry.rows_read,
-        parts=(),
-    )
-
-
-def too_many_rejects(
-    contract: Contract, rows: int, rejected: int, reasons: Mapping[str, int]
-) -> str | None:
-    """Why so many rejects refuse an object; None where the contract allows them."""
-    allowed = contract.max_reject_rate
-    # 0.29 * 100 is less than 29 in floating point: the rate counts as it is written.
-    if rejected <= Decimal(str(allowed)) * rows:
-        return None
-    most = ", ".join(f"{reason} {count}" for reason, count in Counter(reasons).most_common(3))
-    return (
-        f"expected at most {allowed:.2%} rejects (limits.max_reject_rate), got "
-        f"{rejected} of {rows} rows ({rejected / rows:.2%}): {most}"
-    )
-
-
 class _Validation:
     def __init__(
         self,
@@ -235,23 +190,24 @@ class _Validation:
         """Write clean rows and rejects; returns the clean object."""
         store, schema = self._workspace.store, layout.schema
         rejects: ParquetStream | None = None
-        rising = _Rising(self._dataset.key)
+        rising = Rising(self._dataset.key)
         ranged = [
             name
             for name in dict.fromkeys((*self._dataset.key, *RANGED))
             if name in self._dataset.columns
         ]
         async with parquet_stream(store, self._workspace.absolute(key), schema, ranged) as written:
-            async with aclosing(self._parsed(ChunkParser(layout), first, chunks)) as results:
-                async for parsed in results:
-                    if parsed.rejects.num_rows:
+            results = parsed(ChunkParser(layout), first, chunks, self._executor)
+            async with aclosing(results):
+                async for one in results:
+                    if one.rejects.num_rows:
                         if rejects is None:
                             rejects = await self._open_rejects(rejects_stack)
-                        await rejects.write(self._number(parsed.rejects))
-                    if parsed.clean.num_rows:
-                        rising.include(parsed)
-                        await written.write(parsed.clean)
-                    self._count(parsed)
+                        await rejects.write(self._number(one.rejects))
+                    if one.clean.num_rows:
+                        rising.include(one)
+                        await written.write(one.clean)
+                    self._count(one)
             if self._span is None:
                 counts = self._counts
                 reason = too_many_rejects(
@@ -320,46 +276,6 @@ class _Validation:
             return layout, replace(chunk, data=data, offset=chunk.offset + rest)
         return Refusal(reason="expected a header, got an empty file"), None
 
-    async def _parsed(
-        self, parser: ChunkParser, first: Chunk | None, chunks: AsyncIterator[Chunk]
-    ) -> AsyncGenerator[Parsed, None]:
-        """Chunks parsed by the executor, in their order, a bounded number in flight.
-
-        They are read and cut by a task of their own, so that the threads have work while whoever
-        takes the results is busy with one.
-        """
-        loop = asyncio.get_running_loop()
-        slots = asyncio.Semaphore(CHUNKS_IN_FLIGHT)
-        running: asyncio.Queue[asyncio.Future[Parsed] | None] = asyncio.Queue()
-
-        async def feed() -> None:
-            try:
-                if first is not None and (len(first.data) or first.malformed):
-                    await slots.acquire()
-                    running.put_nowait(loop.run_in_executor(self._executor, parser.parse, first))
-                await slots.acquire()
-                async for chunk in chunks:
-                    running.put_nowait(loop.run_in_executor(self._executor, parser.parse, chunk))
-                    await slots.acquire()
-            finally:
-                running.put_nowait(None)
-
-        feeder = asyncio.create_task(feed())
-        try:
-            while (future := await running.get()) is not None:
-                yield await future
-                slots.release()
-            await feeder  # raises what reading raised
-        finally:
-            feeder.cancel()
-            await asyncio.gather(feeder, return_exceptions=True)
-            left = []
-            while not running.empty():
-                if (future := running.get_nowait()) is not None:
-                    future.cancel()
-                    left.append(future)
-            await asyncio.gather(*left, return_exceptions=True)
-
     async def _open_rejects(self, stack: AsyncExitStack) -> ParquetStream:
         key = self._workspace.key("rejects", self._source, self._contract, self._piece)
         stream = await stack.enter_async_context(
@@ -405,21 +321,3 @@ class _Validation:
 
 class _Refused(Exception):  # noqa: N818
     """Leaves the block that writes the clean object, so that the object never appears."""
-
-
-class _Rising:
-    """Whether keys rise strictly from row to row, throughout the chunks of an object."""
-
-    def __init__(self, key: tuple[str, ...]) -> None:
-        self._key = key[0]
-        self._last: Any = None
-        self.throughout = True
-
-    def include(self, parsed: Parsed) -> None:
-        if not (parsed.ascending and self.throughout):
-            self.throughout = False
-            return
-        keys = parsed.clean.column(self._key)
-        if self._last is not None and not keys[0].as_py() > self._last:
-            self.throughout = False
-        self._last = keys[-1].as_py()
