@@ -65,9 +65,9 @@ def keys_of(columns: Sequence[pa.ChunkedArray]) -> Keys:
     for number, column in enumerate(columns):
         if number:
             high, low = _mix(high), _mix(low)
-        of_column = _hash(column)
-        high += of_column.high
-        low += of_column.low
+        more_high, more_low = _hash(column)
+        high += more_high
+        low += more_low
     return Keys(high, low)
 
 
@@ -197,29 +197,21 @@ class _HashTable:
         return ((keys.high * np.uint64(0x9E3779B97F4A7C15)) >> self._shift).astype(np.int64)
 
 
-class _Hash:
-    """128 bits of each value of a column, to be filled in."""
-
-    def __init__(self, size: int) -> None:
-        self.high = np.empty(size, np.uint64)
-        self.low = np.empty(size, np.uint64)
-
-
-def _hash(column: pa.ChunkedArray) -> _Hash:
-    result = _Hash(len(column))
+def _hash(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """Both halves of 128 bits of each value of a column."""
+    high, low = (np.empty(len(column), np.uint64) for _ in range(2))
     at = 0
     for chunk in column.chunks:
         part = slice(at, at + len(chunk))
         if pa.types.is_integer(chunk.type):
             values = chunk.to_numpy().view(np.uint64)
-            result.high[part] = _mix(values ^ _WORDS[0])
-            result.low[part] = _mix(values ^ _WORDS[1])
+            high[part], low[part] = (_mix(values ^ word) for word in _WORDS[:2])
         elif chunk.type == UUID:
-            result.high[part], result.low[part] = _halves(chunk)
+            high[part], low[part] = _halves(chunk)
         elif len(chunk):
-            result.high[part], result.low[part] = _hash_texts(chunk)
+            high[part], low[part] = _hash_texts(chunk)
         at += len(chunk)
-    return result
+    return high, low
 
 
 def _halves(values: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
