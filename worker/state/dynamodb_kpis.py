@@ -8,6 +8,8 @@ and every transaction that touches a row of the day also puts the guard, on the 
    writer read and its transaction on it no other has changed the day. Rows read after the guard are
    therefore the rows that the transaction meets, or else its condition fails. That holds for a
    writer that wakes up late, and for a request delivered late: its version has passed.
+   A day that had no guard when all were read is taken to have none still: its first transaction
+   fails where that is no longer so.
 2. `claim` never falls: a writer at sequence a writes only where it read claim <= a, and sets claim
    to a. A row of the day is never of a higher sequence than the claim, and is deleted or replaced
    only by a writer whose sequence is at least the claim. So no row goes back, and a row that the
