@@ -19,6 +19,9 @@ KEPT_BYTES = 64 * 2**20
 """How much of the others may be kept for the next."""
 
 
+_LIBC = ctypes.CDLL(None)
+
+
 def set_up() -> None:
     """To be called before there are threads (benchmarks/README.md says what it saves)."""
     # Arrow's other allocators keep more of what chunks leave behind.
@@ -26,8 +29,16 @@ def set_up() -> None:
         pa.set_memory_pool(pa.jemalloc_memory_pool())
     # numpy's arrays come from malloc, which by itself keeps more the larger those are that it has
     # seen, and that for every thread.
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's alone
+    mallopt = getattr(_LIBC, "mallopt", None)  # glibc's alone
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, MMAP_BYTES)
         mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
         mallopt(M_ARENA_MAX, 1)
+
+
+def give_back() -> None:
+    """Return what was freed to the system, before much is needed for something else."""
+    pa.default_memory_pool().release_unused()
+    trim = getattr(_LIBC, "malloc_trim", None)  # glibc's alone
+    if trim is not None:
+        trim(0)

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from kpi.daily import DaySlice, Products
 from kpi.tables import KPI_TABLES
+from worker import memory
 from worker.state import DayKpis, Outcome, Row
 from worker.transform.cut import ORDERS_AT_ONCE, cut
 from worker.transform.days import Days, to_date, to_day
@@ -46,6 +47,10 @@ async def publish_days(task: Task, work: Work, seen: Seen) -> Published:
     products = Products(*await latest_products(zone.products, zone.products.pieces))
     done = 0
     plan = await cut(work.days, zone)
+    if plan.scattered:
+        # Each slice will ask for all of them; here they are read while little else is held.
+        await work.versions[1].judge(await zone.items.row_groups())
+        memory.give_back()
 
     async def finish(days: Days, day_slice: DaySlice, stood: set[int]) -> None:
         nonlocal done
