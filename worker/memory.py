@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from contextlib import suppress
 
 import pyarrow as pa
 
@@ -38,7 +39,10 @@ def set_up() -> None:
 
 def give_back() -> None:
     """Return what was freed to the system, before much is needed for something else."""
-    pa.default_memory_pool().release_unused()
+    # Arrow's C++ has a pool of its own where nobody hands it one.
+    for pool in (pa.jemalloc_memory_pool, pa.mimalloc_memory_pool):
+        with suppress(NotImplementedError):
+            pool().release_unused()
     trim = getattr(_LIBC, "malloc_trim", None)  # glibc's alone
     if trim is not None:
         trim(0)
