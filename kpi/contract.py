@@ -24,6 +24,8 @@ from kpi.uuids import UUID
 
 ColumnType = Literal["integer", "string", "uuid", "decimal", "timestamp"]
 ID: tuple[ColumnType, ...] = ("integer", "string", "uuid")
+"""Types that an id may have."""
+
 DATASETS = ("orders", "order_items", "products")
 
 INSTANT = pa.timestamp("us", tz="UTC")

@@ -202,13 +202,15 @@ def _hash(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray[
     high, low = (np.empty(len(column), np.uint64) for _ in range(2))
     at = 0
     for chunk in column.chunks:
+        if not len(chunk):
+            continue  # it may have no buffers
         part = slice(at, at + len(chunk))
         if pa.types.is_integer(chunk.type):
             values = chunk.to_numpy().view(np.uint64)
             high[part], low[part] = (_mix(values ^ word) for word in _WORDS[:2])
         elif chunk.type == UUID:
             high[part], low[part] = _halves(chunk)
-        elif len(chunk):
+        else:
             high[part], low[part] = _hash_texts(chunk)
         at += len(chunk)
     return high, low

@@ -33,7 +33,7 @@ from worker.objects import ObjectInfo, ObjectStore, ObjectWriter
 from worker.source import Source
 from worker.state.entry import Range
 from worker.urls import Location
-from worker.uuid_columns import plain, plain_schema, stored, stored_schema
+from worker.uuid_columns import plain_schema, stored_schema
 
 FOOTER_BYTES = 64 * 1024
 """How much of an object's end is read at once to find its footer."""
@@ -132,7 +132,7 @@ class ParquetStream:
         return found
 
     def _encode(self, rows: pa.Table) -> None:
-        self._parquet.write_table(stored(rows), max(rows.num_rows, 1))
+        self._parquet.write_table(rows.cast(stored_schema(rows.schema)), max(rows.num_rows, 1))
         for column in self._ranged:
             found = islands(_integers(rows.column(column)))
             if len(found) > 1:
@@ -331,13 +331,13 @@ class CleanObject:
             parts = await asyncio.gather(*(self._read(info, start, end) for start, end in spans))
             held = [(start, part) for (start, _), part in zip(spans, parts, strict=True)]
 
-        return await asyncio.to_thread(
-            lambda: plain(
-                _file(info, footer, held).read_row_groups(
-                    list(row_groups), columns=list(columns), use_threads=False
-                )
+        def read() -> pa.Table:
+            rows = _file(info, footer, held).read_row_groups(
+                list(row_groups), columns=list(columns), use_threads=False
             )
-        )
+            return rows.cast(plain_schema(rows.schema))
+
+        return await asyncio.to_thread(read)
 
     async def _opened(self) -> tuple[ObjectInfo, pq.FileMetaData, bytes]:
         """The version that is read, its footer, and all of its bytes where they are few."""

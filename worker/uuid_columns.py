@@ -12,46 +12,17 @@ from kpi.uuids import UUID
 
 
 def stored_schema(schema: pa.Schema) -> pa.Schema:
-    """As it stands in the object, where others find UUIDs under their name."""
-    for number, field in enumerate(schema):
-        if field.type == UUID:
-            schema = schema.set(number, field.with_type(pa.uuid()))
-    return schema
+    """As it stands in the object, where others find UUIDs under their name.
+
+    Casting to it, and from it, copies nothing.
+    """
+    return _replaced(schema, UUID, pa.uuid())
 
 
-def stored(rows: pa.Table) -> pa.Table:
-    """Rows of `stored_schema`."""
-    schema = stored_schema(rows.schema)
-    if schema == rows.schema:
-        return rows
-    columns = [
-        pa.chunked_array(
-            [pa.ExtensionArray.from_storage(kind, chunk) for chunk in column.chunks], kind
-        )
-        if kind == pa.uuid()
-        else column
-        for kind, column in zip(schema.types, rows.columns, strict=True)
-    ]
-    return pa.table(columns, schema=schema)
-
-
-def plain_schema(schema: pa.Schema) -> pa.Schema:
+def plain_schema(stored: pa.Schema) -> pa.Schema:
     """The schema of which `stored_schema` is this."""
-    for number, field in enumerate(schema):
-        if field.type == pa.uuid():
-            schema = schema.set(number, field.with_type(UUID))
-    return schema
+    return _replaced(stored, pa.uuid(), UUID)
 
 
-def plain(rows: pa.Table) -> pa.Table:
-    """The rows of which `stored` are these."""
-    schema = plain_schema(rows.schema)
-    if schema == rows.schema:
-        return rows
-    columns = [
-        pa.chunked_array([chunk.storage for chunk in column.chunks], UUID)
-        if column.type == pa.uuid()
-        else column
-        for column in rows.columns
-    ]
-    return pa.table(columns, schema=schema)
+def _replaced(schema: pa.Schema, old: pa.DataType, new: pa.DataType) -> pa.Schema:
+    return pa.schema([field.with_type(new) if field.type == old else field for field in schema])
