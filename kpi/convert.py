@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from decimal import Decimal
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +38,10 @@ _HOUR, _SIXTIETH = r"(?:[01]\d|2[0-3])", r"[0-5]\d"
 _SECOND = rf"[T ]{_HOUR}:{_SIXTIETH}:{_SIXTIETH}"
 _CLOCK = rf"[T ]{_HOUR}(?::{_SIXTIETH}(?::{_SIXTIETH}(?:\.\d{{1,6}})?)?)?"
 _OFFSET = rf"(?:Z|[+-]{_HOUR}(?::?{_SIXTIETH})?)"
+FEW = 300
+"""Up to so many values are sooner matched one by one than a pattern is compiled for all, which
+Arrow does at each call."""
+
 NAIVE_TIMESTAMP = rf"^{_DATE}(?:{_CLOCK})?$"
 ZONED_TIMESTAMP = rf"^{_DATE}{_CLOCK}{_OFFSET}$"
 LONG_FRACTION = rf"^({_DATE}{_SECOND}\.\d{{6}})\d{{1,6}}({_OFFSET})?$"
@@ -161,18 +167,15 @@ def _odd_integers(text: pa.Array) -> pa.Array:
     values = _keep(text, plain).cast(pa.int64())
     odd = valid(text) & ~plain
     if odd.any():
-        parts = pc.extract_regex(text.filter(booleans(odd)), INTEGER)
-        sign, digits = pc.struct_field(parts, 0), pc.struct_field(parts, 1)
-        # Of 19 digits, the order of texts is that of numbers.
-        low, high = str(2**63), str(2**63 - 1)
-        largest = pc.if_else(pc.equal(sign, "-"), low, high)
-        too_large = pc.and_(
-            pc.equal(pc.binary_length(digits), len(high)), pc.greater(digits, largest)
-        )
-        number = pc.binary_join_element_wise(sign, digits, "")
-        number = pc.if_else(too_large, pa.scalar(None, pa.string()), number)
-        values = pc.replace_with_mask(values, booleans(odd), number.cast(pa.int64()))
+        found = _one_by_one(text.filter(booleans(odd)), _odd_integer, pa.int64())
+        values = pc.replace_with_mask(values, booleans(odd), found)
     return values
+
+
+def _odd_integer(text: str) -> int | None:
+    match = _compiled(INTEGER).match(text)
+    number = int("".join(match.groups())) if match else None
+    return number if number is not None and -(2**63) <= number < 2**63 else None
 
 
 def _to_decimals(text: pa.Array, column: Column) -> pa.Array:
@@ -204,16 +207,17 @@ def _odd_decimals(text: pa.Array, column: Column) -> pa.Array:
     too_large = rf"^-?0*[1-9][0-9]{{{whole}}}[0-9]*(?:\.[0-9]*)?$"
     rare = _matches(rest, DECIMAL) & ~plain & ~_matches(rest, rf"{too_fine}|{too_large}")
     if rare.any():
-        encoded = rest.filter(booleans(rare)).dictionary_encode()
-        one_by_one = [_rare_decimal(one, column) for one in encoded.dictionary.to_pylist()]
-        settled = pa.concat_arrays(one_by_one).take(encoded.indices)
+        settled = _one_by_one(
+            rest.filter(booleans(rare)),
+            lambda one: _rare_decimal(one, column),
+            column.arrow_type,
+        )
         found = pc.replace_with_mask(found, booleans(rare), settled)
     return pc.replace_with_mask(values, booleans(odd), found)
 
 
-def _rare_decimal(text: str, column: Column) -> pa.Array:
-    """One value by the rules of the quick way, as an array of it; null where it is bad."""
-    bad = pa.nulls(1, column.arrow_type)
+def _rare_decimal(text: str, column: Column) -> Decimal | None:
+    """One value by the rules of the quick way; None where it is bad."""
     try:
         table = pacsv.read_csv(
             pa.BufferReader(text.encode() + b",\n"),
@@ -225,9 +229,9 @@ def _rare_decimal(text: str, column: Column) -> pa.Array:
             ),
         )
     except pa.ArrowInvalid:
-        return bad
+        return None
     value = table.column("value").combine_chunks()
-    return value if within_precision(value) else bad
+    return value[0].as_py() if within_precision(value) else None
 
 
 def _to_timestamps(text: pa.Array, column: Column, contract: Contract) -> pa.Array:
@@ -309,9 +313,26 @@ def _field_pattern(form: str, directive: str) -> str | None:
     return f"^{pattern}"
 
 
+def _one_by_one(text: pa.Array, read: Callable[[str], object], kind: pa.DataType) -> pa.Array:
+    """What `read` makes of each value, looking once at each of those that differ."""
+    encoded = text.dictionary_encode()
+    found = pa.array([read(one) for one in encoded.dictionary.to_pylist()], kind)
+    return found.take(encoded.indices)
+
+
 def _matches(text: pa.Array, pattern: str) -> Mask:
     """Which values match; False for null."""
-    return true(pc.match_substring_regex(text, pattern))
+    if len(text) > FEW:
+        return true(pc.match_substring_regex(text, pattern))
+    match = _compiled(pattern).match
+    found = [value is not None and match(value) is not None for value in text.to_pylist()]
+    return np.array(found, bool)
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """A pattern of RE2 as one of Python, whose $ also stands before a line feed at the end."""
+    return re.compile(pattern.replace("$", r"\Z"), re.ASCII)
 
 
 def _keep(text: pa.Array, keep: Mask) -> pa.Array:

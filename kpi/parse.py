@@ -22,24 +22,20 @@ import pyarrow.csv as pacsv
 
 from kpi.chunk import (
     Chunk,
+    Records,
     field_counts,
     positions_of,
-    record_starts,
     undecodable,
     without_records,
 )
 from kpi.contract import Column
 from kpi.convert import NAIVE, RAW_DICTIONARY, convert, to_instants, within_precision
-from kpi.exact import distinct
 from kpi.layout import RESCUED, TEXT_DICTIONARY, Layout, clean_type
 from kpi.quotes import Positions
 from kpi.reasons import Reason
-from kpi.rejects import NONE_WRONG, REJECTS, Parsed, WrongWidth, rises, set_aside
+from kpi.rejects import NONE_WRONG, REJECTS, Parsed, WrongWidth, nth_left, rises, set_aside
 from kpi.rules import Problem, broken_rules
 from kpi.uuids import UUID_TEXT, uuids
-
-Spans = Callable[[], tuple[Positions, Positions]]
-"""Finds where the records of a chunk start and end."""
 
 FEW_WRONG = 1000
 """Records of wrong width in a chunk that are told one by one; more are faster found together."""
@@ -60,11 +56,10 @@ class _Few:
         self._columns.append(row.actual_columns)
         return "skip" if len(self._numbers) <= FEW_WRONG else "error"
 
-    def wrong(self, taken_out: WrongWidth, rows: int) -> WrongWidth:
-        """With those that were taken out before, where `rows` were left in the end."""
-        records = rows + len(self._numbers) + len(taken_out.numbers)
-        seen = np.delete(np.arange(records), taken_out.numbers)
-        numbers = np.concatenate([taken_out.numbers, seen[np.array(self._numbers, np.int64)]])
+    def wrong(self, taken_out: WrongWidth) -> WrongWidth:
+        """With those that were taken out before."""
+        seen = nth_left(np.array(self._numbers, np.int64), taken_out.numbers)
+        numbers = np.concatenate([taken_out.numbers, seen])
         columns = np.concatenate([taken_out.columns, np.array(self._columns, np.int64)])
         order = np.argsort(numbers)
         return WrongWidth(numbers[order], columns[order])
@@ -86,8 +81,8 @@ class ChunkParser:
         Errors: `BalanceError` where records and results differ in number.
         """
         # Found at most once, and only where something is wrong.
-        spans = cache(lambda: record_starts(chunk, delimiter=self._layout.contract.delimiter))
-        columns, wrong = self._read(chunk, spans)
+        records = cache(lambda: Records(chunk, delimiter=self._layout.contract.delimiter))
+        columns, wrong = self._read(chunk, records)
         rows = len(columns[0])
         problems: list[Problem] = []
         values: dict[str, pa.Array] = {}
@@ -113,9 +108,11 @@ class ChunkParser:
                 reasons=Counter(),
                 ascending=rises(clean, self._layout),
             )
-        return set_aside(chunk, spans(), clean, problems, wrong, self._layout)
+        return set_aside(chunk, records(), clean, problems, wrong, self._layout)
 
-    def _read(self, chunk: Chunk, spans: Spans) -> tuple[list[pa.Array], WrongWidth]:
+    def _read(
+        self, chunk: Chunk, records: Callable[[], Records]
+    ) -> tuple[list[pa.Array], WrongWidth]:
         """Columns of the chunk in the order of the header, typed where they can be."""
         layout = self._layout
         names = [f"f{number}" for number in range(len(layout.names))]
@@ -126,7 +123,9 @@ class ChunkParser:
         strange = undecodable(chunk)
         if len(strange):
             # The handler of invalid rows cannot be told of one that is not UTF-8.
-            left, taken_out = self._without_wrong_widths(chunk, spans(), strange)
+            left, taken_out = self._without_wrong_widths(
+                chunk, records(), records().holding(strange)
+            )
         while True:
             types = {
                 name: self._read_type(canonical, careful, has_hexadecimal)
@@ -140,7 +139,8 @@ class ChunkParser:
                 if failed is None:
                     if all_out:
                         raise
-                    left, taken_out = self._without_wrong_widths(chunk, spans())
+                    every = np.arange(len(records()))
+                    left, taken_out = self._without_wrong_widths(chunk, records(), every)
                     all_out = True
                     continue
                 name = layout.names[int(failed.group(1))]
@@ -163,28 +163,18 @@ class ChunkParser:
                 if pa.types.is_decimal(array.type) and not within_precision(array)
             ]
             if not too_long:
-                return arrays, few.wrong(taken_out, table.num_rows)
+                return arrays, few.wrong(taken_out)
             careful.update(too_long)
 
     def _without_wrong_widths(
-        self,
-        chunk: Chunk,
-        spans: tuple[Positions, Positions],
-        places: Positions | None = None,
+        self, chunk: Chunk, records: Records, some: Positions
     ) -> tuple[Chunk, WrongWidth]:
-        """The chunk without records of wrong width, and those: of all, or of those that stand at
-        some places."""
-        delimiter = self._layout.contract.delimiter
-        starts, ends = spans
-        some = np.arange(len(starts))
-        if places is not None:
-            some = distinct(np.searchsorted(starts, places, side="right") - 1)
-            some = some[some >= 0]
-        counts = field_counts(chunk, starts[some], ends[some], delimiter=delimiter)
+        """The chunk without those of some records that are of wrong width; and those."""
+        starts, ends = records.spans(some)
+        counts = field_counts(chunk, starts, ends, delimiter=self._layout.contract.delimiter)
         wrong = counts != len(self._layout.names)
-        numbers = some[wrong]
-        left = without_records(chunk, starts[numbers], ends[numbers])
-        return left, WrongWidth(numbers, counts[wrong])
+        left = without_records(chunk, starts[wrong], ends[wrong])
+        return left, WrongWidth(some[wrong], counts[wrong])
 
     def _read_type(self, name: str, careful: set[str], has_hexadecimal: bool) -> pa.DataType:
         column = self._layout.dataset.columns.get(name)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kpi.chunk import Chunk, records_of
+from kpi.chunk import Chunk, Records, records_of
 from kpi.errors import BalanceError
 from kpi.layout import Layout
 from kpi.masks import Mask, booleans
@@ -78,9 +78,14 @@ class WrongWidth:
 NONE_WRONG = WrongWidth(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
+def nth_left(numbers: Positions, gone: Positions) -> Positions:
+    """Which records have some numbers among those that are left without some others, ascending."""
+    return numbers + np.searchsorted(gone - np.arange(len(gone)), numbers, side="right")
+
+
 def set_aside(
     chunk: Chunk,
-    spans: tuple[Positions, Positions],
+    records: Records,
     clean: pa.Table,
     problems: list[Problem],
     wrong: WrongWidth,
@@ -90,7 +95,7 @@ def set_aside(
 
     Args:
         chunk: The chunk.
-        spans: Its records, from `record_starts`.
+        records: Its records.
         clean: A row for each record of the right width.
         problems: What is wrong with them.
         wrong: The records of wrong width.
@@ -98,13 +103,11 @@ def set_aside(
 
     Errors: `BalanceError` where records and results differ in number.
     """
-    starts, ends = spans
-    if len(starts) != clean.num_rows + len(wrong.numbers):
+    if len(records) != clean.num_rows + len(wrong.numbers):
         raise BalanceError(
-            f"chunk at byte {chunk.offset}: found {len(starts)} records, parsed "
+            f"chunk at byte {chunk.offset}: found {len(records)} records, parsed "
             f"{clean.num_rows} rows and {len(wrong.numbers)} of wrong width"
         )
-    parsed = np.delete(np.arange(len(starts)), wrong.numbers)
     good = np.ones(clean.num_rows, bool)
     for problem in problems:
         good &= ~problem.rows
@@ -134,24 +137,31 @@ def set_aside(
         np.int64,
     )
     reasons += [[_malformed(Reason.MALFORMED_QUOTES)], [_malformed(Reason.RECORD_TOO_LONG)]]
-    numbers = np.concatenate([parsed[broken], wrong.numbers])
+    numbers = np.concatenate([nth_left(broken, wrong.numbers), wrong.numbers])
     ascending = np.argsort(numbers)
     numbers = numbers[ascending]
     # The malformed records, which are blanked in the chunk, come last; then all in their order.
     why = np.concatenate([np.concatenate([which, of_width])[ascending], of_malformed])
+    starts, ends = records.spans(numbers)
     bad_offsets = np.array([bad.offset for bad in chunk.malformed], np.int64)
-    places = np.concatenate([chunk.offset + starts[numbers], bad_offsets])
+    places = np.concatenate([chunk.offset + starts, bad_offsets])
     raws = pa.concat_arrays(
         [
-            _raw(chunk, starts[numbers], ends[numbers]),
+            _raw(chunk, starts, ends),
             pa.array([bad.raw for bad in chunk.malformed], pa.binary()),
         ]
     )
+    # A record comes behind those of its kind that precede it, and those of the other.
+    rows_before = np.concatenate(
+        [
+            numbers + np.searchsorted(bad_offsets, places[: len(numbers)]),
+            np.arange(len(bad_offsets)) + records.starting_before(bad_offsets - chunk.offset),
+        ]
+    )
     order = np.argsort(places)
-    offsets = np.sort(np.concatenate([chunk.offset + starts, bad_offsets]))
     rejects = pa.table(
         {
-            "row": np.searchsorted(offsets, places[order]),
+            "row": rows_before[order],
             "byte_offset": places[order],
             "raw": raws.take(pa.array(order)),
             "reasons": pa.array(reasons, REJECTS.field("reasons").type).take(pa.array(why[order])),
@@ -164,7 +174,7 @@ def set_aside(
             {str(code): count for code in {one["reason"] for one in reasons[kind]} if count}
         )
     clean = _without(clean, broken)
-    rows = len(offsets)
+    rows = len(records) + len(bad_offsets)
     if clean.num_rows + rejects.num_rows != rows:
         raise BalanceError(
             f"chunk at byte {chunk.offset}: {rows} records, but {clean.num_rows} clean and "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -90,40 +91,36 @@ def _range_problems(column: Column, array: pa.Array) -> list[Problem]:
     high: Decimal | datetime | None = column.maximum
     if column.type == "timestamp":
         low, high = EARLIEST, LATEST
-    if (low is None and high is None) or _surely_within(array, low, high):
+    if (low is None and high is None) or len(array) == 0:
         return []
-    broken = np.zeros(len(array), bool)
-    expected = []
-    if low is not None:
-        broken |= true(pc.less(array, _scalar(low, array.type)))
-        expected.append(f"at least {low}")
-    if high is not None:
-        broken |= true(pc.greater(array, _scalar(high, array.type)))
-        expected.append(f"at most {high}")
-    if not broken.any():
-        return []
-    return [Problem(Reason.OUT_OF_RANGE, column.name, " and ".join(expected), broken)]
-
-
-def _surely_within(
-    array: pa.Array, low: Decimal | datetime | None, high: Decimal | datetime | None
-) -> bool:
-    """A quick look at the integers behind the values, nulls and all: False means look closely."""
-    if len(array) == 0:
-        return True
+    # The integers behind the values, and whatever stands behind nulls.
     scale = 0
     if pa.types.is_decimal(array.type):
         values, scale = unscaled(array), array.type.scale
     else:
         values = np.frombuffer(array.buffers()[1], np.int64)[array.offset :][: len(array)]
-    return (low is None or int(values.min()) >= _integer(low, scale)) and (
-        high is None or int(values.max()) <= _integer(high, scale)
-    )
+    broken = np.zeros(len(array), bool)
+    expected = []
+    if low is not None:
+        least = math.ceil(_units(low, scale))
+        if int(values.min()) < least:
+            broken |= values < least
+        expected.append(f"at least {low}")
+    if high is not None:
+        most = math.floor(_units(high, scale))
+        if int(values.max()) > most:
+            broken |= values > most
+        expected.append(f"at most {high}")
+    if broken.any():
+        broken &= valid(array)
+    if not broken.any():
+        return []
+    return [Problem(Reason.OUT_OF_RANGE, column.name, " and ".join(expected), broken)]
 
 
-def _integer(limit: Decimal | datetime, scale: int) -> Decimal:
+def _units(limit: Decimal | datetime, scale: int) -> Decimal | int:
     if isinstance(limit, datetime):
-        return Decimal((limit - EPOCH) // timedelta(microseconds=1))
+        return (limit - EPOCH) // timedelta(microseconds=1)
     return limit.scaleb(scale)
 
 
@@ -152,10 +149,3 @@ def _rows_with(array: pa.Array, texts: Mask) -> Mask:
     if not isinstance(array, pa.DictionaryArray):
         return texts
     return true(booleans(texts).take(array.indices))
-
-
-def _scalar(limit: Decimal | datetime, kind: pa.DataType) -> pa.Scalar:
-    if pa.types.is_timestamp(kind):
-        return pa.scalar(limit, kind)
-    # A limit may have more digits than the column: compare as decimals of any scale.
-    return pa.scalar(limit)

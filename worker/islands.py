@@ -39,25 +39,26 @@ def islands(values: Int64s) -> list[Island]:
         return []
     low, high = int(values.min()), int(values.max())
     # Fewer values only have wider gaps, so where these have none there is none.
-    if _gap(np.sort(np.append(values[::_STEP], [low, high]))) is None:
+    if _parts(values[::_STEP], low, high) is None:
         return [Island(low, high, len(values))]
     found: list[Island] = []
-    left = [np.sort(values)]
+    left = [values]
     while left:
         some = left.pop()
-        at = _gap(some) if len(found) + len(left) + 1 < MOST else None
-        if at is None:
-            found.append(Island(int(some[0]), int(some[-1]), len(some)))
+        low, high = int(some.min()), int(some.max())
+        parts = _parts(some, low, high) if len(found) + len(left) + 1 < MOST else None
+        if parts is None:
+            found.append(Island(low, high, len(some)))
         else:
-            left += [some[: at + 1], some[at + 1 :]]
+            left += parts
     return sorted(found)
 
 
-def _gap(ascending: Int64s) -> int | None:
-    """After which of the values a gap is wider than half of their range; None where none is."""
-    if len(ascending) < 2:
-        return None
-    places = ascending.view(np.uint64)
-    gaps = places[1:] - places[:-1]  # modulo 2**64, which the widest of them is below
-    at = int(gaps.argmax())
-    return at if 2 * int(gaps[at]) > int(ascending[-1]) - int(ascending[0]) else None
+def _parts(values: Int64s, low: int, high: int) -> list[Int64s] | None:
+    """The values below and above a gap that is wider than half of a range; None without one."""
+    # Such a gap holds the middle of the range.
+    below = values <= (low + high) // 2
+    parts = [values[below], values[~below]]
+    before = int(parts[0].max(initial=low))
+    after = int(parts[1].min(initial=high))
+    return parts if 2 * (after - before) > high - low else None
