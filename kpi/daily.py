@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from kpi import exact
 from kpi.contract import Contract
 from kpi.keys import BLOCK_KEYS, NO_KEYS, KeyIndex, Keys, Positions, keys_of
-from kpi.masks import Mask, true, valid
+from kpi.masks import Mask, booleans, true, valid
 from kpi.tables import (
     CATEGORY_KPIS,
     MONEY,
@@ -155,9 +155,9 @@ class DaySlice:
         """What a batch adds.
 
         Args:
-            items: Latest versions of items: product_id, sale_price and, where the contract has
-                them, status and quantity.
-            position: Of each item's order, as `find` gives it; items of others are passed over.
+            items: Items: product_id, sale_price and, where the contract has them, status and
+                quantity.
+            position: Of each item's order, as `find` gives it; -1 for items to be passed over.
 
         Returns:
             What `add` takes, how many of the items belong to orders of the slice, and the days
@@ -165,7 +165,7 @@ class DaySlice:
         """
         known = position >= 0
         if not known.all():
-            items = items.filter(pa.array(known))
+            items = items.filter(booleans(known))
             position = position[known]
         day = self._day[position].astype(np.int64)
         present = np.bincount(day, minlength=len(self._dates))

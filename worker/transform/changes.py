@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from kpi.contract import Contract
 from kpi.daily import order_days
 from kpi.keys import KeyIndex, Positions, keys_of
+from kpi.masks import booleans
 from worker.transform.catalog import Catalog, Piece, RowGroup
 from worker.transform.days import NO_DAYS, Days
 from worker.transform.spans import Spans, value_range
@@ -36,7 +37,7 @@ async def days_of_orders(orders: Catalog, order_ids: pa.Array, contract: Contrac
     """
     days: list[Days] = [NO_DAYS]
     async for _, at, table in _versions_of(orders, order_ids, ["order_id", "created_at"]):
-        instants = one_array(table.column("created_at")).filter(pa.array(at >= 0))
+        instants = one_array(table.column("created_at")).filter(booleans(at >= 0))
         days.append(np.unique(order_days(instants, contract.business_time_zone)))
     return np.unique(np.concatenate(days))
 
@@ -87,7 +88,7 @@ async def days_of_latest_orders(piece: Piece, versions: Versions, contract: Cont
         created = one_array((await _read(group, ["created_at"])).column("created_at"))
         mask = versions.latest(group)
         if mask is not None:
-            created = created.filter(pa.array(mask))
+            created = created.filter(booleans(mask))
         found.append(np.unique(order_days(created, contract.business_time_zone)))
     return np.unique(np.concatenate(found))
 
@@ -103,7 +104,7 @@ async def days_of_latest_items(
             hit, mask = at >= 0, of_orders.latest(of_order)
             if mask is not None:
                 hit &= mask
-            created = one_array(table.column("created_at")).filter(pa.array(hit))
+            created = one_array(table.column("created_at")).filter(booleans(hit))
             found.append(np.unique(order_days(created, contract.business_time_zone)))
     return np.unique(np.concatenate(found))
 
@@ -111,7 +112,7 @@ async def days_of_latest_items(
 async def _latest_ids(group: RowGroup, versions: Versions) -> pa.Array:
     ids = one_array((await _read(group, ["order_id"])).column("order_id"))
     mask = versions.latest(group)
-    return ids if mask is None else ids.filter(pa.array(mask))
+    return ids if mask is None else ids.filter(booleans(mask))
 
 
 async def days_of_new_orders(orders: Catalog, new: Sequence[Piece], contract: Contract) -> Days:
@@ -149,7 +150,7 @@ async def days_of_new_items(
             # Half of a hash may be another key's: that only names an order too many.
             hit = np.isin(keys_of([table.column(name) for name in key]).high, wanted)
             if hit.any():
-                order_ids.append(pc.unique(table.column("order_id").filter(pa.array(hit))))
+                order_ids.append(pc.unique(table.column("order_id").filter(booleans(hit))))
         days = await days_of_orders(orders, pc.unique(pa.chunked_array(order_ids)), contract)
         found.append(days)
     return np.unique(np.concatenate(found))

@@ -15,7 +15,7 @@ import pyarrow as pa
 from kpi.daily import DaySlice, Products, Totals, is_returned, order_days
 from kpi.exact import distinct
 from kpi.keys import Keys, keys_of
-from kpi.masks import Mask
+from kpi.masks import Mask, booleans
 from kpi.tables import PRODUCT_KPIS
 from worker.concurrency import each
 from worker.islands import islands
@@ -63,7 +63,7 @@ async def latest_products(catalog: Catalog, pieces: list[Piece]) -> tuple[pa.Arr
         table = await group.piece.read([group], ["id", "category"] if has_category else ["id"])
         mask = versions.latest(group)
         if mask is not None:
-            table = table.filter(pa.array(mask))
+            table = table.filter(booleans(mask))
         ids.append(one_array(table.column("id")))
         texts = (
             one_array(table.column("category")).cast(pa.string())
@@ -152,7 +152,7 @@ async def _orders(
         if mask is not None:
             inside &= mask
         if not inside.all():
-            table, of_row = table.filter(pa.array(inside)), of_row[inside]
+            table, of_row = table.filter(booleans(inside)), of_row[inside]
         returned = np.zeros(len(of_row), bool)
         if "status" in columns:
             returned = is_returned(one_array(table.column("status")), contract)
@@ -240,12 +240,11 @@ async def _measure(
             table = await piece.read(batch, columns)
 
         def add_up() -> tuple[Totals, int, Days]:
-            mask, at = _latest(batch, versions), position
-            arrays = [one_array(table.column(name)) for name in columns]
-            items = pa.RecordBatch.from_arrays(arrays, names=columns)
+            mask = _latest(batch, versions)
             if mask is not None:
-                items, at = items.filter(pa.array(mask)), at[mask]
-            return day_slice.measure(items, at)
+                position[~mask] = -1
+            arrays = [one_array(table.column(name)) for name in columns]
+            return day_slice.measure(pa.RecordBatch.from_arrays(arrays, names=columns), position)
 
         totals, matched, touched = await asyncio.to_thread(add_up)
         day_slice.add(totals)
