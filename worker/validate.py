@@ -6,19 +6,17 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import Executor
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from kpi.chunk import Chunk, record_starts
 from kpi.contract import Contract
 from kpi.layout import Layout, Refusal, read_layout
 from kpi.parse import ChunkParser
 from kpi.records import RecordSplitter
-from kpi.rejects import REJECTS, Parsed
-from worker.clean import ParquetStream, Workspace, parquet_stream
+from kpi.rejects import Parsed
+from worker.aside import Aside, set_aside
+from worker.clean import Workspace, parquet_stream
 from worker.parsing import Rising, parsed
 from worker.source import Source
 from worker.state import Entry, Ledger
@@ -169,12 +167,14 @@ class _Validation:
         key = self._workspace.key("clean", self._source, self._contract, self._piece)
         reason: str | None = None
         part: Part | None = None
-        async with AsyncExitStack() as rejects_stack:
+        rejects_key = self._workspace.key("rejects", self._source, self._contract, self._piece)
+        async with set_aside(self._workspace, rejects_key) as aside:
             try:
-                part = await self._write(layout, first, chunks, key, rejects_stack)
+                part = await self._write(layout, first, chunks, key, aside)
             except (_Refused, Unreadable) as refusal:
                 # The clean object has not appeared; the rejects found so far stay to be looked at.
                 reason = str(refusal)
+        self._rejects_key = aside.key
         if reason is not None:
             return self.refused(reason)
         return self._entry(parts=(part,) if part is not None and part.rows else ())
@@ -185,11 +185,10 @@ class _Validation:
         first: Chunk | None,
         chunks: AsyncIterator[Chunk],
         key: str,
-        rejects_stack: AsyncExitStack,
+        aside: Aside,
     ) -> Part:
         """Write clean rows and rejects; returns the clean object."""
         store, schema = self._workspace.store, layout.schema
-        rejects: ParquetStream | None = None
         rising = Rising(self._dataset.key)
         ranged = [
             name
@@ -200,10 +199,7 @@ class _Validation:
             results = parsed(ChunkParser(layout), first, chunks, self._executor)
             async with aclosing(results):
                 async for one in results:
-                    if one.rejects.num_rows:
-                        if rejects is None:
-                            rejects = await self._open_rejects(rejects_stack)
-                        await rejects.write(self._number(one.rejects))
+                    await aside.write(one.rejects, self._counts.rows)
                     if one.clean.num_rows:
                         rising.include(one)
                         await written.write(one.clean)
@@ -275,19 +271,6 @@ class _Validation:
             data = memoryview(bytes(chunk.data[rest:]))
             return layout, replace(chunk, data=data, offset=chunk.offset + rest)
         return Refusal(reason="expected a header, got an empty file"), None
-
-    async def _open_rejects(self, stack: AsyncExitStack) -> ParquetStream:
-        key = self._workspace.key("rejects", self._source, self._contract, self._piece)
-        stream = await stack.enter_async_context(
-            parquet_stream(self._workspace.store, self._workspace.absolute(key), REJECTS)
-        )
-        self._rejects_key = key
-        return stream
-
-    def _number(self, rejects: pa.Table) -> pa.Table:
-        """Rows as a spreadsheet counts them: the header is row 1."""
-        rows = pc.add(rejects.column("row"), self._counts.rows + 2)
-        return rejects.set_column(0, REJECTS.field("row"), rows)
 
     def _count(self, parsed: Parsed) -> None:
         counts = self._counts

@@ -1,0 +1,76 @@
+"""The rejects of one source object, on their way to the object that holds them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kpi.rejects import REJECTS
+from worker.clean import ParquetStream, Workspace, parquet_stream
+
+HELD_ROWS, HELD_BYTES = 10_000, 4 * 2**20
+"""So many rejects, or bytes of them, are written together: a row group of a few costs as much time
+as one of thousands."""
+
+
+class Aside:
+    """Writes rejects; their object appears only if there are any.
+
+    Attributes:
+        key: Of that object, relative to the workspace; None where there is none.
+    """
+
+    def __init__(self, workspace: Workspace, key: str, stack: AsyncExitStack) -> None:
+        self._workspace = workspace
+        self._key = key
+        self._stack = stack
+        self._stream: ParquetStream | None = None
+        self._held: list[pa.Table] = []
+        self.key: str | None = None
+
+    async def write(self, rejects: pa.Table, records_before: int) -> None:
+        """Append rejects of a chunk.
+
+        Args:
+            rejects: Rows of `REJECTS`, their `row` counted from 0 within the chunk.
+            records_before: Records of the object that precede the chunk.
+        """
+        if not rejects.num_rows:
+            return
+        # Rows as a spreadsheet counts them: the header is row 1.
+        rows = pc.add(rejects.column("row"), records_before + 2)
+        self._held.append(rejects.set_column(0, REJECTS.field("row"), rows))
+        if (
+            sum(one.num_rows for one in self._held) >= HELD_ROWS
+            or sum(one.nbytes for one in self._held) >= HELD_BYTES
+        ):
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what is held."""
+        if not self._held:
+            return
+        if self._stream is None:
+            absolute = self._workspace.absolute(self._key)
+            opened = parquet_stream(self._workspace.store, absolute, REJECTS)
+            self._stream = await self._stack.enter_async_context(opened)
+            self.key = self._key
+        held, self._held = pa.concat_tables(self._held), []
+        await self._stream.write(held)
+
+
+@asynccontextmanager
+async def set_aside(workspace: Workspace, key: str) -> AsyncIterator[Aside]:
+    """Rejects of one source object; theirs appears when the block ends, never where it raises.
+
+    Args:
+        workspace: Where it lies.
+        key: Its key there.
+    """
+    async with AsyncExitStack() as stack:
+        aside = Aside(workspace, key, stack)
+        yield aside
+        await aside.flush()
