@@ -7,6 +7,7 @@ category never cross from one day to another.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +19,7 @@ from kpi import exact
 from kpi.contract import Contract
 from kpi.keys import BLOCK_KEYS, NO_KEYS, KeyIndex, Keys, Positions, keys_of
 from kpi.masks import Mask, booleans, true, valid
+from kpi.sorting import sort
 from kpi.tables import (
     CATEGORY_KPIS,
     MONEY,
@@ -30,6 +32,7 @@ from kpi.tables import (
 from kpi.uuids import UUID, uuid_texts
 
 Int64s = npt.NDArray[np.int64]
+Int32s = npt.NDArray[np.int32]
 Pairs = npt.NDArray[np.integer]
 RATE_ONE = 10_000
 """The rate 1 at the scale of `RATE`."""
@@ -37,7 +40,7 @@ RATE_ONE = 10_000
 MICROSECONDS_A_DAY = 86_400_000_000
 
 
-def order_days(created_at: pa.Array, time_zone: str) -> npt.NDArray[np.int32]:
+def order_days(created_at: pa.Array, time_zone: str) -> Int32s:
     """The order_date of each order, as days since 1970-01-01.
 
     Args:
@@ -109,7 +112,7 @@ class DaySlice:
         contract: Contract,
         products: Products,
         orders: Keys,
-        days: npt.NDArray[np.int32],
+        days: Int32s,
         users: Keys,
         returned: Mask,
         with_products: bool = False,
@@ -126,9 +129,9 @@ class DaySlice:
         """
         self._contract = contract
         self._products = products
-        self._dates = exact.distinct(days)
+        self._dates = distinct_days(days)
         size = len(self._dates)
-        self._day = np.searchsorted(self._dates, days).astype(np.int32)
+        self._day = _numbered(days, self._dates)
         self._returned = returned
         # Before there is an index, and kept by nobody then: the most memory that orders take.
         self._customers = _customers(self._day, users, size)
@@ -149,9 +152,7 @@ class DaySlice:
         """Where some orders stand in the slice; -1 for those of other days."""
         return self._index.find(orders)
 
-    def measure(
-        self, items: pa.RecordBatch, position: Positions
-    ) -> tuple[Totals, int, npt.NDArray[np.int32]]:
+    def measure(self, items: pa.RecordBatch, position: Positions) -> tuple[Totals, int, Int32s]:
         """What a batch adds.
 
         Args:
@@ -312,7 +313,27 @@ class DaySlice:
         return exact.to_decimals(exact.at_scale(units, self._scale, MONEY.scale), MONEY)
 
 
-def _customers(day: npt.NDArray[np.int32], users: Keys, size: int) -> Int64s:
+def distinct_days(days: Int32s) -> Int32s:
+    """The days that there are, ascending."""
+    if len(days) == 0:
+        return days
+    first = int(days.min())
+    present = np.zeros(int(days.max()) - first + 1, bool)
+    present[days - first] = True
+    return (np.flatnonzero(present) + first).astype(np.int32)
+
+
+def _numbered(days: Int32s, dates: Int32s) -> Int32s:
+    """Where each day stands among the dates, which are ascending and hold them all."""
+    if len(days) == 0:
+        return days
+    first = int(dates[0])
+    numbers = np.zeros(int(dates[-1]) - first + 1, np.int32)
+    numbers[dates - first] = np.arange(len(dates), dtype=np.int32)
+    return numbers[days - first]
+
+
+def _customers(day: Int32s, users: Keys, size: int) -> Int64s:
     """Distinct customers of each day, from the days of orders, 0 to `size`, and who ordered."""
     if len(users) == 0:
         return np.zeros(size, np.int64)
@@ -322,15 +343,18 @@ def _customers(day: npt.NDArray[np.int32], users: Keys, size: int) -> Int64s:
         if span * size <= exact.INT64_MAX:
             pairs = exact.distinct(day * np.int64(span) + (values - low))
             return np.bincount(pairs // span, minlength=size).astype(np.int64)
-    counts = np.zeros(size, np.int64)
-    for days in _blocks(np.bincount(day, minlength=size)):
+
+    def count(days: slice) -> Int64s:
         # Not sorted by day first: that would take half the memory of the users.
         rows = np.flatnonzero((day >= days.start) & (day < days.stop))
         some = users.take(rows)
         # Any one row of a customer stands for all of them.
         pairs = exact.distinct(day[rows] * np.int64(len(rows)) + KeyIndex(some).find(some))
-        counts += np.bincount(pairs // len(rows), minlength=size)
-    return counts
+        return np.bincount(pairs // len(rows), minlength=size).astype(np.int64)
+
+    with ThreadPoolExecutor(2) as threads:
+        blocks = _blocks(np.bincount(day, minlength=size))
+        return sum(threads.map(count, blocks), np.zeros(size, np.int64))
 
 
 def _last_of_pairs(pairs: Pairs) -> Pairs:
@@ -338,7 +362,7 @@ def _last_of_pairs(pairs: Pairs) -> Pairs:
 
     `pairs` are sorted in place.
     """
-    pairs.sort()
+    sort(pairs)
     last = np.ones(len(pairs), bool)
     np.not_equal(pairs[1:] >> 1, pairs[:-1] >> 1, out=last[:-1])
     return pairs[last]

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from kpi.exact import firsts
 from kpi.masks import Mask
+from kpi.sorting import sort
 from kpi.uuids import UUID
 
 Positions = npt.NDArray[np.int64]
@@ -84,7 +85,10 @@ def repeated(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     # a twentieth of the time, and else a third more.
     begun = hashes[: BLOCK_KEYS // 16]
     rising = np.count_nonzero(begun[1:] > begun[:-1])
-    hashes.sort(kind="stable" if 10 * rising > 9 * len(begun) else "quicksort")
+    if 10 * rising > 9 * len(begun):
+        hashes.sort(kind="stable")
+    else:
+        sort(hashes)
     again = hashes[1:][hashes[1:] == hashes[:-1]]
     return again[firsts(again)]
 

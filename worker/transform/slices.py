@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from kpi.daily import DaySlice, Products, Totals, is_returned, order_days
-from kpi.exact import distinct
+from kpi.daily import DaySlice, Products, Totals, distinct_days, is_returned, order_days
 from kpi.keys import Keys, keys_of
 from kpi.masks import Mask, booleans
 from kpi.tables import PRODUCT_KPIS
@@ -27,7 +26,7 @@ from worker.transform.spans import Spans, value_range
 from worker.transform.versions import Versions
 from worker.transform.zone import Zone
 
-ROWS_AT_ONCE = 200_000
+ROWS_AT_ONCE, SCATTERED_ROWS_AT_ONCE = 200_000, 80_000
 """Rows worked on at once: with fewer, threads wait for each other between short steps."""
 
 
@@ -148,7 +147,7 @@ async def _orders(
         of_row = order_days(one_array(table.column("created_at")), contract.business_time_zone)
         inside = (of_row >= first) & (of_row <= last)
         inside[inside] = wanted[of_row[inside] - first]
-        stood = distinct(of_row[inside])
+        stood = distinct_days(of_row[inside])
         if mask is not None:
             inside &= mask
         if not inside.all():
@@ -167,7 +166,7 @@ async def _orders(
         orders, users, of_row, returned, spans, stood = choose(table, mask)
         gathered.add(orders.high, orders.low, users.high, users.low, of_row, returned)
         every_span.extend(spans)
-        return np.unique(of_row), stood
+        return distinct_days(of_row), stood
 
     async def one(batch: list[RowGroup]) -> None:
         piece = batch[0].piece
@@ -261,9 +260,9 @@ def _spans(ids: pa.ChunkedArray) -> list[Range]:
 
 
 def _batches(groups: list[RowGroup], *, scattered: bool) -> Iterator[list[RowGroup]]:
-    """Neighbours of one piece, to be worked on together; one by one where rows are scattered, since
-    the slices are large then and leave no room."""
-    most = 0 if scattered else ROWS_AT_ONCE
+    """Neighbours of one piece, to be worked on together; fewer where rows are scattered, since the
+    slices are large then and leave less room."""
+    most = SCATTERED_ROWS_AT_ONCE if scattered else ROWS_AT_ONCE
     batch: list[RowGroup] = []
     rows = 0
     for group in groups:
