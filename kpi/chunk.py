@@ -115,7 +115,7 @@ def _lines(chunk: Chunk, delimiter: str) -> LineFeeds | None:
     sure."""
     data = chunk.data
     codes = np.frombuffer(data, np.uint8)
-    if chunk.malformed or cast(bytes, data.obj).find(b"\r", 0, len(data)) >= 0:
+    if cast(bytes, data.obj).find(b"\r", 0, len(data)) >= 0:
         return None
     lines = LineFeeds(codes)
     if not len(lines) or lines.has_blank_line():

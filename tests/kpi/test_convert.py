@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from kpi import convert
 from kpi.contract import Contract, parse_contract
 from kpi.convert import decoded, within_precision
 from kpi.parse import ChunkParser
@@ -525,3 +527,30 @@ def test_digits_are_counted_after_scaling() -> None:
     assert within_precision(amounts("10.00", "1").slice(1))
     assert not within_precision(amounts("1", "10.00").slice(1))
     assert within_precision(amounts())
+
+
+PATTERNS = (
+    convert.NAIVE_TIMESTAMP,
+    convert.ZONED_TIMESTAMP,
+    convert.LONG_FRACTION,
+    convert.PLAIN_INTEGER,
+    convert.DECIMAL,
+)
+SHAPES = st.sampled_from(
+    ["2024-02-29T10:11:12.1234567+01:00", "2023-02-29", "-12", "007", "1.5e-3", ".5", "12.", ""]
+)
+NEARLY = st.builds(
+    lambda text, at, piece: text[:at] + piece + text[at:],
+    SHAPES,
+    st.integers(0, 40),
+    st.sampled_from(["", "\n", " ", "\u0663", "x", "\0", "9", "-", "Z"]),
+)
+
+
+@given(st.lists(st.none() | NEARLY | st.text(max_size=5), max_size=20))
+@example(["12\n", "2024-02-29\n", "1\u0663"])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_few_values_match_as_many_do(pattern: str, values: list[str | None]) -> None:
+    text = pa.array(values, pa.string())
+    together = pc.match_substring_regex(text, pattern).to_pylist()
+    assert convert._matches(text, pattern).tolist() == [one is True for one in together]

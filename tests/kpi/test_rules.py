@@ -1,11 +1,21 @@
-"""Rules that hold whatever the contract says: no single row may spoil the sums of a day."""
+"""Rules that hold whatever the contract says: no single row may spoil the sums of a day; and the
+ranges of a contract."""
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
 
-from kpi.contract import Contract, built_in, parse_contract
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from kpi.contract import INSTANT, Column, Contract, built_in, parse_contract
 from kpi.parse import ChunkParser
+from kpi.rules import EARLIEST, LATEST, broken_rules
 from tests.kpi.columns import chunk_of, layout_of
 
 HEADER = b"id,order_id,product_id,sale_price,quantity"
@@ -56,3 +66,51 @@ def test_a_unit_price_times_its_quantity_fits_the_sums_of_a_day() -> None:
         )
     ]
     assert reasons_of(dear + b"101", "line") == []
+
+
+LIMITS = st.none() | st.decimals(-(10**20), 10**20, places=2) | st.decimals(-9, 9, places=3)
+INTEGERS = st.integers(-(2**63), 2**63 - 1) | st.integers(-9, 9)
+
+
+def out_of_range(column: Column, values: pa.Array) -> list[int]:
+    dataset = replace(built_in().datasets["orders"], columns={"x": column})
+    found = broken_rules(dataset, {"x": values}, [])
+    assert [problem.reason for problem in found] == ["out_of_range"] * len(found)
+    return np.flatnonzero(found[0].rows).tolist() if found else []
+
+
+def beyond(value: Decimal | int | None, low: Decimal | None, high: Decimal | None) -> bool:
+    if value is None:
+        return False
+    return (low is not None and value < low) or (high is not None and value > high)
+
+
+@given(st.lists(st.none() | INTEGERS, max_size=20), LIMITS, LIMITS)
+@example([0, 1, None], Decimal("0.001"), None)
+@example([-1, 0, None], None, Decimal("-0.001"))
+@example([2**63 - 1, -(2**63)], Decimal(-(2**70)), Decimal(2**70))
+@example([2**63 - 1, -(2**63)], Decimal(2**70), Decimal(-(2**70)))
+def test_integers_keep_to_their_range(
+    values: list[int | None], low: Decimal | None, high: Decimal | None
+) -> None:
+    column = Column(name="x", type="integer", minimum=low, maximum=high)
+    expected = [row for row, value in enumerate(values) if beyond(value, low, high)]
+    assert out_of_range(column, pa.array(values, pa.int64())) == expected
+
+
+@given(st.lists(st.none() | st.decimals(-99999, 99999, places=2), max_size=20), LIMITS, LIMITS)
+@example([Decimal("0.01"), None, Decimal("0.00")], Decimal("0.005"), None)
+def test_decimals_keep_to_their_range(
+    values: list[Decimal | None], low: Decimal | None, high: Decimal | None
+) -> None:
+    column = Column(name="x", type="decimal", minimum=low, maximum=high)
+    expected = [row for row, value in enumerate(values) if beyond(value, low, high)]
+    assert out_of_range(column, pa.array(values, column.arrow_type)) == expected
+
+
+@given(st.lists(st.none() | st.datetimes(), max_size=20))
+def test_instants_are_of_years_that_every_time_zone_shows(values: list[datetime | None]) -> None:
+    column = Column(name="x", type="timestamp")
+    low, high = (limit.replace(tzinfo=None) for limit in (EARLIEST, LATEST))
+    expected = [row for row, one in enumerate(values) if one and not low <= one <= high]
+    assert out_of_range(column, pa.array(values, pa.timestamp("us")).cast(INSTANT)) == expected

@@ -1,0 +1,75 @@
+"""Records are found one by one where a list of all of them has them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import kpi.chunk
+from kpi.chunk import Chunk, Records, record_starts
+from kpi.lines import LineFeeds
+from kpi.records import RecordSplitter
+from tests.kpi.test_records import pieces
+
+LINES = st.lists(st.sampled_from([b"\n", b"a", b"b" * 7, b"c" * 63, b"d" * 64]), max_size=80)
+
+
+@given(LINES.map(b"".join))
+@example(b"\n" * 200)
+@example(b"a" * 63 + b"\n\n")
+@example(b"a" * 127 + b"\n\nb")
+def test_line_feeds_are_counted_and_found(data: bytes) -> None:
+    places = [place for place, code in enumerate(data) if code == 10]
+    lines = LineFeeds(np.frombuffer(data, np.uint8))
+    assert len(lines) == len(places)
+    assert lines.select(np.arange(len(places))).tolist() == places
+    before = [data.count(b"\n", 0, place) for place in range(len(data))]
+    assert lines.rank(np.arange(len(data))).tolist() == before
+    assert lines.has_blank_line() == (data.startswith(b"\n") or b"\n\n" in data)
+
+
+@given(
+    st.lists(pieces | st.sampled_from([b"1,a\n", b'2,"b"\n', b"3,c\n"]), max_size=60),
+    st.lists(st.integers(0, 200), max_size=3),
+    st.randoms(use_true_random=False),
+)
+@settings(max_examples=500, deadline=None)
+def test_records_are_where_the_list_has_them(
+    parts: list[bytes], cuts: list[int], random: np.random.Generator
+) -> None:
+    data = b"".join(parts)
+    splitter = RecordSplitter(max_record_bytes=64)
+    edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    chunks = [splitter.push(data[a:b]) for a, b in pairwise(edges)]
+    for chunk in filter(None, [*chunks, splitter.push(b"", last=True)]):
+        starts, ends = record_starts(chunk)
+        records = Records(chunk)
+        assert len(records) == len(starts)
+        some = np.array([n for n in range(len(starts)) if random.random() < 0.5], np.int64)
+        found_starts, found_ends = records.spans(some)
+        assert found_starts.tolist() == starts[some].tolist()
+        assert found_ends.tolist() == ends[some].tolist()
+        inside = [
+            (place, number)
+            for number, (start, end) in enumerate(zip(starts, ends, strict=True))
+            for place in range(start, end)
+            if chunk.data[place] not in b"\r\n"
+        ]
+        places = np.array([place for place, _ in inside], np.int64)
+        assert records.holding(places).tolist() == sorted({number for _, number in inside})
+        every = np.arange(len(chunk.data))
+        before = [int((starts < place).sum()) for place in every]
+        assert records.starting_before(every).tolist() == before
+
+
+def test_few_records_are_found_without_listing_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kpi.chunk, "record_starts", None)
+    data = b"".join(b'%d,"x,y"\n' % number for number in range(1000)) + b"the last"
+    records = Records(Chunk(data=memoryview(data), offset=0))
+    starts, ends = records.spans(np.array([0, 999, 1000]))
+    found = [data[start:end] for start, end in zip(starts, ends, strict=True)]
+    assert (len(records), found) == (1001, [b'0,"x,y"', b'999,"x,y"', b"the last"])
