@@ -5,6 +5,7 @@ The SQLite and DynamoDB stores, the CDK stack and the documentation take tables 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -113,6 +114,20 @@ KPI_TABLES: dict[str, KpiTable] = {
     table.name: table for table in (ORDER_KPIS, CATEGORY_KPIS, PRODUCT_KPIS)
 }
 
+DEFAULT_TABLES = frozenset({ORDER_KPIS.name, CATEGORY_KPIS.name})
+
 LEDGER_TABLE = "ledger"
 LEDGER_PARTITION_KEY = "kind"
 LEDGER_SORT_KEY = "id"
+
+
+def table_names(names: Iterable[str]) -> frozenset[str]:
+    """KPI tables by their short names: `order`, `category`, `product`.
+
+    Errors: `ValueError` that names what is not a table.
+    """
+    known = {name.removesuffix("_kpis"): name for name in KPI_TABLES}
+    wrong = sorted(set(names) - set(known))
+    if wrong or not names:
+        raise ValueError(f"expected some of {', '.join(known)}, got {', '.join(wrong) or 'none'}")
+    return frozenset(known[name] for name in names)

@@ -10,9 +10,9 @@ import numpy as np
 
 from kpi.contract import Contract
 from kpi.daily import Products
+from kpi.tables import DEFAULT_TABLES
 from worker.clean import Workspace
 from worker.state import Row, State
-from worker.transform import DEFAULT_TABLES
 from worker.transform.cut import cut
 from worker.transform.days import possible_days, to_date, to_day
 from worker.transform.publication import rows_by_day

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from kpi.contract import Contract, built_in, built_in_names, parse_contract
 from kpi.errors import ContractError
+from kpi.tables import table_names
 from worker.errors import ConfigError
-from worker.transform import table_names
 from worker.urls import Location, locate
 
 DEFAULT_WORKSPACE = ".shopkpi"

@@ -35,10 +35,11 @@ import worker.transform.cut
 import worker.transform.versions
 import worker.validate
 from kpi.contract import Contract, built_in, parse_contract
+from kpi.tables import table_names
 from tests.support import oracle
 from tests.support.shops import ALL_TABLES, Pipeline
 from worker.stream import SourceStream
-from worker.transform import Report, table_names, transform
+from worker.transform import Report, transform
 
 EXAMPLES = int(os.environ.get("SHOPKPI_EXAMPLES", "15"))
 """Histories for each shop; with `HYPOTHESIS_PROFILE=explore` they are new ones on every run."""

@@ -15,6 +15,7 @@ from unittest.mock import patch
 import worker.transform
 import worker.validate
 from kpi.contract import parse_contract
+from kpi.tables import table_names
 from tests.simulation.history import Audit, History, Put, Transform, Validate, Wait
 from tests.simulation.invariants import Invariants, Violation
 from tests.simulation.loop import SimulationLoop
@@ -29,7 +30,7 @@ from worker.objects import ObjectInfo
 from worker.objects.memory import MemoryStore
 from worker.source import Source, source_id
 from worker.state.memory import MemoryState
-from worker.transform import plan_days, table_names, transform
+from worker.transform import plan_days, transform
 from worker.urls import Location
 from worker.validate import validate
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kpi.contract import Contract, built_in
+from kpi.tables import table_names
 from worker.clean import Workspace
 from worker.objects.folder import FolderStore
 from worker.source import Source
 from worker.state import Entry, State
 from worker.state.sqlite import SqliteState
-from worker.transform import Report, table_names, transform
+from worker.transform import Report, transform
 from worker.urls import locate
 from worker.validate import validate
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Context, Decimal, Inexact, InvalidOperation
+from functools import cache
 
 import pyarrow as pa
 
@@ -23,10 +24,21 @@ def scaled(value: str | int | Decimal, field: pa.Field) -> str | int | Decimal:
     if not isinstance(value, Decimal) or not pa.types.is_decimal(field.type):
         return value
     try:
-        return value.quantize(Decimal(1).scaleb(-field.type.scale), context=EXACT)
+        return value.quantize(_step(field.type.scale), context=EXACT)
     except (Inexact, InvalidOperation) as error:
         message = f"{field.name} is {field.type}, not {value}"
         raise ValueError(message) from error
+
+
+@cache
+def _step(scale: int) -> Decimal:
+    return Decimal(1).scaleb(-scale)
+
+
+@cache
+def _fields(schema: pa.Schema) -> tuple[pa.Field, ...]:
+    """Its fields, which Arrow makes anew each time that it is asked for them."""
+    return tuple(schema)
 
 
 def stored_row(table: KpiTable, row: Row, as_of: int) -> dict[str, str | int | Decimal]:
@@ -35,11 +47,12 @@ def stored_row(table: KpiTable, row: Row, as_of: int) -> dict[str, str | int | D
     Raises:
         ValueError: An attribute is missing, or a decimal has more places than its type.
     """
-    missing = [name for name in table.schema.names if name not in row]
+    fields = _fields(table.schema)
+    missing = [field.name for field in fields if field.name not in row]
     if missing:
         message = f"a row of {table.name} has no {', '.join(missing)}"
         raise ValueError(message)
     values: Mapping[str, str | int | Decimal] = {
-        field.name: scaled(row[field.name], field) for field in table.schema
+        field.name: scaled(row[field.name], field) for field in fields
     }
     return {**values, "as_of": as_of}

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
 from kpi.contract import Contract
-from kpi.tables import CATEGORY_KPIS, ORDER_KPIS, PRODUCT_KPIS
+from kpi.tables import DEFAULT_TABLES
 from worker.clean import Workspace
 from worker.errors import SourceChanged, StoreError
 from worker.state import Progress, State
@@ -24,8 +24,6 @@ from worker.transform.effects import record_effects, see_days, waiting_items
 from worker.transform.publication import Contended, publish_days
 from worker.transform.slices import Seen
 from worker.transform.survey import Task, survey
-
-DEFAULT_TABLES = frozenset({ORDER_KPIS.name, CATEGORY_KPIS.name})
 
 MAX_RESTARTS = 20
 """How often to begin anew where other workers are at the same days or clean objects."""
@@ -151,19 +149,3 @@ async def _round(task: Task, first: date | None, last: date | None, *, everythin
         clean_bytes_read=work.zone.bytes_read,
         seconds=round(time.perf_counter() - started, 3),
     )
-
-
-def table_names(names: Iterable[str]) -> frozenset[str]:
-    """KPI tables by their short names: `order`, `category`, `product`.
-
-    Errors: `ValueError` that names what is not a table.
-    """
-    known = {
-        "order": ORDER_KPIS.name,
-        "category": CATEGORY_KPIS.name,
-        "product": PRODUCT_KPIS.name,
-    }
-    wrong = sorted(set(names) - set(known))
-    if wrong or not names:
-        raise ValueError(f"expected some of {', '.join(known)}, got {', '.join(wrong) or 'none'}")
-    return frozenset(known[name] for name in names)
