@@ -7,7 +7,6 @@ category never cross from one day to another.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +18,7 @@ from kpi import exact
 from kpi.contract import Contract
 from kpi.keys import BLOCK_KEYS, NO_KEYS, KeyIndex, Keys, Positions, keys_of
 from kpi.masks import Mask, booleans, true, valid
-from kpi.sorting import sort
+from kpi.sorting import Apply, sort
 from kpi.tables import (
     CATEGORY_KPIS,
     MONEY,
@@ -116,6 +115,7 @@ class DaySlice:
         users: Keys,
         returned: Mask,
         with_products: bool = False,
+        apply: Apply = map,
     ) -> None:
         """
         Args:
@@ -126,6 +126,7 @@ class DaySlice:
             users: Their customers.
             returned: Whether they were returned.
             with_products: Keep what the product KPIs need.
+            apply: How parts are worked on where there are many orders.
         """
         self._contract = contract
         self._products = products
@@ -133,8 +134,9 @@ class DaySlice:
         size = len(self._dates)
         self._day = _numbered(days, self._dates)
         self._returned = returned
+        self._apply = apply
         # Before there is an index, and kept by nobody then: the most memory that orders take.
-        self._customers = _customers(self._day, users, size)
+        self._customers = _customers(self._day, users, size, apply)
         del users
         self._index = KeyIndex(orders)
         self._with_products = with_products
@@ -235,7 +237,7 @@ class DaySlice:
         every = np.concatenate([np.zeros(0, self._pair_type), *self._totals.pairs])
         self._totals.pairs = [every]
         orders, returned = np.zeros(size, np.int64), np.zeros(size, np.int64)
-        pairs = _last_of_pairs(every)
+        pairs = _last_of_pairs(every, self._apply)
         for start in range(0, len(pairs), BLOCK_KEYS):
             block = pairs[start : start + BLOCK_KEYS]
             position, category = np.divmod(block >> 1, self._groups)
@@ -270,7 +272,7 @@ class DaySlice:
         price = _concatenate([one[2] for one in sales])
         units = _concatenate([one[3] for one in sales])
         returned = np.concatenate([one[4] for one in sales])
-        pairs = _last_of_pairs(((position * len(names) + product) << 1) | returned)
+        pairs = _last_of_pairs(((position * len(names) + product) << 1) | returned, self._apply)
         day = self._day.astype(np.int64)
         of_pair = day[(pairs >> 1) // len(names)] * len(names) + (pairs >> 1) % len(names)
         groups = day[position] * len(names) + product
@@ -333,7 +335,7 @@ def _numbered(days: Int32s, dates: Int32s) -> Int32s:
     return numbers[days - first]
 
 
-def _customers(day: Int32s, users: Keys, size: int) -> Int64s:
+def _customers(day: Int32s, users: Keys, size: int, apply: Apply) -> Int64s:
     """Distinct customers of each day, from the days of orders, 0 to `size`, and who ordered."""
     if len(users) == 0:
         return np.zeros(size, np.int64)
@@ -352,17 +354,16 @@ def _customers(day: Int32s, users: Keys, size: int) -> Int64s:
         pairs = exact.distinct(day[rows] * np.int64(len(rows)) + KeyIndex(some).find(some))
         return np.bincount(pairs // len(rows), minlength=size).astype(np.int64)
 
-    with ThreadPoolExecutor(2) as threads:
-        blocks = _blocks(np.bincount(day, minlength=size))
-        return sum(threads.map(count, blocks), np.zeros(size, np.int64))
+    blocks = _blocks(np.bincount(day, minlength=size))
+    return sum(apply(count, blocks), np.zeros(size, np.int64))
 
 
-def _last_of_pairs(pairs: Pairs) -> Pairs:
+def _last_of_pairs(pairs: Pairs, apply: Apply) -> Pairs:
     """Pairs that differ but for their last bit, each once, with the bit set where it ever was.
 
     `pairs` are sorted in place.
     """
-    sort(pairs)
+    sort(pairs, apply)
     last = np.ones(len(pairs), bool)
     np.not_equal(pairs[1:] >> 1, pairs[:-1] >> 1, out=last[:-1])
     return pairs[last]

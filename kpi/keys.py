@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from kpi.exact import firsts
 from kpi.masks import Mask
-from kpi.sorting import sort
+from kpi.sorting import Apply, sort
 from kpi.uuids import UUID
 
 Positions = npt.NDArray[np.int64]
@@ -79,7 +79,7 @@ def concat_keys(parts: Sequence[Keys]) -> Keys:
     return Keys(high, np.concatenate(lows) if lows else None)
 
 
-def repeated(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def repeated(hashes: npt.NDArray[np.uint64], apply: Apply = map) -> npt.NDArray[np.uint64]:
     """The values that stand there more than once, ascending; `hashes` is sorted in place."""
     # Keys that are counted up as rows come are nearly in order: timsort, the stable one, then takes
     # a twentieth of the time, and else a third more.
@@ -88,7 +88,7 @@ def repeated(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     if 10 * rising > 9 * len(begun):
         hashes.sort(kind="stable")
     else:
-        sort(hashes)
+        sort(hashes, apply)
     again = hashes[1:][hashes[1:] == hashes[:-1]]
     return again[firsts(again)]
 

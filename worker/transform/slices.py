@@ -16,7 +16,7 @@ from kpi.daily import DaySlice, Products, Totals, distinct_days, is_returned, or
 from kpi.keys import Keys, keys_of
 from kpi.masks import Mask, booleans
 from kpi.tables import PRODUCT_KPIS
-from worker.concurrency import each
+from worker.concurrency import each, in_threads
 from worker.islands import islands
 from worker.state.entry import Range
 from worker.transform.catalog import READS_AT_ONCE, Catalog, Piece, RowGroup
@@ -111,6 +111,7 @@ async def load(
         users=users,
         returned=returned,
         with_products=PRODUCT_KPIS.name in tables,
+        apply=in_threads,
     )
     del orders, users  # 16 bytes each, of which the slice keeps the first until it is closed
     day_slice, _ = await asyncio.gather(building, item_versions.judge(groups))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from kpi.keys import Keys, concat_keys, keys_of, latest_rows, repeated
 from kpi.masks import Mask
-from worker.concurrency import each
+from worker.concurrency import each, in_threads
 from worker.transform.catalog import READS_AT_ONCE, Catalog, RowGroup
 from worker.transform.spans import Spans
 
@@ -151,7 +151,7 @@ class Versions:
             hashes[at : at + len(found)] = found
 
         await self._each(groups, collect)
-        return await asyncio.to_thread(repeated, hashes[:filled])
+        return await asyncio.to_thread(repeated, hashes[:filled], in_threads)
 
     async def _each(self, groups: Sequence[RowGroup], work: Callable[[Keys], T]) -> list[T]:
         """What `work` makes of the keys of each row group, some of them at a time."""
