@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.rejects import REJECTS
-from worker.clean import ParquetStream, Workspace, parquet_stream
+from worker.clean import Workspace
+from worker.clean.writing import ParquetStream, parquet_stream
 
 HELD_ROWS, HELD_BYTES = 10_000, 4 * 2**20
 """So many rejects, or bytes of them, are written together: a row group of a few costs as much time

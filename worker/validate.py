@@ -16,7 +16,8 @@ from kpi.parse import ChunkParser
 from kpi.records import RecordSplitter
 from kpi.rejects import Parsed
 from worker.aside import Aside, set_aside
-from worker.clean import Workspace, parquet_stream
+from worker.clean import Workspace
+from worker.clean.writing import parquet_stream
 from worker.parsing import Rising, parsed
 from worker.source import Source
 from worker.state import Entry, Ledger

@@ -173,7 +173,7 @@ def rejects(
     settings = read_settings(workspace=workspace, state=state, contract=contract)
 
     async def work() -> list[dict[str, object]]:
-        from worker.clean import CleanObject  # noqa: PLC0415
+        from worker.clean.reading import CleanObject  # noqa: PLC0415
         from worker.pipeline import open_session  # noqa: PLC0415
 
         found: list[dict[str, object]] = []

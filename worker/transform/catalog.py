@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 
 from kpi.contract import Contract, Dataset
 from kpi.layout import clean_type
-from worker.clean import CleanObject, Workspace, column_islands, column_ranges
+from worker.clean import Workspace
+from worker.clean.footers import column_islands, column_ranges
+from worker.clean.reading import CleanObject
 from worker.concurrency import each
 from worker.errors import ConfigError
 from worker.islands import Island
