@@ -1,4 +1,4 @@
-"""A chunk of whole records, and where things stand in it."""
+"""A chunk of whole records, and the bytes of it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
-from kpi.exact import distinct
-from kpi.lines import LineFeeds
-from kpi.quotes import CR, LF, QUOTE, Positions, careful_spans, field_pattern, pair_up
+from kpi.quotes import LF, QUOTE, Positions, field_pattern, pair_up
 from kpi.reasons import Reason
 
-_FEW_RECORDS = 4000
+FEW_RECORDS = 4000
 """Up to so many records of a chunk are faster handled one by one than by masks over its bytes."""
 
 _BLOCK, _FEW_BLOCKS, _FEW_BYTES = 4096, 500, 16_000
@@ -64,118 +61,6 @@ class Chunk:
     plain: bool = False
 
 
-class Records:
-    """Where the records of a chunk lie, for whoever asks for few of them.
-
-    Where each line is a record only those are looked for; else all are, as by `record_starts`.
-    """
-
-    def __init__(self, chunk: Chunk, *, delimiter: str = ",") -> None:
-        self._chunk = chunk
-        self._delimiter = delimiter
-        self._lines = _lines(chunk, delimiter)
-
-    def __len__(self) -> int:
-        if self._lines is None:
-            return len(self._all[0])
-        return len(self._lines) + (self._chunk.data[-1] != LF)
-
-    def spans(self, numbers: Positions) -> tuple[Positions, Positions]:
-        """Starts and ends of the records that have some numbers, which count from 0."""
-        lines = self._lines
-        if lines is None or len(numbers) > _FEW_RECORDS:
-            starts, ends = self._all
-            return starts[numbers], ends[numbers]
-        # The first has no line feed before it, the last one perhaps none behind it.
-        starts = np.where(numbers > 0, lines.select(np.maximum(numbers - 1, 0)) + 1, 0)
-        last = len(lines) - 1
-        ends = np.where(
-            numbers <= last, lines.select(np.minimum(numbers, last)), len(self._chunk.data)
-        )
-        return starts, ends
-
-    def holding(self, places: Positions) -> Positions:
-        """Numbers of the records in which some bytes stand, none of them of a line end."""
-        if self._lines is not None:
-            return distinct(self._lines.rank(places))
-        numbers = distinct(np.searchsorted(self._all[0], places, side="right") - 1)
-        return numbers[numbers >= 0]
-
-    def starting_before(self, places: Positions) -> Positions:
-        """How many records start before each place."""
-        return np.searchsorted(self._all[0], places) if len(places) else places
-
-    @cached_property
-    def _all(self) -> tuple[Positions, Positions]:
-        return record_starts(self._chunk, delimiter=self._delimiter)
-
-
-def _lines(chunk: Chunk, delimiter: str) -> LineFeeds | None:
-    """The line feeds of a chunk, if each line that they end is a record; None where that is not
-    sure."""
-    data = chunk.data
-    codes = np.frombuffer(data, np.uint8)
-    if cast(bytes, data.obj).find(b"\r", 0, len(data)) >= 0:
-        return None
-    lines = LineFeeds(codes)
-    if not len(lines) or lines.has_blank_line():
-        return None
-    if not chunk.plain:
-        quotes = positions_of(data, QUOTE)
-        if len(quotes) > _FEW_RECORDS or not pair_up(codes, quotes, ord(delimiter), last=True):
-            return None
-        before = lines.rank(quotes)
-        if (before[0::2] != before[1::2]).any():
-            return None
-    return lines
-
-
-def record_starts(chunk: Chunk, *, delimiter: str = ",") -> tuple[Positions, Positions]:
-    """Where the records of a chunk lie.
-
-    Returns:
-        Starts and ends (line end excluded) within `chunk.data`, ascending; blank lines, which
-        parsers skip, are left out.
-    """
-    data = chunk.data
-    codes = np.frombuffer(data, np.uint8)
-    quotes = np.zeros(0, np.int64) if chunk.plain else positions_of(data, QUOTE)
-    if not chunk.plain and not pair_up(codes, quotes, ord(delimiter), last=True):
-        spans = list(careful_spans(bytes(data), delimiter.encode()))
-        starts = np.array([start for start, _ in spans], np.int64)
-        ends = np.array([end for _, end in spans], np.int64)
-        return starts, ends
-    stops = _places(codes, LF)
-    returns = positions_of(data, CR)
-    if len(returns):
-        following = np.minimum(returns + 1, len(data) - 1)
-        lone = returns[(codes[following] != LF) | (returns + 1 >= len(data))]
-        stops = np.sort(np.concatenate([stops, lone]))
-    if len(quotes):
-        stops = _outside(stops, quotes)
-    if len(data) and (len(stops) == 0 or stops[-1] != len(data) - 1):
-        stops = np.append(stops, len(data))
-    starts, ends = np.zeros(len(stops), np.int64), stops
-    np.add(stops[:-1], 1, out=starts[1:])
-    if len(returns):
-        crlf = (ends > starts) & (ends < len(data))
-        crlf[crlf] = (codes[ends[crlf]] == LF) & (codes[ends[crlf] - 1] == CR)
-        ends = ends - crlf
-    filled = ends > starts
-    return (starts, ends) if filled.all() else (starts[filled], ends[filled])
-
-
-def _outside(places: Positions, quotes: Positions) -> Positions:
-    """Those of some places, ascending, that are in no quoted field; quotes open and close one in
-    turn."""
-    if len(quotes) < len(places):
-        # Few fields are quoted, and most of those hold none of the places.
-        before = np.searchsorted(places, quotes)
-        if (before[0::2] == before[1::2]).all():
-            return places
-    return places[np.searchsorted(quotes, places) % 2 == 0]
-
-
 def _places(codes: npt.NDArray[np.uint8], code: int) -> Positions:
     """Where a byte that is probably common stands, ascending."""
     blocks = range(0, len(codes), _CACHED)
@@ -203,11 +88,11 @@ def field_counts(
 
     Args:
         chunk: The chunk.
-        starts: Of its records, from `record_starts`.
+        starts: Of its records, from `kpi.records`.
         ends: Likewise.
         delimiter: Between fields.
     """
-    if len(starts) <= _FEW_RECORDS or not _pairs_up(chunk, delimiter):
+    if len(starts) <= FEW_RECORDS or not _pairs_up(chunk, delimiter):
         return np.array(_count_each(chunk, starts, ends, delimiter.encode()), np.int64)
     codes = np.frombuffer(chunk.data, np.uint8)
     commas = np.flatnonzero(codes == ord(delimiter))
@@ -241,7 +126,7 @@ def _count_fields(data: bytes, field: re.Pattern[bytes], start: int, end: int) -
 
 def without_records(chunk: Chunk, starts: Positions, ends: Positions) -> Chunk:
     """The chunk with some of its records blanked by line feeds."""
-    if len(starts) > _FEW_RECORDS:
+    if len(starts) > FEW_RECORDS:
         codes = np.frombuffer(chunk.data, np.uint8).copy()
         codes[_inside(len(codes), starts, ends)] = LF
         return replace(chunk, data=memoryview(codes.tobytes()))
@@ -281,7 +166,7 @@ def records_of(
 ) -> tuple[npt.NDArray[np.uint8], Positions]:
     """The bytes of some records of a chunk, one behind the other, and their lengths."""
     codes = np.frombuffer(chunk.data, np.uint8)
-    if len(starts) <= _FEW_RECORDS:
+    if len(starts) <= FEW_RECORDS:
         parts = [codes[start:end] for start, end in _spans(starts, ends)]
         return np.concatenate([np.zeros(0, np.uint8), *parts]), ends - starts
     return codes[_inside(len(codes), starts, ends)], ends - starts

@@ -22,7 +22,6 @@ import pyarrow.csv as pacsv
 
 from kpi.chunk import (
     Chunk,
-    Records,
     field_counts,
     positions_of,
     undecodable,
@@ -33,6 +32,7 @@ from kpi.convert import NAIVE, RAW_DICTIONARY, convert, to_instants, within_prec
 from kpi.layout import RESCUED, TEXT_DICTIONARY, Layout, clean_type
 from kpi.quotes import Positions
 from kpi.reasons import Reason
+from kpi.records import Records
 from kpi.rejects import NONE_WRONG, REJECTS, Parsed, WrongWidth, nth_left, rises, set_aside
 from kpi.rules import Problem, broken_rules
 from kpi.uuids import UUID_TEXT, uuids

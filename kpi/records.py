@@ -1,182 +1,114 @@
-"""Where records end in a stream of CSV bytes, so that chunks of whole records can be parsed apart.
-
-A record ends at `\\n`, `\\r\\n` or a lone `\\r` outside quotes (`kpi.quotes` has the grammar). A
-malformed record, or one that is longer than allowed, ends at the first line end after its start, so
-that it never costs its neighbours. Where records end depends on the stream alone, not on how it
-was cut into blocks.
-"""
+"""Where the records of a chunk lie: all of them, or some by their number."""
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import cast
+
 import numpy as np
 
-from kpi.chunk import Chunk, Malformed, positions_of, record_starts
-from kpi.quotes import LF, QUOTE, Ends, Kind, end_of_line, line_end_bytes, pair_up
-from kpi.reasons import Reason
-
-_FIELDS_LOOKED_BACK = 64
-"""Quoted fields with line ends that are passed over one by one before all are looked at."""
+from kpi.chunk import FEW_RECORDS, Chunk, positions_of
+from kpi.exact import distinct
+from kpi.lines import LineFeeds
+from kpi.quotes import CR, LF, QUOTE, Positions, careful_spans, pair_up
 
 
-class RecordSplitter:
-    """Cuts a stream of blocks into chunks of whole records, at most one chunk a block.
+class Records:
+    """Where the records of a chunk lie, for whoever asks for few of them.
 
-    Memory: the block and one unfinished record of at most `max_record_bytes`.
+    Where each line is a record only those are looked for; else all are, as by `record_starts`.
     """
 
-    def __init__(self, *, delimiter: str = ",", max_record_bytes: int, offset: int = 0) -> None:
-        self._delimiter = delimiter.encode()
-        self._limit = max_record_bytes
-        self._offset = offset
-        self._rest = b""
-        self._skipping: Malformed | None = None
+    def __init__(self, chunk: Chunk, *, delimiter: str = ",") -> None:
+        self._chunk = chunk
+        self._delimiter = delimiter
+        self._lines = _lines(chunk, delimiter)
 
-    def push(self, block: bytes, *, last: bool = False) -> Chunk | None:
-        """The records that `block` completes; None where it completes none.
+    def __len__(self) -> int:
+        if self._lines is None:
+            return len(self._all[0])
+        return len(self._lines) + (self._chunk.data[-1] != LF)
 
-        Args:
-            block: The next bytes of the stream.
-            last: True for the final block: what is left then is the final record, line end or not.
-        """
-        data = self._rest + block if self._rest else block
-        if self._skipping is not None:
-            return self._skip(data, last=last)
-        plain = QUOTE not in data
-        if plain:
-            end: int | None = len(data) if last else _last_record_end(data)
-        else:
-            end = _last_quoted_record_end(data, self._delimiter[0], last=last)
-        if end is None or (len(data) > self._limit and self._has_long_record(data, end, plain)):
-            return self._take_carefully(data, last=last)
-        return self._take(data, end, plain=plain)
-
-    def _has_long_record(self, data: bytes, end: int, plain: bool) -> bool:
-        if len(data) - end > self._limit:
-            return True
-        chunk = Chunk(data=memoryview(data)[:end], offset=0, plain=plain)
-        starts, ends = record_starts(chunk, delimiter=self._delimiter.decode())
-        return len(starts) > 0 and int((ends - starts).max()) > self._limit
-
-    def _take(
-        self,
-        data: bytes,
-        end: int,
-        *,
-        malformed: tuple[Malformed, ...] = (),
-        plain: bool = False,
-    ) -> Chunk | None:
-        offset = self._offset
-        self._rest = data[end:]
-        self._offset += end
-        if end == 0 and not malformed:
-            return None
-        return Chunk(data=memoryview(data)[:end], offset=offset, malformed=malformed, plain=plain)
-
-    def _take_carefully(self, data: bytes, *, last: bool) -> Chunk | None:
-        """Record by record, for quotes that do not pair up as RFC 4180 has it."""
-        ends = Ends(data, self._delimiter)
-        blanked = bytearray(data)
-        malformed: list[Malformed] = []
-        start, size = 0, len(data)
-        # A carriage return at the very end may be a line end: no part of the record.
-        text_end = size - data.endswith(b"\r")
-        while start < size:
-            run = ends.of_run(start, start + self._limit)
-            if run > start:
-                start = run
-                continue
-            found = ends.of_record(start)
-            if (
-                found.kind is Kind.WELL_FORMED
-                and (found.stop < size or last or data[size - 1] == LF)
-                and found.stop - start - line_end_bytes(data, found.stop) <= self._limit
-            ):
-                start = found.stop
-                continue
-            end = end_of_line(data, start)
-            unfinished = end is None or found.kind is not Kind.MALFORMED
-            if unfinished and not last and text_end - start <= self._limit:
-                break
-            if end is None:
-                if not last:
-                    # The line of the malformed record goes on: pass over it as it arrives.
-                    chunk = self._take(bytes(blanked), start, malformed=tuple(malformed))
-                    skipped = self._skip(self._rest, last=False)
-                    return chunk or skipped
-                end = size
-            raw = data[start:end].rstrip(b"\r\n")
-            too_long = len(raw) > self._limit
-            reason = Reason.RECORD_TOO_LONG if too_long else Reason.MALFORMED_QUOTES
-            malformed.append(
-                Malformed(offset=self._offset + start, raw=raw[: self._limit], reason=reason)
-            )
-            blanked[start:end] = b"\n" * (end - start)
-            start = end
-        rest = data[start:]
-        chunk = self._take(bytes(blanked), start, malformed=tuple(malformed))
-        self._rest = rest
-        return chunk
-
-    def _skip(self, data: bytes, *, last: bool) -> Chunk | None:
-        """Pass over a record that is longer than allowed, keeping the beginning of it."""
-        skipping = self._skipping or Malformed(
-            offset=self._offset, raw=data[: self._limit], reason=Reason.RECORD_TOO_LONG
+    def spans(self, numbers: Positions) -> tuple[Positions, Positions]:
+        """Starts and ends of the records that have some numbers, which count from 0."""
+        lines = self._lines
+        if lines is None or len(numbers) > FEW_RECORDS:
+            starts, ends = self._all
+            return starts[numbers], ends[numbers]
+        # The first has no line feed before it, the last one perhaps none behind it.
+        starts = np.where(numbers > 0, lines.select(np.maximum(numbers - 1, 0)) + 1, 0)
+        last = len(lines) - 1
+        ends = np.where(
+            numbers <= last, lines.select(np.minimum(numbers, last)), len(self._chunk.data)
         )
-        end = end_of_line(data, 0)
-        if end is None and last:
-            end = len(data)
-        if end is None:
-            self._skipping = skipping
-            # A carriage return at the very end may be half of a line end: keep it.
-            keep = 1 if data.endswith(b"\r") else 0
-            self._offset += len(data) - keep
-            self._rest = data[len(data) - keep :]
-            return None
-        self._skipping = None
-        offset = self._offset
-        self._offset += end
-        self._rest = b""
-        following = self.push(data[end:], last=last)
-        if following is None:
-            return Chunk(data=memoryview(b""), offset=offset, malformed=(skipping,), plain=True)
-        return Chunk(
-            data=following.data,
-            offset=following.offset,
-            malformed=(skipping, *following.malformed),
-            plain=following.plain,
-        )
+        return starts, ends
+
+    def holding(self, places: Positions) -> Positions:
+        """Numbers of the records in which some bytes stand, none of them of a line end."""
+        if self._lines is not None:
+            return distinct(self._lines.rank(places))
+        numbers = distinct(np.searchsorted(self._all[0], places, side="right") - 1)
+        return numbers[numbers >= 0]
+
+    def starting_before(self, places: Positions) -> Positions:
+        """How many records start before each place."""
+        return np.searchsorted(self._all[0], places) if len(places) else places
+
+    @cached_property
+    def _all(self) -> tuple[Positions, Positions]:
+        return record_starts(self._chunk, delimiter=self._delimiter)
 
 
-def _last_record_end(data: bytes) -> int:
-    """Bytes up to and with the last line end; without quotes every line end ends a record."""
-    end = data.rfind(b"\n") + 1
-    if end == 0:
-        # No line feed at all: lone carriage returns; one at the very end may be half of CR LF.
-        end = data.rfind(b"\r", 0, len(data) - 1) + 1 if data else 0
-    return end
-
-
-def _last_quoted_record_end(data: bytes, delimiter: int, *, last: bool) -> int | None:
-    """As `_last_record_end` where quotes pair up by RFC 4180; None where they do not."""
+def _lines(chunk: Chunk, delimiter: str) -> LineFeeds | None:
+    """The line feeds of a chunk, if each line that they end is a record; None where that is not
+    sure."""
+    data = chunk.data
     codes = np.frombuffer(data, np.uint8)
-    quotes = positions_of(memoryview(data), QUOTE)
-    if not pair_up(codes, quotes, delimiter, last=last):
+    if cast(bytes, data.obj).find(b"\r", 0, len(data)) >= 0:
         return None
-    if last:
-        return len(data)
-    for line_end in (b"\n", b"\r"):
-        stop = data.rfind(line_end, 0, len(data) - (line_end == b"\r"))
-        for _ in range(_FIELDS_LOOKED_BACK):
-            if stop < 0:
-                break
-            inside = int(np.searchsorted(quotes, stop))
-            if inside % 2 == 0:
-                return stop + 1
-            # Inside a quoted field: no record ends behind its opening quote.
-            stop = data.rfind(line_end, 0, int(quotes[inside - 1]))
-        if stop >= 0:
-            stops = np.flatnonzero(codes[: stop + 1] == line_end[0])
-            outside = stops[np.searchsorted(quotes, stops) % 2 == 0]
-            if len(outside):
-                return int(outside[-1]) + 1
-    return 0
+    lines = LineFeeds(codes)
+    if not len(lines) or lines.has_blank_line():
+        return None
+    if not chunk.plain:
+        quotes = positions_of(data, QUOTE)
+        if len(quotes) > FEW_RECORDS or not pair_up(codes, quotes, ord(delimiter), last=True):
+            return None
+        before = lines.rank(quotes)
+        if (before[0::2] != before[1::2]).any():
+            return None
+    return lines
+
+
+def record_starts(chunk: Chunk, *, delimiter: str = ",") -> tuple[Positions, Positions]:
+    """Where the records of a chunk lie.
+
+    Returns:
+        Starts and ends (line end excluded) within `chunk.data`, ascending; blank lines, which
+        parsers skip, are left out.
+    """
+    data = chunk.data
+    codes = np.frombuffer(data, np.uint8)
+    quotes = np.zeros(0, np.int64) if chunk.plain else positions_of(data, QUOTE)
+    if not chunk.plain and not pair_up(codes, quotes, ord(delimiter), last=True):
+        spans = list(careful_spans(bytes(data), delimiter.encode()))
+        starts = np.array([start for start, _ in spans], np.int64)
+        ends = np.array([end for _, end in spans], np.int64)
+        return starts, ends
+    stops = np.flatnonzero(codes == LF)
+    returns = positions_of(data, CR)
+    if len(returns):
+        following = np.minimum(returns + 1, len(data) - 1)
+        lone = returns[(codes[following] != LF) | (returns + 1 >= len(data))]
+        stops = np.sort(np.concatenate([stops, lone]))
+    if len(quotes):
+        stops = stops[np.searchsorted(quotes, stops) % 2 == 0]
+    if len(data) and (len(stops) == 0 or stops[-1] != len(data) - 1):
+        stops = np.append(stops, len(data))
+    starts, ends = np.zeros(len(stops), np.int64), stops
+    np.add(stops[:-1], 1, out=starts[1:])
+    if len(returns):
+        crlf = (ends > starts) & (ends < len(data))
+        crlf[crlf] = (codes[ends[crlf]] == LF) & (codes[ends[crlf] - 1] == CR)
+        ends = ends - crlf
+    filled = ends > starts
+    return (starts, ends) if filled.all() else (starts[filled], ends[filled])

@@ -11,12 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kpi.chunk import Chunk, Records, records_of
+from kpi.chunk import Chunk, records_of
 from kpi.errors import BalanceError
 from kpi.layout import Layout
 from kpi.masks import Mask, booleans
 from kpi.quotes import Positions
 from kpi.reasons import Reason
+from kpi.records import Records
 from kpi.rules import Problem
 
 REJECTS = pa.schema(

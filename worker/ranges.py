@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from kpi.contract import Contract
 from kpi.quotes import QUOTE
-from kpi.records import RecordSplitter
+from kpi.splitter import RecordSplitter
 from worker.clean import Workspace, result_name
 from worker.errors import ConfigError, StoreError
 from worker.source import Source
@@ -67,7 +67,7 @@ async def _edge_near(source: Source, contract: Contract, target: int) -> int | N
     """The first record end at or behind `target`, if what lies around it tells.
 
     Where no quote stands within the longest record before it, no quoted field can reach it: every
-    line end is a record end (`kpi.records` ends a malformed record at its first line end).
+    line end is a record end (`kpi.splitter` ends a malformed record at its first line end).
     """
     start = max(0, target - contract.max_record_bytes - 1)
     end = min(source.info.size_bytes, target + contract.max_record_bytes)

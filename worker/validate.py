@@ -9,12 +9,13 @@ from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from kpi.chunk import Chunk, record_starts
+from kpi.chunk import Chunk
 from kpi.contract import Contract
 from kpi.layout import Layout, Refusal, read_layout
 from kpi.parse import ChunkParser
-from kpi.records import RecordSplitter
+from kpi.records import record_starts
 from kpi.rejects import Parsed
+from kpi.splitter import RecordSplitter
 from worker.aside import Aside, set_aside
 from worker.clean import Workspace
 from worker.clean.writing import parquet_stream

@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from kpi.chunk import record_starts
-from kpi.records import RecordSplitter
+from kpi.records import record_starts
+from kpi.splitter import RecordSplitter
 from tests.support.commands import shopkpi_process
 
 MIB = 2**20

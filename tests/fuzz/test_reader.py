@@ -1,6 +1,6 @@
 """Any bytes as a file: nothing is lost, nothing is made up, everything knows its place.
 
-A second reader, written from the grammar in `kpi.quotes` and `kpi.records` alone, says which
+A second reader, written from the grammar in `kpi.quotes` and `kpi.splitter` alone, says which
 records there are and what their fields are; the validation may only differ by being right about
 types and rules.
 """
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz import examples
 from tests.fuzz.validation import LENIENT, RECORD_BYTES, Outcome, changed, outcome
-from tests.kpi.test_records import reference
+from tests.kpi.test_splitter import reference
 
 HEADER = b"id,category,name,mine\n"
 COLUMNS = ("id", "category", "name")

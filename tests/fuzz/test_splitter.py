@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kpi.records import RecordSplitter
+from kpi.splitter import RecordSplitter
 from tests.fuzz import examples
-from tests.kpi.test_records import records_of, reference
+from tests.kpi.test_splitter import records_of, reference
 
 PIECES = st.one_of(
     st.sampled_from([b'"', b",", b"\n", b"a"]),

@@ -9,8 +9,8 @@ from kpi.chunk import Chunk
 from kpi.contract import Contract, parse_contract
 from kpi.layout import Layout, read_layout
 from kpi.parse import ChunkParser
-from kpi.records import RecordSplitter
 from kpi.rejects import Parsed
+from kpi.splitter import RecordSplitter
 
 CONTRACT = """
 {settings}

@@ -8,11 +8,11 @@ import pytest
 from kpi.chunk import (
     Chunk,
     field_counts,
-    record_starts,
     records_of,
     undecodable,
     without_records,
 )
+from kpi.records import record_starts
 
 MANY = 6_000
 

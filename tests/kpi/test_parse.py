@@ -14,7 +14,7 @@ from kpi.contract import Contract, built_in, parse_contract
 from kpi.layout import Layout, Refusal, read_layout
 from kpi.parse import ChunkParser
 from kpi.reasons import Reason
-from kpi.records import RecordSplitter
+from kpi.splitter import RecordSplitter
 from tests.kpi.columns import chunk_of, layout_of
 
 CONTRACT = parse_contract(

@@ -1,149 +1,76 @@
-"""Records are found by the grammar alone, however the stream is cut into blocks."""
+"""Records are found one by one where a list of all of them has them."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kpi.chunk import Chunk, record_starts
-from kpi.reasons import Reason
-from kpi.records import RecordSplitter
+import kpi.records
+from kpi.chunk import Chunk
+from kpi.lines import LineFeeds
+from kpi.records import Records, record_starts
+from kpi.splitter import RecordSplitter
+from tests.kpi.test_splitter import pieces
 
-LIMIT = 64
-
-
-def reference(data: bytes, limit: int = LIMIT) -> list[tuple[int, bytes, bool]]:
-    """The grammar as one loop over bytes: (offset, raw without line end, well-formed)."""
-    records = []
-    start = 0
-    while start < len(data):
-        end, good = scan(data, start)
-        raw = data[start:end]
-        if good and len(raw) > limit:
-            good = False
-        if not good:
-            end = start
-            while end < len(data) and data[end] not in b"\r\n":
-                end += 1
-            raw = data[start:end]
-        if raw or not good:
-            records.append((start, raw if good else raw[:limit], good))
-        if data[end : end + 2] == b"\r\n":
-            end += 2
-        else:
-            end += 1
-        start = end
-    return records
+LINES = st.lists(st.sampled_from([b"\n", b"a", b"b" * 7, b"c" * 63, b"d" * 64]), max_size=80)
 
 
-def scan(data: bytes, start: int) -> tuple[int, bool]:
-    at = start
-    while True:
-        if data[at : at + 1] == b'"':
-            at += 1
-            while True:
-                close = data.find(b'"', at)
-                if close < 0:
-                    return len(data), False
-                at = close + 1
-                if data[at : at + 1] != b'"':
-                    break
-                at += 1
-            if data[at : at + 1] not in (b"", b",", b"\r", b"\n"):
-                return at, False
-        else:
-            while at < len(data) and data[at] not in b",\r\n":
-                at += 1
-        if data[at : at + 1] == b",":
-            at += 1
-            continue
-        return at, True
+@given(LINES.map(b"".join))
+@example(b"\n" * 200)
+@example(b"a" * 63 + b"\n\n")
+@example(b"a" * 127 + b"\n\nb")
+def test_line_feeds_are_counted_and_found(data: bytes) -> None:
+    places = [place for place, code in enumerate(data) if code == 10]
+    lines = LineFeeds(np.frombuffer(data, np.uint8))
+    assert len(lines) == len(places)
+    assert lines.select(np.arange(len(places))).tolist() == places
+    before = [data.count(b"\n", 0, place) for place in range(len(data))]
+    assert lines.rank(np.arange(len(data))).tolist() == before
+    assert lines.has_blank_line() == (data.startswith(b"\n") or b"\n\n" in data)
 
 
-def split(data: bytes, cuts: list[int], limit: int = LIMIT) -> list[tuple[int, bytes, bool]]:
-    splitter = RecordSplitter(max_record_bytes=limit)
-    edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    blocks = [data[a:b] for a, b in pairwise(edges)]
-    chunks = [splitter.push(block) for block in blocks]
-    chunks.append(splitter.push(b"", last=True))
-    return sorted(found for chunk in chunks if chunk for found in records_of(chunk))
-
-
-def records_of(chunk: Chunk) -> list[tuple[int, bytes, bool]]:
-    starts, ends = record_starts(chunk)
-    found = [
-        (chunk.offset + int(a), bytes(chunk.data[a:b]), True)
-        for a, b in zip(starts, ends, strict=True)
-    ]
-    return found + [(bad.offset, bad.raw, False) for bad in chunk.malformed]
-
-
-pieces = st.sampled_from(
-    [
-        b"a",
-        b"1",
-        b",",
-        b"\n",
-        b"\r\n",
-        b"\r",
-        b'"',
-        b'""',
-        b'"x"',
-        b'"x,y"',
-        b'"x\ny"',
-        b" ",
-        b"\xff",
-    ]
+@given(
+    st.lists(pieces | st.sampled_from([b"1,a\n", b'2,"b"\n', b"3,c\n"]), max_size=60),
+    st.lists(st.integers(0, 200), max_size=3),
+    st.randoms(use_true_random=False),
 )
+@settings(max_examples=500, deadline=None)
+def test_records_are_where_the_list_has_them(
+    parts: list[bytes], cuts: list[int], random: np.random.Generator
+) -> None:
+    data = b"".join(parts)
+    splitter = RecordSplitter(max_record_bytes=64)
+    edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    chunks = [splitter.push(data[a:b]) for a, b in pairwise(edges)]
+    for chunk in filter(None, [*chunks, splitter.push(b"", last=True)]):
+        starts, ends = record_starts(chunk)
+        records = Records(chunk)
+        assert len(records) == len(starts)
+        some = np.array([n for n in range(len(starts)) if random.random() < 0.5], np.int64)
+        found_starts, found_ends = records.spans(some)
+        assert found_starts.tolist() == starts[some].tolist()
+        assert found_ends.tolist() == ends[some].tolist()
+        inside = [
+            (place, number)
+            for number, (start, end) in enumerate(zip(starts, ends, strict=True))
+            for place in range(start, end)
+            if chunk.data[place] not in b"\r\n"
+        ]
+        places = np.array([place for place, _ in inside], np.int64)
+        assert records.holding(places).tolist() == sorted({number for _, number in inside})
+        every = np.arange(len(chunk.data))
+        before = [int((starts < place).sum()) for place in every]
+        assert records.starting_before(every).tolist() == before
 
 
-@given(st.lists(pieces, max_size=60).map(b"".join), st.lists(st.integers(0, 200), max_size=6))
-@settings(max_examples=1500, deadline=None)
-@example(b'a,"b\nc,d\n', [4])
-@example(b'"a"x,1\n"b",2\n', [3])
-@example(b'a"b,c\n"d"\r\ne', [7])
-@example(b"a\rb\r", [2])
-@example(b"x" * 200 + b"\nok,1\n", [100, 150])
-@example(b'"' + b"x\n" * 100 + b'"\nok,1\n', [100, 150])
-def test_any_cut_into_blocks_gives_the_records_of_the_grammar(data: bytes, cuts: list[int]) -> None:
-    assert split(data, cuts) == reference(data)
-
-
-def test_an_unclosed_quote_costs_its_own_line_only() -> None:
-    splitter = RecordSplitter(max_record_bytes=1000)
-    data = b'1,a\n2,"b\n3,c\n'
-    chunk = splitter.push(data, last=True)
-    assert chunk is not None
-    assert [(bad.offset, bad.raw, bad.reason) for bad in chunk.malformed] == [
-        (4, b'2,"b', Reason.MALFORMED_QUOTES)
-    ]
-    assert [raw for _, raw, good in records_of(chunk) if good] == [b"1,a", b"3,c"]
-
-
-@pytest.mark.parametrize("block", [1, 7, 100, 5000])
-def test_a_record_that_is_too_long_is_passed_over_in_bounded_memory(block: int) -> None:
-    splitter = RecordSplitter(max_record_bytes=100)
-    data = b"1,a\n" + b"x" * 3000 + b"\n2,b\n"
-    held, found = 0, []
-    for at in range(0, len(data), block):
-        chunk = splitter.push(data[at : at + block])
-        held = max(held, len(splitter._rest))
-        found += records_of(chunk) if chunk else []
-    last = splitter.push(b"", last=True)
-    found += records_of(last) if last else []
-    assert [(offset, good) for offset, _, good in sorted(found)] == [
-        (0, True),
-        (4, False),
-        (3005, True),
-    ]
-    assert held <= 101
-
-
-def test_quotes_inside_a_bare_field_are_ordinary_characters() -> None:
-    chunk = RecordSplitter(max_record_bytes=1000).push(b'5" pipe,1\n6" pipe,2\n', last=True)
-    assert chunk is not None
-    assert not chunk.malformed
-    assert [raw for _, raw, _ in records_of(chunk)] == [b'5" pipe,1', b'6" pipe,2']
+def test_few_records_are_found_without_listing_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kpi.records, "record_starts", None)
+    data = b"".join(b'%d,"x,y"\n' % number for number in range(1000)) + b"the last"
+    records = Records(Chunk(data=memoryview(data), offset=0))
+    starts, ends = records.spans(np.array([0, 999, 1000]))
+    found = [data[start:end] for start, end in zip(starts, ends, strict=True)]
+    assert (len(records), found) == (1001, [b'0,"x,y"', b'999,"x,y"', b"the last"])

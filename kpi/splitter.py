@@ -1,0 +1,183 @@
+"""Where records end in a stream of CSV bytes, so that chunks of whole records can be parsed apart.
+
+A record ends at `\\n`, `\\r\\n` or a lone `\\r` outside quotes (`kpi.quotes` has the grammar). A
+malformed record, or one that is longer than allowed, ends at the first line end after its start, so
+that it never costs its neighbours. Where records end depends on the stream alone, not on how it
+was cut into blocks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kpi.chunk import Chunk, Malformed, positions_of
+from kpi.quotes import LF, QUOTE, Ends, Kind, end_of_line, line_end_bytes, pair_up
+from kpi.reasons import Reason
+from kpi.records import record_starts
+
+_FIELDS_LOOKED_BACK = 64
+"""Quoted fields with line ends that are passed over one by one before all are looked at."""
+
+
+class RecordSplitter:
+    """Cuts a stream of blocks into chunks of whole records, at most one chunk a block.
+
+    Memory: the block and one unfinished record of at most `max_record_bytes`.
+    """
+
+    def __init__(self, *, delimiter: str = ",", max_record_bytes: int, offset: int = 0) -> None:
+        self._delimiter = delimiter.encode()
+        self._limit = max_record_bytes
+        self._offset = offset
+        self._rest = b""
+        self._skipping: Malformed | None = None
+
+    def push(self, block: bytes, *, last: bool = False) -> Chunk | None:
+        """The records that `block` completes; None where it completes none.
+
+        Args:
+            block: The next bytes of the stream.
+            last: True for the final block: what is left then is the final record, line end or not.
+        """
+        data = self._rest + block if self._rest else block
+        if self._skipping is not None:
+            return self._skip(data, last=last)
+        plain = QUOTE not in data
+        if plain:
+            end: int | None = len(data) if last else _last_record_end(data)
+        else:
+            end = _last_quoted_record_end(data, self._delimiter[0], last=last)
+        if end is None or (len(data) > self._limit and self._has_long_record(data, end, plain)):
+            return self._take_carefully(data, last=last)
+        return self._take(data, end, plain=plain)
+
+    def _has_long_record(self, data: bytes, end: int, plain: bool) -> bool:
+        if len(data) - end > self._limit:
+            return True
+        chunk = Chunk(data=memoryview(data)[:end], offset=0, plain=plain)
+        starts, ends = record_starts(chunk, delimiter=self._delimiter.decode())
+        return len(starts) > 0 and int((ends - starts).max()) > self._limit
+
+    def _take(
+        self,
+        data: bytes,
+        end: int,
+        *,
+        malformed: tuple[Malformed, ...] = (),
+        plain: bool = False,
+    ) -> Chunk | None:
+        offset = self._offset
+        self._rest = data[end:]
+        self._offset += end
+        if end == 0 and not malformed:
+            return None
+        return Chunk(data=memoryview(data)[:end], offset=offset, malformed=malformed, plain=plain)
+
+    def _take_carefully(self, data: bytes, *, last: bool) -> Chunk | None:
+        """Record by record, for quotes that do not pair up as RFC 4180 has it."""
+        ends = Ends(data, self._delimiter)
+        blanked = bytearray(data)
+        malformed: list[Malformed] = []
+        start, size = 0, len(data)
+        # A carriage return at the very end may be a line end: no part of the record.
+        text_end = size - data.endswith(b"\r")
+        while start < size:
+            run = ends.of_run(start, start + self._limit)
+            if run > start:
+                start = run
+                continue
+            found = ends.of_record(start)
+            if (
+                found.kind is Kind.WELL_FORMED
+                and (found.stop < size or last or data[size - 1] == LF)
+                and found.stop - start - line_end_bytes(data, found.stop) <= self._limit
+            ):
+                start = found.stop
+                continue
+            end = end_of_line(data, start)
+            unfinished = end is None or found.kind is not Kind.MALFORMED
+            if unfinished and not last and text_end - start <= self._limit:
+                break
+            if end is None:
+                if not last:
+                    # The line of the malformed record goes on: pass over it as it arrives.
+                    chunk = self._take(bytes(blanked), start, malformed=tuple(malformed))
+                    skipped = self._skip(self._rest, last=False)
+                    return chunk or skipped
+                end = size
+            raw = data[start:end].rstrip(b"\r\n")
+            too_long = len(raw) > self._limit
+            reason = Reason.RECORD_TOO_LONG if too_long else Reason.MALFORMED_QUOTES
+            malformed.append(
+                Malformed(offset=self._offset + start, raw=raw[: self._limit], reason=reason)
+            )
+            blanked[start:end] = b"\n" * (end - start)
+            start = end
+        rest = data[start:]
+        chunk = self._take(bytes(blanked), start, malformed=tuple(malformed))
+        self._rest = rest
+        return chunk
+
+    def _skip(self, data: bytes, *, last: bool) -> Chunk | None:
+        """Pass over a record that is longer than allowed, keeping the beginning of it."""
+        skipping = self._skipping or Malformed(
+            offset=self._offset, raw=data[: self._limit], reason=Reason.RECORD_TOO_LONG
+        )
+        end = end_of_line(data, 0)
+        if end is None and last:
+            end = len(data)
+        if end is None:
+            self._skipping = skipping
+            # A carriage return at the very end may be half of a line end: keep it.
+            keep = 1 if data.endswith(b"\r") else 0
+            self._offset += len(data) - keep
+            self._rest = data[len(data) - keep :]
+            return None
+        self._skipping = None
+        offset = self._offset
+        self._offset += end
+        self._rest = b""
+        following = self.push(data[end:], last=last)
+        if following is None:
+            return Chunk(data=memoryview(b""), offset=offset, malformed=(skipping,), plain=True)
+        return Chunk(
+            data=following.data,
+            offset=following.offset,
+            malformed=(skipping, *following.malformed),
+            plain=following.plain,
+        )
+
+
+def _last_record_end(data: bytes) -> int:
+    """Bytes up to and with the last line end; without quotes every line end ends a record."""
+    end = data.rfind(b"\n") + 1
+    if end == 0:
+        # No line feed at all: lone carriage returns; one at the very end may be half of CR LF.
+        end = data.rfind(b"\r", 0, len(data) - 1) + 1 if data else 0
+    return end
+
+
+def _last_quoted_record_end(data: bytes, delimiter: int, *, last: bool) -> int | None:
+    """As `_last_record_end` where quotes pair up by RFC 4180; None where they do not."""
+    codes = np.frombuffer(data, np.uint8)
+    quotes = positions_of(memoryview(data), QUOTE)
+    if not pair_up(codes, quotes, delimiter, last=last):
+        return None
+    if last:
+        return len(data)
+    for line_end in (b"\n", b"\r"):
+        stop = data.rfind(line_end, 0, len(data) - (line_end == b"\r"))
+        for _ in range(_FIELDS_LOOKED_BACK):
+            if stop < 0:
+                break
+            inside = int(np.searchsorted(quotes, stop))
+            if inside % 2 == 0:
+                return stop + 1
+            # Inside a quoted field: no record ends behind its opening quote.
+            stop = data.rfind(line_end, 0, int(quotes[inside - 1]))
+        if stop >= 0:
+            stops = np.flatnonzero(codes[: stop + 1] == line_end[0])
+            outside = stops[np.searchsorted(quotes, stops) % 2 == 0]
+            if len(outside):
+                return int(outside[-1]) + 1
+    return 0
