@@ -17,12 +17,18 @@ UUID_TEXT = pa.binary(36)
 """Their texts, or others of the same length."""
 
 Bytes = npt.NDArray[np.uint8]
-Words = npt.NDArray[np.uint64]
 
 _WIDTH = 36
 _HYPHENS = (8, 13, 18, 23)
-_FOURS = (0, 4, 9, 14, 19, 24, 28, 32)
-"""Where four digits stand side by side."""
+_GROUPS = ((0, 8), (9, 4), (14, 4), (19, 4), (24, 4), (28, 8))
+"""Where digits stand side by side, and how many are taken at once."""
+
+_PLACES = (0, 8, 12, 16, 20, 24)
+"""Where these stand without hyphens."""
+
+_NINE = (ord("9") - ord("a")) % 256
+"""What the digit 9 is as a letter. More are those between the digits and the letters, which would
+be worth something else."""
 
 _ROWS_AT_ONCE = 8192
 """Texts worked on at once: what is needed for it stays in the cache."""
@@ -73,47 +79,41 @@ def _bytes_of(codes: Bytes) -> tuple[Bytes, Mask]:
     rows = len(codes) // _WIDTH
     values = np.empty((rows, 16), np.uint8)
     good = np.ones(rows, bool)
+    digits = np.empty((_ROWS_AT_ONCE, 32), np.uint8)
     for start in range(0, rows, _ROWS_AT_ONCE):
         end = min(start + _ROWS_AT_ONCE, rows)
-        block = codes[start * _WIDTH : end * _WIDTH]
-        fours = np.empty((end - start, 8), np.uint32)
-        for number, at in enumerate(_FOURS):
-            fours[:, number] = np.ndarray((end - start,), "<u4", block, at, (_WIDTH,))
-        strange = _are_no_digits(fours.view(np.uint8).reshape(-1))
-        if strange.any():
-            good[start:end] = ~strange.reshape(-1, 32).any(axis=1)
+        block, here = codes[start * _WIDTH : end * _WIDTH], digits[: end - start]
+        for (at, width), place in zip(_GROUPS, _PLACES, strict=True):
+            kind = f"<u{width}"
+            here.view(kind)[:, place // width] = np.ndarray(
+                (len(here),), kind, block, at, (_WIDTH,)
+            )
+        worth, strange = _worth(here)
+        if strange is not None:
+            good[start:end] = ~strange.any(axis=1)
         for at in _HYPHENS:
             good[start:end] &= block[at::_WIDTH] == ord("-")
-        digits = _digits(fours.view(np.uint64).reshape(-1))
-        # The two digits of a byte are neighbours; the lower byte of two has the first one.
-        pairs = digits << np.uint64(4)
-        digits >>= np.uint64(8)
-        pairs |= digits
-        values[start:end] = pairs.view(np.uint16).astype(np.uint8).reshape(-1, 16)
+        # The first of the two digits of a byte is the lower byte of both.
+        pairs = worth.view("<u2") * np.uint16(1 << 12 | 1)
+        pairs >>= np.uint16(8)
+        values[start:end] = pairs
     return values, good
 
 
-def _every(byte: int) -> np.uint64:
-    return np.uint64(int.from_bytes(bytes([byte] * 8), "little"))
-
-
-def _are_no_digits(codes: Bytes) -> Mask:
-    """Which characters are no hexadecimal digits."""
-    strange: Mask = codes - np.uint8(ord("0")) > 9
+def _worth(codes: Bytes) -> tuple[Bytes, Mask | None]:
+    """What hexadecimal digits are worth; and which characters are none, None where all are."""
     letters = codes | np.uint8(ord("a") ^ ord("A"))
     letters -= np.uint8(ord("a"))
-    strange &= letters > 5
-    return strange
-
-
-def _digits(codes: Words) -> Words:
-    """What hexadecimal digits are worth, eight at a time; nonsense where they are none."""
-    letters = (codes >> np.uint64(6)) & _every(1)
-    digits = codes & _every(0x0F)
-    digits += letters
-    letters <<= np.uint64(3)
-    digits += letters  # a to f have 1 to 6 in their lower half
-    return digits
+    highest = letters.max()
+    between = letters > _NINE if highest > _NINE else None
+    letters += np.uint8(10)
+    worth = codes - np.uint8(ord("0"))
+    # Digits are 217 and more as letters, and letters 17 and more as digits.
+    np.minimum(worth, letters, out=worth)
+    if between is None and worth.max() <= 15:
+        return worth, None
+    beyond = worth > 15
+    return worth, beyond if between is None else beyond | between
 
 
 def _array(values: Bytes, good: Mask) -> pa.Array:

@@ -23,8 +23,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 GARBAGE = 20_000
-"""So many objects more than were freed, and garbage is looked for; Python's default of 700 takes a
-fifteenth of the time of a year's publication."""
+"""So many objects more than were freed, and garbage is looked for. Requests leave little: Python's
+default of 700 takes a fifteenth of the time of publishing a year."""
 
 
 def store_options(function: Function) -> Function:
@@ -131,8 +131,6 @@ def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """
     import uvloop  # noqa: PLC0415
 
-    # What is imported by now stays. Requests leave little garbage, so it is rarely looked for.
-    gc.freeze()
     gc.set_threshold(GARBAGE)
 
     async def guarded() -> T:
