@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from concurrent.futures import Executor
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pyarrow as pa
@@ -24,9 +25,12 @@ class Aside:
         key: Of that object, relative to the workspace; None where there is none.
     """
 
-    def __init__(self, workspace: Workspace, key: str, stack: AsyncExitStack) -> None:
+    def __init__(
+        self, workspace: Workspace, key: str, executor: Executor | None, stack: AsyncExitStack
+    ) -> None:
         self._workspace = workspace
         self._key = key
+        self._executor = executor
         self._stack = stack
         self._stream: ParquetStream | None = None
         self._held: list[pa.Table] = []
@@ -56,7 +60,9 @@ class Aside:
             return
         if self._stream is None:
             absolute = self._workspace.absolute(self._key)
-            opened = parquet_stream(self._workspace.store, absolute, REJECTS)
+            opened = parquet_stream(
+                self._workspace.store, absolute, REJECTS, executor=self._executor
+            )
             self._stream = await self._stack.enter_async_context(opened)
             self.key = self._key
         held, self._held = pa.concat_tables(self._held), []
@@ -64,14 +70,17 @@ class Aside:
 
 
 @asynccontextmanager
-async def set_aside(workspace: Workspace, key: str) -> AsyncIterator[Aside]:
+async def set_aside(
+    workspace: Workspace, key: str, executor: Executor | None = None
+) -> AsyncIterator[Aside]:
     """Rejects of one source object; theirs appears when the block ends, never where it raises.
 
     Args:
         workspace: Where it lies.
         key: Its key there.
+        executor: See `parquet_stream`.
     """
     async with AsyncExitStack() as stack:
-        aside = Aside(workspace, key, stack)
+        aside = Aside(workspace, key, executor, stack)
         yield aside
         await aside.flush()

@@ -60,7 +60,7 @@ async def validate(
         contract: What its rows are held against.
         workspace: Where clean rows and rejects go.
         ledger: Where its entry goes.
-        executor: Threads that parse.
+        executor: Threads that parse and encode.
         progress: Told how far it is.
         sha256: Whether the entry tells the SHA-256 of the stored bytes.
 
@@ -170,7 +170,7 @@ class _Validation:
         reason: str | None = None
         part: Part | None = None
         rejects_key = self._workspace.key("rejects", self._source, self._contract, self._piece)
-        async with set_aside(self._workspace, rejects_key) as aside:
+        async with set_aside(self._workspace, rejects_key, self._executor) as aside:
             try:
                 part = await self._write(layout, first, chunks, key, aside)
             except (_Refused, Unreadable) as refusal:
@@ -197,7 +197,9 @@ class _Validation:
             for name in dict.fromkeys((*self._dataset.key, *RANGED))
             if name in self._dataset.columns
         ]
-        async with parquet_stream(store, self._workspace.absolute(key), schema, ranged) as written:
+        async with parquet_stream(
+            store, self._workspace.absolute(key), schema, ranged, self._executor
+        ) as written:
             results = parsed(ChunkParser(layout), first, chunks, self._executor)
             async with aclosing(results):
                 async for one in results:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,7 +25,11 @@ from worker.uuid_columns import stored_schema
 
 @asynccontextmanager
 async def parquet_stream(
-    store: ObjectStore, key: str, schema: pa.Schema, ranged: Sequence[str] = ()
+    store: ObjectStore,
+    key: str,
+    schema: pa.Schema,
+    ranged: Sequence[str] = (),
+    executor: Executor | None = None,
 ) -> AsyncIterator[ParquetStream]:
     """A new Parquet object; it appears whole when the block ends, never where it raises.
 
@@ -33,9 +38,11 @@ async def parquet_stream(
         key: Its key.
         schema: Of its rows.
         ranged: Columns whose smallest and largest value each row group tells.
+        executor: Threads that encode; those that parse, since one thread more than there are cores
+            only makes the others wait.
     """
     async with store.create(key) as writer:
-        stream = ParquetStream(writer, schema, ranged)
+        stream = ParquetStream(writer, schema, ranged, executor)
         try:
             yield stream
             await stream.finish()
@@ -49,8 +56,15 @@ class ParquetStream:
     One is on its way to the object while the next is being encoded.
     """
 
-    def __init__(self, writer: ObjectWriter, schema: pa.Schema, ranged: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        writer: ObjectWriter,
+        schema: pa.Schema,
+        ranged: Sequence[str] = (),
+        executor: Executor | None = None,
+    ) -> None:
         self._writer = writer
+        self._executor = executor
         self._ranged = ranged
         self._sink = _Sink()
         footers: list[pq.FileMetaData] = []
@@ -69,7 +83,7 @@ class ParquetStream:
 
     async def write(self, rows: pa.Table) -> None:
         """Append `rows` as one row group."""
-        await asyncio.to_thread(self._encode, rows)
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._encode, rows)
         await self._drain()
 
     async def finish(self) -> None:
