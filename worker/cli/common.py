@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar, overload
 
@@ -21,6 +22,9 @@ B = TypeVar("B")
 C = TypeVar("C")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+
+FEWEST_THREADS = 2
+"""So that one may wait for a disk while the other computes."""
 
 GARBAGE = 20_000
 """So many objects more than were freed, and garbage is looked for. Requests leave little: Python's
@@ -135,6 +139,8 @@ def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
     async def guarded() -> T:
         loop = asyncio.get_running_loop()
+        # Threads that compute beyond the number of cores only wait for each other.
+        loop.set_default_executor(ThreadPoolExecutor(max(os.cpu_count() or 1, FEWEST_THREADS)))
         task = asyncio.ensure_future(work())
         received: list[signal.Signals] = []
 
