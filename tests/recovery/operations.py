@@ -31,6 +31,8 @@ import aiofiles.threadpool
 import uvloop
 
 import worker.cli
+import worker.cli.common
+import worker.concurrency
 import worker.pipeline
 import worker.state.sqlite
 from tests.recovery.disk import Disk
@@ -283,7 +285,7 @@ class _Child:
 
         mock.patch.object(sqlite3, "connect", traced_connect).start()
         mock.patch.object(uvloop, "run", _run_in_order).start()
-        for module in (worker.pipeline, worker.state.sqlite):
+        for module in (worker.cli.common, worker.concurrency, worker.pipeline, worker.state.sqlite):
             mock.patch.object(module, "ThreadPoolExecutor", Inline).start()
 
     def _wrapped(
