@@ -38,16 +38,18 @@ _HOUR, _SIXTIETH = r"(?:[01]\d|2[0-3])", r"[0-5]\d"
 _SECOND = rf"[T ]{_HOUR}:{_SIXTIETH}:{_SIXTIETH}"
 _CLOCK = rf"[T ]{_HOUR}(?::{_SIXTIETH}(?::{_SIXTIETH}(?:\.\d{{1,6}})?)?)?"
 _OFFSET = rf"(?:Z|[+-]{_HOUR}(?::?{_SIXTIETH})?)"
-FEW = 300
+FEW, SHORT = 300, 100
 """Up to so many values are sooner matched one by one than a pattern is compiled for all, which
-Arrow does at each call."""
+Arrow does at each call; if none has more characters than this, since Python's patterns go back and
+forth: their time may grow with the square of the length, that of Arrow's (RE2) does not."""
 
 NAIVE_TIMESTAMP = rf"^{_DATE}(?:{_CLOCK})?$"
 ZONED_TIMESTAMP = rf"^{_DATE}{_CLOCK}{_OFFSET}$"
 LONG_FRACTION = rf"^({_DATE}{_SECOND}\.\d{{6}})\d{{1,6}}({_OFFSET})?$"
 
+_MOST_DIGITS = len(str(2**63))
+
 PLAIN_INTEGER = r"^-?[0-9]{1,18}$"
-INTEGER = r"^[ \t]*(?P<sign>-?)0*(?P<digits>[0-9]{1,19})[ \t]*$"
 DECIMAL = r"^-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 
 
@@ -173,9 +175,15 @@ def _odd_integers(text: pa.Array) -> pa.Array:
 
 
 def _odd_integer(text: str) -> int | None:
-    match = _compiled(INTEGER).match(text)
-    number = int("".join(match.groups())) if match else None
-    return number if number is not None and -(2**63) <= number < 2**63 else None
+    text = text.strip(" \t")
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()):
+        return None
+    digits = digits.lstrip("0") or "0"
+    if len(digits) > _MOST_DIGITS:
+        return None
+    number = -int(digits) if text.startswith("-") else int(digits)
+    return number if -(2**63) <= number < 2**63 else None
 
 
 def _to_decimals(text: pa.Array, column: Column) -> pa.Array:
@@ -322,11 +330,11 @@ def _one_by_one(text: pa.Array, read: Callable[[str], object], kind: pa.DataType
 
 def _matches(text: pa.Array, pattern: str) -> Mask:
     """Which values match; False for null."""
-    if len(text) > FEW:
+    values = text.to_pylist() if len(text) <= FEW else None
+    if values is None or any(value is not None and len(value) > SHORT for value in values):
         return true(pc.match_substring_regex(text, pattern))
     match = _compiled(pattern).match
-    found = [value is not None and match(value) is not None for value in text.to_pylist()]
-    return np.array(found, bool)
+    return np.array([value is not None and match(value) is not None for value in values], bool)
 
 
 @cache

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kpi import convert
-from kpi.contract import Contract, parse_contract
+from kpi.contract import Column, Contract, built_in, parse_contract
 from kpi.convert import decoded, within_precision
 from kpi.parse import ChunkParser
 from tests.kpi.columns import (
@@ -554,3 +554,22 @@ def test_few_values_match_as_many_do(pattern: str, values: list[str | None]) -> 
     text = pa.array(values, pa.string())
     together = pc.match_substring_regex(text, pattern).to_pylist()
     assert convert._matches(text, pattern).tolist() == [one is True for one in together]
+
+
+@pytest.mark.parametrize("text", ["1" * 101 + "x", "0" * 101 + "x", "1" * 102, " " * 101 + "x"])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_long_value_is_left_to_patterns_that_do_not_go_back(
+    pattern: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convert, "_compiled", None)
+    together = pc.match_substring_regex(pa.array([text]), pattern).to_pylist()
+    assert convert._matches(pa.array([text]), pattern).tolist() == together
+
+
+@pytest.mark.parametrize("kind", ["integer", "decimal", "timestamp"])
+def test_digits_of_a_megabyte_are_judged_at_once(kind: str) -> None:
+    column = Column(name="x", type=kind)
+    long = ["1" * 2**20, *(digit * 2**20 + end for digit in "01" for end in ("x", " x", ".x"))]
+    values, bad, _ = convert.convert(pa.array(long).cast(pa.binary()), column, built_in())
+    assert values.null_count == len(long)
+    assert bad.all()
