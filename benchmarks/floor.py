@@ -1,7 +1,7 @@
 """The floor: reading the bytes and parsing them with `pyarrow.csv` alone, in two threads.
 
 No row is checked, nothing is written and no KPI is computed; what an engine takes beyond this is
-what its other work costs. `python -m benchmarks.floor SOURCE`.
+what its other work costs. `python -m benchmarks.floor SOURCE IDS`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv as pc
 
-from benchmarks.peers.layout import LAYOUT
+from benchmarks.peers.layout import LAYOUT, Ids, kind_of_ids
 
 THREADS = 2
 BLOCK_BYTES = 8 * 2**20
@@ -27,6 +27,7 @@ TYPES = {
     "timestamp": pa.timestamp("us"),
     "money": pa.decimal128(15, 2),
 }
+ID_TYPES: dict[Ids, pa.DataType] = {"integer": pa.int64(), "uuid": pa.binary(36)}
 
 
 def lines(path: Path) -> Iterator[bytes]:
@@ -44,9 +45,10 @@ def lines(path: Path) -> Iterator[bytes]:
             yield rest
 
 
-def parse(data: bytes, dataset: str) -> int:
+def parse(data: bytes, dataset: str, ids: Ids) -> int:
     """Rows in a chunk."""
-    types = {name: TYPES[kind] for name, kind in LAYOUT[dataset].items()}
+    type_of = {**TYPES, "id": ID_TYPES[ids]}
+    types = {name: type_of[kind] for name, kind in LAYOUT[dataset].items()}
     table = pc.read_csv(
         pa.py_buffer(data),
         read_options=pc.ReadOptions(
@@ -60,14 +62,14 @@ def parse(data: bytes, dataset: str) -> int:
 
 def main() -> None:
     """Print the rows of each dataset."""
-    source = Path(sys.argv[1])
+    source, ids = Path(sys.argv[1]), kind_of_ids(sys.argv[2])
     with ThreadPoolExecutor(THREADS) as threads:
         for dataset in LAYOUT:
             rows = 0
             running: deque[Future[int]] = deque()
             for path in sorted((source / dataset).glob("*.csv")):
                 for chunk in lines(path):
-                    running.append(threads.submit(parse, chunk, dataset))
+                    running.append(threads.submit(parse, chunk, dataset, ids))
                     if len(running) == IN_FLIGHT:
                         rows += running.popleft().result()
             rows += sum(one.result() for one in running)

@@ -10,6 +10,7 @@ from benchmarks import kpis, ours
 from benchmarks.data import Sample, sample
 from benchmarks.measure import warm
 from benchmarks.peers import Peer
+from benchmarks.peers.layout import Ids
 from benchmarks.results import Row, Runs, memory, wall
 from benchmarks.rounds import Bench, Measured, Subject, measure_rounds
 
@@ -32,12 +33,7 @@ def clean(bench: Bench) -> Found:
     """The main comparison: the same work by every engine, and the floor under all of them."""
     given = sample(bench.scratch, orders=bench.orders)
     warm(given.files)
-    floor = [sys.executable, "-m", "benchmarks.floor", str(given.folder)]
-    subjects = [
-        shopkpi("shopkpi", given),
-        *(Subject(name=peer.title, command=_of_peer(peer, given)) for peer in bench.peers),
-        Subject(name="floor", command=lambda _: floor),
-    ]
+    subjects = [shopkpi("shopkpi", given), *_others(bench, given, "integer")]
     found = measure_rounds(bench, "clean", subjects)
     mine = found["shopkpi"]
     result = ours.found_kpis(mine.out)
@@ -116,6 +112,7 @@ def uuid(bench: Bench) -> Found:
         shopkpi("integers", plain),
         shopkpi("UUIDs", strings, contract="uuid-ids"),
         shopkpi("UUIDs as texts", strings, contract="string-ids"),
+        *_others(bench, strings, "uuid"),
     ]
     found = measure_rounds(bench, "uuid", subjects)
     base = found["integers"].runs
@@ -127,6 +124,12 @@ def uuid(bench: Bench) -> Found:
             wall(f"wall with {name}, of integer ids", mine, base, 1.6),
             memory(f"peak memory with {name}", mine, MEMORY_MIB),
         ]
+    result, mine = ours.found_kpis(found["UUIDs"].out), found["UUIDs"].runs
+    for peer in bench.peers:
+        theirs = found[peer.title]
+        kpis.check_same(result, kpis.of_parquet(theirs.out), exact=peer.exact)
+        rows.append(wall(f"wall with UUIDs, of {peer.title}'s", mine, theirs.runs, None))
+    rows.append(wall("wall with UUIDs, of the floor's", mine, found["floor"].runs, None))
     return rows, _runs(found), "KPIs equal those of integer ids"
 
 
@@ -165,8 +168,17 @@ def gzip(bench: Bench) -> Found:
     return rows, _runs(found), "KPIs equal those of the plain files"
 
 
-def _of_peer(peer: Peer, given: Sample) -> Callable[[Path], list[str]]:
-    return lambda out: peer.command(given.folder, out)
+def _others(bench: Bench, given: Sample, ids: Ids) -> list[Subject]:
+    """The other engines over the same files, and the floor under all of them."""
+    floor = [sys.executable, "-m", "benchmarks.floor", str(given.folder), ids]
+    return [
+        *(Subject(name=peer.title, command=_of_peer(peer, given, ids)) for peer in bench.peers),
+        Subject(name="floor", command=lambda _: floor),
+    ]
+
+
+def _of_peer(peer: Peer, given: Sample, ids: Ids) -> Callable[[Path], list[str]]:
+    return lambda out: peer.command(given.folder, out, ids)
 
 
 def _runs(found: dict[str, Measured]) -> list[Runs]:

@@ -1,9 +1,9 @@
 """The engines that people would use instead, each as a script that does the same job.
 
-A peer reads the CSV files of a folder, types every column, writes clean Parquet (zstd) of all
-three datasets and then both KPI tables as Parquet: `python -m benchmarks.peers.NAME SOURCE OUT`.
-It does not set bad rows aside, keep a ledger, look for later versions of a key, or publish to a
-store: each of that is on top here.
+`python -m benchmarks.peers.NAME SOURCE OUT IDS` reads the CSV files of a folder, types every
+column, writes clean Parquet (zstd) of all three datasets and then both KPI tables as Parquet. It
+does not set bad rows aside, keep a ledger, look for later versions of a key, or publish to a store:
+each of that is on top here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+
+from benchmarks.peers.layout import Ids
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +38,10 @@ class Peer:
     goal: float
     program: str | None = None
 
-    def command(self, source: Path, out: Path) -> list[str]:
+    def command(self, source: Path, out: Path, ids: Ids) -> list[str]:
         """How it does the job."""
-        return [sys.executable, "-m", f"benchmarks.peers.{self.name}", str(source), str(out)]
+        module = f"benchmarks.peers.{self.name}"
+        return [sys.executable, "-m", module, str(source), str(out), ids]
 
     def missing(self) -> str | None:
         """What this machine lacks to run it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
-from benchmarks.peers.layout import LAYOUT, TIMESTAMP_FORMAT, folders
+from benchmarks.peers.layout import LAYOUT, TIMESTAMP_FORMAT, Ids, arguments
 
 TYPES = {
     "integer": "BIGINT",
@@ -12,6 +12,7 @@ TYPES = {
     "timestamp": "TIMESTAMP",
     "money": "DECIMAL(15, 2)",
 }
+ID_TYPES: dict[Ids, str] = {"integer": "BIGINT", "uuid": "UUID"}
 
 ORDER_KPIS = """
 WITH dated AS (
@@ -47,7 +48,8 @@ FROM pairs GROUP BY order_date, category ORDER BY order_date, category
 
 def main() -> None:
     """Do the job."""
-    source, out = folders()
+    source, out, ids = arguments()
+    type_of = {**TYPES, "id": ID_TYPES[ids]}
     database = duckdb.connect()
     # The order of rows is kept by nobody here, and DuckDB needs less memory without.
     database.execute("SET threads = 2; SET preserve_insertion_order = false")
@@ -56,7 +58,7 @@ def main() -> None:
         raw = database.read_csv(
             f"{source}/{dataset}/*.csv",
             header=True,
-            columns={name: TYPES[kind] for name, kind in columns.items()},
+            columns={name: type_of[kind] for name, kind in columns.items()},
             timestamp_format=TIMESTAMP_FORMAT,
         )
         raw.write_parquet(target, compression="zstd")

@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["integer", "text", "timestamp", "money"]
+Kind = Literal["id", "integer", "text", "timestamp", "money"]
+Ids = Literal["integer", "uuid"]
 
 LAYOUT: dict[str, dict[str, Kind]] = {
     "orders": {
-        "order_id": "integer",
-        "user_id": "integer",
+        "order_id": "id",
+        "user_id": "id",
         "status": "text",
         "created_at": "timestamp",
         "returned_at": "timestamp",
@@ -20,10 +21,10 @@ LAYOUT: dict[str, dict[str, Kind]] = {
         "num_of_item": "integer",
     },
     "order_items": {
-        "id": "integer",
-        "order_id": "integer",
-        "user_id": "integer",
-        "product_id": "integer",
+        "id": "id",
+        "order_id": "id",
+        "user_id": "id",
+        "product_id": "id",
         "status": "text",
         "created_at": "timestamp",
         "shipped_at": "timestamp",
@@ -32,7 +33,7 @@ LAYOUT: dict[str, dict[str, Kind]] = {
         "sale_price": "money",
     },
     "products": {
-        "id": "integer",
+        "id": "id",
         "sku": "text",
         "cost": "money",
         "category": "text",
@@ -46,8 +47,13 @@ LAYOUT: dict[str, dict[str, Kind]] = {
 TIMESTAMP_FORMAT = "%Y-%m-%dT%H:%M:%S"
 
 
-def folders() -> tuple[Path, Path]:
-    """The two arguments of a peer: where the CSV files are, where results go (made, empty)."""
-    source, out = map(Path, sys.argv[1:])
-    out.mkdir(parents=True)
-    return source, out
+def arguments() -> tuple[Path, Path, Ids]:
+    """Those of a peer: where the CSV files are, where results go (made, empty), what ids are."""
+    source, out, ids = sys.argv[1:]
+    Path(out).mkdir(parents=True)
+    return Path(source), Path(out), kind_of_ids(ids)
+
+
+def kind_of_ids(argument: str) -> Ids:
+    """The last argument."""
+    return "uuid" if argument == "uuid" else "integer"

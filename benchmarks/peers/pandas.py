@@ -9,18 +9,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.peers.layout import LAYOUT, TIMESTAMP_FORMAT, folders
+from benchmarks.peers.layout import LAYOUT, TIMESTAMP_FORMAT, Ids, arguments
 
 CHUNK_ROWS = 1_000_000
 
 TYPES = {"integer": "int64", "text": "str", "timestamp": "str", "money": "float64"}
+ID_TYPES: dict[Ids, str] = {"integer": "int64", "uuid": "str"}
 
 
-def clean(source: Path, dataset: str, target: Path) -> Iterator[pd.DataFrame]:
+def clean(source: Path, dataset: str, target: Path, ids: Ids) -> Iterator[pd.DataFrame]:
     """CSV to typed Parquet; yields each chunk on its way."""
     columns = LAYOUT[dataset]
     timestamps = [name for name, kind in columns.items() if kind == "timestamp"]
-    types = {name: TYPES[kind] for name, kind in columns.items()}
+    type_of = {**TYPES, "id": ID_TYPES[ids]}
+    types = {name: type_of[kind] for name, kind in columns.items()}
     writer: pq.ParquetWriter | None = None
     for path in sorted((source / dataset).glob("*.csv")):
         for chunk in pd.read_csv(path, chunksize=CHUNK_ROWS, dtype=types):
@@ -37,17 +39,17 @@ def clean(source: Path, dataset: str, target: Path) -> Iterator[pd.DataFrame]:
 
 def main() -> None:
     """Do the job: orders and products are kept, items pass by in chunks."""
-    source, out = folders()
-    placed = clean(source, "orders", out / "orders.parquet")
+    source, out, ids = arguments()
+    placed = clean(source, "orders", out / "orders.parquet", ids)
     columns = ["order_id", "user_id", "created_at", "status"]
     orders = pd.concat([chunk[columns] for chunk in placed], ignore_index=True)
     orders["order_date"] = orders.pop("created_at").dt.normalize()
     orders["returned"] = orders.pop("status").str.lower() == "returned"
     dates = orders.set_index("order_id")["order_date"]
-    products = pd.concat(clean(source, "products", out / "products.parquet"))
+    products = pd.concat(clean(source, "products", out / "products.parquet", ids))
     categories = products.set_index("id")["category"].astype("category")
     sold, pairs = [], []
-    for chunk in clean(source, "order_items", out / "order_items.parquet"):
+    for chunk in clean(source, "order_items", out / "order_items.parquet", ids):
         items = chunk[["order_id", "product_id", "sale_price"]].copy()
         items["returned"] = chunk["status"].str.lower() == "returned"
         items["order_date"] = items["order_id"].map(dates)

@@ -10,7 +10,7 @@ os.environ.setdefault("POLARS_MAX_THREADS", "2")  # read when it is imported
 import polars as pl
 from polars._typing import PolarsDataType
 
-from benchmarks.peers.layout import LAYOUT, TIMESTAMP_FORMAT, folders
+from benchmarks.peers.layout import LAYOUT, TIMESTAMP_FORMAT, Ids, arguments
 
 TYPES: dict[str, PolarsDataType] = {
     "integer": pl.Int64,
@@ -18,9 +18,10 @@ TYPES: dict[str, PolarsDataType] = {
     "timestamp": pl.String,  # see `clean`
     "money": pl.Decimal(15, 2),
 }
+ID_TYPES: dict[Ids, PolarsDataType] = {"integer": pl.Int64, "uuid": pl.String}
 
 
-def clean(source: Path, dataset: str, target: Path) -> None:
+def clean(source: Path, dataset: str, target: Path, ids: Ids) -> None:
     """CSV to typed Parquet.
 
     Timestamps are read as text and then parsed with their format: three times as fast as giving
@@ -28,9 +29,9 @@ def clean(source: Path, dataset: str, target: Path) -> None:
     """
     columns = LAYOUT[dataset]
     timestamps = [name for name, kind in columns.items() if kind == "timestamp"]
-    frame = pl.scan_csv(
-        source / dataset / "*.csv", schema={name: TYPES[kind] for name, kind in columns.items()}
-    )
+    type_of = {**TYPES, "id": ID_TYPES[ids]}
+    schema = {name: type_of[kind] for name, kind in columns.items()}
+    frame = pl.scan_csv(source / dataset / "*.csv", schema=schema)
     parsed = pl.col(timestamps).str.to_datetime(TIMESTAMP_FORMAT, time_unit="us", cache=False)
     frame.with_columns(parsed).sink_parquet(target, compression="zstd", maintain_order=False)
 
@@ -73,9 +74,9 @@ def category_kpis(
 
 def main() -> None:
     """Do the job."""
-    source, out = folders()
+    source, out, ids = arguments()
     for dataset in LAYOUT:
-        clean(source, dataset, out / f"{dataset}.parquet")
+        clean(source, dataset, out / f"{dataset}.parquet", ids)
     returned = pl.col("status").str.to_lowercase() == "returned"
     orders = pl.scan_parquet(out / "orders.parquet").select(
         "order_id", "user_id", order_date=pl.col("created_at").dt.date(), returned=returned

@@ -14,7 +14,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from benchmarks.peers.layout import LAYOUT, folders
+from benchmarks.peers.layout import LAYOUT, Ids, arguments
 
 TYPES: dict[str, DataType] = {
     "integer": LongType(),
@@ -22,6 +22,7 @@ TYPES: dict[str, DataType] = {
     "timestamp": TimestampType(),
     "money": DecimalType(15, 2),
 }
+ID_TYPES: dict[Ids, DataType] = {"integer": LongType(), "uuid": StringType()}
 
 
 def session() -> SparkSession:
@@ -74,10 +75,11 @@ def category_kpis(orders: DataFrame, items: DataFrame, products: DataFrame) -> D
 
 def main() -> None:
     """Do the job."""
-    source, out = folders()
+    source, out, ids = arguments()
+    type_of = {**TYPES, "id": ID_TYPES[ids]}
     spark = session()
     for dataset, columns in LAYOUT.items():
-        schema = StructType([StructField(name, TYPES[kind]) for name, kind in columns.items()])
+        schema = StructType([StructField(name, type_of[kind]) for name, kind in columns.items()])
         frame = spark.read.csv(f"{source}/{dataset}", schema=schema, header=True, escape='"')
         frame.write.parquet(f"{out}/{dataset}.parquet")
     returned = (F.lower("status") == "returned").alias("returned")
