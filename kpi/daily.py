@@ -18,6 +18,7 @@ from kpi import exact
 from kpi.contract import Contract
 from kpi.keys import BLOCK_KEYS, NO_KEYS, KeyIndex, Keys, Positions, keys_of
 from kpi.masks import Mask, booleans, true, valid
+from kpi.repeats import one_of_each
 from kpi.sorting import Apply, sort
 from kpi.tables import (
     CATEGORY_KPIS,
@@ -138,7 +139,7 @@ class DaySlice:
         # Before there is an index, and kept by nobody then: the most memory that orders take.
         self._customers = _customers(self._day, users, size, apply)
         del users
-        self._index = KeyIndex(orders)
+        self._index = KeyIndex(orders, apply)
         self._with_products = with_products
         self._groups = len(products.categories)
         fits = 2 * len(days) * self._groups <= exact.INT32_MAX
@@ -337,22 +338,13 @@ def _numbered(days: Int32s, dates: Int32s) -> Int32s:
 
 def _customers(day: Int32s, users: Keys, size: int, apply: Apply) -> Int64s:
     """Distinct customers of each day, from the days of orders, 0 to `size`, and who ordered."""
-    if len(users) == 0:
-        return np.zeros(size, np.int64)
-    if users.low is None:
-        values = users.high.view(np.int64)
-        low, span = int(values.min()), int(values.max()) - int(values.min()) + 1
-        if span * size <= exact.INT64_MAX:
-            pairs = exact.distinct(day * np.int64(span) + (values - low))
-            return np.bincount(pairs // span, minlength=size).astype(np.int64)
 
     def count(days: slice) -> Int64s:
         # Not sorted by day first: that would take half the memory of the users.
         rows = np.flatnonzero((day >= days.start) & (day < days.stop))
-        some = users.take(rows)
-        # Any one row of a customer stands for all of them.
-        pairs = exact.distinct(day[rows] * np.int64(len(rows)) + KeyIndex(some).find(some))
-        return np.bincount(pairs // len(rows), minlength=size).astype(np.int64)
+        some, of_row = users.take(rows), day[rows]
+        halves = [some.high] if some.low is None else [some.high, some.low]
+        return np.bincount(of_row[one_of_each(of_row, *halves)], minlength=size).astype(np.int64)
 
     blocks = _blocks(np.bincount(day, minlength=size))
     return sum(apply(count, blocks), np.zeros(size, np.int64))

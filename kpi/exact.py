@@ -67,7 +67,7 @@ def distinct(values: npt.NDArray[Integer]) -> npt.NDArray[Integer]:
 
 
 def firsts(ordered: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
-    """Of values in order, the first of each run of equal ones."""
+    """The first of each run of equal values; of values in order, the first of those equal."""
     mask = np.ones(len(ordered), bool)
     np.not_equal(ordered[1:], ordered[:-1], out=mask[1:])
     return mask

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from kpi.exact import firsts
 from kpi.masks import Mask
-from kpi.sorting import Apply, sort
+from kpi.repeats import SPREAD
+from kpi.sorting import Apply
 from kpi.uuids import UUID
 
 Positions = npt.NDArray[np.int64]
@@ -79,20 +80,6 @@ def concat_keys(parts: Sequence[Keys]) -> Keys:
     return Keys(high, np.concatenate(lows) if lows else None)
 
 
-def repeated(hashes: npt.NDArray[np.uint64], apply: Apply = map) -> npt.NDArray[np.uint64]:
-    """The values that stand there more than once, ascending; `hashes` is sorted in place."""
-    # Keys that are counted up as rows come are nearly in order: timsort, the stable one, then takes
-    # a twentieth of the time, and else a third more.
-    begun = hashes[: BLOCK_KEYS // 16]
-    rising = np.count_nonzero(begun[1:] > begun[:-1])
-    if 10 * rising > 9 * len(begun):
-        hashes.sort(kind="stable")
-    else:
-        sort(hashes, apply)
-    again = hashes[1:][hashes[1:] == hashes[:-1]]
-    return again[firsts(again)]
-
-
 def latest_rows(keys: Keys) -> Mask:
     """The last row of each key.
 
@@ -115,10 +102,11 @@ class KeyIndex:
     By direct addressing where the keys are integers that lie close together, else by a hash table.
     """
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, apply: Apply = map) -> None:
         """
         Args:
             keys: Those to be found; of equal ones any one position is.
+            apply: How parts are worked on where there are many keys.
         """
         self._size = len(keys)
         self._table: npt.NDArray[np.int32] | None = None
@@ -133,7 +121,7 @@ class KeyIndex:
                 table[values - self._low] = np.arange(len(values), dtype=np.int32)
                 self._table = table
                 return
-        self._hashed = _HashTable(keys)
+        self._hashed = _HashTable(keys, apply)
 
     def __len__(self) -> int:
         return self._size
@@ -154,29 +142,60 @@ class KeyIndex:
 class _HashTable:
     """Open addressing with linear probing (Knuth, volume 3, 6.4), a whole column at a time."""
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, apply: Apply) -> None:
         bits = max(int(2 * len(keys)).bit_length(), 4)
+        size = 1 << bits
         self._shift = np.uint64(64 - bits)
-        self._mask = np.int64((1 << bits) - 1)
+        self._mask = np.int64(size - 1)
         self._keys = keys
-        self._slots = np.full(1 << bits, -1, np.int32)
-        for start in range(0, len(keys), BLOCK_KEYS):
-            self._insert(start, min(start + BLOCK_KEYS, len(keys)))
+        self._slots = np.full(size, -1, np.int32)
+        # Each part of the table is filled by itself; what runs over its end is put in afterwards.
+        parts = [slice(0, size // 2), slice(size // 2, size)]
+        if len(keys) < 4 * BLOCK_KEYS:
+            parts = [slice(0, size)]
+        filled = apply(self._fill, parts)
+        left, slots = (np.concatenate(over) for over in zip(*filled, strict=True))
+        while len(left):
+            left, slots = self._put(left, slots & self._mask, size)
 
-    def _insert(self, start: int, end: int) -> None:
+    def _fill(self, part: slice) -> tuple[Positions, Positions]:
+        """Put those keys in whose first slot lies in some part; see `_put`."""
+        over = []
+        for start in range(0, len(self._keys), BLOCK_KEYS):
+            slots = self._first(self._keys.take(slice(start, start + BLOCK_KEYS)))
+            mine = np.flatnonzero((slots >= part.start) & (slots < part.stop))
+            over.append(self._put(mine + start, slots[mine], part.stop))
+        rows, slots = (np.concatenate(parts) for parts in zip(*over, strict=True))
+        return rows, slots
+
+    def _put(self, left: Positions, slots: Positions, stop: int) -> tuple[Positions, Positions]:
+        """Put keys into the first free slot from theirs on; those that come to `stop`, and that."""
         keys = self._keys
-        left = np.arange(start, end, dtype=np.int32)
-        slots = self._first(keys.take(slice(start, end)))
+        over = [left[:0]]
         while len(left):
             free = self._slots[slots] < 0
             # Of several keys that want one slot the last written has it; the others go on.
             self._slots[slots[free]] = left[free]
             lost = np.flatnonzero(self._slots[slots] != left)
             lost = lost[self._differ(self._slots[slots[lost]], keys, left[lost])]
-            left, slots = left[lost], (slots[lost] + 1) & self._mask
+            left, slots = left[lost], slots[lost] + 1
+            beyond = slots == stop
+            if beyond.any():
+                over.append(left[beyond])
+                left, slots = left[~beyond], slots[~beyond]
+        found = np.concatenate(over)
+        return found, np.full(len(found), stop)
 
     def find(self, keys: Keys) -> Positions:
         """A position with that key; -1 where there is none."""
+        # Items of an order mostly follow each other: the order is looked for once.
+        starts = _run_starts(keys)
+        if 4 * len(starts) > 3 * len(keys):
+            return self._find_each(keys)
+        lengths = np.diff(starts, append=len(keys))
+        return np.repeat(self._find_each(keys.take(starts)), lengths)
+
+    def _find_each(self, keys: Keys) -> Positions:
         slots = self._first(keys)
         found = self._slots[slots].astype(np.int64)
         left = np.flatnonzero(found >= 0)
@@ -201,8 +220,15 @@ class _HashTable:
         return differ
 
     def _first(self, keys: Keys) -> Positions:
-        # Fibonacci hashing: the high bits of the product depend on every bit.
-        return ((keys.high * np.uint64(0x9E3779B97F4A7C15)) >> self._shift).astype(np.int64)
+        return ((keys.high * SPREAD) >> self._shift).astype(np.int64)
+
+
+def _run_starts(keys: Keys) -> Positions:
+    """Where a key is another than the one before."""
+    mask = firsts(keys.high)
+    if keys.low is not None:
+        mask |= firsts(keys.low)
+    return np.flatnonzero(mask)
 
 
 def _hash(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:

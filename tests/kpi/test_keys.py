@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import product
+from random import Random
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kpi.keys import KeyIndex, Keys, concat_keys, keys_of, latest_rows, repeated
+import kpi.keys
+from kpi.keys import KeyIndex, Keys, concat_keys, keys_of, latest_rows
 from kpi.uuids import UUID
 
 INT64 = st.one_of(st.integers(0, 50), st.integers(-(2**63), 2**63 - 1))
@@ -56,12 +59,6 @@ def test_the_last_row_of_a_key_is_the_latest(values: list[object], cut: int) -> 
     last = {value: row for row, value in enumerate(values)}
     expected = [last[value] == row for row, value in enumerate(values)]
     assert latest_rows(keys_in(values, cut)).tolist() == expected
-
-
-@given(st.lists(st.integers(0, 20), max_size=40))
-def test_repeated_values(values: list[int]) -> None:
-    found = repeated(np.array(values, np.uint64)).tolist()
-    assert found == sorted({value for value in values if values.count(value) > 1})
 
 
 @given(st.lists(st.tuples(TEXTS, st.integers(0, 3), TEXTS), max_size=30), st.integers(0, 50))
@@ -173,6 +170,44 @@ def test_equal_keys_are_found_at_one_place(values: list[object]) -> None:
     for row, place in enumerate(places):
         assert values[place] == values[row]
     assert len(set(places)) == len(set(values))
+
+
+@pytest.mark.parametrize("bits", [1, 3, 6, 64])
+@given(
+    values=st.lists(st.integers(0, 2**64 - 1), min_size=16, max_size=80, unique=True),
+    others=st.lists(st.integers(0, 2**64 - 1), max_size=20),
+    order=st.randoms(use_true_random=False),
+)
+def test_a_table_filled_in_parts(
+    bits: int, values: list[int], others: list[int], order: Random
+) -> None:
+    """Parts run into each other and around where few bits tell the first slot of a key."""
+    asked = [*values, *others, *values[::-1]]
+    place = {value: number for number, value in enumerate(values)}
+
+    def weak(numbers: list[int]) -> Keys:
+        low = np.array(numbers, np.uint64)
+        return Keys(low >> np.uint64(64 - bits), low)
+
+    def in_any_order(work: Callable[[Any], Any], parts: Iterable[Any]) -> list[Any]:
+        waiting = list(enumerate(parts))
+        order.shuffle(waiting)
+        done = {number: work(part) for number, part in waiting}
+        return [done[number] for number in sorted(done)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kpi.keys, "BLOCK_KEYS", 4)
+        index = KeyIndex(weak(values), in_any_order)
+    assert index.find(weak(asked)).tolist() == [place.get(one, -1) for one in asked]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", "c", "d"]), st.integers(1, 9)), max_size=9))
+def test_keys_in_runs_are_found_as_others_are(runs: list[tuple[str, int]]) -> None:
+    asked = [key for key, length in runs for _ in range(length)]
+    found = KeyIndex(keys_in(["b", "a", "d"])).find(
+        keys_of([pa.chunked_array([asked], pa.string())])
+    )
+    assert found.tolist() == [{"b": 0, "a": 1, "d": 2}.get(one, -1) for one in asked]
 
 
 @pytest.mark.parametrize("step", [1, 3, 7, 1000, 2**32, 2**40])

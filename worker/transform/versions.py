@@ -11,8 +11,9 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from kpi.keys import Keys, concat_keys, keys_of, latest_rows, repeated
+from kpi.keys import Keys, concat_keys, keys_of, latest_rows
 from kpi.masks import Mask
+from kpi.repeats import repeated
 from worker.concurrency import each, in_threads
 from worker.transform.catalog import READS_AT_ONCE, Catalog, RowGroup
 from worker.transform.spans import Spans

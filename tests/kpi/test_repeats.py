@@ -1,0 +1,85 @@
+"""What comes again is told as a set and a dictionary tell it, however slots and classes crowd."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import kpi.repeats
+from kpi.repeats import SPREAD, one_of_each, repeated
+
+NUMBERS = st.one_of(
+    st.lists(st.integers(0, 20), max_size=80),
+    st.lists(st.integers(0, 2**64 - 1) | st.integers(2**64 - 9, 2**64 - 1), max_size=80),
+    st.lists(st.integers(0, 40), max_size=80).map(sorted),
+)
+
+
+def in_turn(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """As `map`, but another one."""
+    return [work(item) for item in items]
+
+
+@pytest.mark.parametrize(("block", "class_rows"), [(1 << 18, 1 << 15), (7, 2), (64, 1), (16, 8)])
+@given(values=NUMBERS)
+def test_repeated_numbers(block: int, class_rows: int, values: list[int]) -> None:
+    numbers = np.array(values, np.uint64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kpi.repeats, "BLOCK", block)
+        patch.setattr(kpi.repeats, "CLASS_ROWS", class_rows)
+        found = repeated(numbers, in_turn)
+    counts = Counter(values)
+    assert found.tolist() == sorted(one for one, count in counts.items() if count > 1)
+    assert Counter(numbers.tolist()) == counts
+
+
+@pytest.mark.parametrize("count", [30_000, 200_000, 1_000_000])
+def test_many_numbers(count: int) -> None:
+    random = np.random.default_rng(5)
+    numbers = random.integers(0, 2**64, count, np.uint64, endpoint=False)
+    places = random.choice(count, 40, replace=False)
+    numbers[places[:20]] = numbers[places[20:]]
+    numbers[places[:5]] = numbers[places[20]]
+    expected = sorted(
+        set(numbers[places[20:]].tolist()) - {int(one) for one in numbers[places[21:25]]}
+    )
+    assert repeated(numbers).tolist() == expected
+
+
+def test_numbers_that_were_made_to_fall_into_one_class() -> None:
+    """Multiples of what undoes the spreading: their hashes are small numbers."""
+    undo = np.uint64(pow(int(SPREAD), -1, 2**64))
+    numbers = np.arange(400_000, dtype=np.uint64)[::-1] * undo
+    numbers[7] = numbers[399_000]
+    assert repeated(numbers).tolist() == [999 * int(undo) % 2**64]
+
+
+@pytest.mark.parametrize("bits", [0, 1, 64])
+@pytest.mark.parametrize("rounds", [1, 2, 16])
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.integers(0, 3), st.integers(0, 5), st.integers(0, 2**64 - 1) | st.integers(0, 4)
+        ),
+        max_size=60,
+    )
+)
+def test_one_row_of_each_key(bits: int, rounds: int, rows: list[tuple[int, int, int]]) -> None:
+    """Also where the first two columns are the same in many: their keys fall together each time."""
+    days = np.array([day for day, _, _ in rows], np.int32)
+    high, low = (np.array([row[at] for row in rows], np.uint64) for at in (1, 2))
+    high &= np.uint64((1 << bits) - 1)
+    keys = list(zip(days.tolist(), high.tolist(), low.tolist(), strict=True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kpi.repeats, "MOST_ROUNDS", rounds)
+        marked = one_of_each(days, high, low)
+    assert Counter(key for key, one in zip(keys, marked, strict=True) if one) == Counter(set(keys))
+    only = list(zip(days.tolist(), high.tolist(), strict=True))
+    marked = one_of_each(days, high)
+    assert Counter(key for key, one in zip(only, marked, strict=True) if one) == Counter(set(only))
