@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from kpi.exact import firsts
 from kpi.masks import Mask
-from kpi.sorting import Apply
+from kpi.sorting import Apply, nearly_in_order, sort
 
 Words = npt.NDArray[np.uint64]
 
@@ -37,10 +37,8 @@ def repeated(numbers: Words, apply: Apply = map) -> Words:
         numbers: Any.
         apply: How parts are worked on.
     """
-    # What is counted up as rows come is nearly in order: timsort, the stable one, is quickest then.
-    begun = numbers[: BLOCK // 16]
-    if 10 * np.count_nonzero(begun[1:] > begun[:-1]) > 9 * len(begun):
-        numbers.sort(kind="stable")
+    if nearly_in_order(numbers):  # as keys are that were counted up
+        sort(numbers)
         return _again(numbers)
     bits = min((len(numbers) // CLASS_ROWS).bit_length(), _MOST_CLASS_BITS)
     if bits == 0:

@@ -1,4 +1,4 @@
-"""Many numbers are sorted in two halves, which are as if they were sorted at once."""
+"""Numbers are sorted in place, however many they are and however they lie."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import kpi.sorting
-from kpi.sorting import sort
+from kpi.sorting import nearly_in_order, sort
 
 
 def in_turn(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
@@ -19,7 +20,10 @@ def in_turn(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
     return [work(item) for item in items]
 
 
-@given(numbers=st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 9), max_size=60))
+NUMBERS = st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 9), max_size=60)
+
+
+@given(numbers=NUMBERS | NUMBERS.map(sorted))
 @pytest.mark.parametrize("many", [0, 10, 1000])
 def test_numbers_are_in_order(many: int, numbers: list[int]) -> None:
     values = np.array(numbers, np.uint64)
@@ -27,3 +31,27 @@ def test_numbers_are_in_order(many: int, numbers: list[int]) -> None:
         patch.setattr(kpi.sorting, "MANY", many)
         sort(values, in_turn)
     assert values.tolist() == sorted(numbers)
+
+
+ASCENDING = np.arange(50_000)
+NEAR = ASCENDING ^ 7  # eight in descending order, then the next eight
+PARTS = np.concatenate([ASCENDING[10_000:], ASCENDING[:10_000]])
+RANDOM = np.random.default_rng(3).permutation(ASCENDING)
+COMB = np.concatenate([ASCENDING[start::500] for start in range(500)])
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [(ASCENDING, True), (NEAR, True), (PARTS, True), (RANDOM, False), (COMB, False)],
+    ids=["ascending", "near", "parts", "random", "comb"],
+)
+def test_order_is_seen_from_afar(values: npt.NDArray[np.int64], expected: bool) -> None:
+    assert nearly_in_order(values) == expected
+    found = values.copy()
+    sort(found)
+    assert (found == ASCENDING).all()
+
+
+def test_few_numbers_may_be_in_order() -> None:
+    for count in range(3):
+        assert nearly_in_order(ASCENDING[:count])
