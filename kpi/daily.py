@@ -232,19 +232,7 @@ class DaySlice:
 
     def category_kpis(self) -> pa.Table:
         """Daily category KPIs: `CATEGORY_KPIS`, ascending by day, then category."""
-        size = len(self._dates) * self._groups
-        # One integer for each order and category that meet, its last bit set where an item was
-        # returned: sorted, the last of each pair tells.
-        every = np.concatenate([np.zeros(0, self._pair_type), *self._totals.pairs])
-        self._totals.pairs = [every]
-        orders, returned = np.zeros(size, np.int64), np.zeros(size, np.int64)
-        pairs = _last_of_pairs(every, self._apply)
-        for start in range(0, len(pairs), BLOCK_KEYS):
-            block = pairs[start : start + BLOCK_KEYS]
-            position, category = np.divmod(block >> 1, self._groups)
-            group = self._day[position] * np.int64(self._groups) + category
-            orders += np.bincount(group, minlength=size)
-            returned += np.bincount(group[block & 1 == 1], minlength=size)
+        orders, returned = self._orders_by_group()
         filled = np.flatnonzero(orders)
         orders, returned = orders[filled], returned[filled]
         revenue = self._totals.category_revenue[filled]
@@ -260,6 +248,27 @@ class DaySlice:
             schema=CATEGORY_KPIS.schema,
         )
 
+    def _orders_by_group(self) -> tuple[Int64s, Int64s]:
+        """Orders of each day and category, and those of them with a returned item."""
+        size = len(self._dates) * self._groups
+        every = np.concatenate([np.zeros(0, self._pair_type), *self._totals.pairs])
+        self._totals.pairs = [every]
+        sort(every, self._apply)
+
+        def count(starts: range) -> tuple[Int64s, Int64s]:
+            orders, returned = np.zeros(size, np.int64), np.zeros(size, np.int64)
+            for start in starts:
+                pairs, with_return = _distinct_pairs(every, start, start + BLOCK_KEYS)
+                position, category = np.divmod(pairs, self._groups)
+                group = self._day[position] * np.int64(self._groups) + category
+                orders += np.bincount(group, minlength=size)
+                returned += np.bincount(group[with_return], minlength=size)
+            return orders, returned
+
+        starts = range(0, len(every), BLOCK_KEYS)
+        (orders, returned), (more, more_returned) = self._apply(count, (starts[::2], starts[1::2]))
+        return orders + more, returned + more_returned
+
     def product_kpis(self) -> pa.Table:
         """Daily product KPIs: `PRODUCT_KPIS`, ascending by day, then product id."""
         sales = self._totals.sales
@@ -273,15 +282,17 @@ class DaySlice:
         price = _concatenate([one[2] for one in sales])
         units = _concatenate([one[3] for one in sales])
         returned = np.concatenate([one[4] for one in sales])
-        pairs = _last_of_pairs(((position * len(names) + product) << 1) | returned, self._apply)
+        every = ((position * len(names) + product) << 1) | returned
+        sort(every, self._apply)
+        pairs, ever = _distinct_pairs(every, 0, len(every))
         day = self._day.astype(np.int64)
-        of_pair = day[(pairs >> 1) // len(names)] * len(names) + (pairs >> 1) % len(names)
+        of_pair = day[pairs // len(names)] * len(names) + pairs % len(names)
         groups = day[position] * len(names) + product
         rows = exact.distinct(groups)
         codes = np.searchsorted(rows, groups)
         pair_codes = np.searchsorted(rows, of_pair)
         orders = np.bincount(pair_codes, minlength=len(rows)).astype(np.int64)
-        with_return = np.bincount(pair_codes[pairs & 1 == 1], minlength=len(rows)).astype(np.int64)
+        with_return = np.bincount(pair_codes[ever], minlength=len(rows)).astype(np.int64)
         return pa.table(
             [
                 self._date_array(rows // len(names)),
@@ -350,15 +361,15 @@ def _customers(day: Int32s, users: Keys, size: int, apply: Apply) -> Int64s:
     return sum(apply(count, blocks), np.zeros(size, np.int64))
 
 
-def _last_of_pairs(pairs: Pairs, apply: Apply) -> Pairs:
-    """Pairs that differ but for their last bit, each once, with the bit set where it ever was.
-
-    `pairs` are sorted in place.
-    """
-    sort(pairs, apply)
-    last = np.ones(len(pairs), bool)
-    np.not_equal(pairs[1:] >> 1, pairs[:-1] >> 1, out=last[:-1])
-    return pairs[last]
+def _distinct_pairs(ordered: Pairs, start: int, end: int) -> tuple[Pairs, Mask]:
+    """Some of many pairs in order: those that differ but for their last bit, without it, and
+    whether it was ever set. The last of its like stands for each."""
+    pairs = ordered[start : end + 1]
+    keys = pairs >> 1
+    last = np.ones(min(end, len(ordered)) - start, bool)
+    np.not_equal(keys[1:], keys[:-1], out=last[: len(keys) - 1])
+    at = np.flatnonzero(last)
+    return keys[at], (pairs[at] & 1).astype(bool)
 
 
 def _blocks(sizes: Int64s) -> Iterator[slice]:
