@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import kpi.daily
 from kpi.contract import INSTANT, Contract, parse_contract
 from kpi.daily import DaySlice, Products, Totals, is_returned, order_days
 from kpi.errors import KpiError
@@ -253,7 +254,10 @@ def test_a_slice_gives_the_rows_of_the_oracle(shop: Shop, cuts: list[int]) -> No
     with tempfile.TemporaryDirectory() as folder:
         wanted = expected(shop, Path(folder))
     assert computed(shop, cuts) == wanted
-    assert computed(shop, []) == wanted
+    for block in (1, 2, 3):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(kpi.daily, "BLOCK_KEYS", block)
+            assert computed(shop, []) == wanted
 
 
 def slice_of(contract: Contract, orders: int, **options: object) -> DaySlice:
