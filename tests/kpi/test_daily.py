@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -260,17 +261,53 @@ def test_a_slice_gives_the_rows_of_the_oracle(shop: Shop, cuts: list[int]) -> No
             assert computed(shop, []) == wanted
 
 
-def slice_of(contract: Contract, orders: int, **options: object) -> DaySlice:
-    """A slice of one day, orders 0, 1, ... of as many customers; no product is known."""
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.booleans()), max_size=12))
+def test_an_order_counts_once_in_each_category(items: list[tuple[int, int, bool]]) -> None:
+    """Wherever blocks end. Orders 0 to 3 are of one day, products 0 to 2 each of a category."""
+    numbers = pa.array(range(3), pa.int64())
+    day_slice = slice_of(
+        contract_of(), 4, products=Products(numbers, numbers.cast(pa.string()).dictionary_encode())
+    )
+    batch = items_of(
+        [Decimal(1)] * len(items),
+        pa.decimal128(18, 2),
+        order_id=pa.array([order for order, _, _ in items], pa.int64()),
+        product_id=pa.array([product for _, product, _ in items], pa.int64()),
+        status=pa.array(["returned" if back else "" for _, _, back in items], pa.string()),
+    )
+    day_slice.add(measure(day_slice, batch)[0])
+    orders = {product: {o for o, p, _ in items if p == product} for _, product, _ in items}
+    returned = {product: {o for o, p, r in items if p == product and r} for product in orders}
+    wanted = {
+        str(product): (
+            Decimal(sum(p == product for _, p, _ in items)) / len(orders[product]),
+            Decimal(len(returned[product])) / len(orders[product]),
+        )
+        for product in orders
+    }
+    for block in (1, 2, 3, 100):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(kpi.daily, "BLOCK_KEYS", block)
+            rows = day_slice.category_kpis().to_pylist()
+        assert {row["category"] for row in rows} == set(wanted)
+        for row in rows:
+            average, rate = wanted[row["category"]]
+            assert abs(row["avg_order_value"] - average) <= Decimal("0.005")
+            assert abs(row["avg_return_rate"] - rate) <= Decimal("0.00005")
+
+
+def slice_of(contract: Contract, orders: int, **options: Any) -> DaySlice:
+    """A slice of one day, orders 0, 1, ... of as many customers; by itself no product is known."""
     ids = pa.array(range(orders), pa.int64())
+    unknown = Products(pa.array([], pa.int64()), pa.array([], pa.string()))
+    given = {"products": unknown, **options}
     return DaySlice(
         contract=contract,
-        products=Products(pa.array([], pa.int64()), pa.array([], pa.string())),
         orders=keys(ids),
         days=np.zeros(orders, np.int32),
         users=keys(ids),
         returned=np.zeros(orders, bool),
-        **options,  # type: ignore[arg-type]  # with_products
+        **given,
     )
 
 
