@@ -71,6 +71,18 @@ def test_what_no_calendar_has_is_none_among_many() -> None:
     assert got == [bool(re.fullmatch(NAIVE_TIMESTAMP.strip("^$"), text)) for text in texts]
 
 
+@pytest.mark.parametrize("base", ["2020-02-29T19:09:00", "1999-12-31 23:59:59"])
+def test_every_character_in_every_place(base: str) -> None:
+    codes = [chr(code) for code in range(128)]
+    texts = [base[:at] + code + base[at + 1 :] for at in range(len(base)) for code in codes]
+    texts += [base[:at] + "\u00b0" + base[at + 2 :] for at in range(len(base) - 1)]  # two bytes
+    texts += [base[:at] + "\u00fa" + base[at + 2 :] for at in range(len(base) - 1)]
+    instants = plain_timestamps(pa.array(texts)).cast(pa.int64()).to_pylist()
+    for text, instant in zip(texts, instants, strict=True):
+        likely = re.fullmatch(NAIVE_TIMESTAMP.strip("^$"), text, re.ASCII)
+        assert instant == (microseconds(datetime.fromisoformat(text)) if likely else None)
+
+
 def microseconds(moment: datetime) -> int:
     return (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1)
 
