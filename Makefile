@@ -64,6 +64,7 @@ HISTORIES ?= 100000
 soak: $(VENV)/dev .venv-ministack/ready
 	SHOPKPI_HISTORIES=$(HISTORIES) $(BIN)/pytest -n 2 tests/simulation/test_histories.py
 	SHOPKPI_EVERY_POINT=1 $(BIN)/pytest -n 2 tests/recovery
+	$(BIN)/python -m tests.soak.service
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 image-test: $(VENV)/dev

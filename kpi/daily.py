@@ -18,7 +18,7 @@ from kpi import exact
 from kpi.contract import Contract
 from kpi.keys import BLOCK_KEYS, NO_KEYS, KeyIndex, Keys, Positions, keys_of
 from kpi.masks import Mask, booleans, true, valid
-from kpi.repeats import one_of_each
+from kpi.repeats import SPREAD, one_of_each
 from kpi.sorting import Apply, sort
 from kpi.tables import (
     CATEGORY_KPIS,
@@ -351,14 +351,27 @@ def _customers(day: Int32s, users: Keys, size: int, apply: Apply) -> Int64s:
     """Distinct customers of each day, from the days of orders, 0 to `size`, and who ordered."""
 
     def count(days: slice) -> Int64s:
+        found = np.zeros(size, np.int64)
         # Not sorted by day first: that would take half the memory of the users.
-        rows = np.flatnonzero((day >= days.start) & (day < days.stop))
-        some, of_row = users.take(rows), day[rows]
-        halves = [some.high] if some.low is None else [some.high, some.low]
-        return np.bincount(of_row[one_of_each(of_row, *halves)], minlength=size).astype(np.int64)
+        for rows in _shares(np.flatnonzero((day >= days.start) & (day < days.stop)), users):
+            some, of_row = users.take(rows), day[rows]
+            halves = [some.high] if some.low is None else [some.high, some.low]
+            found += np.bincount(of_row[one_of_each(of_row, *halves)], minlength=size)
+        return found
 
     blocks = _blocks(np.bincount(day, minlength=size))
     return sum(apply(count, blocks), np.zeros(size, np.int64))
+
+
+def _shares(rows: Positions, users: Keys) -> Iterator[Positions]:
+    """Rows in shares of about `BLOCK_KEYS`, all of a customer in one: a day may have millions."""
+    count = len(rows) // BLOCK_KEYS
+    if count < 2:
+        yield rows
+        return
+    share = ((users.high[rows] * SPREAD) >> np.uint64(32)) % np.uint64(count)
+    for number in range(count):
+        yield rows[share == number]
 
 
 def _distinct_pairs(ordered: Pairs, start: int, end: int) -> tuple[Pairs, Mask]:

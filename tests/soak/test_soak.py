@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.soak import service
 from tests.soak.__main__ import main
 from tests.soak.judge import judge
 
@@ -34,3 +35,19 @@ def test_nothing_differs_after_a_while(tmp_path: Path, capsys: pytest.CaptureFix
             db.execute(statement)
         verdict = asyncio.run(judge(home / "uploads", home / "truths", home / "work"))
         assert any(complaint in one for one in verdict.differences), complaint
+
+
+def test_a_service_does_what_it_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """What it may grow by is judged where there are more commands, in `make soak`."""
+    code = service.main(["--commands", "60"])
+    report = capsys.readouterr().out
+    assert code == 0, report
+    assert "48 job.succeeded" in report
+    assert "12 job.failed" in report
+
+
+@pytest.mark.parametrize(
+    ("values", "growth"), [([5, 6, 7, 7, 7, 7, 7, 7], 0), ([1, 2, 3, 4, 5, 6, 7, 8, 9], 3)]
+)
+def test_growth_is_seen(values: list[int], growth: int) -> None:
+    assert service.growth(values) == growth
