@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -160,3 +161,14 @@ def test_a_forbidden_import_is_found(tmp_path: Path, module: str, text: str) -> 
         file.write_text(text if name == module else "")
     found = [one for package in ALLOWED for one in foreign(package, tmp_path)]
     assert len(found + built_stores(tmp_path)) >= 1
+
+
+def test_what_parses_is_not_imported_before_there_is_something_to_parse() -> None:
+    """A task starts for every file: a tenth of a second later, the first bytes would be too."""
+    begun = "import sys, worker.cli, worker.pipeline, worker.objects.s3, worker.state.dynamodb"
+    late = {"pyarrow.compute", "pyarrow.parquet", "pyarrow.csv", "worker.rows", "worker.transform"}
+    looking = f"{begun}; from kpi.contract import built_in; built_in(); print(*sys.modules)"
+    found = subprocess.run(
+        [sys.executable, "-c", looking], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert late & set(found.stdout.split()) == set()

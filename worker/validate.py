@@ -3,44 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from kpi.chunk import Chunk
 from kpi.contract import Contract
 from kpi.layout import Layout, Refusal, read_layout
-from kpi.parse import ChunkParser
 from kpi.records import record_starts
-from kpi.rejects import Parsed
 from kpi.splitter import RecordSplitter
-from worker.aside import Aside, set_aside
 from worker.clean import Workspace
-from worker.clean.writing import parquet_stream
-from worker.parsing import Rising, parsed
+from worker.counts import Counts
 from worker.source import Source
 from worker.state import Entry, Ledger
 from worker.state.entry import Part
 from worker.stream import BLOCK_BYTES, SourceStream, Unreadable
-from worker.verdict import balanced, refuse, too_many_rejects
-
-RANGED = ("order_id", "id", "created_at")
-"""Columns whose ranges the ledger keeps, beside the key: joins and days prune by them."""
+from worker.verdict import balanced, refuse
 
 Progress = Callable[[Source, int, int], None]
 """Called with the source, stored bytes read so far and rows so far."""
-
-
-@dataclass
-class _Counts:
-    """What has been counted of a source object so far."""
-
-    rows: int = 0
-    clean: int = 0
-    rejected: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
 
 
 async def validate(
@@ -149,7 +131,7 @@ class _Validation:
         self._executor = executor
         self._stream = stream
         self._progress = progress
-        self._counts = _Counts()
+        self._counts = Counts()
         self._rejects_key: str | None = None
 
     async def run(self) -> Entry:
@@ -166,62 +148,22 @@ class _Validation:
             async for _ in chunks:
                 pass  # for its digest
             return self.refused(layout.reason)
-        key = self._workspace.key("clean", self._source, self._contract, self._piece)
-        reason: str | None = None
-        part: Part | None = None
-        rejects_key = self._workspace.key("rejects", self._source, self._contract, self._piece)
-        async with set_aside(self._workspace, rejects_key, self._executor) as aside:
-            try:
-                part = await self._write(layout, first, chunks, key, aside)
-            except (_Refused, Unreadable) as refusal:
-                # The clean object has not appeared; the rejects found so far stay to be looked at.
-                reason = str(refusal)
-        self._rejects_key = aside.key
-        if reason is not None:
-            return self.refused(reason)
-        return self._entry(parts=(part,) if part is not None and part.rows else ())
+        # Importing it takes 0.1 s: not before the first bytes have been asked for.
+        from worker.rows import Rows  # noqa: PLC0415
 
-    async def _write(
-        self,
-        layout: Layout,
-        first: Chunk | None,
-        chunks: AsyncIterator[Chunk],
-        key: str,
-        aside: Aside,
-    ) -> Part:
-        """Write clean rows and rejects; returns the clean object."""
-        store, schema = self._workspace.store, layout.schema
-        rising = Rising(self._dataset.key)
-        ranged = [
-            name
-            for name in dict.fromkeys((*self._dataset.key, *RANGED))
-            if name in self._dataset.columns
-        ]
-        async with parquet_stream(
-            store, self._workspace.absolute(key), schema, ranged, self._executor
-        ) as written:
-            results = parsed(ChunkParser(layout), first, chunks, self._executor)
-            async with aclosing(results):
-                async for one in results:
-                    await aside.write(one.rejects, self._counts.rows)
-                    if one.clean.num_rows:
-                        rising.include(one)
-                        await written.write(one.clean)
-                    self._count(one)
-            if self._span is None:
-                counts = self._counts
-                reason = too_many_rejects(
-                    self._contract, counts.rows, counts.rejected, counts.reasons
-                )
-                if reason:
-                    raise _Refused(reason)
-        return Part(
-            key=key,
-            rows=self._counts.clean,
-            size_bytes=written.size_bytes,
-            ranges=written.ranges(),
-            ascending=rising.throughout,
+        rows = Rows(
+            self._workspace.key("clean", self._source, self._contract, self._piece),
+            self._workspace.key("rejects", self._source, self._contract, self._piece),
+            layout=layout,
+            workspace=self._workspace,
+            executor=self._executor,
+            counts=self._counts,
         )
+        part, refusal = await rows.write(first, chunks, may_refuse=self._span is None)
+        self._rejects_key = rows.rejects_key
+        if refusal is not None:
+            return self.refused(refusal)
+        return self._entry(parts=(part,) if part is not None and part.rows else ())
 
     def refused(self, reason: str) -> Entry:
         """See `refuse`."""
@@ -276,13 +218,6 @@ class _Validation:
             return layout, replace(chunk, data=data, offset=chunk.offset + rest)
         return Refusal(reason="expected a header, got an empty file"), None
 
-    def _count(self, parsed: Parsed) -> None:
-        counts = self._counts
-        counts.rows += parsed.rows
-        counts.clean += parsed.clean.num_rows
-        counts.rejected += parsed.rejects.num_rows
-        counts.reasons.update(parsed.reasons)
-
     def _entry(self, parts: tuple[Part, ...]) -> Entry:
         source, counts = self._source, self._counts
         return Entry(
@@ -304,7 +239,3 @@ class _Validation:
             contract=self._contract.digest,
             seconds=0.0,
         )
-
-
-class _Refused(Exception):  # noqa: N818
-    """Leaves the block that writes the clean object, so that the object never appears."""
