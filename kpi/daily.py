@@ -351,27 +351,33 @@ def _customers(day: Int32s, users: Keys, size: int, apply: Apply) -> Int64s:
     """Distinct customers of each day, from the days of orders, 0 to `size`, and who ordered."""
 
     def count(days: slice) -> Int64s:
-        found = np.zeros(size, np.int64)
         # Not sorted by day first: that would take half the memory of the users.
-        for rows in _shares(np.flatnonzero((day >= days.start) & (day < days.stop)), users):
-            some, of_row = users.take(rows), day[rows]
-            halves = [some.high] if some.low is None else [some.high, some.low]
-            found += np.bincount(of_row[one_of_each(of_row, *halves)], minlength=size)
-        return found
+        rows = np.flatnonzero((day >= days.start) & (day < days.stop))
+        return np.bincount(day[_one_of_each_customer(rows, day, users)], minlength=size)
 
     blocks = _blocks(np.bincount(day, minlength=size))
     return sum(apply(count, blocks), np.zeros(size, np.int64))
 
 
-def _shares(rows: Positions, users: Keys) -> Iterator[Positions]:
-    """Rows in shares of about `BLOCK_KEYS`, all of a customer in one: a day may have millions."""
-    count = len(rows) // BLOCK_KEYS
-    if count < 2:
-        yield rows
-        return
-    share = ((users.high[rows] * SPREAD) >> np.uint64(32)) % np.uint64(count)
-    for number in range(count):
-        yield rows[share == number]
+def _one_of_each_customer(rows: Positions, day: Int32s, users: Keys) -> Positions:
+    """Of some orders one for each customer and day."""
+
+    def once(some: Positions) -> Positions:
+        keys = users.take(some)
+        halves = [keys.high] if keys.low is None else [keys.high, keys.low]
+        return some[one_of_each(day[some], *halves)]
+
+    if len(rows) < 2 * BLOCK_KEYS:
+        return once(rows)
+    # A day of millions. What is left of its parts has few orders of any customer, so that shares of
+    # the customers are of about one size.
+    parts = [rows[at : at + BLOCK_KEYS] for at in range(0, len(rows), BLOCK_KEYS)]
+    left = np.concatenate([once(part) for part in parts])
+    count = len(left) // BLOCK_KEYS + 1
+    share = ((users.high[left] * SPREAD) >> np.uint64(32)) % np.uint64(count)
+    by_share = left[np.argsort(share.astype(np.uint16), kind="stable")]
+    edges = np.cumsum(np.bincount(share.astype(np.int64), minlength=count))
+    return np.concatenate([once(part) for part in np.split(by_share, edges[:-1])])
 
 
 def _distinct_pairs(ordered: Pairs, start: int, end: int) -> tuple[Pairs, Mask]:

@@ -20,7 +20,7 @@ _SEEN = 1000
 
 
 def sort(values: npt.NDArray[np.integer], apply: Apply = map) -> None:
-    """Sort in place, ascending."""
+    """Sort in place, ascending; what is nearly in order takes half its memory more meanwhile."""
     if nearly_in_order(values):
         # The stable sort is timsort: a fifth of the time then, and else a third more.
         values.sort(kind="stable")
