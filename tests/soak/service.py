@@ -20,7 +20,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,12 +94,15 @@ class Seen:
         """Read what it says until it ends."""
         assert process.stdout is not None
         watched = psutil.Process(process.pid)
-        for line in process.stdout:
-            event = json.loads(line)["event"]
-            if event.startswith("job.") and event != "job.started":
+        with process.stdout as lines:
+            for line in lines:
+                event = json.loads(line)["event"]
+                if not event.startswith("job.") or event == "job.started":
+                    continue
                 if self.ended.total() % SEEN_EVERY == 0:
-                    self.rss_bytes.append(watched.memory_info().rss)
-                    self.files.append(watched.num_fds())
+                    with suppress(psutil.Error):  # it may just have ended
+                        self.rss_bytes.append(watched.memory_info().rss)
+                        self.files.append(watched.num_fds())
                 with self._more:
                     self.ended[event] += 1
                     self._more.notify_all()
