@@ -75,7 +75,7 @@ async def audit(
     record = await state.progress()
     as_of = min(record.published.get(name, 0) for name in tables)
     begun = await state.days()
-    zone = open_zone(await state.entries(up_to=as_of), workspace, contract)
+    zone = await open_zone(state, as_of, workspace, contract)
     newer = {
         day for day, known in begun.items() if any(known.get(name, 0) > as_of for name in tables)
     }

@@ -1,4 +1,8 @@
-"""Files that writers drop while workers run: new rows, updates, repetitions, dirt."""
+"""Files that writers drop while workers run: new rows, updates, repetitions, dirt.
+
+A shop's days go by as they write: most rows are of the last week, so that what a worker has to do
+does not grow with all that has ever arrived. Now and then a file corrects rows of an earlier week.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,11 @@ import csv
 import gzip
 import io
 import json
+import math
 import os
 import time
 from dataclasses import asdict, dataclass
+from datetime import date, timedelta
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from random import Random
@@ -30,7 +36,16 @@ DIRT: dict[str, tuple[Record, ...]] = {
 STATUSES = ("delivered", "shipped", "returned", "Returned", "")
 CATEGORIES = ("Beauty", "Toys", "Décor", "Tea, Coffee", 'Sizes 12"', "Garden", "Books")
 PRODUCTS = 200
-DAYS = 28
+FIRST_DAY = date(2025, 3, 1)
+FILES_A_DAY = 20
+"""Files that a writer writes on one day of its shop."""
+
+LATE_DAYS = 7
+LATE_ORDERS = 300
+"""Rows that are not new are of so many days, and of so many orders, before."""
+
+CORRECTIONS = 0.02
+"""Files whose rows are of an earlier time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +92,7 @@ class Writer:
         self._truths = truths
         self._numbers: dict[str, list[int]] = {dataset: [] for dataset in HEADERS}
         self._orders = 50
+        self._written = 0
         self._last: dict[str, tuple[list[Record], list[Record]]] = {}
 
     def write_one(self) -> None:
@@ -94,39 +110,49 @@ class Writer:
             number = len(numbers)
             numbers.append(number)
         self._put(dataset, f"{dataset}/{self._name}-{number:06d}.csv", rows, clean)
+        self._written += 1
 
     def _rows(self, dataset: str) -> tuple[list[Record], list[Record]]:
         rows: list[Record] = []
         clean: list[Record] = []
         count = self.random.randint(0, 80)
         spoiled = self.random.random() < 0.03
+        # How far back the shop is, of all its time.
+        back = self.random.random() if self.random.random() < CORRECTIONS else 0.0
         for _ in range(count):
             # Below the 10 % that the contract allows, or far beyond.
             dirty = spoiled or (10 * (len(rows) - len(clean) + 1) <= count)
             if dirty and self.random.random() < (0.6 if spoiled else 0.03):
                 rows.append(self.random.choice(DIRT[dataset]))
             else:
-                rows.append(self._record(dataset))
+                rows.append(self._record(dataset, back=back))
                 clean.append(rows[-1])
         return rows, clean
 
-    def _record(self, dataset: str) -> Record:
+    def _record(self, dataset: str, *, back: float) -> Record:
         random = self.random
         status = random.choice(STATUSES)
         if dataset == "products":
-            return (str(random.randint(1, PRODUCTS)), random.choice(CATEGORIES))
+            product = random.randint(1, PRODUCTS)
+            # Who changes one's category changes every day.
+            category = random.choice(CATEGORIES) if back else CATEGORIES[product % 7]
+            return (str(product), category)
+        if dataset == "orders" and not back and random.random() < 0.7:
+            self._orders += 1
+        newest = math.ceil(self._orders * (1 - back))
+        oldest = max(1, newest - LATE_ORDERS)
         if dataset == "orders":
-            if random.random() < 0.7:
-                self._orders += 1
-            day = f"2025-03-{random.randint(1, DAYS):02d}"
+            today = int(self._written // FILES_A_DAY * (1 - back))
+            day = FIRST_DAY + timedelta(days=max(0, today - random.randint(0, LATE_DAYS)))
             clock = f"{random.randrange(24):02d}:{random.randrange(60):02d}:00"
             user = str(random.randint(1, 500))
-            return (str(random.randint(1, self._orders)), user, status, f"{day}T{clock}")
+            order = str(random.randint(oldest, newest))
+            return (order, user, status, f"{day.isoformat()}T{clock}")
         # Some items come long before their order, some never see one.
-        order = str(random.randint(1, self._orders + 10))
+        order = str(random.randint(oldest, newest + 10))
         product = str(random.randint(1, PRODUCTS + 5))
         price = f"{random.randrange(500)}.{random.randrange(100):02d}"
-        return (str(random.randint(1, 3 * self._orders)), order, product, status, price)
+        return (str(random.randint(3 * oldest, 3 * newest)), order, product, status, price)
 
     def _put(self, dataset: str, key: str, rows: list[Record], clean: list[Record]) -> None:
         refused = 10 * (len(rows) - len(clean)) > len(rows)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -23,10 +26,20 @@ STOP_LIMIT_S = 10.0
 """A worker that is told to stop is gone by then."""
 
 
-def command(uploads: Path, work: Path) -> list[str]:
-    """`shopkpi run` over everything that is there."""
+EVERYTHING = 0.1
+"""Runs over all that is there, as a person does it; others are told of files, as a bucket does."""
+
+SAID_AGAIN = 5
+"""Files that a run is told of although they are not new."""
+
+MARGIN_S = 2.0
+"""From the time that a file says it was written at until it is seen, with plenty to spare."""
+
+
+def command(inputs: Sequence[Path], work: Path) -> list[str]:
+    """`shopkpi run` over some files or folders."""
     return [
-        *(sys.executable, "-m", "worker", "run", str(uploads), "--workspace", str(work)),
+        *(sys.executable, "-m", "worker", "run", *map(str, inputs), "--workspace", str(work)),
         *("--kpis", "order,category,product", "--format", "json"),
     ]
 
@@ -40,6 +53,8 @@ class Run:
         signal: What it was stopped by; None where it ended by itself.
         code: Its exit code.
         uploads: Files that had arrived then.
+        committed: Entries of the ledger when it was gone.
+        state_bytes: Size of the database then, KPI tables included.
         rss_bytes: Most memory that it had until it was last seen.
         files: Most open files seen.
         error: The last it had to say, where it failed by itself or showed a traceback.
@@ -49,6 +64,8 @@ class Run:
     signal: str | None
     code: int
     uploads: int
+    committed: int
+    state_bytes: int
     rss_bytes: int
     files: int
     error: str | None
@@ -92,17 +109,29 @@ class Crew:
             thread.join()
 
     def _keep_going(self, random: Random) -> None:
+        known_s = 0.0
         while not self._stop.is_set():
             which = random.choice((None, None, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM))
+            now_s = time.time()
+            inputs = [self.uploads]
+            if random.random() >= EVERYTHING:
+                inputs = _written_since(self.uploads, known_s - MARGIN_S, random)
             # At any moment of a run, however long runs have become.
-            self.runs.append(self.run(which, random.uniform(0.0, self._whole_run_s)))
+            self.runs.append(self.run(which, random.uniform(0.0, self._whole_run_s), inputs))
+            if self.runs[-1].code == 0:
+                known_s = now_s
 
-    def run(self, which: signal.Signals | None = None, after_s: float = 0.0) -> Run:
-        """One run, killed after a while if it is still going then."""
+    def run(
+        self,
+        which: signal.Signals | None = None,
+        after_s: float = 0.0,
+        inputs: Sequence[Path] = (),
+    ) -> Run:
+        """One run, over everything or some files, killed after a while if it is still going."""
         began_s = time.monotonic()
-        uploads = sum(1 for _ in self.uploads.glob("*/*.csv"))
+        uploads = sum(1 for _ in self.uploads.glob("*/[!.]*.csv"))
         process = subprocess.Popen(
-            command(self.uploads, self.work),
+            command(inputs or [self.uploads], self.work),
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -130,15 +159,38 @@ class Crew:
         text = b"".join(said).decode(errors="replace")
         failed = "Traceback" in text or (process.returncode != 0 and sent is None)
         stopped = sent is not None and process.returncode != 0
+        committed, state_bytes = _ledger(self.work / "shopkpi.db")
         return Run(
             at_s=began_s - self._began_s,
             signal=sent.name if sent is not None and stopped else None,
             code=process.returncode,
             uploads=uploads,
+            committed=committed,
+            state_bytes=state_bytes,
             rss_bytes=rss_bytes,
             files=files,
             error=text[-2000:] if failed else None,
         )
+
+
+def _written_since(uploads: Path, since_s: float, random: Random) -> list[Path]:
+    """Files of that age or younger, and some others."""
+    every = sorted(uploads.glob("*/[!.]*.csv"))  # hidden ones are being written
+    new = [path for path in every if path.stat().st_mtime >= since_s]
+    again = random.sample(every, min(SAID_AGAIN, len(every)))
+    return list(dict.fromkeys((*new, *again)))
+
+
+def _ledger(path: Path) -> tuple[int, int]:
+    """Entries, and the database's size; zeros where it is not there yet."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=60.0)) as db:
+            (entries,) = db.execute("SELECT count(*) FROM ledger").fetchone()
+            (pages,) = db.execute("PRAGMA page_count").fetchone()
+            (page_bytes,) = db.execute("PRAGMA page_size").fetchone()
+            return entries, pages * page_bytes
+    except sqlite3.Error:
+        return 0, 0
 
 
 def _read_all(process: subprocess.Popen[bytes]) -> bytes:

@@ -100,7 +100,9 @@ async def test_few_footers_are_held_however_many_are_read(
     monkeypatch.setattr(catalog, "FOOTERS_BYTES", 100_000)
     async with history(tmp_path) as (pipeline, _):
         assert pipeline.state is not None
-        zone = open_zone(await pipeline.state.entries(), pipeline.workspace, pipeline.contract)
+        zone = await open_zone(
+            pipeline.state, await pipeline.state.head(), pipeline.workspace, pipeline.contract
+        )
         gc.collect()
         gc.disable()
         try:
@@ -137,7 +139,7 @@ async def test_uuids_are_stored_as_such_and_pruned_by(tmp_path: Path) -> None:
             found = db.execute(query, [str(tmp_path / entry.parts[0].key)]).fetchall()
         assert found == [(UUID(high),) * 2, (UUID(low),) * 2]
         assert pipeline.state is not None
-        zone = open_zone([entry], pipeline.workspace, pipeline.contract)
+        zone = await open_zone(pipeline.state, 1, pipeline.workspace, pipeline.contract)
         (group,) = await zone.orders.row_groups()
         ids = (await group.piece.read([group], ["order_id"])).column("order_id")
         assert value_range(ids) == group.ranges["order_id"] == entry.parts[0].ranges["order_id"]
@@ -160,7 +162,9 @@ async def test_one_wrong_id_does_not_make_its_row_group_look_near(tmp_path: Path
         for path in shops.write(tmp_path / "shop", uploads):
             await pipeline.validate(path)
         assert pipeline.state is not None
-        zone = open_zone(await pipeline.state.entries(), pipeline.workspace, pipeline.contract)
+        zone = await open_zone(
+            pipeline.state, await pipeline.state.head(), pipeline.workspace, pipeline.contract
+        )
         (group,) = await zone.items.row_groups()
         assert group.spans("order_id") == [Range(low=1, high=199), Range(low=wrong, high=wrong)]
         assert group.spans("id") == [Range(low=1, high=199)]
@@ -191,7 +195,9 @@ async def test_one_wrong_date_does_not_make_slices_too_large(tmp_path: Path) -> 
             for path in shops.write(tmp_path / "shop", [Upload("orders", orders, 0)]):
                 await pipeline.validate(path)
             assert pipeline.state is not None
-            zone = open_zone(await pipeline.state.entries(), pipeline.workspace, pipeline.contract)
+            zone = await open_zone(
+                pipeline.state, await pipeline.state.head(), pipeline.workspace, pipeline.contract
+            )
             plan = await cut.cut(await possible_days(zone.orders), zone)
             assert len(plan.slices) >= 3
 

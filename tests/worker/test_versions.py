@@ -29,8 +29,8 @@ async def orders_of(
         for path in shops.write(home / "shop", uploads):
             await pipeline.validate(path)
         assert pipeline.state is not None
-        entries = await pipeline.state.entries()
-        zone = open_zone(entries, pipeline.workspace, pipeline.contract)
+        head = await pipeline.state.head()
+        zone = await open_zone(pipeline.state, head, pipeline.workspace, pipeline.contract)
         yield zone.orders, await zone.orders.row_groups()
 
 

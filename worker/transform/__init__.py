@@ -126,7 +126,7 @@ async def _round(task: Task, first: date | None, last: date | None, *, everythin
             waiting=dict((await task.state.progress()).waiting),
             seconds=round(time.perf_counter() - started, 3),
         )
-    seen = Seen()
+    seen = Seen(new=work.new)
     published = await publish_days(task, work, seen)
     waiting = dict(work.record.waiting)
     if first is None and last is None:

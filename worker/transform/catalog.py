@@ -66,18 +66,29 @@ class RowGroup:
 class Piece:
     """A clean object: the rows of one part of one ledger entry. It is opened when it is needed.
 
+    There is one for all that was ever committed, so that it holds no more than is needed of it.
+
     Attributes:
-        entry: The ledger entry.
+        source_id: Of the ledger entry.
+        sequence: Of it.
+        url: Where its source object was read.
+        uploaded_at: When that was uploaded.
         part: Its part.
         rank: Position from the earliest version to the latest among the dataset's pieces.
     """
 
-    __slots__ = ("_groups", "_object", "_shelf", "entry", "part", "rank")
+    __slots__ = (
+        *("_groups", "_object", "_shelf"),
+        *("part", "rank", "sequence", "source_id", "uploaded_at", "url"),
+    )
 
-    def __init__(self, entry: Entry, part: Part, rank: int, shelf: Shelf) -> None:
-        self.entry = entry
+    def __init__(self, entry: Entry, part: Part, shelf: Shelf) -> None:
+        self.source_id = entry.source_id
+        self.sequence = entry.sequence
+        self.url = entry.url
+        self.uploaded_at = entry.uploaded_at
         self.part = part
-        self.rank = rank
+        self.rank = 0
         self._shelf = shelf
         self._object: CleanObject | None = None
         self._groups: list[RowGroup] | None = None
@@ -93,7 +104,7 @@ class Piece:
             footer, schema = await opened.footer(), await opened.schema()
             # Another task may have done it meanwhile.
             if self._groups is None:
-                self._shelf.check_types(schema, self.entry)
+                self._shelf.check_types(schema, self.url)
                 columns = [name for name in self._shelf.columns if name in schema.names]
                 self._groups = _row_groups(self, footer, columns)
         return self._groups
@@ -143,7 +154,7 @@ class Shelf:
             oldest.forget()
             self._held_bytes -= held_bytes
 
-    def check_types(self, schema: pa.Schema, entry: Entry) -> None:
+    def check_types(self, schema: pa.Schema, url: str) -> None:
         """Only columns that the KPIs read must be alike; others may come and go."""
         dataset = self.dataset
         for name in (*dataset.key, "order_id", "user_id", "product_id", "sale_price", "id"):
@@ -153,7 +164,7 @@ class Shelf:
             got = schema.field(name).type if name in schema.names else None
             if got != column.arrow_type:
                 raise ConfigError(
-                    f"{entry.url} was cleaned with another contract: expected "
+                    f"{url} was cleaned with another contract: expected "
                     f"{dataset.name}.{name} as {column.arrow_type} (contract "
                     f"{self._contract.name!r}), got {got or 'no such column'}; use the contract it "
                     "was validated with, or another workspace"
@@ -167,22 +178,9 @@ class Catalog:
         self.dataset = dataset
         self.pieces = pieces
 
-    @classmethod
-    def of(
-        cls, dataset: Dataset, entries: Iterable[Entry], workspace: Workspace, contract: Contract
-    ) -> Catalog:
-        """The clean objects of the accepted entries of a dataset; none is opened yet."""
-        ordered = sorted(
-            (entry for entry in entries if entry.dataset == dataset.name),
-            key=lambda entry: entry.order,
-        )
-        parts = [(entry, part) for entry in ordered for part in entry.parts]
-        shelf = Shelf(dataset, workspace, contract)
-        return cls(dataset, [Piece(*one, rank, shelf) for rank, one in enumerate(parts)])
-
     def of_sources(self, source_ids: Container[str]) -> list[Piece]:
         """The clean objects of some source objects, in their order."""
-        return [piece for piece in self.pieces if piece.entry.source_id in source_ids]
+        return [piece for piece in self.pieces if piece.source_id in source_ids]
 
     async def row_groups(self, pieces: Iterable[Piece] | None = None) -> list[RowGroup]:
         """Row groups of some pieces, or of all, in their order. Errors: as `Piece.row_groups`."""

@@ -17,25 +17,41 @@ from worker.transform.versions import Versions
 
 async def waiting_items(work: Work, seen: Seen) -> dict[str, int]:
     """Items whose order has not arrived, counted anew where that may have changed."""
-    # Where every day was computed, an item that was not seen on any is waiting.
-    complete = work.every_day and not work.skipped
-    zone, record, versions = work.zone, work.record, work.versions[1]
+    zone, versions = work.zone, work.versions[1]
     waiting: dict[str, int] = defaultdict(int)
-    to_count = []
-    if complete:
+    # Where every day was computed, an item that was not seen on any is waiting.
+    if work.every_day and not work.skipped:
         await versions.judge(await zone.items.row_groups())
-    for piece in zone.items.pieces:
-        source_id = piece.entry.source_id
-        if complete:
+        for piece in zone.items.pieces:
             alive = piece.part.rows - versions.superseded(await piece.row_groups())
-            waiting[source_id] += alive - seen.matched[piece]
-        elif source_id in work.new or record.waiting.get(source_id):
-            to_count.append(piece)
-    await versions.judge(await zone.items.row_groups(to_count))
-    counted = await changes.items_without_order(zone.items, zone.orders, to_count, versions)
-    for piece, count in counted.items():
-        waiting[piece.entry.source_id] += count
+            waiting[piece.source_id] += alive - seen.matched[piece]
+    else:
+        due = await _to_be_counted(work)
+        known = {piece.source_id for piece in zone.items.pieces} - due
+        waiting |= {one: count for one, count in work.record.waiting.items() if one in known}
+        to_count = zone.items.of_sources(due)
+        await versions.judge(await zone.items.row_groups(to_count))
+        counted = await changes.items_without_order(zone.items, zone.orders, to_count, versions)
+        for piece, count in counted.items():
+            waiting[piece.source_id] += count
     return {source_id: count for source_id, count in waiting.items() if count}
+
+
+async def _to_be_counted(work: Work) -> set[str]:
+    """Source objects that are new, and those with waiting items of which an order may have come, or
+    a later version."""
+    items, orders = work.zone.items, work.zone.orders
+    key = items.dataset.key[0]
+    new_items = await items.row_groups(items.of_sources(work.new))
+    new_orders = await orders.row_groups(orders.of_sources(work.new))
+    again = Spans(span for group in new_items for span in group.spans(key))
+    came = Spans(span for group in new_orders for span in group.spans("order_id"))
+    found = {
+        piece.source_id
+        for piece in items.of_sources(work.record.waiting)
+        if again.meet(piece.part.ranges.get(key)) or came.meet(piece.part.ranges.get("order_id"))
+    }
+    return found | work.new
 
 
 async def see_days(task: Task, work: Work, seen: Seen) -> None:
@@ -49,10 +65,10 @@ async def see_days(task: Task, work: Work, seen: Seen) -> None:
     await items.judge(new_items)
     for piece in of_orders:
         days = await changes.days_of_latest_orders(piece, orders, task.contract)
-        seen.days[piece].update(days.tolist())
+        seen.count_on(piece, days)
     for piece in of_items:
         days = await changes.days_of_latest_items(piece, items, zone.orders, orders, task.contract)
-        seen.days[piece].update(days.tolist())
+        seen.count_on(piece, days)
 
 
 async def record_effects(task: Task, work: Work, waiting: dict[str, int], seen: Seen) -> None:
@@ -62,7 +78,7 @@ async def record_effects(task: Task, work: Work, waiting: dict[str, int], seen: 
     for catalog, judge in zip(work.zone.catalogs, judges, strict=True):
         new: dict[str, list[Piece]] = defaultdict(list)
         for piece in catalog.of_sources(work.new):
-            new[piece.entry.source_id].append(piece)
+            new[piece.source_id].append(piece)
         # All at once: each row group is compared with all that may have a key of it.
         await judge.judge(await catalog.row_groups(chain.from_iterable(new.values())))
         for source_id, pieces in sorted(new.items()):

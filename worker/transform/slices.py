@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,14 +35,21 @@ class Seen:
     """What transforming has seen of each piece.
 
     Attributes:
+        new: Source objects whose days are asked for.
         matched: Latest rows of items whose order was there.
-        days: Days that latest rows of the piece count on.
+        days: Days that latest rows of a piece of those count on.
         stood: Days that any version of an order stands on.
     """
 
+    new: Container[str] = frozenset()
     matched: dict[Piece, int] = field(default_factory=lambda: defaultdict(int))
     days: dict[Piece, set[int]] = field(default_factory=lambda: defaultdict(set))
     stood: set[int] = field(default_factory=set)
+
+    def count_on(self, piece: Piece, days: Days) -> None:
+        """Latest rows of a piece count on these days."""
+        if piece.source_id in self.new:
+            self.days[piece].update(days.tolist())
 
 
 async def latest_products(catalog: Catalog, pieces: list[Piece]) -> tuple[pa.Array, pa.Array]:
@@ -173,7 +180,7 @@ async def _orders(
         piece = batch[0].piece
         table = await piece.read(batch, columns)
         on, stood = await asyncio.to_thread(gather, table, _latest(batch, versions))
-        seen.days[piece].update(on.tolist())
+        seen.count_on(piece, on)
         seen.stood.update(stood.tolist())
 
     gather(pa.table({name: pa.array([], kinds[name].arrow_type) for name in columns}), None)
@@ -249,7 +256,7 @@ async def _measure(
         totals, matched, touched = await asyncio.to_thread(add_up)
         day_slice.add(totals)
         seen.matched[piece] += matched
-        seen.days[piece].update(touched.tolist())
+        seen.count_on(piece, touched)
 
     await each(_batches(groups, scattered=scattered), one, READS_AT_ONCE)
 

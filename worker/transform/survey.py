@@ -90,9 +90,8 @@ async def survey(
     since = 0 if everything else min(done, head)
     if since == head:
         return None
-    entries = await task.state.entries(up_to=head)
-    zone = open_zone(entries, task.workspace, task.contract)
-    new = {entry.source_id for entry in entries if entry.sequence > since}
+    zone = await open_zone(task.state, head, task.workspace, task.contract)
+    new = zone.since(since)
     changed = await _changed_days(task, zone, new, since)
     begun = await task.state.days()
     every = _within(await _every_day(zone, begun), first, last)
