@@ -22,7 +22,7 @@ from worker.errors import ConfigError
 from worker.objects import ObjectInfo
 from worker.objects.folder import FolderStore
 from worker.state.entry import Range
-from worker.transform import catalog, cut
+from worker.transform import catalog, cut, zone
 from worker.transform.days import possible_days
 from worker.transform.spans import Spans, value_range
 from worker.transform.zone import open_zone
@@ -92,6 +92,54 @@ async def test_a_day_of_a_long_history_opens_what_it_needs(tmp_path: Path) -> No
         found = await pipeline.all_rows()
         await pipeline.transform(everything=True)
         assert found == await pipeline.all_rows()
+
+
+async def test_what_waits_is_counted_anew_only_where_its_order_may_have_come(
+    tmp_path: Path,
+) -> None:
+    waits = {"old": "1000", "new": "2000"}
+    async with history(tmp_path) as (pipeline, watched):
+        assert pipeline.state is not None
+        for name, order in waits.items():
+            rows = ((f"9{order}", order, "1", "shipped", "1.00"),)
+            (path,) = shops.write(tmp_path / name, [Upload("order_items", rows, 90)])
+            await pipeline.validate(path)
+        entries = {entry.url.split("/")[-3]: entry for entry in await pipeline.state.entries()}
+        counts = {entries[name].source_id: 1 for name in waits}
+        assert (await pipeline.transform()).waiting == counts
+        watched.opened.clear()
+        came = Upload("orders", ((waits["new"], "1", "shipped", "2025-03-30T12:00:00"),), 100)
+        for path in shops.write(tmp_path / "more", [*day(DAYS), came]):
+            await pipeline.validate(path)
+        assert (await pipeline.transform()).waiting == {entries["old"].source_id: 1}
+        keys = {name: pipeline.workspace.absolute(entries[name].parts[0].key) for name in waits}
+        assert keys["new"] in watched.opened
+        assert keys["old"] not in watched.opened
+
+
+async def test_a_ledger_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with history(tmp_path) as (pipeline, _):
+        assert pipeline.state is not None
+        head = await pipeline.state.head()
+        found = []
+        for at_once in (head + 1, head, 4, 1):
+            monkeypatch.setattr(zone, "ENTRIES_AT_ONCE", at_once)
+            opened = await open_zone(
+                pipeline.state, head - 2, pipeline.workspace, pipeline.contract
+            )
+            found.append(
+                [
+                    (piece.source_id, piece.sequence, piece.part, piece.rank)
+                    for one in opened.catalogs
+                    for piece in one.pieces
+                ]
+            )
+            assert opened.since(head - 4) == {
+                entry.source_id
+                for entry in await pipeline.state.entries(after=head - 4, up_to=head - 2)
+            }
+        assert len(found[0]) == head - 2
+        assert all(one == found[0] for one in found)
 
 
 async def test_few_footers_are_held_however_many_are_read(
