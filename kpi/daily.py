@@ -6,7 +6,7 @@ category never cross from one day to another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 
 from kpi import exact
 from kpi.contract import Contract
+from kpi.customers import customers
+from kpi.days import Days, distinct_days, numbered
 from kpi.keys import BLOCK_KEYS, NO_KEYS, KeyIndex, Keys, Positions, keys_of
 from kpi.masks import Mask, booleans, true, valid
-from kpi.repeats import SPREAD, one_of_each
 from kpi.sorting import Apply, sort
 from kpi.tables import (
     CATEGORY_KPIS,
@@ -32,26 +33,9 @@ from kpi.tables import (
 from kpi.uuids import UUID, uuid_texts
 
 Int64s = npt.NDArray[np.int64]
-Int32s = npt.NDArray[np.int32]
 Pairs = npt.NDArray[np.integer]
 RATE_ONE = 10_000
 """The rate 1 at the scale of `RATE`."""
-
-MICROSECONDS_A_DAY = 86_400_000_000
-
-
-def order_days(created_at: pa.Array, time_zone: str) -> Int32s:
-    """The order_date of each order, as days since 1970-01-01.
-
-    Args:
-        created_at: Instants (`kpi.contract.INSTANT`), without null.
-        time_zone: The IANA zone whose calendar counts.
-    """
-    local = created_at
-    if time_zone != "UTC":
-        local = pc.local_timestamp(created_at.cast(pa.timestamp("us", tz=time_zone)))
-    microseconds = local.cast(pa.int64()).to_numpy(zero_copy_only=False)
-    return (microseconds // MICROSECONDS_A_DAY).astype(np.int32)
 
 
 def is_returned(status: pa.Array, contract: Contract) -> Mask:
@@ -112,7 +96,7 @@ class DaySlice:
         contract: Contract,
         products: Products,
         orders: Keys,
-        days: Int32s,
+        days: Days,
         users: Keys,
         returned: Mask,
         with_products: bool = False,
@@ -133,11 +117,11 @@ class DaySlice:
         self._products = products
         self._dates = distinct_days(days)
         size = len(self._dates)
-        self._day = _numbered(days, self._dates)
+        self._day = numbered(days, self._dates)
         self._returned = returned
         self._apply = apply
         # Before there is an index, and kept by nobody then: the most memory that orders take.
-        self._customers = _customers(self._day, users, size, apply)
+        self._customers = customers(self._day, users, size, apply)
         del users
         self._index = KeyIndex(orders, apply)
         self._with_products = with_products
@@ -155,7 +139,7 @@ class DaySlice:
         """Where some orders stand in the slice; -1 for those of other days."""
         return self._index.find(orders)
 
-    def measure(self, items: pa.RecordBatch, position: Positions) -> tuple[Totals, int, Int32s]:
+    def measure(self, items: pa.RecordBatch, position: Positions) -> tuple[Totals, int, Days]:
         """What a batch adds.
 
         Args:
@@ -327,59 +311,6 @@ class DaySlice:
         return exact.to_decimals(exact.at_scale(units, self._scale, MONEY.scale), MONEY)
 
 
-def distinct_days(days: Int32s) -> Int32s:
-    """The days that there are, ascending."""
-    if len(days) == 0:
-        return days
-    first = int(days.min())
-    present = np.zeros(int(days.max()) - first + 1, bool)
-    present[days - first] = True
-    return (np.flatnonzero(present) + first).astype(np.int32)
-
-
-def _numbered(days: Int32s, dates: Int32s) -> Int32s:
-    """Where each day stands among the dates, which are ascending and hold them all."""
-    if len(days) == 0:
-        return days
-    first = int(dates[0])
-    numbers = np.zeros(int(dates[-1]) - first + 1, np.int32)
-    numbers[dates - first] = np.arange(len(dates), dtype=np.int32)
-    return numbers[days - first]
-
-
-def _customers(day: Int32s, users: Keys, size: int, apply: Apply) -> Int64s:
-    """Distinct customers of each day, from the days of orders, 0 to `size`, and who ordered."""
-
-    def count(days: slice) -> Int64s:
-        # Not sorted by day first: that would take half the memory of the users.
-        rows = np.flatnonzero((day >= days.start) & (day < days.stop))
-        return np.bincount(day[_one_of_each_customer(rows, day, users)], minlength=size)
-
-    blocks = _blocks(np.bincount(day, minlength=size))
-    return sum(apply(count, blocks), np.zeros(size, np.int64))
-
-
-def _one_of_each_customer(rows: Positions, day: Int32s, users: Keys) -> Positions:
-    """Of some orders one for each customer and day."""
-
-    def once(some: Positions) -> Positions:
-        keys = users.take(some)
-        halves = [keys.high] if keys.low is None else [keys.high, keys.low]
-        return some[one_of_each(day[some], *halves)]
-
-    if len(rows) < 2 * BLOCK_KEYS:
-        return once(rows)
-    # A day of millions. What is left of its parts has few orders of any customer, so that shares of
-    # the customers are of about one size.
-    parts = [rows[at : at + BLOCK_KEYS] for at in range(0, len(rows), BLOCK_KEYS)]
-    left = np.concatenate([once(part) for part in parts])
-    count = len(left) // BLOCK_KEYS + 1
-    share = ((users.high[left] * SPREAD) >> np.uint64(32)) % np.uint64(count)
-    by_share = left[np.argsort(share.astype(np.uint16), kind="stable")]
-    edges = np.cumsum(np.bincount(share.astype(np.int64), minlength=count))
-    return np.concatenate([once(part) for part in np.split(by_share, edges[:-1])])
-
-
 def _distinct_pairs(ordered: Pairs, start: int, end: int) -> tuple[Pairs, Mask]:
     """Some of many pairs in order: those that differ but for their last bit, without it, and
     whether it was ever set. The last of its like stands for each."""
@@ -389,18 +320,6 @@ def _distinct_pairs(ordered: Pairs, start: int, end: int) -> tuple[Pairs, Mask]:
     np.not_equal(keys[1:], keys[:-1], out=last[: len(keys) - 1])
     at = np.flatnonzero(last)
     return keys[at], (pairs[at] & 1).astype(bool)
-
-
-def _blocks(sizes: Int64s) -> Iterator[slice]:
-    """Slices of neighbours whose sizes, none of them zero, come to about `BLOCK_KEYS`."""
-    start, total = 0, 0
-    for at, size in enumerate(sizes.tolist()):
-        total += size
-        if total >= BLOCK_KEYS:
-            yield slice(start, at + 1)
-            start, total = at + 1, 0
-    if total:
-        yield slice(start, len(sizes))
 
 
 def _rate(part: Int64s, whole: Int64s) -> pa.Array:

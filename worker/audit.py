@@ -10,11 +10,12 @@ import numpy as np
 
 from kpi.contract import Contract
 from kpi.daily import Products
+from kpi.days import to_date, to_day
 from kpi.tables import DEFAULT_TABLES
 from worker.clean import Workspace
 from worker.state import Row, State
 from worker.transform.cut import cut
-from worker.transform.days import possible_days, to_date, to_day
+from worker.transform.days import possible_days
 from worker.transform.publication import rows_by_day
 from worker.transform.slices import Seen, kpis, latest_products, load
 from worker.transform.versions import Versions

@@ -17,9 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import kpi.customers
 import kpi.daily
 from kpi.contract import INSTANT, Contract, parse_contract
-from kpi.daily import DaySlice, Products, Totals, is_returned, order_days
+from kpi.daily import DaySlice, Products, Totals, is_returned
+from kpi.days import order_days
 from kpi.errors import KpiError
 from kpi.keys import Keys, keys_of
 from tests.support import oracle
@@ -258,6 +260,7 @@ def test_a_slice_gives_the_rows_of_the_oracle(shop: Shop, cuts: list[int]) -> No
     for block in (1, 2, 3):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(kpi.daily, "BLOCK_KEYS", block)
+            patch.setattr(kpi.customers, "BLOCK_KEYS", block)
             assert computed(shop, []) == wanted
 
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from kpi.contract import Contract
+from kpi.days import NO_DAYS, to_date
 from kpi.tables import DEFAULT_TABLES
 from worker.clean import Workspace
 from worker.errors import SourceChanged, StoreError
 from worker.state import Progress, State
-from worker.transform.days import NO_DAYS, to_date
 from worker.transform.effects import record_effects, see_days, waiting_items
 from worker.transform.publication import Contended, publish_days
 from worker.transform.slices import Seen

@@ -15,11 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.contract import Contract
-from kpi.daily import order_days
+from kpi.days import NO_DAYS, Days, order_days
 from kpi.keys import KeyIndex, Positions, keys_of
 from kpi.masks import booleans
 from worker.transform.catalog import Catalog, Piece, RowGroup
-from worker.transform.days import NO_DAYS, Days
 from worker.transform.spans import Spans, value_range
 from worker.transform.versions import Versions
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kpi.days import Days, day_of
 from worker.islands import Island
 from worker.transform.catalog import Catalog, RowGroup
-from worker.transform.days import Days, day_of, instants
+from worker.transform.days import instants
 from worker.transform.spans import Spans
 from worker.transform.zone import Zone
 

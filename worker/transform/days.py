@@ -1,38 +1,13 @@
-"""Days as numbers, and the instants that may fall on them."""
+"""The instants that may fall on some days, and the days that an order may stand on."""
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-
 import numpy as np
-import numpy.typing as npt
 
-from kpi.daily import MICROSECONDS_A_DAY
+from kpi.days import MICROSECONDS_A_DAY, NO_DAYS, Days, day_of
 from worker.state.entry import Range
 from worker.transform.catalog import Catalog
 from worker.transform.spans import Spans
-
-Days = npt.NDArray[np.int32]
-"""Days since 1970-01-01, ascending."""
-
-NO_DAYS: Days = np.zeros(0, np.int32)
-
-EPOCH_DAY = date(1970, 1, 1)
-
-
-def to_date(day: int) -> date:
-    """Days since 1970-01-01 as a date."""
-    return EPOCH_DAY + timedelta(days=int(day))
-
-
-def to_day(when: date) -> int:
-    """A date as days since 1970-01-01."""
-    return (when - EPOCH_DAY).days
-
-
-def day_of(microseconds: int | str) -> int:
-    """The day, in UTC, of an instant in microseconds since 1970."""
-    return int(microseconds) // MICROSECONDS_A_DAY
 
 
 def instants(days: Days) -> Spans:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import chain
 
+from kpi.days import to_date
 from worker.state import Effect
 from worker.transform import changes
 from worker.transform.catalog import Piece
-from worker.transform.days import to_date
 from worker.transform.slices import Seen
 from worker.transform.spans import Spans
 from worker.transform.survey import Task, Work

@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from kpi.daily import DaySlice, Products
+from kpi.days import Days, to_date, to_day
 from kpi.tables import KPI_TABLES
 from worker import memory
 from worker.state import DayKpis, Outcome, Row
 from worker.transform.cut import ORDERS_AT_ONCE, cut
-from worker.transform.days import Days, to_date, to_day
 from worker.transform.slices import Seen, kpis, latest_products, load
 from worker.transform.survey import Task, Work
 

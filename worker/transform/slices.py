@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from kpi.daily import DaySlice, Products, Totals, distinct_days, is_returned, order_days
+from kpi.daily import DaySlice, Products, Totals, is_returned
+from kpi.days import Days, distinct_days, order_days
 from kpi.keys import Keys, keys_of
 from kpi.masks import Mask, booleans
 from kpi.tables import PRODUCT_KPIS
@@ -21,7 +22,7 @@ from worker.islands import islands
 from worker.state.entry import Range
 from worker.transform.catalog import READS_AT_ONCE, Catalog, Piece, RowGroup
 from worker.transform.changes import one_array
-from worker.transform.days import Days, instants
+from worker.transform.days import instants
 from worker.transform.spans import Spans, value_range
 from worker.transform.versions import Versions
 from worker.transform.zone import Zone

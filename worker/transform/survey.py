@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow.compute as pc
 
 from kpi.contract import Contract
+from kpi.days import NO_DAYS, Days, to_day
 from kpi.exact import distinct
 from kpi.tables import CATEGORY_KPIS, UNKNOWN_CATEGORY
 from worker.clean import Workspace
 from worker.state import Progress, State
 from worker.transform import changes
 from worker.transform.catalog import Piece
-from worker.transform.days import NO_DAYS, Days, possible_days, to_day
+from worker.transform.days import possible_days
 from worker.transform.slices import latest_products
 from worker.transform.versions import Versions
 from worker.transform.zone import Zone, open_zone
