@@ -1,0 +1,135 @@
+"""What DynamoDB may answer, and the emulators do not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from tests.support.emulators import Emulator
+from tests.support.faults import answering
+from tests.support.samples import day_kpis, entry
+from worker.errors import StoreError
+from worker.retry import RetryPolicy
+from worker.state import Effect, Outcome
+from worker.state.dynamodb import DynamoDBState
+
+if TYPE_CHECKING:
+    pass
+
+
+DAY = date(2024, 5, 1)
+
+QUICK = RetryPolicy(attempts=6, first_wait_s=0.001)
+
+
+def canned(*answers: tuple[int, dict[str, Any]]) -> Callable[[str], tuple[str, bytes]]:
+    """Answers a request after the other with these statuses and JSON bodies."""
+    left = list(answers)
+
+    def answer(_: str) -> tuple[str, bytes]:
+        status, fields = left.pop(0)
+        body = orjson.dumps(fields)
+        return f"{status} Answer\r\nContent-Length: {len(body)}", body
+
+    return answer
+
+
+def cancelled(*codes: str) -> tuple[int, dict[str, Any]]:
+    return 400, {
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "CancellationReasons": [{"Code": code, "Message": f"{code} it was"} for code in codes],
+    }
+
+
+def failed(code: str, status: int = 400) -> tuple[int, dict[str, Any]]:
+    return status, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}"}
+
+
+HEAD_IS_7 = (200, {"Item": {"sequence": {"N": "7"}}})
+NOTHING: tuple[int, dict[str, Any]] = (200, {})
+
+
+@asynccontextmanager
+async def answered(
+    monkeypatch: pytest.MonkeyPatch, *answers: tuple[int, dict[str, Any]]
+) -> AsyncIterator[DynamoDBState]:
+    async with answering(canned(*answers)) as url:
+        Emulator(name="canned", endpoint_url=url).use(monkeypatch)
+        async with await DynamoDBState.open("shop", retry=QUICK) as state:
+            yield state
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        failed("ProvisionedThroughputExceededException"),
+        failed("ThrottlingException"),
+        failed("RequestLimitExceeded"),
+        failed("InternalServerError", 500),
+        failed("SomethingNew", 503),
+    ],
+)
+async def test_a_throttled_call_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, answer: tuple[int, dict[str, Any]]
+) -> None:
+    async with answered(monkeypatch, answer, answer, HEAD_IS_7) as state:
+        assert await state.head() == 7
+
+
+async def test_a_call_throttled_for_good_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with answered(monkeypatch, *[failed("ThrottlingException")] * 6, HEAD_IS_7) as state:
+        with pytest.raises(StoreError, match="reading the head: gave up after 6 attempts"):
+            await state.head()
+
+
+@pytest.mark.parametrize(
+    "reason", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"]
+)
+async def test_a_commit_cancelled_by_a_busy_item_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    answers = [HEAD_IS_7, cancelled("None", "None", reason), HEAD_IS_7, NOTHING]
+    async with answered(monkeypatch, *answers) as state:
+        assert await state.commit(entry("a")) == entry("a").at(8)
+
+
+@pytest.mark.parametrize("reason", ["TransactionConflict", "ConditionalCheckFailed"])
+async def test_a_publication_cancelled_by_another_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    read = [NOTHING, (200, {"Items": []}), (200, {"Items": []})]
+    answers = [*read, cancelled("None", "None", reason), *read, NOTHING]
+    async with answered(monkeypatch, *answers) as state:
+        assert await state.publish(day_kpis(DAY), 1) is Outcome.PUBLISHED
+
+
+async def test_a_transaction_that_is_wrong_is_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with answered(monkeypatch, HEAD_IS_7, cancelled("None", "ValidationError")) as state:
+        with pytest.raises(
+            StoreError, match=r"committing source object a: .*ValidationError it was"
+        ):
+            await state.commit(entry("a"))
+
+
+async def test_keys_that_a_batch_leaves_over_are_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def item(source_id: str) -> dict[str, Any]:
+        effect = Effect(as_of=1).to_json().decode()
+        return {"kind": {"S": "effect"}, "id": {"S": source_id}, "effect": {"S": effect}}
+
+    left = {"shop-ledger": {"Keys": [{"kind": {"S": "effect"}, "id": {"S": "b"}}]}}
+    answers = [
+        (200, {"Responses": {"shop-ledger": [item("a")]}, "UnprocessedKeys": left}),
+        (200, {"Responses": {}, "UnprocessedKeys": left}),
+        (200, {"Responses": {"shop-ledger": [item("b")]}, "UnprocessedKeys": {}}),
+    ]
+    async with answered(monkeypatch, *answers) as state:
+        assert await state.effects(["a", "b"]) == {"a": Effect(as_of=1), "b": Effect(as_of=1)}
