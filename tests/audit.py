@@ -16,14 +16,17 @@ from pathlib import Path
 
 import requests
 from packaging.version import Version
-from pip_audit._audit import Auditor
 from pip_audit._dependency_source import RequirementSource
-from pip_audit._service import ConnectionError as NoConnection
-from pip_audit._service import PyPIService, SkippedDependency, VulnerabilityResult
+from pip_audit._service import (
+    PyPIService,
+    ServiceError,
+    SkippedDependency,
+    VulnerabilityResult,
+)
 
 
-class ReleasesOrProjects:
-    """What `PyPIService` asks pages through: of a release, and where there is none, of its project.
+class Pages:
+    """What `PyPIService` asks through: the page of a release, or else that of its project.
 
     Args:
         session: Gets pages.
@@ -33,43 +36,64 @@ class ReleasesOrProjects:
         self._session = session
 
     def get(self, url: str, timeout: int | None = None) -> requests.Response:
-        """The page at the URL of a release, or that of its project if it is the latest one."""
+        """The page at the URL of a release, or that of its project if it is the latest one.
+
+        Errors: `NoAnswerError` where neither tells of vulnerabilities; those of requests.
+        """
         page = self._session.get(url, timeout=timeout)
         named = re.fullmatch(r"(.*)/([^/]+)/json", url)
-        if page.status_code != requests.codes.not_found or named is None:
-            return page
-        of_project = self._session.get(f"{named[1]}/json", timeout=timeout)
-        if of_project.ok and Version(of_project.json()["info"]["version"]) == Version(named[2]):
-            return of_project
+        if page.status_code == requests.codes.not_found and named is not None:
+            of_project = self._session.get(f"{named[1]}/json", timeout=timeout)
+            if not of_project.ok or _latest(of_project) != Version(named[2]):
+                return page
+            page = of_project
+        # Where the list is missing, pip-audit takes it for an empty one.
+        if page.ok and "vulnerabilities" not in page.json():
+            raise NoAnswerError("a page without vulnerabilities")
         return page
+
+
+class NoAnswerError(ValueError):
+    """A page does not say what it is asked."""
+
+
+def _latest(page: requests.Response) -> Version:
+    try:
+        return Version(page.json()["info"]["version"])
+    except (KeyError, TypeError, ValueError) as error:  # InvalidVersion is a ValueError
+        raise NoAnswerError("a page without version") from error
 
 
 def audit(
     lock: Path, service: PyPIService
-) -> tuple[dict[str, list[VulnerabilityResult]], list[str]]:
-    """Releases of a lock file with their vulnerabilities, and those that nobody answers for.
+) -> tuple[dict[str, list[VulnerabilityResult]], dict[str, str]]:
+    """Releases of a lock file, as far as they are for this Python.
 
-    Errors: pip-audit's or requests' own where no page can be had.
+    Returns:
+        Release -> its vulnerabilities, and release -> why nothing is known of it.
     """
     source = RequirementSource([lock], require_hashes=True, disable_pip=True)
     found: dict[str, list[VulnerabilityResult]] = {}
-    unknown: list[str] = []
-    for release, vulnerabilities in Auditor(service).audit(source):
-        if isinstance(release, SkippedDependency):
-            unknown.append(release.skip_reason.rsplit(": ", 1)[-1])
+    unknown: dict[str, str] = {}
+    for one in source.collect():
+        release = f"{one.name} {getattr(one, 'version', '')}".strip()
+        # One by one: what is known of a release is not lost where the next cannot be asked for.
+        try:
+            answer, vulnerabilities = service.query(one)
+        except (ServiceError, requests.RequestException, ValueError) as error:
+            unknown[release] = f"{type(error).__name__}: {error}"
+            continue
+        if isinstance(answer, SkippedDependency):
+            unknown[release] = "no page"
         else:
-            found[f"{release.name} {release.version}"] = vulnerabilities
-    return found, sorted(unknown)
+            found[release] = vulnerabilities
+    return found, unknown
 
 
 def main(lock: Path, service: PyPIService | None = None) -> int:
     service = service or PyPIService(timeout=30)
-    service.session = ReleasesOrProjects(service.session)
-    try:
-        found, unknown = audit(lock, service)
-    except (NoConnection, requests.RequestException) as error:
-        sys.stdout.write(f"NOT AUDITED: {error}\n")
-        return 0
+    service.session = Pages(service.session)
+    found, unknown = audit(lock, service)
     bad = {release: known for release, known in found.items() if known}
     for release, known in sorted(bad.items()):
         for one in known:
@@ -77,8 +101,8 @@ def main(lock: Path, service: PyPIService | None = None) -> int:
             sys.stdout.write(f"{release}: {one.id}, fixed in {fixed}: {one.description}\n")
     sys.stdout.write(f"{len(found)} of {len(found) + len(unknown)} packages audited, ")
     sys.stdout.write(f"{len(bad)} of them with known vulnerabilities\n")
-    if unknown:
-        sys.stdout.write(f"NOT AUDITED: {', '.join(unknown)}\n")
+    for release, reason in sorted(unknown.items()):
+        sys.stdout.write(f"NOT AUDITED: {release} ({reason})\n")
     return 1 if bad else 0
 
 

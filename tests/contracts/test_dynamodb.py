@@ -121,6 +121,21 @@ async def test_a_day_that_a_dead_writer_began_is_contended(
     assert await stored(state) == with_as_of(large_day(4, first=50), 4)
 
 
+async def test_who_publishes_one_table_does_not_make_another_whole(
+    aws: Emulator, state: DynamoDBState
+) -> None:
+    await state.publish(large_day(1), 1)
+    assert await state.days() == {DAY: dict.fromkeys(large_day(1).tables, 1)}
+    async with another(aws, state, retry=ONCE) as (dying, proxy):
+        proxy.faults = [Fault(marker=TRANSACTION, skip=2, request_lost=True)]
+        with pytest.raises(StoreError):
+            await dying.publish(large_day(3, first=100), 3)
+    assert await state.days() == {DAY: {}}
+    orders = replace(large_day(3), tables={"order_kpis": large_day(3).tables["order_kpis"]})
+    assert await state.publish(orders, 3) is Outcome.PUBLISHED
+    assert await state.days() == {DAY: {"order_kpis": 3}}
+
+
 async def test_a_dead_writer_is_succeeded_by_its_retry(aws: Emulator, state: DynamoDBState) -> None:
     await state.publish(large_day(1), 1)
     async with another(aws, state, retry=ONCE) as (dying, proxy):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from random import Random
 
+from kpi.tables import KPI_TABLES
 from tests.simulation.model import BROKEN, Record, Upload
 from tests.simulation.schedule import Fault, What
 
@@ -50,6 +51,7 @@ class Transform:
         last: Its last day.
         everything: Computes every day anew.
         planned: One transform for each day that is planned, all at once, then one of all days.
+        tables: KPI tables to bring up to date; none for all.
         fault: What befalls the worker.
     """
 
@@ -57,6 +59,7 @@ class Transform:
     last: date | None = None
     everything: bool = False
     planned: bool = False
+    tables: tuple[str, ...] = ()
     fault: Fault | None = None
 
 
@@ -197,12 +200,20 @@ class _Author:
         random = self._random
         fault = self._fault(TRANSFORM_FAULTS, self._transform_faults)
         (kind,) = random.choices(list(self._ways), list(self._ways.values()))
+        tables: tuple[str, ...] = ()
+        if random.random() < 0.1:
+            tables = tuple(sorted(random.sample(sorted(KPI_TABLES), random.randint(1, 2))))
         if kind == "slice":
             first, last = sorted(random.choices(self._days, k=2))
             return Transform(
-                first=date.fromisoformat(first), last=date.fromisoformat(last), fault=fault
+                first=date.fromisoformat(first),
+                last=date.fromisoformat(last),
+                tables=tables,
+                fault=fault,
             )
-        return Transform(planned=kind == "planned", everything=kind == "everything", fault=fault)
+        return Transform(
+            planned=kind == "planned", everything=kind == "everything", tables=tables, fault=fault
+        )
 
     def _fault(self, operations: tuple[str, ...], rate: float) -> Fault | None:
         random = self._random

@@ -7,7 +7,8 @@ from datetime import date
 from tests.simulation.history import Audit, History, Put, Step, Transform, Validate, Wait
 from tests.simulation.model import Record, Upload
 from tests.simulation.schedule import Fault
-from tests.simulation.world import run_history
+from tests.simulation.torn import TORN
+from tests.simulation.world import Backend, run_history
 
 WAIT = Wait()
 
@@ -16,10 +17,10 @@ def upload(dataset: str, name: str, second: int, *records: Record) -> Put:
     return Put(upload=Upload(key=f"{dataset}/{name}.csv", second=second, records=records))
 
 
-def holds(*steps: Step) -> None:
+def holds(*steps: Step, backend: Backend | None = None) -> None:
     """Each step ends before the next begins, but for workers that sleep."""
     every = tuple(one for step in steps for one in (step, WAIT))
-    outcome = run_history(History(steps=every, schedule=0, calm=0.0))
+    outcome = run_history(History(steps=every, schedule=0, calm=0.0), backend)
     assert outcome.violation is None, "\n".join((str(outcome.violation), *outcome.trace))
 
 
@@ -69,6 +70,25 @@ def test_a_category_that_changes_and_changes_back_while_a_day_is_published_betwe
         upload("products", "third", 5, ("1", "Beauty")),
         Validate(number=4),
         Transform(),
+    )
+
+
+def test_a_category_that_changes_twice_around_a_day_that_is_half_published() -> None:
+    # Who publishes another table of the day says nothing of what the dead one left of this.
+    holds(
+        upload("orders", "all", 1, ("1", "1", "", "2025-03-01T00:00:00")),
+        Validate(number=0),
+        upload("order_items", "all", 2, ("1", "1", "1", "", "9.99")),
+        Validate(number=1),
+        Transform(),
+        upload("products", "first", 3, ("1", "Toys")),
+        Validate(number=2),
+        Transform(fault=Fault(what="crash", operation="between")),
+        Transform(tables=("order_kpis",), everything=True),
+        upload("products", "second", 4, ("1", "Beauty")),
+        Validate(number=3),
+        Transform(),
+        backend=TORN,
     )
 
 

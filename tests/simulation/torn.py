@@ -41,12 +41,7 @@ class TornState(MemoryState):
         raise StoreError(f"gave up on {order_date}: others kept writing it")
 
     async def days(self) -> dict[date, Mapping[str, int]]:
-        return {
-            date.fromisoformat(day): guard.published
-            if guard.claim <= max(guard.published.values(), default=0)
-            else {}
-            for day, guard in self._guards.items()
-        }
+        return {date.fromisoformat(day): guard.whole() for day, guard in self._guards.items()}
 
     async def _write(self, day: DayKpis, as_of: int, guard: Guard) -> bool:
         order_date = day.order_date.isoformat()

@@ -304,7 +304,7 @@ class _World:
     def _transform(self, step: Transform) -> Callable[[Process], Awaitable[object]]:
         async def run(process: Process) -> None:
             state, workspace = self._stores(process)
-            tables = ALL_TABLES
+            tables = frozenset(step.tables) or ALL_TABLES
 
             async def once(**options: object) -> None:
                 await transform(

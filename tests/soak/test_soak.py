@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.soak import service
-from tests.soak.__main__ import main
+from tests.soak import service, workers
+from tests.soak.__main__ import Left, growth, main
 from tests.soak.judge import judge
 
 TAMPERED = {
@@ -30,11 +31,50 @@ def test_nothing_differs_after_a_while(tmp_path: Path, capsys: pytest.CaptureFix
     assert " 0 differences" in report
     assert "by SIG" in report
     home = tmp_path / "soak"
+    _see_what_is_left_out(home)
     for complaint, statement in TAMPERED.items():
         with closing(sqlite3.connect(home / "work" / "shopkpi.db")) as db, db:
             db.execute(statement)
         verdict = asyncio.run(judge(home / "uploads", home / "truths", home / "work"))
         assert any(complaint in one for one in verdict.differences), complaint
+
+
+def _see_what_is_left_out(home: Path) -> None:
+    ledger = home / "work" / "shopkpi.db"
+    told = {path: path.stat().st_mtime_ns for path in (home / "uploads").glob("*/*.csv")}
+    assert not workers.left_out(told, ledger)
+    newer = next(iter(told))
+    for wanted in ({newer: told[newer] + 1}, {home / "uploads" / "orders" / "other.csv": 1}):
+        assert workers.LEFT_OUT in workers.left_out(told | wanted, ledger)
+
+
+def test_what_grows_is_told() -> None:
+    def runs(**grown: int) -> list[workers.Run]:
+        """Thirty files and a run each second."""
+        return [
+            workers.Run(
+                at_s=float(second),
+                everything=second % 2 == 0,
+                signal=None,
+                code=0,
+                uploads=30 * second,
+                committed=30 * second,
+                state_bytes=30 * second * (1000 + grown.get("state", 0) * second),
+                rss_bytes=10**8 + grown.get("all" if second % 2 == 0 else "some", 0) * 30 * second,
+                files=9,
+                error=None,
+            )
+            for second in range(1, 91)
+        ]
+
+    left = Left(log_bytes=0, objects=1, unfinished=0, unfinished_bytes=0)
+    assert growth(runs(), left, 1) == []
+    assert growth(runs(some=3000, all=9000), left, 1) == []
+    assert "some files" in growth(runs(some=6000), left, 1)[0]
+    assert "all files" in growth(runs(all=20_000), left, 1)[0]
+    assert "an entry" in growth(runs(state=10), left, 1)[0]
+    assert "log" in growth(runs(), replace(left, log_bytes=2**25), 1)[0]
+    assert "unfinished" in growth(runs(), replace(left, unfinished=9), 1)[0]
 
 
 def test_a_service_does_what_it_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,9 @@ MARGIN_S = 2.0
 """From the time that a file says it was written at until it is seen, with plenty to spare."""
 
 
+LEFT_OUT = "it ended well, but did not commit"
+
+
 def command(inputs: Sequence[Path], work: Path) -> list[str]:
     """`shopkpi run` over some files or folders."""
     return [
@@ -50,6 +53,7 @@ class Run:
 
     Attributes:
         at_s: When it began, in seconds of the soak.
+        everything: Whether it was over all that was there, not some files.
         signal: What it was stopped by; None where it ended by itself.
         code: Its exit code.
         uploads: Files that had arrived then.
@@ -57,10 +61,12 @@ class Run:
         state_bytes: Size of the database then, KPI tables included.
         rss_bytes: Most memory that it had until it was last seen.
         files: Most open files seen.
-        error: The last it had to say, where it failed by itself or showed a traceback.
+        error: The last it had to say, where it failed by itself or showed a traceback; or what it
+            did not do of what it was told.
     """
 
     at_s: float
+    everything: bool
     signal: str | None
     code: int
     uploads: int
@@ -117,8 +123,9 @@ class Crew:
             if random.random() >= EVERYTHING:
                 inputs = _written_since(self.uploads, known_s - MARGIN_S, random)
             # At any moment of a run, however long runs have become.
-            self.runs.append(self.run(which, random.uniform(0.0, self._whole_run_s), inputs))
-            if self.runs[-1].code == 0:
+            done = self.run(which, random.uniform(0.0, self._whole_run_s), inputs)
+            self.runs.append(done)
+            if done.code == 0:
                 known_s = now_s
 
     def run(
@@ -129,7 +136,9 @@ class Crew:
     ) -> Run:
         """One run, over everything or some files, killed after a while if it is still going."""
         began_s = time.monotonic()
-        uploads = sum(1 for _ in self.uploads.glob("*/[!.]*.csv"))
+        every = _files(self.uploads)
+        everything = not inputs or self.uploads in inputs
+        told = {path: path.stat().st_mtime_ns for path in (every if everything else inputs)}
         process = subprocess.Popen(
             command(inputs or [self.uploads], self.work),
             cwd=ROOT,
@@ -157,14 +166,19 @@ class Crew:
         if sent is None:
             self._whole_run_s = time.monotonic() - began_s
         text = b"".join(said).decode(errors="replace")
-        failed = "Traceback" in text or (process.returncode != 0 and sent is None)
+        if process.returncode == 0:
+            text += left_out(told, self.work / "shopkpi.db")
+        failed = any(word in text for word in ("Traceback", LEFT_OUT)) or (
+            process.returncode != 0 and sent is None
+        )
         stopped = sent is not None and process.returncode != 0
         committed, state_bytes = _ledger(self.work / "shopkpi.db")
         return Run(
             at_s=began_s - self._began_s,
+            everything=everything,
             signal=sent.name if sent is not None and stopped else None,
             code=process.returncode,
-            uploads=uploads,
+            uploads=len(every),
             committed=committed,
             state_bytes=state_bytes,
             rss_bytes=rss_bytes,
@@ -173,9 +187,27 @@ class Crew:
         )
 
 
+def _files(uploads: Path) -> list[Path]:
+    """All that has arrived; what is hidden is being written."""
+    return sorted(uploads.glob("*/[!.]*.csv"))
+
+
+def left_out(told: Mapping[Path, int], ledger: Path) -> str:
+    """What to complain of where a run ended well and the ledger lacks a file it was told of."""
+    known: dict[str, int] = {}
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True, timeout=60.0)) as db:
+        for url, version in db.execute("SELECT entry ->> 'url', entry ->> 'version' FROM ledger"):
+            known[url] = max(known.get(url, 0), int(version.split(":")[1]))
+    # It may have been replaced meanwhile.
+    left = [
+        path for path, written_ns in told.items() if known.get(f"file://{path}", 0) < written_ns
+    ]
+    return f"{LEFT_OUT} {left}" if left else ""
+
+
 def _written_since(uploads: Path, since_s: float, random: Random) -> list[Path]:
     """Files of that age or younger, and some others."""
-    every = sorted(uploads.glob("*/[!.]*.csv"))  # hidden ones are being written
+    every = _files(uploads)
     new = [path for path in every if path.stat().st_mtime >= since_s]
     again = random.sample(every, min(SAID_AGAIN, len(every)))
     return list(dict.fromkeys((*new, *again)))

@@ -76,8 +76,8 @@ class Progress:
     waiting_as_of: int = 0
 
     def merge(self, other: Progress) -> Progress:
-        """The later of both, table by table."""
-        later = max(self, other, key=lambda progress: progress.waiting_as_of)
+        """The later of both, table by table; of two of one sequence, `other`."""
+        later = max(other, self, key=lambda progress: progress.waiting_as_of)
         return Progress(
             published={
                 table: max(self.published.get(table, 0), other.published.get(table, 0))

@@ -116,11 +116,8 @@ class DynamoDBKpis:
         """Every day ever begun -> KPI table -> sequence of its whole state."""
         found: dict[date, Mapping[str, int]] = {}
         async for item in self._guards(None, None):
-            guard = _guard_of(item)
-            # What a later writer has begun and not ended is not whole any more.
-            found[date.fromisoformat(item[LEDGER_SORT_KEY]["S"])] = (
-                guard.published if guard.claim <= max(guard.published.values(), default=0) else {}
-            )
+            day = date.fromisoformat(item[LEDGER_SORT_KEY]["S"])
+            found[day] = _guard_of(item).whole()
         self._begun = frozenset(found)
         return found
 

@@ -35,6 +35,14 @@ class Guard:
         """Whether exactly that state was published, and nothing was begun since."""
         return self.claim == as_of and all(self.published.get(table) == as_of for table in tables)
 
+    def whole(self) -> dict[str, int]:
+        """Tables whose rows are surely whole -> their sequence.
+
+        Where transactions publish a day one by one, whoever claimed it later may have changed rows
+        of any other table, and died.
+        """
+        return {table: one for table, one in self.published.items() if one == self.claim}
+
     def next(self, as_of: int, published: Collection[str]) -> Guard:
         """After one more transaction, which completes the tables in `published`."""
         return Guard(
