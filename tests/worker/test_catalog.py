@@ -142,10 +142,12 @@ async def test_a_ledger_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.Mon
         assert all(one == found[0] for one in found)
 
 
+@pytest.mark.parametrize("small_bytes", [2**20, 20_000])
 async def test_few_footers_are_held_however_many_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_bytes: int
 ) -> None:
     monkeypatch.setattr(catalog, "FOOTERS_BYTES", 100_000)
+    monkeypatch.setattr(catalog, "SMALL_BYTES", small_bytes)
     async with history(tmp_path) as (pipeline, _):
         assert pipeline.state is not None
         zone = await open_zone(
@@ -162,8 +164,11 @@ async def test_few_footers_are_held_however_many_are_read(
             gc.enable()
         assert len(groups) == DAYS - 1
         assert 1 <= held <= 8
+        bytes_read = zone.orders.bytes_read
         again = [await group.piece.read([group], ["order_id"]) for group in groups]
         assert again == first
+        # Small objects are read once, where there is room for them.
+        assert (zone.orders.bytes_read == bytes_read) is (small_bytes == 2**20)
         assert await zone.orders.row_groups() == groups
 
 

@@ -44,15 +44,22 @@ class CleanObject:
         self.bytes_read = 0
 
     @property
-    def held_bytes(self) -> int:
-        """About the memory that `forget` gives back."""
-        footer = self._footer
-        length = 0 if footer is None else int(footer.serialized_size)
-        return PARSED_FOOTER * length + len(self._whole)
+    def footer_bytes(self) -> int:
+        """About the memory that `forget_footer` gives back."""
+        return 0 if self._footer is None else PARSED_FOOTER * int(self._footer.serialized_size)
 
-    def forget(self) -> None:
-        """Give up the footer until it is needed again."""
-        self._footer, self._whole = None, b""
+    @property
+    def whole_bytes(self) -> int:
+        """The memory that `forget_whole` gives back."""
+        return len(self._whole)
+
+    def forget_footer(self) -> None:
+        """Give up the parsed footer until it is needed again."""
+        self._footer = None
+
+    def forget_whole(self) -> None:
+        """Give up the bytes of a small object until they are needed again."""
+        self._whole = b""
 
     async def footer(self) -> pq.FileMetaData:
         """The footer.
@@ -96,7 +103,7 @@ class CleanObject:
         if footer is None:
             size = info.size_bytes
             start = max(size - FOOTER_BYTES, 0)
-            tail = await self._read(info, start, size)
+            tail = whole or await self._read(info, start, size)
             # The rows of a small object have come with its footer.
             whole = tail if start == 0 else b""
             length = int.from_bytes(tail[-8:-4], "little") + 8

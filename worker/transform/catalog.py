@@ -7,7 +7,7 @@ footers tell the ranges of their row groups.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -31,9 +31,13 @@ READS_AT_ONCE = 3
 OPEN_AT_ONCE = 32
 """Footers read concurrently."""
 
-FOOTERS_BYTES = 2**23
-"""Memory for the footers of one dataset: of about 400 small objects, or 800 row groups, so that a
-week of small files is opened once. That of the object in use is held whatever its size."""
+FOOTERS_BYTES = 2**20
+"""Memory for the parsed footers of one dataset: of about 60 small objects, or 100 row groups. That
+of the object in use is held whatever its size."""
+
+SMALL_BYTES = 2**21
+"""Memory for small objects of one dataset as they are stored, so that those of some weeks are read
+once, however often their footers are parsed: of about 700 with some dozens of rows."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -131,28 +135,49 @@ class Piece:
         return self._object
 
 
+class _Room:
+    """Room for something of the objects used last.
+
+    Args:
+        most_bytes: Its size; the object used last is held whatever its own.
+        forget: Gives up what is held of one.
+    """
+
+    def __init__(self, most_bytes: int, forget: Callable[[CleanObject], None]) -> None:
+        self._most_bytes = most_bytes
+        self._forget = forget
+        self._used: OrderedDict[CleanObject, int] = OrderedDict()
+        self._held_bytes = 0
+
+    def use(self, opened: CleanObject, held_bytes: int) -> None:
+        """Hold it, and forget those unused for longest beyond the limit."""
+        self._held_bytes += held_bytes - self._used.pop(opened, 0)
+        self._used[opened] = held_bytes
+        while self._held_bytes > self._most_bytes and len(self._used) > 1:
+            oldest, its_bytes = self._used.popitem(last=False)
+            self._forget(oldest)
+            self._held_bytes -= its_bytes
+
+
 class Shelf:
-    """Where the clean objects of a dataset lie; holds the footers of those used last."""
+    """Where the clean objects of a dataset lie; holds the footers of those used last, and the bytes
+    of the small ones."""
 
     def __init__(self, dataset: Dataset, workspace: Workspace, contract: Contract) -> None:
         self.dataset = dataset
         self.columns = tuple(dict.fromkeys((dataset.key[0], "order_id", "created_at")))
         self._workspace = workspace
         self._contract = contract
-        self._used: OrderedDict[CleanObject, int] = OrderedDict()
-        self._held_bytes = 0
+        self._footers = _Room(FOOTERS_BYTES, CleanObject.forget_footer)
+        self._small = _Room(SMALL_BYTES, CleanObject.forget_whole)
 
     def find(self, part: Part) -> CleanObject:
         return CleanObject(self._workspace.store, self._workspace.absolute(part.key))
 
     def use(self, opened: CleanObject) -> None:
-        """Keep the footer of an object, and forget those unused for longest beyond the limit."""
-        self._held_bytes += opened.held_bytes - self._used.pop(opened, 0)
-        self._used[opened] = opened.held_bytes
-        while self._held_bytes > FOOTERS_BYTES and len(self._used) > 1:
-            oldest, held_bytes = self._used.popitem(last=False)
-            oldest.forget()
-            self._held_bytes -= held_bytes
+        """Keep what is held of an object, and forget what was unused for longest."""
+        self._footers.use(opened, opened.footer_bytes)
+        self._small.use(opened, opened.whole_bytes)
 
     def check_types(self, schema: pa.Schema, url: str) -> None:
         """Only columns that the KPIs read must be alike; others may come and go."""
