@@ -69,9 +69,9 @@ def test_what_grows_is_told() -> None:
 
     left = Left(log_bytes=0, objects=1, unfinished=0, unfinished_bytes=0)
     assert growth(runs(), left, 1) == []
-    assert growth(runs(some=3000, all=9000), left, 1) == []
-    assert "some files" in growth(runs(some=6000), left, 1)[0]
-    assert "all files" in growth(runs(all=20_000), left, 1)[0]
+    assert growth(runs(some=5000, all=15_000), left, 1) == []
+    assert "some files" in growth(runs(some=6500), left, 1)[0]
+    assert "all files" in growth(runs(all=16_500), left, 1)[0]
     assert "an entry" in growth(runs(state=10), left, 1)[0]
     assert "log" in growth(runs(), replace(left, log_bytes=2**25), 1)[0]
     assert "unfinished" in growth(runs(), replace(left, unfinished=9), 1)[0]
