@@ -389,6 +389,13 @@ async def test_progress_of_many_waiting_sources(state: State) -> None:
     assert await state.progress() == many
 
 
+async def test_of_two_records_of_one_sequence_the_new_one_stays(state: State) -> None:
+    await state.advance(Progress(waiting={"a": 2}, waiting_as_of=3))
+    await state.advance(Progress(waiting={"a": 3}, waiting_as_of=3))
+    await state.advance(Progress(waiting={"a": 1}, waiting_as_of=2))
+    assert await state.progress() == Progress(waiting={"a": 3}, waiting_as_of=3)
+
+
 async def test_days_tell_what_was_published_whole(state: State) -> None:
     assert await state.days() == {}
     published = day_kpis(DAY)
