@@ -17,6 +17,15 @@ def upload(dataset: str, name: str, second: int, *records: Record) -> Put:
     return Put(upload=Upload(key=f"{dataset}/{name}.csv", second=second, records=records))
 
 
+SOLD = (
+    upload("orders", "all", 1, ("1", "1", "", "2025-03-01T00:00:00")),
+    Validate(number=0),
+    upload("order_items", "all", 2, ("1", "1", "1", "", "9.99")),
+    Validate(number=1),
+)
+"""An order of one item, of a product that is not known."""
+
+
 def holds(*steps: Step, backend: Backend | None = None) -> None:
     """Each step ends before the next begins, but for workers that sleep."""
     every = tuple(one for step in steps for one in (step, WAIT))
@@ -41,10 +50,7 @@ def test_a_category_that_changes_twice_while_a_day_is_published_between() -> Non
     day = date(2025, 3, 1)
     for lost in (Transform(first=day, last=day), Transform(fault=died_before_advancing())):
         holds(
-            upload("orders", "all", 1, ("1", "1", "", "2025-03-01T00:00:00")),
-            Validate(number=0),
-            upload("order_items", "all", 2, ("1", "1", "1", "", "9.99")),
-            Validate(number=1),
+            *SOLD,
             Transform(),
             upload("products", "first", 3, ("1", "Beauty")),
             Validate(number=2),
@@ -57,10 +63,7 @@ def test_a_category_that_changes_twice_while_a_day_is_published_between() -> Non
 
 def test_a_category_that_changes_and_changes_back_while_a_day_is_published_between() -> None:
     holds(
-        upload("orders", "all", 1, ("1", "1", "", "2025-03-01T00:00:00")),
-        Validate(number=0),
-        upload("order_items", "all", 2, ("1", "1", "1", "", "9.99")),
-        Validate(number=1),
+        *SOLD,
         upload("products", "first", 3, ("1", "Beauty")),
         Validate(number=2),
         Transform(),
@@ -76,10 +79,7 @@ def test_a_category_that_changes_and_changes_back_while_a_day_is_published_betwe
 def test_a_category_that_changes_twice_around_a_day_that_is_half_published() -> None:
     # Who publishes another table of the day says nothing of what the dead one left of this.
     holds(
-        upload("orders", "all", 1, ("1", "1", "", "2025-03-01T00:00:00")),
-        Validate(number=0),
-        upload("order_items", "all", 2, ("1", "1", "1", "", "9.99")),
-        Validate(number=1),
+        *SOLD,
         Transform(),
         upload("products", "first", 3, ("1", "Toys")),
         Validate(number=2),

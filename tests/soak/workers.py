@@ -196,7 +196,8 @@ def left_out(told: Mapping[Path, int], ledger: Path) -> str:
     """What to complain of where a run ended well and the ledger lacks a file it was told of."""
     known: dict[str, int] = {}
     with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True, timeout=60.0)) as db:
-        for url, version in db.execute("SELECT entry ->> 'url', entry ->> 'version' FROM ledger"):
+        query = "SELECT json_extract(entry, '$.url'), json_extract(entry, '$.version') FROM ledger"
+        for url, version in db.execute(query):
             known[url] = max(known.get(url, 0), int(version.split(":")[1]))
     # It may have been replaced meanwhile.
     left = [

@@ -138,7 +138,8 @@ class KpiStore(Protocol):
     async def days(self) -> dict[date, Mapping[str, int]]:
         """Every day whose publication was ever begun -> KPI table -> sequence of its whole state.
 
-        Strongly consistent. A table whose publication of the day has not ended is absent.
+        Strongly consistent. A table whose publication of the day has not ended is absent, and so
+        may be one that was whole before another table of the day was published later.
         """
 
     def rows(

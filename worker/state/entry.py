@@ -88,11 +88,6 @@ class Entry:
     sequence: int = 0
     rows_before: tuple[int, ...] = ()
 
-    @property
-    def order(self) -> tuple[datetime, str, str]:
-        """Sorts entries from the earliest version to the latest; the latest wins a key."""
-        return self.uploaded_at, self.url, self.source_id
-
     def at(self, sequence: int) -> Entry:
         return replace(self, sequence=sequence)
 

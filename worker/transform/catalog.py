@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -96,6 +97,11 @@ class Piece:
         self._shelf = shelf
         self._object: CleanObject | None = None
         self._groups: list[RowGroup] | None = None
+
+    @property
+    def order(self) -> tuple[datetime, str, str]:
+        """Sorts source objects from the earliest version to the latest; the latest wins a key."""
+        return self.uploaded_at, self.url, self.source_id
 
     async def row_groups(self) -> list[RowGroup]:
         """Its row groups; the same objects each time.

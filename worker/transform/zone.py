@@ -56,8 +56,8 @@ async def open_zone(ledger: Ledger, head: int, workspace: Workspace, contract: C
                 shelf = shelves[entry.dataset]
                 pieces[entry.dataset] += [Piece(entry, part, shelf) for part in entry.parts]
     for of_dataset in pieces.values():
-        # As `Entry.order`; parts of one entry stay as they are.
-        of_dataset.sort(key=lambda piece: (piece.uploaded_at, piece.url, piece.source_id))
+        # Parts of one entry stay as they are: the sort is stable.
+        of_dataset.sort(key=lambda piece: piece.order)
         for rank, piece in enumerate(of_dataset):
             piece.rank = rank
     orders, items, products = (Catalog(contract.datasets[name], pieces[name]) for name in names)
