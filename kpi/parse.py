@@ -33,7 +33,7 @@ from kpi.layout import RESCUED, TEXT_DICTIONARY, Layout, clean_type
 from kpi.quotes import Positions
 from kpi.reasons import Reason
 from kpi.records import Records
-from kpi.rejects import NONE_WRONG, REJECTS, Parsed, WrongWidth, nth_left, rises, set_aside
+from kpi.rejects import NONE_WRONG, PARSED_REJECTS, Parsed, WrongWidth, nth_left, rises, set_aside
 from kpi.rules import Problem, broken_rules
 from kpi.uuids import UUID_TEXT, uuids
 
@@ -103,7 +103,7 @@ class ChunkParser:
         if not problems and not len(wrong.numbers) and not chunk.malformed:
             return Parsed(
                 clean=clean,
-                rejects=REJECTS.empty_table(),
+                rejects=PARSED_REJECTS.empty_table(),
                 rows=rows,
                 reasons=Counter(),
                 ascending=rises(clean, self._layout),

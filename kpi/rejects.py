@@ -43,6 +43,13 @@ REJECTS = pa.schema(
 """One row per reject: its row as a spreadsheet counts (the header is row 1), the offset of its
 first byte in the (inflated) object, its raw bytes without line end, and all of its reasons."""
 
+_REASONS = REJECTS.field("reasons")
+
+PARSED_REJECTS = REJECTS.set(
+    REJECTS.get_field_index("reasons"),
+    _REASONS.with_type(pa.dictionary(pa.int32(), _REASONS.type)),
+)
+"""The same with each combination of reasons once, since it may take a kilobyte."""
 
 _SPARSE = 500
 """Where fewer than one row in so many goes, copying the runs between is faster than a filter."""
@@ -54,7 +61,7 @@ class Parsed:
 
     Attributes:
         clean: Rows of `Layout.schema`, in the order of the records.
-        rejects: Rows of `REJECTS`, likewise; `row` counts from 0 within the chunk.
+        rejects: Rows of `PARSED_REJECTS`, likewise; `row` counts from 0 within the chunk.
         rows: Records in the chunk = clean rows + rejects.
         reasons: Reason -> rejects that have it.
         ascending: Whether the key rises strictly from clean row to clean row; never of a key of
@@ -165,9 +172,11 @@ def set_aside(
             "row": rows_before[order],
             "byte_offset": places[order],
             "raw": raws.take(pa.array(order)),
-            "reasons": pa.array(reasons, REJECTS.field("reasons").type).take(pa.array(why[order])),
+            "reasons": pa.DictionaryArray.from_arrays(
+                pa.array(why[order].astype(np.int32)), pa.array(reasons, _REASONS.type)
+            ),
         },
-        schema=REJECTS,
+        schema=PARSED_REJECTS,
     )
     counts: Counter[str] = Counter()
     for kind, count in enumerate(np.bincount(why, minlength=len(reasons)).tolist()):
@@ -188,6 +197,13 @@ def set_aside(
         reasons=counts,
         ascending=rises(clean, layout),
     )
+
+
+def written_out(rejects: pa.Table) -> pa.Table:
+    """Rows of `PARSED_REJECTS` as rows of `REJECTS`."""
+    at = rejects.schema.get_field_index("reasons")
+    reasons = [chunk.dictionary.take(chunk.indices) for chunk in rejects.column(at).chunks]
+    return rejects.set_column(at, _REASONS, pa.chunked_array(reasons, _REASONS.type))
 
 
 def rises(clean: pa.Table, layout: Layout) -> bool:

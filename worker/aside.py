@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kpi.rejects import REJECTS
+from kpi.rejects import PARSED_REJECTS, REJECTS, written_out
 from worker.clean import Workspace
 from worker.clean.writing import ParquetStream, parquet_stream
 
@@ -40,14 +41,14 @@ class Aside:
         """Append rejects of a chunk.
 
         Args:
-            rejects: Rows of `REJECTS`, their `row` counted from 0 within the chunk.
+            rejects: Rows of `PARSED_REJECTS`, their `row` counted from 0 within the chunk.
             records_before: Records of the object that precede the chunk.
         """
         if not rejects.num_rows:
             return
         # Rows as a spreadsheet counts them: the header is row 1.
         rows = pc.add(rejects.column("row"), records_before + 2)
-        self._held.append(rejects.set_column(0, REJECTS.field("row"), rows))
+        self._held.append(rejects.set_column(0, PARSED_REJECTS.field("row"), rows))
         if (
             sum(one.num_rows for one in self._held) >= HELD_ROWS
             or sum(one.nbytes for one in self._held) >= HELD_BYTES
@@ -65,8 +66,12 @@ class Aside:
             )
             self._stream = await self._stack.enter_async_context(opened)
             self.key = self._key
-        held, self._held = pa.concat_tables(self._held), []
-        await self._stream.write(held)
+        held, self._held = self._held, []
+        loop, together = asyncio.get_running_loop(), pa.concat_tables(held)
+        # With their reasons written out they take the most memory: not all of a chunk at once.
+        for at in range(0, together.num_rows, 2 * HELD_ROWS):
+            some = together.slice(at, 2 * HELD_ROWS)
+            await self._stream.write(await loop.run_in_executor(self._executor, written_out, some))
 
 
 @asynccontextmanager

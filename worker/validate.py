@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from kpi.chunk import Chunk
 from kpi.contract import Contract
+from kpi.density import few_lines
 from kpi.layout import Layout, Refusal, read_layout
 from kpi.records import record_starts
 from kpi.splitter import RecordSplitter
@@ -176,11 +177,12 @@ class _Validation:
             offset=self._span[0] if self._span else 0,
         )
         async for block in self._stream.blocks():
-            chunk = splitter.push(block)
+            for part in few_lines(block):
+                chunk = splitter.push(part)
+                if chunk is not None:
+                    yield chunk
             if self._progress:
                 self._progress(self._source, self._stream.bytes_read, self._counts.rows)
-            if chunk is not None:
-                yield chunk
         chunk = splitter.push(b"", last=True)
         if chunk is not None:
             yield chunk

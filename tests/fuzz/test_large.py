@@ -77,6 +77,26 @@ def test_fields_of_megabytes_are_values_up_to_the_longest_record(tmp_path: Path)
     assert peak < LIMIT_MIB
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"x\n", "wrong_column_count"),
+        (b"x\r", "wrong_column_count"),
+        (b",,,\n", "missing_value"),
+        (b"a,b,c,d\n", "wrong_type"),
+    ],
+)
+def test_rejects_take_no_more_memory_for_being_many(
+    tmp_path: Path, line: bytes, reason: str
+) -> None:
+    """12 MiB of them took up to 1.7 GB, when every block of 8 MiB was one chunk."""
+    lines = 12 * MIB // len(line)
+    receipt, peak = run(tmp_path, repeated(b"", line * (lines // 12), 12))
+    assert receipt["rows_rejected"] == lines // 12 * 12
+    assert receipt["reasons"] == {reason: receipt["rows_rejected"]}
+    assert peak < 600
+
+
 def split(data: bytes, block_bytes: int = 8 * MIB) -> tuple[int, int]:
     """Well-formed and malformed records."""
     splitter = RecordSplitter(max_record_bytes=16 * MIB)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import worker.aside
-from kpi.rejects import REJECTS
+from kpi.rejects import PARSED_REJECTS, REJECTS
 from worker.aside import set_aside
 from worker.clean import Workspace
 from worker.objects.folder import FolderStore
@@ -23,9 +23,16 @@ def workspace(home: Path) -> Workspace:
 
 
 def rejects(*rows: int, raw: bytes = b"1,2") -> pa.Table:
-    return pa.Table.from_pylist(
-        [{"row": row, "byte_offset": 9 * row, "raw": raw, "reasons": WHY} for row in rows],
-        schema=REJECTS,
+    why = pa.array([WHY], REJECTS.field("reasons").type)
+    zeros = pa.array([0] * len(rows), pa.int32())
+    return pa.table(
+        {
+            "row": rows,
+            "byte_offset": [9 * row for row in rows],
+            "raw": [raw] * len(rows),
+            "reasons": pa.DictionaryArray.from_arrays(zeros, why),
+        },
+        schema=PARSED_REJECTS,
     )
 
 
@@ -41,9 +48,23 @@ async def test_all_of_them_are_there_in_their_order(
         await aside.write(rejects(0), 20)
     found = pq.ParquetFile(tmp_path / "rejects.parquet")
     # The header is row 1.
-    assert found.read().column("row").to_pylist() == [2, 4, 13, 22]
+    written = found.read()
+    assert written.schema.equals(REJECTS)
+    assert written.column("row").to_pylist() == [2, 4, 13, 22]
+    assert written.column("reasons").to_pylist() == [WHY] * 4
     assert found.num_row_groups == {1: 3, 3: 2, 100: 1}[held]
     assert aside.key == "rejects.parquet"
+
+
+async def test_many_of_a_chunk_are_written_some_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker.aside, "HELD_ROWS", 2)
+    async with set_aside(workspace(tmp_path), "rejects.parquet") as aside:
+        await aside.write(rejects(*range(9)), 0)
+    found = pq.ParquetFile(tmp_path / "rejects.parquet")
+    assert found.read().column("row").to_pylist() == list(range(2, 11))
+    assert [found.metadata.row_group(at).num_rows for at in range(3)] == [4, 4, 1]
 
 
 async def test_long_ones_are_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
