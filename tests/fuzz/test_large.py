@@ -97,6 +97,16 @@ def test_rejects_take_no_more_memory_for_being_many(
     assert peak < 600
 
 
+def test_rejects_are_printed_in_the_memory_of_a_few(tmp_path: Path) -> None:
+    path = tmp_path / "orders" / "1.csv"
+    path.parent.mkdir()
+    path.write_bytes(HEADER + b"x\n" * 500_000)
+    assert shopkpi_process(tmp_path, "validate", "orders/1.csv").code == 0
+    printed = shopkpi_process(tmp_path, "rejects", "orders/1.csv", "--format", "csv")
+    assert (printed.code, printed.out.count("\n")) == (0, 500_001)
+    assert printed.peak_mib < 250
+
+
 def split(data: bytes, block_bytes: int = 8 * MIB) -> tuple[int, int]:
     """Well-formed and malformed records."""
     splitter = RecordSplitter(max_record_bytes=16 * MIB)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import orjson
 
 from worker.cli.common import (
     choose_format,
@@ -20,9 +17,10 @@ from worker.cli.common import (
     run_async,
     store_options,
 )
-from worker.cli.safe_text import spreadsheet_cell
+from worker.cli.printing import ROWS_AT_ONCE, printed
 
 if TYPE_CHECKING:
+    from worker.clean import Workspace
     from worker.settings import Settings
     from worker.state import Entry, Row, State
 
@@ -96,7 +94,9 @@ def query(
     if top is not None:
         revenue = REVENUE[name]
         rows = sorted(rows, key=lambda row: Decimal(row[revenue]), reverse=True)[:top]
-    _print(rows, choose_format(form, "table", "json"))
+    with printed(choose_format(form, "table", "json")) as out:
+        for row in rows:
+            out.add(row)
 
 
 @click.command(short_help="Receipts of source objects.")
@@ -136,7 +136,9 @@ def ledger(
 
     entries, effects = run_async(work)
     if form == "json":
-        _print([receipt(entry, effects.get(entry.source_id)) for entry in entries], form)
+        with printed(form) as out:
+            for entry in entries:
+                out.add(receipt(entry, effects.get(entry.source_id)))
         return
     with for_a_reader():
         from worker.cli.tables import show_receipts, show_rows  # noqa: PLC0415
@@ -172,23 +174,19 @@ def rejects(
 
     settings = read_settings(workspace=workspace, state=state, contract=contract)
 
-    async def work() -> list[dict[str, object]]:
-        from worker.clean.reading import CleanObject  # noqa: PLC0415
+    form = choose_format(form, "table", "json")
+
+    async def work() -> None:
         from worker.pipeline import open_session  # noqa: PLC0415
 
-        found: list[dict[str, object]] = []
         async with open_session(settings) as session:
-            for entry in await _entries(session.state, source):
-                before = entry.rows_before or (0,) * len(entry.rejects)
-                for key, rows_before in zip(entry.rejects, before, strict=True):
-                    workspace = session.workspace
-                    rejects = CleanObject(workspace.store, workspace.absolute(key))
-                    for group in range((await rejects.footer()).num_row_groups):
-                        rows = await rejects.read([group], ["row", "byte_offset", "raw", "reasons"])
-                        found += [_reject(entry, row, rows_before) for row in rows.to_pylist()]
-        return found
+            entries = await _entries(session.state, source)
+            with printed(form) as out:
+                for entry in entries:
+                    async for reject in _rejects(entry, session.workspace):
+                        out.add(reject)
 
-    _print(run_async(work), choose_format(form, "table", "json"))
+    run_async(work)
 
 
 def _must_be_there(settings: Settings) -> None:
@@ -227,6 +225,19 @@ async def _entries(state: State, source: str | None) -> list[Entry]:
     return found
 
 
+async def _rejects(entry: Entry, workspace: Workspace) -> AsyncIterator[dict[str, object]]:
+    from worker.clean.reading import CleanObject  # noqa: PLC0415
+
+    before = entry.rows_before or (0,) * len(entry.rejects)
+    for key, rows_before in zip(entry.rejects, before, strict=True):
+        rejects = CleanObject(workspace.store, workspace.absolute(key))
+        for group in range((await rejects.footer()).num_row_groups):
+            rows = await rejects.read([group], ["row", "byte_offset", "raw", "reasons"])
+            for batch in rows.to_batches(ROWS_AT_ONCE):
+                for row in batch.to_pylist():
+                    yield _reject(entry, row, rows_before)
+
+
 def _reject(entry: Entry, row: Mapping[str, Any], rows_before: int) -> dict[str, object]:
     return {
         "file": entry.url.rsplit("/", 1)[-1],
@@ -239,33 +250,3 @@ def _reject(entry: Entry, row: Mapping[str, Any], rows_before: int) -> dict[str,
         ],
         "raw": row["raw"].decode("utf-8", "backslashreplace"),
     }
-
-
-def _print(rows: Iterable[Mapping[str, object]], form: str) -> None:
-    listed = list(rows)
-    with for_a_reader():
-        if form == "json":
-            click.echo(orjson.dumps(listed, default=_to_json, option=orjson.OPT_INDENT_2))
-        elif form == "csv":
-            writer = csv.writer(sys.stdout, lineterminator="\n")
-            if listed:
-                writer.writerow(listed[0])
-            writer.writerows([_csv_cell(value) for value in row.values()] for row in listed)
-        else:
-            from worker.cli.tables import show_rows  # noqa: PLC0415
-
-            show_rows({key: _flat(value) for key, value in row.items()} for row in listed)
-
-
-def _to_json(value: object) -> str:
-    return f"{value:f}" if isinstance(value, Decimal) else str(value)
-
-
-def _flat(value: object) -> object:
-    return "; ".join(map(str, value)) if isinstance(value, list) else value
-
-
-def _csv_cell(value: object) -> str:
-    """A cell that no spreadsheet takes for a formula; numbers stay numbers."""
-    flat = _flat(value)
-    return spreadsheet_cell(flat) if isinstance(flat, str) else _to_json(flat)
