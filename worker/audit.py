@@ -88,7 +88,7 @@ async def audit(
         possible = await possible_days(zone.orders)
         inside = [day for day in possible.tolist() if _within(to_date(day), first, last)]
         chosen = np.array(sorted(published.union(inside)), np.int32)
-    products = Products(*await latest_products(zone.products, zone.products.pieces))
+    products = Products(*await latest_products(zone.products))
     versions = Versions(zone.orders), Versions(zone.items)
     differences: list[Difference] = []
     compared = 0

@@ -6,10 +6,13 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from uuid import UUID
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -18,14 +21,19 @@ from hypothesis import strategies as st
 from kpi.contract import built_in
 from tests.support import shops
 from tests.support.shops import Pipeline, Upload
+from worker.clean import Workspace
 from worker.errors import ConfigError
 from worker.objects import ObjectInfo
 from worker.objects.folder import FolderStore
-from worker.state.entry import Range
-from worker.transform import catalog, cut, zone
+from worker.state import Entry
+from worker.state.entry import Part, Range
+from worker.transform import cut, pieces, zone
+from worker.transform.catalog import Catalog, Register
 from worker.transform.days import possible_days
+from worker.transform.pieces import Shelf
 from worker.transform.spans import Spans, value_range
 from worker.transform.zone import open_zone
+from worker.urls import locate
 
 DAYS = 28
 
@@ -129,7 +137,7 @@ async def test_a_ledger_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.Mon
             )
             found.append(
                 [
-                    (piece.source_id, piece.sequence, piece.part, piece.rank)
+                    (piece.rank, piece.source_id, piece.url, piece.key, piece.rows)
                     for one in opened.catalogs
                     for piece in one.pieces
                 ]
@@ -146,8 +154,8 @@ async def test_a_ledger_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.Mon
 async def test_few_footers_are_held_however_many_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_bytes: int
 ) -> None:
-    monkeypatch.setattr(catalog, "FOOTERS_BYTES", 100_000)
-    monkeypatch.setattr(catalog, "SMALL_BYTES", small_bytes)
+    monkeypatch.setattr(pieces, "FOOTERS_BYTES", 100_000)
+    monkeypatch.setattr(pieces, "SMALL_BYTES", small_bytes)
     async with history(tmp_path) as (pipeline, _):
         assert pipeline.state is not None
         zone = await open_zone(
@@ -275,6 +283,114 @@ def test_spans_meet_what_any_of_them_overlaps(
                 assert spans.cluster(one) == spans.cluster(other)
 
 
+@given(st.lists(ranges | st.none(), max_size=5), st.lists(ranges | st.none(), max_size=9))
+@pytest.mark.parametrize("kind", [int, str])
+def test_many_meet_as_each_does(
+    kind: type[int] | type[str], asked: list[Range | None], found: list[Range | None]
+) -> None:
+    def of_kind(one: Range | None) -> Range | None:
+        if one is None or kind is int:
+            return one
+        return Range(low=f"{one.low:02d}", high=f"{one.high:02d}")
+
+    asked, found = [of_kind(one) for one in asked], [of_kind(one) for one in found]
+    limits = [
+        pa.array([one and getattr(one, name) for one in found], pa.int64())
+        if kind is int
+        else pa.array([one and getattr(one, name) for one in found], pa.string())
+        for name in ("low", "high")
+    ]
+    spans = Spans(asked)
+    assert spans.meet_each(*limits).tolist() == [spans.meet(one) for one in found]
+
+
+@given(st.data())
+def test_clean_objects_are_registered_from_the_earliest_version_to_the_latest(
+    data: st.DataObject,
+) -> None:
+    """By upload, then by name; parts of one source object in their order."""
+    contract = built_in("default")
+    workspace = Workspace(store=FolderStore(), location=locate("/nowhere"))
+    orders = contract.datasets["orders"]
+    entries = []
+    for sequence in range(1, data.draw(st.integers(0, 12)) + 1):
+        parts = tuple(
+            Part(
+                key=f"{sequence}-{number}",
+                rows=number,
+                size_bytes=1,
+                ranges={"order_id": data.draw(ranges)} if data.draw(st.booleans()) else {},
+            )
+            for number in range(data.draw(st.integers(0, 3)))
+        )
+        url = "file:///" + data.draw(
+            st.sampled_from(["a", "b", "B", "\u00fc", "\U0001f600", "\uffee"])
+        )
+        uploaded_at = datetime(2025, 3, 1 + data.draw(st.integers(0, 2)), tzinfo=UTC)
+        entries.append(entry_of(sequence, url, uploaded_at, parts))
+    register = Register(orders, Shelf(orders, workspace, contract))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(entries)), max_size=3)))
+    for start, end in pairwise([0, *cuts, len(entries)]):
+        register.add(entries[start:end])
+    register.close()
+    catalog = Catalog(register)
+    in_order = sorted(entries, key=lambda one: (one.uploaded_at, one.url, one.source_id))
+    keys = [part.key for one in in_order for part in one.parts]
+    assert [piece.key for piece in catalog.pieces] == keys
+    assert [piece.rank for piece in catalog.pieces] == list(range(len(keys)))
+    assert (catalog.rows, catalog.size_bytes) == (
+        sum(part.rows for one in entries for part in one.parts),
+        len(keys),
+    )
+    some = {one.source_id for one in entries if data.draw(st.booleans())}
+    of_some = catalog.of_sources(some)
+    assert [one.key for one in of_some.pieces] == [
+        part.key for one in in_order if one.source_id in some for part in one.parts
+    ]
+    assert [one.key for one in catalog.without(of_some).pieces] == [
+        part.key for one in in_order if one.source_id not in some for part in one.parts
+    ]
+    since = data.draw(st.integers(0, 12))
+    assert catalog.since(since).source_ids == {
+        one.source_id for one in entries if one.parts and one.sequence > since
+    }
+    spans = Spans([data.draw(ranges)])
+    assert [one.key for one in of_some.meeting("order_id", spans).pieces] == [
+        part.key
+        for one in in_order
+        if one.source_id in some
+        for part in one.parts
+        if spans.meet(part.ranges.get("order_id"))
+    ]
+
+
+def entry_of(sequence: int, url: str, uploaded_at: datetime, parts: tuple[Part, ...]) -> Entry:
+    return Entry(
+        source_id=f"{sequence * 0x9E3779B97F4A7C15 % 2**64:016x}",
+        dataset="orders",
+        url=url,
+        version="1",
+        size_bytes=1,
+        uploaded_at=uploaded_at,
+        sha256=None,
+        verdict="accepted",
+        reason=None,
+        rows_read=0,
+        rows_clean=0,
+        rows_rejected=0,
+        reasons={},
+        parts=parts,
+        rejects=(),
+        contract="",
+        seconds=0.0,
+        sequence=sequence,
+    )
+
+
 def test_texts_and_integers_may_meet() -> None:
     assert Spans([Range(low="a", high="b")]).meet(Range(low=1, high=2))
     assert not Spans([Range(low="a", high="b")]).meet(Range(low="c", high="d"))
+    texts = pa.array(["a"]), pa.array(["b"])
+    assert Spans([Range(low=1, high=2)]).meet_each(*texts).tolist() == [True]
+    numbers = pa.array([1]), pa.array([2])
+    assert Spans([Range(low="a", high="b")]).meet_each(*numbers).tolist() == [True]

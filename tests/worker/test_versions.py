@@ -11,7 +11,8 @@ import pytest
 
 from tests.support import shops
 from tests.support.shops import Pipeline, Upload
-from worker.transform.catalog import Catalog, Piece, RowGroup
+from worker.transform.catalog import Catalog
+from worker.transform.pieces import Piece, RowGroup
 from worker.transform.versions import Versions
 from worker.transform.zone import open_zone
 

@@ -6,25 +6,23 @@ footers tell the ranges of their row groups.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Iterable
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
-from kpi.contract import Contract, Dataset
-from kpi.layout import clean_type
-from worker.clean import Workspace
-from worker.clean.footers import column_islands, column_ranges
-from worker.clean.reading import CleanObject
+from kpi.contract import Dataset
+from kpi.masks import Mask, true
 from worker.concurrency import each
-from worker.errors import ConfigError
-from worker.islands import Island
 from worker.state import Entry
-from worker.state.entry import Part, Range
+from worker.state.entry import Range
+from worker.transform.pieces import Piece, RowGroup, Shelf
 from worker.transform.spans import Spans
+
+Ranks = npt.NDArray[np.int64]
 
 READS_AT_ONCE = 3
 """Row groups read and worked on at once: two cores busy, one waiting for its bytes."""
@@ -32,230 +30,179 @@ READS_AT_ONCE = 3
 OPEN_AT_ONCE = 32
 """Footers read concurrently."""
 
-FOOTERS_BYTES = 2**20
-"""Memory for the parsed footers of one dataset: of about 60 small objects, or 100 row groups. That
-of the object in use is held whatever its size."""
 
-SMALL_BYTES = 2**21
-"""Memory for small objects of one dataset as they are stored, so that those of some weeks are read
-once, however often their footers are parsed: of about 700 with some dozens of rows."""
+class Register:
+    """What the ledger tells of all clean objects of a dataset, as columns: they are as many as were
+    ever committed, and take 0.3 KiB each. A `Piece` is made of those in use.
 
-
-@dataclass(frozen=True, eq=False, slots=True)
-class RowGroup:
-    """One row group of one clean object.
-
-    Attributes:
-        piece: The object; tells where the row group stands among all versions.
-        number: Its number in the object, from 0.
-        rows: Its rows.
-        ranges: Column -> range, of the columns that are pruned by and that the footer tells of.
-            Instants are microseconds since 1970.
-        islands: Column -> where its values lie, of those that have a gap.
+    They are added in any order; `close` puts them from the earliest version to the latest.
     """
 
-    piece: Piece
-    number: int
-    rows: int
-    ranges: dict[str, Range]
-    islands: dict[str, list[Island]]
-
-    def spans(self, column: str) -> list[Range | None]:
-        """What holds every value of a column; None where nothing is known of it."""
-        found = self.islands.get(column)
-        if found is None:
-            return [self.ranges.get(column)]
-        return [Range(low=island.low, high=island.high) for island in found]
-
-
-class Piece:
-    """A clean object: the rows of one part of one ledger entry. It is opened when it is needed.
-
-    There is one for all that was ever committed, so that it holds no more than is needed of it.
-
-    Attributes:
-        source_id: Of the ledger entry.
-        sequence: Of it.
-        url: Where its source object was read.
-        uploaded_at: When that was uploaded.
-        part: Its part.
-        rank: Position from the earliest version to the latest among the dataset's pieces.
-    """
-
-    __slots__ = (
-        *("_groups", "_object", "_shelf"),
-        *("part", "rank", "sequence", "source_id", "uploaded_at", "url"),
-    )
-
-    def __init__(self, entry: Entry, part: Part, shelf: Shelf) -> None:
-        self.source_id = entry.source_id
-        self.sequence = entry.sequence
-        self.url = entry.url
-        self.uploaded_at = entry.uploaded_at
-        self.part = part
-        self.rank = 0
+    def __init__(self, dataset: Dataset, shelf: Shelf) -> None:
+        self.dataset = dataset
         self._shelf = shelf
-        self._object: CleanObject | None = None
-        self._groups: list[RowGroup] | None = None
+        # Integers, or instants as microseconds; texts, or UUIDs as such.
+        self._kinds = {
+            name: int if pa.types.is_integer(kind) or pa.types.is_timestamp(kind) else str
+            for name in shelf.columns
+            if name in dataset.columns
+            for kind in (dataset.columns[name].arrow_type,)
+        }
+        self._schema = pa.schema(
+            [
+                *(("source_id", pa.string()), ("sequence", pa.int64()), ("url", pa.string())),
+                *(("uploaded_at", pa.timestamp("us", "UTC")), ("key", pa.string())),
+                *(("rows", pa.int64()), ("size_bytes", pa.int64()), ("ascending", pa.bool_())),
+                *(
+                    (f"{end} {name}", pa.int64() if kind is int else pa.string())
+                    for name, kind in self._kinds.items()
+                    for end in ("low", "high")
+                ),
+            ]
+        )
+        self._batches: list[pa.RecordBatch] = []
+        self._columns: dict[str, pa.Array] = {}
+        self._made: dict[int, Piece] = {}
 
-    @property
-    def order(self) -> tuple[datetime, str, str]:
-        """Sorts source objects from the earliest version to the latest; the latest wins a key."""
-        return self.uploaded_at, self.url, self.source_id
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Accepted entries of the dataset."""
+        rows = [self._row(entry, at) for entry in entries for at in range(len(entry.parts))]
+        if rows:
+            self._batches.append(pa.RecordBatch.from_pylist(rows, schema=self._schema))
 
-    async def row_groups(self) -> list[RowGroup]:
-        """Its row groups; the same objects each time.
+    def close(self) -> None:
+        """There are no more."""
+        told = pa.Table.from_batches(self._batches, self._schema)
+        self._batches.clear()
+        # The later version wins a key. Parts of one entry stay as they are: the sort is stable.
+        keys = [(name, "ascending") for name in ("uploaded_at", "url", "source_id")]
+        order = pc.sort_indices(told, sort_keys=keys)
+        for name in told.column_names:
+            self._columns[name] = told.column(name).take(order).combine_chunks()
+            told = told.drop_columns([name])  # which gives its memory back
 
-        Errors: `ConfigError` where rows were cleaned to other types than the contract's;
-            `SourceError` where the clean object is missing or damaged.
-        """
-        if self._groups is None:
-            opened = await self._opened()
-            footer, schema = await opened.footer(), await opened.schema()
-            # Another task may have done it meanwhile.
-            if self._groups is None:
-                self._shelf.check_types(schema, self.url)
-                columns = [name for name in self._shelf.columns if name in schema.names]
-                self._groups = _row_groups(self, footer, columns)
-        return self._groups
+    def __len__(self) -> int:
+        return len(self._columns["key"])
 
-    async def read(self, groups: Sequence[RowGroup], columns: Sequence[str]) -> pa.Table:
-        """Rows with these columns; nulls in one that the contract got after they were cleaned."""
-        opened = await self._opened()
-        table = await opened.read([group.number for group in groups], columns)
-        for name in columns:
-            if name not in table.schema.names:
-                nulls = pa.nulls(table.num_rows, clean_type(self._shelf.dataset, name))
-                table = table.append_column(name, nulls)
-        return table
+    def piece(self, rank: int) -> Piece:
+        """The clean object of a row; the same one each time."""
+        if rank not in self._made:
+            names = ("source_id", "url", "key", "rows", "ascending")
+            told: dict[str, Any] = {name: self._columns[name][rank].as_py() for name in names}
+            self._made[rank] = Piece(self._shelf, rank=rank, **told)
+        return self._made[rank]
+
+    def column(self, name: str, ranks: Ranks) -> pa.Array:
+        """What some rows tell."""
+        whole = self._columns[name]
+        return whole if len(ranks) == len(whole) else whole.take(pa.array(ranks))
+
+    def ranges(self, column: str, ranks: Ranks) -> tuple[pa.Array, pa.Array]:
+        """Lows and highs of a column in some clean objects; null where they are not known."""
+        if column not in self._kinds:
+            nothing = pa.nulls(len(ranks), pa.int64())
+            return nothing, nothing
+        return self.column(f"low {column}", ranks), self.column(f"high {column}", ranks)
 
     @property
     def bytes_read(self) -> int:
-        return 0 if self._object is None else self._object.bytes_read
+        return sum(piece.bytes_read for piece in self._made.values())
 
-    async def _opened(self) -> CleanObject:
-        if self._object is None:
-            self._object = self._shelf.find(self.part)
-        await self._object.footer()
-        self._shelf.use(self._object)
-        return self._object
-
-
-class _Room:
-    """Room for something of the objects used last.
-
-    Args:
-        most_bytes: Its size; the object used last is held whatever its own.
-        forget: Gives up what is held of one.
-    """
-
-    def __init__(self, most_bytes: int, forget: Callable[[CleanObject], None]) -> None:
-        self._most_bytes = most_bytes
-        self._forget = forget
-        self._used: OrderedDict[CleanObject, int] = OrderedDict()
-        self._held_bytes = 0
-
-    def use(self, opened: CleanObject, held_bytes: int) -> None:
-        """Hold it, and forget those unused for longest beyond the limit."""
-        self._held_bytes += held_bytes - self._used.pop(opened, 0)
-        self._used[opened] = held_bytes
-        while self._held_bytes > self._most_bytes and len(self._used) > 1:
-            oldest, its_bytes = self._used.popitem(last=False)
-            self._forget(oldest)
-            self._held_bytes -= its_bytes
-
-
-class Shelf:
-    """Where the clean objects of a dataset lie; holds the footers of those used last, and the bytes
-    of the small ones."""
-
-    def __init__(self, dataset: Dataset, workspace: Workspace, contract: Contract) -> None:
-        self.dataset = dataset
-        self.columns = tuple(dict.fromkeys((dataset.key[0], "order_id", "created_at")))
-        self._workspace = workspace
-        self._contract = contract
-        self._footers = _Room(FOOTERS_BYTES, CleanObject.forget_footer)
-        self._small = _Room(SMALL_BYTES, CleanObject.forget_whole)
-
-    def find(self, part: Part) -> CleanObject:
-        return CleanObject(self._workspace.store, self._workspace.absolute(part.key))
-
-    def use(self, opened: CleanObject) -> None:
-        """Keep what is held of an object, and forget what was unused for longest."""
-        self._footers.use(opened, opened.footer_bytes)
-        self._small.use(opened, opened.whole_bytes)
-
-    def check_types(self, schema: pa.Schema, url: str) -> None:
-        """Only columns that the KPIs read must be alike; others may come and go."""
-        dataset = self.dataset
-        for name in (*dataset.key, "order_id", "user_id", "product_id", "sale_price", "id"):
-            column = dataset.columns.get(name)
-            if column is None:
-                continue
-            got = schema.field(name).type if name in schema.names else None
-            if got != column.arrow_type:
-                raise ConfigError(
-                    f"{url} was cleaned with another contract: expected "
-                    f"{dataset.name}.{name} as {column.arrow_type} (contract "
-                    f"{self._contract.name!r}), got {got or 'no such column'}; use the contract it "
-                    "was validated with, or another workspace"
-                )
+    def _row(self, entry: Entry, at: int) -> dict[str, object]:
+        part = entry.parts[at]
+        told: dict[str, object] = {
+            "source_id": entry.source_id,
+            "sequence": entry.sequence,
+            "url": entry.url,
+            "uploaded_at": entry.uploaded_at,
+            "key": part.key,
+            "rows": part.rows,
+            "size_bytes": part.size_bytes,
+            "ascending": part.ascending,
+        }
+        for name, kind in self._kinds.items():
+            found = part.ranges.get(name)
+            # Of another type it is of another contract: opening the object says so.
+            if found is not None and isinstance(found.low, kind):
+                told |= {f"low {name}": found.low, f"high {name}": found.high}
+        return told
 
 
 class Catalog:
-    """All clean objects of a dataset, from the earliest version to the latest."""
+    """Clean objects of a dataset, from the earliest version to the latest: all, or some of them."""
 
-    def __init__(self, dataset: Dataset, pieces: list[Piece]) -> None:
-        self.dataset = dataset
-        self.pieces = pieces
+    def __init__(self, register: Register, ranks: Ranks | None = None) -> None:
+        self.dataset = register.dataset
+        self._register = register
+        self._ranks = np.arange(len(register)) if ranks is None else ranks
 
-    def of_sources(self, source_ids: Container[str]) -> list[Piece]:
-        """The clean objects of some source objects, in their order."""
-        return [piece for piece in self.pieces if piece.source_id in source_ids]
+    def __len__(self) -> int:
+        return len(self._ranks)
 
-    async def row_groups(self, pieces: Iterable[Piece] | None = None) -> list[RowGroup]:
-        """Row groups of some pieces, or of all, in their order. Errors: as `Piece.row_groups`."""
-        of_pieces = await each(
-            self.pieces if pieces is None else pieces, Piece.row_groups, OPEN_AT_ONCE
+    @property
+    def pieces(self) -> list[Piece]:
+        return [self._register.piece(rank) for rank in self._ranks.tolist()]
+
+    @property
+    def source_ids(self) -> set[str]:
+        return set(self._register.column("source_id", self._ranks).to_pylist())
+
+    @property
+    def rows(self) -> int:
+        return self._sum("rows")
+
+    @property
+    def size_bytes(self) -> int:
+        return self._sum("size_bytes")
+
+    @property
+    def bytes_read(self) -> int:
+        """Read so far, of all clean objects of the dataset."""
+        return self._register.bytes_read
+
+    def of_sources(self, source_ids: Collection[str]) -> Catalog:
+        """The clean objects of some source objects."""
+        wanted = pa.array(list(source_ids), pa.string())
+        return self._where(true(pc.is_in(self._register.column("source_id", self._ranks), wanted)))
+
+    def since(self, sequence: int) -> Catalog:
+        """Those of source objects that were committed after a sequence."""
+        return self._where(
+            true(pc.greater(self._register.column("sequence", self._ranks), sequence))
         )
+
+    def without(self, others: Catalog) -> Catalog:
+        """Those that are not among others."""
+        return Catalog(self._register, np.setdiff1d(self._ranks, others._ranks, assume_unique=True))
+
+    def meeting(self, column: str, spans: Spans) -> Catalog:
+        """Those that may hold a value of some spans, by what the ledger tells."""
+        return self._where(spans.meet_each(*self._register.ranges(column, self._ranks)))
+
+    async def row_groups(self) -> list[RowGroup]:
+        """Their row groups, in their order. Errors: as `Piece.row_groups`."""
+        of_pieces = await each(self.pieces, Piece.row_groups, OPEN_AT_ONCE)
         return [group for groups in of_pieces for group in groups]
 
     async def overlapping(self, column: str, spans: Spans) -> list[RowGroup]:
         """Row groups that may hold a value of some spans. Errors: as `Piece.row_groups`."""
-        near = [piece for piece in self.pieces if spans.meet(piece.part.ranges.get(column))]
         return [
             group
-            for group in await self.row_groups(near)
+            for group in await self.meeting(column, spans).row_groups()
             if any(spans.meet(one) for one in group.spans(column))
         ]
 
     async def ranges(self, column: str) -> list[Range]:
         """Ranges that hold every value of a column. Errors: as `Piece.row_groups`."""
-        found = [piece.part.ranges.get(column) for piece in self.pieces]
-        untold = [piece for piece, one in zip(self.pieces, found, strict=True) if one is None]
-        found += [group.ranges.get(column) for group in await self.row_groups(untold)]
-        return [one for one in found if one is not None]
+        lows, highs = self._register.ranges(column, self._ranks)
+        untold = Catalog(self._register, self._ranks[~true(lows.is_valid())])
+        found = [group.ranges.get(column) for group in await untold.row_groups()]
+        pairs = zip(lows.drop_null().to_pylist(), highs.drop_null().to_pylist(), strict=True)
+        told = [Range(low=low, high=high) for low, high in pairs]
+        return [*told, *(one for one in found if one is not None)]
 
-    @property
-    def bytes_read(self) -> int:
-        return sum(piece.bytes_read for piece in self.pieces)
+    def _where(self, mask: Mask) -> Catalog:
+        return Catalog(self._register, self._ranks[mask])
 
-
-def _row_groups(piece: Piece, footer: pq.FileMetaData, columns: Sequence[str]) -> list[RowGroup]:
-    found = {column: column_ranges(footer, column) for column in columns}
-    apart = column_islands(footer)
-    groups = []
-    for number in range(footer.num_row_groups):
-        ranges = {
-            column: Range(low=one[0], high=one[1])
-            for column, of_groups in found.items()
-            if (one := of_groups[number]) is not None
-        }
-        if ranges == piece.part.ranges:
-            ranges = piece.part.ranges  # most objects have one row group: no need to hold it twice
-        islands = {
-            column: of_groups[number] for column, of_groups in apart.items() if number in of_groups
-        }
-        rows = footer.row_group(number).num_rows
-        groups.append(RowGroup(piece, number, rows, ranges, islands))
-    return groups
+    def _sum(self, name: str) -> int:
+        return int(pc.sum(self._register.column(name, self._ranks), min_count=0).as_py())

@@ -18,7 +18,8 @@ from kpi.contract import Contract
 from kpi.days import NO_DAYS, Days, order_days
 from kpi.keys import KeyIndex, Positions, keys_of
 from kpi.masks import booleans
-from worker.transform.catalog import Catalog, Piece, RowGroup
+from worker.transform.catalog import Catalog
+from worker.transform.pieces import Piece, RowGroup
 from worker.transform.spans import Spans, value_range
 from worker.transform.versions import Versions
 
@@ -55,18 +56,17 @@ async def _versions_of(
 
 
 async def items_without_order(
-    items: Catalog, orders: Catalog, pieces: Sequence[Piece], versions: Versions
+    items: Catalog, orders: Catalog, versions: Versions
 ) -> dict[Piece, int]:
-    """How many latest items of some pieces have no order yet.
+    """How many latest items of each piece have no order yet.
 
     Args:
         items: The items.
         orders: Where to look for their orders.
-        pieces: Pieces of `items`.
-        versions: Has judged them.
+        versions: Has judged the items.
     """
     waiting: dict[Piece, int] = defaultdict(int)
-    async for batch in _batches(pieces):
+    async for batch in _batches(items):
         ids = [await _latest_ids(group, versions) for group in batch]
         kind = items.dataset.columns["order_id"].arrow_type
         distinct = pc.unique(pa.chunked_array(ids, kind))
@@ -114,7 +114,7 @@ async def _latest_ids(group: RowGroup, versions: Versions) -> pa.Array:
     return ids if mask is None else ids.filter(booleans(mask))
 
 
-async def days_of_new_orders(orders: Catalog, new: Sequence[Piece], contract: Contract) -> Days:
+async def days_of_new_orders(orders: Catalog, new: Catalog, contract: Contract) -> Days:
     """Days that new versions of orders stand on, and those that they leave."""
     found = [NO_DAYS]
     async for batch in _batches(new):
@@ -127,13 +127,12 @@ async def days_of_new_orders(orders: Catalog, new: Sequence[Piece], contract: Co
 
 
 async def days_of_new_items(
-    items: Catalog, orders: Catalog, new: Sequence[Piece], contract: Contract
+    items: Catalog, orders: Catalog, new: Catalog, contract: Contract
 ) -> Days:
     """Days of the orders whose items arrive, change, or move to another order."""
     key = items.dataset.key
     columns = list(dict.fromkeys((*key, "order_id")))
-    these = set(new)
-    elder = Catalog(items.dataset, [piece for piece in items.pieces if piece not in these])
+    elder = items.without(new)
     found = [NO_DAYS]
     async for batch in _batches(new):
         hashes: list[npt.NDArray[np.uint64]] = []
@@ -155,11 +154,11 @@ async def days_of_new_items(
     return np.unique(np.concatenate(found))
 
 
-async def _batches(pieces: Sequence[Piece]) -> AsyncIterator[list[RowGroup]]:
-    """Row groups of some pieces, about `BATCH_ROWS` rows at a time."""
+async def _batches(catalog: Catalog) -> AsyncIterator[list[RowGroup]]:
+    """Its row groups, about `BATCH_ROWS` rows at a time."""
     batch: list[RowGroup] = []
     rows = 0
-    for piece in pieces:
+    for piece in catalog.pieces:
         for group in await piece.row_groups():
             batch.append(group)
             rows += group.rows

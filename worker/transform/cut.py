@@ -9,8 +9,9 @@ import numpy as np
 
 from kpi.days import Days, day_of
 from worker.islands import Island
-from worker.transform.catalog import Catalog, RowGroup
+from worker.transform.catalog import Catalog
 from worker.transform.days import instants
+from worker.transform.pieces import RowGroup
 from worker.transform.spans import Spans
 from worker.transform.zone import Zone
 
@@ -69,4 +70,4 @@ async def _are_scattered(items: Catalog, orders: list[RowGroup]) -> bool:
     for group in some:
         near = await items.overlapping("order_id", Spans(group.spans("order_id")))
         met += sum(one.rows for one in near)
-    return 4 * met > len(some) * sum(piece.part.rows for piece in items.pieces)
+    return 4 * met > len(some) * items.rows

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import chain
 
 from kpi.days import to_date
 from worker.state import Effect
 from worker.transform import changes
-from worker.transform.catalog import Piece
+from worker.transform.pieces import Piece
 from worker.transform.slices import Seen
 from worker.transform.spans import Spans
 from worker.transform.survey import Task, Work
@@ -23,15 +22,15 @@ async def waiting_items(work: Work, seen: Seen) -> dict[str, int]:
     if work.every_day and not work.skipped:
         await versions.judge(await zone.items.row_groups())
         for piece in zone.items.pieces:
-            alive = piece.part.rows - versions.superseded(await piece.row_groups())
+            alive = piece.rows - versions.superseded(await piece.row_groups())
             waiting[piece.source_id] += alive - seen.matched[piece]
     else:
         due = await _to_be_counted(work)
-        known = {piece.source_id for piece in zone.items.pieces} - due
+        known = zone.items.of_sources(work.record.waiting).source_ids - due
         waiting |= {one: count for one, count in work.record.waiting.items() if one in known}
         to_count = zone.items.of_sources(due)
-        await versions.judge(await zone.items.row_groups(to_count))
-        counted = await changes.items_without_order(zone.items, zone.orders, to_count, versions)
+        await versions.judge(await to_count.row_groups())
+        counted = await changes.items_without_order(to_count, zone.orders, versions)
         for piece, count in counted.items():
             waiting[piece.source_id] += count
     return {source_id: count for source_id, count in waiting.items() if count}
@@ -42,31 +41,28 @@ async def _to_be_counted(work: Work) -> set[str]:
     a later version."""
     items, orders = work.zone.items, work.zone.orders
     key = items.dataset.key[0]
-    new_items = await items.row_groups(items.of_sources(work.new))
-    new_orders = await orders.row_groups(orders.of_sources(work.new))
+    new_items = await items.of_sources(work.new).row_groups()
+    new_orders = await orders.of_sources(work.new).row_groups()
     again = Spans(span for group in new_items for span in group.spans(key))
     came = Spans(span for group in new_orders for span in group.spans("order_id"))
-    found = {
-        piece.source_id
-        for piece in items.of_sources(work.record.waiting)
-        if again.meet(piece.part.ranges.get(key)) or came.meet(piece.part.ranges.get("order_id"))
-    }
-    return found | work.new
+    waiting = items.of_sources(work.record.waiting)
+    due = waiting.meeting(key, again).source_ids | waiting.meeting("order_id", came).source_ids
+    return due | work.new
 
 
 async def see_days(task: Task, work: Work, seen: Seen) -> None:
     """The days of new pieces, of which some were published by others."""
     zone, (orders, items) = work.zone, work.versions
     of_orders, of_items = zone.orders.of_sources(work.new), zone.items.of_sources(work.new)
-    new_items = await zone.items.row_groups(of_items)
-    new_rows = [*await zone.orders.row_groups(of_orders), *new_items]
+    new_items = await of_items.row_groups()
+    new_rows = [*await of_orders.row_groups(), *new_items]
     ids = Spans(span for group in new_rows for span in group.spans("order_id"))
     await orders.judge(await zone.orders.overlapping("order_id", ids))
     await items.judge(new_items)
-    for piece in of_orders:
+    for piece in of_orders.pieces:
         days = await changes.days_of_latest_orders(piece, orders, task.contract)
         seen.count_on(piece, days)
-    for piece in of_items:
+    for piece in of_items.pieces:
         days = await changes.days_of_latest_items(piece, items, zone.orders, orders, task.contract)
         seen.count_on(piece, days)
 
@@ -76,13 +72,14 @@ async def record_effects(task: Task, work: Work, waiting: dict[str, int], seen: 
     effects: dict[str, Effect] = {}
     judges = (*work.versions, Versions(work.zone.products))
     for catalog, judge in zip(work.zone.catalogs, judges, strict=True):
-        new: dict[str, list[Piece]] = defaultdict(list)
-        for piece in catalog.of_sources(work.new):
-            new[piece.source_id].append(piece)
+        new = catalog.of_sources(work.new)
         # All at once: each row group is compared with all that may have a key of it.
-        await judge.judge(await catalog.row_groups(chain.from_iterable(new.values())))
-        for source_id, pieces in sorted(new.items()):
-            groups = await catalog.row_groups(pieces)
+        await judge.judge(await new.row_groups())
+        of_sources: dict[str, list[Piece]] = defaultdict(list)
+        for piece in new.pieces:
+            of_sources[piece.source_id].append(piece)
+        for source_id, pieces in sorted(of_sources.items()):
+            groups = [group for piece in pieces for group in await piece.row_groups()]
             days = sorted(set().union(*(seen.days[piece] for piece in pieces)))
             effects[source_id] = Effect(
                 as_of=work.head,

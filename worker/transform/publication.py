@@ -44,7 +44,7 @@ async def publish_days(task: Task, work: Work, seen: Seen) -> Published:
     if len(work.days) == 0:
         return published
     zone = work.zone
-    products = Products(*await latest_products(zone.products, zone.products.pieces))
+    products = Products(*await latest_products(zone.products))
     done = 0
     plan = await cut(work.days, zone)
     if plan.scattered:

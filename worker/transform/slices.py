@@ -20,9 +20,10 @@ from kpi.tables import PRODUCT_KPIS
 from worker.concurrency import each, in_threads
 from worker.islands import islands
 from worker.state.entry import Range
-from worker.transform.catalog import READS_AT_ONCE, Catalog, Piece, RowGroup
+from worker.transform.catalog import READS_AT_ONCE, Catalog
 from worker.transform.changes import one_array
 from worker.transform.days import instants
+from worker.transform.pieces import Piece, RowGroup
 from worker.transform.spans import Spans, value_range
 from worker.transform.versions import Versions
 from worker.transform.zone import Zone
@@ -53,16 +54,15 @@ class Seen:
             self.days[piece].update(days.tolist())
 
 
-async def latest_products(catalog: Catalog, pieces: list[Piece]) -> tuple[pa.Array, pa.Array]:
-    """Ids and categories of the latest version of each product among some pieces.
+async def latest_products(catalog: Catalog) -> tuple[pa.Array, pa.Array]:
+    """Ids and categories of the latest version of each product.
 
     Errors: as `Piece.row_groups`. All products are held in memory, about 40 bytes each.
     """
     column = catalog.dataset.columns["id"]
     has_category = "category" in catalog.dataset.columns
-    among = Catalog(catalog.dataset, pieces)
-    versions = Versions(among)
-    groups = await among.row_groups()
+    versions = Versions(catalog)
+    groups = await catalog.row_groups()
     await versions.judge(groups)
     ids: list[pa.Array] = [pa.array([], column.arrow_type)]
     categories: list[pa.Array] = [pa.array([], pa.string())]

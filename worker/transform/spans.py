@@ -6,9 +6,11 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kpi.masks import Mask, valid
 from kpi.uuids import uuid_text
 from worker.state.entry import Range
 
@@ -58,9 +60,31 @@ class Spans:
         at = bisect_right(self._lows, found.high)
         return at > 0 and bool(found.low <= self._highs[at - 1])
 
+    def meet_each(self, lows: pa.Array, highs: pa.Array) -> Mask:
+        """As `meet`, of many at once: integers or texts, null where one is not known."""
+        if self._every or not self._lows:
+            return np.full(len(lows), self._every)
+        integers = pa.types.is_integer(lows.type)
+        if integers is not isinstance(self._lows[0], int):
+            return np.ones(len(lows), bool)
+        if not integers:
+            both = zip(_some_at_a_time(lows), _some_at_a_time(highs), strict=True)
+            ranges = (None if low is None else Range(low=low, high=high) for low, high in both)
+            return np.fromiter(map(self.meet, ranges), bool, len(lows))
+        low, high = (one.fill_null(0).to_numpy() for one in (lows, highs))
+        at = np.searchsorted(np.array(self._lows), high, side="right")
+        met = (at > 0) & (low <= np.array(self._highs)[at - 1])
+        return met | ~valid(lows)
+
     def cluster(self, found: Range | None) -> int:
         """The number, from 0, of the disjoint interval that an element of `ranges` lies in; 0 for
         all where one of them is every value."""
         if self._every or found is None:
             return 0
         return bisect_right(self._lows, found.low) - 1
+
+
+def _some_at_a_time(values: pa.Array) -> Iterator[Any]:
+    """As Python objects, which take much more memory, a few at a time."""
+    for at in range(0, len(values), 1000):
+        yield from values.slice(at, 1000).to_pylist()

@@ -16,7 +16,7 @@ from kpi.tables import CATEGORY_KPIS, UNKNOWN_CATEGORY
 from worker.clean import Workspace
 from worker.state import Progress, State
 from worker.transform import changes
-from worker.transform.catalog import Piece
+from worker.transform.catalog import Catalog
 from worker.transform.days import possible_days
 from worker.transform.slices import latest_products
 from worker.transform.versions import Versions
@@ -124,15 +124,13 @@ async def _changed_days(task: Task, zone: Zone, new: set[str], since: int) -> Da
     return np.unique(np.concatenate([of_orders, of_items, of_products]))
 
 
-async def _days_of_products(task: Task, zone: Zone, new: list[Piece], since: int) -> Days | None:
+async def _days_of_products(task: Task, zone: Zone, new: Catalog, since: int) -> Days | None:
     """A product that changes its category may be sold on any day; one that becomes known, only
     on days that have items of unknown products so far, or that were published since."""
-    if not new or CATEGORY_KPIS.name not in task.tables:
+    if not len(new) or CATEGORY_KPIS.name not in task.tables:
         return NO_DAYS
-    newer = set(new)
-    old = [piece for piece in zone.products.pieces if piece not in newer]
-    old_ids, old_categories = await latest_products(zone.products, old)
-    ids, categories = await latest_products(zone.products, zone.products.pieces)
+    old_ids, old_categories = await latest_products(zone.products.without(new))
+    ids, categories = await latest_products(zone.products)
     at = pc.index_in(ids, value_set=old_ids)
     same = pc.equal(old_categories.take(at).fill_null(""), categories.fill_null(""))
     if pc.any(pc.and_(at.is_valid(), pc.invert(same))).as_py():

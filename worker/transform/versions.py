@@ -15,7 +15,8 @@ from kpi.keys import Keys, concat_keys, keys_of, latest_rows
 from kpi.masks import Mask
 from kpi.repeats import repeated
 from worker.concurrency import each, in_threads
-from worker.transform.catalog import READS_AT_ONCE, Catalog, RowGroup
+from worker.transform.catalog import READS_AT_ONCE, Catalog
+from worker.transform.pieces import RowGroup
 from worker.transform.spans import Spans
 
 T = TypeVar("T")
@@ -92,7 +93,7 @@ class Versions:
         doubted = [
             cluster
             for cluster in clusters.values()
-            if len(cluster) > 1 or not cluster[0].piece.part.ascending
+            if len(cluster) > 1 or not cluster[0].piece.ascending
         ]
         return doubted, closed
 

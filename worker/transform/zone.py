@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain
 
 from kpi.contract import Contract
 from worker.clean import Workspace
 from worker.state import Ledger
-from worker.transform.catalog import Catalog, Piece, Shelf
+from worker.transform.catalog import Catalog, Register
+from worker.transform.pieces import Shelf
 
 ENTRIES_AT_ONCE = 500
 """Ledger entries held at once: of the others only their clean objects are."""
@@ -29,12 +29,11 @@ class Zone:
 
     @property
     def size_bytes(self) -> int:
-        return sum(piece.part.size_bytes for one in self.catalogs for piece in one.pieces)
+        return sum(one.size_bytes for one in self.catalogs)
 
     def since(self, sequence: int) -> set[str]:
         """Source objects that were committed after a sequence and have clean rows."""
-        pieces = chain.from_iterable(one.pieces for one in self.catalogs)
-        return {piece.source_id for piece in pieces if piece.sequence > sequence}
+        return set().union(*(one.since(sequence).source_ids for one in self.catalogs))
 
     @property
     def catalogs(self) -> tuple[Catalog, Catalog, Catalog]:
@@ -47,18 +46,16 @@ async def open_zone(ledger: Ledger, head: int, workspace: Workspace, contract: C
     Errors: `StoreError`, after retries.
     """
     names = ("orders", "order_items", "products")
-    shelves = {name: Shelf(contract.datasets[name], workspace, contract) for name in names}
-    pieces: dict[str, list[Piece]] = {name: [] for name in names}
+    registers = {
+        name: Register(contract.datasets[name], Shelf(contract.datasets[name], workspace, contract))
+        for name in names
+    }
     for after in range(0, head, ENTRIES_AT_ONCE):
         up_to = min(after + ENTRIES_AT_ONCE, head)
-        for entry in await ledger.entries(after=after, up_to=up_to):
-            if entry.verdict == "accepted":
-                shelf = shelves[entry.dataset]
-                pieces[entry.dataset] += [Piece(entry, part, shelf) for part in entry.parts]
-    for of_dataset in pieces.values():
-        # Parts of one entry stay as they are: the sort is stable.
-        of_dataset.sort(key=lambda piece: piece.order)
-        for rank, piece in enumerate(of_dataset):
-            piece.rank = rank
-    orders, items, products = (Catalog(contract.datasets[name], pieces[name]) for name in names)
+        entries = await ledger.entries(after=after, up_to=up_to)
+        for name, register in registers.items():
+            register.add(one for one in entries if (one.dataset, one.verdict) == (name, "accepted"))
+    for register in registers.values():
+        register.close()
+    orders, items, products = (Catalog(registers[name]) for name in names)
     return Zone(contract=contract, orders=orders, items=items, products=products)
