@@ -119,3 +119,19 @@ def _split(separator: str, text: str) -> list[str]:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+def topic(template: Template) -> str:
+    """The one that alarms go to."""
+    (name,) = template.of_type("AWS::SNS::Topic")
+    return name
+
+
+def environment(template: Template) -> dict[str, str]:
+    """What a validation task is told."""
+    (container,) = template.named("ComputeValidate", "AWS::ECS::TaskDefinition")[
+        "ContainerDefinitions"
+    ]
+    values = {one["Name"]: resolve(one["Value"]) for one in container["Environment"]}
+    values["SHOPKPI_WORKSPACE"] = values["SHOPKPI_WORKSPACE"][:-8]
+    return values
