@@ -32,6 +32,11 @@ class RecordSplitter:
         self._rest = b""
         self._skipping: Malformed | None = None
 
+    @property
+    def unfinished_bytes(self) -> int:
+        """Length, so far, of the record that the next block goes on with."""
+        return len(self._rest)
+
     def push(self, block: bytes, *, last: bool = False) -> Chunk | None:
         """The records that `block` completes; None where it completes none.
 

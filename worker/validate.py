@@ -177,7 +177,7 @@ class _Validation:
             offset=self._span[0] if self._span else 0,
         )
         async for block in self._stream.blocks():
-            for part in few_lines(block):
+            for part in few_lines(block, lambda: splitter.unfinished_bytes):
                 chunk = splitter.push(part)
                 if chunk is not None:
                     yield chunk

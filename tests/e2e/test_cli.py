@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -153,6 +154,29 @@ def test_a_reader_may_have_had_enough(tmp_path: Path) -> None:
             asked.stdout.close()
             assert asked.stderr.read() == b""
         assert asked.returncode == 0
+
+
+@pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGINT])
+def test_who_waits_for_a_reader_can_be_stopped(tmp_path: Path, which: signal.Signals) -> None:
+    """As in `shopkpi rejects orders/1.csv | less`, which prints while it reads."""
+    path = tmp_path / "orders" / "1.csv"
+    path.parent.mkdir()
+    path.write_text("order_id,user_id,status,created_at\n" + "x\n" * 20_000)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "worker"]
+    validate = [*command, "validate", "orders/1.csv"]
+    subprocess.run(validate, cwd=tmp_path, env=environment, check=True, stdout=subprocess.DEVNULL)
+    with subprocess.Popen(
+        [*command, "rejects", "orders/1.csv", "--format", "csv"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+    ) as asked:
+        assert asked.stdout is not None
+        # It has begun, and all of it does not fit the pipe.
+        asked.stdout.readline()
+        asked.send_signal(which)
+        assert asked.wait(timeout=20) == -which
 
 
 def test_a_receipt_tells_what_became_of_a_file(shopkpi: Shopkpi) -> None:

@@ -284,9 +284,9 @@ def test_spans_meet_what_any_of_them_overlaps(
 
 
 @given(st.lists(ranges | st.none(), max_size=5), st.lists(ranges | st.none(), max_size=9))
-@pytest.mark.parametrize("kind", [int, str])
+@pytest.mark.parametrize(("kind", "few"), [(int, 0), (str, 0), (str, 9)])
 def test_many_meet_as_each_does(
-    kind: type[int] | type[str], asked: list[Range | None], found: list[Range | None]
+    kind: type[int] | type[str], few: int, asked: list[Range | None], found: list[Range | None]
 ) -> None:
     def of_kind(one: Range | None) -> Range | None:
         if one is None or kind is int:
@@ -301,7 +301,9 @@ def test_many_meet_as_each_does(
         for name in ("low", "high")
     ]
     spans = Spans(asked)
-    assert spans.meet_each(*limits).tolist() == [spans.meet(one) for one in found]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("worker.transform.spans.FEW_INTERVALS", few)
+        assert spans.meet_each(*limits).tolist() == [spans.meet(one) for one in found]
 
 
 @given(st.data())

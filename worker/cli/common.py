@@ -128,10 +128,15 @@ def for_a_reader() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run `work` in an event loop that SIGTERM and SIGINT stop cleanly.
+def run_async(work: Callable[[], Coroutine[Any, Any, T]], *, clean_stop: bool = True) -> T:
+    """Run `work` in an event loop.
 
-    Errors: `Interrupted` where a signal stopped it.
+    Args:
+        work: What to run.
+        clean_stop: SIGTERM and SIGINT cancel it. Not for what prints as it goes: that may wait for
+            its reader, where the loop would not hear of them: they end the process as they are.
+
+    Errors: `Interrupted` where a signal cancelled it.
     """
     import uvloop  # noqa: PLC0415
 
@@ -148,8 +153,12 @@ def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
             received.append(which)
             task.cancel()
 
+        own: dict[signal.Signals, Any] = {}
         for which in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(which, stop, which)
+            if clean_stop:
+                loop.add_signal_handler(which, stop, which)
+            else:
+                own[which] = signal.signal(which, signal.SIG_DFL)
         try:
             return await task
         except asyncio.CancelledError:
@@ -157,5 +166,8 @@ def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
             raise Interrupted(
                 f"stopped by {name}; what was committed stays, the rest can be run again"
             ) from None
+        finally:
+            for which, handler in own.items():
+                signal.signal(which, handler)
 
     return uvloop.run(guarded())

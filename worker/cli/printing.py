@@ -23,6 +23,8 @@ ROWS_AT_ONCE = 1000
 def printed(form: str) -> Iterator[Rows]:
     """Prints what is added in the block, all of it when the block ends.
 
+    Where the block raises, what was printed before stays: a list without its end.
+
     Args:
         form: "table", "json" (a list of objects) or "csv".
     """

@@ -186,7 +186,7 @@ def rejects(
                     async for reject in _rejects(entry, session.workspace):
                         out.add(reject)
 
-    run_async(work)
+    run_async(work, clean_stop=False)
 
 
 def _must_be_there(settings: Settings) -> None:
