@@ -15,7 +15,6 @@ a kilobyte, however short it is. A block of 8 MB has more where they are shorter
 _STRIDE = 1009
 """One byte in so many is looked at; a prime, since lines of one length are common."""
 
-
 _LEAST_GROWTH = 4
 """No part is shorter than a fourth of the record that it goes on with: that is read anew with each
 part, and would be read too often otherwise."""
