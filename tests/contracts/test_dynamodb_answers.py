@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 import pytest
@@ -17,10 +17,6 @@ from worker.errors import StoreError
 from worker.retry import RetryPolicy
 from worker.state import Effect, Outcome
 from worker.state.dynamodb import DynamoDBState
-
-if TYPE_CHECKING:
-    pass
-
 
 DAY = date(2024, 5, 1)
 

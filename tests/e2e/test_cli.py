@@ -25,6 +25,7 @@ from kpi.tables import KPI_TABLES
 from tests.support import oracle
 from tests.support.commands import Done, shopkpi_process
 from tests.support.commands import shopkpi as run
+from worker.cli import questions
 from worker.cli import shopkpi as group
 from worker.sample import SampleSpec, write_sample
 
@@ -102,6 +103,24 @@ def test_questions_can_be_narrowed(shopkpi: Shopkpi) -> None:
     assert answer("category", "--top", "1") == [("2025-03-02", "@home, 2")]
     assert answer("product", "--product", "9") == [("2025-03-02", "9")]
     assert answer("category", "--category", "nothing") == []
+
+
+@pytest.mark.parametrize("at_once", [0, 1, 1000])
+def test_the_top_rows_have_most_revenue(
+    shopkpi: Shopkpi, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    write_sample(Path("shop"), SampleSpec(orders=60, days=9))
+    # As many rows again that have no revenue: the first of them stay.
+    put("shop/products/free.csv", "id,category\n" + "".join(f"9{n},Free {n}\n" for n in range(20)))
+    free = "".join(f"9{n},{n + 1},9{n},,0\n" for n in range(20))
+    put("shop/order_items/free.csv", ITEMS + free)
+    assert shopkpi("run", "shop").code == 0
+    monkeypatch.setattr(questions, "ROWS_AT_ONCE", at_once)
+    every = shopkpi("query", "category", "--format", "json").json
+    every.sort(key=lambda row: Decimal(row["daily_revenue"]), reverse=True)
+    for count in (1, 2, 5, len(every) - 3, len(every) + 1):
+        top = shopkpi("query", "category", "--top", str(count), "--format", "json").json
+        assert top == every[:count]
 
 
 def test_csv_is_safe_for_spreadsheets_and_loses_nothing(shopkpi: Shopkpi) -> None:

@@ -1,16 +1,19 @@
-"""SQLite: what several processes do to one new file at once."""
+"""SQLite: what several processes do to one file at once, and rows that are read in parts."""
 
 from __future__ import annotations
 
 import asyncio
 import multiprocessing
 import sqlite3
+from datetime import date
+from decimal import Decimal
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
 
 import worker.state.sqlite
+from tests.support.samples import day_kpis
 from worker.errors import StoreError
 from worker.state.sqlite import SqliteState
 
@@ -59,3 +62,49 @@ def test_a_lock_that_is_never_given_back_is_told(
         with pytest.raises(StoreError, match="locked"):
             open_and_ask(path)
     holder.close()
+
+
+MAY = [date(2024, 5, number) for number in range(1, 7)]
+NAMES = {day: [f"category {number}" for number in range(day.day % 4)] for day in MAY}
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 4, 100])
+async def test_rows_are_read_some_whole_days_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(worker.state.sqlite, "ROWS_AT_ONCE", at_once)
+    state = await SqliteState.open(tmp_path / "shopkpi.db")
+    try:
+        for day in MAY:
+            await state.publish(day_kpis(day, categories=NAMES[day]), 1)
+        for first, last in (
+            (None, None),
+            (MAY[1], MAY[3]),
+            (MAY[4], None),
+            (date(2025, 1, 1), None),
+        ):
+            found = [row async for row in state.rows("category_kpis", first=first, last=last)]
+            assert [(row["order_date"], row["category"]) for row in found] == [
+                (day.isoformat(), name)
+                for day in MAY
+                if (first or MAY[0]) <= day <= (last or MAY[-1])
+                for name in NAMES[day]
+            ]
+        asked = state.rows("category_kpis", group="category 1")
+        assert [row["order_date"] async for row in asked] == [
+            day.isoformat() for day in MAY if "category 1" in NAMES[day]
+        ]
+        # Somebody publishes a later state meanwhile: each day is of one state.
+        states: dict[str, set[object]] = {}
+        number = 0
+        async for row in state.rows("category_kpis"):
+            states.setdefault(str(row["order_date"]), set()).add(row["as_of"])
+            number += 1
+            if number == 2:
+                for day in MAY:
+                    later = day_kpis(day, Decimal("1.00"), categories=["a", *NAMES[day]])
+                    await state.publish(later, 2)
+        assert all(len(of_day) == 1 for of_day in states.values())
+        assert (states[MAY[-1].isoformat()] == {2}) is (at_once < 100)
+    finally:
+        await state.close()

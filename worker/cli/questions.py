@@ -77,26 +77,23 @@ def query(
     name = TABLES[table]
     _must_be_there(settings)
 
-    async def work() -> list[Row]:
+    form = choose_format(form, "table", "json")
+
+    async def work() -> None:
         from worker.urls import open_state  # noqa: PLC0415
 
         opened = await open_state(settings.state_url)
         try:
-            group = groups.get(table)
-            return [
-                {key: value for key, value in row.items() if key != "as_of"}
-                async for row in opened.rows(name, group=group, first=days[0], last=days[1])
-            ]
+            rows = opened.rows(name, group=groups.get(table), first=days[0], last=days[1])
+            if top is not None:
+                rows = _most(rows, REVENUE[name], top)
+            with printed(form) as out:
+                async for row in rows:
+                    out.add({key: value for key, value in row.items() if key != "as_of"})
         finally:
             await opened.close()
 
-    rows = run_async(work)
-    if top is not None:
-        revenue = REVENUE[name]
-        rows = sorted(rows, key=lambda row: Decimal(row[revenue]), reverse=True)[:top]
-    with printed(choose_format(form, "table", "json")) as out:
-        for row in rows:
-            out.add(row)
+    run_async(work, clean_stop=False)
 
 
 @click.command(short_help="Receipts of source objects.")
@@ -187,6 +184,23 @@ def rejects(
                         out.add(reject)
 
     run_async(work, clean_stop=False)
+
+
+async def _most(rows: AsyncIterator[Row], attribute: str, count: int) -> AsyncIterator[Row]:
+    """The rows that have most of something; of equal ones the first."""
+    most: list[Row] = []
+
+    def keep() -> None:
+        most.sort(key=lambda row: Decimal(row[attribute]), reverse=True)
+        del most[count:]
+
+    async for row in rows:
+        most.append(row)
+        if len(most) >= 2 * count + ROWS_AT_ONCE:
+            keep()
+    keep()
+    for row in most:
+        yield row
 
 
 def _must_be_there(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from contextlib import closing
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import orjson
 import pyarrow as pa
@@ -30,6 +30,9 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 60.0
 """How long a process waits for another's transaction; each takes milliseconds."""
+
+ROWS_AT_ONCE = 10_000
+"""KPI rows read in one transaction, and those of the day that they end in."""
 
 SCHEMA_VERSION = 1
 """Stands in the file's header; raised whenever the tables below change."""
@@ -191,12 +194,21 @@ class SqliteState:
             conditions.append(f"{described.group_key} = ?")
             values.append(group)
         # Names come from kpi.tables, values are bound.
-        query = (
-            f"SELECT {', '.join(names)} FROM {table} "  # noqa: S608
-            f"WHERE {' AND '.join(conditions)} ORDER BY {order}"
-        )
-        for row in await self._run(lambda db: db.execute(query, values).fetchall()):
-            yield _from_row(described, names, row)
+        chosen = f"FROM {table} WHERE {' AND '.join(conditions)} AND order_date > ?"
+        last_of_page = f"SELECT order_date {chosen} ORDER BY order_date LIMIT 1 OFFSET ?"
+        of_page = f"SELECT {', '.join(names)} {chosen} AND order_date <= ? ORDER BY {order}"
+        after: str | None = ""
+
+        def page(db: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], str | None]:
+            """Rows of some days more, and the last of these; None where there are no others."""
+            bounds = [*values, after]
+            (end,) = db.execute(last_of_page, [*bounds, ROWS_AT_ONCE]).fetchone() or (None,)
+            return db.execute(of_page, [*bounds, end or "9999z"]).fetchall(), end
+
+        while after is not None:
+            rows, after = await self._run(page)
+            for row in rows:
+                yield _from_row(described, names, row)
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do `work` in one immediate transaction."""
