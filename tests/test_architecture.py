@@ -35,7 +35,7 @@ NOT_IN_KPI = {"asyncio", "socket", "ssl", "http", "urllib", "subprocess", "sqlit
 
 MAY_BUILD_STORES = ("worker.urls", "worker.cli")
 STORE_FAMILIES = ("worker.objects", "worker.state")
-SHARED = {"worker.state.entry", "worker.state.guard", "worker.state.rows"}
+SHARED = {"worker.state.entry", "worker.state.pages", "worker.state.guard", "worker.state.rows"}
 """Modules of the store packages that any store, and anyone who uses one, may import."""
 
 

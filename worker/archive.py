@@ -9,6 +9,7 @@ from worker.objects import CopyingWriter, ObjectInfo, ObjectStore
 from worker.report import receipt
 from worker.source import identify, source_id
 from worker.state import Entry, Ledger
+from worker.state.pages import entries_in_pages
 from worker.stream import BLOCK_BYTES
 from worker.urls import Location
 
@@ -80,7 +81,8 @@ async def _moved(
         return None  # it is there, and could not be read
     else:
         # Nothing tells which upload was meant: the last one that has its verdict.
-        entries = [one for one in await ledger.entries() if one.url == place.url]
+        every = entries_in_pages(ledger, await ledger.head())
+        entries = [one async for page in every for one in page if one.url == place.url]
     for entry in reversed(entries):
         key = _target(entry, place.key, to)
         try:

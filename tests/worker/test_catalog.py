@@ -25,9 +25,9 @@ from worker.clean import Workspace
 from worker.errors import ConfigError
 from worker.objects import ObjectInfo
 from worker.objects.folder import FolderStore
-from worker.state import Entry
+from worker.state import Entry, pages
 from worker.state.entry import Part, Range
-from worker.transform import cut, pieces, zone
+from worker.transform import cut, pieces
 from worker.transform.catalog import Catalog, Register
 from worker.transform.days import possible_days
 from worker.transform.pieces import Shelf
@@ -131,7 +131,7 @@ async def test_a_ledger_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.Mon
         head = await pipeline.state.head()
         found = []
         for at_once in (head + 1, head, 4, 1):
-            monkeypatch.setattr(zone, "ENTRIES_AT_ONCE", at_once)
+            monkeypatch.setattr(pages, "ENTRIES_AT_ONCE", at_once)
             opened = await open_zone(
                 pipeline.state, head - 2, pipeline.workspace, pipeline.contract
             )

@@ -22,7 +22,7 @@ from worker.cli.printing import ROWS_AT_ONCE, printed
 if TYPE_CHECKING:
     from worker.clean import Workspace
     from worker.settings import Settings
-    from worker.state import Entry, Row, State
+    from worker.state import Effect, Entry, Row, State
 
 TABLES = {"orders": "order_kpis", "category": "category_kpis", "product": "product_kpis"}
 REVENUE = {
@@ -121,29 +121,31 @@ def ledger(
     form = choose_format(form, "table", "json")
     _must_be_there(settings)
 
-    async def work() -> tuple[list[Entry], dict[str, Any]]:
+    async def work() -> list[tuple[Entry, Effect | None]]:
         from worker.urls import open_state  # noqa: PLC0415
 
         opened = await open_state(settings.state_url)
         try:
-            entries = await _entries(opened, source)
-            return entries, await opened.effects([entry.source_id for entry in entries])
+            found = _with_effects(opened, source)
+            if form == "table":
+                return [pair async for pair in found]
+            with printed(form) as out:
+                async for entry, effect in found:
+                    out.add(receipt(entry, effect))
+            return []
         finally:
             await opened.close()
 
-    entries, effects = run_async(work)
-    if form == "json":
-        with printed(form) as out:
-            for entry in entries:
-                out.add(receipt(entry, effects.get(entry.source_id)))
-        return
-    with for_a_reader():
-        from worker.cli.tables import show_receipts, show_rows  # noqa: PLC0415
+    found = run_async(work, clean_stop=False)
+    if form == "table":
+        with for_a_reader():
+            from worker.cli.tables import show_receipts, show_rows  # noqa: PLC0415
 
-        show_receipts(entries, effects)
-        if source is not None and len(entries) == 1:
-            one = receipt(entries[0], effects.get(entries[0].source_id))
-            show_rows({"field": key, "value": str(value)} for key, value in one.items())
+            effects = {entry.source_id: effect for entry, effect in found if effect is not None}
+            show_receipts([entry for entry, _ in found], effects)
+            if source is not None and len(found) == 1:
+                one = receipt(*found[0])
+                show_rows({"field": key, "value": str(value)} for key, value in one.items())
 
 
 @click.command(short_help="Rows set aside, and why.")
@@ -177,7 +179,7 @@ def rejects(
         from worker.pipeline import open_session  # noqa: PLC0415
 
         async with open_session(settings) as session:
-            entries = await _entries(session.state, source)
+            entries = [one async for page in _entries(session.state, source) for one in page]
             with printed(form) as out:
                 for entry in entries:
                     async for reject in _rejects(entry, session.workspace):
@@ -222,21 +224,33 @@ def _exists(path: Path) -> bool:
         return False
 
 
-async def _entries(state: State, source: str | None) -> list[Entry]:
+async def _entries(state: State, source: str | None) -> AsyncIterator[list[Entry]]:
+    """Entries of some source objects, or of all, some at a time."""
     from worker.errors import ConfigError  # noqa: PLC0415
+    from worker.state.pages import entries_in_pages  # noqa: PLC0415
 
-    entries = await state.entries()
-    if source is None:
-        return entries
-    found = [
-        entry
-        for entry in entries
-        if source in (entry.source_id, entry.url)
-        or entry.url.endswith("/" + source.removeprefix("./"))
-    ]
-    if not found:
+    none = source is not None
+    async for entries in entries_in_pages(state, await state.head()):
+        found = [entry for entry in entries if source is None or _is_named(entry, source)]
+        if found:
+            none = False
+            yield found
+    if none:
         raise ConfigError(f"{source}: no source object in the ledger has this id or name")
-    return found
+
+
+async def _with_effects(
+    state: State, source: str | None
+) -> AsyncIterator[tuple[Entry, Effect | None]]:
+    async for entries in _entries(state, source):
+        effects = await state.effects([entry.source_id for entry in entries])
+        for entry in entries:
+            yield entry, effects.get(entry.source_id)
+
+
+def _is_named(entry: Entry, source: str) -> bool:
+    name = "/" + source.removeprefix("./")
+    return source in (entry.source_id, entry.url) or entry.url.endswith(name)
 
 
 async def _rejects(entry: Entry, workspace: Workspace) -> AsyncIterator[dict[str, object]]:

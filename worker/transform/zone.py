@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from kpi.contract import Contract
 from worker.clean import Workspace
 from worker.state import Ledger
+from worker.state.pages import entries_in_pages
 from worker.transform.catalog import Catalog, Register
 from worker.transform.pieces import Shelf
-
-ENTRIES_AT_ONCE = 500
-"""Ledger entries held at once: of the others only their clean objects are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +48,7 @@ async def open_zone(ledger: Ledger, head: int, workspace: Workspace, contract: C
         name: Register(contract.datasets[name], Shelf(contract.datasets[name], workspace, contract))
         for name in names
     }
-    for after in range(0, head, ENTRIES_AT_ONCE):
-        up_to = min(after + ENTRIES_AT_ONCE, head)
-        entries = await ledger.entries(after=after, up_to=up_to)
+    async for entries in entries_in_pages(ledger, head):
         for name, register in registers.items():
             register.add(one for one in entries if (one.dataset, one.verdict) == (name, "accepted"))
     for register in registers.values():
