@@ -76,6 +76,22 @@ def test_a_category_that_changes_and_changes_back_while_a_day_is_published_betwe
     )
 
 
+def test_a_category_that_changes_and_changes_back_while_a_transform_sleeps() -> None:
+    # It wakes up when the second change is done with, and publishes what was between.
+    holds(
+        *SOLD,
+        upload("products", "first", 3, ("1", "Toys")),
+        Validate(number=2),
+        Transform(),
+        upload("products", "second", 4, ("1", "Beauty")),
+        Validate(number=3),
+        Transform(fault=Fault(what="nap", operation="publish", naps=2)),
+        upload("products", "third", 5, ("1", "Toys")),
+        Validate(number=4),
+        Transform(),
+    )
+
+
 def test_a_category_that_changes_twice_around_a_day_that_is_half_published() -> None:
     # Who publishes another table of the day says nothing of what the dead one left of this.
     holds(

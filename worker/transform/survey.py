@@ -126,17 +126,24 @@ async def _changed_days(task: Task, zone: Zone, new: set[str], since: int) -> Da
 
 async def _days_of_products(task: Task, zone: Zone, new: Catalog, since: int) -> Days | None:
     """A product that changes its category may be sold on any day; one that becomes known, only
-    on days that have items of unknown products so far, or that were published since."""
+    on days that have items of unknown products so far, or that were published since.
+
+    A category that changes and changes back has changed: a transform that slept since then may
+    publish what was between, and only days published at a later state keep it away.
+    """
     if not len(new) or CATEGORY_KPIS.name not in task.tables:
         return NO_DAYS
     old_ids, old_categories = await latest_products(zone.products.without(new))
-    ids, categories = await latest_products(zone.products)
-    at = pc.index_in(ids, value_set=old_ids)
-    same = pc.equal(old_categories.take(at).fill_null(""), categories.fill_null(""))
-    if pc.any(pc.and_(at.is_valid(), pc.invert(same))).as_py():
-        return None
+    unknown = False
+    for source_id in sorted(new.source_ids):
+        ids, categories = await latest_products(new.of_sources([source_id]))
+        at = pc.index_in(ids, value_set=old_ids)
+        same = pc.equal(old_categories.take(at).fill_null(""), categories.fill_null(""))
+        if pc.any(pc.and_(at.is_valid(), pc.invert(same))).as_py():
+            return None
+        unknown |= at.null_count > 0
     found: set[int] = set()
-    if at.null_count:
+    if unknown:
         found = {
             to_day(date.fromisoformat(str(row["order_date"])))
             async for row in task.state.rows(CATEGORY_KPIS.name)
