@@ -102,6 +102,23 @@ async def test_a_day_of_a_long_history_opens_what_it_needs(tmp_path: Path) -> No
         assert found == await pipeline.all_rows()
 
 
+@pytest.mark.parametrize(
+    ("rows", "days"),
+    [
+        ((("1", "Toys"), ("2", "Games")), 0),  # nobody has sold the second
+        ((("1", "Games"), ("1", "Toys")), 0),  # the last row of a file wins
+        ((("1", "Games"),), DAYS - 1),
+    ],
+)
+async def test_products_come_again_and_only_a_change_is_one(
+    tmp_path: Path, rows: tuple[tuple[str, str], ...], days: int
+) -> None:
+    async with history(tmp_path) as (pipeline, _):
+        for path in shops.write(tmp_path / "more", [Upload("products", rows, 100)]):
+            await pipeline.validate(path)
+        assert len((await pipeline.transform()).days) == days
+
+
 async def test_what_waits_is_counted_anew_only_where_its_order_may_have_come(
     tmp_path: Path,
 ) -> None:
