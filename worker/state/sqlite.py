@@ -194,9 +194,16 @@ class SqliteState:
             conditions.append(f"{described.group_key} = ?")
             values.append(group)
         # Names come from kpi.tables, values are bound.
-        chosen = f"FROM {table} WHERE {' AND '.join(conditions)} AND order_date > ?"
-        last_of_page = f"SELECT order_date {chosen} ORDER BY order_date LIMIT 1 OFFSET ?"
-        of_page = f"SELECT {', '.join(names)} {chosen} AND order_date <= ? ORDER BY {order}"
+        conditions.append("order_date > ?")
+        last_of_page = (
+            f"SELECT order_date FROM {table} "  # noqa: S608
+            f"WHERE {' AND '.join(conditions)} ORDER BY order_date LIMIT 1 OFFSET ?"
+        )
+        conditions.append("order_date <= ?")
+        of_page = (
+            f"SELECT {', '.join(names)} FROM {table} "  # noqa: S608
+            f"WHERE {' AND '.join(conditions)} ORDER BY {order}"
+        )
         after: str | None = ""
 
         def page(db: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], str | None]:
