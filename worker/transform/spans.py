@@ -24,8 +24,8 @@ def value_range(values: pa.Array | pa.ChunkedArray) -> Range:
     return Range(low=low, high=high)
 
 
-FEW_INTERVALS = 20
-"""Up to so many are compared with all texts at once, each in a thirtieth of the time that it takes
+FEW_INTERVALS = 50
+"""Up to so many are compared with all texts at once, each in a hundredth of the time that it takes
 to compare every text with all of them one by one."""
 
 
