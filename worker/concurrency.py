@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -20,21 +21,21 @@ def in_threads(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
 async def each(items: Iterable[T], work: Callable[[T], Awaitable[R]], at_once: int) -> list[R]:
     """What `work` makes of each item, in the order of the items, `at_once` of them at a time.
 
-    There are no more tasks than that, however many items there are.
+    There are no more tasks than that, and no more than items.
 
     Errors: the first that `work` raises, once the others have been cancelled.
     """
     numbered = enumerate(items)
     made: dict[int, R] = {}
 
-    async def take_turns() -> None:
-        for number, item in numbered:
+    async def take_turns(first: tuple[int, T]) -> None:
+        for number, item in chain([first], numbered):
             made[number] = await work(item)
 
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(at_once):
-                group.create_task(take_turns())
+            for first in islice(numbered, at_once):
+                group.create_task(take_turns(first))
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from None
     return [made[number] for number in sorted(made)]

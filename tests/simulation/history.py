@@ -113,6 +113,7 @@ class _Author:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._seconds: dict[str, int] = {}
+        self._latest: dict[tuple[str, str], Record] = {}
         self._clock = 30
         self._late = random.choice((0, 0, 5, 30))
         self._days = DAYS[: random.choice((1, 2, 2, 3))]
@@ -127,13 +128,16 @@ class _Author:
         self._waits = random.choice((0.0, 0.4, 0.9))
         self._kinds = {"put": 6, "validate": random.choice((0, 1, 4)), "audit": 1}
         self._kinds["transform"] = random.choice((3, 5, 8))
+        self._kinds["there and back"] = random.choice((0, 0, 9))
+        self._sells = self._kinds["there and back"] > 0 or random.random() < 0.6
         self._ways = {"all": 6, "slice": random.choice((0, 2, 8)), "planned": 1, "everything": 1}
 
     def history(self) -> History:
         random = self._random
-        steps: list[Step] = self._shop() if random.random() < 0.6 else []
+        steps: list[Step] = self._shop() if self._sells else []
         uploads = sum(isinstance(step, Put) for step in steps)
-        for _ in range(random.randint(4, 10)):
+        wanted = len(steps) + random.randint(5, 18)
+        while len(steps) < wanted:
             (kind,) = random.choices(list(self._kinds), list(self._kinds.values()))
             if kind == "put" or not uploads:
                 steps += [Put(upload=self._any_upload()), self._validate(uploads)]
@@ -142,6 +146,9 @@ class _Author:
                 steps.append(self._validate(random.randrange(uploads)))
             elif kind == "transform":
                 steps.append(self._transform())
+            elif kind == "there and back":
+                steps += self._there_and_back(uploads)
+                uploads += 2
             else:
                 steps.append(Audit(fault=self._fault(AUDIT_FAULTS, self._transform_faults)))
             if random.random() < self._waits:
@@ -154,29 +161,62 @@ class _Author:
 
     def _shop(self) -> list[Step]:
         """Something that has been published already, for the rest to change."""
-        datasets = self._random.choice((DATASETS[:2], DATASETS, DATASETS[:1]))
+        datasets = self._random.choice((DATASETS, DATASETS[:2], DATASETS[:1]))
         steps: list[Step] = [Put(upload=self._upload(dataset, self._ids)) for dataset in datasets]
         steps += [Validate(number=number) for number in range(len(datasets))]
         return [*steps, Wait(), Transform(), Wait()]
+
+    def _there_and_back(self, number: int) -> list[Step]:
+        """A row changes and changes back, around a worker that publishes what is between."""
+        random = self._random
+        dataset = random.choice((*DATASETS, "products"))
+        there = self._clean_record(dataset)
+        other = (there[0], *self._clean_record(dataset)[1:])
+        here = self._latest.get((dataset, there[0]), other)
+        fault = Fault(
+            what=random.choice(("nap", "nap", "crash")),
+            operation=random.choice(("publish", "publish", "advance", "rows")),
+            nth=random.choice((0, 0, 1)),
+            applied=random.random() < 0.5,
+            naps=random.randint(1, 5),
+        )
+        steps: list[Step] = []
+        for step in (
+            *(Put(upload=self._upload_of(dataset, there)), Validate(number=number)),
+            Transform(fault=fault),
+            *(Put(upload=self._upload_of(dataset, here)), Validate(number=number + 1)),
+            random.choice((Transform(), self._transform())),
+        ):
+            steps.append(step)
+            if not isinstance(step, Put) and random.random() < self._waits:
+                steps.append(Wait())
+        return steps
 
     def _any_upload(self) -> Upload:
         dataset = self._random.choice(self._datasets)
         return self._upload(dataset, self._random.choice((0, 1, 1, 1, 2, 2, 3)))
 
     def _upload(self, dataset: str, count: int) -> Upload:
+        return self._upload_of(dataset, *(self._record(dataset) for _ in range(count)))
+
+    def _upload_of(self, dataset: str, *records: Record) -> Upload:
         random = self._random
         key = f"{dataset}/{random.randrange(self._files)}.csv"
         # Files may arrive in another order than that of their upload; versions of one key do not.
         self._clock += random.randint(0, 3)
         second = max(self._clock - random.randint(0, self._late), self._seconds.get(key, -100) + 1)
         self._seconds[key] = second
-        records = tuple(self._record(dataset) for _ in range(count))
+        clean = (record for record in records if record != BROKEN[dataset])
+        self._latest |= {(dataset, record[0]): record for record in clean}
         return Upload(key=key, second=second, records=records)
 
     def _record(self, dataset: str) -> Record:
-        random = self._random
-        if random.random() < self._broken_rate:
+        if self._random.random() < self._broken_rate:
             return BROKEN[dataset]
+        return self._clean_record(dataset)
+
+    def _clean_record(self, dataset: str) -> Record:
+        random = self._random
         status = random.choice(STATUSES)
         if dataset == "orders":
             hour = random.choice(("00:00:00", "12:30:00", "23:59:59"))
