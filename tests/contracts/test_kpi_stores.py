@@ -1,138 +1,22 @@
-"""What every state must do: `worker.state.State`, over SQLite, memory and DynamoDB."""
+"""What every KPI store must do: `worker.state.KpiStore`, over SQLite, memory and DynamoDB."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
 
+from tests.contracts.states import CONCURRENTLY, DAY, rows, stored
 from tests.support.samples import (
     category_row,
     day_kpis,
     empty_day,
-    entry,
     order_row,
     with_as_of,
 )
-from worker.state import DayKpis, Effect, KpiStore, Outcome, Progress, Row, State
-
-DAY = date(2024, 5, 1)
-
-CONCURRENTLY = pytest.mark.parametrize(
-    "state", ["sqlite", "memory", "dynamodb-ministack"], indirect=True
-)
-"""Not on moto, which fails when several transactions are in flight."""
-
-
-async def rows(
-    state: KpiStore,
-    table: str,
-    *,
-    first: date | None = None,
-    last: date | None = None,
-    group: str | None = None,
-) -> list[Row]:
-    return [row async for row in state.rows(table, first=first, last=last, group=group)]
-
-
-async def stored(state: KpiStore) -> dict[str, list[Row]]:
-    """All rows of the two tables that `day_kpis` fills."""
-    return {table: await rows(state, table) for table in ("order_kpis", "category_kpis")}
-
-
-# The ledger.
-
-
-async def test_a_new_ledger_is_empty(state: State) -> None:
-    assert await state.head() == 0
-    assert await state.entries() == []
-    assert await state.find("a") is None
-    assert await state.progress() == Progress()
-    assert await state.effects(["a"]) == {}
-    assert await rows(state, "order_kpis") == []
-
-
-async def test_tables_are_created_once(state: State) -> None:
-    assert await state.create_tables() == []
-
-
-async def test_commits_take_consecutive_sequences(state: State) -> None:
-    committed = [await state.commit(entry(name)) for name in "abc"]
-
-    assert [one.sequence for one in committed] == [1, 2, 3]
-    assert await state.head() == 3
-    assert await state.entries() == committed
-    assert await state.find("b") == entry("b").at(2)
-
-
-async def test_a_source_object_is_committed_once(state: State) -> None:
-    first = await state.commit(entry("a"))
-    again = await state.commit(replace(entry("a"), seconds=9.0))
-    other = await state.commit(entry("b"))
-
-    assert again == first
-    assert other.sequence == 2
-    assert await state.head() == 2
-
-
-@CONCURRENTLY
-async def test_concurrent_commits_take_all_sequences_once(state: State) -> None:
-    names = [f"source-{number}" for number in range(6)]
-
-    committed = await asyncio.gather(*(state.commit(entry(name)) for name in [*names, *names]))
-
-    assert sorted({one.sequence for one in committed}) == [1, 2, 3, 4, 5, 6]
-    assert await state.head() == 6
-    by_name = {one.source_id: one for one in committed}
-    assert sorted(by_name) == names
-    assert [by_name[one.source_id] for one in committed] == list(committed)
-    assert await state.entries() == sorted(by_name.values(), key=lambda one: one.sequence)
-
-
-async def test_entries_between_two_sequences(state: State) -> None:
-    committed = [await state.commit(entry(name)) for name in "abcde"]
-
-    assert await state.entries(after=1, up_to=3) == committed[1:3]
-    assert await state.entries(after=3) == committed[3:]
-    assert await state.entries(up_to=2) == committed[:2]
-    assert await state.entries(up_to=0) == []
-    assert await state.entries(after=5) == []
-    assert await state.entries(after=4, up_to=99) == committed[4:]
-
-
-async def test_an_entry_of_many_parts(state: State) -> None:
-    large = entry("large", parts=5000)
-    assert len(large.to_json()) > 400 * 1024  # more than a DynamoDB item holds
-
-    committed = await state.commit(large)
-
-    assert committed == large.at(1)
-    assert await state.entries() == [large.at(1)]
-    assert await state.find("large") == large.at(1)
-
-
-async def test_an_effect_never_gives_way_to_an_earlier_one(state: State) -> None:
-    at_2 = Effect(as_of=2, superseded_rows=1, days=3, first_day=DAY, last_day=DAY)
-    at_3 = Effect(as_of=3, waiting_items=5)
-
-    await state.record_effects({"a": at_2, "b": at_3})
-    assert await state.effects(["a", "b", "c"]) == {"a": at_2, "b": at_3}
-
-    await state.record_effects({"a": at_3, "b": at_2})
-    assert await state.effects(["b", "a", "b"]) == {"a": at_3, "b": at_3}
-
-
-async def test_many_effects(state: State) -> None:
-    effects = {f"source-{number:03d}": Effect(as_of=number) for number in range(1, 131)}
-
-    await state.record_effects(effects)
-
-    assert await state.effects(list(effects)) == effects
-    assert await state.effects([]) == {}
-
+from worker.state import DayKpis, Outcome, Progress, Row, State
 
 # Publication.
 

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import date
 from typing import Any
 
 import orjson
 import pytest
 
+from tests.contracts.dynamodb.workers import DAY, QUICK
 from tests.support.emulators import Emulator
 from tests.support.faults import answering
 from tests.support.samples import day_kpis, entry
 from worker.errors import StoreError
-from worker.retry import RetryPolicy
 from worker.state import Effect, Outcome
 from worker.state.dynamodb import DynamoDBState
-
-DAY = date(2024, 5, 1)
-
-QUICK = RetryPolicy(attempts=6, first_wait_s=0.001)
 
 
 def canned(*answers: tuple[int, dict[str, Any]]) -> Callable[[str], tuple[str, bytes]]:
