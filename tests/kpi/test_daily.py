@@ -5,11 +5,10 @@ from __future__ import annotations
 import csv
 import tempfile
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,57 +18,14 @@ from hypothesis import strategies as st
 
 import kpi.customers
 import kpi.daily
-from kpi.contract import INSTANT, Contract, parse_contract
-from kpi.daily import DaySlice, Products, Totals, is_returned
-from kpi.days import order_days
-from kpi.errors import KpiError
-from kpi.keys import Keys, keys_of
+from kpi.contract import Contract, parse_contract
+from kpi.daily import DaySlice, Products, is_returned
+from tests.kpi.slices import CONTRACT, contract_of, items_of, keys, measure, slice_of
 from tests.support import oracle
 
-CONTRACT = """
-[orders]
-key = ["order_id"]
-returned = ["returned", "Sent Back"]
-[orders.columns]
-order_id = {{ type = "{ids}", required = true }}
-user_id = {{ type = "{ids}", required = true }}
-created_at = {{ type = "timestamp", required = true }}
-status = {{ type = "string" }}
-[order_items]
-key = ["id"]
-price_per = "{price_per}"
-[order_items.columns]
-id = {{ type = "{ids}", required = true }}
-order_id = {{ type = "{ids}", required = true }}
-product_id = {{ type = "{ids}", required = true }}
-{optional}
-sale_price = {{ type = "decimal", precision = 18, scale = {scale}, required = true }}
-[products]
-key = ["id"]
-[products.columns]
-id = {{ type = "{ids}", required = true }}
-category = {{ type = "string" }}
-"""
 STATUSES = (None, "delivered", "returned", "RETURNED", "sent back", "Returned ")
 RETURNED = ("returned", "sent back")
 FIRST = date(2024, 2, 28)
-
-
-def keys(values: pa.Array) -> Keys:
-    return keys_of([pa.chunked_array([values])])
-
-
-def measure(
-    day_slice: DaySlice, batch: pa.RecordBatch
-) -> tuple[Totals, int, np.ndarray[tuple[int], np.dtype[np.int32]]]:
-    return day_slice.measure(batch, day_slice.find(keys(batch.column("order_id"))))
-
-
-def contract_of(
-    *, ids: str = "integer", price_per: str = "line", scale: int = 2, optional: str = ""
-) -> Contract:
-    text = CONTRACT.format(ids=ids, price_per=price_per, scale=scale, optional=optional)
-    return parse_contract(text, source="test")
 
 
 @dataclass(frozen=True)
@@ -299,114 +255,6 @@ def test_an_order_counts_once_in_each_category(items: list[tuple[int, int, bool]
             assert abs(row["avg_return_rate"] - rate) <= Decimal("0.00005")
 
 
-def slice_of(contract: Contract, orders: int, **options: Any) -> DaySlice:
-    """A slice of one day, orders 0, 1, ... of as many customers; by itself no product is known."""
-    ids = pa.array(range(orders), pa.int64())
-    unknown = Products(pa.array([], pa.int64()), pa.array([], pa.string()))
-    given = {"products": unknown, **options}
-    return DaySlice(
-        contract=contract,
-        orders=keys(ids),
-        days=np.zeros(orders, np.int32),
-        users=keys(ids),
-        returned=np.zeros(orders, bool),
-        **given,
-    )
-
-
-def items_of(prices: list[Decimal], kind: pa.DataType, **more: pa.Array) -> pa.RecordBatch:
-    size = len(prices)
-    arrays = {
-        "order_id": pa.array([0] * size, pa.int64()),
-        "product_id": pa.array(range(size), pa.int64()),
-        "sale_price": pa.array(prices, kind),
-        **more,
-    }
-    return pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
-
-
-def test_rates_and_averages_are_rounded_half_to_even() -> None:
-    contract = contract_of()
-    ids = pa.array(range(32), pa.int64())
-    day_slice = DaySlice(
-        contract=contract,
-        products=Products(pa.array([], pa.int64()), pa.array([], pa.string())),
-        orders=keys(ids),
-        days=np.zeros(32, np.int32),
-        users=keys(ids),
-        returned=np.arange(32) < 1,  # 1 / 32 = 0.03125
-    )
-    two = items_of([Decimal("0.01"), Decimal("0.04")], pa.decimal128(18, 2))
-    batch = two.set_column(0, "order_id", pa.array([0, 1], pa.int64()))
-    day_slice.add(measure(day_slice, batch)[0])
-    assert day_slice.order_kpis()["return_rate"].to_pylist() == [Decimal("0.0312")]
-    # 0.05 over two orders, one of them returned.
-    categories = day_slice.category_kpis().to_pylist()
-    assert [(row["avg_order_value"], row["avg_return_rate"]) for row in categories] == [
-        (Decimal("0.02"), Decimal("0.5000"))
-    ]
-
-
-@pytest.mark.parametrize("categories", [1, 12])
-def test_revenue_beyond_64_bits_is_an_error_and_no_other_number(categories: int) -> None:
-    contract = contract_of()
-    largest = Decimal("9999999999999999.99")
-    ids = pa.array(range(12), pa.int64())
-    day_slice = DaySlice(
-        contract=contract,
-        products=Products(ids, pa.array([f"category {n % categories}" for n in range(12)])),
-        orders=keys(pa.array([0], pa.int64())),
-        days=np.zeros(1, np.int32),
-        users=keys(pa.array([0], pa.int64())),
-        returned=np.zeros(1, bool),
-    )
-    nine = items_of([largest] * 9, pa.decimal128(18, 2))
-    day_slice.add(measure(day_slice, nine)[0])
-    assert day_slice.order_kpis()["total_revenue"].to_pylist() == [9 * largest]
-    # By adding up batches, and in one batch of one category or of many.
-    with pytest.raises(KpiError, match="64 bits"):
-        day_slice.add(measure(day_slice, nine)[0])
-    with pytest.raises(KpiError, match="64 bits"):
-        measure(day_slice, items_of([largest] * 12, pa.decimal128(18, 2)))
-
-
-def test_a_price_times_a_quantity_beyond_64_bits_is_an_error() -> None:
-    contract = contract_of(price_per="unit", optional='quantity = { type = "integer" }')
-    day_slice = slice_of(contract, 1)
-    batch = items_of(
-        [Decimal("1000000000000.00")],
-        pa.decimal128(18, 2),
-        quantity=pa.array([10**9], pa.int64()),
-    )
-    with pytest.raises(KpiError, match="64 bits"):
-        measure(day_slice, batch)
-
-
-def test_money_without_places_is_published_with_two() -> None:
-    day_slice = slice_of(contract_of(scale=0), 1)
-    yen = Decimal(300_000_000_000_000_000)
-    day_slice.add(measure(day_slice, items_of([yen], pa.decimal128(18, 0)))[0])
-    try:
-        revenue = day_slice.order_kpis()["total_revenue"].to_pylist()
-    except KpiError:
-        return  # more than its 64 bits hold: an error is right, another number is not
-    assert revenue == [yen]
-
-
-def test_an_average_of_amounts_with_many_places() -> None:
-    orders = 1000  # times 10**16 is more than 64 bits hold
-    day_slice = slice_of(contract_of(scale=18), orders)
-    batch = items_of([Decimal("0.005")] * orders, pa.decimal128(18, 18))
-    batch = batch.set_column(0, "order_id", pa.array(range(orders), pa.int64()))
-    try:
-        day_slice.add(measure(day_slice, batch)[0])
-        rows = day_slice.category_kpis().to_pylist()
-    except KpiError:
-        return
-    # Half a cent goes to the even cent.
-    assert [row["avg_order_value"] for row in rows] == [Decimal("0.00")]
-
-
 def test_no_orders_no_rows() -> None:
     day_slice = slice_of(contract_of(), 0, with_products=True)
     totals, matched, days = measure(day_slice, items_of([Decimal(1)], pa.decimal128(18, 2)))
@@ -430,28 +278,6 @@ def test_customers_far_apart_are_counted_once_a_day(users: list[int]) -> None:
     expected = [len({u for u, d in zip(users, days, strict=True) if d == day}) for day in range(3)]
     found = day_slice.order_kpis()["unique_customers"].to_pylist()
     assert found == [count for count in expected if count]
-
-
-@pytest.mark.parametrize(
-    ("zone", "instant", "day"),
-    [
-        ("UTC", datetime(2025, 3, 1, 23, 59, 59, 999_999, UTC), date(2025, 3, 1)),
-        ("UTC", datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC), date(1969, 12, 31)),
-        ("Europe/Berlin", datetime(2025, 3, 1, 23, 0, tzinfo=UTC), date(2025, 3, 2)),
-        ("Europe/Berlin", datetime(2025, 7, 1, 22, 0, tzinfo=UTC), date(2025, 7, 2)),
-        ("Europe/Berlin", datetime(2025, 7, 1, 21, 59, tzinfo=UTC), date(2025, 7, 1)),
-        ("America/Sao_Paulo", datetime(2025, 1, 1, 2, 59, tzinfo=UTC), date(2024, 12, 31)),
-        ("Pacific/Kiritimati", datetime(9999, 12, 30, tzinfo=UTC), date(9999, 12, 30)),
-        ("Pacific/Kiritimati", datetime(2025, 1, 1, 10, tzinfo=UTC), date(2025, 1, 2)),
-        ("Pacific/Pago_Pago", datetime(1, 1, 2, tzinfo=UTC), date(1, 1, 2)),
-        ("Pacific/Pago_Pago", datetime(2025, 1, 1, 10, 59, tzinfo=UTC), date(2024, 12, 31)),
-    ],
-)
-def test_the_business_day_is_that_of_the_contracts_time_zone(
-    zone: str, instant: datetime, day: date
-) -> None:
-    found = order_days(pa.array([instant], INSTANT), zone)
-    assert [date(1970, 1, 1) + timedelta(int(one)) for one in found] == [day]
 
 
 @pytest.mark.parametrize("as_dictionary", [False, True])
