@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from aiobotocore.session import get_session
 
@@ -97,8 +98,8 @@ async def _upload(endpoint_url: str, bucket: str, files: Sequence[tuple[Path, st
         await s3.create_bucket(Bucket=bucket)
         for path, key in files:
             started = await s3.create_multipart_upload(Bucket=bucket, Key=key)
-            target = {"Bucket": bucket, "Key": key, "UploadId": started["UploadId"]}
-            parts: list[dict[str, object]] = []
+            target: dict[str, Any] = {"Bucket": bucket, "Key": key, "UploadId": started["UploadId"]}
+            parts: list[Any] = []
             with path.open("rb") as file:
                 while data := file.read(PART_BYTES):
                     number = len(parts) + 1

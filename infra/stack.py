@@ -20,7 +20,7 @@ from infra.tables import Tables
 from infra.warm import WarmService
 
 
-class ShopKpiStack(cdk.Stack):
+class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # of a library that mypy does not read
     """One deployment of shopkpi; `settings.stage` tells it from others in the same account.
 
     Attributes:

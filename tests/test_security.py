@@ -63,7 +63,7 @@ def risks(name: str, tree: ast.Module) -> Iterator[str]:
             imported = [node.module or ""]
         for module in imported:
             if module.partition(".")[0] in NOT_IMPORTED:
-                yield f"{name}:{node.lineno} imports {module}"
+                yield f"{name}:{getattr(node, 'lineno', 0)} imports {module}"
         if not isinstance(node, ast.Call):
             continue
         called = ast.unparse(node.func)
@@ -100,7 +100,7 @@ def sql_risks(name: str, tree: ast.Module) -> Iterator[str]:
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".format"):
             text = node.func.value if isinstance(node.func, ast.Attribute) else None
         if isinstance(text, ast.Constant) and SQL.match(str(text.value)):
-            yield f"{name}:{node.lineno} formats SQL"
+            yield f"{name}:{getattr(node, 'lineno', 0)} formats SQL"
 
 
 def test_nothing_from_outside_is_run() -> None:

@@ -137,7 +137,7 @@ def test_any_history_gives_the_rows_of_the_oracle(ids: str, contract: str) -> No
             assert waiting == waiting_items(uploads, ids)
         revenue: dict[object, Decimal] = defaultdict(Decimal)
         for row in rows["category_kpis"]:
-            revenue[row["order_date"]] += row["daily_revenue"]
+            revenue[row["order_date"]] += Decimal(str(row["daily_revenue"]))
         for row in rows["order_kpis"]:
             assert revenue[row["order_date"]] == row["total_revenue"]
 

@@ -8,6 +8,7 @@ import random
 import sqlite3
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -58,7 +59,7 @@ async def in_ranges(home: Path, path: Path, split_bytes: int, seed: int) -> tupl
         spans = await ranges.plan(source, pipeline.contract, split_bytes)
         assert [start for start, _ in spans[1:]] == [end for _, end in spans[:-1]]
         random.Random(seed).shuffle(spans)
-        stores = {
+        stores: dict[str, Any] = {
             "contract": pipeline.contract,
             "workspace": pipeline.workspace,
             "ledger": pipeline.state,
@@ -104,7 +105,7 @@ async def test_an_object_is_not_committed_before_all_its_ranges(tmp_path: Path) 
         assert pipeline.state is not None
         source = await source_of(pipeline, tmp_path / "orders" / "orders_part1.csv")
         first, *_ = await ranges.plan(source, pipeline.contract, 8000)
-        stores = {
+        stores: dict[str, Any] = {
             "contract": pipeline.contract,
             "workspace": pipeline.workspace,
             "ledger": pipeline.state,

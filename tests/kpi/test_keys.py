@@ -32,7 +32,7 @@ KEYS = st.one_of(*(st.lists(some, max_size=40) for some in (INT64, TEXTS, UUIDS)
 
 
 def array_of(values: Sequence[object]) -> pa.Array:
-    kinds = {str: pa.string(), bytes: UUID}
+    kinds: dict[type, pa.DataType] = {str: pa.string(), bytes: UUID}
     return pa.array(values, kinds.get(type(values[0]), pa.int64()) if values else pa.int64())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -49,7 +51,9 @@ def test_a_long_value_is_left_to_patterns_that_do_not_go_back(
 
 
 @pytest.mark.parametrize("kind", ["integer", "decimal", "timestamp"])
-def test_digits_of_a_megabyte_are_judged_at_once(kind: str) -> None:
+def test_digits_of_a_megabyte_are_judged_at_once(
+    kind: Literal["integer", "decimal", "timestamp"],
+) -> None:
     column = Column(name="x", type=kind)
     long = ["1" * 2**20, *(digit * 2**20 + end for digit in "01" for end in ("x", " x", ".x"))]
     values, bad, _ = convert.convert(pa.array(long).cast(pa.binary()), column, built_in())

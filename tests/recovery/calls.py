@@ -18,6 +18,7 @@ from unittest import mock
 import aiohttp
 from aiobotocore.awsrequest import AioAWSResponse
 from aiobotocore.httpsession import AIOHTTPSession
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectionClosedError
 
 KILLED = "killed"
@@ -153,7 +154,8 @@ def _answer(request: Any, *, throttled: bool) -> AioAWSResponse:
         status = 503 if throttled else 500
     # RFC 9110, section 9.3.2: an answer to HEAD has no body.
     data = b"" if request.method == "HEAD" else body.encode()
-    return AioAWSResponse(request.url, status, {"content-length": str(len(data))}, _Body(data))
+    headers = HTTPHeaders.from_dict({"content-length": str(len(data))})
+    return AioAWSResponse(request.url, status, headers, _Body(data))
 
 
 async def _whole(answer: Any, call: Call) -> Any:

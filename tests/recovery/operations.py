@@ -211,7 +211,11 @@ class _Child:
         if self._moments is None or self._disk is None:
             return
         after, step = len(self._outcome.operations), self._outcome.step
-        for kind, copy in {KILLED: partial(copytree, self._root), POWER: self._disk.copy}.items():
+        copies: dict[str, Callable[[str], object]] = {
+            KILLED: partial(copytree, self._root),
+            POWER: self._disk.copy,
+        }
+        for kind, copy in copies.items():
             folder = str(self._moments / f"{after}-{step}-{kind}")
             copy(folder)
             self._outcome.moments.append(Moment(kind=kind, after=after, step=step, folder=folder))

@@ -22,6 +22,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def many_tasks(root: Path) -> list[Step]:
         ("transform", *JSON, *KPIS),
         ("archive", "shop/orders/refused.csv", "--to", "moved"),
     ]
-    return [lambda command=command: command for command in commands]
+    return [partial(tuple, command) for command in commands]
 
 
 @dataclass(kw_only=True)

@@ -150,9 +150,9 @@ class Writer:
             return (order, user, status, f"{day.isoformat()}T{clock}")
         # Some items come long before their order, some never see one.
         order = str(random.randint(oldest, newest + 10))
-        product = str(random.randint(1, PRODUCTS + 5))
+        product_id = str(random.randint(1, PRODUCTS + 5))
         price = f"{random.randrange(500)}.{random.randrange(100):02d}"
-        return (str(random.randint(3 * oldest, 3 * newest)), order, product, status, price)
+        return (str(random.randint(3 * oldest, 3 * newest)), order, product_id, status, price)
 
     def _put(self, dataset: str, key: str, rows: list[Record], clean: list[Record]) -> None:
         refused = 10 * (len(rows) - len(clean)) > len(rows)

@@ -157,7 +157,7 @@ def _outcome(number: int) -> str:
 async def _serve(emulator: Emulator, commands: int) -> tuple[Seen, int]:
     """The service's life; what was seen of it, and its exit code."""
     session = get_session()
-    config = {
+    config: dict[str, Any] = {
         "endpoint_url": emulator.endpoint_url,
         "region_name": emulator.environment["AWS_REGION"],
         "aws_access_key_id": emulator.environment["AWS_ACCESS_KEY_ID"],

@@ -54,7 +54,7 @@ def shopkpi(home: Path, *arguments: str, **environment: str) -> Done:
     texts = []
     for stream in (out, err):
         stream.flush()
-        texts.append(stream.buffer.getvalue().decode())  # type: ignore[attr-defined]  # a BytesIO
+        texts.append(stream.buffer.getvalue().decode())
     code = stopped.value.code
     done = Done(code if isinstance(code, int) else int(bool(code)), *texts)
     if "SHOPKPI_DEBUG" not in environment:

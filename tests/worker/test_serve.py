@@ -146,7 +146,7 @@ async def test_heartbeats_that_fail_do_not_stop_the_work() -> None:
     async def hide(*_: object) -> None:
         raise StoreError("no way through")
 
-    world.hide = hide  # type: ignore[method-assign]
+    world.hide = hide  # type: ignore[method-assign, assignment]
 
     async def run(_: Sequence[str]) -> None:
         await until(lambda: world.events().count("heartbeat.failed") >= 2)

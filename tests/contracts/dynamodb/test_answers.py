@@ -117,7 +117,7 @@ async def test_keys_that_a_batch_leaves_over_are_asked_for_again(
         return {"kind": {"S": "effect"}, "id": {"S": source_id}, "effect": {"S": effect}}
 
     left = {"shop-ledger": {"Keys": [{"kind": {"S": "effect"}, "id": {"S": "b"}}]}}
-    answers = [
+    answers: list[tuple[int, dict[str, Any]]] = [
         (200, {"Responses": {"shop-ledger": [item("a")]}, "UnprocessedKeys": left}),
         (200, {"Responses": {}, "UnprocessedKeys": left}),
         (200, {"Responses": {"shop-ledger": [item("b")]}, "UnprocessedKeys": {}}),

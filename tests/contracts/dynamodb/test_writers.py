@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -190,7 +191,7 @@ async def test_writers_that_race_and_die_never_take_a_day_back(
             policy = ONCE if dies else RetryPolicy(attempts=50, first_wait_s=0.001, max_wait_s=0.02)
             writer, proxy = await stack.enter_async_context(another(aws, state, retry=policy))
             if draw.random() < 0.7:
-                lost = draw.choice([{"request_lost": True}, {"answer_bytes": 0}])
+                lost: dict[str, Any] = draw.choice([{"request_lost": True}, {"answer_bytes": 0}])
                 proxy.faults = [Fault(marker=TRANSACTION, skip=draw.randrange(4), **lost)]
             tasks.append(write(writer, as_of, draw.random() * 0.05))
         looks = asyncio.create_task(watch(state))
@@ -241,7 +242,7 @@ async def test_commits_that_race_and_die_leave_one_sequence(
             policy = draw.choice([ONCE, RetryPolicy(attempts=50, first_wait_s=0.001)])
             writer, proxy = await stack.enter_async_context(another(aws, state, retry=policy))
             if draw.random() < 0.7:
-                lost = draw.choice([{"request_lost": True}, {"answer_bytes": 0}])
+                lost: dict[str, Any] = draw.choice([{"request_lost": True}, {"answer_bytes": 0}])
                 proxy.faults = [Fault(marker=TRANSACTION, **lost)]
             tasks.append(commit(writer, name))
         await asyncio.gather(*tasks)

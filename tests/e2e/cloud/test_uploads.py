@@ -52,5 +52,5 @@ def test_an_upload_becomes_kpis(deployment: Deployment, tmp_path: Path) -> None:
     assert sorted(moved) == sorted(
         f"archive/{one['name']}/{json.loads(one['input'])['key']}" for one in executions
     )
-    body = next(key for key in moved if "/orders/" in key)
-    assert deployment.read("ArchiveBucket", body) == files["orders"]
+    of_orders = next(key for key in moved if "/orders/" in key)
+    assert deployment.read("ArchiveBucket", of_orders) == files["orders"]
