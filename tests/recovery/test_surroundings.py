@@ -1,7 +1,7 @@
 """What a user sees where the world around a run is not as it should be.
 
 Elsewhere: a missing bucket (`tests/e2e/test_aws.py`), a full disk and two runs at once
-(`tests/e2e/test_newcomer.py`), a workspace that cannot be made (`tests/e2e/test_cli.py`).
+(`tests/e2e/test_newcomer.py`), a workspace that cannot be made (`tests/e2e/test_wrong_use.py`).
 """
 
 from __future__ import annotations

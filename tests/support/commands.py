@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +35,10 @@ class Done(NamedTuple):
     def events(self) -> list[dict[str, Any]]:
         assert self.code == 0, self.err
         return [json.loads(line) for line in self.out.splitlines()]
+
+
+Shopkpi = Callable[..., Done]
+"""The command line in some folder."""
 
 
 def shopkpi(home: Path, *arguments: str, **environment: str) -> Done:

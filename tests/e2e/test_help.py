@@ -1,0 +1,70 @@
+"""Every example in the help of every command."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.e2e.files import put
+from tests.support.commands import Shopkpi
+from worker.cli import shopkpi as group
+from worker.sample import SampleSpec, write_sample
+
+
+def examples() -> Iterator[tuple[str, str]]:
+    """Every example of every command's help that needs no cloud."""
+
+    def commands(parent: click.Group, name: str) -> Iterator[tuple[str, click.Command]]:
+        for command in parent.commands.values():
+            path = f"{name} {command.name}"
+            if isinstance(command, click.Group):
+                yield from commands(command, path)
+            else:
+                yield path, command
+
+    for path, command in commands(group, "shopkpi"):
+        text = (command.help or "").replace("\\\n", " ")
+        lines = re.findall(r"^\s*(shopkpi .*)$", text, re.MULTILINE)
+        assert lines, f"{path} has no example"
+        for line in lines:
+            assert line.startswith(path), line
+            if "://" not in line:
+                yield path, line
+
+
+def prepare(shopkpi: Shopkpi) -> str:
+    """The files that the examples speak of; the id of one."""
+    write_sample(Path("shop"), SampleSpec(orders=200, days=3, dirty=0.05))
+    for name in ("shop/orders/monday.csv", "year/order_items/2025.csv"):
+        put(name, (Path("shop") / "orders" / "orders_part1.csv").read_bytes())
+    items = Path("shop/order_items/order_items_part1.csv").read_bytes()
+    put("year/order_items/2025.csv", items)
+    put("my-contract.toml", shopkpi("contract", "show", "olist").out)
+    assert shopkpi("run", "shop").code == 0
+    (receipt,) = shopkpi("ledger", "monday.csv", "--format", "json").json
+    return str(receipt["source_id"])
+
+
+@pytest.mark.parametrize(("path", "example"), list(examples()))
+def test_examples_of_the_help_can_be_run(shopkpi: Shopkpi, path: str, example: str) -> None:
+    source_id = prepare(shopkpi)
+    words = shlex.split(example, comments=True)[1:]
+    if ">" in words:
+        words = words[: words.index(">")]
+    words = [re.sub(r"^[0-9a-f]{16}$", source_id, word) for word in words]
+    if path == "shopkpi sample":
+        words = [re.sub(r"^\d{7}$", "1000", word) for word in words]  # not the whole year
+    if "monday.csv.gz" in example:
+        Path("shop/orders/monday.csv").rename("shop/orders/monday.csv.gz")
+    if "--range" in words:
+        plan = shopkpi("plan", "year/order_items/2025.csv").json
+        words[words.index("--range") + 1] = plan[0]["range"]
+    if path == "shopkpi sample":
+        words[1] = f"new {words[1]}"  # a folder of its own
+    done = shopkpi(*words)
+    assert done.code == 0, done.err
