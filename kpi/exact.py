@@ -23,6 +23,8 @@ FLOAT_EXACT = 1 << 53
 LIMB_BITS = 21
 INT32_MAX, INT64_MAX = (1 << 31) - 1, (1 << 63) - 1
 
+_TOO_LARGE = f"amounts exceed 64 bits: expected at most {INT64_MAX} of their smallest unit"
+
 
 def unscaled(decimals: pa.Array) -> Int64s:
     """The integers behind a decimal128 column of at most 18 digits; undefined where null."""
@@ -56,7 +58,7 @@ def sums(codes: npt.NDArray[np.integer], values: Int64s, size: int) -> Int64s:
         for low, middle, high in zip(*parts, strict=True)
     ]
     if max(map(abs, total)) > INT64_MAX:
-        raise KpiError(f"a sum of amounts exceeds 64 bits: expected at most {INT64_MAX} units")
+        raise KpiError(_TOO_LARGE)
     return np.array(total, np.int64)
 
 
@@ -81,7 +83,7 @@ def add(left: Int64s, right: Int64s) -> Int64s:
     total = left + right
     # Overflow has happened where the sum's sign differs from both signs (Hacker's Delight, 2-13).
     if (((left ^ total) & (right ^ total)) < 0).any():
-        raise KpiError(f"a sum of amounts exceeds 64 bits: expected at most {INT64_MAX} units")
+        raise KpiError(_TOO_LARGE)
     return total
 
 
@@ -137,7 +139,7 @@ def at_scale(units: Int64s, scale: int, wanted: int) -> Int64s:
 def _checked(totals: Sequence[int]) -> Int64s:
     """Python's integers, which have no end, as 64-bit ones."""
     if any(not -INT64_MAX - 1 <= total <= INT64_MAX for total in totals):
-        raise KpiError(f"an amount exceeds 64 bits: expected at most {INT64_MAX} units")
+        raise KpiError(_TOO_LARGE)
     return np.array(totals, np.int64)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -15,6 +17,9 @@ RESCUED = "_rescued"
 
 MAX_HEADER_BYTES = 255
 """Of a column's name: `_rescued` repeats the names of unknown columns in every row."""
+
+NAME, NAME_CHARACTERS, NAME_DIGITS = re.compile(r"([^\W\d][\w .%#()/-]*)?"), 40, 3
+"""What looks like the name of a column, and not like an id, an amount, a date or an address."""
 
 RESCUED_TYPE = pa.map_(pa.string(), pa.string())
 TEXT_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
@@ -114,9 +119,22 @@ def read_layout(record: bytes, contract: Contract, dataset: Dataset) -> Layout |
     missing = [name for name in dataset.required if name not in names]
     if missing:
         wanted = f"column{'s' * (len(missing) > 1)} {', '.join(missing)}"
-        got = ", ".join(header.strip() for header in headers[:20])
-        return Refusal(reason=f"expected {wanted}, got the header: {got[:500]}")
+        return Refusal(reason=f"expected {wanted}, got {_shown(headers)}")
     return Layout(contract=contract, dataset=dataset, names=tuple(names))
+
+
+def _shown(headers: Sequence[str]) -> str:
+    """A header, for a reason that ends in logs: where it is missing, the first row is no header,
+    and no business of theirs."""
+    names = [header.strip() for header in headers]
+    if not all(_is_name(name) for name in names):
+        return f"a first record of {len(names)} that are no column names: is the header missing?"
+    return f"the header: {', '.join(names[:20])[:500]}"
+
+
+def _is_name(text: str) -> bool:
+    few = len(text) <= NAME_CHARACTERS and sum(map(str.isdigit, text)) <= NAME_DIGITS
+    return few and NAME.fullmatch(text) is not None
 
 
 def _decode(record: bytes) -> str | Refusal:

@@ -95,7 +95,13 @@ async def _moved(
 
 def _target(entry: Entry, key: str, to: Location) -> str:
     zone = "archive" if entry.verdict == "accepted" else "quarantine"
-    return to.join(zone, entry.source_id, key)
+    return to.join(zone, entry.source_id, key if to.bucket else _as_path(key))
+
+
+def _as_path(key: str) -> str:
+    """A key of S3 as a path below a folder: `..` is a name there, and leads out of one here."""
+    parts = (part.replace(".", "%2E") if part in (".", "..") else part for part in key.split("/"))
+    return "/".join(parts).replace("\0", "%00")
 
 
 async def _copy(source: ObjectStore, info: ObjectInfo, target: ObjectStore, key: str) -> None:

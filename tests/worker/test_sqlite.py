@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import sqlite3
+import time
+from contextlib import closing
 from datetime import date
 from decimal import Decimal
 from multiprocessing.synchronize import Barrier
@@ -62,6 +64,23 @@ def test_a_lock_that_is_never_given_back_is_told(
         with pytest.raises(StoreError, match="locked"):
             open_and_ask(path)
     holder.close()
+
+
+@pytest.mark.parametrize("opened", [False, True])
+async def test_who_waits_for_a_lock_can_be_stopped(tmp_path: Path, opened: bool) -> None:
+    path = tmp_path / "shopkpi.db"
+    state = await SqliteState.open(path) if opened else None
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        waits = asyncio.ensure_future(state.head() if state else SqliteState.open(path))
+        await asyncio.sleep(0.1)
+        waits.cancel()
+        started_s = time.monotonic()
+        with pytest.raises(asyncio.CancelledError):
+            await waits
+        if state:
+            await state.close()
+        assert time.monotonic() - started_s < 5 * worker.state.sqlite.BUSY_LOOK_S
 
 
 MAY = [date(2024, 5, number) for number in range(1, 7)]

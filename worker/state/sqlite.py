@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -30,6 +30,9 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 60.0
 """How long a process waits for another's transaction; each takes milliseconds."""
+
+BUSY_LOOK_S = 1.0
+"""How long it waits before it looks whether it is to stop."""
 
 ROWS_AT_ONCE = 10_000
 """KPI rows read in one transaction, and those of the day that they end in."""
@@ -62,15 +65,21 @@ class SqliteState:
         self._connection: sqlite3.Connection | None = None
         # sqlite3 connections stay on the thread that made them.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
+        self._stopping = threading.Event()
 
     @classmethod
     async def open(cls, path: Path) -> SqliteState:
         """Open the file, creating it and its tables where they are missing."""
         state = cls(path)
-        await state._run(lambda _: None)
+        try:
+            await state._run(lambda _: None)
+        except BaseException:
+            await state.close()
+            raise
         return state
 
     async def close(self) -> None:
+        self._stopping.set()
         if self._connection is not None:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
         self._thread.shutdown()
@@ -223,7 +232,7 @@ class SqliteState:
         def transact() -> T:
             try:
                 db = self._connect()
-                db.execute("BEGIN IMMEDIATE")
+                self._begin(db)
                 try:
                     result = work(db)
                 except BaseException:
@@ -238,55 +247,70 @@ class SqliteState:
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, transact)
 
+    def _begin(self, db: sqlite3.Connection) -> None:
+        """Begin a transaction, when it is our turn."""
+        self._when_free(lambda: db.execute("BEGIN IMMEDIATE"))
+
+    def _when_free(self, act: Callable[[], object]) -> None:
+        """Do something as soon as no other process is in its way.
+
+        Errors: SQLite's `SQLITE_BUSY` after `BUSY_TIMEOUT_S`, or when the state is being closed:
+            nothing else ends the waiting of a thread, and a process that is told to stop has
+            seconds.
+        """
+        give_up = time.monotonic() + BUSY_TIMEOUT_S
+        while True:
+            try:
+                act()
+            except sqlite3.OperationalError as error:
+                code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the lower byte: primary code
+                busy = code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+                if not busy or self._stopping.is_set() or time.monotonic() >= give_up:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
+
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
             make_folder(self._path.parent)
-            db = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-            # Readers never wait for a writer, and a commit is on the disk when it returns.
-            _use_wal(db)
-            db.execute("PRAGMA synchronous = FULL")
-            # KiB. By itself SQLite holds four times as much, of a ledger that is read but once.
-            db.execute("PRAGMA cache_size = -512")
-            db.execute("BEGIN IMMEDIATE")
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            (present,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            if present and version != SCHEMA_VERSION:
+            db = sqlite3.connect(self._path, timeout=BUSY_LOOK_S, isolation_level=None)
+            try:
+                self._prepare(db)
+            except BaseException:
                 db.close()
-                raise ConfigError(
-                    f"sqlite://{self._path}: expected a database of schema {SCHEMA_VERSION}, got "
-                    f"{version}: it is not shopkpi's, or another version made it; use another one"
-                )
-            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            for statement in (*_LEDGER.split(";"), *map(_create_statement, KPI_TABLES.values())):
-                db.execute(statement)
-            for table in KPI_TABLES.values():
-                for index in table.indexes:
-                    if index.name != "by_month":  # dates are a primary key's first column here
-                        db.execute(
-                            f"CREATE INDEX IF NOT EXISTS {table.name}_{index.name} "
-                            f"ON {table.name} ({index.partition_key}, {index.sort_key})"
-                        )
-            db.execute("COMMIT")
+                raise
             self._connection = db
         return self._connection
 
-
-def _use_wal(db: sqlite3.Connection) -> None:
-    """Whoever opens a new database at the same time holds a lock that the timeout does not wait for
-    (sqlite.org/wal.html: the change of the mode may answer SQLITE_BUSY at once)."""
-    give_up = time.monotonic() + BUSY_TIMEOUT_S
-    while True:
-        try:
-            with closing(db.execute("PRAGMA journal_mode = WAL")):
-                return
-        except sqlite3.OperationalError as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # its lower byte is the primary one
-            if (
-                code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-                or time.monotonic() >= give_up
-            ):
-                raise
-            time.sleep(0.01)
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        """How the connection is used, and the tables that are missing."""
+        # Readers never wait for a writer, and a commit is on the disk when it returns. Who opens a
+        # new database at the same time holds a lock that the timeout does not wait for
+        # (sqlite.org/wal.html: the change of the mode may answer SQLITE_BUSY at once).
+        self._when_free(lambda: db.execute("PRAGMA journal_mode = WAL").close())
+        db.execute("PRAGMA synchronous = FULL")
+        # KiB. By itself SQLite holds four times as much, of a ledger that is read but once.
+        db.execute("PRAGMA cache_size = -512")
+        self._begin(db)
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        (present,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if present and version != SCHEMA_VERSION:
+            raise ConfigError(
+                f"sqlite://{self._path}: expected a database of schema {SCHEMA_VERSION}, got "
+                f"{version}: it is not shopkpi's, or another version made it; use another one"
+            )
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        for statement in (*_LEDGER.split(";"), *map(_create_statement, KPI_TABLES.values())):
+            db.execute(statement)
+        for table in KPI_TABLES.values():
+            for index in table.indexes:
+                if index.name != "by_month":  # dates are a primary key's first column here
+                    db.execute(
+                        f"CREATE INDEX IF NOT EXISTS {table.name}_{index.name} "
+                        f"ON {table.name} ({index.partition_key}, {index.sort_key})"
+                    )
+        db.execute("COMMIT")
 
 
 def _create_statement(table: KpiTable) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from kpi.daily import DaySlice, Products
 from kpi.days import Days, to_date, to_day
+from kpi.errors import KpiError
 from kpi.tables import KPI_TABLES
 from worker import memory
 from worker.state import DayKpis, Outcome, Row
@@ -21,6 +23,10 @@ from worker.transform.survey import Task, Work
 
 PUBLISH_AT_ONCE = 16
 """Days published concurrently."""
+
+
+FAILED_AT_MOST = 10
+"""Days looked for one by one that cannot be computed."""
 
 
 class Contended(Exception):  # noqa: N818
@@ -38,54 +44,119 @@ class Published:
 async def publish_days(task: Task, work: Work, seen: Seen) -> Published:
     """Compute and publish the days of `work`, slice by slice.
 
-    Errors: `Contended`; as `worker.transform.transform`.
+    A day that cannot be computed (its amounts exceed 64 bits) stays as it was and keeps no other
+    day back.
+
+    Errors: `Contended`; `KpiError` that names such days, once all others are published; as
+        `worker.transform.transform`.
     """
     published = Published(rows=dict.fromkeys(sorted(task.tables), 0))
     if len(work.days) == 0:
         return published
     zone = work.zone
     products = Products(*await latest_products(zone.products))
-    done = 0
     plan = await cut(work.days, zone)
     if plan.scattered:
         # Each slice will ask for all of them; here they are read while little else is held.
         await work.versions[1].judge(await zone.items.row_groups())
         memory.give_back()
-
-    async def finish(days: Days, day_slice: DaySlice, stood: set[int]) -> None:
-        nonlocal done
-        tables = await asyncio.to_thread(kpis, day_slice, task.tables)
-        await _publish(task, days, tables, work, published, stood)
-        done += len(days)
-        if task.progress:
-            task.progress(done, len(work.days))
-
-    # While one slice is being published the next is read.
-    finishing: asyncio.Task[None] | None = None
-    try:
-        for days in plan.slices:
-            day_slice = await load(
-                days,
-                zone,
-                products,
-                *work.versions,
-                task.tables,
-                seen,
-                scattered=plan.scattered,
-            )
-            if finishing is not None:
-                await finishing
-            finishing = asyncio.create_task(finish(days, day_slice, set(seen.stood)))
-            if len(day_slice) > 2 * ORDERS_AT_ONCE:
-                await finishing  # there is no memory for another one beside it
-            del day_slice
-        if finishing is not None:
-            await finishing
-    finally:
-        if finishing is not None:
-            finishing.cancel()
-            await asyncio.gather(finishing, return_exceptions=True)
+    slices = _Slices(task, work, seen, products, published, scattered=plan.scattered)
+    await slices.publish(plan.slices)
     return published
+
+
+class _Slices:
+    """Slices of days on their way: while one is being published the next is read."""
+
+    def __init__(
+        self,
+        task: Task,
+        work: Work,
+        seen: Seen,
+        products: Products,
+        published: Published,
+        *,
+        scattered: bool,
+    ) -> None:
+        self._task = task
+        self._work = work
+        self._seen = seen
+        self._products = products
+        self._published = published
+        self._scattered = scattered
+        self._todo: deque[Days] = deque()
+        self._done = 0
+        self._failed: list[str] = []
+
+    async def publish(self, slices: Iterable[Days]) -> None:
+        """Errors: as `publish_days`."""
+        self._todo.extend(slices)
+        finishing: asyncio.Task[None] | None = None
+        try:
+            while self._todo or finishing is not None:
+                if not self._todo and finishing is not None:
+                    await finishing  # it may have found days to be set apart
+                    finishing = None
+                    continue
+                days = self._todo.popleft()
+                day_slice = await self._load(days)
+                if day_slice is None:
+                    continue
+                if finishing is not None:
+                    await finishing
+                finishing = asyncio.create_task(
+                    self._finish(days, day_slice, set(self._seen.stood))
+                )
+                if len(day_slice) > 2 * ORDERS_AT_ONCE:
+                    await finishing  # there is no memory for another one beside it
+                del day_slice
+        finally:
+            if finishing is not None:
+                finishing.cancel()
+                await asyncio.gather(finishing, return_exceptions=True)
+        if self._failed:
+            raise KpiError(
+                f"{'; '.join(sorted(self._failed))}. All other days are published. Rows with wrong "
+                "amounts can be uploaded again with the right ones"
+            )
+
+    async def _load(self, days: Days) -> DaySlice | None:
+        """A slice with its orders and items; None where it had to be set apart."""
+        try:
+            return await load(
+                days,
+                self._work.zone,
+                self._products,
+                *self._work.versions,
+                self._task.tables,
+                self._seen,
+                scattered=self._scattered,
+            )
+        except KpiError as error:
+            self._set_apart(days, error)
+            return None
+
+    async def _finish(self, days: Days, day_slice: DaySlice, stood: set[int]) -> None:
+        try:
+            tables = await asyncio.to_thread(kpis, day_slice, self._task.tables)
+        except KpiError as error:
+            self._set_apart(days, error)
+            return
+        await _publish(self._task, days, tables, self._work, self._published, stood)
+        self._done += len(days)
+        if self._task.progress:
+            self._task.progress(self._done, len(self._work.days))
+
+    def _set_apart(self, days: Days, error: KpiError) -> None:
+        """Find out which of some days it is that cannot be computed."""
+        first, last = to_date(days[0]), to_date(days[-1])
+        if len(days) == 1:
+            self._failed.append(f"{first}: {error}")
+        elif len(self._failed) >= FAILED_AT_MOST:
+            self._failed.append(f"{first} to {last}: {error}")
+        else:
+            half = len(days) // 2
+            self._todo.extend((days[:half], days[half:]))
 
 
 async def _publish(
