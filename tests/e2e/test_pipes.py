@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
+import json
 import os
 import re
 import signal
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import worker.retry
 from tests.e2e.files import ORDERS, put, put_shop
 from tests.support.commands import ROOT, Shopkpi
 from worker.sample import SampleSpec, write_sample
@@ -68,6 +71,31 @@ def test_a_reader_may_have_had_enough(tmp_path: Path) -> None:
             asked.stdout.close()
             assert asked.stderr.read() == b""
         assert asked.returncode == 0
+
+
+def test_the_address_of_a_queue_shows_no_secret(
+    shopkpi: Shopkpi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: object) -> bool:
+        await asyncio.sleep(0)
+        return False
+
+    monkeypatch.setattr(worker.retry.Retries, "again", never)
+    queue = "http://me:hunter2secret@127.0.0.1:1/queue?X-Amz-Signature=abcdef"
+    done = shopkpi(
+        *("serve", "--queue", queue),
+        AWS_ENDPOINT_URL=queue,
+        AWS_DEFAULT_REGION="eu-central-1",
+        AWS_ACCESS_KEY_ID="x",
+        AWS_SECRET_ACCESS_KEY="x",
+    )
+    assert done.code == 1
+    (line,) = done.out.splitlines()
+    assert json.loads(line)["event"] == "serve.started"
+    for told in (line, done.err):
+        assert "127.0.0.1:1/queue" in told
+        assert "hunter2secret" not in told
+        assert "abcdef" not in told
 
 
 @pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGINT])

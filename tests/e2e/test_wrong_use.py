@@ -82,6 +82,81 @@ def test_one_file_under_two_spellings_is_one_source(shopkpi: Shopkpi) -> None:
     assert len(shopkpi("ledger", "--format", "json").json) == 3
 
 
+# How Python reads the byte 0xff of an argument.
+NOT_UTF8 = "\udcff"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "query category --category ?",
+        "query product --product ?",
+        "query orders --state dynamodb://?",
+        "transform --source-id ?",
+        "transform --kpis ?",
+        "transform --from ?",
+        "run ?://x",
+        "run s3://b/?",
+        "run shop --workspace s3://b/?",
+        "validate s3://b/orders/1.csv --version-id ?",
+        "validate shop/orders/1.csv --range ?",
+        "validate shop/orders/1.csv --batches s3://b/?",
+        "plan s3://b/?",
+        "plan shop/orders/1.csv --batches s3://b/?",
+        "archive s3://b/? --to x",
+        "archive shop/orders/1.csv --to s3://b/?",
+        "archive s3://b/x --version-id ? --to x",
+        "serve --queue http://h/?",
+        "serve --queue q --workspace s3://b/?",
+        "tables create --state dynamodb://?",
+        "ledger ?",
+        "rejects ?",
+        "contract show ?",
+        "?",
+    ],
+)
+def test_what_is_not_utf8_is_told(shopkpi: Shopkpi, words: str) -> None:
+    put_shop()
+    if words.startswith(("ledger", "rejects", "query category", "transform")):
+        assert shopkpi("run", "shop").code == 0
+    all_told(shopkpi(*words.replace("?", NOT_UTF8).split()), "\\udcff")
+
+
+def test_names_of_files_may_be_any_bytes(shopkpi: Shopkpi) -> None:
+    file = put(f"shop/orders/{NOT_UTF8}.csv", ORDERS + "1,7,x,2025-03-01\n")
+    places = ("--workspace", f"w{NOT_UTF8}", "--state", f"sqlite://{Path.cwd()}/{NOT_UTF8}.db")
+    assert shopkpi("run", "shop", *places).code == 0
+    assert len(shopkpi("query", "orders", *places).json) == 1
+    assert shopkpi("validate", str(file), *places).code == 0
+    (moved,) = shopkpi("archive", str(file), "--to", NOT_UTF8, *places).events
+    assert moved["key"].endswith("shop/orders/\\xff.csv")
+    assert not file.exists()
+    assert len(list(Path(NOT_UTF8).rglob(file.name))) == 1
+
+
+def test_numbers_of_any_length_are_told(shopkpi: Shopkpi) -> None:
+    """Python reads none of more than 4300 digits."""
+    put_shop()
+    for digits in ("9" * 32, "9" * 5000):
+        file = "shop/orders/1.csv"
+        all_told(shopkpi("validate", file, "--range", f"0-{digits}"), "--range", "0-1048576")
+        all_told(shopkpi("sample", "x", "--days", digits), "days")
+        all_told(shopkpi("sample", "x", "--start", digits), "--start")
+        all_told(shopkpi("serve", "--queue", "q", "--concurrency", digits), "--concurrency")
+    many = "9" * 5000
+    all_told(shopkpi("query", "orders", "--top", many), "--top")
+    all_told(shopkpi("plan", "--days", many), "--days")
+
+
+def test_a_sample_that_cannot_be_written_is_told(shopkpi: Shopkpi) -> None:
+    put("file", "in the way")
+    for place in ("file/x", "/proc/nowhere", "x" * 5000):
+        done = shopkpi("sample", place, "--orders", "3")
+        assert done.code == 1
+        assert place in done.err
+        assert len(done.err.splitlines()) == 1
+
+
 def test_one_wild_date_costs_neither_time_nor_memory(tmp_path: Path) -> None:
     """Between the years 1 and 9999 there are 3.6 million days."""
     orders = ORDERS + "1,7,x,0001-06-01\n2,7,x,2025-03-01\n3,7,x,9999-06-01\n"

@@ -92,8 +92,14 @@ def test_a_seed_is_the_same_history_in_another_process() -> None:
 
 def test_histories_hold_what_they_are_to_try() -> None:
     """A simulation in which nothing goes wrong would prove nothing."""
+    wanted = {
+        *("validate done", "validate dead", "validate failed", "transform done"),
+        *("transform dead", "audit done", "overwritten", "crash at publish", "nap at publish"),
+        *("nap at commit", "crash at commit", "nap at advance", "crash at create", "cleared up"),
+    }
     seen: Counter[str] = Counter()
-    for seed in range(150):
+    # The rarest is in one of some hundred; this is near one.
+    for seed in range(350, 2000):
         outcome = run_history(make_history(seed))
         for ended in outcome.ended:
             name, how = ended.split(" ", 1)
@@ -105,9 +111,7 @@ def test_histories_hold_what_they_are_to_try() -> None:
                 seen[f"{words[-1]} at {words[1]}"] += 1
             seen["created"] += words[1] == "create"
             seen["cleared up"] += words[1] == "delete"
-    for what in (
-        *("validate done", "validate dead", "validate failed", "transform done"),
-        *("transform dead", "audit done", "overwritten", "crash at publish", "nap at publish"),
-        *("nap at commit", "crash at commit", "nap at advance", "crash at create", "cleared up"),
-    ):
-        assert seen[what], f"no history has: {what}; they have {seen}"
+        if wanted <= {what for what, times in seen.items() if times}:
+            return
+    missing = {what for what in wanted if not seen[what]}
+    pytest.fail(f"no history has: {missing}; they have {seen}")

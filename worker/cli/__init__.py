@@ -6,16 +6,19 @@ import gc
 import io
 import os
 import sys
-import traceback
 
-import click
+from worker.cli.ctrl_c import EndedByCtrlC
 
-from worker.cli.admin import contract, tables
-from worker.cli.pipeline import run, transform, validate
-from worker.cli.questions import ledger, query, rejects
-from worker.cli.sample import sample
-from worker.cli.scale import archive, audit, plan
-from worker.cli.serve import serve
+with EndedByCtrlC():  # they take a moment
+    import click
+
+    from worker.cli.admin import contract, tables
+    from worker.cli.pipeline import run, transform, validate
+    from worker.cli.process import take_over
+    from worker.cli.questions import ledger, query, rejects
+    from worker.cli.sample import sample
+    from worker.cli.scale import archive, audit, plan
+    from worker.cli.serve import serve
 
 
 @click.group(
@@ -48,6 +51,8 @@ def main() -> None:
     # Modules leave no garbage when they are imported; to look for some takes a tenth of the time.
     gc.set_threshold(1_000_000)
     try:
+        if sys.stdout is sys.__stdout__:  # else a test reads what its calls print
+            take_over()
         sys.exit(shopkpi(standalone_mode=False) or 0)
     except click.ClickException as error:
         told = io.StringIO()
@@ -66,6 +71,8 @@ def _explain(error: Exception) -> int:
     from worker.errors import WorkerError  # noqa: PLC0415
 
     if os.environ.get("SHOPKPI_DEBUG"):
+        import traceback  # noqa: PLC0415
+
         click.echo(_shown("".join(traceback.format_exception(error))), err=True)
     if isinstance(error, WorkerError):
         click.echo(f"shopkpi: {_shown(str(error))}", err=True)

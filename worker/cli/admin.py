@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from worker.cli.common import run_async
+from worker.cli.common import run_async, utf8_or_path
 
 
 @click.group(short_help="What the columns of a shop's files are.")
@@ -53,6 +53,7 @@ def tables() -> None:
 @tables.command(short_help="Create the tables that are missing.")
 @click.option(
     "--state",
+    type=utf8_or_path,
     envvar="SHOPKPI_STATE",
     show_envvar=True,
     required=True,

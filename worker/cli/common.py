@@ -14,6 +14,7 @@ from typing import Any, TypeVar, overload
 
 import click
 
+from worker.cli.process import discard
 from worker.errors import ConfigError, Interrupted
 
 T = TypeVar("T")
@@ -31,12 +32,25 @@ GARBAGE = 20_000
 default of 700 takes a fifteenth of the time of publishing a year."""
 
 
+def utf8(text: str) -> str:
+    """Type of options that are no names of files: those alone may be any bytes."""
+    if any("\ud800" <= one <= "\udfff" for one in text):  # how Python reads other bytes
+        raise click.BadParameter(f"expected UTF-8, got {text!r}")
+    return text
+
+
+def utf8_or_path(text: str) -> str:
+    """Type of options that are URLs or paths."""
+    return utf8(text) if text.startswith(("s3://", "dynamodb://")) else text
+
+
 def store_options(function: Function) -> Function:
     """--workspace, --state and --contract."""
     for option in reversed(
         (
             click.option(
                 "--workspace",
+                type=utf8_or_path,
                 envvar="SHOPKPI_WORKSPACE",
                 show_envvar=True,
                 metavar="DIR_OR_URL",
@@ -44,6 +58,7 @@ def store_options(function: Function) -> Function:
             ),
             click.option(
                 "--state",
+                type=utf8_or_path,
                 envvar="SHOPKPI_STATE",
                 show_envvar=True,
                 metavar="URL",
@@ -124,8 +139,7 @@ def for_a_reader() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # What is left in the buffer goes nowhere, or the interpreter would complain at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout.fileno())
 
 
 def run_async(work: Callable[[], Coroutine[Any, Any, T]], *, clean_stop: bool = True) -> T:
@@ -141,6 +155,8 @@ def run_async(work: Callable[[], Coroutine[Any, Any, T]], *, clean_stop: bool = 
     import uvloop  # noqa: PLC0415
 
     gc.set_threshold(GARBAGE)
+    # The loop would leave Python's own handlers, not those that it found.
+    before = {which: signal.getsignal(which) for which in (signal.SIGTERM, signal.SIGINT)}
 
     async def guarded() -> T:
         loop = asyncio.get_running_loop()
@@ -153,12 +169,11 @@ def run_async(work: Callable[[], Coroutine[Any, Any, T]], *, clean_stop: bool = 
             received.append(which)
             task.cancel()
 
-        own: dict[signal.Signals, Any] = {}
-        for which in (signal.SIGTERM, signal.SIGINT):
+        for which in before:
             if clean_stop:
                 loop.add_signal_handler(which, stop, which)
             else:
-                own[which] = signal.signal(which, signal.SIG_DFL)
+                signal.signal(which, signal.SIG_DFL)
         try:
             return await task
         except asyncio.CancelledError:
@@ -166,8 +181,9 @@ def run_async(work: Callable[[], Coroutine[Any, Any, T]], *, clean_stop: bool = 
             raise Interrupted(
                 f"stopped by {name}; what was committed stays, the rest can be run again"
             ) from None
-        finally:
-            for which, handler in own.items():
-                signal.signal(which, handler)
 
-    return uvloop.run(guarded())
+    try:
+        return uvloop.run(guarded())
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)

@@ -15,6 +15,8 @@ from worker.cli.common import (
     read_all,
     run_async,
     store_options,
+    utf8,
+    utf8_or_path,
 )
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from worker.report import Reporter
     from worker.state import Effect, Entry
     from worker.transform import Report
+
+RANGE_CHARACTERS = 31
+"""Of --range, at most: two numbers of 15 digits, a petabyte."""
 
 sha256_option = click.option(
     "--sha256",
@@ -41,7 +46,7 @@ dataset_option = click.option(
 
 
 @click.command(short_help="Files in, KPIs out.")
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=utf8_or_path)
 @store_options
 @kpis_option
 @dataset_option
@@ -103,13 +108,20 @@ def run(
 
 
 @click.command(short_help="Raw files to clean rows: the validation task.")
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=utf8_or_path)
 @store_options
 @dataset_option
 @sha256_option
-@click.option("--version-id", metavar="ID", help="S3 version of SOURCE, as an event names it.")
+@click.option(
+    "--version-id", type=utf8, metavar="ID", help="S3 version of SOURCE, as an event names it."
+)
 @click.option("--range", "span", metavar="A-B", help="Only these bytes, as `plan` gives them.")
-@click.option("--batches", metavar="URL", help="Commit SOURCE, whose planned ranges are all in.")
+@click.option(
+    "--batches",
+    type=utf8_or_path,
+    metavar="URL",
+    help="Commit SOURCE, whose planned ranges are all in.",
+)
 @format_option("table", "json")
 def validate(
     sources: tuple[str, ...],
@@ -140,6 +152,11 @@ def validate(
     ]
     if one_only and len(sources) > 1:
         raise click.UsageError(f"{one_only[0]} goes with one SOURCE")
+    if span is not None and len(span) > RANGE_CHARACTERS:
+        # Python reads no number of thousands of digits.
+        raise click.UsageError(
+            f"--range: expected FIRST-END in bytes, such as 0-1048576, got {len(span)} characters"
+        )
     from worker.settings import read_settings  # noqa: PLC0415
 
     settings = read_settings(workspace=workspace, state=state, contract=contract, sha256=sha256)
@@ -175,7 +192,9 @@ def validate(
 @click.command(short_help="Clean rows to KPIs: the transformation task.")
 @store_options
 @kpis_option
-@click.option("--source-id", metavar="ID", help="Fail unless this source object is committed.")
+@click.option(
+    "--source-id", type=utf8, metavar="ID", help="Fail unless this source object is committed."
+)
 @click.option("--from", "first", metavar="DATE", help="Only days from this one on.")
 @click.option("--to", "last", metavar="DATE", help="Only days up to this one.")
 @click.option("--all", "everything", is_flag=True, help="Compute every day anew.")

@@ -16,6 +16,7 @@ from worker.cli.common import (
     read_all,
     run_async,
     store_options,
+    utf8,
 )
 from worker.cli.printing import ROWS_AT_ONCE, printed
 
@@ -37,8 +38,8 @@ REVENUE = {
 @store_options
 @click.option("--from", "first", metavar="DATE", help="First order date.")
 @click.option("--to", "last", metavar="DATE", help="Last order date.")
-@click.option("--category", metavar="NAME", help="One category (of `category`).")
-@click.option("--product", metavar="ID", help="One product (of `product`).")
+@click.option("--category", type=utf8, metavar="NAME", help="One category (of `category`).")
+@click.option("--product", type=utf8, metavar="ID", help="One product (of `product`).")
 @click.option("--top", type=click.IntRange(1), metavar="N", help="The N rows of most revenue.")
 @format_option("table", "json", "csv")
 def query(

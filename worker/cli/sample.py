@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from worker.cli.common import choose_format, format_option
+from worker.errors import WorkerError
 
 
 @click.command(short_help="Sample data of any size.")
@@ -85,7 +86,10 @@ def sample(
         ids=ids,  # type: ignore[arg-type]
         compression=compression,  # type: ignore[arg-type]
     )
-    report = write_sample(folder, spec)
+    try:
+        report = write_sample(folder, spec)
+    except OSError as error:
+        raise WorkerError(f"{error.filename or folder}: cannot write: {error.strerror}") from error
     rows = [
         {
             "file": str(file.path.relative_to(folder)),

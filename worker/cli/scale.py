@@ -15,7 +15,10 @@ from worker.cli.common import (
     read_all,
     run_async,
     store_options,
+    utf8,
+    utf8_or_path,
 )
+from worker.errors import StoreError
 
 if TYPE_CHECKING:
     from worker.audit import Audit
@@ -24,12 +27,12 @@ DIFFERENCES = 3
 """Exit code of an audit that found some."""
 
 version_id_option = click.option(
-    "--version-id", metavar="ID", help="S3 version of SOURCE, as an event names it."
+    "--version-id", type=utf8, metavar="ID", help="S3 version of SOURCE, as an event names it."
 )
 
 
 @click.command(short_help="Divide a huge file, or the days to publish, for many tasks.")
-@click.argument("source", required=False)
+@click.argument("source", required=False, type=utf8_or_path)
 @version_id_option
 @store_options
 @kpis_option
@@ -42,7 +45,12 @@ version_id_option = click.option(
     help="Bytes of a range, about.",
 )
 @click.option("--days", type=click.IntRange(1), metavar="N", help="Days of a slice; no SOURCE.")
-@click.option("--batches", metavar="URL", help="Write the plan there instead of printing it.")
+@click.option(
+    "--batches",
+    type=utf8_or_path,
+    metavar="URL",
+    help="Write the plan there instead of printing it.",
+)
 def plan(
     source: str | None,
     version_id: str | None,
@@ -106,11 +114,15 @@ def plan(
 
 
 @click.command(short_help="Move a raw file away once the ledger has its verdict.")
-@click.argument("source")
+@click.argument("source", type=utf8_or_path)
 @version_id_option
 @store_options
 @click.option(
-    "--to", required=True, metavar="DIR_OR_URL", help="Where archive/ and quarantine/ are."
+    "--to",
+    required=True,
+    type=utf8_or_path,
+    metavar="DIR_OR_URL",
+    help="Where archive/ and quarantine/ are.",
 )
 def archive(
     source: str,
@@ -148,8 +160,10 @@ def archive(
                 store=stores[1],
                 to=target,
             )
+            # As in a URL: bytes that are not UTF-8.
+            shown = key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
             JsonReporter(sys.stdout).emit(
-                "source.moved", source_id=entry.source_id, url=entry.url, key=key
+                "source.moved", source_id=entry.source_id, url=entry.url, key=shown
             )
         finally:
             for store in stores:
@@ -164,7 +178,12 @@ def archive(
 @kpis_option
 @click.option("--from", "first", metavar="DATE", help="First order date.")
 @click.option("--to", "last", metavar="DATE", help="Last order date.")
-@click.option("--sample", type=click.IntRange(1), metavar="N", help="N days, chosen by chance.")
+@click.option(
+    "--sample",
+    type=click.IntRange(1),
+    metavar="N",
+    help="N published days, chosen by chance, and up to N that may have been left out.",
+)
 @format_option("table", "json")
 def audit(
     workspace: str | None,
@@ -176,9 +195,12 @@ def audit(
     sample: int | None,
     form: str | None,
 ) -> None:
-    """Compute published days anew from the clean zone and report every row that differs.
+    """Compute published days anew from the clean zone and report every row that differs: values,
+    rows that are missing or should not be there, an as_of that is not that of the day.
 
-    The exit code is 3 where one does; `shopkpi transform --all` puts it right.
+    The exit code is 3 where one does; `shopkpi transform --all` puts right what transforms write,
+    and a row of a day that they never wrote has to be deleted. It is 1 where a table was never
+    published though files were accepted, or where every day was just being published.
 
     \b
     Examples:
@@ -209,6 +231,22 @@ def audit(
             )
 
     found = run_async(work)
+    _report(found, as_json=choose_format(form, "table", "json") == "json")
+    if found.differences:
+        sys.exit(DIFFERENCES)
+    if found.unpublished:
+        raise StoreError(
+            f"{', '.join(found.unpublished)}: never published, though the ledger has accepted "
+            f"files; `shopkpi transform --kpis {kpis}` does it"
+        )
+    if found.unsettled and not found.days:
+        raise StoreError(
+            f"nothing was compared: {found.unsettled} days were being published; try again"
+        )
+
+
+def _report(found: Audit, *, as_json: bool) -> None:
+    """Print what an audit found."""
     rows = [
         {
             "table": one.table,
@@ -219,19 +257,39 @@ def audit(
         }
         for one in found.differences
     ]
-    if choose_format(form, "table", "json") == "json":
+    if as_json:
         from worker.report import JsonReporter  # noqa: PLC0415
 
         reporter = JsonReporter(sys.stdout)
         for row in rows:
             # KPI values may stand in a log; rows of the shop's files never do.
             reporter.emit("audit.difference", **row)
-        reporter.emit("audit.finished", as_of=found.as_of, days=found.days, differences=len(rows))
-    else:
-        from worker.cli.tables import show_rows  # noqa: PLC0415
+        reporter.emit(
+            "audit.finished",
+            as_of=found.as_of,
+            days=found.days,
+            differences=len(rows),
+            unsettled=found.unsettled,
+            unpublished=found.unpublished,
+        )
+        return
+    from worker.cli.tables import show_rows  # noqa: PLC0415
 
-        if rows:
-            show_rows({key: str(value) for key, value in row.items()} for row in rows)
-        click.echo(f"compared {found.days} days as of {found.as_of}: {len(rows)} rows differ")
     if rows:
-        sys.exit(DIFFERENCES)
+        show_rows({key: str(value) for key, value in row.items()} for row in rows)
+    click.echo(_summary(found))
+
+
+def _summary(found: Audit) -> str:
+    """One sentence: what was compared with what."""
+    left_out = f"; left out: {found.unsettled} being published" if found.unsettled else ""
+    if not found.days:
+        # Rows outside of every order would be differences.
+        return f"compared 0 days as of {found.as_of}" + (left_out or ": no day has orders or rows")
+    differ = f"{len(found.differences)} rows differ{left_out}"
+    if found.as_of:
+        return f"compared {found.days} days as of {found.as_of}: {differ}"
+    return (
+        f"compared {found.days} days, each as of when it was published: {differ}; which other days "
+        "should be there is not known, since no transform of all days has ended"
+    )

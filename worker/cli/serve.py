@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from worker.cli import pipeline
-from worker.cli.common import kpis_option, run_async, store_options
+from worker.cli.common import kpis_option, run_async, store_options, utf8
 
 if TYPE_CHECKING:
     from worker.pipeline import Session
@@ -26,7 +26,7 @@ COMMANDS: Mapping[str, tuple[click.Command, frozenset[str]]] = {
 
 
 @click.command(short_help="Take commands from a queue: the warm service in AWS.")
-@click.option("--queue", required=True, metavar="URL", help="URL of the SQS queue.")
+@click.option("--queue", required=True, type=utf8, metavar="URL", help="URL of the SQS queue.")
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 64),
@@ -75,7 +75,7 @@ def serve(
             open_clients(queue) as (messages, tokens),
             open_session(settings) as session,
         ):
-            reporter.emit("serve.started", queue=queue, concurrency=concurrency)
+            reporter.emit("serve.started", queue=without_secrets(queue), concurrency=concurrency)
             await Service(
                 queue=messages,
                 tokens=tokens,
