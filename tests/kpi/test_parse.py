@@ -280,7 +280,10 @@ def test_a_header_names_the_columns(header: bytes, names: tuple[str, ...]) -> No
         (b"kim@example.com,Kim", "a first record of 2 that are no column names"),
         (b"a4111111111111111,Kim", "a first record of 2 that are no column names"),
         (b"fa1b2c3d-4aaa-bbbb-cccc-dddddddddddd", "a first record of 1 that are no column names"),
-        (b"Once upon a time there was another customer, who", "a first record of 2 that are no column"),
+        (
+            b"Once upon a time there was another customer, who",
+            "a first record of 2 that are no column",
+        ),
         (b"id,category,ID", "expected column id once, got it twice in the header"),
         ("id,category".encode("utf-16"), "expected UTF-8, got UTF-16"),
         ("id,category".encode("utf-16-le"), "NUL bytes"),

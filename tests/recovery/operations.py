@@ -107,10 +107,17 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Strike:
-    """The operation that fails, from 1, and how: one of `FAILED`."""
+    """What fails.
+
+    Attributes:
+        at: The operation, from 1.
+        kind: How: one of `FAILED`.
+        lasting: Whether all that comes after it, and needs the same, fails so too.
+    """
 
     at: int
     kind: str
+    lasting: bool = False
 
 
 def run(
@@ -197,7 +204,7 @@ class _Child:
             return act()
         operations = self._outcome.operations
         operations.append(Operation(name=name, kinds=tuple(kinds)))
-        if self._strike is not None and self._strike.at == len(operations):
+        if self._strike is not None and self._fails(self._strike):
             raise wrong(self._strike.kind)
         try:
             return act()
@@ -205,6 +212,26 @@ class _Child:
             if self._disk and not name.startswith(_READING):
                 with self._aside():
                     self._keep()
+
+    def _fails(self, strike: Strike) -> bool:
+        """Whether the operation that is next is struck.
+
+        What lasts is as on a machine. A full disk refuses what needs room: names can still be
+        removed, and a transaction that writes nothing still ends. A broken disk answers nothing any
+        more. Permission is asked for where something is opened or named: what is open goes on, be
+        it a file or the database, which is another user's where it refuses a statement.
+        """
+        operations = self._outcome.operations
+        if len(operations) <= strike.at or not strike.lasting:
+            return len(operations) == strike.at
+        struck, now = operations[strike.at - 1], operations[-1]
+        if strike.kind not in now.kinds:
+            return False
+        if strike.kind == "ENOSPC":
+            return not now.name.startswith(_NEEDS_NO_ROOM)
+        if strike.kind == "EACCES" and now.name.startswith("sqlite"):
+            return struck.name.startswith(("sqlite", "connect"))
+        return True
 
     def _keep(self) -> None:
         """Keep what is there now."""
@@ -298,11 +325,21 @@ class _Child:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             if not self._traced or not args or not self._inside(args[0]):
                 return call(*args, **kwargs)
-            if name == "fsync" and self._disk:
-                with self._aside():
+            with self._aside():
+                if name == "fsync" and self._disk:
                     self._disk.synced(Path(_path(args[0])))
+                # A folder that is there is told of before room or rights are asked for, and to open
+                # what is there takes no room.
+                needless: tuple[str, ...] = ()
+                if name == "mkdir" and os.path.lexists(args[0]):
+                    needless = ("ENOSPC", "EACCES")
+                if name == "open" and not args[1] & os.O_CREAT:
+                    needless = ("ENOSPC",)
             return self._operation(
-                f"{name} {self._named(args[0])}", kinds, lambda: call(*args, **kwargs), _os_error
+                f"{name} {self._named(args[0])}",
+                [kind for kind in kinds if kind not in needless],
+                lambda: call(*args, **kwargs),
+                _os_error,
             )
 
         return wrapped
@@ -322,15 +359,15 @@ class _Child:
 
     # SQLite.
 
-    def statement(self, sql: str, act: Callable[[], T]) -> T:
-        """One statement of a connection."""
+    def statement(self, sql: str, act: Callable[[], T], *, full: bool) -> T:
+        """One statement of a connection, which was told `synchronous = FULL` or not."""
         verb, *_ = sql.split() or [""]
         kinds = ("EIO",) if verb in {"SELECT", "ROLLBACK"} else FAILED
 
         def done() -> T:
             result = act()
-            if verb == "COMMIT" and self._disk and self._traced:
-                # `synchronous = FULL`: what is committed is on the disk.
+            if verb == "COMMIT" and full and self._disk and self._traced:
+                # What is committed is on the disk.
                 with self._aside():
                     self._disk.committed()
             return result
@@ -341,6 +378,12 @@ class _Child:
 _READING = ("stat", "fstat", "scandir", "open", "pread", "sqlite SELECT", "sqlite BEGIN")
 """Operations that leave behind what was there before."""
 
+_NEEDS_NO_ROOM = (
+    *("sqlite SELECT", "sqlite BEGIN", "sqlite COMMIT", "sqlite ROLLBACK"),
+    *("sqlite PRAGMA synchronous", "sqlite PRAGMA cache_size"),
+)
+"""Statements that a full disk bears. What would write has failed before its COMMIT."""
+
 _CHANGES = {
     *("open", "os.mkdir", "os.rename", "os.link", "os.symlink", "os.remove", "os.rmdir"),
     *("os.truncate", "os.chmod", "os.chown", "os.utime", "sqlite3.connect"),
@@ -349,6 +392,8 @@ _CHANGES = {
 
 def _connection(child: _Child) -> type[sqlite3.Connection]:
     class Connection(sqlite3.Connection):
+        full = False
+
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             super().execute("PRAGMA synchronous = OFF")  # see fsync
@@ -356,11 +401,12 @@ def _connection(child: _Child) -> type[sqlite3.Connection]:
         def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
             run = super().execute
             does = sql.replace("synchronous = FULL", "synchronous = OFF")
-            return child.statement(sql, lambda: run(does, *args))
+            self.full |= does != sql
+            return child.statement(sql, lambda: run(does, *args), full=self.full)
 
         def executemany(self, sql: str, *args: Any) -> sqlite3.Cursor:
             run = super().executemany
-            return child.statement(sql, lambda: run(sql, *args))
+            return child.statement(sql, lambda: run(sql, *args), full=self.full)
 
     return Connection
 

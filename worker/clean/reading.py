@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from worker.errors import SourceError
+from worker.errors import SourceError, WorkerError
 from worker.objects import ObjectInfo, ObjectStore
 from worker.uuid_columns import plain_schema
 
@@ -24,6 +25,31 @@ COALESCE_BYTES = 512 * 1024
 receiving so many bytes."""
 
 
+@contextmanager
+def decoding(url: str, what: str) -> Iterator[None]:
+    """Tells of damaged bytes in words of ours.
+
+    Args:
+        url: Of the object.
+        what: Part of it that the block decodes, and does nothing else.
+
+    Raises:
+        SourceError: It cannot be decoded.
+    """
+    try:
+        yield
+    except WorkerError:
+        raise
+    # Arrow says it with OSError and a dozen errors of its own, Python's readers of texts, JSON and
+    # times with a dozen others: a damaged byte can make anything of what stands there.
+    except Exception as error:
+        cause = (str(error).splitlines() or [""])[0][:200].strip()
+        raise SourceError(
+            f"{url}: expected {what} as it was written, got damaged bytes "
+            f"({type(error).__name__}{': ' if cause else ''}{cause})"
+        ) from error
+
+
 class CleanObject:
     """A Parquet object for reading some row groups and columns of it.
 
@@ -33,15 +59,21 @@ class CleanObject:
         bytes_read: Bytes read so far, footers included.
     """
 
-    __slots__ = ("_footer", "_info", "_key", "_store", "_whole", "bytes_read")
+    __slots__ = ("_footer", "_info", "_key", "_store", "_visited", "_whole", "bytes_read")
 
     def __init__(self, store: ObjectStore, key: str) -> None:
         self._store = store
         self._key = key
         self._info: ObjectInfo | None = None
         self._footer: pq.FileMetaData | None = None
+        self._visited = False
         self._whole = b""
         self.bytes_read = 0
+
+    @property
+    def url(self) -> str:
+        """Where it lies; below which store, only once something of it has been read."""
+        return self._key if self._info is None else self._info.url
 
     @property
     def footer_bytes(self) -> int:
@@ -72,7 +104,8 @@ class CleanObject:
     async def schema(self) -> pa.Schema:
         """Columns and their types. Errors: as `footer`."""
         info, footer, _ = await self._opened()
-        return plain_schema(_file(info, footer, []).schema_arrow)
+        with decoding(info.url, "a Parquet schema"):
+            return plain_schema(_file(info, footer, []).schema_arrow)
 
     async def read(self, row_groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
         """Rows of some row groups, in order, with some columns.
@@ -83,15 +116,36 @@ class CleanObject:
         if whole:
             held = [(0, whole)]
         else:
-            spans = _coalesce(_spans(footer, row_groups, columns))
+            with decoding(info.url, "a Parquet footer"):
+                spans = _coalesce(_spans(footer, row_groups, columns))
+            for start, end in spans:
+                if not 0 <= start <= end <= info.size_bytes:
+                    raise SourceError(
+                        f"{info.url}: expected columns within its {info.size_bytes} bytes, got a "
+                        f"damaged footer that tells of bytes {start} to {end}"
+                    )
             parts = await asyncio.gather(*(self._read(info, start, end) for start, end in spans))
             held = [(start, part) for (start, _), part in zip(spans, parts, strict=True)]
 
         def read() -> pa.Table:
-            rows = _file(info, footer, held).read_row_groups(
-                list(row_groups), columns=list(columns), use_threads=False
-            )
-            return rows.cast(plain_schema(rows.schema))
+            with decoding(info.url, "Parquet pages"):
+                rows = _file(info, footer, held).read_row_groups(
+                    list(row_groups), columns=list(columns), use_threads=False
+                )
+                promised = sum(footer.row_group(number).num_rows for number in row_groups)
+                if rows.num_rows != promised:
+                    raise SourceError(
+                        f"{info.url}: expected {promised} rows, got {rows.num_rows} from damaged "
+                        "pages"
+                    )
+                rows.validate(full=True)
+                for field in rows.schema:
+                    if not field.nullable and rows.column(field.name).null_count:
+                        raise SourceError(
+                            f"{info.url}: expected a value of {field.name} in every row, got none "
+                            "in some: its footer is damaged"
+                        )
+                return rows.cast(plain_schema(rows.schema))
 
         return await asyncio.to_thread(read)
 
@@ -111,7 +165,12 @@ class CleanObject:
                 raise SourceError(f"{info.url}: expected a Parquet object, got other bytes")
             if length > len(tail):
                 tail = await self._read(info, size - length, size)
-            footer = pq.read_metadata(pa.BufferReader(tail))
+            with decoding(info.url, "a Parquet footer"):
+                footer = pq.read_metadata(pa.BufferReader(tail))
+                # Once: it is the same version each time.
+                if not self._visited:
+                    _visit(footer, size)
+                    self._visited = True
             self._footer, self._whole = footer, whole
         return info, footer, whole
 
@@ -124,6 +183,25 @@ def _file(
     info: ObjectInfo, footer: pq.FileMetaData, held: list[tuple[int, bytes]]
 ) -> pq.ParquetFile:
     return pq.ParquetFile(pa.PythonFile(_Ranges(held, info.size_bytes), mode="r"), metadata=footer)
+
+
+def _visit(footer: pq.FileMetaData, size: int) -> None:
+    """Have Arrow look at every column of every row group, where it can still raise.
+
+    `RowGroupMetaData.column` cannot: where the footer contradicts itself, that ends the process
+    (pyarrow 26, whose libparquet.pxd declares `ColumnChunk` without `except +`). Reading all of it
+    goes the same way first, but raises; it ends at the first byte that it asks for.
+
+    Raises:
+        Exception: Of any kind; the footer is damaged.
+    """
+    nothing = _Nothing([], size)
+    file = pq.ParquetFile(pa.PythonFile(nothing, mode="r"), metadata=footer, pre_buffer=True)
+    try:
+        file.read_row_groups(list(range(footer.num_row_groups)), use_threads=False)
+    except Exception:
+        if not nothing.asked:
+            raise
 
 
 def _spans(
@@ -175,6 +253,16 @@ class _Ranges(io.RawIOBase):
                 self._position = end
                 return data
         raise OSError(f"bytes {self._position} to {end} were not read")
+
+
+class _Nothing(_Ranges):
+    """An object of that length without bytes; tells whether it was asked for some."""
+
+    asked = False
+
+    def read(self, _: int = -1, /) -> bytes:
+        self.asked = True
+        return b""
 
 
 def _coalesce(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

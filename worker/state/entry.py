@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import orjson
 
+from worker.errors import StoreError
+
 Verdict = Literal["accepted", "refused"]
+
+_COUNTS = ("size_bytes", "rows_read", "rows_clean", "rows_rejected")
+
+_DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What Python and orjson raise where text is not what was written."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,15 +104,24 @@ class Entry:
 
     @classmethod
     def from_json(cls, data: bytes | str) -> Entry:
-        fields: dict[str, Any] = orjson.loads(data)
-        # Thousands of entries are held at once, and few of them differ in these.
-        for name in ("dataset", "verdict", "contract"):
-            fields[name] = sys.intern(fields[name])
-        fields["uploaded_at"] = datetime.fromisoformat(fields["uploaded_at"]).astimezone(UTC)
-        fields["parts"] = tuple(part_from_json(part) for part in fields["parts"])
-        fields["rejects"] = tuple(fields["rejects"])
-        fields["rows_before"] = tuple(fields.get("rows_before", ()))
-        return cls(**fields)
+        """The entry that `to_json` was asked of. Errors: `StoreError` where it is damaged."""
+        try:
+            fields: dict[str, Any] = orjson.loads(data)
+            # Thousands of entries are held at once, and few of them differ in these.
+            for name in ("dataset", "verdict", "contract"):
+                fields[name] = sys.intern(fields[name])
+            fields["uploaded_at"] = datetime.fromisoformat(fields["uploaded_at"]).astimezone(UTC)
+            fields["parts"] = tuple(part_from_json(part) for part in fields["parts"])
+            fields["rejects"] = tuple(fields["rejects"])
+            fields["rows_before"] = tuple(fields.get("rows_before", ()))
+            if fields["verdict"] not in get_args(Verdict):
+                raise ValueError(f"verdict {fields['verdict']!r}")
+            for name in _COUNTS:
+                if type(fields[name]) is not int:
+                    raise TypeError(f"{name} {fields[name]!r}")
+            return cls(**fields)
+        except _DAMAGE as error:
+            raise _damaged("an entry", data, error) from error
 
 
 def part_from_json(fields: dict[str, Any]) -> Part:
@@ -139,8 +156,30 @@ class Effect:
 
     @classmethod
     def from_json(cls, data: bytes | str) -> Effect:
-        fields: dict[str, Any] = orjson.loads(data)
-        for name in ("first_day", "last_day"):
-            if fields[name] is not None:
-                fields[name] = date.fromisoformat(fields[name])
-        return cls(**fields)
+        """The effect that `to_json` was asked of. Errors: `StoreError` where it is damaged."""
+        try:
+            fields: dict[str, Any] = orjson.loads(data)
+            for name in ("first_day", "last_day"):
+                if fields[name] is not None:
+                    fields[name] = date.fromisoformat(fields[name])
+            return cls(**fields)
+        except _DAMAGE as error:
+            raise _damaged("an effect", data, error) from error
+
+
+def _damaged(what: str, data: bytes | str, error: Exception) -> StoreError:
+    """An error that names the source object where its name can still be read."""
+    text = data.decode("utf-8", "replace") if isinstance(data, bytes) else str(data)
+    named = next(
+        (
+            found
+            for name in ("url", "source_id")
+            if (found := re.search(rf'"{name}":"([^"\x00-\x1f]+)"', text))
+        ),
+        None,
+    )
+    whose = f" of {named[1]}" if named else f" that begins with {text[:40]!r}"
+    return StoreError(
+        f"the ledger: {what}{whose}: expected JSON as it was written, got {len(text)} characters "
+        f"that are damaged ({type(error).__name__}: {error})"
+    )

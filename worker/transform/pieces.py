@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kpi.contract import Contract, Dataset
+from kpi.contract import INSTANT, Contract, Dataset
 from kpi.layout import clean_type
+from kpi.uuids import UUID
 from worker.clean import Workspace
 from worker.clean.footers import column_islands, column_ranges
-from worker.clean.reading import CleanObject
-from worker.errors import ConfigError
+from worker.clean.reading import CleanObject, decoding
+from worker.errors import ConfigError, SourceError
 from worker.islands import Island
 from worker.state.entry import Range
 
@@ -25,6 +26,18 @@ of the object in use is held whatever its size."""
 SMALL_BYTES = 2**21
 """Memory for small objects of one dataset as they are stored, so that those of some weeks are read
 once, however often their footers are parsed: of about 700 with some dozens of rows."""
+
+
+_COMPUTED = ("order_id", "user_id", "product_id", "sale_price", "id")
+"""Columns that must be alike in all clean objects of a dataset."""
+
+_STORED = {
+    pa.int64(): "INT64",
+    pa.string(): "BYTE_ARRAY",
+    INSTANT: "INT64",
+    UUID: "FIXED_LEN_BYTE_ARRAY",
+}
+"""Type of a column that is pruned by -> how Parquet stores it."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -105,7 +118,16 @@ class Piece:
             if self._groups is None:
                 self._shelf.check_types(schema, self.url)
                 columns = [name for name in self._shelf.columns if name in schema.names]
-                self._groups = _row_groups(self, footer, columns)
+                with decoding(opened.url, "a Parquet footer"):
+                    _check_stored(opened.url, footer, schema, columns)
+                    groups = _row_groups(self, footer, columns)
+                found = sum(group.rows for group in groups)
+                if found != self.rows:
+                    raise SourceError(
+                        f"{opened.url}: expected the {self.rows} rows that the ledger tells of, "
+                        f"got a footer with {found}: it is damaged"
+                    )
+                self._groups = groups
         return self._groups
 
     async def read(self, groups: Sequence[RowGroup], columns: Sequence[str]) -> pa.Table:
@@ -113,9 +135,19 @@ class Piece:
         opened = await self._opened()
         table = await opened.read([group.number for group in groups], columns)
         for name in columns:
+            kind = clean_type(self._shelf.dataset, name)
             if name not in table.schema.names:
-                nulls = pa.nulls(table.num_rows, clean_type(self._shelf.dataset, name))
-                table = table.append_column(name, nulls)
+                table = table.append_column(name, pa.nulls(table.num_rows, kind))
+            elif _values(got := table.schema.field(name).type) != _values(kind):
+                raise SourceError(
+                    f"{opened.url}: expected {name} as {kind}, got {got}: it is damaged, or was "
+                    "cleaned with another contract"
+                )
+            if name in self._shelf.never_null and table.column(name).null_count:
+                raise SourceError(
+                    f"{opened.url}: expected a value of {name} in every row, got none in some: it "
+                    "is damaged, or was cleaned with another contract"
+                )
         return table
 
     @property
@@ -161,6 +193,11 @@ class Shelf:
     def __init__(self, dataset: Dataset, workspace: Workspace, contract: Contract) -> None:
         self.dataset = dataset
         self.columns = tuple(dict.fromkeys((dataset.key[0], "order_id", "created_at")))
+        self.never_null = {
+            name
+            for name in (*dataset.key, *_COMPUTED, "created_at")
+            if name in dataset.columns and dataset.columns[name].required
+        }
         self._workspace = workspace
         self._contract = contract
         self._footers = _Room(FOOTERS_BYTES, CleanObject.forget_footer)
@@ -177,7 +214,7 @@ class Shelf:
     def check_types(self, schema: pa.Schema, url: str) -> None:
         """Only columns that the KPIs read must be alike; others may come and go."""
         dataset = self.dataset
-        for name in (*dataset.key, "order_id", "user_id", "product_id", "sale_price", "id"):
+        for name in (*dataset.key, *_COMPUTED):
             column = dataset.columns.get(name)
             if column is None:
                 continue
@@ -188,6 +225,34 @@ class Shelf:
                     f"{dataset.name}.{name} as {column.arrow_type} (contract "
                     f"{self._contract.name!r}), got {got or 'no such column'}; use the contract it "
                     "was validated with, or another workspace"
+                )
+
+
+def _values(kind: pa.DataType) -> pa.DataType:
+    """Type of the values, be they in a dictionary or not."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _check_stored(
+    url: str, footer: pq.FileMetaData, schema: pa.Schema, columns: Sequence[str]
+) -> None:
+    """That row groups store columns as the schema says: if they did not, to ask for a column's
+    smallest value would end the process (pyarrow 26 declares `statistics` without `except +`).
+
+    Errors: `SourceError`.
+    """
+    if footer.num_row_groups == 0:
+        return
+    group = footer.row_group(0)
+    paths = [group.column(at).path_in_schema for at in range(group.num_columns)]
+    for name in columns:
+        at, kind = paths.index(name), schema.field(name).type
+        for number in range(footer.num_row_groups):
+            got = footer.row_group(number).column(at).physical_type
+            if got != _STORED.get(kind):
+                raise SourceError(
+                    f"{url}: expected {name} as {_STORED.get(kind, 'an id or a time')}, got {got} "
+                    f"for {kind}: its footer is damaged"
                 )
 
 

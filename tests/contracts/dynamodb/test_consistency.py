@@ -1,0 +1,118 @@
+"""Every read is strongly consistent. Emulators always are: it is the requests that are looked at.
+
+The protocol rests on it: a writer that read an old guard, head or record would go by a state that
+has passed (`worker.state.dynamodb_kpis`), and a ledger read late would leave source objects out.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tests.contracts.dynamodb.workers import DAY, large_day
+from tests.contracts.states import rows
+from tests.support.samples import day_kpis, entry
+from worker.state import Effect, Progress, State
+from worker.state.dynamodb import DynamoDBState
+
+NO_READS = {"create_tables", "close", "record_effects"}
+"""What reads no item: effects are put under a condition, tables described."""
+
+READS = {"GetItem", "Query", "BatchGetItem"}
+WRITES = {"PutItem", "TransactWriteItems"}
+
+METHODS: dict[str, Callable[[DynamoDBState], Awaitable[object]]] = {
+    "find": lambda state: state.find("a"),
+    # The second one reads the entry that is there already.
+    "commit": lambda state: state.commit(entry("a")),
+    "head": lambda state: state.head(),
+    "entries": lambda state: state.entries(),
+    "effects": lambda state: state.effects(["a", "b"]),
+    "publish": lambda state: state.publish(large_day(3), 3),
+    "progress": lambda state: state.progress(),
+    "advance": lambda state: state.advance(Progress(published={"order_kpis": 2})),
+    "days": lambda state: state.days(),
+    "rows": lambda state: rows(state, "order_kpis"),
+}
+
+
+class Requests:
+    """Requests of a client, as they are sent."""
+
+    def __init__(self, state: DynamoDBState) -> None:
+        self.sent: list[tuple[str, dict[str, Any]]] = []
+        state.database.client.meta.events.register("before-call.dynamodb", self._note)
+
+    def _note(self, model: Any, params: dict[str, Any], **_: object) -> None:
+        self.sent.append((model.name, json.loads(params["body"])))
+
+    def eventual(self) -> list[tuple[str, dict[str, Any]]]:
+        """Reads that may answer with what was there before."""
+        return [(name, asked) for name, asked in self.sent if not _is_consistent(name, asked)]
+
+
+def _is_consistent(name: str, asked: dict[str, Any]) -> bool:
+    if name in WRITES:
+        return True
+    assert name in READS, f"{name}: is it a read, and is it consistent?"
+    parts = list(asked["RequestItems"].values()) if name == "BatchGetItem" else [asked]
+    return all(part.get("ConsistentRead") is True for part in parts)
+
+
+@pytest.fixture
+async def filled(state: DynamoDBState) -> DynamoDBState:
+    """Everything that can be read is there, and the days are known to whoever asks."""
+    await state.commit(entry("a"))
+    await state.record_effects({"a": Effect(as_of=1)})
+    await state.publish(day_kpis(DAY), 1)
+    await state.advance(Progress(published={"order_kpis": 1}))
+    return state
+
+
+def test_every_method_of_a_state_is_looked_at() -> None:
+    methods = {name for name, _ in inspect.getmembers(State, inspect.isfunction)}
+    public = {name for name in methods if not name.startswith("_")}
+    assert public == METHODS.keys() | NO_READS
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_state_reads_what_is_there_now(filled: DynamoDBState, method: str) -> None:
+    requests = Requests(filled)
+    await METHODS[method](filled)
+    assert {name for name, _ in requests.sent} & READS
+    assert requests.eventual() == []
+
+
+@pytest.mark.parametrize("table", ["category_kpis", "product_kpis"])
+async def test_rows_with_groups_are_those_that_are_there_now(
+    filled: DynamoDBState, table: str
+) -> None:
+    requests = Requests(filled)
+    await rows(filled, table, first=DAY, last=DAY)
+    assert [asked["TableName"].rpartition("-")[2] for _, asked in requests.sent] == [
+        "ledger",
+        table,
+    ]
+    assert requests.eventual() == []
+
+
+async def test_only_one_group_is_read_late(filled: DynamoDBState) -> None:
+    """DynamoDB refuses consistent reads of a secondary index; what is shown of one category or
+    product decides nothing, and `KpiStore.rows` says so."""
+    requests = Requests(filled)
+    assert await rows(filled, "category_kpis", group="Jeans")
+    ((name, asked),) = requests.eventual()
+    assert requests.sent == [(name, asked)]
+    assert asked["IndexName"] == "by_category"
+    assert "ConsistentRead" not in asked
+
+
+async def test_every_batch_of_keys_is_read_as_it_is_now(filled: DynamoDBState) -> None:
+    requests = Requests(filled)
+    await filled.effects([f"{number:03d}" for number in range(250)])
+    assert [name for name, _ in requests.sent] == ["BatchGetItem"] * 3
+    assert requests.eventual() == []
