@@ -18,8 +18,11 @@ RESCUED = "_rescued"
 MAX_HEADER_BYTES = 255
 """Of a column's name: `_rescued` repeats the names of unknown columns in every row."""
 
-NAME, NAME_CHARACTERS, NAME_DIGITS = re.compile(r"([^\W\d][\w .%#()/-]*)?"), 40, 3
+NAME, NAME_CHARACTERS, NAME_DIGITS = re.compile(r"([^\W\d][\w .:%#&'$€+*()\[\]/-]*)?"), 60, 3
 """What looks like the name of a column, and not like an id, an amount, a date or an address."""
+
+OTHER_DELIMITERS = ";\t|,"
+"""What may stand between columns where the contract says otherwise."""
 
 RESCUED_TYPE = pa.map_(pa.string(), pa.string())
 TEXT_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
@@ -119,17 +122,22 @@ def read_layout(record: bytes, contract: Contract, dataset: Dataset) -> Layout |
     missing = [name for name in dataset.required if name not in names]
     if missing:
         wanted = f"column{'s' * (len(missing) > 1)} {', '.join(missing)}"
-        return Refusal(reason=f"expected {wanted}, got {_shown(headers)}")
+        is_header = len(missing) < len(dataset.required)
+        return Refusal(reason=f"expected {wanted}, got {_shown(headers, is_header=is_header)}")
     return Layout(contract=contract, dataset=dataset, names=tuple(names))
 
 
-def _shown(headers: Sequence[str]) -> str:
+def _shown(headers: Sequence[str], *, is_header: bool) -> str:
     """A header, for a reason that ends in logs: where it is missing, the first row is no header,
     and no business of theirs."""
     names = [header.strip() for header in headers]
-    if not all(_is_name(name) for name in names):
-        return f"a first record of {len(names)} that are no column names: is the header missing?"
-    return f"the header: {', '.join(names[:20])[:500]}"
+    text = f"the header: {', '.join(names[:20])[:500]}"
+    if is_header or all(map(_is_name, names)):
+        return text
+    for other in OTHER_DELIMITERS:
+        if len(names) == 1 and all(_is_name(name.strip()) for name in names[0].split(other)):
+            return f"{text} (is its delimiter {other!r}?)"
+    return f"a first record of {len(names)} that are no column names: is the header missing?"
 
 
 def _is_name(text: str) -> bool:

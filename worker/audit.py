@@ -19,7 +19,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
@@ -27,6 +27,7 @@ import numpy as np
 from kpi.contract import Contract
 from kpi.daily import Products
 from kpi.days import NO_DAYS, Days, to_date, to_day
+from kpi.errors import KpiError
 from kpi.tables import DEFAULT_TABLES, KPI_TABLES
 from worker.clean import Workspace
 from worker.state import Row, State
@@ -80,6 +81,7 @@ class Audit:
         unsettled: Days left out: what is there may be the doing of whoever was publishing them.
         unpublished: Tables of which no day was ever published although the ledger has accepted
             files, ascending.
+        failed: Days that cannot be computed, so that nothing is known of them, and why.
     """
 
     as_of: int
@@ -87,6 +89,7 @@ class Audit:
     differences: tuple[Difference, ...]
     unsettled: int = 0
     unpublished: tuple[str, ...] = ()
+    failed: Mapping[date, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,18 +186,26 @@ async def audit(
     doubted: dict[int, set[date]] = defaultdict(set)
     # Most days have not changed since they were published: one state of the zone tells. What is
     # not right as of then may be as of its own sequence.
+    failed: dict[date, str] = {}
     async for cell, found in _cells(zone, state, claims, np.union1d(begun, others), gaps):
         compared.add(cell[1])
         own = claims.sequence(cell)
-        if own in (0, latest):
+        if own not in (0, latest):
+            if found:
+                doubted[own].add(cell[1])
+        elif isinstance(found, KpiError):
+            failed[cell[1]] = str(found)
+        else:
             suspects += found
-        elif found:
-            doubted[own].add(cell[1])
     for own, days in sorted(doubted.items()):
         elder = await open_zone(state, own, workspace, contract)
         these = np.array(sorted(map(to_day, days)), np.int32)
         async for cell, found in _cells(elder, state, claims, these):
-            if claims.sequence(cell) == own:
+            if claims.sequence(cell) != own:
+                continue
+            if isinstance(found, KpiError):
+                failed[cell[1]] = str(found)
+            else:
                 suspects += found
 
     after = await _Claims.read(state, tables) if suspects else claims
@@ -203,10 +214,11 @@ async def audit(
     unsettled = {one.order_date for one in suspects} - wrong
     return Audit(
         as_of=min(claims.reached.values()),
-        days=len(compared - unsettled),
+        days=len(compared - unsettled - failed.keys()),
         differences=tuple(sorted(certain, key=lambda one: (one.order_date, one.table))),
         unsettled=len(unsettled),
         unpublished=await _unpublished(state, claims),
+        failed=failed,
     )
 
 
@@ -225,8 +237,9 @@ def _is_certain(one: Difference, before: _Claims, after: _Claims) -> bool:
 
 async def _cells(
     zone: Zone, state: State, claims: _Claims, days: Days, gaps: Span | None = None
-) -> AsyncIterator[tuple[Cell, list[Difference]]]:
-    """Each table of some days that has rows, or must have some, and where they differ.
+) -> AsyncIterator[tuple[Cell, list[Difference] | KpiError]]:
+    """Each table of some days that has rows, or must have some, and where they differ, or why that
+    cannot be told.
 
     Args:
         zone: The clean zone at the sequence that the rows are compared at.
@@ -240,21 +253,35 @@ async def _cells(
     versions = Versions(zone.orders), Versions(zone.items)
     plan = await cut(days, zone)
 
-    async def compute(part: Days) -> dict[str, dict[date, list[Row]]]:
+    async def compute(part: Days, failed: dict[date, KpiError]) -> dict[str, dict[date, list[Row]]]:
+        """The rows of some days; those that have none to be computed go into `failed`."""
         if not len(part):
             return {name: {} for name in tables}
-        day_slice = await load(
-            part, zone, products, *versions, tables, Seen(), scattered=plan.scattered
-        )
-        return {name: rows_by_day(name, table) for name, table in kpis(day_slice, tables).items()}
+        try:
+            day_slice = await load(
+                part, zone, products, *versions, tables, Seen(), scattered=plan.scattered
+            )
+            made = kpis(day_slice, tables)
+        except KpiError as error:
+            if len(part) == 1:
+                failed[to_date(part[0])] = error
+                return {name: {} for name in tables}
+            half = len(part) // 2
+            ahead, behind = [await compute(one, failed) for one in (part[:half], part[half:])]
+            return {name: ahead[name] | behind[name] for name in tables}
+        return {name: rows_by_day(name, table) for name, table in made.items()}
 
     for part, spans in _parts(plan.slices, gaps):
-        expected = await compute(part)
+        failed: dict[date, KpiError] = {}
+        expected = await compute(part, failed)
         for name, of_day in sorted(expected.items()):
+            for day, error in failed.items():
+                yield (name, day), error
             for span in spans:
                 async for day, there in _rows_by_day(state, name, span):
                     cell = name, day
-                    yield cell, _compare(cell, there, of_day.pop(day, []), claims)
+                    if day not in failed:
+                        yield cell, _compare(cell, there, of_day.pop(day, []), claims)
             for day, missing in of_day.items():
                 cell = name, day
                 if claims.sequence(cell):

@@ -11,7 +11,9 @@ import pytest
 import worker.transform.publication
 from kpi.contract import built_in, parse_contract
 from kpi.errors import KpiError
-from tests.support.shops import Pipeline, Record, Upload, write
+from tests.support.shops import ALL_TABLES, Pipeline, Record, Upload, write
+from worker.audit import Audit, audit
+from worker.state.sqlite import SqliteState
 
 LARGEST = "9999999999999999.99"
 CONTRACT = parse_contract(
@@ -57,12 +59,43 @@ async def rows(pipeline: Pipeline) -> list[dict[str, object]]:
     return (await pipeline.all_rows())["order_kpis"]
 
 
-async def test_not_every_day_of_many_is_looked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker.transform.publication, "FAILED_AT_MOST", 2)
+async def test_some_of_many_days_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker.transform.publication, "FAILED_SHOWN", 2)
     async with Pipeline(tmp_path / "work", CONTRACT) as pipeline:
-        for path in write(tmp_path, shop(16, set(range(16)))):
+        for path in write(tmp_path, shop(16, set(range(16)) - {9})):
             await pipeline.validate(path)
-        with pytest.raises(KpiError, match=r"\d to \d{4}-\d\d-\d\d: amounts"):
+        with pytest.raises(KpiError, match="unit, and 13 days more"):
             await pipeline.transform()
+        assert len(await rows(pipeline)) == 1
+
+
+async def test_such_a_day_hides_nothing_from_an_audit(tmp_path: Path) -> None:
+    async with Pipeline(tmp_path / "work", CONTRACT) as pipeline:
+        for path in write(tmp_path, shop(9, set())):
+            await pipeline.validate(path)
+        await pipeline.transform()
+        (_, items) = write(tmp_path / "later", shop(9, {4}, second=2))
+        for path in (items, *write(tmp_path / "new", shop(11, {4, 10}, second=3))):
+            await pipeline.validate(path)
+        with pytest.raises(KpiError):
+            await pipeline.transform()
+        # The day is as it was, and right as of then.
+        assert (await audited(pipeline)).differences == ()
+        assert not (await audited(pipeline)).failed
+
+        assert isinstance(pipeline.state, SqliteState)
+        changed = str(date.fromordinal(739_000 + 5))
+        query = "UPDATE order_kpis SET total_orders = 9 WHERE order_date = ?"
+        await pipeline.state._run(lambda db: db.execute(query, (changed,)))
+        found = await audited(pipeline)
+        assert [one.order_date.toordinal() - 739_000 for one in found.differences] == [5]
+
+
+async def audited(pipeline: Pipeline) -> Audit:
+    assert pipeline.state is not None
+    return await audit(
+        contract=pipeline.contract,
+        workspace=pipeline.workspace,
+        state=pipeline.state,
+        tables=ALL_TABLES,
+    )

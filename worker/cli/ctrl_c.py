@@ -11,7 +11,10 @@ def end_by_ctrl_c() -> bool:
     """
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return False
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    except ValueError:  # imported by a thread of another program, whose signals are its own
+        return False
     return True
 
 

@@ -18,8 +18,9 @@ def take_over() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
-    # Whoever shares it may have changed that; we wait for readers.
+    # Whoever shares them may have changed that; we wait for readers.
     os.set_blocking(1, True)
+    os.set_blocking(2, True)
     # A character that the terminal's encoding does not have is shown escaped.
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(_Output(1, "wb", closefd=False)),

@@ -239,6 +239,9 @@ def audit(
             f"{', '.join(found.unpublished)}: never published, though the ledger has accepted "
             f"files; `shopkpi transform --kpis {kpis}` does it"
         )
+    if found.failed:
+        told = "; ".join(f"{day}: {error}" for day, error in sorted(found.failed.items())[:10])
+        raise StoreError(f"{len(found.failed)} days could not be compared: {told}")
     if found.unsettled and not found.days:
         raise StoreError(
             f"nothing was compared: {found.unsettled} days were being published; try again"
@@ -271,6 +274,7 @@ def _report(found: Audit, *, as_json: bool) -> None:
             differences=len(rows),
             unsettled=found.unsettled,
             unpublished=found.unpublished,
+            failed=sorted(map(str, found.failed)),
         )
         return
     from worker.cli.tables import show_rows  # noqa: PLC0415

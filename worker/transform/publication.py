@@ -25,8 +25,8 @@ PUBLISH_AT_ONCE = 16
 """Days published concurrently."""
 
 
-FAILED_AT_MOST = 10
-"""Days looked for one by one that cannot be computed."""
+FAILED_SHOWN = 10
+"""Days that an error names."""
 
 
 class Contended(Exception):  # noqa: N818
@@ -115,9 +115,12 @@ class _Slices:
                 finishing.cancel()
                 await asyncio.gather(finishing, return_exceptions=True)
         if self._failed:
+            shown = sorted(self._failed)[:FAILED_SHOWN]
+            more = len(self._failed) - len(shown)
+            named = "; ".join(shown) + (f", and {more} days more" if more else "")
             raise KpiError(
-                f"{'; '.join(sorted(self._failed))}. All other days are published. Rows with wrong "
-                "amounts can be uploaded again with the right ones"
+                f"{named}. All other days are published. Rows with wrong amounts can be uploaded "
+                "again with the right ones"
             )
 
     async def _load(self, days: Days) -> DaySlice | None:
@@ -149,11 +152,8 @@ class _Slices:
 
     def _set_apart(self, days: Days, error: KpiError) -> None:
         """Find out which of some days it is that cannot be computed."""
-        first, last = to_date(days[0]), to_date(days[-1])
         if len(days) == 1:
-            self._failed.append(f"{first}: {error}")
-        elif len(self._failed) >= FAILED_AT_MOST:
-            self._failed.append(f"{first} to {last}: {error}")
+            self._failed.append(f"{to_date(days[0])}: {error}")
         else:
             half = len(days) // 2
             self._todo.extend((days[:half], days[half:]))
