@@ -17,6 +17,7 @@ import pytest
 import worker.state.sqlite
 from tests.support.samples import day_kpis
 from worker.errors import StoreError
+from worker.state import Progress
 from worker.state.sqlite import SqliteState
 
 
@@ -127,3 +128,33 @@ async def test_rows_are_read_some_whole_days_at_a_time(
         assert (states[MAY[-1].isoformat()] == {2}) is (at_once < 100)
     finally:
         await state.close()
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        ("UPDATE order_kpis SET total_revenue = 'abc'", "row of order_kpis of 2024-05-01"),
+        ("UPDATE order_kpis SET order_date = '2025-1-1'", "row of order_kpis of 2025-1-1"),
+        ("UPDATE days SET published = '{'", "guard of 2024-05-01"),
+        ("UPDATE days SET order_date = 'monday'", "guard of monday"),
+        ("UPDATE progress SET record = '{'", "progress record"),
+        ("UPDATE progress SET record = '7'", "progress record"),
+        ("UPDATE progress SET record = '{\"x\": 1}'", "progress record"),
+    ],
+)
+async def test_what_is_damaged_is_named(tmp_path: Path, damage: str, named: str) -> None:
+    state = await SqliteState.open(tmp_path / "shopkpi.db")
+    try:
+        await state.publish(day_kpis(MAY[0]), 1)
+        await state.advance(Progress(published={"order_kpis": 1}))
+        await state._run(lambda db: db.execute(damage))
+        with pytest.raises(StoreError, match=f"expected a {named} as it was written, got "):
+            await read_all(state)
+    finally:
+        await state.close()
+
+
+async def read_all(state: SqliteState) -> None:
+    await state.progress()
+    await state.days()
+    assert [row async for row in state.rows("order_kpis")]
