@@ -36,6 +36,9 @@ MAX_PRECISION = 18
 MAX_KEY_BYTES = 1024
 """Of a text that is the sort key of a KPI row (DynamoDB's limit)."""
 
+KEY_TYPES: tuple[ColumnType, ...] = ("integer", "string", "uuid")
+"""Of columns that identify a row; see `kpi.keys.keys_of`."""
+
 KPI_KEYS = {"products": "category", "order_items": "product_id"}
 """Columns whose texts become sort keys."""
 
@@ -262,6 +265,8 @@ def _dataset(table: Reader, name: str) -> Dataset:
     for key_name in key:
         if key_name not in columns or not columns[key_name].required:
             table.problem("key", "columns of this dataset with required = true", key_name)
+        elif columns[key_name].type not in KEY_TYPES:
+            table.problem("key", f"columns of type {' or '.join(KEY_TYPES)}", key_name)
     owners: dict[str, str] = {}
     for column in columns.values():
         for header in (column.name, *column.headers):

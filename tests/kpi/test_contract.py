@@ -104,6 +104,17 @@ def test_orders_and_products_have_the_keys_that_items_name(old: str, new: str, t
     assert any(told in problem for problem in found), found
 
 
+@pytest.mark.parametrize("column", ["sale_price", "created_at"])
+def test_keys_are_what_rows_are_joined_by(column: str) -> None:
+    """Amounts and times are not."""
+    required = ('created_at = { type = "timestamp" }', CREATED_AT)
+    for key in (f'["id", "{column}"]', f'["{column}"]'):
+        items = ('key = ["id"]\nprice_per', f"key = {key}\nprice_per")
+        (found,) = problems_of(required, items)
+        assert "order_items.key: expected columns of type integer or string or uuid" in found
+        assert column in found
+
+
 CREATED_AT = 'created_at = { type = "timestamp", required = true }'
 
 
