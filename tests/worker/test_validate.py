@@ -14,7 +14,7 @@ import pytest
 import worker.validate
 from kpi.contract import Contract, built_in, parse_contract
 from tests.support.shops import Pipeline
-from worker.errors import SourceError
+from worker.errors import ConfigError, SourceError
 from worker.objects import ObjectInfo, ObjectStore
 from worker.objects.folder import FolderStore
 from worker.source import Source, find_sources, source_id
@@ -187,6 +187,27 @@ async def test_a_file_cleaned_before_the_contract_got_a_column_counts_as_without
         (category,) = await pipeline.rows("category_kpis")
     assert (str(row["total_revenue"]), row["total_items_sold"]) == ("8.00", 5)
     assert str(category["avg_return_rate"]) == "1.0000"
+
+
+def with_column(line: str, key: str = '["id"]') -> Contract:
+    text = built_in().text.replace("[order_items.columns]", f"[order_items.columns]\n{line}")
+    return parse_contract(
+        text.replace('key = ["id"]\nprice_per', f"key = {key}\nprice_per"), source="changed"
+    )
+
+
+async def test_rows_that_another_contract_has_cleaned_are_told(tmp_path: Path) -> None:
+    """Not as damage, which a retry may cure."""
+    old = with_column('size = { type = "integer" }')
+    new = with_column('size = { type = "integer", required = true }', '["id", "size"]')
+    items = "id,order_id,product_id,sale_price,size\n1,1,1,5.00,\n"
+    async with Pipeline(tmp_path / "work", old) as pipeline:
+        await pipeline.validate(put(tmp_path, "order_id,user_id,created_at\n1,7,2025-03-01\n"))
+        await pipeline.validate(put(tmp_path, items, "order_items/1.csv"))
+        await pipeline.validate(put(tmp_path, items, "order_items/2.csv"))
+    async with Pipeline(tmp_path / "work", new) as pipeline:
+        with pytest.raises(ConfigError, match="another contract: expected a value of size"):
+            await pipeline.transform()
 
 
 async def test_a_slower_worker_that_writes_the_same_rows_again_disturbs_nobody(

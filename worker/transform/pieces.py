@@ -131,7 +131,10 @@ class Piece:
         return self._groups
 
     async def read(self, groups: Sequence[RowGroup], columns: Sequence[str]) -> pa.Table:
-        """Rows with these columns; nulls in one that the contract got after they were cleaned."""
+        """Rows with these columns; nulls in one that the contract got after they were cleaned.
+
+        Errors: as `row_groups`.
+        """
         opened = await self._opened()
         table = await opened.read([group.number for group in groups], columns)
         for name in columns:
@@ -139,15 +142,10 @@ class Piece:
             if name not in table.schema.names:
                 table = table.append_column(name, pa.nulls(table.num_rows, kind))
             elif _values(got := table.schema.field(name).type) != _values(kind):
-                raise SourceError(
-                    f"{opened.url}: expected {name} as {kind}, got {got}: it is damaged, or was "
-                    "cleaned with another contract"
-                )
+                raise self._shelf.other_contract(self.url, f"{name} as {kind}", got)
             if name in self._shelf.never_null and table.column(name).null_count:
-                raise SourceError(
-                    f"{opened.url}: expected a value of {name} in every row, got none in some: it "
-                    "is damaged, or was cleaned with another contract"
-                )
+                wanted = f"a value of {name} in every row"
+                raise self._shelf.other_contract(self.url, wanted, "none in some")
         return table
 
     @property
@@ -220,12 +218,16 @@ class Shelf:
                 continue
             got = schema.field(name).type if name in schema.names else None
             if got != column.arrow_type:
-                raise ConfigError(
-                    f"{url} was cleaned with another contract: expected "
-                    f"{dataset.name}.{name} as {column.arrow_type} (contract "
-                    f"{self._contract.name!r}), got {got or 'no such column'}; use the contract it "
-                    "was validated with, or another workspace"
-                )
+                wanted = f"{dataset.name}.{name} as {column.arrow_type}"
+                raise self.other_contract(url, wanted, got or "no such column")
+
+    def other_contract(self, url: str, expected: str, got: object) -> ConfigError:
+        """What to raise where rows do not fit the contract that they are read with."""
+        return ConfigError(
+            f"{url} was cleaned with another contract: expected {expected} (contract "
+            f"{self._contract.name!r}), got {got}; use the contract it was validated with, or "
+            "another workspace"
+        )
 
 
 def _values(kind: pa.DataType) -> pa.DataType:
