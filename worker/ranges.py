@@ -8,6 +8,7 @@ one.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -27,6 +28,10 @@ from worker.verdict import balanced, refuse, too_many_rejects
 Span = tuple[int, int]
 """First byte of a range, and the byte behind its last."""
 
+SPAN = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
+"""A range in words; no store has objects of more bytes, and Python reads no number of thousands of
+digits."""
+
 SPLIT_BYTES = 2**30
 """Bytes of a range unless asked otherwise."""
 
@@ -36,10 +41,10 @@ def parse_span(text: str) -> Span:
 
     Errors: `ConfigError` for anything else.
     """
-    start, _, end = text.partition("-")
-    if start.isdecimal() and end.isdecimal() and int(start) < int(end):
-        return int(start), int(end)
-    raise ConfigError(f"--range: expected FIRST-END in bytes, such as 0-1048576, got {text}")
+    found = SPAN.fullmatch(text)
+    if found and int(found[1]) < int(found[2]):
+        return int(found[1]), int(found[2])
+    raise ConfigError(f"--range: expected FIRST-END in bytes, such as 0-1048576, got {text[:50]}")
 
 
 async def plan(source: Source, contract: Contract, split_bytes: int = SPLIT_BYTES) -> list[Span]:

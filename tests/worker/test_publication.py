@@ -84,11 +84,11 @@ async def test_such_a_day_hides_nothing_from_an_audit(tmp_path: Path) -> None:
         assert not (await audited(pipeline)).failed
 
         assert isinstance(pipeline.state, SqliteState)
-        changed = str(date.fromordinal(739_000 + 5))
+        changed = [(str(date.fromordinal(739_000 + day)),) for day in (4, 5)]
         query = "UPDATE order_kpis SET total_orders = 9 WHERE order_date = ?"
-        await pipeline.state._run(lambda db: db.execute(query, (changed,)))
+        await pipeline.state._run(lambda db: db.executemany(query, changed))
         found = await audited(pipeline)
-        assert [one.order_date.toordinal() - 739_000 for one in found.differences] == [5]
+        assert [one.order_date.toordinal() - 739_000 for one in found.differences] == [4, 5]
 
 
 async def audited(pipeline: Pipeline) -> Audit:

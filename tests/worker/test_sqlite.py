@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import sqlite3
+import threading
 import time
 from contextlib import closing
 from datetime import date
@@ -81,6 +82,8 @@ async def test_who_waits_for_a_lock_can_be_stopped(tmp_path: Path, opened: bool)
             await waits
         if state:
             await state.close()
+        # The interpreter would wait for a thread that goes on waiting.
+        assert not [one for one in threading.enumerate() if one.name.startswith("sqlite")]
         assert time.monotonic() - started_s < 5 * worker.state.sqlite.BUSY_LOOK_S
 
 

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from worker.state import Effect, Entry
     from worker.transform import Report
 
-RANGE_CHARACTERS = 31
-"""Of --range, at most: two numbers of 15 digits, a petabyte."""
-
 sha256_option = click.option(
     "--sha256",
     is_flag=True,
@@ -152,11 +149,6 @@ def validate(
     ]
     if one_only and len(sources) > 1:
         raise click.UsageError(f"{one_only[0]} goes with one SOURCE")
-    if span is not None and len(span) > RANGE_CHARACTERS:
-        # Python reads no number of thousands of digits.
-        raise click.UsageError(
-            f"--range: expected FIRST-END in bytes, such as 0-1048576, got {len(span)} characters"
-        )
     from worker.settings import read_settings  # noqa: PLC0415
 
     settings = read_settings(workspace=workspace, state=state, contract=contract, sha256=sha256)
