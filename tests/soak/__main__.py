@@ -32,7 +32,7 @@ more and less to do differ by so much."""
 
 MOST_GROWTH_BYTES_A_FILE = {False: 2 * 2**10, True: 12 * 2**10}
 """And with each file that has arrived meanwhile: its ledger entry, and what is known of its clean
-object. True: where it runs over all, and holds each with its receipt."""
+object. True: where it reads most of them, and holds what their footers tell."""
 
 FEW_RUNS = 5
 """Of fewer in a third nothing is said."""
@@ -152,11 +152,11 @@ def _problems(runs: list[Run], last: Run) -> list[str]:
 def growth(runs: list[Run], left: Left, workers: int) -> list[str]:
     """What grew that should not, once there were enough files to tell."""
     problems = []
-    for everything, a_file in MOST_GROWTH_BYTES_A_FILE.items():
-        grown, files = _grown([run for run in runs if run.everything is everything])
+    for most, a_file in MOST_GROWTH_BYTES_A_FILE.items():
+        grown, files = _grown([run for run in runs if run.read_most is most])
         if grown > MOST_GROWTH_BYTES + a_file * files:
-            over = "all files" if everything else "some files"
-            problems.append(f"memory of runs over {over} grew by {grown:.0f} bytes")
+            some = "most" if most else "some"
+            problems.append(f"memory of runs that read {some} objects grew by {grown:.0f} bytes")
     _, middle, late = map(_bytes_an_entry, _thirds(runs))
     if middle and late > min(MOST_LEDGER_BYTES_AN_ENTRY, MOST_LEDGER_GROWTH * middle):
         problems.append(f"the database takes {late:.0f} bytes an entry, {middle:.0f} before")
@@ -202,6 +202,10 @@ def _grown(runs: list[Run]) -> tuple[float, float]:
     return _memory(late) - _memory(middle), came
 
 
+def _more(grown: float, files: float) -> str:
+    return f"{grown / 2**20:.1f} MiB with {files:.0f} files more"
+
+
 def _bytes_an_entry(runs: list[Run]) -> float:
     known = [run.state_bytes / run.committed for run in runs if run.committed]
     return statistics.median(known or [0.0])
@@ -230,7 +234,7 @@ def _report(
     thirds = _thirds(runs)
     retried = sum(run.error is not None and _is_cured_by_a_retry(run) for run in runs)
     every = (*runs, last)
-    grown, files = _grown([run for run in runs if not run.everything])
+    grown = {most: _grown([run for run in runs if run.read_most is most]) for most in (False, True)}
     lines = {
         "minutes": f"{options.minutes:g}, seed {options.seed}",
         "writers": f"{options.writers}, {verdict.versions} versions of files",
@@ -240,8 +244,8 @@ def _report(
         "killed": ", ".join(f"{count} by {name}" for name, count in sorted(signals.items())),
         "memory": f"{', '.join(str(_mib(_memory(third))) for third in thirds)} MiB, medians of the "
         f"thirds of the time; {_mib(max(run.rss_bytes for run in every))} MiB at most; from the "
-        f"second to the last {grown / 2**20:.1f} MiB with {files:.0f} files more, where workers "
-        "were told of files",
+        f"second to the last {_more(*grown[False])} where runs read some of the clean objects, "
+        f"{_more(*grown[True])} where they read most",
         "open files": f"{', '.join(str(_files(third)) for third in thirds)} at most in each third",
         "ledger": f"{', '.join(f'{_bytes_an_entry(third):.0f}' for third in thirds)} bytes an "
         f"entry, medians of the thirds; {last.state_bytes / 2**20:.1f} MiB with the KPI tables at "

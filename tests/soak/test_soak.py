@@ -54,13 +54,13 @@ def test_what_grows_is_told() -> None:
         return [
             workers.Run(
                 at_s=float(second),
-                everything=second % 2 == 0,
+                read_most=second % 2 == 0,
                 signal=None,
                 code=0,
                 uploads=30 * second,
                 committed=30 * second,
                 state_bytes=30 * second * (1000 + grown.get("state", 0) * second),
-                rss_bytes=10**8 + grown.get("all" if second % 2 == 0 else "some", 0) * 30 * second,
+                rss_bytes=10**8 + grown.get("most" if second % 2 == 0 else "some", 0) * 30 * second,
                 files=9,
                 error=None,
             )
@@ -69,9 +69,9 @@ def test_what_grows_is_told() -> None:
 
     left = Left(log_bytes=0, objects=1, unfinished=0, unfinished_bytes=0)
     assert growth(runs(), left, 1) == []
-    assert growth(runs(some=5000, all=15_000), left, 1) == []
-    assert "some files" in growth(runs(some=6500), left, 1)[0]
-    assert "all files" in growth(runs(all=16_500), left, 1)[0]
+    assert growth(runs(some=5000, most=15_000), left, 1) == []
+    assert "some objects" in growth(runs(some=6500), left, 1)[0]
+    assert "most objects" in growth(runs(most=16_500), left, 1)[0]
     assert "an entry" in growth(runs(state=10), left, 1)[0]
     assert "log" in growth(runs(), replace(left, log_bytes=2**25), 1)[0]
     assert "unfinished" in growth(runs(), replace(left, unfinished=9), 1)[0]
