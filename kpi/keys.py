@@ -24,6 +24,9 @@ Positions = npt.NDArray[np.int64]
 DENSE_SLACK = 4
 """An index by direct addressing may have this many slots for each key."""
 
+SLOTS_A_KEY = 3
+"""Of a hash table: of four keys that are in it three stand in their first slot."""
+
 BLOCK_KEYS = 1 << 18
 """Keys put into a hash table at once: what is needed for it meanwhile fits the cache."""
 
@@ -115,9 +118,9 @@ class KeyIndex:
             return
         if keys.low is None:
             values = keys.high.view(np.int64)
-            self._low, self._high = int(values.min()), int(values.max())
-            if self._high - self._low < DENSE_SLACK * len(values) + 1024:
-                table = np.full(self._high - self._low + 2, -1, np.int32)
+            self._low, high = int(values.min()), int(values.max())
+            if high - self._low < DENSE_SLACK * len(values) + 1024:
+                table = np.full(high - self._low + 2, -1, np.int32)
                 table[values - self._low] = np.arange(len(values), dtype=np.int32)
                 self._table = table
                 return
@@ -129,11 +132,11 @@ class KeyIndex:
     def find(self, keys: Keys) -> Positions:
         """Position of each key; -1 where it is not in the index."""
         if self._table is not None:
-            values = keys.high.view(np.int64)
-            slots = values - self._low
-            # The last slot is always empty: keys outside the range end there.
-            slots[(values < self._low) | (values > self._high)] = self._high - self._low + 1
-            return self._table[slots].astype(np.int64)
+            # The last slot is always empty: keys above the range end there, and as differences
+            # without a sign those below it too.
+            slots = keys.high - np.uint64(self._low % 2**64)
+            np.minimum(slots, np.uint64(len(self._table) - 1), out=slots)
+            return self._table.take(slots.view(np.int64)).astype(np.int64)
         if self._hashed is None:
             return np.full(len(keys), -1, np.int64)
         return self._hashed.find(keys)
@@ -143,10 +146,8 @@ class _HashTable:
     """Open addressing with linear probing (Knuth, volume 3, 6.4), a whole column at a time."""
 
     def __init__(self, keys: Keys, apply: Apply) -> None:
-        bits = max(int(2 * len(keys)).bit_length(), 4)
-        size = 1 << bits
-        self._shift = np.uint64(64 - bits)
-        self._mask = np.int64(size - 1)
+        size = SLOTS_A_KEY * len(keys)
+        self._size = size
         self._keys = keys
         self._slots = np.full(size, -1, np.int32)
         # Each part of the table is filled by itself; what runs over its end is put in afterwards.
@@ -156,7 +157,7 @@ class _HashTable:
         filled = apply(self._fill, parts)
         left, slots = (np.concatenate(over) for over in zip(*filled, strict=True))
         while len(left):
-            left, slots = self._put(left, slots & self._mask, size)
+            left, slots = self._put(left, slots % size, size)
 
     def _fill(self, part: slice) -> tuple[Positions, Positions]:
         """Put those keys in whose first slot lies in some part; see `_put`."""
@@ -197,12 +198,18 @@ class _HashTable:
 
     def _find_each(self, keys: Keys) -> Positions:
         slots = self._first(keys)
-        found = self._slots[slots].astype(np.int64)
-        left = np.flatnonzero(found >= 0)
-        left = left[self._differ(found[left], keys, left)]
+        found = self._slots.take(slots).astype(np.int64)
+        # Mostly the first slot has it, so all are compared as they stand; in a free one is -1,
+        # which is clipped to 0.
+        differ = self._keys.high.take(found, mode="clip") != keys.high
+        if self._keys.low is not None and keys.low is not None:
+            differ |= self._keys.low.take(found, mode="clip") != keys.low
+        differ &= found >= 0
+        left = np.flatnonzero(differ)
         slots = slots[left]
         while len(left):
-            slots = (slots + 1) & self._mask
+            slots += 1
+            slots[slots == self._size] = 0
             at = self._slots[slots].astype(np.int64)
             found[left] = at
             on = np.flatnonzero(at >= 0)
@@ -220,7 +227,12 @@ class _HashTable:
         return differ
 
     def _first(self, keys: Keys) -> Positions:
-        return ((keys.high * SPREAD) >> self._shift).astype(np.int64)
+        # So much of the table as 32 bits are of all that they can be (Lemire, 2019).
+        slots = keys.high * SPREAD
+        slots >>= np.uint64(32)
+        slots *= np.uint64(self._size)
+        slots >>= np.uint64(32)
+        return slots.view(np.int64)
 
 
 def _run_starts(keys: Keys) -> Positions:

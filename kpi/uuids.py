@@ -19,18 +19,26 @@ UUID_TEXT = pa.binary(36)
 Bytes = npt.NDArray[np.uint8]
 
 _WIDTH = 36
-_HYPHENS = (8, 13, 18, 23)
-_GROUPS = ((0, 8), (9, 4), (14, 4), (19, 4), (24, 4), (28, 8))
-"""Where digits stand side by side, and how many are taken at once."""
 
-_PLACES = (0, 8, 12, 16, 20, 24)
-"""Where these stand without hyphens."""
+
+def _word(codes: bytes) -> np.uint64:
+    """Eight bytes as they lie in memory."""
+    return np.uint64(int.from_bytes(codes, "little"))
+
+
+_FRONT = (_word(b"\xff\0\0\0\0\xff\0\0"), _word(b"-\0\0\0\0-\0\0"))
+_BACK = (_word(b"\0\0\xff\0\0\0\0\xff"), _word(b"\0\0-\0\0\0\0-"))
+"""Of the eight characters from the 8th on, and from the 16th: where hyphens stand, and those."""
 
 _NINE = (ord("9") - ord("a")) % 256
 """What the digit 9 is as a letter. More are those between the digits and the letters, which would
 be worth something else."""
 
-_ROWS_AT_ONCE = 8192
+_EIGHT = np.dtype(np.complex64)
+"""Eight bytes that numpy takes for aligned on every fourth byte, where all rows begin: those of
+integers it copies one by one there, for three times the time."""
+
+_ROWS_AT_ONCE = 16384
 """Texts worked on at once: what is needed for it stays in the cache."""
 
 
@@ -78,26 +86,43 @@ def _bytes_of(codes: Bytes) -> tuple[Bytes, Mask]:
     """The bytes, 16 a row, of texts of 36 characters that lie side by side; and which are UUIDs."""
     rows = len(codes) // _WIDTH
     values = np.empty((rows, 16), np.uint8)
-    good = np.ones(rows, bool)
-    digits = np.empty((_ROWS_AT_ONCE, 32), np.uint8)
+    good = np.empty(rows, bool)
+    every_digit = np.empty((min(rows, _ROWS_AT_ONCE), 32), np.uint8)
     for start in range(0, rows, _ROWS_AT_ONCE):
         end = min(start + _ROWS_AT_ONCE, rows)
-        block, here = codes[start * _WIDTH : end * _WIDTH], digits[: end - start]
-        for (at, width), place in zip(_GROUPS, _PLACES, strict=True):
-            kind = f"<u{width}"
-            here.view(kind)[:, place // width] = np.ndarray(
-                (len(here),), kind, block, at, (_WIDTH,)
-            )
-        worth, strange = _worth(here)
+        digits = every_digit[: end - start]
+        good[start:end] = _without_hyphens(codes[start * _WIDTH : end * _WIDTH], digits)
+        worth, strange = _worth(digits)
         if strange is not None:
-            good[start:end] = ~strange.any(axis=1)
-        for at in _HYPHENS:
-            good[start:end] &= block[at::_WIDTH] == ord("-")
+            good[start:end] &= ~strange.any(axis=1)
         # The first of the two digits of a byte is the lower byte of both.
         pairs = worth.view("<u2") * np.uint16(1 << 12 | 1)
         pairs >>= np.uint16(8)
         values[start:end] = pairs
     return values, good
+
+
+def _without_hyphens(codes: Bytes, digits: Bytes) -> Mask:
+    """Put the 32 digits of each text into `digits`; which texts have hyphens where they should."""
+    rows, words = len(digits), digits.view(_EIGHT)
+
+    def word(at: int) -> npt.NDArray[np.complex64]:
+        return np.ndarray((rows,), _EIGHT, codes, at, (_WIDTH,))
+
+    words[:, 0], words[:, 3] = word(0), word(28)
+    digits.view("<u4")[:, 5] = np.ndarray((rows,), "<u4", codes, 24, (_WIDTH,))
+    # Between them stand -aaaa-bb and bb-cccc-; the first character is the lowest byte.
+    front, back = (np.array(word(at)).view("<u8") for at in (8, 16))
+    good = (front & _FRONT[0]) == _FRONT[1]
+    good &= (back & _BACK[0]) == _BACK[1]
+    digits.view("<u4")[:, 4] = (back >> np.uint64(24)).astype("<u4")
+    back <<= np.uint64(48)
+    back |= front >> np.uint64(48) << np.uint64(32)
+    front >>= np.uint64(8)
+    front &= np.uint64(0xFFFFFFFF)
+    back |= front
+    digits.view("<u8")[:, 1] = back
+    return good
 
 
 def _worth(codes: Bytes) -> tuple[Bytes, Mask | None]:

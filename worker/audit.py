@@ -258,9 +258,7 @@ async def _cells(
         if not len(part):
             return {name: {} for name in tables}
         try:
-            day_slice = await load(
-                part, zone, products, *versions, tables, Seen(), scattered=plan.scattered
-            )
+            day_slice = await load(part, zone, products, *versions, tables, Seen(), plan)
             made = kpis(day_slice, tables)
         except KpiError as error:
             if len(part) == 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -27,6 +27,8 @@ SMALL_BYTES = 2**21
 """Memory for small objects of one dataset as they are stored, so that those of some weeks are read
 once, however often their footers are parsed: of about 700 with some dozens of rows."""
 
+ROWS_AT_ONCE = 200_000
+"""Rows worked on at once: with fewer, threads wait for each other between short steps."""
 
 _COMPUTED = ("order_id", "user_id", "product_id", "sale_price", "id")
 """Columns that must be alike in all clean objects of a dataset."""
@@ -158,6 +160,21 @@ class Piece:
         await self._object.footer()
         self._shelf.use(self._object)
         return self._object
+
+
+def neighbours(groups: Iterable[RowGroup], most: int) -> Iterator[list[RowGroup]]:
+    """Row groups of one piece that follow each other, to be worked on together: up to `most` rows,
+    or one row group of more."""
+    batch: list[RowGroup] = []
+    rows = 0
+    for group in groups:
+        if batch and (group.piece is not batch[0].piece or rows + group.rows > most):
+            yield batch
+            batch, rows = [], 0
+        batch.append(group)
+        rows += group.rows
+    if batch:
+        yield batch
 
 
 class _Room:

@@ -17,7 +17,7 @@ from kpi.errors import KpiError
 from kpi.tables import KPI_TABLES
 from worker import memory
 from worker.state import DayKpis, Outcome, Row
-from worker.transform.cut import ORDERS_AT_ONCE, cut
+from worker.transform.cut import ORDERS_AT_ONCE, Cut, cut
 from worker.transform.slices import Seen, kpis, latest_products, load
 from worker.transform.survey import Task, Work
 
@@ -60,8 +60,7 @@ async def publish_days(task: Task, work: Work, seen: Seen) -> Published:
         # Each slice will ask for all of them; here they are read while little else is held.
         await work.versions[1].judge(await zone.items.row_groups())
         memory.give_back()
-    slices = _Slices(task, work, seen, products, published, scattered=plan.scattered)
-    await slices.publish(plan.slices)
+    await _Slices(task, work, seen, products, published, plan).publish()
     return published
 
 
@@ -75,22 +74,20 @@ class _Slices:
         seen: Seen,
         products: Products,
         published: Published,
-        *,
-        scattered: bool,
+        plan: Cut,
     ) -> None:
         self._task = task
         self._work = work
         self._seen = seen
         self._products = products
         self._published = published
-        self._scattered = scattered
-        self._todo: deque[Days] = deque()
+        self._plan = plan
+        self._todo: deque[Days] = deque(plan.slices)
         self._done = 0
         self._failed: list[str] = []
 
-    async def publish(self, slices: Iterable[Days]) -> None:
+    async def publish(self) -> None:
         """Errors: as `publish_days`."""
-        self._todo.extend(slices)
         finishing: asyncio.Task[None] | None = None
         try:
             while self._todo or finishing is not None:
@@ -133,7 +130,7 @@ class _Slices:
                 *self._work.versions,
                 self._task.tables,
                 self._seen,
-                scattered=self._scattered,
+                self._plan,
             )
         except KpiError as error:
             self._set_apart(days, error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,14 +22,15 @@ from worker.islands import islands
 from worker.state.entry import Range
 from worker.transform.catalog import READS_AT_ONCE, Catalog
 from worker.transform.changes import one_array
+from worker.transform.cut import Cut
 from worker.transform.days import instants
-from worker.transform.pieces import Piece, RowGroup
+from worker.transform.pieces import ROWS_AT_ONCE, Piece, RowGroup, neighbours
 from worker.transform.spans import Spans, value_range
 from worker.transform.versions import Versions
 from worker.transform.zone import Zone
 
-ROWS_AT_ONCE, SCATTERED_ROWS_AT_ONCE = 200_000, 80_000
-"""Rows worked on at once: with fewer, threads wait for each other between short steps."""
+SCATTERED_ROWS_AT_ONCE = 80_000
+"""Fewer where rows are scattered, since the slices are large then and leave less room."""
 
 
 @dataclass
@@ -89,8 +90,7 @@ async def load(
     item_versions: Versions,
     tables: frozenset[str],
     seen: Seen,
-    *,
-    scattered: bool,
+    cut: Cut,
 ) -> DaySlice:
     """Some days with their orders and items.
 
@@ -102,12 +102,13 @@ async def load(
         item_versions: Judges which items are.
         tables: KPI tables wanted.
         seen: Is told what was seen.
-        scattered: See `Cut`.
+        cut: What it is a slice of.
 
     Errors: as `Piece.row_groups`.
     """
+    rows_at_once = SCATTERED_ROWS_AT_ONCE if cut.scattered else ROWS_AT_ONCE
     orders, users, of_order, returned, spans = await _orders(
-        days, zone, order_versions, seen, scattered=scattered
+        days, zone, order_versions, seen, rows_at_once
     )
     groups = await zone.items.overlapping("order_id", Spans(spans))
     building = asyncio.to_thread(
@@ -124,7 +125,8 @@ async def load(
     del orders, users  # 16 bytes each, of which the slice keeps the first until it is closed
     day_slice, _ = await asyncio.gather(building, item_versions.judge(groups))
     del building
-    await _measure(groups, zone, item_versions, day_slice, seen, scattered=scattered)
+    ids_first = cut.scattered and len(cut.slices) > 1
+    await _measure(groups, zone, item_versions, day_slice, seen, rows_at_once, ids_first=ids_first)
     day_slice.close()
     return day_slice
 
@@ -137,7 +139,7 @@ def kpis(day_slice: DaySlice, tables: frozenset[str]) -> dict[str, pa.Table]:
 
 
 async def _orders(
-    days: Days, zone: Zone, versions: Versions, seen: Seen, *, scattered: bool
+    days: Days, zone: Zone, versions: Versions, seen: Seen, rows_at_once: int
 ) -> tuple[Keys, Keys, Days, Mask, list[Range]]:
     """Latest orders of some days: their keys, customers, days, whether they were returned, and
     spans that hold all of their ids."""
@@ -185,7 +187,7 @@ async def _orders(
         seen.stood.update(stood.tolist())
 
     gather(pa.table({name: pa.array([], kinds[name].arrow_type) for name in columns}), None)
-    await each(_batches(groups, scattered=scattered), one, READS_AT_ONCE)
+    await each(neighbours(groups, rows_at_once), one, READS_AT_ONCE)
     order, order_low, user, user_low, of_order, returned = gathered.columns()
     return Keys(order, order_low), Keys(user, user_low), of_order, returned, every_span
 
@@ -227,22 +229,27 @@ async def _measure(
     versions: Versions,
     day_slice: DaySlice,
     seen: Seen,
+    rows_at_once: int,
     *,
-    scattered: bool,
+    ids_first: bool,
 ) -> None:
-    """Add up the latest items, some row groups at a time."""
+    """Add up the latest items, some row groups at a time.
+
+    Args:
+        ids_first: Read their other columns only where an order of theirs is in the slice: most row
+            groups are of other slices.
+    """
     known = zone.items.dataset.columns
     columns = [name for name in ("product_id", "sale_price", "status", "quantity") if name in known]
 
     async def one(batch: list[RowGroup]) -> None:
         piece = batch[0].piece
-        # Where most row groups are of other days, the ids alone tell so.
-        first = ["order_id"] if scattered else ["order_id", *columns]
+        first = ["order_id"] if ids_first else ["order_id", *columns]
         table = await piece.read(batch, first)
         position = await asyncio.to_thread(
             lambda: day_slice.find(keys_of([table.column("order_id")]))
         )
-        if scattered:
+        if ids_first:
             if not (position >= 0).any():
                 return
             table = await piece.read(batch, columns)
@@ -259,29 +266,13 @@ async def _measure(
         seen.matched[piece] += matched
         seen.count_on(piece, touched)
 
-    await each(_batches(groups, scattered=scattered), one, READS_AT_ONCE)
+    await each(neighbours(groups, rows_at_once), one, READS_AT_ONCE)
 
 
 def _spans(ids: pa.ChunkedArray) -> list[Range]:
     if pa.types.is_integer(ids.type):
         return [Range(low=one.low, high=one.high) for one in islands(ids.to_numpy())]
     return [value_range(ids)] if len(ids) else []
-
-
-def _batches(groups: list[RowGroup], *, scattered: bool) -> Iterator[list[RowGroup]]:
-    """Neighbours of one piece, to be worked on together; fewer where rows are scattered, since the
-    slices are large then and leave less room."""
-    most = SCATTERED_ROWS_AT_ONCE if scattered else ROWS_AT_ONCE
-    batch: list[RowGroup] = []
-    rows = 0
-    for group in groups:
-        if batch and (group.piece is not batch[0].piece or rows + group.rows > most):
-            yield batch
-            batch, rows = [], 0
-        batch.append(group)
-        rows += group.rows
-    if batch:
-        yield batch
 
 
 def _latest(batch: list[RowGroup], versions: Versions) -> Mask | None:

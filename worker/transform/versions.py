@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import TypeVar
 
 import numpy as np
@@ -16,7 +17,7 @@ from kpi.masks import Mask
 from kpi.repeats import repeated
 from worker.concurrency import each, in_threads
 from worker.transform.catalog import READS_AT_ONCE, Catalog
-from worker.transform.pieces import RowGroup
+from worker.transform.pieces import ROWS_AT_ONCE, RowGroup, neighbours
 from worker.transform.spans import Spans
 
 T = TypeVar("T")
@@ -159,13 +160,20 @@ class Versions:
         """What `work` makes of the keys of each row group, some of them at a time."""
         columns = self._catalog.dataset.key
 
-        async def one(group: RowGroup) -> T:
-            table = await group.piece.read([group], columns)
-            return await asyncio.to_thread(
-                lambda: work(keys_of([table.column(name) for name in columns]))
-            )
+        async def one(batch: list[RowGroup]) -> list[T]:
+            table = await batch[0].piece.read(batch, columns)
 
-        return await each(groups, one, READS_AT_ONCE)
+            def of_groups() -> list[T]:
+                keys = keys_of([table.column(name) for name in columns])
+                ends = np.cumsum([group.rows for group in batch]).tolist()
+                return [
+                    work(keys.take(slice(end - group.rows, end)))
+                    for group, end in zip(batch, ends, strict=True)
+                ]
+
+            return await asyncio.to_thread(of_groups)
+
+        return list(chain(*await each(neighbours(groups, ROWS_AT_ONCE), one, READS_AT_ONCE)))
 
 
 def _rows(cluster: list[RowGroup]) -> int:
