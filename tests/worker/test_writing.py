@@ -1,0 +1,48 @@
+"""How clean rows are encoded."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from random import Random
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from kpi.uuids import UUID
+from worker.clean.writing import parquet_stream
+from worker.objects.memory import MemoryStore
+
+ROWS = 5000
+
+
+def written(values: list[bytes], at_once: int) -> pq.ParquetFile:
+    """A column of UUIDs as a Parquet object, so many rows at once."""
+    store, schema = MemoryStore(), pa.schema([pa.field("id", UUID)])
+
+    async def write() -> bytes:
+        async with parquet_stream(store, "object", schema) as stream:
+            for at in range(0, len(values), at_once):
+                await stream.write(pa.table([pa.array(values[at : at + at_once], UUID)], schema))
+        info = await store.stat("object")
+        return await store.read(info, 0, info.size_bytes)
+
+    return pq.ParquetFile(pa.BufferReader(asyncio.run(write())))
+
+
+@pytest.mark.parametrize(("times", "codec"), [(1, "UNCOMPRESSED"), (3, "SNAPPY")])
+@pytest.mark.parametrize("at_once", [ROWS, 100])
+def test_uuids_are_packed_where_they_repeat(times: int, codec: str, at_once: int) -> None:
+    random = Random(1)
+    different = [uuid.UUID(int=random.getrandbits(128)).bytes for _ in range(ROWS // times)]
+    values = [value for value in different for _ in range(times)]
+    file = written(values, at_once)
+    groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+    assert {group.column(0).compression for group in groups} == {codec}
+    assert file.read().column("id").cast(UUID).to_pylist() == values
+
+
+def test_an_object_without_rows_has_its_columns() -> None:
+    file = written([], 1)
+    assert (file.metadata.num_rows, file.schema_arrow.names) == (0, ["id"])
