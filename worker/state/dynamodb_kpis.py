@@ -47,6 +47,7 @@ from kpi.tables import (
 )
 from worker.errors import StoreError
 from worker.state import DayKpis, Outcome, Progress, Row
+from worker.state.damage import as_written
 from worker.state.dynamodb_client import TRANSACTION_WRITES, Database
 from worker.state.dynamodb_items import document, document_bytes, number, put, unchanged
 from worker.state.dynamodb_ledger import ledger_key
@@ -116,8 +117,9 @@ class DynamoDBKpis:
         """Every day ever begun -> KPI table -> sequence of its whole state."""
         found: dict[date, Mapping[str, int]] = {}
         async for item in self._guards(None, None):
-            day = date.fromisoformat(item[LEDGER_SORT_KEY]["S"])
-            found[day] = _guard_of(item).whole()
+            guard = _guard_of(item)
+            with as_written(f"day of a guard, {item[LEDGER_SORT_KEY]['S']!r},"):
+                found[date.fromisoformat(item[LEDGER_SORT_KEY]["S"])] = guard.whole()
         self._begun = frozenset(found)
         return found
 
@@ -226,8 +228,9 @@ class DynamoDBKpis:
         )
         if item is None:
             return Progress(), 0
-        fields = orjson.loads(document_bytes(item["progress"]))
-        return Progress(**fields), int(item["version"]["N"])
+        with as_written("progress record"):
+            fields = orjson.loads(document_bytes(item["progress"]))
+            return Progress(**fields), int(item["version"]["N"])
 
     async def _replace_progress(self, doing: str, record: Progress, version: int) -> bool:
         item: Item = {
@@ -286,11 +289,12 @@ class DynamoDBKpis:
 
 
 def _guard_of(item: Item) -> Guard:
-    return Guard(
-        version=int(item["version"]["N"]),
-        claim=int(item["claim"]["N"]),
-        published={table: int(value["N"]) for table, value in item["published"]["M"].items()},
-    )
+    with as_written(f"guard of {item[LEDGER_SORT_KEY]['S']}"):
+        return Guard(
+            version=int(item["version"]["N"]),
+            claim=int(item["claim"]["N"]),
+            published={table: int(one["N"]) for table, one in item["published"]["M"].items()},
+        )
 
 
 def _identity(table: KpiTable, item: Item) -> tuple[str, ...]:

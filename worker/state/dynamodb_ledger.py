@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from kpi.tables import LEDGER_PARTITION_KEY, LEDGER_SORT_KEY, LEDGER_TABLE
 from worker.errors import StoreError
 from worker.state import Effect, Entry
+from worker.state.damage import as_written
 from worker.state.dynamodb_client import CONDITION_FAILED, Database
 from worker.state.dynamodb_items import (
     absent,
@@ -58,7 +59,7 @@ class DynamoDBLedger:
         pointer = await database.get(doing, LEDGER_TABLE, ledger_key("source", source_id))
         if pointer is None:
             return None
-        sequence = int(pointer["sequence"]["N"])
+        sequence = _sequence(pointer)
         item = await database.get(doing, LEDGER_TABLE, _sequence_key(sequence))
         if item is None:
             message = f"dynamodb://{database.prefix}: {doing}: no entry at its sequence {sequence}"
@@ -89,7 +90,7 @@ class DynamoDBLedger:
         item = await self._database.get(
             "reading the head", LEDGER_TABLE, ledger_key("head", "head")
         )
-        return 0 if item is None else int(item["sequence"]["N"])
+        return 0 if item is None else _sequence(item)
 
     async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
         """Entries with after < sequence <= up_to (default: all), ascending by sequence."""
@@ -132,8 +133,7 @@ class DynamoDBLedger:
         keys = [ledger_key("effect", source_id) for source_id in dict.fromkeys(source_ids)]
         items = await self._database.batch_get("reading effects", LEDGER_TABLE, keys)
         found = {
-            item[LEDGER_SORT_KEY]["S"]: Effect.from_json(document_bytes(item["effect"]))
-            for item in items
+            item[LEDGER_SORT_KEY]["S"]: Effect.from_json(_json(item, "effect")) for item in items
         }
         return {source_id: found[source_id] for source_id in source_ids if source_id in found}
 
@@ -163,6 +163,10 @@ class DynamoDBLedger:
         )
 
 
+def _name(item: Item) -> str:
+    return f"{item[LEDGER_PARTITION_KEY]['S']} {item[LEDGER_SORT_KEY]['S']}"
+
+
 def _digits(sequence: int) -> str:
     return f"{sequence:0{_DIGITS}d}"
 
@@ -172,4 +176,15 @@ def _sequence_key(sequence: int) -> Item:
 
 
 def _entry(item: Item) -> Entry:
-    return Entry.from_json(document_bytes(item["entry"]))
+    return Entry.from_json(_json(item, "entry"))
+
+
+def _sequence(item: Item) -> int:
+    with as_written(f"sequence in ledger item {_name(item)}"):
+        return int(item["sequence"]["N"])
+
+
+def _json(item: Item, name: str) -> bytes:
+    """A document of an item."""
+    with as_written(f"{name} in ledger item {_name(item)}"):
+        return document_bytes(item[name])

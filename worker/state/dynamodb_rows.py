@@ -10,6 +10,7 @@ import pyarrow as pa
 from kpi.tables import KpiTable
 from worker.errors import StoreError
 from worker.state import Row
+from worker.state.damage import as_written
 from worker.state.rows import EXACT, scaled, stored_row
 
 if TYPE_CHECKING:
@@ -49,16 +50,17 @@ def row_key(table: KpiTable, item: Item) -> Item:
 def row_of(table: KpiTable, item: Item) -> Row:
     """The row of an item, in the schema's order, `as_of` last."""
     row: dict[str, str | int | Decimal] = {}
-    for field in table.schema:
-        value = item[field.name]
-        if "S" in value:
-            row[field.name] = value["S"]
-        elif pa.types.is_decimal(field.type):
-            # DynamoDB drops trailing zeros.
-            row[field.name] = scaled(Decimal(value["N"]), field)
-        else:
-            row[field.name] = int(value["N"])
-    row["as_of"] = int(item["as_of"]["N"])
+    with as_written(f"row of {table.name} of {item[table.partition_key]['S']}"):
+        for field in table.schema:
+            value = item[field.name]
+            if "S" in value:
+                row[field.name] = value["S"]
+            elif pa.types.is_decimal(field.type):
+                # DynamoDB drops trailing zeros.
+                row[field.name] = scaled(Decimal(value["N"]), field)
+            else:
+                row[field.name] = int(value["N"])
+        row["as_of"] = int(item["as_of"]["N"])
     return row
 
 

@@ -11,13 +11,11 @@ from typing import Any, Literal, get_args
 import orjson
 
 from worker.errors import StoreError
+from worker.state.damage import DAMAGE
 
 Verdict = Literal["accepted", "refused"]
 
 _COUNTS = ("size_bytes", "rows_read", "rows_clean", "rows_rejected")
-
-_DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
-"""What Python and orjson raise where text is not what was written."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,7 +118,7 @@ class Entry:
                 if type(fields[name]) is not int:
                     raise TypeError(f"{name} {fields[name]!r}")
             return cls(**fields)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise _damaged("an entry", data, error) from error
 
 
@@ -163,7 +161,7 @@ class Effect:
                 if fields[name] is not None:
                     fields[name] = date.fromisoformat(fields[name])
             return cls(**fields)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise _damaged("an effect", data, error) from error
 
 

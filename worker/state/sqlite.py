@@ -10,9 +10,8 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +24,7 @@ from kpi.tables import KPI_TABLES, KpiTable
 from worker.durable import make_folder
 from worker.errors import ConfigError, StoreError
 from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Row
+from worker.state.damage import as_written
 from worker.state.guard import Guard
 
 T = TypeVar("T")
@@ -348,7 +348,7 @@ def _read_guards(db: sqlite3.Connection, order_date: str | None = None) -> dict[
         query, values = query + " WHERE order_date = ?", (order_date,)
     guards = {}
     for day, version, claim, published in db.execute(query, values):
-        with _written(f"guard of {day}"):
+        with as_written(f"guard of {day}"):
             guards[date.fromisoformat(day)] = Guard(
                 version=version, claim=claim, published=orjson.loads(published)
             )
@@ -361,7 +361,7 @@ def _to_sql(value: str | int | Decimal) -> str | int:
 
 def _from_row(table: KpiTable, names: list[str], row: Sequence[str | int]) -> Row:
     values: dict[str, str | int | Decimal] = dict(zip(names, row, strict=True))
-    with _written(f"row of {table.name} of {values['order_date']}"):
+    with as_written(f"row of {table.name} of {values['order_date']}"):
         date.fromisoformat(str(values["order_date"]))
         for column in table.schema:
             if pa.types.is_decimal(column.type):
@@ -371,18 +371,8 @@ def _from_row(table: KpiTable, names: list[str], row: Sequence[str | int]) -> Ro
 
 def _read_progress(db: sqlite3.Connection) -> Progress:
     row = db.execute("SELECT record FROM progress").fetchone()
-    with _written("progress record"):
+    with as_written("progress record"):
         return Progress(**orjson.loads(row[0])) if row else Progress()
-
-
-@contextmanager
-def _written(what: str) -> Iterator[None]:
-    """Reading something of ours. Errors: `StoreError` where it is not as we write it."""
-    try:
-        yield
-    except (ValueError, TypeError, ArithmeticError) as error:
-        told = f"expected a {what} as it was written, got {type(error).__name__}: {error}"
-        raise StoreError(told) from error
 
 
 def _iso(day: date | None, default: str) -> str:

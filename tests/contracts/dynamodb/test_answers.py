@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import base64
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,6 +12,7 @@ import orjson
 import pytest
 
 from tests.contracts.dynamodb.workers import DAY, QUICK
+from tests.contracts.states import rows
 from tests.support.emulators import Emulator
 from tests.support.faults import answering
 from tests.support.samples import day_kpis, entry
@@ -41,7 +44,11 @@ def failed(code: str, status: int = 400) -> tuple[int, dict[str, Any]]:
     return status, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}"}
 
 
-HEAD_IS_7 = (200, {"Item": {"sequence": {"N": "7"}}})
+def item(kind: str, name: str, **attributes: dict[str, Any]) -> dict[str, Any]:
+    return {"kind": {"S": kind}, "id": {"S": name}, **attributes}
+
+
+HEAD_IS_7 = (200, {"Item": item("head", "head", sequence={"N": "7"})})
 NOTHING: tuple[int, dict[str, Any]] = (200, {})
 
 
@@ -124,3 +131,67 @@ async def test_keys_that_a_batch_leaves_over_are_asked_for_again(
     ]
     async with answered(monkeypatch, *answers) as state:
         assert await state.effects(["a", "b"]) == {"a": Effect(as_of=1), "b": Effect(as_of=1)}
+
+
+ZIPPED = base64.b64encode(zlib.compress(b"{}")[:-3]).decode()
+SOURCE = {"Item": item("source", "a", sequence={"N": "1"})}
+ROW = {"order_date": {"S": "2025-01-02"}, "category": {"S": "Books"}, "as_of": {"N": "1"}}
+
+DAMAGED: dict[str, tuple[list[dict[str, Any]], Callable[[DynamoDBState], Awaitable[object]]]] = {
+    "sequence in ledger item head head": (
+        [{"Item": item("head", "head", sequence={"S": "7"})}],
+        lambda state: state.head(),
+    ),
+    "sequence in ledger item source a": (
+        [{"Item": item("source", "a")}],
+        lambda state: state.find("a"),
+    ),
+    "entry in ledger item sequence 000000000001": (
+        [SOURCE, {"Item": item("sequence", "000000000001", entry={"B": ZIPPED})}],
+        lambda state: state.find("a"),
+    ),
+    "effect in ledger item effect a": (
+        [
+            {
+                "Responses": {"shop-ledger": [item("effect", "a", as_of={"N": "1"})]},
+                "UnprocessedKeys": {},
+            }
+        ],
+        lambda state: state.effects(["a"]),
+    ),
+    "progress record": (
+        [{"Item": item("progress", "progress", version={"N": "1"}, progress={"S": '{"a":1}'})}],
+        lambda state: state.progress(),
+    ),
+    "guard of 2025-01-02": (
+        [{"Items": [item("day", "2025-01-02", version={"N": "1"}, claim={"N": "one"})]}],
+        lambda state: state.days(),
+    ),
+    "day of a guard, '2025-02-30',": (
+        [
+            {
+                "Items": [
+                    item("day", "2025-02-30", version={"N": "1"}, claim={"N": "1"})
+                    | {"published": {"M": {}}}
+                ]
+            }
+        ],
+        lambda state: state.days(),
+    ),
+    "row of category_kpis of 2025-01-02": (
+        [{"Items": [ROW]}],
+        lambda state: rows(state, "category_kpis", group="Books"),
+    ),
+}
+"""What is named -> what DynamoDB answers, and what was asked for."""
+
+
+@pytest.mark.parametrize("named", DAMAGED)
+async def test_items_that_are_not_ours_are_told(
+    monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    answers, ask = DAMAGED[named]
+    async with answered(monkeypatch, *[(200, fields) for fields in answers]) as state:
+        with pytest.raises(StoreError) as told:
+            await ask(state)
+    assert f"expected a {named} as it was written, got " in str(told.value)
