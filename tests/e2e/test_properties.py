@@ -32,6 +32,7 @@ import kpi.keys
 import worker.transform
 import worker.transform.changes
 import worker.transform.cut
+import worker.transform.slices
 import worker.transform.versions
 import worker.validate
 from kpi.contract import Contract, built_in, parse_contract
@@ -292,6 +293,10 @@ def strained(block_bytes: int) -> Iterator[None]:
         )
         patch.setattr(worker.transform.cut, "ORDERS_AT_ONCE", 2)
         patch.setattr(worker.transform.cut, "SCATTERED_AT_ONCE", 3)
+        patch.setattr(worker.transform.slices, "ROWS_AT_ONCE", 4)
+        patch.setattr(worker.transform.slices, "SCATTERED_ROWS_AT_ONCE", 3)
+        patch.setattr(worker.transform.versions, "ROWS_AT_ONCE", 4)
+        patch.setattr(worker.transform.versions, "FEW_KEYS", 4)
         patch.setattr(worker.transform.versions, "KEYS_AT_ONCE", 3)
         patch.setattr(worker.transform.changes, "BATCH_ROWS", 2)
         patch.setattr(kpi.keys, "DENSE_SLACK", -(10**6))
