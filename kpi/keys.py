@@ -25,7 +25,7 @@ DENSE_SLACK = 4
 """An index by direct addressing may have this many slots for each key."""
 
 SLOTS_A_KEY = 3
-"""Of a hash table: of four keys that are in it three stand in their first slot."""
+"""Of a hash table: of six keys that are in it five stand in their first slot."""
 
 BLOCK_KEYS = 1 << 18
 """Keys put into a hash table at once: what is needed for it meanwhile fits the cache."""

@@ -12,7 +12,7 @@ import pytest
 from tests.support import shops
 from tests.support.shops import Pipeline, Upload
 from worker.transform.catalog import Catalog
-from worker.transform.pieces import Piece, RowGroup
+from worker.transform.pieces import Piece, RowGroup, neighbours
 from worker.transform.versions import Versions
 from worker.transform.zone import open_zone
 
@@ -70,3 +70,10 @@ async def test_keys_are_read_once_where_no_others_overlap_them(
         await versions.judge([second, apart])
         assert sorted(read) == [0, 1]
         assert [superseded(versions, group) for group in groups] == [[1, 2], [], []]
+
+
+def test_rows_of_any_length_are_few_at_once() -> None:
+    """However few rows make a block of 8 MB: three such batches are held at once."""
+    group = RowGroup(Piece.__new__(Piece), 0, 10, {}, {})
+    for count, most, sizes in ((15, 10**6, [6, 6, 3]), (5, 20, [2, 2, 1]), (2, 5, [1, 1])):
+        assert [len(batch) for batch in neighbours([group] * count, most)] == sizes

@@ -30,6 +30,9 @@ once, however often their footers are parsed: of about 700 with some dozens of r
 ROWS_AT_ONCE = 200_000
 """Rows worked on at once: with fewer, threads wait for each other between short steps."""
 
+GROUPS_AT_ONCE = 6
+"""Row groups of them: each comes of a block of 8 MB, so that long rows take no more memory."""
+
 _COMPUTED = ("order_id", "user_id", "product_id", "sale_price", "id")
 """Columns that must be alike in all clean objects of a dataset."""
 
@@ -163,12 +166,13 @@ class Piece:
 
 
 def neighbours(groups: Iterable[RowGroup], most: int) -> Iterator[list[RowGroup]]:
-    """Row groups of one piece that follow each other, to be worked on together: up to `most` rows,
-    or one row group of more."""
+    """Row groups of one piece that follow each other, to be worked on together: up to `most` rows
+    and `GROUPS_AT_ONCE`, or one row group of more."""
     batch: list[RowGroup] = []
     rows = 0
     for group in groups:
-        if batch and (group.piece is not batch[0].piece or rows + group.rows > most):
+        full = len(batch) == GROUPS_AT_ONCE or rows + group.rows > most
+        if batch and (full or group.piece is not batch[0].piece):
             yield batch
             batch, rows = [], 0
         batch.append(group)
