@@ -31,15 +31,15 @@ def written(values: list[bytes], at_once: int) -> pq.ParquetFile:
     return pq.ParquetFile(pa.BufferReader(asyncio.run(write())))
 
 
-@pytest.mark.parametrize(("times", "codec"), [(1, "UNCOMPRESSED"), (3, "SNAPPY")])
 @pytest.mark.parametrize("at_once", [ROWS, 100])
-def test_uuids_are_packed_where_they_repeat(times: int, codec: str, at_once: int) -> None:
+def test_uuids_are_packed_as_they_repeat(at_once: int) -> None:
     random = Random(1)
-    different = [uuid.UUID(int=random.getrandbits(128)).bytes for _ in range(ROWS // times)]
-    values = [value for value in different for _ in range(times)]
+    different = [uuid.UUID(int=random.getrandbits(128)).bytes for _ in range(ROWS // 4)]
+    values = [value for value in different for _ in range(4)]
     file = written(values, at_once)
     groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
-    assert {group.column(0).compression for group in groups} == {codec}
+    assert [group.num_rows for group in groups] == [at_once] * (ROWS // at_once)
+    assert sum(group.column(0).total_compressed_size for group in groups) < 0.5 * 16 * ROWS
     assert file.read().column("id").cast(UUID).to_pylist() == values
 
 

@@ -22,12 +22,6 @@ from worker.objects import ObjectStore, ObjectWriter
 from worker.state.entry import Range
 from worker.uuid_columns import stored_schema
 
-SOME_ROWS = 4096
-"""UUIDs tried: Snappy looks for repetition within 64 KiB."""
-
-MOST_LEFT = 0.75
-"""Of their bytes, where packing them is worth the time."""
-
 
 @asynccontextmanager
 async def parquet_stream(
@@ -77,8 +71,13 @@ class ParquetStream:
         self._footers = footers
         self._islands: dict[str, dict[int, list[tuple[int, int, int]]]] = {}
         self._groups = 0
-        self._schema = schema
-        self._parquet: pq.ParquetWriter | None = None
+        self._parquet = pq.ParquetWriter(
+            self._sink,
+            stored_schema(schema),
+            metadata_collector=footers,
+            write_statistics=list(ranged),
+            **_encoding(schema),
+        )
         self._writing: asyncio.Task[None] | None = None
         self.size_bytes = 0
 
@@ -89,11 +88,10 @@ class ParquetStream:
 
     async def finish(self) -> None:
         """Write the footer."""
-        parquet = self._parquet or self._begin(self._schema.empty_table())
         if self._islands:
             told = orjson.dumps(self._islands, option=orjson.OPT_NON_STR_KEYS)
-            parquet.add_key_value_metadata({ISLANDS: told})
-        await asyncio.to_thread(parquet.close)
+            self._parquet.add_key_value_metadata({ISLANDS: told})
+        await asyncio.to_thread(self._parquet.close)
         await self._drain()
         await self._written()
 
@@ -117,19 +115,8 @@ class ParquetStream:
                 found[column] = Range(low=low, high=high)
         return found
 
-    def _begin(self, rows: pa.Table) -> pq.ParquetWriter:
-        self._parquet = pq.ParquetWriter(
-            self._sink,
-            stored_schema(self._schema),
-            metadata_collector=self._footers,
-            write_statistics=list(self._ranged),
-            **_encoding(rows),
-        )
-        return self._parquet
-
     def _encode(self, rows: pa.Table) -> None:
-        parquet = self._parquet or self._begin(rows)
-        parquet.write_table(rows.cast(stored_schema(rows.schema)), max(rows.num_rows, 1))
+        self._parquet.write_table(rows.cast(stored_schema(rows.schema)), max(rows.num_rows, 1))
         for column in self._ranged:
             found = islands(_integers(rows.column(column)))
             if len(found) > 1:
@@ -149,15 +136,13 @@ class ParquetStream:
             self._writing = None
 
 
-def _encoding(rows: pa.Table) -> dict[str, Any]:
-    """How each column is encoded, by the first rows of it; measured in benchmarks/README.md.
+def _encoding(schema: pa.Schema) -> dict[str, Any]:
+    """How each column is encoded; measured in benchmarks/README.md.
 
     Numbers are packed by their differences, which is smaller and twice as fast as general
-    compression; of UUIDs only repetition can be left out, which Snappy finds soonest where there is
-    enough of it; texts are compressed, those of few values through a dictionary, the others apart
-    from their lengths.
+    compression; of UUIDs only repetition can be left out, which Snappy finds soonest; texts are
+    compressed, those of few values through a dictionary, the others apart from their lengths.
     """
-    schema = rows.schema
     numbers = [
         field.name
         for field in schema
@@ -166,12 +151,8 @@ def _encoding(rows: pa.Table) -> dict[str, Any]:
         or pa.types.is_decimal(field.type)
     ]
     # Nested columns are named by the paths of their leaves; those keep the default.
-    uuids = {
-        field.name: "snappy" if _repeats(rows.column(field.name)) else "none"
-        for field in schema
-        if field.type == UUID
-    }
-    compression = dict.fromkeys(numbers, "none") | uuids
+    uuids = [field.name for field in schema if field.type == UUID]
+    compression = dict.fromkeys(numbers, "none") | dict.fromkeys(uuids, "snappy")
     texts = {name: "zstd" for name in schema.names if name not in compression}
     various = [field.name for field in schema if pa.types.is_string(field.type)]
     return {
@@ -184,16 +165,6 @@ def _encoding(rows: pa.Table) -> dict[str, Any]:
         "compression_level": dict.fromkeys(texts, 1),
         "store_decimal_as_integer": True,
     }
-
-
-def _repeats(uuids: pa.ChunkedArray) -> bool:
-    """Whether enough of the first of them come again to be worth leaving out."""
-    some = uuids.slice(0, SOME_ROWS).combine_chunks()
-    if len(some) == 0:
-        return False
-    whole = some.buffers()[1].slice(UUID.byte_width * some.offset, UUID.byte_width * len(some))
-    packed = pa.compress(whole, codec="snappy")
-    return bool(packed.size <= MOST_LEFT * whole.size)
 
 
 def _integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
