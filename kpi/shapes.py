@@ -15,6 +15,7 @@ import pyarrow as pa
 from kpi.contract import Column
 from kpi.exact import to_decimals
 from kpi.masks import Mask, bitmap, booleans, valid
+from kpi.words import word
 
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
@@ -36,22 +37,16 @@ _WIDTH = len("2025-03-30T16:14:26")
 _SLOTS = 16
 """For each year, of which those of the months 1 to 12 are in use."""
 
-
-def _word(*codes: int) -> np.uint64:
-    """Eight bytes as they lie in memory."""
-    return np.uint64(int.from_bytes(bytes(codes), "little"))
-
-
 _DIGIT, _SAME = 0x80 - 10, 0x7F
 """Added to what is left of a character: the highest bit shows more than 9, or more than 0."""
 
-_CLOCK, _DATE = _word(*b"00:00:00"), _word(*b"0000-00-")
-_OF_CLOCK = _word(_DIGIT, _DIGIT, _SAME, _DIGIT, _DIGIT, _SAME, _DIGIT, _DIGIT)
-_OF_DATE = _word(_DIGIT, _DIGIT, _DIGIT, _DIGIT, _SAME, _DIGIT, _DIGIT, _SAME)
-_HIGHEST_BITS = _word(*[0x80] * 8)
-_CLOCK_PAIRS, _DATE_PAIRS = _word(*b"\xff\0\0\xff\0\0\xff\0"), _word(*b"\xff\0\xff\0\0\xff\0\0")
-_HOUR_TO_SECOND = _word(0x80 - 24, 0, 0, 0x80 - 60, 0, 0, 0x80 - 60, 0)
-_MONTH = _word(0, 0, 0, 0, 0, 0x80 - 13, 0, 0)
+_CLOCK, _DATE = word(*b"00:00:00"), word(*b"0000-00-")
+_OF_CLOCK = word(_DIGIT, _DIGIT, _SAME, _DIGIT, _DIGIT, _SAME, _DIGIT, _DIGIT)
+_OF_DATE = word(_DIGIT, _DIGIT, _DIGIT, _DIGIT, _SAME, _DIGIT, _DIGIT, _SAME)
+_HIGHEST_BITS = word(*[0x80] * 8)
+_CLOCK_PAIRS, _DATE_PAIRS = word(*b"\xff\0\0\xff\0\0\xff\0"), word(*b"\xff\0\xff\0\0\xff\0\0")
+_HOUR_TO_SECOND = word(0x80 - 24, 0, 0, 0x80 - 60, 0, 0, 0x80 - 60, 0)
+_MONTH = word(0, 0, 0, 0, 0, 0x80 - 13, 0, 0)
 
 
 def plain_timestamps(text: pa.Array) -> pa.Array:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from kpi.masks import Mask, bitmap, valid
+from kpi.words import word
 
 UUID = pa.binary(16)
 """Their bytes, in the order of the digits: they sort as their texts do."""
@@ -19,15 +20,8 @@ UUID_TEXT = pa.binary(36)
 Bytes = npt.NDArray[np.uint8]
 
 _WIDTH = 36
-
-
-def _word(codes: bytes) -> np.uint64:
-    """Eight bytes as they lie in memory."""
-    return np.uint64(int.from_bytes(codes, "little"))
-
-
-_FRONT = (_word(b"\xff\0\0\0\0\xff\0\0"), _word(b"-\0\0\0\0-\0\0"))
-_BACK = (_word(b"\0\0\xff\0\0\0\0\xff"), _word(b"\0\0-\0\0\0\0-"))
+_FRONT = (word(*b"\xff\0\0\0\0\xff\0\0"), word(*b"-\0\0\0\0-\0\0"))
+_BACK = (word(*b"\0\0\xff\0\0\0\0\xff"), word(*b"\0\0-\0\0\0\0-"))
 """Of the eight characters from the 8th on, and from the 16th: where hyphens stand, and those."""
 
 _NINE = (ord("9") - ord("a")) % 256
@@ -106,13 +100,13 @@ def _without_hyphens(codes: Bytes, digits: Bytes) -> Mask:
     """Put the 32 digits of each text into `digits`; which texts have hyphens where they should."""
     rows, words = len(digits), digits.view(_EIGHT)
 
-    def word(at: int) -> npt.NDArray[np.complex64]:
+    def eight(at: int) -> npt.NDArray[np.complex64]:
         return np.ndarray((rows,), _EIGHT, codes, at, (_WIDTH,))
 
-    words[:, 0], words[:, 3] = word(0), word(28)
+    words[:, 0], words[:, 3] = eight(0), eight(28)
     digits.view("<u4")[:, 5] = np.ndarray((rows,), "<u4", codes, 24, (_WIDTH,))
     # Between them stand -aaaa-bb and bb-cccc-; the first character is the lowest byte.
-    front, back = (np.array(word(at)).view("<u8") for at in (8, 16))
+    front, back = (np.array(eight(at)).view("<u8") for at in (8, 16))
     good = (front & _FRONT[0]) == _FRONT[1]
     good &= (back & _BACK[0]) == _BACK[1]
     digits.view("<u4")[:, 4] = (back >> np.uint64(24)).astype("<u4")

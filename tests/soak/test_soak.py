@@ -13,6 +13,7 @@ import pytest
 from tests.soak import service, workers
 from tests.soak.__main__ import Left, growth, main
 from tests.soak.judge import judge
+from tests.support.commands import shopkpi
 
 TAMPERED = {
     "order_kpis ('": "UPDATE order_kpis SET total_orders = total_orders + 1",
@@ -46,6 +47,16 @@ def _see_what_is_left_out(home: Path) -> None:
     newer = next(iter(told))
     for wanted in ({newer: told[newer] + 1}, {home / "uploads" / "orders" / "other.csv": 1}):
         assert workers.LEFT_OUT in workers.left_out(told | wanted, ledger)
+
+
+def test_runs_say_how_much_they_read(tmp_path: Path) -> None:
+    shopkpi(tmp_path, "sample", "in", "--orders", "50", "--days", "2")
+    run = ("run", "in", "--format", "json")
+    events = shopkpi(tmp_path, *run).out.encode()
+    assert workers.read_share(events) >= workers.MOST
+    # A worker is killed in the middle of its last line.
+    assert workers.read_share(events[:-9]) == 0.0
+    assert workers.read_share(shopkpi(tmp_path, *run).out.encode()) == 0.0
 
 
 def test_what_grows_is_told() -> None:

@@ -187,7 +187,7 @@ class Crew:
         committed, state_bytes = _ledger(self.work / "shopkpi.db")
         return Run(
             at_s=began_s - self._began_s,
-            read_most=everything or _read_share(b"".join(events)) >= MOST,
+            read_most=everything or read_share(b"".join(events)) >= MOST,
             signal=sent.name if sent is not None and stopped else None,
             code=process.returncode,
             uploads=len(every),
@@ -244,7 +244,7 @@ def _read_all(pipe: IO[bytes] | None) -> bytes:
         return pipe.read()
 
 
-def _read_share(events: bytes) -> float:
+def read_share(events: bytes) -> float:
     """Bytes that a run read of the clean zone, by those that are in it."""
     for line in events.splitlines():
         # The last line of a killed worker may be half a line.
