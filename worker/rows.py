@@ -93,6 +93,7 @@ class Rows:
             self._layout.schema,
             ranged,
             self._executor,
+            key_columns=dataset.key,
         ) as written:
             results = parsed(ChunkParser(self._layout), first, chunks, self._executor)
             async with aclosing(results):

@@ -30,6 +30,8 @@ async def parquet_stream(
     schema: pa.Schema,
     ranged: Sequence[str] = (),
     executor: Executor | None = None,
+    *,
+    key_columns: Sequence[str] = (),
 ) -> AsyncIterator[ParquetStream]:
     """A new Parquet object; it appears whole when the block ends, never where it raises.
 
@@ -40,9 +42,10 @@ async def parquet_stream(
         ranged: Columns whose smallest and largest value each row group tells.
         executor: Threads that encode; those that parse, since one thread more than there are cores
             only makes the others wait.
+        key_columns: Of the rows: one that is the key alone hardly ever repeats.
     """
     async with store.create(key) as writer:
-        stream = ParquetStream(writer, schema, ranged, executor)
+        stream = ParquetStream(writer, schema, ranged, executor, key_columns=key_columns)
         try:
             yield stream
             await stream.finish()
@@ -62,6 +65,8 @@ class ParquetStream:
         schema: pa.Schema,
         ranged: Sequence[str] = (),
         executor: Executor | None = None,
+        *,
+        key_columns: Sequence[str] = (),
     ) -> None:
         self._writer = writer
         self._executor = executor
@@ -76,7 +81,7 @@ class ParquetStream:
             stored_schema(schema),
             metadata_collector=footers,
             write_statistics=list(ranged),
-            **_encoding(schema),
+            **_encoding(schema, key_columns),
         )
         self._writing: asyncio.Task[None] | None = None
         self.size_bytes = 0
@@ -136,12 +141,13 @@ class ParquetStream:
             self._writing = None
 
 
-def _encoding(schema: pa.Schema) -> dict[str, Any]:
+def _encoding(schema: pa.Schema, key_columns: Sequence[str]) -> dict[str, Any]:
     """How each column is encoded; measured in benchmarks/README.md.
 
     Numbers are packed by their differences, which is smaller and twice as fast as general
-    compression; of UUIDs only repetition can be left out, which Snappy finds soonest; texts are
-    compressed, those of few values through a dictionary, the others apart from their lengths.
+    compression. Of UUIDs only repetition can be left out, which Snappy finds soonest; of a key
+    there is none. Texts are compressed, those of few values through a dictionary, the others apart
+    from their lengths.
     """
     numbers = [
         field.name
@@ -151,8 +157,12 @@ def _encoding(schema: pa.Schema) -> dict[str, Any]:
         or pa.types.is_decimal(field.type)
     ]
     # Nested columns are named by the paths of their leaves; those keep the default.
-    uuids = [field.name for field in schema if field.type == UUID]
-    compression = dict.fromkeys(numbers, "none") | dict.fromkeys(uuids, "snappy")
+    uuids = {
+        field.name: "none" if [field.name] == [*key_columns] else "snappy"
+        for field in schema
+        if field.type == UUID
+    }
+    compression = dict.fromkeys(numbers, "none") | uuids
     texts = {name: "zstd" for name in schema.names if name not in compression}
     various = [field.name for field in schema if pa.types.is_string(field.type)]
     return {
