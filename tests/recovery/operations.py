@@ -34,7 +34,7 @@ import worker.cli
 import worker.cli.common
 import worker.concurrency
 import worker.pipeline
-import worker.state.sqlite
+import worker.state.sqlite_file
 from tests.recovery.disk import Disk
 from tests.recovery.inline import Inline
 
@@ -316,7 +316,12 @@ class _Child:
 
         mock.patch.object(sqlite3, "connect", traced_connect).start()
         mock.patch.object(uvloop, "run", _run_in_order).start()
-        for module in (worker.cli.common, worker.concurrency, worker.pipeline, worker.state.sqlite):
+        for module in (
+            worker.cli.common,
+            worker.concurrency,
+            worker.pipeline,
+            worker.state.sqlite_file,
+        ):
             mock.patch.object(module, "ThreadPoolExecutor", Inline).start()
 
     def _wrapped(

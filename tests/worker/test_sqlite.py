@@ -7,19 +7,25 @@ import multiprocessing
 import sqlite3
 import threading
 import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 import worker.state.sqlite
+import worker.state.sqlite_file
 from tests.support.samples import day_kpis
 from worker.errors import StoreError
-from worker.state import Progress
+from worker.state import Outcome, Progress
 from worker.state.sqlite import SqliteState
+
+T = TypeVar("T")
 
 
 def open_and_ask(path: Path) -> int:
@@ -59,7 +65,7 @@ def test_a_new_database_may_be_opened_by_many_at_once(tmp_path: Path) -> None:
 def test_a_lock_that_is_never_given_back_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker.state.sqlite, "BUSY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(worker.state.sqlite_file, "BUSY_TIMEOUT_S", 0.2)
     path = tmp_path / "shopkpi.db"
     with sqlite3.connect(path, isolation_level=None) as holder:
         holder.execute("BEGIN EXCLUSIVE")
@@ -84,7 +90,7 @@ async def test_who_waits_for_a_lock_can_be_stopped(tmp_path: Path, opened: bool)
             await state.close()
         # The interpreter would wait for a thread that goes on waiting.
         assert not [one for one in threading.enumerate() if one.name.startswith("sqlite")]
-        assert time.monotonic() - started_s < 5 * worker.state.sqlite.BUSY_LOOK_S
+        assert time.monotonic() - started_s < 5 * worker.state.sqlite_file.BUSY_LOOK_S
 
 
 MAY = [date(2024, 5, number) for number in range(1, 7)]
@@ -150,11 +156,99 @@ async def test_what_is_damaged_is_named(tmp_path: Path, damage: str, named: str)
     try:
         await state.publish(day_kpis(MAY[0]), 1)
         await state.advance(Progress(published={"order_kpis": 1}))
-        await state._run(lambda db: db.execute(damage))
+        await state._file.run(lambda db: db.execute(damage))
         with pytest.raises(StoreError, match=f"expected a {named} as it was written, got "):
             await read_all(state)
     finally:
         await state.close()
+
+
+@dataclass
+class Traced:
+    """A state whose transactions are counted; the one of number `failing` fails at its end."""
+
+    state: SqliteState
+    transactions: int = 0
+    failing: int = 0
+
+    async def publish(self, *days: date, as_of: int = 1) -> list[Outcome | BaseException]:
+        """Publish days at once."""
+        each = (self.state.publish(day_kpis(day), as_of) for day in days)
+        return await asyncio.gather(*each, return_exceptions=True)
+
+
+@pytest.fixture
+async def traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Traced]:
+    state = await SqliteState.open(tmp_path / "shopkpi.db")
+    traced, run = Traced(state), state._file.run
+
+    async def counted(work: Callable[[sqlite3.Connection], T]) -> T:
+        traced.transactions += 1
+        fails = traced.transactions == traced.failing
+
+        def or_fail(db: sqlite3.Connection) -> T:
+            result = work(db)
+            if fails:
+                raise sqlite3.OperationalError("disk I/O error")
+            return result
+
+        return await run(or_fail)
+
+    monkeypatch.setattr(state._file, "run", counted)
+    yield traced
+    await state.close()
+
+
+async def published(state: SqliteState) -> list[str]:
+    return [str(row["order_date"]) async for row in state.rows("order_kpis")]
+
+
+async def test_days_published_at_once_share_a_transaction(traced: Traced) -> None:
+    assert await traced.publish(*MAY) == [Outcome.PUBLISHED] * len(MAY)
+    # The first one does not wait for others.
+    assert traced.transactions == 2
+    assert await published(traced.state) == [day.isoformat() for day in MAY]
+
+
+async def test_states_of_one_day_published_at_once_take_their_turns(traced: Traced) -> None:
+    each = (traced.state.publish(day_kpis(MAY[0]), as_of) for as_of in (2, 3, 1, 2))
+    outcomes = await asyncio.gather(*each)
+    later, earlier = Outcome.PUBLISHED, Outcome.SUPERSEDED
+    assert outcomes == [later, later, earlier, earlier]
+    assert [row["as_of"] async for row in traced.state.rows("order_kpis")] == [3]
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+async def test_where_a_transaction_fails_the_other_days_are_tried_again(
+    traced: Traced, failing: int
+) -> None:
+    traced.failing = failing
+    outcomes = await traced.publish(*MAY)
+    assert "disk I/O error" in str(outcomes.pop(failing - 1))
+    assert outcomes == [Outcome.PUBLISHED] * (len(MAY) - 1)
+    there = [day.isoformat() for number, day in enumerate(MAY) if number != failing - 1]
+    assert await published(traced.state) == there
+
+
+async def test_a_damaged_day_keeps_no_other_back(traced: Traced) -> None:
+    await traced.publish(MAY[2])
+    await traced.state._file.run(lambda db: db.execute("UPDATE days SET published = '{'"))
+    outcomes = await traced.publish(*MAY, as_of=2)
+    assert "guard of 2024-05-03" in str(outcomes.pop(2))
+    assert outcomes == [Outcome.PUBLISHED] * (len(MAY) - 1)
+
+
+async def test_who_is_told_to_stop_keeps_no_other_back(traced: Traced) -> None:
+    tasks = [asyncio.ensure_future(traced.state.publish(day_kpis(day), 1)) for day in MAY]
+    await asyncio.sleep(0)
+    for number in (0, 1, 3):
+        tasks[number].cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    told = [number for number, one in enumerate(outcomes) if isinstance(one, BaseException)]
+    assert told == [0, 1, 3]
+    assert {MAY[number].isoformat() for number in (2, 4, 5)} <= {*await published(traced.state)}
+    # Nobody waits any more.
+    assert await traced.publish(*MAY, as_of=2) == [Outcome.PUBLISHED] * len(MAY)
 
 
 async def read_all(state: SqliteState) -> None:
