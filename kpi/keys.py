@@ -270,12 +270,6 @@ def _halves(values: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.ui
     return words[0::2] ^ _mix(low), low
 
 
-_WORDS, _WEIGHTS = np.random.Generator(np.random.PCG64(0x5109)).integers(
-    0, 2**64, (2, 4096), dtype=np.uint64, endpoint=False
-) | np.uint64(1)
-"""What is mixed into each 8-byte word of a text, and its weight in the second half of the hash."""
-
-
 def _hash_texts(texts: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
     """Sums over the words of a text, each word mixed by itself.
 
@@ -334,3 +328,10 @@ def _mix_in_place(values: npt.NDArray[np.uint64], scratch: npt.NDArray[np.uint64
         values ^= scratch
         if factor is not None:
             values *= np.uint64(factor)
+
+
+_WORDS, _WEIGHTS = (
+    _mix(np.arange(1, 2 * 4096 + 1, dtype=np.uint64) * SPREAD) | np.uint64(1)
+).reshape(2, -1)
+"""What is mixed into each 8-byte word of a text, and its weight in the second half of the hash: the
+first numbers of SplitMix64. numpy's generators take longer to import than a small file to read."""
