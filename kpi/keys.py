@@ -333,5 +333,6 @@ def _mix_in_place(values: npt.NDArray[np.uint64], scratch: npt.NDArray[np.uint64
 _WORDS, _WEIGHTS = (
     _mix(np.arange(1, 2 * 4096 + 1, dtype=np.uint64) * SPREAD) | np.uint64(1)
 ).reshape(2, -1)
-"""What is mixed into each 8-byte word of a text, and its weight in the second half of the hash: the
-first numbers of SplitMix64. numpy's generators take longer to import than a small file to read."""
+"""What is mixed into each 8-byte word of a text, and its weight in the second half of the hash:
+what SplitMix64 gives first for the seed 0, made odd. numpy's generators take longer to import than
+a small file to read."""

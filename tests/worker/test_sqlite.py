@@ -219,23 +219,93 @@ async def test_states_of_one_day_published_at_once_take_their_turns(traced: Trac
 
 
 @pytest.mark.parametrize("failing", [1, 2])
-async def test_where_a_transaction_fails_the_other_days_are_tried_again(
+async def test_days_of_a_transaction_that_failed_are_tried_alone(
     traced: Traced, failing: int
 ) -> None:
     traced.failing = failing
     outcomes = await traced.publish(*MAY)
-    assert "disk I/O error" in str(outcomes.pop(failing - 1))
-    assert outcomes == [Outcome.PUBLISHED] * (len(MAY) - 1)
-    there = [day.isoformat() for number, day in enumerate(MAY) if number != failing - 1]
-    assert await published(traced.state) == there
+    if failing == 1:  # alone from the beginning
+        assert "disk I/O error" in str(outcomes.pop(0))
+    assert outcomes == [Outcome.PUBLISHED] * len(outcomes)
+    assert traced.transactions == (2 if failing == 1 else 1 + len(MAY))
+    assert len(await published(traced.state)) == len(outcomes)
 
 
-async def test_a_damaged_day_keeps_no_other_back(traced: Traced) -> None:
-    await traced.publish(MAY[2])
-    await traced.state._file.run(lambda db: db.execute("UPDATE days SET published = '{'"))
+TRIGGER = """
+CREATE TRIGGER sick BEFORE INSERT ON order_kpis WHEN NEW.order_date = '2024-05-04'
+BEGIN SELECT RAISE(ABORT, 'sick'); END
+"""
+GUARD = "guard of 2024-05-04"
+
+
+@pytest.mark.parametrize(
+    ("harm", "named"),
+    [
+        (TRIGGER, "sick"),
+        ("UPDATE days SET published = '{' WHERE order_date = '2024-05-04'", GUARD),
+        ("UPDATE days SET published = '[]' WHERE order_date = '2024-05-04'", GUARD),
+        ("""UPDATE days SET published = '{"x":"y"}' WHERE order_date = '2024-05-04'""", GUARD),
+        ("UPDATE days SET claim = 'x' WHERE order_date = '2024-05-04'", GUARD),
+    ],
+)
+async def test_a_day_that_cannot_be_published_keeps_no_other_back(
+    traced: Traced, harm: str, named: str
+) -> None:
+    await traced.publish(*MAY)
+    await traced.state._file.run(lambda db: db.execute(harm))
     outcomes = await traced.publish(*MAY, as_of=2)
-    assert "guard of 2024-05-03" in str(outcomes.pop(2))
+    failed = outcomes.pop(3)
+    assert isinstance(failed, StoreError)
+    assert named in str(failed)
     assert outcomes == [Outcome.PUBLISHED] * (len(MAY) - 1)
+
+
+async def test_no_transaction_takes_more_than_some_days(
+    traced: Traced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker.state.sqlite, "DAYS_AT_ONCE", 2)
+    await traced.publish(*MAY)
+    assert traced.transactions == 1 + -(-(len(MAY) - 1) // 2)
+
+
+async def test_a_full_disk_is_told(traced: Traced) -> None:
+    state, names = traced.state, [f"category {number}" for number in range(300)]
+
+    async def publish() -> list[Outcome | BaseException]:
+        each = (state.publish(day_kpis(day, categories=names), 1) for day in MAY)
+        return await asyncio.gather(*each, return_exceptions=True)
+
+    await state._file.run(lambda db: db.execute("PRAGMA max_page_count = 1"))
+    assert {str(one).partition(".db: ")[2] for one in await publish()} == {
+        "database or disk is full"
+    }
+    await state._file.run(lambda db: db.execute("PRAGMA max_page_count = 1000000"))
+    assert await publish() == [Outcome.PUBLISHED] * len(MAY)
+
+
+async def test_what_was_begun_before_closing_is_done(tmp_path: Path) -> None:
+    path = tmp_path / "shopkpi.db"
+    state = await SqliteState.open(path)
+    tasks = [asyncio.ensure_future(state.publish(day_kpis(day), 1)) for day in MAY]
+    await asyncio.sleep(0)
+    await state.close()
+    assert await asyncio.gather(*tasks) == [Outcome.PUBLISHED] * len(MAY)
+
+
+async def test_closing_does_not_wait_for_other_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker.state.sqlite_file, "BUSY_LOOK_S", 0.05)
+    path = tmp_path / "shopkpi.db"
+    state = await SqliteState.open(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        tasks = [asyncio.ensure_future(state.publish(day_kpis(day), 1)) for day in MAY]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            await state.close()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {str(one).partition(".db: ")[2] for one in outcomes} == {"database is locked"}
 
 
 async def test_who_is_told_to_stop_keeps_no_other_back(traced: Traced) -> None:

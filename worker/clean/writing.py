@@ -145,9 +145,9 @@ def _encoding(schema: pa.Schema, key_columns: Sequence[str]) -> dict[str, Any]:
     """How each column is encoded; measured in benchmarks/README.md.
 
     Numbers are packed by their differences, which is smaller and twice as fast as general
-    compression. Of UUIDs only repetition can be left out, which Snappy finds soonest; of a key
-    there is none. Texts are compressed, those of few values through a dictionary, the others apart
-    from their lengths.
+    compression. Of UUIDs only repetition can be left out, which Snappy finds soonest, and in a key
+    there is hardly any. Texts are compressed, those of few values through a dictionary, the others
+    apart from their lengths.
     """
     numbers = [
         field.name

@@ -15,7 +15,6 @@ import orjson
 import pyarrow as pa
 
 from kpi.tables import KPI_TABLES, KpiTable
-from worker.errors import StoreError
 from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Row
 from worker.state.damage import as_written
 from worker.state.guard import Guard
@@ -25,17 +24,29 @@ ROWS_AT_ONCE = 10_000
 """KPI rows read in one transaction, and those of the day that they end in."""
 
 
+DAYS_AT_ONCE = 16
+"""Days published in one transaction: others wait for it."""
+
+
 @dataclass(eq=False)
 class _Turn:
-    """A day that waits to be published, and what came of it once that is on the disk."""
+    """A day that waits to be published.
+
+    Attributes:
+        day: The day.
+        as_of: See `KpiStore.publish`.
+        alone: Whether a transaction that it shared has failed.
+        outcome: What came of it, once that is on the disk.
+    """
 
     day: DayKpis
     as_of: int
-    outcome: Outcome | StoreError | None = None
+    alone: bool = False
+    outcome: Outcome | None = None
 
 
 class SqliteState:
-    """`State` over SQLite. Decimals are kept as text with all their digits."""
+    """`State` over SQLite, for one event loop. Decimals are kept as text with all their digits."""
 
     def __init__(self, path: Path) -> None:
         self._file = SqliteFile(path)
@@ -54,7 +65,9 @@ class SqliteState:
         return state
 
     async def close(self) -> None:
-        await self._file.close()
+        self._file.stop()
+        async with self._publishing:  # those that wait have begun before
+            await self._file.close()
 
     async def create_tables(self) -> list[str]:
         return []  # opening has created them
@@ -124,19 +137,23 @@ class SqliteState:
         self._turns.append(turn)
         try:
             async with self._publishing:
-                outcome = turn.outcome or await self._publish_turns(turn)
+                return turn.outcome or await self._publish_turns(turn)
         finally:
             self._turns.remove(turn)
-        if isinstance(outcome, StoreError):
-            raise outcome
-        return outcome
 
-    async def _publish_turns(self, first: _Turn) -> Outcome | StoreError:
-        """Publish a day and those that wait: in one transaction, so that the disk is waited for
-        once."""
-        turns = [first, *(one for one in self._turns if one is not first and one.outcome is None)]
-        outcomes = await self._file.run(lambda db: [_publish(db, one) for one in turns])
-        # Only now that they are on the disk: where that fails, each tries again by itself.
+    async def _publish_turns(self, first: _Turn) -> Outcome:
+        """Publish a day, and with it those that wait, so that the disk is waited for once."""
+        others = [] if first.alone else [one for one in self._turns if one is not first]
+        turns = [first, *others[: DAYS_AT_ONCE - 1]]
+        try:
+            outcomes = await self._file.run(lambda db: [_publish(db, one) for one in turns])
+        except Exception:
+            if len(turns) == 1:
+                raise
+            # Whichever of them it was: it is to keep no other back.
+            for turn in turns:
+                turn.alone = True
+            return await self._publish_turns(first)
         for turn, outcome in zip(turns, outcomes, strict=True):
             turn.outcome = outcome
         return outcomes[0]
@@ -203,14 +220,11 @@ class SqliteState:
                 yield _from_row(described, names, row)
 
 
-def _publish(db: sqlite3.Connection, turn: _Turn) -> Outcome | StoreError:
-    """Publish a day in a transaction that others share; an error of its own does not end that."""
+def _publish(db: sqlite3.Connection, turn: _Turn) -> Outcome:
+    """Publish a day in the transaction that is open."""
     day, as_of = turn.day, turn.as_of
     order_date = day.order_date.isoformat()
-    try:
-        guard = _read_guards(db, order_date).get(day.order_date, Guard())
-    except StoreError as error:
-        return error
+    guard = _read_guards(db, order_date).get(day.order_date, Guard())
     verdict = guard.verdict(day.tables, as_of)
     if verdict is not None:
         return verdict
@@ -246,8 +260,11 @@ def _read_guards(db: sqlite3.Connection, order_date: str | None = None) -> dict[
     guards = {}
     for day, version, claim, published in db.execute(query, values):
         with as_written(f"guard of {day}"):
+            tables = orjson.loads(published).items()
             guards[date.fromisoformat(day)] = Guard(
-                version=version, claim=claim, published=orjson.loads(published)
+                version=int(version),
+                claim=int(claim),
+                published={table: int(as_of) for table, as_of in tables},
             )
     return guards
 

@@ -59,9 +59,13 @@ class SqliteFile:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._stopping = threading.Event()
 
-    async def close(self) -> None:
-        """Give back connection and thread; who waits for another process stops waiting."""
+    def stop(self) -> None:
+        """Let nobody wait for another process any longer."""
         self._stopping.set()
+
+    async def close(self) -> None:
+        """Give back connection and thread."""
+        self.stop()
         if self._connection is not None:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
         self._thread.shutdown()
@@ -79,7 +83,9 @@ class SqliteFile:
                 try:
                     result = work(db)
                 except BaseException:
-                    db.execute("ROLLBACK")
+                    # SQLite does that by itself where the disk is full.
+                    if db.in_transaction:
+                        db.execute("ROLLBACK")
                     raise
                 db.execute("COMMIT")
             except sqlite3.Error as error:
