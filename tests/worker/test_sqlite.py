@@ -260,6 +260,28 @@ async def test_a_day_that_cannot_be_published_keeps_no_other_back(
     assert outcomes == [Outcome.PUBLISHED] * (len(MAY) - 1)
 
 
+ORPHAN = """
+CREATE TABLE parent (id INTEGER PRIMARY KEY);
+CREATE TABLE child (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);
+CREATE TRIGGER sick AFTER INSERT ON order_kpis WHEN NEW.order_date = '2024-05-04'
+BEGIN INSERT INTO child VALUES (7); END
+"""
+
+
+async def test_a_day_that_cannot_be_committed_keeps_no_other_back(
+    tmp_path: Path, traced: Traced
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "shopkpi.db", isolation_level=None)) as other:
+        other.executescript(ORPHAN)
+    file = traced.state._file
+    assert file._connection is not None
+    pragma = "PRAGMA foreign_keys = ON"  # has no effect within a transaction
+    await asyncio.get_running_loop().run_in_executor(file._thread, file._connection.execute, pragma)
+    outcomes = await traced.publish(*MAY)
+    assert "FOREIGN KEY constraint failed" in str(outcomes.pop(3))
+    assert outcomes == [Outcome.PUBLISHED] * (len(MAY) - 1)
+
+
 async def test_no_transaction_takes_more_than_some_days(
     traced: Traced, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,6 @@ from worker.state.sqlite_file import SqliteFile
 ROWS_AT_ONCE = 10_000
 """KPI rows read in one transaction, and those of the day that they end in."""
 
-
 DAYS_AT_ONCE = 16
 """Days published in one transaction: others wait for it."""
 

@@ -73,7 +73,8 @@ class SqliteFile:
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do `work` in one immediate transaction.
 
-        Errors: `StoreError`; nothing has been written then, whatever `work` raises.
+        Errors: `StoreError`; `ConfigError` where the file is no database of ours. Nothing has been
+            written then, nor where `work` raises.
         """
 
         def transact() -> T:
@@ -82,12 +83,12 @@ class SqliteFile:
                 self._begin(db)
                 try:
                     result = work(db)
+                    db.execute("COMMIT")
                 except BaseException:
                     # SQLite does that by itself where the disk is full.
                     if db.in_transaction:
                         db.execute("ROLLBACK")
                     raise
-                db.execute("COMMIT")
             except sqlite3.Error as error:
                 raise StoreError(f"sqlite://{self._path}: {error}") from error
             except OSError as error:
