@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kpi.days import Days
+from kpi.exact import counts
 from kpi.keys import BLOCK_KEYS, Keys, Positions
-from kpi.repeats import SPREAD, one_of_each
+from kpi.repeats import one_of_each, shares
 from kpi.sorting import Apply
 
 Int64s = npt.NDArray[np.int64]
@@ -21,9 +22,9 @@ def customers(day: Days, users: Keys, size: int, apply: Apply) -> Int64s:
     def count(days: slice) -> Int64s:
         # Not sorted by day first: that would take half the memory of the users.
         rows = np.flatnonzero((day >= days.start) & (day < days.stop))
-        return np.bincount(day[_one_of_each_customer(rows, day, users)], minlength=size)
+        return counts(day[_one_of_each_customer(rows, day, users)], size)
 
-    blocks = _blocks(np.bincount(day, minlength=size))
+    blocks = _blocks(counts(day, size))
     return sum(apply(count, blocks), np.zeros(size, np.int64))
 
 
@@ -42,7 +43,7 @@ def _one_of_each_customer(rows: Positions, day: Days, users: Keys) -> Positions:
     parts = [rows[at : at + BLOCK_KEYS] for at in range(0, len(rows), BLOCK_KEYS)]
     left = np.concatenate([once(part) for part in parts])
     count = len(left) // BLOCK_KEYS + 1
-    share = ((users.high[left] * SPREAD) >> np.uint64(32)) % np.uint64(count)
+    share = shares(users.high[left], count)
     by_share = left[np.argsort(share.astype(np.uint16), kind="stable")]
     edges = np.cumsum(np.bincount(share.astype(np.int64), minlength=count))
     return np.concatenate([once(part) for part in np.split(by_share, edges[:-1])])

@@ -42,11 +42,12 @@ def is_returned(status: pa.Array, contract: Contract) -> Mask:
     """Which statuses mean "returned"; False for null."""
     returned = pa.array(contract.returned, pa.string())
     if isinstance(status, pa.DictionaryArray):
-        of_text = pc.is_in(pc.utf8_lower(status.dictionary), returned)
-        mask = of_text.take(status.indices)
-    else:
-        mask = pc.is_in(pc.utf8_lower(status), returned)
-    return true(mask)
+        of_text = true(pc.is_in(pc.utf8_lower(status.dictionary), returned))
+        indices = status.indices
+        if indices.null_count:
+            of_text, indices = np.append(of_text, False), indices.fill_null(len(of_text))
+        return of_text.take(indices.to_numpy())
+    return true(pc.is_in(pc.utf8_lower(status), returned))
 
 
 class Products:
@@ -200,8 +201,8 @@ class DaySlice:
     def order_kpis(self) -> pa.Table:
         """Daily order KPIs: `ORDER_KPIS`, one row per day that has an order, ascending."""
         size = len(self._dates)
-        orders = np.bincount(self._day, minlength=size).astype(np.int64)
-        returned = np.bincount(self._day[self._returned], minlength=size).astype(np.int64)
+        orders = exact.counts(self._day, size)
+        returned = exact.counts(self._day[self._returned], size)
         return pa.table(
             [
                 self._date_array(np.arange(size)),
@@ -290,13 +291,12 @@ class DaySlice:
         )
 
     def _returned_items(self, items: pa.RecordBatch, position: Int64s) -> Mask:
-        of_order = self._returned[position]
         if "status" not in items.schema.names:
-            return of_order
+            return self._returned[position]
         status = items.column("status")
         returned = is_returned(status, self._contract)
         if status.null_count:
-            returned |= of_order & ~valid(status)
+            returned |= self._returned[position] & ~valid(status)
         return returned
 
     def _quantity(self, items: pa.RecordBatch) -> Int64s | None:

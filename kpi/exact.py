@@ -21,6 +21,10 @@ FLOAT_EXACT = 1 << 53
 """A float64 holds every integer of at most this size (IEEE 754 binary64)."""
 
 LIMB_BITS = 21
+
+_AT_ONCE = 1 << 17
+"""Codes counted at once: numpy makes 64-bit numbers of them first, which stay in the cache so."""
+
 INT32_MAX, INT64_MAX = (1 << 31) - 1, (1 << 63) - 1
 
 _TOO_LARGE = f"amounts exceed 64 bits: expected at most {INT64_MAX} of their smallest unit"
@@ -60,6 +64,14 @@ def sums(codes: npt.NDArray[np.integer], values: Int64s, size: int) -> Int64s:
     if max(map(abs, total)) > INT64_MAX:
         raise KpiError(_TOO_LARGE)
     return np.array(total, np.int64)
+
+
+def counts(codes: npt.NDArray[np.integer], size: int) -> Int64s:
+    """How often each code in [0, size) stands there."""
+    total = np.zeros(size, np.int64)
+    for start in range(0, len(codes), _AT_ONCE):
+        total += np.bincount(codes[start : start + _AT_ONCE], minlength=size)
+    return total
 
 
 def distinct(values: npt.NDArray[Integer]) -> npt.NDArray[Integer]:

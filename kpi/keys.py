@@ -66,10 +66,9 @@ def keys_of(columns: Sequence[pa.ChunkedArray]) -> Keys:
     """
     if len(columns) == 1 and pa.types.is_integer(columns[0].type):
         return Keys(columns[0].to_numpy().view(np.uint64), None)
-    high, low = (np.zeros(len(columns[0]), np.uint64) for _ in range(2))
-    for number, column in enumerate(columns):
-        if number:
-            high, low = _mix(high), _mix(low)
+    high, low = _hash(columns[0])
+    for column in columns[1:]:
+        high, low = _mix(high), _mix(low)
         more_high, more_low = _hash(column)
         high += more_high
         low += more_low
@@ -149,7 +148,7 @@ class _HashTable:
         size = SLOTS_A_KEY * len(keys)
         self._size = size
         self._keys = keys
-        self._slots = np.full(size, -1, np.int32)
+        self._slots = np.empty(size, np.int32)
         # Each part of the table is filled by itself; what runs over its end is put in afterwards.
         parts = [slice(0, size // 2), slice(size // 2, size)]
         if len(keys) < 4 * BLOCK_KEYS:
@@ -160,7 +159,8 @@ class _HashTable:
             left, slots = self._put(left, slots % size, size)
 
     def _fill(self, part: slice) -> tuple[Positions, Positions]:
-        """Put those keys in whose first slot lies in some part; see `_put`."""
+        """Empty some part, and put those keys in whose first slot lies in it; see `_put`."""
+        self._slots[part] = -1
         over = []
         for start in range(0, len(self._keys), BLOCK_KEYS):
             slots = self._first(self._keys.take(slice(start, start + BLOCK_KEYS)))
@@ -255,19 +255,22 @@ def _hash(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray[
             values = chunk.to_numpy().view(np.uint64)
             high[part], low[part] = (_mix(values ^ word) for word in _WORDS[:2])
         elif chunk.type == UUID:
-            high[part], low[part] = _halves(chunk)
+            _halves(chunk, high[part], low[part])
         else:
             high[part], low[part] = _hash_texts(chunk)
         at += len(chunk)
     return high, low
 
 
-def _halves(values: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """The 128 bits of UUIDs, so mixed that different ones stay different."""
+def _halves(values: pa.Array, high: npt.NDArray[np.uint64], low: npt.NDArray[np.uint64]) -> None:
+    """Put the 128 bits of UUIDs there, so mixed that different ones stay different."""
     words = np.frombuffer(values.buffers()[1], "<u8")[2 * values.offset :][: 2 * len(values)]
-    # Of UUIDs that were counted up, the first half alone may be the same in all.
-    low = words[1::2].copy()
-    return words[0::2] ^ _mix(low), low
+    low[:] = words[1::2]
+    # Of UUIDs that were counted up, the first half alone may be the same in all, and those made of
+    # two small numbers differ in the same few bits of both.
+    np.multiply(low, SPREAD, out=high)
+    high ^= high >> np.uint64(32)
+    high ^= words[0::2]
 
 
 def _hash_texts(texts: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:

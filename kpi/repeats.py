@@ -92,6 +92,22 @@ def one_of_each(within: npt.NDArray[np.integer], *columns: Words) -> Mask:
     return marked
 
 
+def shares(numbers: Words, count: int) -> Words:
+    """Which of some shares each number falls into; whatever is alike in them, as that all are even,
+    the shares are of about one size.
+
+    Args:
+        numbers: Any.
+        count: How many shares there are.
+    """
+    mixed = numbers * SPREAD
+    # What differs in high bits alone, as UUIDs that were counted up, differs in lower ones now.
+    mixed ^= mixed >> np.uint64(32)
+    mixed *= SPREAD
+    mixed >>= np.uint64(32)
+    return mixed % np.uint64(count)
+
+
 def _put_in_classes(block: Words, bits: int) -> list[int]:
     """Put those of a class beside each other; where each class begins, and the last one ends."""
     classes = ((block * SPREAD) >> np.uint64(64 - bits)).astype(np.uint8)

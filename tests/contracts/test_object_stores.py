@@ -57,6 +57,24 @@ async def test_a_range_is_read_exactly(place: Place, start: int, end: int) -> No
     assert await place.store.read(info, start, end) == data[start:end]
 
 
+async def test_ranges_are_read_in_their_order(place: Place) -> None:
+    data = random.Random(7).randbytes(100_000)
+    info = await write(place, "data", data)
+    ranges = [(5, 70_000), (0, 1), (99_999, 100_000), (4, 4)]
+
+    found = await place.store.read_ranges(info, ranges)
+
+    assert list(found) == [data[start:end] for start, end in ranges]
+    assert list(await place.store.read_ranges(info, [])) == []
+
+
+async def test_one_range_of_several_beyond_the_end_is_an_error(place: Place) -> None:
+    info = await write(place, "data", b"0123456789")
+
+    with pytest.raises(SourceError, match="data"):
+        await place.store.read_ranges(info, [(0, 3), (5, 11)])
+
+
 async def test_an_empty_range_is_empty(place: Place) -> None:
     info = await write(place, "data", b"0123456789")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 import pyarrow as pa
@@ -133,6 +133,11 @@ class Spoilt:
 
     async def read(self, info: ObjectInfo, start: int, end: int) -> bytes:
         return self._spoil(start, await self._store.read(info, start, end))
+
+    async def read_ranges(
+        self, info: ObjectInfo, ranges: Sequence[tuple[int, int]]
+    ) -> Sequence[bytes]:
+        return [await self.read(info, start, end) for start, end in ranges]
 
     def create(self, key: str) -> AbstractAsyncContextManager[ObjectWriter]:
         return self._store.create(key)

@@ -1,14 +1,18 @@
-"""The business day of an instant."""
+"""The business day of an instant, and days by their numbers."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+import kpi.days
 from kpi.contract import INSTANT
-from kpi.days import order_days
+from kpi.days import distinct_days, numbered, order_days
 
 
 @pytest.mark.parametrize(
@@ -31,3 +35,14 @@ def test_the_business_day_is_that_of_the_contracts_time_zone(
 ) -> None:
     found = order_days(pa.array([instant], INSTANT), zone)
     assert [date(1970, 1, 1) + timedelta(int(one)) for one in found] == [day]
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 1 << 17])
+@given(days=st.lists(st.integers(-40, 40), max_size=30))
+def test_days_are_numbered(at_once: int, days: list[int]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kpi.days, "_AT_ONCE", at_once)
+        dates = distinct_days(np.array(days, np.int32))
+        found = numbered(np.array(days, np.int32), dates)
+    assert dates.tolist() == sorted(set(days))
+    assert found.tolist() == [sorted(set(days)).index(day) for day in days]

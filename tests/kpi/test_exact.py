@@ -114,3 +114,12 @@ def test_distinct_values(values: list[int]) -> None:
     assert exact.distinct(int64s(values)).tolist() == sorted(set(values))
     ordered = int64s(sorted(values))
     assert ordered[exact.firsts(ordered)].tolist() == sorted(set(values))
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 1 << 17])
+@given(codes=st.lists(st.integers(0, 9), max_size=30))
+def test_codes_are_counted(at_once: int, codes: list[int]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exact, "_AT_ONCE", at_once)
+        found = exact.counts(np.array(codes, np.int32), 10)
+    assert found.tolist() == [codes.count(code) for code in range(10)]

@@ -88,11 +88,15 @@ def test_each_half_of_a_hash_tells_texts_apart() -> None:
     assert len(set(found.high.tolist())) == len(set(found.low.tolist())) == len(words)
 
 
-def test_uuids_that_were_counted_up_differ_in_what_is_compared_first() -> None:
-    low, high = range(20_000), range(0, 20_000 << 64, 1 << 64)
-    for numbers in (low, high):
-        found = keys_in([number.to_bytes(16) for number in numbers])
-        assert len(set(found.high.tolist())) == len(numbers)
+@pytest.mark.parametrize("one", [0, 7, 0x0190163D86940000])
+@pytest.mark.parametrize("step", [1, 1 << 40])
+def test_uuids_made_of_numbers_differ_in_what_is_compared_first(one: int, step: int) -> None:
+    """Nothing would be wrong if they did not, but each would be compared with all of its like."""
+    numbers = [number * step for number in range(2000)]
+    made = {*product([one], numbers), *product(numbers, [one]), *zip(numbers, numbers, strict=True)}
+    made |= set(product(numbers[:60], numbers[:60]))
+    ids = [high.to_bytes(8) + low.to_bytes(8) for high, low in made]
+    assert len(set(keys_of([pa.chunked_array([pa.array(ids, UUID)])]).high.tolist())) == len(ids)
 
 
 @given(st.lists(st.text("ab", min_size=8, max_size=33), min_size=1, max_size=20), st.data())

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import kpi.repeats
-from kpi.repeats import SPREAD, one_of_each, repeated
+from kpi.keys import keys_of
+from kpi.repeats import SPREAD, one_of_each, repeated, shares
+from kpi.uuids import UUID
 
 NUMBERS = st.one_of(
     st.lists(st.integers(0, 20), max_size=80),
@@ -83,3 +87,20 @@ def test_one_row_of_each_key(bits: int, rounds: int, rows: list[tuple[int, int, 
     only = list(zip(days.tolist(), high.tolist(), strict=True))
     marked = one_of_each(days, high)
     assert Counter(key for key, one in zip(only, marked, strict=True) if one) == Counter(set(only))
+
+
+@pytest.mark.parametrize("count", [2, 3, 8, 12])
+@pytest.mark.parametrize("step", [1, 2, 1000, 2**20, 2**40, 2**48 + 2**56])
+def test_shares_are_of_about_one_size_whatever_is_alike(step: int, count: int) -> None:
+    numbers = np.arange(10_000, dtype=np.uint64) * np.uint64(step)
+    sizes = np.bincount(shares(numbers, count).astype(np.int64), minlength=count)
+    assert len(sizes) == count
+    assert sizes.max() < 1.5 * len(numbers) / count
+
+
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_shares_of_uuids_that_were_counted_up(count: int) -> None:
+    ids = [uuid.UUID(int=(0x0190163D << 96) | number).bytes for number in range(10_000)]
+    numbers = keys_of([pa.chunked_array([pa.array(ids, UUID)])]).high
+    sizes = np.bincount(shares(numbers, count).astype(np.int64), minlength=count)
+    assert sizes.max() < 1.5 * len(numbers) / count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
@@ -127,6 +128,11 @@ class SteppedStore(_Stepped):
     async def read(self, info: ObjectInfo, start: int, end: int) -> bytes:
         detail = f"{info.key} {start}-{end}"
         return await self._read("read", detail, lambda: self._store.read(info, start, end))
+
+    async def read_ranges(
+        self, info: ObjectInfo, ranges: Sequence[tuple[int, int]]
+    ) -> Sequence[bytes]:
+        return await asyncio.gather(*(self.read(info, start, end) for start, end in ranges))
 
     @asynccontextmanager
     async def create(self, key: str) -> AsyncIterator[ObjectWriter]:

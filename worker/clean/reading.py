@@ -124,7 +124,8 @@ class CleanObject:
                         f"{info.url}: expected columns within its {info.size_bytes} bytes, got a "
                         f"damaged footer that tells of bytes {start} to {end}"
                     )
-            parts = await asyncio.gather(*(self._read(info, start, end) for start, end in spans))
+            self.bytes_read += sum(end - start for start, end in spans)
+            parts = await self._store.read_ranges(info, spans)
             held = [(start, part) for (start, _), part in zip(spans, parts, strict=True)]
 
         def read() -> pa.Table:

@@ -6,7 +6,7 @@ follows the bucket (S3) or the absolute path (folder), always with `/` between i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,6 +70,11 @@ class ObjectStore(Protocol):
 
     async def read(self, info: ObjectInfo, start: int, end: int) -> bytes:
         """Bytes [start, end) of exactly that version; always end - start bytes."""
+
+    async def read_ranges(
+        self, info: ObjectInfo, ranges: Sequence[tuple[int, int]]
+    ) -> Sequence[bytes]:
+        """As `read`, of several ranges of one object, at the least cost that the store knows."""
 
     def create(self, key: str) -> AbstractAsyncContextManager[ObjectWriter]:
         """Write `key` whole or not at all.

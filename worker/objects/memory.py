@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -50,6 +50,11 @@ class MemoryStore:
             message = f"{info.url}: it has {len(data)} bytes, not {end}"
             raise SourceError(message)
         return data[start : max(start, end)]
+
+    async def read_ranges(
+        self, info: ObjectInfo, ranges: Sequence[tuple[int, int]]
+    ) -> Sequence[bytes]:
+        return [await self.read(info, start, end) for start, end in ranges]
 
     @asynccontextmanager
     async def create(self, key: str) -> AsyncIterator[MemoryWriter]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from kpi.daily import DaySlice, Products, Totals, is_returned
 from kpi.days import Days, distinct_days, order_days
-from kpi.keys import Keys, keys_of
+from kpi.keys import Keys, Positions, keys_of
 from kpi.masks import Mask, booleans
 from kpi.tables import PRODUCT_KPIS
 from worker.concurrency import each, in_threads
@@ -28,9 +28,6 @@ from worker.transform.pieces import ROWS_AT_ONCE, Piece, RowGroup, neighbours
 from worker.transform.spans import Spans, value_range
 from worker.transform.versions import Versions
 from worker.transform.zone import Zone
-
-SCATTERED_ROWS_AT_ONCE = 80_000
-"""Fewer where rows are scattered, since the slices are large then and leave less room."""
 
 
 @dataclass
@@ -106,10 +103,7 @@ async def load(
 
     Errors: as `Piece.row_groups`.
     """
-    rows_at_once = SCATTERED_ROWS_AT_ONCE if cut.scattered else ROWS_AT_ONCE
-    orders, users, of_order, returned, spans = await _orders(
-        days, zone, order_versions, seen, rows_at_once
-    )
+    orders, users, of_order, returned, spans = await _orders(days, zone, order_versions, seen)
     groups = await zone.items.overlapping("order_id", Spans(spans))
     building = asyncio.to_thread(
         DaySlice,
@@ -126,7 +120,7 @@ async def load(
     day_slice, _ = await asyncio.gather(building, item_versions.judge(groups))
     del building
     ids_first = cut.scattered and len(cut.slices) > 1
-    await _measure(groups, zone, item_versions, day_slice, seen, rows_at_once, ids_first=ids_first)
+    await _measure(groups, zone, item_versions, day_slice, seen, ids_first=ids_first)
     day_slice.close()
     return day_slice
 
@@ -139,7 +133,7 @@ def kpis(day_slice: DaySlice, tables: frozenset[str]) -> dict[str, pa.Table]:
 
 
 async def _orders(
-    days: Days, zone: Zone, versions: Versions, seen: Seen, rows_at_once: int
+    days: Days, zone: Zone, versions: Versions, seen: Seen
 ) -> tuple[Keys, Keys, Days, Mask, list[Range]]:
     """Latest orders of some days: their keys, customers, days, whether they were returned, and
     spans that hold all of their ids."""
@@ -187,7 +181,7 @@ async def _orders(
         seen.stood.update(stood.tolist())
 
     gather(pa.table({name: pa.array([], kinds[name].arrow_type) for name in columns}), None)
-    await each(neighbours(groups, rows_at_once), one, READS_AT_ONCE)
+    await each(neighbours(groups, ROWS_AT_ONCE), one, READS_AT_ONCE)
     order, order_low, user, user_low, of_order, returned = gathered.columns()
     return Keys(order, order_low), Keys(user, user_low), of_order, returned, every_span
 
@@ -229,7 +223,6 @@ async def _measure(
     versions: Versions,
     day_slice: DaySlice,
     seen: Seen,
-    rows_at_once: int,
     *,
     ids_first: bool,
 ) -> None:
@@ -242,19 +235,19 @@ async def _measure(
     known = zone.items.dataset.columns
     columns = [name for name in ("product_id", "sale_price", "status", "quantity") if name in known]
 
+    def find(table: pa.Table) -> Positions:
+        return day_slice.find(keys_of([table.column("order_id")]))
+
     async def one(batch: list[RowGroup]) -> None:
-        piece = batch[0].piece
-        first = ["order_id"] if ids_first else ["order_id", *columns]
-        table = await piece.read(batch, first)
-        position = await asyncio.to_thread(
-            lambda: day_slice.find(keys_of([table.column("order_id")]))
-        )
+        piece, found = batch[0].piece, None
         if ids_first:
-            if not (position >= 0).any():
+            found = await asyncio.to_thread(find, await piece.read(batch, ["order_id"]))
+            if not (found >= 0).any():
                 return
-            table = await piece.read(batch, columns)
+        table = await piece.read(batch, columns if ids_first else ["order_id", *columns])
 
         def add_up() -> tuple[Totals, int, Days]:
+            position = find(table) if found is None else found
             mask = _latest(batch, versions)
             if mask is not None:
                 position[~mask] = -1
@@ -266,7 +259,7 @@ async def _measure(
         seen.matched[piece] += matched
         seen.count_on(piece, touched)
 
-    await each(neighbours(groups, rows_at_once), one, READS_AT_ONCE)
+    await each(neighbours(groups, ROWS_AT_ONCE), one, READS_AT_ONCE)
 
 
 def _spans(ids: pa.ChunkedArray) -> list[Range]:

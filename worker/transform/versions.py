@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from kpi.keys import Keys, concat_keys, keys_of, latest_rows
 from kpi.masks import Mask
-from kpi.repeats import repeated
+from kpi.repeats import repeated, shares
 from worker.concurrency import each, in_threads
 from worker.transform.catalog import READS_AT_ONCE, Catalog
 from worker.transform.pieces import ROWS_AT_ONCE, RowGroup, neighbours
@@ -148,7 +148,7 @@ class Versions:
             nonlocal filled
             found = keys.high
             if classes > 1:
-                found = found[found % np.uint64(classes) == number]
+                found = found[shares(found, classes) == number]
             with lock:
                 at, filled = filled, filled + len(found)
             hashes[at : at + len(found)] = found
