@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from contextlib import suppress
-
-import pyarrow as pa
+import os
+import sys
 
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
@@ -20,17 +19,21 @@ KEPT_BYTES = 64 * 2**20
 """How much of the others may be kept for the next."""
 
 
-_LIBC = ctypes.CDLL(None)
+def choose_allocator() -> None:
+    """Have Arrow take all of its memory from jemalloc; to be called before it is imported.
+
+    Its other allocators keep more of what chunks leave behind, and where Python names one, parts of
+    Arrow still use another, so that each keeps something.
+    """
+    if sys.platform == "linux":  # whose packages have it
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
 
 
 def set_up() -> None:
     """To be called before there are threads (benchmarks/README.md says what it saves)."""
-    # Arrow's other allocators keep more of what chunks leave behind.
-    if "jemalloc" in pa.supported_memory_backends():
-        pa.set_memory_pool(pa.jemalloc_memory_pool())
     # numpy's arrays come from malloc, which by itself keeps more the larger those are that it has
     # seen, and that for every thread.
-    mallopt = getattr(_LIBC, "mallopt", None)  # glibc's alone
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's alone
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, MMAP_BYTES)
         mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
@@ -39,10 +42,9 @@ def set_up() -> None:
 
 def give_back() -> None:
     """Return what was freed to the system, before much is needed for something else."""
-    # Arrow's C++ has a pool of its own where nobody hands it one.
-    for pool in (pa.jemalloc_memory_pool, pa.mimalloc_memory_pool):
-        with suppress(NotImplementedError):
-            pool().release_unused()
-    trim = getattr(_LIBC, "malloc_trim", None)  # glibc's alone
+    import pyarrow as pa  # noqa: PLC0415  (the allocator must have been chosen)
+
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
     if trim is not None:
         trim(0)

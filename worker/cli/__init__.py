@@ -19,6 +19,7 @@ with EndedByCtrlC():  # they take a moment
     from worker.cli.sample import sample
     from worker.cli.scale import archive, audit, plan
     from worker.cli.serve import serve
+    from worker.memory import choose_allocator
 
 
 @click.group(
@@ -48,6 +49,7 @@ for command in COMMANDS:
 
 def main() -> None:
     """Run the command line; every outcome is an exit code, no user sees a traceback."""
+    choose_allocator()
     # Modules leave no garbage when they are imported; to look for some takes a tenth of the time.
     gc.set_threshold(1_000_000)
     try:
