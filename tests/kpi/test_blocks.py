@@ -1,0 +1,98 @@
+"""A chunk that `pyarrow.csv` gets in blocks is read as it is in one piece."""
+
+from __future__ import annotations
+
+import uuid
+from unittest import mock
+
+import pyarrow.csv as pacsv
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import kpi.parse
+from kpi.contract import built_in
+from kpi.parse import ChunkParser
+from kpi.rejects import Parsed
+from tests.kpi.columns import chunk_of, layout_of
+
+HEADER = b"id,order_id,product_id,status,created_at,sale_price"
+TIME = b"2025-03-01T10:00:00"
+LINE_ENDS = st.sampled_from([b"\n", b"\r\n"])
+
+
+def numbers(seed: int, contract: str) -> list[bytes]:
+    """Three ids."""
+    found = range(seed, seed + 3)
+    if contract == "uuid-ids":
+        return [str(uuid.UUID(int=one << 64 | one)).encode() for one in found]
+    return [b"%d" % one for one in found]
+
+
+@st.composite
+def files(draw: st.DrawFn, contract: str) -> bytes:
+    """Items, few of them with something wrong, of two lengths; blank lines between some."""
+    end = draw(LINE_ENDS)
+    data = b""
+    for number in range(draw(st.integers(0, 25))):
+        fields = [
+            *numbers(number, contract),
+            draw(st.sampled_from([b"shipped", b"returned", b"", b"s" * 200])),
+            draw(st.sampled_from([TIME, b""])),
+            b"9.50",
+        ]
+        wrong = draw(st.sampled_from([*["nothing"] * 12, "width", "price", "time", "rule"]))
+        if wrong == "width":
+            fields = fields[: draw(st.integers(1, 5))]
+        elif wrong == "rule":
+            fields[5] = b"-1.00"
+        elif wrong != "nothing":
+            fields[5 if wrong == "price" else 4] = b"x"
+        data += b",".join(fields) + end * draw(st.sampled_from([1, 1, 1, 2]))
+    return data.removesuffix(end) if draw(st.booleans()) else data
+
+
+def parsed(data: bytes, contract: str, block_bytes: int, times: int) -> list[Parsed]:
+    """What becomes of a chunk; of the same chunk again once its bad columns are known."""
+    chosen = built_in(contract)
+    parser = ChunkParser(layout_of(chosen, HEADER, "order_items"))
+    with mock.patch.object(kpi.parse, "BLOCK_BYTES", block_bytes):
+        return [parser.parse(chunk_of(data, chosen)) for _ in range(times)]
+
+
+@pytest.mark.parametrize("contract", ["default", "uuid-ids"])
+@given(data=st.data(), block_bytes=st.integers(1, 700))
+def test_a_chunk_in_blocks(contract: str, data: st.DataObject, block_bytes: int) -> None:
+    file = data.draw(files(contract))
+    if not file:
+        return
+    found = parsed(file, contract, block_bytes, 2)
+    for one, whole in zip(found, parsed(file, contract, len(file) + 1, 2), strict=True):
+        assert one.clean.equals(whole.clean)
+        assert all(column.num_chunks <= 1 for column in one.clean.columns)
+        assert one.rejects.to_pylist() == whole.rejects.to_pylist()
+        assert (one.rows, one.reasons, one.ascending) == (
+            whole.rows,
+            whole.reasons,
+            whole.ascending,
+        )
+
+
+def test_blocks_are_used_where_all_columns_have_one_width() -> None:
+    file = b"".join(
+        b",".join([*numbers(number, "default"), b"shipped", TIME, b"9.50\n"])
+        for number in range(50)
+    )
+    sizes = []
+
+    def note(*args: object, **options: object) -> object:
+        sizes.append(options["read_options"].block_size)  # type: ignore[attr-defined]
+        return read(*args, **options)
+
+    read = pacsv.read_csv
+    with mock.patch.object(pacsv, "read_csv", note):
+        parsed(file, "default", 300, 1)
+        parsed(file.replace(TIME, b"x", 1), "default", 300, 2)
+        parsed(file.replace(b"shipped", b"s" * 400, 1), "default", 300, 1)
+    whole = [len(file) - len(TIME) + 2, len(file) + 400 - len(b"shipped") + 1]
+    assert sizes == [300, 300, whole[0], whole[0], whole[1]]
