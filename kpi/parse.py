@@ -122,8 +122,10 @@ class ChunkParser:
         """Columns of the chunk in the order of the header, typed where they can be."""
         layout = self._layout
         names = [f"f{number}" for number in range(len(layout.names))]
-        integers = any(column.type == "integer" for column in layout.dataset.columns.values())
-        has_hexadecimal = integers and _may_have_hexadecimal(chunk)
+        integers = {
+            name for name, column in layout.dataset.columns.items() if column.type == "integer"
+        }
+        has_hexadecimal = bool(integers - self._suspects) and _may_have_hexadecimal(chunk)
         careful = {"?"}
         left, taken_out, all_out = chunk, NONE_WRONG, False
         strange = undecodable(chunk)

@@ -33,6 +33,9 @@ _ROWS_AT_ONCE = 1 << 16
 """Timestamps worked on at once: of the rows of a chunk mostly all. With fewer, threads wait for
 each other between short steps for longer than the cache spares."""
 
+_FEW = 1000
+"""Up to so many texts of another length are passed over one by one."""
+
 _WIDTH = len("2025-03-30T16:14:26")
 
 _SLOTS = 16
@@ -54,11 +57,19 @@ def plain_timestamps(text: pa.Array) -> pa.Array:
     """As `pa.timestamp("us")`, the texts that are a time of day on a day that its month has, like
     2025-03-30T16:14:26; null for others.
     """
-    _, codes, lengths = _parts(text)
+    offsets, codes, lengths = _parts(text)
     fitting = lengths == _WIDTH
     rows = int(np.count_nonzero(fitting))
     if len(codes) != rows * _WIDTH:
-        _, codes, _ = _parts(text.filter(booleans(fitting)))
+        others = np.flatnonzero(~fitting & (offsets[1:] > offsets[:-1]))
+        if len(others) > _FEW:
+            _, codes, _ = _parts(text.filter(booleans(fitting)))
+        else:
+            # What lies between them, which takes a filter ten times as long.
+            starts = [0, *(offsets[others + 1] - offsets[0]).tolist()]
+            ends = [*(offsets[others] - offsets[0]).tolist(), len(codes)]
+            runs = zip(starts, ends, strict=True)
+            codes = np.concatenate([codes[start:end] for start, end in runs])
     values, good = np.empty(rows, np.int64), np.empty(rows, bool)
     for start in range(0, rows, _ROWS_AT_ONCE):
         end = min(start + _ROWS_AT_ONCE, rows)

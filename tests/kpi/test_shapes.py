@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from unittest import mock
 
 import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import kpi.shapes
 from kpi.contract import Column
 from kpi.convert import NAIVE_TIMESTAMP
 from kpi.shapes import plain_decimals, plain_integers, plain_timestamps
@@ -37,12 +39,14 @@ def arrays(texts: st.SearchStrategy[str]) -> st.SearchStrategy[pa.Array]:
     return some.map(lambda values: pa.array(["x", *values, "12.50"], pa.string())[1:-1])
 
 
-@given(arrays(MOMENTS | FIELDS | spoiled(MOMENTS)))
-@example(pa.array(["0000-01-01T00:00:00", "2025-02-29T00:00:00", "2025-04-31T00:00:00"]))
-@example(pa.array(["2025-01-01T24:00:00", "2025-01-01T00:60:00", "2025-01-01T00:00:60"]))
-@example(pa.array(["2025-00-01T00:00:00", "2025-13-01T00:00:00", "2025-01-00T00:00:00"]))
-def test_plain_timestamps_are_timestamps(texts: pa.Array) -> None:
-    instants = plain_timestamps(texts).cast(pa.int64())
+@pytest.mark.parametrize("few", [0, 1000])
+@given(texts=arrays(MOMENTS | FIELDS | spoiled(MOMENTS)))
+@example(texts=pa.array(["0000-01-01T00:00:00", "2025-02-29T00:00:00", "2025-04-31T00:00:00"]))
+@example(texts=pa.array(["2025-01-01T24:00:00", "2025-01-01T00:60:00", "2025-01-01T00:00:60"]))
+@example(texts=pa.array(["2025-00-01T00:00:00", "2025-13-01T00:00:00", "2025-01-00T00:00:00"]))
+def test_plain_timestamps_are_timestamps(few: int, texts: pa.Array) -> None:
+    with mock.patch.object(kpi.shapes, "_FEW", few):
+        instants = plain_timestamps(texts).cast(pa.int64())
     for text, instant in zip(texts.to_pylist(), instants.to_pylist(), strict=True):
         likely = text is not None and re.fullmatch(NAIVE_TIMESTAMP.strip("^$"), text)
         assert (instant is not None) == (bool(likely) and len(text) == len("2025-03-30T16:14:26"))
