@@ -37,14 +37,15 @@ from kpi.rejects import NONE_WRONG, PARSED_REJECTS, Parsed, WrongWidth, nth_left
 from kpi.rules import Problem, broken_rules
 from kpi.uuids import UUID_TEXT, uuids
 
-_OF_ANY_WIDTH = (pa.binary(), pa.string(), RAW_DICTIONARY)
-
 FEW_WRONG = 1000
 """Records of wrong width in a chunk that are told one by one; more are faster found together."""
 
 BLOCK_BYTES = 2**21
 """Bytes that `pyarrow.csv` finds the fields of at once: each column then goes over them again, as
-long as they are in the cache. Joining the blocks costs less where values have one width."""
+long as they are in the cache."""
+
+_OF_ANY_WIDTH = (pa.binary(), pa.string(), RAW_DICTIONARY)
+"""Of columns with such types joining the blocks costs more than the cache spares."""
 
 _FAILED_COLUMN = re.compile(r"In CSV column #(\d+):")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 from unittest import mock
 
+import pyarrow as pa
 import pyarrow.csv as pacsv
 import pytest
 from hypothesis import given
@@ -85,9 +87,9 @@ def test_blocks_are_used_where_all_columns_have_one_width() -> None:
     )
     sizes = []
 
-    def note(*args: object, **options: object) -> object:
-        sizes.append(options["read_options"].block_size)  # type: ignore[attr-defined]
-        return read(*args, **options)
+    def note(data: pa.BufferReader, *, read_options: pacsv.ReadOptions, **others: Any) -> pa.Table:
+        sizes.append(read_options.block_size)
+        return read(data, read_options=read_options, **others)
 
     read = pacsv.read_csv
     with mock.patch.object(pacsv, "read_csv", note):
