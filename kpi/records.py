@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import cast
 
 import numpy as np
 
@@ -63,13 +62,11 @@ def _lines(chunk: Chunk, delimiter: str) -> LineFeeds | None:
     """The line feeds of a chunk, if each line that they end is a record; None where that is not
     sure."""
     data = chunk.data
-    codes = np.frombuffer(data, np.uint8)
-    if cast(bytes, data.obj).find(b"\r", 0, len(data)) >= 0:
-        return None
-    lines = LineFeeds(codes)
-    if not len(lines) or lines.has_blank_line():
+    lines = LineFeeds(data)
+    if lines.beside_returns or not len(lines) or lines.has_blank_line():
         return None
     if not chunk.plain:
+        codes = np.frombuffer(data, np.uint8)
         quotes = positions_of(data, QUOTE)
         if len(quotes) > FEW_RECORDS or not pair_up(codes, quotes, ord(delimiter), last=True):
             return None

@@ -35,6 +35,7 @@ class Aside:
         self._stack = stack
         self._stream: ParquetStream | None = None
         self._held: list[pa.Table] = []
+        self._held_rows = self._held_bytes = 0
         self.key: str | None = None
 
     async def write(self, rejects: pa.Table, records_before: int) -> None:
@@ -49,10 +50,9 @@ class Aside:
         # Rows as a spreadsheet counts them: the header is row 1.
         rows = pc.add(rejects.column("row"), records_before + 2)
         self._held.append(rejects.set_column(0, PARSED_REJECTS.field("row"), rows))
-        if (
-            sum(one.num_rows for one in self._held) >= HELD_ROWS
-            or sum(one.nbytes for one in self._held) >= HELD_BYTES
-        ):
+        self._held_rows += rejects.num_rows
+        self._held_bytes += rejects.nbytes
+        if self._held_rows >= HELD_ROWS or self._held_bytes >= HELD_BYTES:
             await self.flush()
 
     async def flush(self) -> None:
@@ -67,6 +67,7 @@ class Aside:
             self._stream = await self._stack.enter_async_context(opened)
             self.key = self._key
         held, self._held = self._held, []
+        self._held_rows = self._held_bytes = 0
         loop, together = asyncio.get_running_loop(), pa.concat_tables(held)
         # With their reasons written out they take the most memory: not all of a chunk at once.
         for at in range(0, together.num_rows, 2 * HELD_ROWS):
