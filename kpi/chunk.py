@@ -51,14 +51,57 @@ class Chunk:
         data: The bytes: a view of the beginning of a `bytes`, of the block read where that is
             possible; malformed records in them are blanked by line feeds, which parsers skip.
         offset: Stream offset of data[0].
+        paired: Whether its quotes, taken in turn, open a field and close it: none of them is an
+            ordinary character.
+        few_quotes: Where they stand, ascending; None where they are more than `FEW_RECORDS`.
         malformed: The malformed records, ascending by offset.
-        plain: True where no quote stands in `data`.
     """
 
     data: memoryview
     offset: int
+    paired: bool
+    few_quotes: Positions | None
     malformed: tuple[Malformed, ...] = ()
-    plain: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        data: bytes,
+        *,
+        offset: int = 0,
+        malformed: tuple[Malformed, ...] = (),
+        delimiter: str = ",",
+    ) -> Chunk:
+        """A chunk of some bytes, whose quotes are looked for."""
+        view = memoryview(data)
+        quotes = positions_of(view, QUOTE)
+        return cls(
+            data=view,
+            offset=offset,
+            paired=pair_up(np.frombuffer(view, np.uint8), quotes, ord(delimiter), last=True),
+            few_quotes=few(quotes),
+            malformed=malformed,
+        )
+
+    @property
+    def quotes(self) -> Positions:
+        """Where quotes stand, ascending; looked for anew where they are many."""
+        return positions_of(self.data, QUOTE) if self.few_quotes is None else self.few_quotes
+
+    @property
+    def plain(self) -> bool:
+        """Whether no quote stands in it."""
+        return self.few_quotes is not None and len(self.few_quotes) == 0
+
+    def behind(self, end: int) -> Chunk:
+        """What is left of it behind a record that ends before `end`."""
+        quotes = self.few_quotes
+        return replace(
+            self,
+            data=memoryview(bytes(self.data[end:])),
+            offset=self.offset + end,
+            few_quotes=None if quotes is None else quotes[quotes >= end] - end,
+        )
 
 
 def _places(codes: npt.NDArray[np.uint8], code: int) -> Positions:
@@ -81,6 +124,11 @@ def positions_of(data: memoryview, code: int) -> Positions:
     return np.array(found, np.int64)
 
 
+def few(quotes: Positions) -> Positions | None:
+    """Quotes that a chunk keeps in mind; None where they are many."""
+    return quotes if len(quotes) <= FEW_RECORDS else None
+
+
 def field_counts(
     chunk: Chunk, starts: Positions, ends: Positions, *, delimiter: str = ","
 ) -> Positions:
@@ -92,18 +140,12 @@ def field_counts(
         ends: Likewise.
         delimiter: Between fields.
     """
-    if len(starts) <= FEW_RECORDS or not _pairs_up(chunk, delimiter):
+    if len(starts) <= FEW_RECORDS or not chunk.paired:
         return np.array(_count_each(chunk, starts, ends, delimiter.encode()), np.int64)
-    codes = np.frombuffer(chunk.data, np.uint8)
-    commas = np.flatnonzero(codes == ord(delimiter))
+    commas = np.flatnonzero(np.frombuffer(chunk.data, np.uint8) == ord(delimiter))
     if not chunk.plain:
-        commas = commas[np.searchsorted(np.flatnonzero(codes == QUOTE), commas) % 2 == 0]
+        commas = commas[np.searchsorted(chunk.quotes, commas) % 2 == 0]
     return np.searchsorted(commas, ends) - np.searchsorted(commas, starts) + 1
-
-
-def _pairs_up(chunk: Chunk, delimiter: str) -> bool:
-    codes = np.frombuffer(chunk.data, np.uint8)
-    return chunk.plain or pair_up(codes, positions_of(chunk.data, QUOTE), ord(delimiter), last=True)
 
 
 def _count_each(chunk: Chunk, starts: Positions, ends: Positions, comma: bytes) -> list[int]:
@@ -129,7 +171,7 @@ def without_records(chunk: Chunk, starts: Positions, ends: Positions) -> Chunk:
     if len(starts) > FEW_RECORDS:
         codes = np.frombuffer(chunk.data, np.uint8).copy()
         codes[_inside(len(codes), starts, ends)] = LF
-        return replace(chunk, data=memoryview(codes.tobytes()))
+        return _blanked(chunk, codes.tobytes())
     parts: list[bytes | memoryview] = []
     at = 0
     for start, end in _spans(starts, ends):
@@ -137,7 +179,15 @@ def without_records(chunk: Chunk, starts: Positions, ends: Positions) -> Chunk:
         at = end
     if not parts:
         return chunk
-    return replace(chunk, data=memoryview(b"".join([*parts, chunk.data[at:]])))
+    return _blanked(chunk, b"".join([*parts, chunk.data[at:]]))
+
+
+def _blanked(chunk: Chunk, data: bytes) -> Chunk:
+    """The chunk with some records blanked, as they are in `data`."""
+    quotes = chunk.few_quotes
+    if quotes is not None:
+        quotes = quotes[np.frombuffer(data, np.uint8)[quotes] == QUOTE]
+    return replace(chunk, data=memoryview(data), few_quotes=quotes)
 
 
 def undecodable(chunk: Chunk) -> Positions:

@@ -9,7 +9,7 @@ import numpy as np
 from kpi.chunk import FEW_RECORDS, Chunk, positions_of
 from kpi.exact import distinct
 from kpi.lines import LineFeeds
-from kpi.quotes import CR, LF, QUOTE, Positions, careful_spans, pair_up
+from kpi.quotes import CR, LF, Positions, careful_spans
 
 
 class Records:
@@ -21,7 +21,7 @@ class Records:
     def __init__(self, chunk: Chunk, *, delimiter: str = ",") -> None:
         self._chunk = chunk
         self._delimiter = delimiter
-        self._lines = _lines(chunk, delimiter)
+        self._lines = _lines(chunk)
 
     def __len__(self) -> int:
         if self._lines is None:
@@ -58,22 +58,16 @@ class Records:
         return record_starts(self._chunk, delimiter=self._delimiter)
 
 
-def _lines(chunk: Chunk, delimiter: str) -> LineFeeds | None:
+def _lines(chunk: Chunk) -> LineFeeds | None:
     """The line feeds of a chunk, if each line that they end is a record; None where that is not
     sure."""
-    data = chunk.data
-    lines = LineFeeds(data)
+    if not chunk.paired or chunk.few_quotes is None:
+        return None
+    lines = LineFeeds(chunk.data)
     if lines.beside_returns or not len(lines) or lines.has_blank_line():
         return None
-    if not chunk.plain:
-        codes = np.frombuffer(data, np.uint8)
-        quotes = positions_of(data, QUOTE)
-        if len(quotes) > FEW_RECORDS or not pair_up(codes, quotes, ord(delimiter), last=True):
-            return None
-        before = lines.rank(quotes)
-        if (before[0::2] != before[1::2]).any():
-            return None
-    return lines
+    before = lines.rank(chunk.few_quotes)
+    return None if (before[0::2] != before[1::2]).any() else lines
 
 
 def record_starts(chunk: Chunk, *, delimiter: str = ",") -> tuple[Positions, Positions]:
@@ -85,8 +79,7 @@ def record_starts(chunk: Chunk, *, delimiter: str = ",") -> tuple[Positions, Pos
     """
     data = chunk.data
     codes = np.frombuffer(data, np.uint8)
-    quotes = np.zeros(0, np.int64) if chunk.plain else positions_of(data, QUOTE)
-    if not chunk.plain and not pair_up(codes, quotes, ord(delimiter), last=True):
+    if not chunk.paired:
         spans = list(careful_spans(bytes(data), delimiter.encode()))
         starts = np.array([start for start, _ in spans], np.int64)
         ends = np.array([end for _, end in spans], np.int64)
@@ -97,8 +90,8 @@ def record_starts(chunk: Chunk, *, delimiter: str = ",") -> tuple[Positions, Pos
         following = np.minimum(returns + 1, len(data) - 1)
         lone = returns[(codes[following] != LF) | (returns + 1 >= len(data))]
         stops = np.sort(np.concatenate([stops, lone]))
-    if len(quotes):
-        stops = stops[np.searchsorted(quotes, stops) % 2 == 0]
+    if not chunk.plain:
+        stops = stops[np.searchsorted(chunk.quotes, stops) % 2 == 0]
     if len(data) and (len(stops) == 0 or stops[-1] != len(data) - 1):
         stops = np.append(stops, len(data))
     starts, ends = np.zeros(len(stops), np.int64), stops

@@ -8,10 +8,21 @@ was cut into blocks.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from kpi.chunk import Chunk, Malformed, positions_of
-from kpi.quotes import LF, QUOTE, Ends, Kind, end_of_line, line_end_bytes, pair_up
+from kpi.chunk import Chunk, Malformed, few, positions_of
+from kpi.quotes import (
+    LF,
+    QUOTE,
+    Ends,
+    Kind,
+    Positions,
+    end_of_line,
+    line_end_bytes,
+    pair_up,
+)
 from kpi.reasons import Reason
 from kpi.records import record_starts
 
@@ -47,36 +58,41 @@ class RecordSplitter:
         data = self._rest + block if self._rest else block
         if self._skipping is not None:
             return self._skip(data, last=last)
-        plain = QUOTE not in data
-        if plain:
+        quotes = positions_of(memoryview(data), QUOTE)
+        if not len(quotes):
             end: int | None = len(data) if last else _last_record_end(data)
         else:
-            end = _last_quoted_record_end(data, self._delimiter[0], last=last)
-        if end is None or (len(data) > self._limit and self._has_long_record(data, end, plain)):
+            end = _last_quoted_record_end(data, quotes, self._delimiter[0], last=last)
+        if end is None:
             return self._take_carefully(data, last=last)
-        return self._take(data, end, plain=plain)
+        chunk = Chunk(
+            data=memoryview(data)[:end],
+            offset=self._offset,
+            paired=True,
+            few_quotes=few(quotes[: np.searchsorted(quotes, end)]),
+        )
+        if len(data) > self._limit and (
+            len(data) - end > self._limit or self._has_long_record(chunk)
+        ):
+            return self._take_carefully(data, last=last)
+        self._rest = data[end:]
+        self._offset += end
+        return chunk if end else None
 
-    def _has_long_record(self, data: bytes, end: int, plain: bool) -> bool:
-        if len(data) - end > self._limit:
-            return True
-        chunk = Chunk(data=memoryview(data)[:end], offset=0, plain=plain)
+    def _has_long_record(self, chunk: Chunk) -> bool:
         starts, ends = record_starts(chunk, delimiter=self._delimiter.decode())
         return len(starts) > 0 and int((ends - starts).max()) > self._limit
 
-    def _take(
-        self,
-        data: bytes,
-        end: int,
-        *,
-        malformed: tuple[Malformed, ...] = (),
-        plain: bool = False,
-    ) -> Chunk | None:
+    def _take(self, data: bytes, end: int, malformed: tuple[Malformed, ...]) -> Chunk | None:
+        """The records up to `end`, of which some are blanked; what follows is kept for later."""
         offset = self._offset
         self._rest = data[end:]
         self._offset += end
         if end == 0 and not malformed:
             return None
-        return Chunk(data=memoryview(data)[:end], offset=offset, malformed=malformed, plain=plain)
+        return Chunk.of(
+            data[:end], offset=offset, malformed=malformed, delimiter=self._delimiter.decode()
+        )
 
     def _take_carefully(self, data: bytes, *, last: bool) -> Chunk | None:
         """Record by record, for quotes that do not pair up as RFC 4180 has it."""
@@ -106,7 +122,7 @@ class RecordSplitter:
             if end is None:
                 if not last:
                     # The line of the malformed record goes on: pass over it as it arrives.
-                    chunk = self._take(bytes(blanked), start, malformed=tuple(malformed))
+                    chunk = self._take(bytes(blanked), start, tuple(malformed))
                     skipped = self._skip(self._rest, last=False)
                     return chunk or skipped
                 end = size
@@ -119,7 +135,7 @@ class RecordSplitter:
             blanked[start:end] = b"\n" * (end - start)
             start = end
         rest = data[start:]
-        chunk = self._take(bytes(blanked), start, malformed=tuple(malformed))
+        chunk = self._take(bytes(blanked), start, tuple(malformed))
         self._rest = rest
         return chunk
 
@@ -144,13 +160,8 @@ class RecordSplitter:
         self._rest = b""
         following = self.push(data[end:], last=last)
         if following is None:
-            return Chunk(data=memoryview(b""), offset=offset, malformed=(skipping,), plain=True)
-        return Chunk(
-            data=following.data,
-            offset=following.offset,
-            malformed=(skipping, *following.malformed),
-            plain=following.plain,
-        )
+            return Chunk.of(b"", offset=offset, malformed=(skipping,))
+        return replace(following, malformed=(skipping, *following.malformed))
 
 
 def _last_record_end(data: bytes) -> int:
@@ -162,10 +173,11 @@ def _last_record_end(data: bytes) -> int:
     return end
 
 
-def _last_quoted_record_end(data: bytes, delimiter: int, *, last: bool) -> int | None:
+def _last_quoted_record_end(
+    data: bytes, quotes: Positions, delimiter: int, *, last: bool
+) -> int | None:
     """As `_last_record_end` where quotes pair up by RFC 4180; None where they do not."""
     codes = np.frombuffer(data, np.uint8)
-    quotes = positions_of(memoryview(data), QUOTE)
     if not pair_up(codes, quotes, delimiter, last=last):
         return None
     if last:

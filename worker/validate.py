@@ -216,8 +216,7 @@ class _Validation:
             record = bytes(chunk.data[starts[0] : ends[0]])
             layout = read_layout(record, self._contract, self._dataset)
             rest = int(starts[1]) if len(starts) > 1 else len(chunk.data)
-            data = memoryview(bytes(chunk.data[rest:]))
-            return layout, replace(chunk, data=data, offset=chunk.offset + rest)
+            return layout, chunk.behind(rest)
         return Refusal(reason="expected a header, got an empty file"), None
 
     def _entry(self, parts: tuple[Part, ...]) -> Entry:

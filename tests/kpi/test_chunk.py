@@ -21,8 +21,7 @@ MANY = 6_000
 def test_many_records_are_told_apart_like_few(kinds: tuple[bytes, ...]) -> None:
     widths = (1, 2, 3)
     records = [kinds[number % 3] for number in range(MANY)]
-    plain = b'"' not in b"".join(kinds)
-    chunk = Chunk(data=memoryview(b"\n".join(records) + b"\n"), offset=0, plain=plain)
+    chunk = Chunk.of(b"\n".join(records) + b"\n")
     starts, ends = record_starts(chunk)
 
     counts = field_counts(chunk, starts, ends)
@@ -49,7 +48,7 @@ def test_some_byte_of_each_undecodable_record_is_found(text: bytes, bad: list[in
     rows = [b"%d,%b\n" % (number, text) for number in range(6000)]
     for number in bad:
         rows[number] = b"%d,livr\xe9e\n" % number
-    chunk = Chunk(data=memoryview(b"".join(rows)), offset=0, plain=True)
+    chunk = Chunk.of(b"".join(rows))
     starts, _ = record_starts(chunk)
     found = set((np.searchsorted(starts, undecodable(chunk), side="right") - 1).tolist())
     assert found >= set(bad)

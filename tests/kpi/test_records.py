@@ -70,7 +70,7 @@ def test_records_are_where_the_list_has_them(
 def test_few_records_are_found_without_listing_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kpi.records, "record_starts", None)
     data = b"".join(b'%d,"x,y"\n' % number for number in range(1000)) + b"the last"
-    records = Records(Chunk(data=memoryview(data), offset=0))
+    records = Records(Chunk.of(data))
     starts, ends = records.spans(np.array([0, 999, 1000]))
     found = [data[start:end] for start, end in zip(starts, ends, strict=True)]
     assert (len(records), found) == (1001, [b'0,"x,y"', b'999,"x,y"', b"the last"])
