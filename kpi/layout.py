@@ -58,6 +58,14 @@ class Layout:
         unknown = any(name.startswith("?") for name in self.names)
         return clean_schema(self.dataset, rescued=unknown)
 
+    @property
+    def has_texts(self) -> bool:
+        """Whether a column holds texts of any length, of which many differ."""
+        return any(
+            name.startswith("?") or pa.types.is_string(clean_type(self.dataset, name))
+            for name in self.names
+        )
+
 
 def clean_schema(dataset: Dataset, *, rescued: bool = True) -> pa.Schema:
     """The clean zone's schema of a dataset: its columns in the contract's order, then `_rescued`.

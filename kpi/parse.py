@@ -11,7 +11,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from typing import Literal, cast
 
@@ -27,14 +27,14 @@ from kpi.chunk import (
     undecodable,
     without_records,
 )
-from kpi.contract import Column
+from kpi.contract import INSTANT, Column
 from kpi.convert import NAIVE, RAW_DICTIONARY, convert, to_instants, within_precision
 from kpi.layout import RESCUED, TEXT_DICTIONARY, Layout, clean_type
 from kpi.quotes import Positions
 from kpi.reasons import Reason
 from kpi.records import Records
 from kpi.rejects import NONE_WRONG, PARSED_REJECTS, Parsed, WrongWidth, nth_left, rises, set_aside
-from kpi.rules import Problem, broken_rules
+from kpi.rules import Problem, Values, broken_rules
 from kpi.uuids import UUID_TEXT, uuids
 
 FEW_WRONG = 1000
@@ -44,8 +44,8 @@ BLOCK_BYTES = 2**21
 """Bytes that `pyarrow.csv` finds the fields of at once: each column then goes over them again, as
 long as they are in the cache."""
 
-_OF_ANY_WIDTH = (pa.binary(), pa.string(), RAW_DICTIONARY)
-"""Of columns with such types joining the blocks costs more than the cache spares."""
+_LOOKED_BACK = 64
+"""Quoted fields with line ends that are passed over to find where a record ends in a block."""
 
 _FAILED_COLUMN = re.compile(r"In CSV column #(\d+):")
 
@@ -92,10 +92,10 @@ class ChunkParser:
         columns, wrong = self._read(chunk, records)
         rows = len(columns[0])
         problems: list[Problem] = []
-        values: dict[str, pa.Array] = {}
-        for name, array in zip(self._layout.names, columns, strict=True):
+        values: dict[str, Values] = {}
+        for name, column in zip(self._layout.names, columns, strict=True):
             if not name.startswith("?"):
-                values[name] = self._typed(array, name, problems)
+                values[name] = self._typed(column, name, problems)
         if rows:
             problems += broken_rules(self._layout.dataset, values, problems)
         if RESCUED in self._schema.names:
@@ -108,6 +108,7 @@ class ChunkParser:
             schema=self._schema,
         )
         if not problems and not len(wrong.numbers) and not chunk.malformed:
+            clean = clean.combine_chunks()
             return Parsed(
                 clean=clean,
                 rejects=PARSED_REJECTS.empty_table(),
@@ -119,8 +120,8 @@ class ChunkParser:
 
     def _read(
         self, chunk: Chunk, records: Callable[[], Records]
-    ) -> tuple[list[pa.Array], WrongWidth]:
-        """Columns of the chunk in the order of the header, typed where they can be."""
+    ) -> tuple[list[pa.ChunkedArray], WrongWidth]:
+        """Columns of the chunk in the order of the header, typed where they can be, in blocks."""
         layout = self._layout
         names = [f"f{number}" for number in range(len(layout.names))]
         integers = {
@@ -165,14 +166,15 @@ class ChunkParser:
                     careful.add(name)
                     self._suspects.add(name)
                 continue
-            arrays = [_one_array(table.column(name)) for name in names]
+            columns = [table.column(name) for name in names]
             too_long = [
                 canonical
-                for canonical, array in zip(layout.names, arrays, strict=True)
-                if pa.types.is_decimal(array.type) and not within_precision(array)
+                for canonical, column in zip(layout.names, columns, strict=True)
+                if pa.types.is_decimal(column.type)
+                and not all(map(within_precision, column.chunks))
             ]
             if not too_long:
-                return arrays, few.wrong(taken_out)
+                return columns, few.wrong(taken_out)
             careful.update(too_long)
 
     def _without_wrong_widths(
@@ -208,11 +210,16 @@ class ChunkParser:
             else pa.binary()
         )
 
-    def _typed(self, array: pa.Array, name: str, problems: list[Problem]) -> pa.Array:
+    def _typed(self, read: pa.ChunkedArray, name: str, problems: list[Problem]) -> Values:
+        """A column's values; numbers and instants that are typed already stay in blocks, since
+        joining them takes as long as to look for bad rows."""
         contract = self._layout.contract
         column = self._layout.dataset.columns[name]
-        if array.type == NAIVE:
-            return to_instants(array, contract)
+        if read.type == NAIVE:
+            return to_instants(read, contract)
+        if read.type in (INSTANT, pa.int64()) or pa.types.is_decimal(read.type):
+            return read
+        array = _one_array(read)
         if array.type == UUID_TEXT:
             values = uuids(array)
             if values.null_count == array.null_count:
@@ -228,14 +235,16 @@ class ChunkParser:
             problems.append(Problem(Reason.WRONG_TYPE, name, describe(column), wrong_type))
         return values
 
-    def _rescued(self, columns: list[pa.Array], rows: int, problems: list[Problem]) -> pa.Array:
+    def _rescued(
+        self, columns: list[pa.ChunkedArray], rows: int, problems: list[Problem]
+    ) -> pa.Array:
         """Map of header -> text of the columns that the contract does not know."""
         texts, headers = [], []
-        for name, array in zip(self._layout.names, columns, strict=True):
+        for name, column in zip(self._layout.names, columns, strict=True):
             if not name.startswith("?"):
                 continue
             values, _, undecodable = convert(
-                array, Column(name=name, type="string"), self._layout.contract
+                _one_array(column), Column(name=name, type="string"), self._layout.contract
             )
             if undecodable.any():
                 problems.append(Problem(Reason.UNDECODABLE, name[1:], "UTF-8", undecodable))
@@ -272,15 +281,17 @@ def _read_csv(
     data = chunk.data
     if not data:
         return pa.table({name: pa.array([], kind) for name, kind in types.items()})
+    block_bytes = _block_bytes(chunk, layout)
     if bytes(data[:3]) == codecs.BOM_UTF8:
         # The converter passes over a byte order mark; here it is part of a value.
         data = memoryview(b"\n" + data)
+        block_bytes = len(data) + 1
     return pacsv.read_csv(
         pa.BufferReader(data),
         read_options=pacsv.ReadOptions(
             column_names=names,
             use_threads=False,
-            block_size=_block_bytes(data, types.values(), plain=chunk.plain),
+            block_size=block_bytes,
         ),
         parse_options=pacsv.ParseOptions(
             delimiter=contract.delimiter,
@@ -296,15 +307,29 @@ def _read_csv(
     )
 
 
-def _block_bytes(data: memoryview, types: Iterable[pa.DataType], *, plain: bool) -> int:
+def _block_bytes(chunk: Chunk, layout: Layout) -> int:
     """How much of a chunk is parsed at once."""
-    if not plain or any(kind in _OF_ANY_WIDTH for kind in types):
-        return len(data) + 1
-    for start in range(0, len(data) - BLOCK_BYTES, BLOCK_BYTES):
+    size, quotes = len(chunk.data), chunk.few_quotes
+    if layout.has_texts or quotes is None or not chunk.paired:
+        # Joining texts costs more than the cache spares.
+        return size + 1
+    for start in range(0, size - BLOCK_BYTES, BLOCK_BYTES):
         # A record may begin in one block and end in the next, not in a later one.
-        if cast(bytes, data.obj).rfind(b"\n", start, start + BLOCK_BYTES) < 0:
-            return len(data) + 1
+        if not _record_ends(chunk, quotes, start, start + BLOCK_BYTES):
+            return size + 1
     return BLOCK_BYTES
+
+
+def _record_ends(chunk: Chunk, quotes: Positions, start: int, end: int) -> bool:
+    """Whether a record surely ends with a line feed in a part of a chunk."""
+    whole = cast(bytes, chunk.data.obj)
+    for _ in range(_LOOKED_BACK):
+        stop = whole.rfind(b"\n", start, end)
+        before = int(np.searchsorted(quotes, stop))
+        if stop < 0 or before % 2 == 0:
+            return stop >= 0
+        end = int(quotes[before - 1])  # which opens the field that it stands in
+    return False
 
 
 def _may_have_hexadecimal(chunk: Chunk) -> bool:

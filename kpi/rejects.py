@@ -222,7 +222,7 @@ def _without(clean: pa.Table, broken: Positions) -> pa.Table:
     if len(broken) * _SPARSE > clean.num_rows:
         good = np.ones(clean.num_rows, bool)
         good[broken] = False
-        return clean.filter(booleans(good))
+        return clean.filter(booleans(good)).combine_chunks()
     edges = [-1, *broken.tolist(), clean.num_rows]
     runs = [clean.slice(edge + 1, next_edge - edge - 1) for edge, next_edge in pairwise(edges)]
     return pa.concat_tables(runs).combine_chunks()

@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -22,10 +23,16 @@ EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 LATEST = datetime(9999, 12, 30, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+_LEAST, _MOST = -(2**63), 2**63 - 1
+
 
 # One row must not make a day's 64-bit sums overflow, which would cost every other row of the day.
 MAX_QUANTITY = 10**9
 MAX_LINE_UNITS = 10**17
+
+
+Values: TypeAlias = pa.Array | pa.ChunkedArray
+"""Of one column; numbers and instants may come in several pieces."""
 
 
 class Problem(NamedTuple):
@@ -38,7 +45,7 @@ class Problem(NamedTuple):
 
 
 def broken_rules(
-    dataset: Dataset, values: Mapping[str, pa.Array], found: list[Problem]
+    dataset: Dataset, values: Mapping[str, Values], found: list[Problem]
 ) -> list[Problem]:
     """The rules that rows break.
 
@@ -51,7 +58,7 @@ def broken_rules(
     for name, array in values.items():
         column = dataset.columns[name]
         if column.required and array.null_count:
-            missing = ~valid(array)
+            missing = ~_valid(array)
             for problem in found:
                 if problem.column == name:
                     missing &= ~problem.rows
@@ -64,7 +71,19 @@ def broken_rules(
     return problems + _amount_problems(dataset, values)
 
 
-def _amount_problems(dataset: Dataset, values: Mapping[str, pa.Array]) -> list[Problem]:
+def _pieces(values: Values) -> list[pa.Array]:
+    return values.chunks if isinstance(values, pa.ChunkedArray) else [values]
+
+
+def _valid(values: Values) -> Mask:
+    return np.concatenate([valid(piece) for piece in _pieces(values)])
+
+
+def _joined(values: Values) -> npt.NDArray[np.int64]:
+    return np.concatenate([_numbers(piece) for piece in _pieces(values)])
+
+
+def _amount_problems(dataset: Dataset, values: Mapping[str, Values]) -> list[Problem]:
     """Quantities, and prices times quantities, that no shop sells."""
     if dataset.name != "order_items" or "quantity" not in values:
         return []
@@ -76,8 +95,8 @@ def _amount_problems(dataset: Dataset, values: Mapping[str, pa.Array]) -> list[P
         problems.append(Problem(Reason.OUT_OF_RANGE, "quantity", expected, broken))
     if dataset.unit_price and "sale_price" in values:
         price = values["sale_price"]
-        known = valid(price)
-        units = np.where(known, unscaled(price), 0).astype(np.float64) * quantity
+        known = _valid(price)
+        units = np.where(known, _joined(price), 0).astype(np.float64) * quantity
         broken = (np.abs(units) > MAX_LINE_UNITS) & ~broken
         if broken.any():
             most = Decimal(MAX_LINE_UNITS).scaleb(-price.type.scale)
@@ -86,36 +105,34 @@ def _amount_problems(dataset: Dataset, values: Mapping[str, pa.Array]) -> list[P
     return problems
 
 
-def _range_problems(column: Column, array: pa.Array) -> list[Problem]:
+def _range_problems(column: Column, values: Values) -> list[Problem]:
     low: Decimal | datetime | None = column.minimum
     high: Decimal | datetime | None = column.maximum
     if column.type == "timestamp":
         low, high = EARLIEST, LATEST
-    if (low is None and high is None) or len(array) == 0:
+    if (low is None and high is None) or len(values) == 0:
         return []
-    # The integers behind the values, and whatever stands behind nulls.
-    scale = 0
-    if pa.types.is_decimal(array.type):
-        values, scale = unscaled(array), array.type.scale
-    else:
-        values = np.frombuffer(array.buffers()[1], np.int64)[array.offset :][: len(array)]
-    broken = np.zeros(len(array), bool)
-    expected = []
-    if low is not None:
-        least = math.ceil(_units(low, scale))
-        if int(values.min()) < least:
-            broken |= values < least
-        expected.append(f"at least {low}")
-    if high is not None:
-        most = math.floor(_units(high, scale))
-        if int(values.max()) > most:
-            broken |= values > most
-        expected.append(f"at most {high}")
-    if broken.any():
-        broken &= valid(array)
+    scale = values.type.scale if pa.types.is_decimal(values.type) else 0
+    least = _LEAST if low is None else math.ceil(_units(low, scale))
+    most = _MOST if high is None else math.floor(_units(high, scale))
+    # Whatever stands behind nulls is looked at too, and disregarded only if it matters.
+    numbers = [_numbers(piece) for piece in _pieces(values)]
+    if all(int(some.min()) >= least and int(some.max()) <= most for some in numbers if len(some)):
+        return []
+    broken = np.concatenate([(some < least) | (some > most) for some in numbers])
+    broken &= _valid(values)
     if not broken.any():
         return []
-    return [Problem(Reason.OUT_OF_RANGE, column.name, " and ".join(expected), broken)]
+    limits = (("at least", low), ("at most", high))
+    expected = " and ".join(f"{words} {limit}" for words, limit in limits if limit is not None)
+    return [Problem(Reason.OUT_OF_RANGE, column.name, expected, broken)]
+
+
+def _numbers(array: pa.Array) -> npt.NDArray[np.int64]:
+    """The integers behind decimals, integers or timestamps; of nulls, whatever stands there."""
+    if pa.types.is_decimal(array.type):
+        return unscaled(array)
+    return np.frombuffer(array.buffers()[1], np.int64)[array.offset :][: len(array)]
 
 
 def _units(limit: Decimal | datetime, scale: int) -> Decimal | int:

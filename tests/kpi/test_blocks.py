@@ -20,6 +20,7 @@ from tests.kpi.columns import chunk_of, layout_of
 
 HEADER = b"id,order_id,product_id,status,created_at,sale_price"
 TIME = b"2025-03-01T10:00:00"
+QUOTED = [b'"a,b"', b'"a\n\nb\n"', b'"' + b"\n" * 90 + b'"']
 LINE_ENDS = st.sampled_from([b"\n", b"\r\n"])
 
 
@@ -39,7 +40,7 @@ def files(draw: st.DrawFn, contract: str) -> bytes:
     for number in range(draw(st.integers(0, 25))):
         fields = [
             *numbers(number, contract),
-            draw(st.sampled_from([b"shipped", b"returned", b"", b"s" * 200])),
+            draw(st.sampled_from([b"shipped", b"returned", b"", b"s" * 200, *QUOTED])),
             draw(st.sampled_from([TIME, b""])),
             b"9.50",
         ]
@@ -80,7 +81,7 @@ def test_a_chunk_in_blocks(contract: str, data: st.DataObject, block_bytes: int)
         )
 
 
-def test_blocks_are_used_where_all_columns_have_one_width() -> None:
+def test_blocks_are_used_where_each_of_them_ends_a_record() -> None:
     file = b"".join(
         b",".join([*numbers(number, "default"), b"shipped", TIME, b"9.50\n"])
         for number in range(50)
@@ -91,10 +92,19 @@ def test_blocks_are_used_where_all_columns_have_one_width() -> None:
         sizes.append(read_options.block_size)
         return read(data, read_options=read_options, **others)
 
+    def sizes_of(file: bytes, times: int = 1) -> list[int]:
+        sizes.clear()
+        parsed(file, "default", 300, times)
+        return sizes
+
     read = pacsv.read_csv
     with mock.patch.object(pacsv, "read_csv", note):
-        parsed(file, "default", 300, 1)
-        parsed(file.replace(TIME, b"x", 1), "default", 300, 2)
-        parsed(file.replace(b"shipped", b"s" * 400, 1), "default", 300, 1)
-    whole = [len(file) - len(TIME) + 2, len(file) + 400 - len(b"shipped") + 1]
-    assert sizes == [300, 300, whole[0], whole[0], whole[1]]
+        assert sizes_of(file) == [300]
+        assert sizes_of(file.replace(TIME, b"x", 1), 2) == [300, 300, 300]
+        assert sizes_of(file.replace(b"shipped", b'"shipped"', 3)) == [300]
+        long = file.replace(b"shipped", b"s" * 400, 1)
+        assert sizes_of(long) == [len(long) + 1]
+        lines = file.replace(b"shipped", b'"' + b"s\n" * 200 + b'"', 1)
+        assert sizes_of(lines) == [len(lines) + 1]
+        odd = file.replace(b"shipped", b'ship"ped', 1)
+        assert sizes_of(odd) == [len(odd) + 1]
