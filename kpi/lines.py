@@ -16,7 +16,7 @@ _WORDS = 64
 _FEW = 1000
 """Before more words than these, all are counted one by one, which takes half a millisecond."""
 
-_CACHED = 1 << 19
+_CACHED = 1 << 21
 """Bytes looked at together, so that the second look finds them in the cache."""
 
 _ONE, _HIGHEST = np.uint64(1), np.uint64(_BITS - 1)
