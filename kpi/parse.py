@@ -167,6 +167,9 @@ class ChunkParser:
                     self._suspects.add(name)
                 continue
             columns = [table.column(name) for name in names]
+            if not self._suspects:
+                # Joined sooner or later, unless rows are left out, which joins what is left.
+                columns = [pa.chunked_array([_one_array(column)]) for column in columns]
             too_long = [
                 canonical
                 for canonical, column in zip(layout.names, columns, strict=True)
@@ -211,8 +214,7 @@ class ChunkParser:
         )
 
     def _typed(self, read: pa.ChunkedArray, name: str, problems: list[Problem]) -> Values:
-        """A column's values; numbers and instants that are typed already stay in blocks, since
-        joining them takes as long as to look for bad rows."""
+        """A column's values; numbers and instants that are typed already may stay in blocks."""
         contract = self._layout.contract
         column = self._layout.dataset.columns[name]
         if read.type == NAIVE:
