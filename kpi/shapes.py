@@ -29,7 +29,7 @@ _ZEROS = np.uint64(0x3030303030303030)
 _MOST_DIGITS = 18
 """So many fit an int64 whatever they are."""
 
-_ROWS_AT_ONCE = 1 << 16
+_ROWS_AT_ONCE = 1 << 17
 """Timestamps worked on at once: of the rows of a chunk mostly all. With fewer, threads wait for
 each other between short steps for longer than the cache spares."""
 
