@@ -92,6 +92,22 @@ def one_of_each(within: npt.NDArray[np.integer], *columns: Words) -> Mask:
     return marked
 
 
+def among(numbers: Words, some: Words) -> npt.NDArray[np.int64]:
+    """Where numbers stand that are among some others, ascending.
+
+    `np.isin` compares with each of them or sorts all; here a table leaves few to be compared.
+
+    Args:
+        numbers: Any.
+        some: Any, far fewer.
+    """
+    bits = np.uint64(64 - min(max(_slot_bits(16 * len(some)), 14), 20))
+    taken = np.zeros(1 << (64 - int(bits)), bool)
+    taken[(some * SPREAD >> bits).view(np.int64)] = True
+    rows = np.flatnonzero(taken[(numbers * SPREAD >> bits).view(np.int64)])
+    return rows[np.isin(numbers[rows], some)]
+
+
 def shares(numbers: Words, count: int) -> Words:
     """Which of some shares each number falls into; whatever is alike in them, as that all are even,
     the shares are of about one size.

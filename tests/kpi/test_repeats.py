@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import kpi.repeats
 from kpi.keys import keys_of
-from kpi.repeats import SPREAD, one_of_each, repeated, shares
+from kpi.repeats import SPREAD, among, one_of_each, repeated, shares
 from kpi.uuids import UUID
 
 NUMBERS = st.one_of(
@@ -41,6 +41,12 @@ def test_repeated_numbers(block: int, class_rows: int, values: list[int]) -> Non
     counts = Counter(values)
     assert found.tolist() == sorted(one for one, count in counts.items() if count > 1)
     assert Counter(numbers.tolist()) == counts
+
+
+@given(NUMBERS, NUMBERS)
+def test_numbers_among_others(values: list[int], others: list[int]) -> None:
+    found = among(np.array(values, np.uint64), np.array(others, np.uint64))
+    assert found.tolist() == [row for row, value in enumerate(values) if value in others]
 
 
 @pytest.mark.parametrize("count", [30_000, 200_000, 1_000_000])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from kpi.keys import Keys, concat_keys, keys_of, latest_rows
 from kpi.masks import Mask
-from kpi.repeats import repeated, shares
+from kpi.repeats import among, repeated, shares
 from worker.concurrency import each, in_threads
 from worker.transform.catalog import READS_AT_ONCE, Catalog
 from worker.transform.pieces import ROWS_AT_ONCE, RowGroup, neighbours
@@ -68,7 +68,7 @@ class Versions:
         these = set(wanted)
         for cluster in clusters:
             (small if _rows(cluster) <= FEW_KEYS else large).append(cluster)
-        await each(small, lambda cluster: self._compare_few(cluster, these), READS_AT_ONCE)
+        await each(_joined(small), lambda some: self._compare_few(some, these), READS_AT_ONCE)
         for cluster in large:
             classes = -(-_rows(cluster) // KEYS_AT_ONCE)
             for number in range(classes):
@@ -110,9 +110,9 @@ class Versions:
         found = await self._each(ordered, lambda keys: _having(keys, again))
         await asyncio.to_thread(self._settle, ordered, found, wanted)
 
-    async def _compare_few(self, cluster: list[RowGroup], wanted: set[RowGroup]) -> None:
+    async def _compare_few(self, groups: list[RowGroup], wanted: set[RowGroup]) -> None:
         """Judge all keys of some row groups, held at once."""
-        ordered = _in_order(cluster)
+        ordered = _in_order(groups)
         keys = await self._each(ordered, lambda of_group: of_group)
 
         def compare() -> None:
@@ -180,6 +180,21 @@ def _rows(cluster: list[RowGroup]) -> int:
     return sum(group.rows for group in cluster)
 
 
+def _joined(clusters: Iterable[list[RowGroup]]) -> list[list[RowGroup]]:
+    """Clusters that share no keys, some of them together: one by one, each costs more ways between
+    threads than it takes to compare its keys."""
+    joined: list[list[RowGroup]] = []
+    left = 0
+    for cluster in clusters:
+        rows = _rows(cluster)
+        if rows > left:
+            joined.append([])
+            left = FEW_KEYS
+        joined[-1] += cluster
+        left -= rows
+    return joined
+
+
 def _in_order(cluster: list[RowGroup]) -> list[RowGroup]:
     """From the earliest version to the latest: by piece, then by row."""
     return sorted(cluster, key=lambda group: (group.piece.rank, group.number))
@@ -187,5 +202,5 @@ def _in_order(cluster: list[RowGroup]) -> list[RowGroup]:
 
 def _having(keys: Keys, hashes: npt.NDArray[np.uint64]) -> tuple[Keys, Rows]:
     """The keys that have one of some hashes, and their rows."""
-    rows = np.flatnonzero(np.isin(keys.high, hashes))
+    rows = among(keys.high, hashes)
     return keys.take(rows), rows
