@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,7 @@ import pyarrow.compute as pc
 from kpi.chunk import Chunk, records_of
 from kpi.errors import BalanceError
 from kpi.layout import Layout
-from kpi.masks import Mask, booleans
+from kpi.masks import Mask, without
 from kpi.quotes import Positions
 from kpi.reasons import Reason
 from kpi.records import Records
@@ -50,9 +49,6 @@ PARSED_REJECTS = REJECTS.set(
     _REASONS.with_type(pa.dictionary(pa.int32(), _REASONS.type)),
 )
 """The same with each combination of reasons once, since it may take a kilobyte."""
-
-_SPARSE = 500
-"""Where fewer than one row in so many goes, copying the runs between is faster than a filter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +179,7 @@ def set_aside(
         counts.update(
             {str(code): count for code in {one["reason"] for one in reasons[kind]} if count}
         )
-    clean = _without(clean, broken)
+    clean = without(clean, broken)
     rows = len(records) + len(bad_offsets)
     if clean.num_rows + rejects.num_rows != rows:
         raise BalanceError(
@@ -215,17 +211,6 @@ def rises(clean: pa.Table, layout: Layout) -> bool:
         values = keys.to_numpy()
         return bool((values[1:] > values[:-1]).all())
     return bool(pc.all(pc.greater(keys[1:], keys[:-1]), min_count=0).as_py())
-
-
-def _without(clean: pa.Table, broken: Positions) -> pa.Table:
-    """The rows but some, ascending, in one piece."""
-    if len(broken) * _SPARSE > clean.num_rows:
-        good = np.ones(clean.num_rows, bool)
-        good[broken] = False
-        return clean.filter(booleans(good)).combine_chunks()
-    edges = [-1, *broken.tolist(), clean.num_rows]
-    runs = [clean.slice(edge + 1, next_edge - edge - 1) for edge, next_edge in pairwise(edges)]
-    return pa.concat_tables(runs).combine_chunks()
 
 
 def _combinations(masks: list[Mask], rows: int) -> tuple[npt.NDArray[np.bool_], Positions]:

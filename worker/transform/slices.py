@@ -15,7 +15,7 @@ import pyarrow as pa
 from kpi.daily import DaySlice, Products, Totals, is_returned
 from kpi.days import Days, distinct_days, order_days
 from kpi.keys import Keys, Positions, keys_of
-from kpi.masks import Mask, booleans
+from kpi.masks import Mask, booleans, without
 from kpi.tables import PRODUCT_KPIS
 from worker.concurrency import each, in_threads
 from worker.islands import islands
@@ -156,7 +156,7 @@ async def _orders(
         if mask is not None:
             inside &= mask
         if not inside.all():
-            table, of_row = table.filter(booleans(inside)), of_row[inside]
+            table, of_row = without(table, np.flatnonzero(~inside)), of_row[inside]
         returned = np.zeros(len(of_row), bool)
         if "status" in columns:
             returned = is_returned(one_array(table.column("status")), contract)
