@@ -108,3 +108,14 @@ def test_blocks_are_used_where_each_of_them_ends_a_record() -> None:
         assert sizes_of(lines) == [len(lines) + 1]
         odd = file.replace(b"shipped", b'ship"ped', 1)
         assert sizes_of(odd) == [len(odd) + 1]
+
+
+@pytest.mark.parametrize("row", [0, 7_499, 14_999])
+def test_hexadecimal_is_found_wherever_it_stands(row: int) -> None:
+    rows = [
+        b",".join([*numbers(number, "default"), b"shipped", TIME, b"9.50\n"])
+        for number in range(15_000)
+    ]
+    rows[row] = b",".join([*numbers(row, "default")[:2], b"0X1F", b"shipped", TIME, b"9.50\n"])
+    [found] = parsed(b"".join(rows), "default", kpi.parse.BLOCK_BYTES, 1)
+    assert (found.rejects.column("row").to_pylist(), found.reasons) == ([row], {"wrong_type": 1})
