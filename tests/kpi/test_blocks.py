@@ -108,6 +108,21 @@ def test_blocks_are_used_where_each_of_them_ends_a_record() -> None:
         assert sizes_of(lines) == [len(lines) + 1]
         odd = file.replace(b"shipped", b'ship"ped', 1)
         assert sizes_of(odd) == [len(odd) + 1]
+        even = file.replace(b"shipped", b's"hip"ped', 1)
+        assert sizes_of(even) == [len(even) + 1]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_decimals_of_every_block_are_counted(times: int) -> None:
+    """Where another column is in doubt; the converter lets pass a digit more than there may be."""
+    rows = [
+        b",".join([*numbers(number, "default"), b"shipped", TIME, b"9.50\n"])
+        for number in range(50)
+    ]
+    rows[3] = rows[3].replace(TIME, b"x")
+    rows[45] = rows[45].replace(b"9.50", b"12345678901234")
+    found = parsed(b"".join(rows), "default", 300, times)[-1]
+    assert found.rejects.column("row").to_pylist() == [3, 45]
 
 
 @pytest.mark.parametrize("row", [0, 7_499, 14_999])

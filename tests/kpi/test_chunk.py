@@ -35,6 +35,7 @@ def test_many_records_are_told_apart_like_few(kinds: tuple[bytes, ...]) -> None:
     taken = [number for number in range(MANY) if number % 6]
     left = without_records(chunk, starts[taken], ends[taken])
     assert len(left.data) == len(chunk.data)
+    assert left.quotes.tolist() == [at for at, code in enumerate(left.data) if code == ord('"')]
     kept_starts, kept_ends = record_starts(left)
     assert kept_starts.tolist() == starts[::6].tolist()
     assert kept_ends.tolist() == ends[::6].tolist()
@@ -54,3 +55,14 @@ def test_some_byte_of_each_undecodable_record_is_found(text: bytes, bad: list[in
     assert found >= set(bad)
     if text.isascii():
         assert found == set(bad)
+
+
+def test_quotes_go_and_move_with_their_records() -> None:
+    chunk = Chunk.of(b'1,"a"\n2,b\n3,"c,d"\n')
+    starts, ends = record_starts(chunk)
+    left = without_records(chunk, starts[:1], ends[:1])
+    assert (left.quotes.tolist(), left.few_quotes is None) == ([12, 16], False)
+    assert without_records(chunk, starts[::2], ends[::2]).plain
+    rest = chunk.behind(int(starts[1]))
+    assert (bytes(rest.data), rest.offset) == (b'2,b\n3,"c,d"\n', 6)
+    assert rest.quotes.tolist() == [6, 10]

@@ -49,6 +49,14 @@ def test_numbers_among_others(values: list[int], others: list[int]) -> None:
     assert found.tolist() == [row for row, value in enumerate(values) if value in others]
 
 
+@pytest.mark.parametrize("count", [3, 300, 20_000])
+def test_many_numbers_among_others(count: int) -> None:
+    """So many that some share a slot with others that they are not."""
+    numbers = np.random.default_rng(6).integers(0, 2**63, 300_000).astype(np.uint64)
+    some = np.concatenate([numbers[1000:2000:5], np.arange(count, dtype=np.uint64)])
+    assert among(numbers, some).tolist() == list(range(1000, 2000, 5))
+
+
 @pytest.mark.parametrize("count", [30_000, 200_000, 1_000_000])
 def test_many_numbers(count: int) -> None:
     random = np.random.default_rng(5)
