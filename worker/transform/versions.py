@@ -68,7 +68,7 @@ class Versions:
         these = set(wanted)
         for cluster in clusters:
             (small if _rows(cluster) <= FEW_KEYS else large).append(cluster)
-        await each(_joined(small), lambda some: self._compare_few(some, these), READS_AT_ONCE)
+        await each(joined(small), lambda some: self._compare_few(some, these), READS_AT_ONCE)
         for cluster in large:
             classes = -(-_rows(cluster) // KEYS_AT_ONCE)
             for number in range(classes):
@@ -180,19 +180,19 @@ def _rows(cluster: list[RowGroup]) -> int:
     return sum(group.rows for group in cluster)
 
 
-def _joined(clusters: Iterable[list[RowGroup]]) -> list[list[RowGroup]]:
-    """Clusters that share no keys, some of them together: one by one, each costs more ways between
-    threads than it takes to compare its keys."""
-    joined: list[list[RowGroup]] = []
+def joined(clusters: Iterable[list[RowGroup]]) -> list[list[RowGroup]]:
+    """Clusters that share no keys, neighbours together while they have at most `FEW_KEYS` rows: one
+    by one, each costs more ways between threads than it takes to compare its keys."""
+    together: list[list[RowGroup]] = []
     left = 0
     for cluster in clusters:
         rows = _rows(cluster)
         if rows > left:
-            joined.append([])
+            together.append([])
             left = FEW_KEYS
-        joined[-1] += cluster
+        together[-1] += cluster
         left -= rows
-    return joined
+    return together
 
 
 def _in_order(cluster: list[RowGroup]) -> list[RowGroup]:
