@@ -126,7 +126,8 @@ def positions_of(data: memoryview, code: int) -> Positions:
 
 def few(quotes: Positions) -> Positions | None:
     """Quotes that a chunk keeps in mind; None where they are many."""
-    return quotes if len(quotes) <= FEW_RECORDS else None
+    # A copy, or those of the record that comes next would be kept too.
+    return quotes.copy() if len(quotes) <= FEW_RECORDS else None
 
 
 def field_counts(
