@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 from kpi.chunk import Chunk, records_of
 from kpi.errors import BalanceError
 from kpi.layout import Layout
-from kpi.masks import Mask, without
+from kpi.masks import Mask
 from kpi.quotes import Positions
 from kpi.reasons import Reason
 from kpi.records import Records
+from kpi.rows import without
 from kpi.rules import Problem
 
 REJECTS = pa.schema(

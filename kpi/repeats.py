@@ -29,6 +29,9 @@ MOST_ROUNDS = 16
 
 _MOST_CLASS_BITS = 8
 
+_AMONG_BITS = 14, 20
+"""Of a table that tells few wrongly, and that a cache has room for: a byte a slot."""
+
 
 def repeated(numbers: Words, apply: Apply = map) -> Words:
     """The numbers that stand there more than once, ascending; `numbers` are put in another order.
@@ -101,7 +104,8 @@ def among(numbers: Words, some: Words) -> npt.NDArray[np.int64]:
         numbers: Any.
         some: Any, far fewer.
     """
-    bits = np.uint64(64 - min(max(_slot_bits(16 * len(some)), 14), 20))
+    fewest, most = _AMONG_BITS
+    bits = np.uint64(64 - min(max(_slot_bits(16 * len(some)), fewest), most))
     taken = np.zeros(1 << (64 - int(bits)), bool)
     taken[(some * SPREAD >> bits).view(np.int64)] = True
     rows = np.flatnonzero(taken[(numbers * SPREAD >> bits).view(np.int64)])

@@ -15,7 +15,8 @@ import pyarrow as pa
 from kpi.daily import DaySlice, Products, Totals, is_returned
 from kpi.days import Days, distinct_days, order_days
 from kpi.keys import Keys, Positions, keys_of
-from kpi.masks import Mask, booleans, without
+from kpi.masks import Mask, booleans
+from kpi.rows import without
 from kpi.tables import PRODUCT_KPIS
 from worker.concurrency import each, in_threads
 from worker.islands import islands
