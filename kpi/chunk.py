@@ -193,9 +193,10 @@ def _blanked(chunk: Chunk, data: bytes) -> Chunk:
 
 def undecodable(chunk: Chunk) -> Positions:
     """Where bytes stand that may not be UTF-8, ascending: at least one in each such record."""
-    if cast(bytes, chunk.data.obj).isascii():
-        return np.zeros(0, np.int64)
     codes = np.frombuffer(chunk.data, np.uint8)
+    # A fourth of the time of `bytes.isascii`, during which no other thread could do anything.
+    if not len(codes) or codes.max() < 0x80:
+        return np.zeros(0, np.int64)
     whole = len(codes) // _BLOCK * _BLOCK
     blocks = codes[:whole].reshape(-1, _BLOCK)
     strange = np.flatnonzero(blocks.max(axis=1) >= 0x80)

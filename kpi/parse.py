@@ -35,7 +35,7 @@ from kpi.reasons import Reason
 from kpi.records import Records
 from kpi.rejects import NONE_WRONG, PARSED_REJECTS, Parsed, WrongWidth, nth_left, rises, set_aside
 from kpi.rules import Problem, Values, broken_rules
-from kpi.uuids import UUID_TEXT, uuids
+from kpi.uuids import UUID_TEXT, uuids_of
 
 FEW_WRONG = 1000
 """Records of wrong width in a chunk that are told one by one; more are faster found together."""
@@ -172,7 +172,10 @@ class ChunkParser:
             columns = [table.column(name) for name in names]
             if not self._suspects:
                 # Joined sooner or later, unless rows are left out, which joins what is left.
-                columns = [pa.chunked_array([_one_array(column)]) for column in columns]
+                columns = [
+                    column if column.type == UUID_TEXT else pa.chunked_array([_one_array(column)])
+                    for column in columns
+                ]
             too_long = [
                 canonical
                 for canonical, column in zip(layout.names, columns, strict=True)
@@ -224,12 +227,12 @@ class ChunkParser:
             return to_instants(read, contract)
         if read.type in (INSTANT, pa.int64()) or pa.types.is_decimal(read.type):
             return read
-        array = _one_array(read)
-        if array.type == UUID_TEXT:
-            values = uuids(array)
-            if values.null_count == array.null_count:
+        if read.type == UUID_TEXT:
+            values = uuids_of(read)
+            if values.null_count == read.null_count:
                 return values
-            array = array.cast(pa.binary())
+            read = read.cast(pa.binary())
+        array = _one_array(read)
         if array.type not in (pa.binary(), RAW_DICTIONARY):
             return array
         values, bad, undecodable = convert(array, column, contract)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
 
 from kpi.chunk import Chunk
+from kpi.contract import Dataset
 from kpi.layout import Layout
 from kpi.parse import ChunkParser
 from kpi.rejects import Parsed
@@ -93,7 +94,7 @@ class Rows:
             self._layout.schema,
             ranged,
             self._executor,
-            key_columns=dataset.key,
+            various=_various(dataset),
         ) as written:
             results = parsed(ChunkParser(self._layout), first, chunks, self._executor)
             async with aclosing(results):
@@ -123,6 +124,12 @@ class Rows:
         counts.clean += parsed.clean.num_rows
         counts.rejected += parsed.rejects.num_rows
         counts.reasons.update(parsed.reasons)
+
+
+def _various(dataset: Dataset) -> Sequence[str]:
+    """Columns of ids of which neighbours are hardly ever the same: a key of one column, and the
+    products of items; the items of an order stand together."""
+    return (*(dataset.key if len(dataset.key) == 1 else ()), "product_id")
 
 
 class _Refused(Exception):  # noqa: N818

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from kpi.contract import Contract, built_in, parse_contract
 from kpi.layout import Layout, Refusal, read_layout
 from kpi.parse import ChunkParser
 from kpi.reasons import Reason
+from kpi.rejects import rises
 from kpi.splitter import RecordSplitter
 from tests.kpi.columns import chunk_of, layout_of
 
@@ -241,6 +243,13 @@ def test_keys_of_text_rise_by_their_bytes(rows: bytes, ascending: bool) -> None:
     contract = built_in("string-ids")
     parsed = ChunkParser(layout_of(contract, HEADER)).parse(chunk_of(rows, contract))
     assert parsed.ascending is ascending
+
+
+@pytest.mark.parametrize("twice", [None, *range(1, 203)])
+def test_wherever_a_key_of_text_stands_twice_they_do_not_rise(twice: int | None) -> None:
+    keys = [number - (twice is not None and number >= twice) for number in range(203)]
+    table = pa.table({"id": [f"{key:03}" for key in keys]})
+    assert rises(table, layout_of(built_in("string-ids"), HEADER)) is (twice is None)
 
 
 # Headers.

@@ -31,7 +31,7 @@ async def parquet_stream(
     ranged: Sequence[str] = (),
     executor: Executor | None = None,
     *,
-    key_columns: Sequence[str] = (),
+    various: Sequence[str] = (),
 ) -> AsyncIterator[ParquetStream]:
     """A new Parquet object; it appears whole when the block ends, never where it raises.
 
@@ -42,10 +42,10 @@ async def parquet_stream(
         ranged: Columns whose smallest and largest value each row group tells.
         executor: Threads that encode; those that parse, since one thread more than there are cores
             only makes the others wait.
-        key_columns: Of the rows: one that is the key alone hardly ever repeats.
+        various: Columns of ids of which neighbours are hardly ever the same.
     """
     async with store.create(key) as writer:
-        stream = ParquetStream(writer, schema, ranged, executor, key_columns=key_columns)
+        stream = ParquetStream(writer, schema, ranged, executor, various=various)
         try:
             yield stream
             await stream.finish()
@@ -66,7 +66,7 @@ class ParquetStream:
         ranged: Sequence[str] = (),
         executor: Executor | None = None,
         *,
-        key_columns: Sequence[str] = (),
+        various: Sequence[str] = (),
     ) -> None:
         self._writer = writer
         self._executor = executor
@@ -81,7 +81,7 @@ class ParquetStream:
             stored_schema(schema),
             metadata_collector=footers,
             write_statistics=list(ranged),
-            **_encoding(schema, key_columns),
+            **_encoding(schema, various),
         )
         self._writing: asyncio.Task[None] | None = None
         self.size_bytes = 0
@@ -141,13 +141,13 @@ class ParquetStream:
             self._writing = None
 
 
-def _encoding(schema: pa.Schema, key_columns: Sequence[str]) -> dict[str, Any]:
+def _encoding(schema: pa.Schema, various: Sequence[str]) -> dict[str, Any]:
     """How each column is encoded; measured in benchmarks/README.md.
 
     Numbers are packed by their differences, which is smaller and twice as fast as general
-    compression. Of UUIDs only repetition can be left out, which Snappy finds soonest, and in a key
-    there is hardly any. Texts are compressed, those of few values through a dictionary, the others
-    apart from their lengths.
+    compression. Of UUIDs only repetition can be left out, which Snappy finds soonest; where there
+    is hardly any it only takes time. Texts are compressed, those of few values through a
+    dictionary, the others apart from their lengths.
     """
     numbers = [
         field.name
@@ -158,18 +158,18 @@ def _encoding(schema: pa.Schema, key_columns: Sequence[str]) -> dict[str, Any]:
     ]
     # Nested columns are named by the paths of their leaves; those keep the default.
     uuids = {
-        field.name: "none" if [field.name] == [*key_columns] else "snappy"
+        field.name: "none" if field.name in various else "snappy"
         for field in schema
         if field.type == UUID
     }
     compression = dict.fromkeys(numbers, "none") | uuids
     texts = {name: "zstd" for name in schema.names if name not in compression}
-    various = [field.name for field in schema if pa.types.is_string(field.type)]
+    strings = [field.name for field in schema if pa.types.is_string(field.type)]
     return {
         "use_dictionary": [field.name for field in schema if pa.types.is_dictionary(field.type)],
         "column_encoding": {
             **dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
-            **dict.fromkeys(various, "DELTA_LENGTH_BYTE_ARRAY"),
+            **dict.fromkeys(strings, "DELTA_LENGTH_BYTE_ARRAY"),
         },
         "compression": {**compression, **texts},
         "compression_level": dict.fromkeys(texts, 1),
