@@ -20,7 +20,7 @@ from kpi.customers import customers
 from kpi.days import Days, distinct_days, numbered
 from kpi.keys import BLOCK_KEYS, NO_KEYS, KeyIndex, Keys, Positions, keys_of
 from kpi.masks import Mask, booleans, true, valid
-from kpi.sorting import Apply, sort
+from kpi.sorting import Apply, nearly_in_order, sort, sort_runs
 from kpi.tables import (
     CATEGORY_KPIS,
     MONEY,
@@ -88,7 +88,8 @@ class Totals:
 class DaySlice:
     """Adds up the items of the orders of some days.
 
-    `measure` may run in several threads at once; `add` and the results may not.
+    `measure` may run in several threads at once; `add` may not. The results are computed once no
+    items come any more, and may then be so in several threads, each in one.
     """
 
     def __init__(
@@ -171,11 +172,14 @@ class DaySlice:
         group = day * groups + category
         revenue_by_group = exact.sums(group, price, size * groups)
         returned = self._returned_items(items, position)
+        pairs: Pairs = (((position * groups + category) << 1) | returned).astype(self._pair_type)
+        if nearly_in_order(pairs):
+            sort(pairs)  # here, by several threads and in the cache
         totals = Totals(
             items=count,
             revenue=exact.row_sums(revenue_by_group.reshape(size, groups)),
             category_revenue=revenue_by_group,
-            pairs=[(((position * groups + category) << 1) | returned).astype(self._pair_type)],
+            pairs=[pairs],
         )
         if self._with_products:
             units = np.ones(len(price), np.int64) if quantity is None else quantity
@@ -238,7 +242,7 @@ class DaySlice:
         size = len(self._dates) * self._groups
         every = np.concatenate([np.zeros(0, self._pair_type), *self._totals.pairs])
         self._totals.pairs = [every]
-        sort(every, self._apply)
+        sort_runs(every, self._apply)
 
         def count(starts: range) -> tuple[Int64s, Int64s]:
             orders, returned = np.zeros(size, np.int64), np.zeros(size, np.int64)

@@ -12,6 +12,7 @@ import codecs
 import re
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Literal, cast
 
@@ -78,8 +79,17 @@ class _Few:
 class ChunkParser:
     """Parses the chunks of one source object; may be used by several threads at once."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(
+        self, layout: Layout, in_turn: AbstractContextManager[object] | None = None
+    ) -> None:
+        """
+        Args:
+            layout: Of the source object.
+            in_turn: Entered for what consists of many short steps; a lock, where several threads
+                parse. They would wait for each other at every step.
+        """
         self._layout = layout
+        self._in_turn = in_turn or nullcontext()
         self._schema = layout.schema
         # Columns that have had a bad value. Only speed depends on it, so threads may race here.
         self._suspects: set[str] = set()
@@ -228,7 +238,8 @@ class ChunkParser:
         if read.type in (INSTANT, pa.int64()) or pa.types.is_decimal(read.type):
             return read
         if read.type == UUID_TEXT:
-            values = uuids_of(read)
+            with self._in_turn:
+                values = uuids_of(read)
             if values.null_count == read.null_count:
                 return values
             read = read.cast(pa.binary())

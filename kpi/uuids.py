@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 
 import numpy as np
@@ -35,10 +34,6 @@ integers it copies one by one there, for three times the time."""
 
 _ROWS_AT_ONCE = 1 << 14
 """Texts worked on at once: what becomes of them on the way stays in the cache of a core."""
-
-_ONE_AT_A_TIME = threading.Lock()
-"""Held by the thread that works on some: of two that take such short steps each would wait for the
-interpreter's lock at every one."""
 
 
 def uuids(text: pa.Array) -> pa.Array:
@@ -93,18 +88,17 @@ def _convert(codes: Bytes, values: npt.NDArray[np.uint32], good: Mask) -> None:
     """Fill in the bytes, (rows, 4) words of four in the order of memory, of texts of 36 characters
     that lie side by side; and which are UUIDs."""
     rows = len(good)
-    with _ONE_AT_A_TIME:
-        for start in range(0, rows, _ROWS_AT_ONCE):
-            end = min(start + _ROWS_AT_ONCE, rows)
-            digits, good[start:end] = _without_hyphens(codes[start * _WIDTH : end * _WIDTH])
-            worth, strange = _worth(digits)
-            if strange is not None:
-                good[start:end] &= ~strange.any(axis=(0, 2))
-            # The first of the two digits of a byte is the lower byte of both.
-            pairs = worth.view("<u2") * np.uint16(1 << 12 | 1)
-            pairs >>= np.uint16(8)
-            for number, column in enumerate(pairs.astype(np.uint8).view(np.uint32)):
-                values[start:end, number] = column[:, 0]
+    for start in range(0, rows, _ROWS_AT_ONCE):
+        end = min(start + _ROWS_AT_ONCE, rows)
+        digits, good[start:end] = _without_hyphens(codes[start * _WIDTH : end * _WIDTH])
+        worth, strange = _worth(digits)
+        if strange is not None:
+            good[start:end] &= ~strange.any(axis=(0, 2))
+        # The first of the two digits of a byte is the lower byte of both.
+        pairs = worth.view("<u2") * np.uint16(1 << 12 | 1)
+        pairs >>= np.uint16(8)
+        for number, column in enumerate(pairs.astype(np.uint8).view(np.uint32)):
+            values[start:end, number] = column[:, 0]
 
 
 def _without_hyphens(codes: Bytes) -> tuple[Bytes, Mask]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
@@ -96,7 +97,8 @@ class Rows:
             self._executor,
             various=_various(dataset),
         ) as written:
-            results = parsed(ChunkParser(self._layout), first, chunks, self._executor)
+            parser = ChunkParser(self._layout, threading.Lock())
+            results = parsed(parser, first, chunks, self._executor)
             async with aclosing(results):
                 async for one in results:
                     await aside.write(one.rejects, counts.rows)

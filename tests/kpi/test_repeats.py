@@ -31,10 +31,12 @@ def in_turn(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize(("block", "class_rows"), [(1 << 18, 1 << 15), (7, 2), (64, 1), (16, 8)])
+@pytest.mark.parametrize("vectors", [False, True])
 @given(values=NUMBERS)
-def test_repeated_numbers(block: int, class_rows: int, values: list[int]) -> None:
+def test_repeated_numbers(vectors: bool, block: int, class_rows: int, values: list[int]) -> None:
     numbers = np.array(values, np.uint64)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kpi.repeats, "vectorised", lambda: vectors)
         patch.setattr(kpi.repeats, "BLOCK", block)
         patch.setattr(kpi.repeats, "CLASS_ROWS", class_rows)
         found = repeated(numbers, in_turn)
@@ -58,7 +60,9 @@ def test_many_numbers_among_others(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [30_000, 200_000, 1_000_000])
-def test_many_numbers(count: int) -> None:
+@pytest.mark.parametrize("vectors", [False, True])
+def test_many_numbers(vectors: bool, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kpi.repeats, "vectorised", lambda: vectors)
     random = np.random.default_rng(5)
     numbers = random.integers(0, 2**64, count, np.uint64, endpoint=False)
     places = random.choice(count, 40, replace=False)
@@ -70,8 +74,9 @@ def test_many_numbers(count: int) -> None:
     assert repeated(numbers).tolist() == expected
 
 
-def test_numbers_that_were_made_to_fall_into_one_class() -> None:
+def test_numbers_that_were_made_to_fall_into_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
     """Multiples of what undoes the spreading: their hashes are small numbers."""
+    monkeypatch.setattr(kpi.repeats, "vectorised", lambda: False)
     undo = np.uint64(pow(int(SPREAD), -1, 2**64))
     numbers = np.arange(400_000, dtype=np.uint64)[::-1] * undo
     numbers[7] = numbers[399_000]

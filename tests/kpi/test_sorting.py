@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import accumulate, repeat
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kpi.sorting
-from kpi.sorting import nearly_in_order, sort
+from kpi.sorting import nearly_in_order, sort, sort_runs, vectorised
 
 
 def in_turn(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
@@ -25,12 +26,26 @@ NUMBERS = st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 9), max_size=60)
 
 @given(numbers=NUMBERS | NUMBERS.map(sorted))
 @pytest.mark.parametrize("many", [0, 10, 1000])
-def test_numbers_are_in_order(many: int, numbers: list[int]) -> None:
+@pytest.mark.parametrize("vectors", [False, True])
+@pytest.mark.parametrize("by", [sort, sort_runs])
+def test_numbers_are_in_order(
+    by: Callable[..., None], vectors: bool, many: int, numbers: list[int]
+) -> None:
     values = np.array(numbers, np.uint64)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kpi.sorting, "MANY", many)
-        sort(values, in_turn)
+        patch.setattr(kpi.sorting, "vectorised", lambda: vectors)
+        by(values, in_turn)
     assert values.tolist() == sorted(numbers)
+
+
+@pytest.mark.parametrize(("ns", "expected"), [(10, True), (40, False)])
+def test_vector_instructions_are_told_by_the_time_of_sorting(
+    ns: int, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = accumulate(repeat(ns << 14))
+    monkeypatch.setattr("time.perf_counter_ns", lambda: next(clock))
+    assert vectorised.__wrapped__() is expected
 
 
 ASCENDING = np.arange(50_000)
@@ -47,9 +62,10 @@ COMB = np.concatenate([ASCENDING[start::500] for start in range(500)])
 )
 def test_order_is_seen_from_afar(values: npt.NDArray[np.int64], expected: bool) -> None:
     assert nearly_in_order(values) == expected
-    found = values.copy()
-    sort(found)
-    assert (found == ASCENDING).all()
+    for by in (sort, sort_runs):
+        found = values.copy()
+        by(found)
+        assert (found == ASCENDING).all()
 
 
 def test_few_numbers_may_be_in_order() -> None:

@@ -130,7 +130,8 @@ def kpis(day_slice: DaySlice, tables: frozenset[str]) -> dict[str, pa.Table]:
     """KPI table name -> its rows for the days of a slice."""
     made = {"order_kpis": day_slice.order_kpis, "category_kpis": day_slice.category_kpis}
     made["product_kpis"] = day_slice.product_kpis
-    return {name: made[name]() for name in sorted(tables)}
+    names = sorted(tables)
+    return dict(zip(names, in_threads(lambda name: made[name](), names), strict=True))
 
 
 async def _orders(
