@@ -48,8 +48,8 @@ class Chunk:
     """Whole records, ready for the parser.
 
     Attributes:
-        data: The bytes: a view of the beginning of a `bytes`, of the block read where that is
-            possible; malformed records in them are blanked by line feeds, which parsers skip.
+        data: The bytes: a view of a `bytes`, of the block read where that is possible; malformed
+            records in them are blanked by line feeds, which parsers skip.
         offset: Stream offset of data[0].
         paired: Whether its quotes, taken in turn, open a field and close it: none of them is an
             ordinary character.
@@ -111,17 +111,28 @@ def _places(codes: npt.NDArray[np.uint8], code: int) -> Positions:
     return np.concatenate([np.zeros(0, np.int64), *found])
 
 
+def whole_of(data: memoryview) -> tuple[bytes, int]:
+    """The `bytes` that a view is of, which can be searched as the view cannot; and at which of them
+    the view begins."""
+    whole = cast(bytes, data.obj)
+    here, first = (
+        np.frombuffer(one, np.uint8).__array_interface__["data"] for one in (data, whole)
+    )
+    return whole, here[0] - first[0] if len(data) else 0
+
+
 def positions_of(data: memoryview, code: int) -> Positions:
     """Where a byte that is probably rare stands, ascending."""
-    whole, size, byte = cast(bytes, data.obj), len(data), bytes([code])
+    whole, first = whole_of(data)
+    size, byte = len(data), bytes([code])
     found: list[int] = []
-    at = whole.find(byte, 0, size)
+    at = whole.find(byte, first, first + size)
     while at >= 0:
         found.append(at)
         if len(found) > size // _SPARSE:
             return _places(np.frombuffer(data, np.uint8), code)
-        at = whole.find(byte, at + 1, size)
-    return np.array(found, np.int64)
+        at = whole.find(byte, at + 1, first + size)
+    return np.array(found, np.int64) - first
 
 
 def few(quotes: Positions) -> Positions | None:
@@ -150,13 +161,14 @@ def field_counts(
 
 
 def _count_each(chunk: Chunk, starts: Positions, ends: Positions, comma: bytes) -> list[int]:
-    whole, field = cast(bytes, chunk.data.obj), field_pattern(comma)
+    whole, first = whole_of(chunk.data)
+    field = field_pattern(comma)
     return [
         whole.count(comma, start, end) + 1
         if whole.find(b'"', start, end) < 0
         # Every field but the last is followed by a delimiter; the pattern takes it along.
         else _count_fields(whole, field, start, end)
-        for start, end in _spans(starts, ends)
+        for start, end in _spans(starts + first, ends + first)
     ]
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 
+from kpi.chunk import whole_of
 from kpi.quotes import LF, Positions
 
 _BITS = 64
@@ -34,9 +33,9 @@ class LineFeeds:
     def __init__(self, data: memoryview) -> None:
         """
         Args:
-            data: A view of the beginning of a `bytes`.
+            data: A view of a `bytes`.
         """
-        whole, size = cast(bytes, data.obj), len(data)
+        (whole, first), size = whole_of(data), len(data)
         codes = np.frombuffer(data, np.uint8)
         self._words = np.zeros((-(-size // (_BITS * _WORDS)), _WORDS), "<u8")
         bits = self._words.view(np.uint8).ravel()
@@ -46,7 +45,9 @@ class LineFeeds:
             end = min(start + _CACHED, size)
             here = np.equal(codes[start:end], LF, out=found[: end - start])
             bits[start // 8 : -(-end // 8)] = np.packbits(here, bitorder="little")
-            self.beside_returns = self.beside_returns or whole.find(b"\r", start, end) >= 0
+            self.beside_returns = self.beside_returns or (
+                whole.find(b"\r", first + start, first + end) >= 0
+            )
         self._before = np.zeros(len(self._words) + 1, np.int64)
         np.cumsum(np.bitwise_count(self._words).sum(axis=1, dtype=np.int64), out=self._before[1:])
 

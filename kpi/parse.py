@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,7 @@ from kpi.chunk import (
     field_counts,
     positions_of,
     undecodable,
+    whole_of,
     without_records,
 )
 from kpi.contract import INSTANT, Column
@@ -341,9 +342,9 @@ def _block_bytes(chunk: Chunk, layout: Layout) -> int:
 
 def _record_ends(chunk: Chunk, quotes: Positions, start: int, end: int) -> bool:
     """Whether a record surely ends with a line feed in a part of a chunk."""
-    whole = cast(bytes, chunk.data.obj)
+    whole, first = whole_of(chunk.data)
     for _ in range(_LOOKED_BACK):
-        stop = whole.rfind(b"\n", start, end)
+        stop = max(whole.rfind(b"\n", first + start, first + end) - first, -1)
         before = int(np.searchsorted(quotes, stop))
         if stop < 0 or before % 2 == 0:
             return stop >= 0
@@ -353,9 +354,10 @@ def _record_ends(chunk: Chunk, quotes: Positions, start: int, end: int) -> bool:
 
 def _may_have_hexadecimal(chunk: Chunk) -> bool:
     """Whether 0x stands in it: the CSV converter reads 0x1F as an integer, which no shop means."""
-    whole, size = cast(bytes, chunk.data.obj), len(chunk.data)
+    (whole, first), size = whole_of(chunk.data), len(chunk.data)
     # One byte is searched for much faster than two, and exports rarely have an x at all.
-    pieces = ((start, min(start + _CACHED, size)) for start in range(0, size, _CACHED))
+    stop = first + size
+    pieces = ((start, min(start + _CACHED, stop)) for start in range(first, stop, _CACHED))
     if not any(whole.find(code, *piece) >= 0 for piece in pieces for code in (b"x", b"X")):
         return False
     codes = np.frombuffer(chunk.data, np.uint8)

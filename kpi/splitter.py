@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kpi.chunk import Chunk, Malformed, few, positions_of
+from kpi.chunk import Chunk, Malformed, few, positions_of, whole_of
 from kpi.quotes import (
     LF,
     QUOTE,
@@ -48,25 +48,28 @@ class RecordSplitter:
         """Length, so far, of the record that the next block goes on with."""
         return len(self._rest)
 
-    def push(self, block: bytes, *, last: bool = False) -> Chunk | None:
+    def push(self, block: bytes, *, again: int = 0, last: bool = False) -> Chunk | None:
         """The records that `block` completes; None where it completes none.
 
         Args:
             block: The next bytes of the stream.
+            again: So many that the block before ended with, at its beginning: where an unfinished
+                record lies in them it goes on here, and need not be joined.
             last: True for the final block: what is left then is the final record, line end or not.
         """
-        data = self._rest + block if self._rest else block
+        begin = again - len(self._rest)
         if self._skipping is not None:
-            return self._skip(data, last=last)
-        quotes = positions_of(memoryview(data), QUOTE)
+            return self._skip(self._rest + block[again:], last=last)
+        data = memoryview(block)[begin:] if begin >= 0 else memoryview(self._rest + block[again:])
+        quotes = positions_of(data, QUOTE)
         if not len(quotes):
             end: int | None = len(data) if last else _last_record_end(data)
         else:
             end = _last_quoted_record_end(data, quotes, self._delimiter[0], last=last)
         if end is None:
-            return self._take_carefully(data, last=last)
+            return self._take_carefully(bytes(data), last=last)
         chunk = Chunk(
-            data=memoryview(data)[:end],
+            data=data[:end],
             offset=self._offset,
             paired=True,
             few_quotes=few(quotes[: np.searchsorted(quotes, end)]),
@@ -74,8 +77,8 @@ class RecordSplitter:
         if len(data) > self._limit and (
             len(data) - end > self._limit or self._has_long_record(chunk)
         ):
-            return self._take_carefully(data, last=last)
-        self._rest = data[end:]
+            return self._take_carefully(bytes(data), last=last)
+        self._rest = bytes(data[end:])
         self._offset += end
         return chunk if end else None
 
@@ -164,17 +167,19 @@ class RecordSplitter:
         return replace(following, malformed=(skipping, *following.malformed))
 
 
-def _last_record_end(data: bytes) -> int:
+def _last_record_end(data: memoryview) -> int:
     """Bytes up to and with the last line end; without quotes every line end ends a record."""
-    end = data.rfind(b"\n") + 1
-    if end == 0:
+    whole, first = whole_of(data)
+    stop = first + len(data)
+    end = whole.rfind(b"\n", first, stop)
+    if end < 0:
         # No line feed at all: lone carriage returns; one at the very end may be half of CR LF.
-        end = data.rfind(b"\r", 0, len(data) - 1) + 1 if data else 0
-    return end
+        end = whole.rfind(b"\r", first, max(stop - 1, first))
+    return end + 1 - first if end >= 0 else 0
 
 
 def _last_quoted_record_end(
-    data: bytes, quotes: Positions, delimiter: int, *, last: bool
+    data: memoryview, quotes: Positions, delimiter: int, *, last: bool
 ) -> int | None:
     """As `_last_record_end` where quotes pair up by RFC 4180; None where they do not."""
     codes = np.frombuffer(data, np.uint8)
@@ -182,18 +187,20 @@ def _last_quoted_record_end(
         return None
     if last:
         return len(data)
+    whole, first = whole_of(data)
     for line_end in (b"\n", b"\r"):
-        stop = data.rfind(line_end, 0, len(data) - (line_end == b"\r"))
+        stop = len(data) - (line_end == b"\r")
         for _ in range(_FIELDS_LOOKED_BACK):
+            stop = whole.rfind(line_end, first, first + stop) - first
             if stop < 0:
                 break
             inside = int(np.searchsorted(quotes, stop))
             if inside % 2 == 0:
                 return stop + 1
             # Inside a quoted field: no record ends behind its opening quote.
-            stop = data.rfind(line_end, 0, int(quotes[inside - 1]))
-        if stop >= 0:
-            stops = np.flatnonzero(codes[: stop + 1] == line_end[0])
+            stop = int(quotes[inside - 1])
+        else:
+            stops = np.flatnonzero(codes[:stop] == line_end[0])
             outside = stops[np.searchsorted(quotes, stops) % 2 == 0]
             if len(outside):
                 return int(outside[-1]) + 1

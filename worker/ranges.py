@@ -96,7 +96,7 @@ async def _edge_from(source: Source, contract: Contract, start: int, target: int
     )
     stream = SourceStream(source.store, source.info, start=start, max_inflation=1)
     async for block in stream.blocks():
-        chunk = splitter.push(block)
+        chunk = splitter.push(block.data, again=block.again)
         if chunk is not None and chunk.offset + len(chunk.data) >= target:
             return chunk.offset + len(chunk.data)
     return source.info.size_bytes

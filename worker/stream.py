@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -21,6 +22,10 @@ from worker.objects import ObjectInfo, ObjectStore
 
 BLOCK_BYTES = 8 * 2**20
 """Bytes of one ranged read, and of one chunk for the parser."""
+
+AGAIN_BYTES = 16 * 2**10
+"""With so many bytes of the block before each begins: a record that goes on from one to the next,
+unless it is longer, need not be joined, for which whole blocks would be copied."""
 
 READ_AHEAD = 3
 """Ranged reads in flight: enough to hide S3's first-byte latency behind parsing."""
@@ -38,6 +43,19 @@ FOREIGN = {
 
 class Unreadable(Exception):  # noqa: N818  (a verdict in the making)
     """The object's bytes are not what they pretend to be; the message says what came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some bytes of a stream.
+
+    Attributes:
+        data: The bytes.
+        again: So many at their beginning ended the block before.
+    """
+
+    data: bytes
+    again: int = 0
 
 
 class SourceStream:
@@ -58,6 +76,7 @@ class SourceStream:
         max_inflation: int,
         sha256: bool = False,
         block_bytes: int = BLOCK_BYTES,
+        again_bytes: int = AGAIN_BYTES,
     ) -> None:
         """
         Args:
@@ -67,7 +86,8 @@ class SourceStream:
             end: Byte behind it; None for the object's length.
             max_inflation: Bytes out per byte in at most, of a compressed object.
             sha256: Whether to hash what is stored: a tenth of the CPU time of a validation.
-            block_bytes: Length of every block but the last.
+            block_bytes: New bytes of every block but the last.
+            again_bytes: Bytes of the one before, of an object that is not compressed.
         """
         self._store = store
         self._info = info
@@ -75,6 +95,7 @@ class SourceStream:
         self._end = info.size_bytes if end is None else end
         self._max_inflation = max_inflation
         self._block_bytes = block_bytes
+        self._again_bytes = again_bytes
         self._hash = hashlib.sha256() if sha256 else None
         self._hashed = 0
         self.bytes_read = 0
@@ -85,38 +106,39 @@ class SourceStream:
             return None
         return self._hash.hexdigest()
 
-    async def blocks(self) -> AsyncIterator[bytes]:
+    async def blocks(self) -> AsyncIterator[Block]:
         """The text, inflated where the object is compressed.
 
         Errors: `Unreadable` where it cannot be inflated; `SourceError` where it cannot be read.
         """
         async with aclosing(self._stored_blocks()) as stored:
-            first = await anext(stored, b"")
+            first = await anext(stored, Block(b""))
             for magic, kind in FOREIGN.items():
-                if first.startswith(magic):
+                if first.data.startswith(magic):
                     raise Unreadable(f"expected CSV text, got {kind}")
-            codec = next((name for magic, name in MAGIC.items() if first.startswith(magic)), None)
+            codec = next((of for magic, of in MAGIC.items() if first.data.startswith(magic)), None)
             if codec is None:
-                if first:
+                if first.data:
                     yield first
                 async for block in stored:
                     yield block
                 return
-            async for block in self._inflated(codec, first, stored):
-                yield block
+            async for text in self._inflated(codec, first, stored):
+                yield Block(text)
 
-    async def _stored_blocks(self) -> AsyncGenerator[bytes, None]:
-        pending: deque[tuple[int, asyncio.Task[bytes]]] = deque()
+    async def _stored_blocks(self) -> AsyncGenerator[Block, None]:
+        pending: deque[tuple[int, int, asyncio.Task[bytes]]] = deque()
         at = self._start
         hashing: asyncio.Task[None] | None = None
         try:
             while at < self._end or pending:
                 while at < self._end and len(pending) < READ_AHEAD:
                     stop = min(at + self._block_bytes, self._end)
-                    reading = asyncio.create_task(self._store.read(self._info, at, stop))
-                    pending.append((stop - at, reading))
+                    again = min(self._again_bytes, at - self._start)
+                    reading = asyncio.create_task(self._store.read(self._info, at - again, stop))
+                    pending.append((again, stop - at + again, reading))
                     at = stop
-                wanted_bytes, reading = pending.popleft()
+                again, wanted_bytes, reading = pending.popleft()
                 block = await reading
                 if len(block) != wanted_bytes:
                     # Rows would get lost or doubled, and no count would tell.
@@ -127,20 +149,21 @@ class SourceStream:
                     await hashing
                 if self._hash is not None:
                     # It must see the blocks in turn, but the parser need not wait for it.
-                    hashing = asyncio.create_task(asyncio.to_thread(self._hash.update, block))
-                    self._hashed += len(block)
-                self.bytes_read += len(block)
-                yield block
+                    new = memoryview(block)[again:]
+                    hashing = asyncio.create_task(asyncio.to_thread(self._hash.update, new))
+                    self._hashed += len(new)
+                self.bytes_read += len(block) - again
+                yield Block(block, again)
         finally:
             if hashing is not None:
                 await hashing
-            left = [task for _, task in pending]
+            left = [task for *_, task in pending]
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
 
     async def _inflated(
-        self, codec: str, first: bytes, stored: AsyncIterator[bytes]
+        self, codec: str, first: Block, stored: AsyncIterator[Block]
     ) -> AsyncIterator[bytes]:
         """Inflate in a thread of its own, which pulls stored blocks from a bounded queue."""
         loop = asyncio.get_running_loop()
@@ -183,12 +206,12 @@ class _BlockReader(io.RawIOBase):
         super().__init__()
         self.room = asyncio.Semaphore(READ_AHEAD)
         self._loop = loop
-        self._blocks: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._blocks: queue.SimpleQueue[Block | None] = queue.SimpleQueue()
         self._current = memoryview(b"")
         self._ended = False
         self._abandoned = False
 
-    def put(self, block: bytes | None) -> None:
+    def put(self, block: Block | None) -> None:
         self._blocks.put(block)
 
     def abandon(self) -> None:
@@ -207,14 +230,14 @@ class _BlockReader(io.RawIOBase):
             if block is None:
                 self._ended = True
             else:
-                self._current = memoryview(block)
+                self._current = memoryview(block.data)[block.again :]
                 self._loop.call_soon_threadsafe(self.room.release)
         taken = self._current if size < 0 else self._current[:size]
         self._current = self._current[len(taken) :]
         return bytes(taken)
 
 
-async def _feed(source: _BlockReader, stored: AsyncIterator[bytes]) -> None:
+async def _feed(source: _BlockReader, stored: AsyncIterator[Block]) -> None:
     complete = False
     try:
         async for block in stored:

@@ -177,8 +177,10 @@ class _Validation:
             offset=self._span[0] if self._span else 0,
         )
         async for block in self._stream.blocks():
-            for part in few_lines(block, lambda: splitter.unfinished_bytes):
-                chunk = splitter.push(part)
+            again = block.again
+            for part in few_lines(block.data, lambda: splitter.unfinished_bytes):
+                chunk = splitter.push(part, again=again)
+                again = 0
                 if chunk is not None:
                     yield chunk
             if self._progress:
@@ -196,7 +198,7 @@ class _Validation:
 
         async def chunks() -> AsyncGenerator[Chunk, None]:
             async for block in stream.blocks():
-                chunk = splitter.push(block)
+                chunk = splitter.push(block.data, again=block.again)
                 if chunk is not None:
                     yield chunk
 

@@ -289,9 +289,8 @@ def strained(block_bytes: int) -> Iterator[None]:
         return high & np.uint64(7), low
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            worker.validate, "SourceStream", partial(SourceStream, block_bytes=block_bytes)
-        )
+        stream = partial(SourceStream, block_bytes=block_bytes, again_bytes=block_bytes // 3)
+        patch.setattr(worker.validate, "SourceStream", stream)
         patch.setattr(worker.transform.cut, "ORDERS_AT_ONCE", 2)
         patch.setattr(worker.transform.cut, "SCATTERED_AT_ONCE", 3)
         patch.setattr(worker.transform.slices, "ROWS_AT_ONCE", 4)

@@ -90,7 +90,7 @@ async def _outcome(
     info = await store.stat(f"{dataset}/1.csv")
     workspace = Workspace(store=store, location=Location(bucket="memory", key="work"))
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as executor:
-        stream = partial(SourceStream, block_bytes=block_bytes)
+        stream = partial(SourceStream, block_bytes=block_bytes, again_bytes=block_bytes // 2)
         patch.setattr(worker.validate, "SourceStream", stream)
         entry, _ = await worker.validate.validate(
             Source(info=info, dataset=dataset, store=wrap(store)),

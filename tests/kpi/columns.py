@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from kpi.chunk import Chunk
@@ -61,13 +62,31 @@ def parser_of(contract: Contract, *, careful: bool = False) -> ChunkParser:
     return parser
 
 
+BEFORE = b'"\r\n0X\xe9,'
+"""What a chunk is no part of: bytes of the block before, at the beginning of its own."""
+
+
 def chunk_of(data: bytes, contract: Contract) -> Chunk:
     splitter = RecordSplitter(
         delimiter=contract.delimiter, max_record_bytes=contract.max_record_bytes
     )
-    chunk = splitter.push(data, last=True)
+    chunk = splitter.push(BEFORE + data, again=len(BEFORE), last=True)
     assert chunk is not None
     return chunk
+
+
+def chunks_of(
+    data: bytes, cuts: Sequence[int], again: int, *, max_record_bytes: int
+) -> list[Chunk]:
+    """The chunks of a stream that is cut into blocks, each of which begins with so many bytes of
+    the one before."""
+    splitter = RecordSplitter(max_record_bytes=max_record_bytes)
+    edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    pushed = [
+        splitter.push(data[max(start - again, 0) : end], again=min(again, start))
+        for start, end in pairwise(edges)
+    ]
+    return [chunk for chunk in [*pushed, splitter.push(b"", last=True)] if chunk is not None]
 
 
 def field(text: bytes, *, quoted: bool = False) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from itertools import pairwise
 
 import pyarrow as pa
 import pytest
@@ -16,8 +15,7 @@ from kpi.layout import Layout, Refusal, read_layout
 from kpi.parse import ChunkParser
 from kpi.reasons import Reason
 from kpi.rejects import rises
-from kpi.splitter import RecordSplitter
-from tests.kpi.columns import chunk_of, layout_of
+from tests.kpi.columns import chunk_of, chunks_of, layout_of
 
 CONTRACT = parse_contract(
     built_in().text.replace("max_record_bytes = 16777216", "max_record_bytes = 1024"),
@@ -121,18 +119,12 @@ def parse(
     file: File, cuts: list[int], parser: ChunkParser, contract: Contract
 ) -> tuple[list[dict[str, object]], list[dict[str, object]], Counter[str]]:
     """Clean rows and rejects of a file that arrives in blocks; rows of rejects count from 0."""
-    splitter = RecordSplitter(max_record_bytes=contract.max_record_bytes)
-    edges = sorted({0, len(file.data), *(cut % (len(file.data) + 1) for cut in cuts)})
-    blocks = [file.data[a:b] for a, b in pairwise(edges)]
-    chunks = [splitter.push(block) for block in blocks]
-    chunks.append(splitter.push(b"", last=True))
+    chunks = chunks_of(file.data, cuts, 40, max_record_bytes=contract.max_record_bytes)
     clean: list[dict[str, object]] = []
     rejects: list[dict[str, object]] = []
     reasons: Counter[str] = Counter()
     rows = 0
     for chunk in chunks:
-        if chunk is None:
-            continue
         parsed = parser.parse(chunk)
         assert parsed.rows == parsed.clean.num_rows + parsed.rejects.num_rows
         clean += parsed.clean.to_pylist()

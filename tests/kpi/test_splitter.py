@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -12,6 +10,7 @@ from kpi.chunk import Chunk
 from kpi.reasons import Reason
 from kpi.records import record_starts
 from kpi.splitter import RecordSplitter
+from tests.kpi.columns import chunks_of
 
 LIMIT = 64
 
@@ -64,13 +63,11 @@ def scan(data: bytes, start: int) -> tuple[int, bool]:
         return at, True
 
 
-def split(data: bytes, cuts: list[int], limit: int = LIMIT) -> list[tuple[int, bytes, bool]]:
-    splitter = RecordSplitter(max_record_bytes=limit)
-    edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    blocks = [data[a:b] for a, b in pairwise(edges)]
-    chunks = [splitter.push(block) for block in blocks]
-    chunks.append(splitter.push(b"", last=True))
-    return sorted(found for chunk in chunks if chunk for found in records_of(chunk))
+def split(
+    data: bytes, cuts: list[int], again: int = 0, limit: int = LIMIT
+) -> list[tuple[int, bytes, bool]]:
+    chunks = chunks_of(data, cuts, again, max_record_bytes=limit)
+    return sorted(found for chunk in chunks for found in records_of(chunk))
 
 
 def records_of(chunk: Chunk) -> list[tuple[int, bytes, bool]]:
@@ -101,16 +98,32 @@ pieces = st.sampled_from(
 )
 
 
-@given(st.lists(pieces, max_size=60).map(b"".join), st.lists(st.integers(0, 200), max_size=6))
+@given(
+    st.lists(pieces, max_size=60).map(b"".join),
+    st.lists(st.integers(0, 200), max_size=6),
+    st.integers(0, 30),
+)
 @settings(max_examples=1500, deadline=None)
-@example(b'a,"b\nc,d\n', [4])
-@example(b'"a"x,1\n"b",2\n', [3])
-@example(b'a"b,c\n"d"\r\ne', [7])
-@example(b"a\rb\r", [2])
-@example(b"x" * 200 + b"\nok,1\n", [100, 150])
-@example(b'"' + b"x\n" * 100 + b'"\nok,1\n', [100, 150])
-def test_any_cut_into_blocks_gives_the_records_of_the_grammar(data: bytes, cuts: list[int]) -> None:
-    assert split(data, cuts) == reference(data)
+@example(b'a,"b\nc,d\n', [4], 0)
+@example(b'"a"x,1\n"b",2\n', [3], 9)
+@example(b'a"b,c\n"d"\r\ne', [7], 2)
+@example(b"a\rb\r", [2], 1)
+@example(b"x" * 200 + b"\nok,1\n", [100, 150], 0)
+@example(b"x" * 200 + b"\nok,1\n", [100, 150], 20)
+@example(b'"' + b"x\n" * 100 + b'"\nok,1\n', [100, 150], 99)
+def test_any_cut_into_blocks_gives_the_records_of_the_grammar(
+    data: bytes, cuts: list[int], again: int
+) -> None:
+    assert split(data, cuts, again) == reference(data)
+
+
+def test_a_record_that_goes_on_in_a_block_that_repeats_its_beginning_is_not_joined() -> None:
+    splitter = RecordSplitter(max_record_bytes=1000)
+    assert splitter.push(b"1,a\n2,b") is not None
+    block = b"\n2,b\n3,c\n"
+    chunk = splitter.push(block, again=4)
+    assert chunk is not None
+    assert (chunk.data.obj is block, bytes(chunk.data), chunk.offset) == (True, block[1:], 4)
 
 
 def test_an_unclosed_quote_costs_its_own_line_only() -> None:

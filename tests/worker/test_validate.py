@@ -40,11 +40,12 @@ async def receipt(
         return await pipeline.validate(put(home, content), sha256=sha256)
 
 
-@pytest.fixture(params=[7, 64, 1000])
+@pytest.fixture(params=[(7, 100), (64, 20), (1000, 200), (1000, 0)])
 def small_blocks(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Blocks of so many bytes, as an object of gigabytes has many."""
+    """Blocks of so many bytes and so many of the one before, as an object of gigabytes has many."""
+    block_bytes, again_bytes = request.param
     with pytest.MonkeyPatch.context() as patch:
-        stream = partial(SourceStream, block_bytes=request.param)
+        stream = partial(SourceStream, block_bytes=block_bytes, again_bytes=again_bytes)
         patch.setattr(worker.validate, "SourceStream", stream)
         yield
 
@@ -128,7 +129,11 @@ async def test_ids_of_any_length_are_joined(tmp_path: Path) -> None:
     long = "z" * 5000
     orders = [f"a{number:03d},u,x,2025-03-01\n" for number in range(300)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker.validate, "SourceStream", partial(SourceStream, block_bytes=3000))
+        patch.setattr(
+            worker.validate,
+            "SourceStream",
+            partial(SourceStream, block_bytes=3000, again_bytes=100),
+        )
         async with Pipeline(tmp_path / "work", parse_contract(text, source="test")) as pipeline:
             await pipeline.validate(
                 put(tmp_path, HEADER + "".join(orders) + f"{long},u,x,2025-03-02\n")
