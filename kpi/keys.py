@@ -27,6 +27,9 @@ DENSE_SLACK = 4
 SLOTS_A_KEY = 3
 """Of a hash table: of six keys that are in it five stand in their first slot."""
 
+_SEEN = 1000
+"""Keys looked at first, to see whether equal ones follow each other."""
+
 BLOCK_KEYS = 1 << 18
 """Keys put into a hash table at once: what is needed for it meanwhile fits the cache."""
 
@@ -190,9 +193,10 @@ class _HashTable:
     def find(self, keys: Keys) -> Positions:
         """A position with that key; -1 where there is none."""
         # Items of an order mostly follow each other: the order is looked for once.
-        starts = _run_starts(keys)
-        if 4 * len(starts) > 3 * len(keys):
-            return self._find_each(keys)
+        for seen in (keys.take(slice(_SEEN)), keys):
+            starts = _run_starts(seen)
+            if 4 * len(starts) > 3 * len(seen):
+                return self._find_each(keys)
         lengths = np.diff(starts, append=len(keys))
         return np.repeat(self._find_each(keys.take(starts)), lengths)
 
