@@ -95,7 +95,7 @@ class Rows:
             self._layout.schema,
             ranged,
             self._executor,
-            various=_various(dataset),
+            various=various(dataset),
         ) as written:
             parser = ChunkParser(self._layout, threading.Lock())
             results = parsed(parser, first, chunks, self._executor)
@@ -128,7 +128,7 @@ class Rows:
         counts.reasons.update(parsed.reasons)
 
 
-def _various(dataset: Dataset) -> Sequence[str]:
+def various(dataset: Dataset) -> Sequence[str]:
     """Columns of ids of which neighbours are hardly ever the same: a key of one column, and the
     products of items; the items of an order stand together."""
     return (*(dataset.key if len(dataset.key) == 1 else ()), "product_id")

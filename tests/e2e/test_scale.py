@@ -7,6 +7,7 @@ import json
 import random
 import sqlite3
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import worker.validate
 from kpi.contract import Contract, built_in, parse_contract
 from tests.e2e.test_newcomer import lines, shopkpi
 from tests.support.shops import Pipeline
@@ -22,6 +24,7 @@ from worker.errors import ConfigError, StoreError
 from worker.sample import SampleSpec, write_sample
 from worker.source import Source
 from worker.state import Entry
+from worker.stream import BLOCK_BYTES, SourceStream
 
 HEADER = "order_id,user_id,status,created_at\n"
 records = st.one_of(
@@ -73,11 +76,22 @@ async def in_ranges(home: Path, path: Path, split_bytes: int, seed: int) -> tupl
         return entry, await pipeline.all_rows()
 
 
-@given(st.lists(records, min_size=1, max_size=25), st.integers(1, 400), st.integers(0, 9))
+@given(
+    st.lists(records, min_size=1, max_size=25),
+    st.integers(1, 400),
+    st.integers(0, 9),
+    st.sampled_from([20, 90, BLOCK_BYTES]),
+)
 @settings(max_examples=40, deadline=None, derandomize=True)
-@example(['8,8,"never closed,2025-03-01T10:00:00\n'] * 3, 40, 1)
-def test_any_ranges_give_the_rows_of_the_whole(rows: list[str], split: int, seed: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+@example(['8,8,"never closed,2025-03-01T10:00:00\n'] * 3, 40, 1, 20)
+@example(['5,"7","x",2025-03-02T10:00:00\n'] * 9, 70, 1, 30)
+def test_any_ranges_give_the_rows_of_the_whole(
+    rows: list[str], split: int, seed: int, block_bytes: int
+) -> None:
+    stream = partial(SourceStream, block_bytes=block_bytes, again_bytes=block_bytes // 2)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        for module in (ranges, worker.validate):
+            patch.setattr(module, "SourceStream", stream)
         home = Path(folder)
         path = home / "in" / "orders" / "a.csv"
         path.parent.mkdir(parents=True)

@@ -62,7 +62,7 @@ def parser_of(contract: Contract, *, careful: bool = False) -> ChunkParser:
     return parser
 
 
-BEFORE = b'"\r\n0X\xe9,'
+BEFORE = b'"\r\n\xe9,7'
 """What a chunk is no part of: bytes of the block before, at the beginning of its own."""
 
 

@@ -126,7 +126,8 @@ def test_decimals_of_every_block_are_counted(times: int) -> None:
 
 
 @pytest.mark.parametrize("row", [0, 7_499, 14_999])
-def test_hexadecimal_is_found_wherever_it_stands(row: int) -> None:
+def test_hexadecimal_is_found_wherever_it_stands(row: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kpi.parse, "_CACHED", 1000)
     rows = [
         b",".join([*numbers(number, "default"), b"shipped", TIME, b"9.50\n"])
         for number in range(15_000)
@@ -134,3 +135,11 @@ def test_hexadecimal_is_found_wherever_it_stands(row: int) -> None:
     rows[row] = b",".join([*numbers(row, "default")[:2], b"0X1F", b"shipped", TIME, b"9.50\n"])
     [found] = parsed(b"".join(rows), "default", kpi.parse.BLOCK_BYTES, 1)
     assert (found.rejects.column("row").to_pylist(), found.reasons) == ([row], {"wrong_type": 1})
+
+
+def test_hexadecimal_is_found_at_the_very_end() -> None:
+    contract = built_in("default")
+    layout = layout_of(contract, b"created_at,status,user_id,order_id", "orders")
+    rows = b"\n".join(b"%b,shipped,1,%b" % (TIME, number) for number in (b"1", b"0x2"))
+    found = ChunkParser(layout).parse(chunk_of(rows, contract))
+    assert found.rejects.column("row").to_pylist() == [1]

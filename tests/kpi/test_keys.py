@@ -205,12 +205,17 @@ def test_a_table_filled_in_parts(
     assert index.find(weak(asked)).tolist() == [place.get(one, -1) for one in asked]
 
 
-@given(st.lists(st.tuples(st.sampled_from(["a", "b", "c", "d"]), st.integers(1, 9)), max_size=9))
-def test_keys_in_runs_are_found_as_others_are(runs: list[tuple[str, int]]) -> None:
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "b", "c", "d"]), st.integers(1, 9)), max_size=9),
+    st.integers(0, 9),
+)
+def test_keys_in_runs_are_found_as_others_are(runs: list[tuple[str, int]], seen: int) -> None:
     asked = [key for key, length in runs for _ in range(length)]
-    found = KeyIndex(keys_in(["b", "a", "d"])).find(
-        keys_of([pa.chunked_array([asked], pa.string())])
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kpi.keys, "_SEEN", seen)
+        found = KeyIndex(keys_in(["b", "a", "d"])).find(
+            keys_of([pa.chunked_array([asked], pa.string())])
+        )
     assert found.tolist() == [{"b": 0, "a": 1, "d": 2}.get(one, -1) for one in asked]
 
 

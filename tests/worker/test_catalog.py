@@ -19,6 +19,8 @@ from tests.support.shops import Pipeline, Upload
 from worker.errors import ConfigError
 from worker.objects import ObjectInfo
 from worker.objects.folder import FolderStore
+from worker.rows import various
+from worker.sample import SampleSpec, write_sample
 from worker.state import pages
 from worker.state.entry import Range
 from worker.transform import cut, pieces
@@ -218,6 +220,23 @@ async def test_uuids_are_stored_as_such_and_pruned_by(tmp_path: Path) -> None:
         pipeline.contract = built_in("string-ids")
         with pytest.raises(ConfigError, match="was cleaned with another contract"):
             await pipeline.transform()
+
+
+async def test_uuids_of_which_neighbours_differ_are_not_packed(tmp_path: Path) -> None:
+    write_sample(tmp_path, SampleSpec(orders=50, ids="uuid", products=10))
+    async with Pipeline(tmp_path / "work", built_in("uuid-ids")) as pipeline:
+        entry = await pipeline.validate(tmp_path / "order_items" / "order_items_part1.csv")
+    group = pq.read_metadata(tmp_path / "work" / entry.parts[0].key).row_group(0)
+    columns = [group.column(at) for at in range(group.num_columns)]
+    packed = {one.path_in_schema: one.compression for one in columns if "id" in one.path_in_schema}
+    assert packed == {
+        "id": "UNCOMPRESSED",
+        "order_id": "SNAPPY",
+        "user_id": "SNAPPY",
+        "product_id": "UNCOMPRESSED",
+    }
+    items = built_in("uuid-ids").datasets["order_items"]
+    assert "order_id" not in various(replace(items, key=("order_id", "id")))
 
 
 async def test_one_wrong_id_does_not_make_its_row_group_look_near(tmp_path: Path) -> None:
