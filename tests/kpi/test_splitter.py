@@ -126,6 +126,20 @@ def test_a_record_that_goes_on_in_a_block_that_repeats_its_beginning_is_not_join
     assert (chunk.data.obj is block, bytes(chunk.data), chunk.offset) == (True, block[1:], 4)
 
 
+@pytest.mark.parametrize("line_end", [b"\n", b"\r"])
+@pytest.mark.parametrize("fields", [1, 63, 64, 65, 200])
+def test_records_before_one_of_many_quoted_line_ends_are_not_kept_back(
+    fields: int, line_end: bytes
+) -> None:
+    splitter = RecordSplitter(max_record_bytes=10_000)
+    whole = b"1,a" + line_end
+    unfinished = (b'"x' + line_end + b'y",') * fields
+    chunk = splitter.push(whole + unfinished)
+    assert chunk is not None
+    assert bytes(chunk.data) == whole
+    assert splitter.unfinished_bytes == len(unfinished)
+
+
 def test_an_unclosed_quote_costs_its_own_line_only() -> None:
     splitter = RecordSplitter(max_record_bytes=1000)
     data = b'1,a\n2,"b\n3,c\n'
