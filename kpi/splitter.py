@@ -57,9 +57,9 @@ class RecordSplitter:
                 record lies in them it goes on here, and need not be joined.
             last: True for the final block: what is left then is the final record, line end or not.
         """
-        begin = again - len(self._rest)
         if self._skipping is not None:
             return self._skip(self._rest + block[again:], last=last)
+        begin = again - len(self._rest)
         data = memoryview(block)[begin:] if begin >= 0 else memoryview(self._rest + block[again:])
         quotes = positions_of(data, QUOTE)
         if not len(quotes):

@@ -21,7 +21,7 @@ from worker.errors import SourceError
 from worker.objects import ObjectInfo, ObjectStore
 
 BLOCK_BYTES = 8 * 2**20
-"""Bytes of one ranged read, and of one chunk for the parser."""
+"""New bytes of one ranged read, and about those of one chunk for the parser."""
 
 AGAIN_BYTES = 16 * 2**10
 """With so many bytes of the block before each begins: a record that goes on from one to the next,

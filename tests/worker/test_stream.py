@@ -34,8 +34,7 @@ def test_a_block_begins_with_the_end_of_the_one_before(block_bytes: int, again_b
     assert found[0].again == 0
     for number, (before, block) in enumerate(pairwise(found), 1):
         assert block.again == min(again_bytes, number * block_bytes)
-        if block.again <= len(before.data):
-            assert block.data[: block.again] == before.data[len(before.data) - block.again :]
+        assert block.data[: block.again] == before.data[len(before.data) - block.again :]
     assert stream.bytes_read == len(DATA)
     assert stream.sha256 == hashlib.sha256(DATA).hexdigest()
 
