@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kpi.tables import CATEGORY_KPIS, MONEY, ORDER_KPIS, RATE, KpiTable
+from kpi.tables import CATEGORY_KPIS, ORDER_KPIS, KpiTable
 
 TABLES = (ORDER_KPIS, CATEGORY_KPIS)
 
@@ -34,7 +34,7 @@ def of_sqlite(path: Path) -> Kpis:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         found = {}
         for table in TABLES:
-            names = table.schema.names
+            names = list(table.attributes)
             # Names come from kpi.tables.
             query = f"SELECT {', '.join(names)} FROM {table.name}"  # noqa: S608
             found[table.name] = _rows(table, database.execute(query))
@@ -45,7 +45,7 @@ def of_parquet(folder: Path) -> Kpis:
     """The KPI tables that a peer wrote below a folder."""
     found = {}
     for table in TABLES:
-        written = pq.read_table(folder / f"{table.name}.parquet").select(table.schema.names)
+        written = pq.read_table(folder / f"{table.name}.parquet").select(list(table.attributes))
         at = written.schema.get_field_index("order_date")
         days = written.column(at).cast(pa.date32())
         columns = written.set_column(at, "order_date", days).to_pydict().values()
@@ -87,17 +87,17 @@ def _differences(ours: Kpis, theirs: Kpis, *, exact: bool) -> Iterator[str]:
 
 
 def _tolerance(table: KpiTable, name: str, *, exact: bool) -> Decimal:
-    kind = table.schema.field(name).type
-    if kind == RATE:
+    kind = table.attributes[name]
+    if kind == "rate":
         return RATE_STEP
-    if kind == MONEY:
+    if kind == "money":
         return Decimal() if exact and name.endswith("revenue") else MONEY_STEP
     return Decimal()
 
 
 def _rows(table: KpiTable, rows: Iterator[tuple[object, ...]] | sqlite3.Cursor) -> Rows:
     keys = 2 if table.group_key else 1
-    names = table.schema.names[keys:]
+    names = list(table.attributes)[keys:]
     places = {name: _step(table, name) for name in names}
     found: dict[Key, Mapping[str, Decimal]] = {}
     for row in rows:
@@ -109,5 +109,4 @@ def _rows(table: KpiTable, rows: Iterator[tuple[object, ...]] | sqlite3.Cursor) 
 
 
 def _step(table: KpiTable, name: str) -> Decimal:
-    kind = table.schema.field(name).type
-    return {RATE: RATE_STEP, MONEY: MONEY_STEP}.get(kind, Decimal(1))
+    return {"rate": RATE_STEP, "money": MONEY_STEP}.get(table.attributes[name], Decimal(1))

@@ -15,20 +15,14 @@ from importlib import resources
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
-
 from kpi.contract_toml import Reader
 from kpi.errors import ContractError
-from kpi.uuids import UUID
 
 ColumnType = Literal["integer", "string", "uuid", "decimal", "timestamp"]
 ID: tuple[ColumnType, ...] = ("integer", "string", "uuid")
 """Types that an id may have."""
 
 DATASETS = ("orders", "order_items", "products")
-
-INSTANT = pa.timestamp("us", tz="UTC")
-"""Every timestamp of the clean zone."""
 
 MAX_PRECISION = 18
 """Digits of a decimal that still fit the 64-bit integers that sums are made of."""
@@ -96,17 +90,6 @@ class Column:
     maximum: Decimal | None = None
     allowed: tuple[str, ...] = ()
     max_bytes: int | None = None
-
-    @property
-    def arrow_type(self) -> pa.DataType:
-        """Its type in the clean zone."""
-        if self.type == "integer":
-            return pa.int64()
-        if self.type == "decimal":
-            return pa.decimal128(self.precision, self.scale)
-        if self.type == "uuid":
-            return UUID
-        return INSTANT if self.type == "timestamp" else pa.string()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,7 +217,8 @@ def _is_time_zone(zone: str) -> bool:
     """Whether both time zone databases, Python's and Arrow's, have it, on every machine."""
     if zone == "UTC":
         return True
-    import pyarrow.compute as pc  # noqa: PLC0415  (0.06 s, which UTC does not need)
+    import pyarrow as pa  # noqa: PLC0415  (0.15 s, which UTC does not need)
+    import pyarrow.compute as pc  # noqa: PLC0415
 
     try:
         ZoneInfo(zone)

@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from kpi.contract import INSTANT, Column, Contract
+from kpi.arrow_types import INSTANT, arrow_type
+from kpi.contract import Column, Contract
 from kpi.masks import Mask, booleans, true, valid
 from kpi.shapes import plain_decimals, plain_integers, plain_timestamps
 from kpi.uuids import uuids
@@ -212,7 +213,7 @@ def _odd_decimals(text: pa.Array, column: Column) -> pa.Array:
     bare = rf"|0*\.[0-9]{{1,{scale}}}" if scale else ""
     simple = rf"^-?(?:{integral}(?:{point})?{bare})$"
     plain = _matches(text, simple)
-    values = _keep(text, plain).cast(column.arrow_type)
+    values = _keep(text, plain).cast(arrow_type(column))
     odd = valid(text) & ~plain
     if not odd.any():
         return values
@@ -224,7 +225,7 @@ def _odd_decimals(text: pa.Array, column: Column) -> pa.Array:
     cut = pc.replace_substring_regex(rest, rf"^(-?[0-9]+\.[0-9]{{{scale}}})0+$", r"\1")
     rest = pc.if_else(short, cut, rest)
     plain = _matches(rest, simple)
-    found = _keep(rest, plain).cast(column.arrow_type)
+    found = _keep(rest, plain).cast(arrow_type(column))
     too_fine = rf"^-?[0-9]*\.[0-9]{{{scale}}}[0-9]*[1-9][0-9]*$"
     too_large = rf"^-?0*[1-9][0-9]{{{whole}}}[0-9]*(?:\.[0-9]*)?$"
     rare = _matches(rest, DECIMAL) & ~plain & ~_matches(rest, rf"{too_fine}|{too_large}")
@@ -232,7 +233,7 @@ def _odd_decimals(text: pa.Array, column: Column) -> pa.Array:
         settled = _one_by_one(
             rest.filter(booleans(rare)),
             lambda one: _rare_decimal(one, column),
-            column.arrow_type,
+            arrow_type(column),
         )
         found = pc.replace_with_mask(found, booleans(rare), settled)
     return pc.replace_with_mask(values, booleans(odd), found)
@@ -245,7 +246,7 @@ def _rare_decimal(text: str, column: Column) -> Decimal | None:
             pa.BufferReader(text.encode() + b",\n"),
             read_options=pacsv.ReadOptions(column_names=["value", "end"], use_threads=False),
             convert_options=pacsv.ConvertOptions(
-                column_types={"value": column.arrow_type},
+                column_types={"value": arrow_type(column)},
                 include_columns=["value"],
                 null_values=[],
             ),

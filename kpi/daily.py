@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi import exact
+from kpi.arrow_types import MONEY, RATE, arrow_schema
 from kpi.contract import Contract
 from kpi.customers import customers
 from kpi.days import Days, distinct_days, numbered
@@ -23,11 +24,9 @@ from kpi.masks import Mask, booleans, true, valid
 from kpi.sorting import Apply, nearly_in_order, sort, sort_runs
 from kpi.tables import (
     CATEGORY_KPIS,
-    MONEY,
     NO_CATEGORY,
     ORDER_KPIS,
     PRODUCT_KPIS,
-    RATE,
     UNKNOWN_CATEGORY,
 )
 from kpi.uuids import UUID, uuid_texts
@@ -216,7 +215,7 @@ class DaySlice:
                 _rate(returned, orders),
                 pa.array(self._customers),
             ],
-            schema=ORDER_KPIS.schema,
+            schema=arrow_schema(ORDER_KPIS),
         )
 
     def category_kpis(self) -> pa.Table:
@@ -234,7 +233,7 @@ class DaySlice:
                 _average(revenue, orders, self._scale),
                 _rate(returned, orders),
             ],
-            schema=CATEGORY_KPIS.schema,
+            schema=arrow_schema(CATEGORY_KPIS),
         )
 
     def _orders_by_group(self) -> tuple[Int64s, Int64s]:
@@ -262,7 +261,7 @@ class DaySlice:
         """Daily product KPIs: `PRODUCT_KPIS`, ascending by day, then product id."""
         sales = self._totals.sales
         if not sales:
-            return PRODUCT_KPIS.schema.empty_table()
+            return arrow_schema(PRODUCT_KPIS).empty_table()
         position = _concatenate([one[0] for one in sales])
         ids = pa.chunked_array([one[1] for one in sales])
         texts = (uuid_texts(ids) if ids.type == UUID else ids.cast(pa.string())).combine_chunks()
@@ -291,7 +290,7 @@ class DaySlice:
                 pa.array(orders),
                 _rate(with_return, orders),
             ],
-            schema=PRODUCT_KPIS.schema,
+            schema=arrow_schema(PRODUCT_KPIS),
         )
 
     def _returned_items(self, items: pa.RecordBatch, position: Int64s) -> Mask:

@@ -26,7 +26,7 @@ def order_days(created_at: pa.Array, time_zone: str) -> Days:
     """The order_date of each order, as days since 1970-01-01.
 
     Args:
-        created_at: Instants (`kpi.contract.INSTANT`), without null.
+        created_at: Instants (`kpi.arrow_types.INSTANT`), without null.
         time_zone: The IANA zone whose calendar counts.
     """
     local = created_at

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from kpi.arrow_types import arrow_type
 from kpi.contract import Contract, Dataset, header_form
 
 RESCUED = "_rescued"
@@ -88,7 +89,7 @@ def clean_type(dataset: Dataset, name: str) -> pa.DataType:
     column = dataset.columns[name]
     if name in DICTIONARY_COLUMNS and column.type == "string" and name not in dataset.key:
         return TEXT_DICTIONARY
-    return column.arrow_type
+    return arrow_type(column)
 
 
 def read_layout(record: bytes, contract: Contract, dataset: Dataset) -> Layout | Refusal:

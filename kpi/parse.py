@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from kpi.arrow_types import INSTANT, arrow_type
 from kpi.chunk import (
     Chunk,
     field_counts,
@@ -29,7 +30,7 @@ from kpi.chunk import (
     whole_of,
     without_records,
 )
-from kpi.contract import INSTANT, Column
+from kpi.contract import Column
 from kpi.convert import NAIVE, RAW_DICTIONARY, convert, to_instants, within_precision
 from kpi.layout import RESCUED, TEXT_DICTIONARY, Layout, clean_type
 from kpi.quotes import Positions
@@ -217,7 +218,7 @@ class ChunkParser:
             # The CSV converter reads hexadecimal, and takes 31 February for 3 March.
             return self._raw_type(name)
         if column.type == "timestamp":
-            return column.arrow_type if name in self._zoned else NAIVE
+            return arrow_type(column) if name in self._zoned else NAIVE
         if column.type == "uuid":
             return UUID_TEXT
         return clean_type(self._layout.dataset, name)

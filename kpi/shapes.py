@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from kpi.arrow_types import arrow_type
 from kpi.contract import Column
 from kpi.exact import to_decimals
 from kpi.masks import Mask, bitmap, booleans, valid
@@ -139,7 +140,7 @@ def plain_integers(text: pa.Array) -> pa.Array:
 def plain_decimals(text: pa.Array, column: Column) -> pa.Array:
     """As the column's type, the texts of up to eight characters that are digits with exactly as
     many behind the point as the column has; null for others."""
-    scale, kind = column.scale, column.arrow_type
+    scale, kind = column.scale, arrow_type(column)
     if scale > _WORD - 2 or column.precision < _WORD:
         return pa.nulls(len(text), kind)
     shape = b"0" * (_WORD - scale - 1) + b"." + b"0" * scale if scale else b"0" * _WORD

@@ -5,16 +5,15 @@ The SQLite and DynamoDB stores, the CDK stack and the documentation take tables 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-import pyarrow as pa
+Kind = Literal["date", "text", "count", "money", "rate"]
+"""Of an attribute. Money is an amount in the shop's currency, a rate a fraction from 0 to 1."""
 
-RATE = pa.decimal128(5, 4)
-"""A fraction from 0 to 1, rounded half-even to 4 places."""
-
-MONEY = pa.decimal128(38, 2)
-"""An amount in the shop's currency, rounded half-even to 2 places."""
+PLACES: Mapping[Kind, int] = {"money": 2, "rate": 4}
+"""Decimal places of those that have some; rounded half-even."""
 
 UNKNOWN_CATEGORY = "(unknown)"
 """Category of an item whose product has not arrived yet."""
@@ -39,20 +38,16 @@ class KpiTable:
     Attributes:
         name: Table name, without the store's prefix.
         group_key: Sort key beside `order_date`; None where a day has one row.
-        schema: Keys and KPI attributes in the order they are shown.
+        attributes: Keys and KPI attributes in the order they are shown, and what they are.
         indexes: Secondary indexes; `month` (`YYYY-MM`) is derived from order_date by the store.
     """
 
     name: str
     group_key: str | None
-    schema: pa.Schema
+    attributes: Mapping[str, Kind]
     indexes: tuple[Index, ...]
 
     partition_key: str = "order_date"
-
-
-def _required(name: str, kind: pa.DataType) -> pa.Field[pa.DataType]:
-    return pa.field(name, kind, nullable=False)
 
 
 BY_MONTH = Index(name="by_month", partition_key="month", sort_key="order_date")
@@ -60,31 +55,27 @@ BY_MONTH = Index(name="by_month", partition_key="month", sort_key="order_date")
 ORDER_KPIS = KpiTable(
     name="order_kpis",
     group_key=None,
-    schema=pa.schema(
-        [
-            _required("order_date", pa.date32()),
-            _required("total_orders", pa.int64()),
-            _required("total_revenue", MONEY),
-            _required("total_items_sold", pa.int64()),
-            _required("return_rate", RATE),
-            _required("unique_customers", pa.int64()),
-        ]
-    ),
+    attributes={
+        "order_date": "date",
+        "total_orders": "count",
+        "total_revenue": "money",
+        "total_items_sold": "count",
+        "return_rate": "rate",
+        "unique_customers": "count",
+    },
     indexes=(BY_MONTH,),
 )
 
 CATEGORY_KPIS = KpiTable(
     name="category_kpis",
     group_key="category",
-    schema=pa.schema(
-        [
-            _required("order_date", pa.date32()),
-            _required("category", pa.string()),
-            _required("daily_revenue", MONEY),
-            _required("avg_order_value", MONEY),
-            _required("avg_return_rate", RATE),
-        ]
-    ),
+    attributes={
+        "order_date": "date",
+        "category": "text",
+        "daily_revenue": "money",
+        "avg_order_value": "money",
+        "avg_return_rate": "rate",
+    },
     indexes=(
         Index(name="by_category", partition_key="category", sort_key="order_date"),
         BY_MONTH,
@@ -94,16 +85,14 @@ CATEGORY_KPIS = KpiTable(
 PRODUCT_KPIS = KpiTable(
     name="product_kpis",
     group_key="product_id",
-    schema=pa.schema(
-        [
-            _required("order_date", pa.date32()),
-            _required("product_id", pa.string()),
-            _required("units_sold", pa.int64()),
-            _required("revenue", MONEY),
-            _required("orders", pa.int64()),
-            _required("return_rate", RATE),
-        ]
-    ),
+    attributes={
+        "order_date": "date",
+        "product_id": "text",
+        "units_sold": "count",
+        "revenue": "money",
+        "orders": "count",
+        "return_rate": "rate",
+    },
     indexes=(
         Index(name="by_product", partition_key="product_id", sort_key="order_date"),
         BY_MONTH,

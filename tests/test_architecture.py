@@ -24,7 +24,7 @@ ALLOWED = {
         *{"aiofiles", "click", "orjson", "rich", "uvloop"},
         *AWS_CLIENT,
     },
-    # The column types of `kpi.tables` are pyarrow's.
+    # The schemas of the clean zone are pyarrow's.
     "infra": {"kpi", "pyarrow", "aws_cdk", "constructs", "cdk_nag", "jsii"},
 }
 TYPES_ONLY = {"types_aiobotocore_s3", "types_aiobotocore_dynamodb"}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kpi.days
-from kpi.contract import INSTANT
+from kpi.arrow_types import INSTANT
 from kpi.days import distinct_days, numbered, order_days
 
 

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kpi.contract import INSTANT, Column, Contract, built_in, parse_contract
+from kpi.arrow_types import INSTANT, arrow_type
+from kpi.contract import Column, Contract, built_in, parse_contract
 from kpi.parse import ChunkParser
 from kpi.rules import EARLIEST, LATEST, broken_rules
 from tests.kpi.columns import chunk_of, layout_of
@@ -105,7 +106,7 @@ def test_decimals_keep_to_their_range(
 ) -> None:
     column = Column(name="x", type="decimal", minimum=low, maximum=high)
     expected = [row for row, value in enumerate(values) if beyond(value, low, high)]
-    assert out_of_range(column, pa.array(values, column.arrow_type)) == expected
+    assert out_of_range(column, pa.array(values, arrow_type(column))) == expected
 
 
 @given(st.lists(st.none() | st.datetimes(), max_size=20))

@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import kpi.shapes
+from kpi.arrow_types import arrow_type
 from kpi.contract import Column
 from kpi.convert import NAIVE_TIMESTAMP
 from kpi.shapes import plain_decimals, plain_integers, plain_timestamps
@@ -97,7 +98,7 @@ def test_plain_decimals_are_decimals(scale: int, texts: pa.Array) -> None:
     column = Column(name="price", type="decimal", precision=15, scale=scale)
     pattern = rf"[0-9]+\.[0-9]{{{scale}}}" if scale else "[0-9]+"
     values = plain_decimals(texts, column)
-    assert values.type == column.arrow_type
+    assert values.type == arrow_type(column)
     for text, value in zip(texts.to_pylist(), values.to_pylist(), strict=True):
         likely = text is not None and re.fullmatch(pattern, text, re.ASCII)
         assert value is None or (likely and value == Decimal(text))

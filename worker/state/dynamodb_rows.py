@@ -5,9 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
-from kpi.tables import KpiTable
+from kpi.tables import PLACES, KpiTable
 from worker.errors import StoreError
 from worker.state import Row
 from worker.state.damage import as_written
@@ -48,18 +46,18 @@ def row_key(table: KpiTable, item: Item) -> Item:
 
 
 def row_of(table: KpiTable, item: Item) -> Row:
-    """The row of an item, in the schema's order, `as_of` last."""
+    """The row of an item, in the table's order, `as_of` last."""
     row: dict[str, str | int | Decimal] = {}
     with as_written(f"row of {table.name} of {item[table.partition_key]['S']}"):
-        for field in table.schema:
-            value = item[field.name]
+        for name, kind in table.attributes.items():
+            value = item[name]
             if "S" in value:
-                row[field.name] = value["S"]
-            elif pa.types.is_decimal(field.type):
+                row[name] = value["S"]
+            elif kind in PLACES:
                 # DynamoDB drops trailing zeros.
-                row[field.name] = scaled(Decimal(value["N"]), field)
+                row[name] = scaled(Decimal(value["N"]), name, kind)
             else:
-                row[field.name] = int(value["N"])
+                row[name] = int(value["N"])
         row["as_of"] = int(item["as_of"]["N"])
     return row
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pyarrow as pa
 
-from kpi.tables import KPI_TABLES, KpiTable
+from kpi.tables import KPI_TABLES, PLACES, KpiTable
 from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Row
 from worker.state.damage import as_written
 from worker.state.guard import Guard
@@ -188,8 +187,8 @@ class SqliteState:
         group: str | None = None,
     ) -> AsyncIterator[Row]:
         described = KPI_TABLES[table]
-        names = [*described.schema.names, "as_of"]
-        order = ", ".join(described.schema.names[: 2 if described.group_key else 1])
+        names = [*described.attributes, "as_of"]
+        order = ", ".join(names[: 2 if described.group_key else 1])
         conditions, values = ["order_date BETWEEN ? AND ?"], [_iso(first, "0"), _iso(last, "9999z")]
         if group is not None and described.group_key:
             conditions.append(f"{described.group_key} = ?")
@@ -240,7 +239,7 @@ def _publish(db: sqlite3.Connection, turn: _Turn) -> Outcome:
 def _replace_rows(
     db: sqlite3.Connection, table: KpiTable, order_date: str, rows: Sequence[Row], as_of: int
 ) -> None:
-    names = table.schema.names
+    names = list(table.attributes)
     # Names come from kpi.tables, values are bound.
     db.execute(f"DELETE FROM {table.name} WHERE order_date = ?", (order_date,))  # noqa: S608
     places = ", ".join("?" * (len(names) + 1))
@@ -276,9 +275,9 @@ def _from_row(table: KpiTable, names: list[str], row: Sequence[str | int]) -> Ro
     values: dict[str, str | int | Decimal] = dict(zip(names, row, strict=True))
     with as_written(f"row of {table.name} of {values['order_date']}"):
         date.fromisoformat(str(values["order_date"]))
-        for column in table.schema:
-            if pa.types.is_decimal(column.type):
-                values[column.name] = Decimal(values[column.name])
+        for name, kind in table.attributes.items():
+            if kind in PLACES:
+                values[name] = Decimal(values[name])
     return values
 
 

@@ -15,9 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-import pyarrow as pa
-
-from kpi.tables import KPI_TABLES, KpiTable
+from kpi.tables import KPI_TABLES, Kind, KpiTable
 from worker.durable import make_folder
 from worker.errors import ConfigError, StoreError
 
@@ -164,7 +162,7 @@ class SqliteFile:
 
 
 def _create_statement(table: KpiTable) -> str:
-    columns = [f"{field.name} {_sql_type(field.type)} NOT NULL" for field in table.schema]
+    columns = [f"{name} {_sql_type(kind)} NOT NULL" for name, kind in table.attributes.items()]
     key = "order_date" + (f", {table.group_key}" if table.group_key else "")
     return (
         f"CREATE TABLE IF NOT EXISTS {table.name} "
@@ -172,5 +170,5 @@ def _create_statement(table: KpiTable) -> str:
     )
 
 
-def _sql_type(kind: pa.DataType) -> str:
-    return "INTEGER" if pa.types.is_integer(kind) else "TEXT"
+def _sql_type(kind: Kind) -> str:
+    return "INTEGER" if kind == "count" else "TEXT"

@@ -43,10 +43,9 @@ class Register:
         self._shelf = shelf
         # Integers, or instants as microseconds; texts, or UUIDs as such.
         self._kinds = {
-            name: int if pa.types.is_integer(kind) or pa.types.is_timestamp(kind) else str
+            name: int if dataset.columns[name].type in ("integer", "timestamp") else str
             for name in shelf.columns
             if name in dataset.columns
-            for kind in (dataset.columns[name].arrow_type,)
         }
         self._schema = pa.schema(
             [

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kpi.arrow_types import arrow_type
 from kpi.contract import Contract
 from kpi.days import NO_DAYS, Days, order_days
 from kpi.keys import KeyIndex, Positions, keys_of
@@ -68,7 +69,7 @@ async def items_without_order(
     waiting: dict[Piece, int] = defaultdict(int)
     async for batch in _batches(items):
         ids = [await _latest_ids(group, versions) for group in batch]
-        kind = items.dataset.columns["order_id"].arrow_type
+        kind = arrow_type(items.dataset.columns["order_id"])
         distinct = pc.unique(pa.chunked_array(ids, kind))
         known = np.zeros(len(distinct) + 1, bool)
         async for _, at, _ in _versions_of(orders, distinct, ["order_id"]):

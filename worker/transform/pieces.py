@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kpi.contract import INSTANT, Contract, Dataset
+from kpi.arrow_types import INSTANT, arrow_type
+from kpi.contract import Contract, Dataset
 from kpi.layout import clean_type
 from kpi.uuids import UUID
 from worker.clean import Workspace
@@ -238,8 +239,8 @@ class Shelf:
             if column is None:
                 continue
             got = schema.field(name).type if name in schema.names else None
-            if got != column.arrow_type:
-                wanted = f"{dataset.name}.{name} as {column.arrow_type}"
+            if got != (expected := arrow_type(column)):
+                wanted = f"{dataset.name}.{name} as {expected}"
                 raise self.other_contract(url, wanted, got or "no such column")
 
     def other_contract(self, url: str, expected: str, got: object) -> ConfigError:

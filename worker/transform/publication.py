@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -192,15 +192,11 @@ async def _publish(
 def rows_by_day(name: str, table: pa.Table) -> dict[date, list[Row]]:
     """Rows of a KPI table by their day, as the stores take them."""
     days: dict[date, list[Row]] = {}
-    columns = [table.column(field.name).to_pylist() for field in KPI_TABLES[name].schema]
-    names = KPI_TABLES[name].schema.names
-    for values in _rows(columns):
-        row = dict(zip(names, values, strict=True))
+    names = list(KPI_TABLES[name].attributes)
+    columns = [table.column(attribute).to_pylist() for attribute in names]
+    for values in zip(*columns, strict=True):
+        row: dict[str, Any] = dict(zip(names, values, strict=True))
         day = row["order_date"]
         row["order_date"] = day.isoformat()
         days.setdefault(day, []).append(row)
     return days
-
-
-def _rows(columns: list[list[object]]) -> Iterable[tuple[object, ...]]:
-    return zip(*columns, strict=True)

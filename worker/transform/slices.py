@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from kpi.arrow_types import arrow_type
 from kpi.daily import DaySlice, Products, Totals, is_returned
 from kpi.days import Days, distinct_days, order_days
 from kpi.keys import Keys, Positions, keys_of
@@ -63,7 +64,7 @@ async def latest_products(catalog: Catalog) -> tuple[pa.Array, pa.Array]:
     versions = Versions(catalog)
     groups = await catalog.row_groups()
     await versions.judge(groups)
-    ids: list[pa.Array] = [pa.array([], column.arrow_type)]
+    ids: list[pa.Array] = [pa.array([], arrow_type(column))]
     categories: list[pa.Array] = [pa.array([], pa.string())]
     for group in groups:
         table = await group.piece.read([group], ["id", "category"] if has_category else ["id"])
@@ -182,7 +183,7 @@ async def _orders(
         seen.count_on(piece, on)
         seen.stood.update(stood.tolist())
 
-    gather(pa.table({name: pa.array([], kinds[name].arrow_type) for name in columns}), None)
+    gather(pa.table({name: pa.array([], arrow_type(kinds[name])) for name in columns}), None)
     await each(neighbours(groups, ROWS_AT_ONCE), one, READS_AT_ONCE)
     order, order_low, user, user_low, of_order, returned = gathered.columns()
     return Keys(order, order_low), Keys(user, user_low), of_order, returned, every_span
