@@ -1,4 +1,4 @@
-"""A huge source object in byte ranges: planned, validated apart, committed once all are in.
+"""A huge source object in byte ranges: validated apart, committed once all are in.
 
 A range holds whole records, so any number of ranges gives the same clean rows. Each leaves a
 *piece* beside the clean zone, `pieces/<source_id>-<contract>/<start>-<end>.json`: the entry of its
@@ -15,14 +15,11 @@ from concurrent.futures import Executor
 from dataclasses import replace
 
 from kpi.contract import Contract
-from kpi.quotes import QUOTE
-from kpi.splitter import RecordSplitter
 from worker.clean import Workspace, result_name
 from worker.errors import ConfigError, StoreError
-from worker.source import Source
+from worker.source import Progress, Source
 from worker.state import Entry, Ledger
-from worker.stream import MAGIC, SourceStream
-from worker.validate import Progress, clean
+from worker.validate import clean
 from worker.verdict import balanced, refuse, too_many_rejects
 
 Span = tuple[int, int]
@@ -31,9 +28,6 @@ Span = tuple[int, int]
 SPAN = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 """A range in words; no store has objects of more bytes, and Python reads no number of thousands of
 digits."""
-
-SPLIT_BYTES = 2**30
-"""Bytes of a range unless asked otherwise."""
 
 
 def parse_span(text: str) -> Span:
@@ -45,61 +39,6 @@ def parse_span(text: str) -> Span:
     if found and int(found[1]) < int(found[2]):
         return int(found[1]), int(found[2])
     raise ConfigError(f"--range: expected FIRST-END in bytes, such as 0-1048576, got {text[:50]}")
-
-
-async def plan(source: Source, contract: Contract, split_bytes: int = SPLIT_BYTES) -> list[Span]:
-    """Ranges of about `split_bytes` that begin and end between records.
-
-    A compressed object is one range: only its beginning can be inflated without the rest.
-    """
-    size = source.info.size_bytes
-    head = await source.store.read(source.info, 0, min(size, 8))
-    if any(head.startswith(magic) for magic in MAGIC):
-        return [(0, size)]
-    edges = [0]
-    for target in range(split_bytes, size, split_bytes):
-        if target <= edges[-1]:
-            continue
-        edge = await _edge_near(source, contract, target)
-        if edge is None:
-            edge = await _edge_from(source, contract, edges[-1], target)
-        if edges[-1] < edge < size:
-            edges.append(edge)
-    return list(zip(edges, [*edges[1:], size], strict=True)) if size else []
-
-
-async def _edge_near(source: Source, contract: Contract, target: int) -> int | None:
-    """The first record end at or behind `target`, if what lies around it tells.
-
-    Where no quote stands within the longest record before it, no quoted field can reach it: every
-    line end is a record end (`kpi.splitter` ends a malformed record at its first line end).
-    """
-    start = max(0, target - contract.max_record_bytes - 1)
-    end = min(source.info.size_bytes, target + contract.max_record_bytes)
-    at = start
-    window = 2**23
-    while at < end:
-        block = await source.store.read(source.info, at, min(at + window, end))
-        if QUOTE in block:
-            return None
-        found = block.find(b"\n", max(target - 1 - at, 0))
-        if found >= 0:
-            return at + found + 1
-        at += len(block)
-    return None
-
-
-async def _edge_from(source: Source, contract: Contract, start: int, target: int) -> int:
-    """The first record end behind `target` that taking apart the stream from `start` finds."""
-    splitter = RecordSplitter(
-        delimiter=contract.delimiter, max_record_bytes=contract.max_record_bytes, offset=start
-    )
-    stream = SourceStream(source.store, source.info, start=start, max_inflation=1)
-    async for block in stream.blocks():
-        chunk = splitter.push(block.data, again=block.again)
-        if chunk is not None and chunk.offset + len(chunk.data) >= target:
-            return chunk.offset + len(chunk.data)
-    return source.info.size_bytes
 
 
 async def validate_range(
@@ -116,7 +55,7 @@ async def validate_range(
 
     Args:
         source: The object.
-        span: Range of whole records, as `plan` gives them.
+        span: Range of whole records, as `worker.plan` gives them.
         contract: What the rows are held against.
         workspace: Where clean rows, rejects and pieces go.
         ledger: Where the entry goes.

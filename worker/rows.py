@@ -18,8 +18,7 @@ from worker.clean.writing import parquet_stream
 from worker.counts import Counts
 from worker.parsing import Rising, parsed
 from worker.state.entry import Part
-from worker.stream import Unreadable
-from worker.verdict import too_many_rejects
+from worker.verdict import Unreadable, too_many_rejects
 
 RANGED = ("order_id", "id", "created_at")
 """Columns whose ranges the ledger keeps, beside the key: joins and days prune by them."""

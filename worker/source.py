@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from kpi.contract import Contract
@@ -37,6 +37,10 @@ def identify(bucket: str, key: str, version: str) -> str:
     """First 16 hex digits of SHA-256 over bucket, key and version, NUL between them."""
     identity = "\0".join((bucket, key, version))
     return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+Progress = Callable[[Source, int, int], None]
+"""Called with a source, stored bytes of it read so far and rows so far."""
 
 
 async def find_sources(

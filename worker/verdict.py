@@ -12,6 +12,10 @@ from kpi.errors import BalanceError
 from worker.state import Entry
 
 
+class Unreadable(Exception):  # noqa: N818  (a verdict in the making)
+    """The object's bytes are not what they pretend to be; the message says what came."""
+
+
 def balanced(entry: Entry) -> Entry:
     """The entry, if every row of it is clean or rejected.
 

@@ -15,12 +15,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import worker.plan
 import worker.validate
+import worker.validation
 from kpi.contract import Contract, built_in, parse_contract
 from tests.e2e.test_newcomer import lines, shopkpi
 from tests.support.shops import Pipeline
 from worker import ranges
 from worker.errors import ConfigError, StoreError
+from worker.plan import plan
 from worker.sample import SampleSpec, write_sample
 from worker.source import Source
 from worker.state import Entry
@@ -59,7 +62,7 @@ async def in_ranges(home: Path, path: Path, split_bytes: int, seed: int) -> tupl
     async with Pipeline(home, lenient()) as pipeline:
         assert pipeline.state is not None
         source = await source_of(pipeline, path)
-        spans = await ranges.plan(source, pipeline.contract, split_bytes)
+        spans = await plan(source, pipeline.contract, split_bytes)
         assert [start for start, _ in spans[1:]] == [end for _, end in spans[:-1]]
         random.Random(seed).shuffle(spans)
         stores: dict[str, Any] = {
@@ -90,7 +93,7 @@ def test_any_ranges_give_the_rows_of_the_whole(
 ) -> None:
     stream = partial(SourceStream, block_bytes=block_bytes, again_bytes=block_bytes // 2)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        for module in (ranges, worker.validate):
+        for module in (worker.plan, worker.validate, worker.validation):
             patch.setattr(module, "SourceStream", stream)
         home = Path(folder)
         path = home / "in" / "orders" / "a.csv"
@@ -118,7 +121,7 @@ async def test_an_object_is_not_committed_before_all_its_ranges(tmp_path: Path) 
     async with Pipeline(tmp_path / "work") as pipeline:
         assert pipeline.state is not None
         source = await source_of(pipeline, tmp_path / "orders" / "orders_part1.csv")
-        first, *_ = await ranges.plan(source, pipeline.contract, 8000)
+        first, *_ = await plan(source, pipeline.contract, 8000)
         stores: dict[str, Any] = {
             "contract": pipeline.contract,
             "workspace": pipeline.workspace,

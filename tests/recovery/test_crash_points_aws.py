@@ -39,6 +39,7 @@ from worker.clean import Workspace
 from worker.objects import s3_upload
 from worker.objects.s3 import S3Store
 from worker.pipeline import Session, validate_all
+from worker.plan import plan
 from worker.report import SilentReporter
 from worker.retry import RetryPolicy
 from worker.settings import Settings
@@ -103,7 +104,7 @@ async def transform_days(_: World, session: Session, *days: date | None) -> None
 async def validate_range(world: World, session: Session, part: int) -> None:
     place = Location(bucket=world.uploads_bucket, key="first/order_items/1.csv")
     (source,) = await find_sources([(world.uploads, place)], CONTRACT)
-    spans = await ranges.plan(source, CONTRACT, source.info.size_bytes // 2)
+    spans = await plan(source, CONTRACT, source.info.size_bytes // 2)
     await ranges.validate_range(
         source,
         spans[part],

@@ -111,9 +111,14 @@ class Scheduler:
         """Wait until the process may go on; `idle`: until all others have ended or sleep."""
         if process.dead:
             raise Crash
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Turn(process, future, label, idle))
-        await future
+        turn = _Turn(process, asyncio.get_running_loop().create_future(), label, idle)
+        self._waiting.append(turn)
+        try:
+            await turn.future
+        except asyncio.CancelledError:  # nobody waits for it any more
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            raise
 
     async def step(
         self, process: Process, operation: str, detail: str, work: Callable[[], Awaitable[T]]

@@ -28,6 +28,7 @@ from worker.clean import Workspace
 from worker.errors import SourceError, StoreError, WorkerError
 from worker.objects import ObjectInfo
 from worker.objects.memory import MemoryStore
+from worker.plan import plan
 from worker.source import Source, source_id
 from worker.state.memory import MemoryState
 from worker.transform import plan_days, transform
@@ -283,7 +284,7 @@ class _World:
         async def in_ranges(process: Process) -> None:
             state, workspace = self._stores(process)
             source = self._source(info, process)
-            spans = await ranges.plan(source, CONTRACT, split_bytes)
+            spans = await plan(source, CONTRACT, split_bytes)
             await _together(
                 [
                     ranges.validate_range(

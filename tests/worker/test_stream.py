@@ -19,10 +19,9 @@ async def blocks(data: bytes, **settings: int) -> tuple[list[Block], SourceStrea
     store = MemoryStore()
     async with store.create("object") as writer:
         await writer.write(data)
-    stream = SourceStream(
-        store, await store.stat("object"), max_inflation=1000, sha256=True, **settings
-    )
-    return [block async for block in stream.blocks()], stream
+    info = await store.stat("object")
+    async with SourceStream(store, info, max_inflation=1000, sha256=True, **settings) as stream:
+        return [block async for block in stream.blocks()], stream
 
 
 @pytest.mark.parametrize("block_bytes", [1, 7, 100, len(DATA) - 1, len(DATA), 10**6])

@@ -77,13 +77,13 @@ def plan(
     settings = read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis)
 
     async def work() -> list[dict[str, str]]:
-        from worker import ranges  # noqa: PLC0415
         from worker.pipeline import open_session, open_sources  # noqa: PLC0415
+        from worker.plan import plan as plan_ranges  # noqa: PLC0415
         from worker.transform import plan_days  # noqa: PLC0415
 
         if source is not None:
             async with open_sources([source], settings, None, version_id) as (found, *_):
-                spans = await ranges.plan(found, settings.contract, split_bytes)
+                spans = await plan_ranges(found, settings.contract, split_bytes)
                 return [{"range": f"{start}-{end}"} for start, end in spans]
         async with open_session(settings) as session:
             slices = await plan_days(
