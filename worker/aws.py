@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 from contextlib import suppress
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import aiobotocore
 import aiohttp
 import botocore.exceptions
 import orjson
@@ -27,6 +30,7 @@ from botocore.exceptions import (
     UnknownServiceError,
 )
 from botocore.loaders import JSONFileLoader, Loader
+from botocore.utils import parse_timestamp
 
 CLIENT_ERRORS = (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError, OSError)
 """Everything that a call of a client may raise because the world, not the code, went wrong."""
@@ -63,7 +67,21 @@ def session() -> AioSession:
     """A session for one client."""
     made = AioSession()
     made.register_component("data_loader", _descriptions())
+    parsers = made.get_component("response_parser_factory")
+    parsers.set_parser_defaults(timestamp_parser=read_time)
     return made
+
+
+def read_time(value: str | float) -> datetime:
+    """A time of an answer, aware, as botocore reads it; HTTP dates and ISO 8601 in a tenth of the
+    time, which was an eighth of what a request takes."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            if value.endswith("GMT"):
+                return parsedate_to_datetime(value)
+            if value.endswith("Z"):
+                return datetime.fromisoformat(value)
+    return parse_timestamp(value)  # type: ignore[arg-type]  # it reads numbers too
 
 
 class Descriptions(Loader):
@@ -113,6 +131,9 @@ def client_config(*, max_pool: int) -> AioConfig:
     """
     return AioConfig(
         max_pool_connections=max_pool,
+        # Told as it is. What botocore puts together of the machine takes as long, for every
+        # request, as to sign it.
+        user_agent=f"shopkpi aiobotocore/{aiobotocore.__version__}",
         connect_timeout=5,
         # Of silence on the socket, not of the whole answer.
         read_timeout=30,

@@ -185,15 +185,16 @@ async def test_an_object_appears_when_it_is_whole(place: Place) -> None:
     assert await read_all(place.store, info) == b"firstsecond"
 
 
-async def test_what_was_written_may_be_reused(place: Place) -> None:
-    buffer = bytearray(b"first ")
+@pytest.mark.parametrize("times", [1, 100_000])
+async def test_what_was_written_may_be_reused(place: Place, times: int) -> None:
+    buffer = bytearray(b"first " * times)
     async with place.store.create(place.key("data")) as writer:
         await writer.write(memoryview(buffer))
-        buffer[:] = b"second"
+        buffer[:] = b"second" * times
         await writer.write(memoryview(buffer))
 
     info = await place.store.stat(place.key("data"))
-    assert await read_all(place.store, info) == b"first second"
+    assert await read_all(place.store, info) == b"first " * times + b"second" * times
 
 
 @pytest.mark.parametrize("size", [5, 9 * MIB, 20 * MIB])
@@ -235,8 +236,8 @@ async def test_twenty_megabytes_in_uneven_pieces(place: Place) -> None:
     data = random.Random(9).randbytes(20 * MIB + 12_345)
     rest = memoryview(data)
     async with place.store.create(place.key("data")) as writer:
-        for size in [1, 7 * MIB, 0, 2 * MIB, 10 * MIB, 100, len(data)]:
-            await writer.write(rest[:size])
+        for size in [1, 7 * MIB, 0, 30, 40, 2 * MIB, 10 * MIB, 100, 100_000, 9, len(data)]:
+            await writer.write(rest[:size] if size % 4 else bytes(rest[:size]))
             rest = rest[size:]
 
     info = await place.store.stat(place.key("data"))

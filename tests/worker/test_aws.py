@@ -1,14 +1,19 @@
-"""AWS clients are made of the same descriptions as botocore's own loader finds."""
+"""What we tell botocore to do in another way has the same results as its own way."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import DataNotFoundError, UnknownServiceError
 from botocore.loaders import Loader
+from botocore.utils import parse_timestamp
+from hypothesis import given
+from hypothesis import strategies as st
 
-from worker.aws import Descriptions
+from worker.aws import Descriptions, read_time
 
 TYPES = ("service-2", "endpoint-rule-set-1", "paginators-1", "waiters-2")
 
@@ -41,3 +46,24 @@ def test_what_is_not_there_is_told_as_botocore_does(tmp_path: Path) -> None:
                 loader.load_service_model(service, kind)
         with pytest.raises(DataNotFoundError):
             loader.load_data("nothing")
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2037, 1, 1), timezones=st.just(UTC)))
+def test_times_are_read_as_botocore_reads_them(moment: datetime) -> None:
+    second = moment.replace(microsecond=0)
+    for text in (
+        format_datetime(second, usegmt=True),
+        f"{second:%Y-%m-%dT%H:%M:%SZ}",
+        f"{second:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z",
+        f"{second:%Y%m%dT%H%M%SZ}",
+        f"{second:%Y-%m-%dT%H:%M:%S}+02:00",
+        f"{second.timestamp():.0f}",
+    ):
+        assert read_time(text) == parse_timestamp(text)
+
+
+@pytest.mark.parametrize("text", ["", "Z", "GMT", "yesterday", "Mon, 99 Foo 2020 25:00:00 GMT"])
+def test_what_is_no_time_raises_as_in_botocore(text: str) -> None:
+    for read in (parse_timestamp, read_time):
+        with pytest.raises(ValueError, match="Invalid timestamp"):
+            read(text)

@@ -32,6 +32,10 @@ PART_BYTES = 8 * _MIB
 COPIED_PARTS = 8
 """Parts that S3 copies itself are so many times as long: they take no memory here."""
 
+COPIED_BYTES = 64 * 1024
+"""Below this, what is written is added to a buffer: each piece that is kept by itself takes some
+memory beside its bytes."""
+
 PARTS_AT_ONCE = 3
 """Parts on the way; with the one being filled, four parts are held."""
 
@@ -64,21 +68,24 @@ class MultipartWriter:
     def __init__(self, bucket: BucketClient, key: str) -> None:
         self._bucket = bucket
         self._key = key
-        self._buffer = bytearray()
+        self._pieces: list[memoryview | bytearray] = []
+        self._held_bytes = 0
         self._size_bytes = 0
         self._upload_id = ""
         self._parts: list[asyncio.Task[CompletedPartTypeDef]] = []
         self._slots = asyncio.Semaphore(PARTS_AT_ONCE)
 
     async def write(self, data: bytes | memoryview) -> None:
-        """Take a copy of `data`; waits while as many parts as may be are on the way."""
-        rest = memoryview(data).cast("B")
+        """Take `data`; waits while as many parts as may be are on the way."""
+        # What nobody can change is not copied.
+        rest = memoryview(data if isinstance(data, bytes) else bytes(data))
         self._size_bytes += len(rest)
         while rest:
-            room = part_bytes(len(self._parts) + 1) - len(self._buffer)
-            self._buffer += rest[:room]
-            rest = rest[room:]
-            if len(self._buffer) >= part_bytes(len(self._parts) + 1):
+            limit = part_bytes(len(self._parts) + 1)
+            piece = rest[: limit - self._held_bytes]
+            rest = rest[len(piece) :]
+            self._hold(piece)
+            if self._held_bytes >= limit:
                 await self._send_part()
 
     async def copy(self, info: ObjectInfo) -> None:
@@ -106,11 +113,12 @@ class MultipartWriter:
         """Make the object appear."""
         client, bucket, key = self._bucket.client, self._bucket.bucket, self._key
         if not self._upload_id:
+            body = self._take()
             await self._bucket.write(
-                key, lambda: client.put_object(Bucket=bucket, Key=key, Body=bytes(self._buffer))
+                key, lambda: client.put_object(Bucket=bucket, Key=key, Body=body)
             )
             return
-        if self._buffer:
+        if self._pieces:
             await self._send_part()
         parts = await asyncio.gather(*self._parts)
         try:
@@ -148,11 +156,25 @@ class MultipartWriter:
             return
 
     async def _send_part(self) -> None:
-        """Begin to upload the buffer as the next part; a failed part raises here or at the end."""
+        """Upload what is held as the next part; one that failed raises here or at the end."""
         number = await self._next_part()
-        body = bytes(self._buffer)
-        self._buffer.clear()
-        self._parts.append(asyncio.create_task(self._upload_part(number, body)))
+        self._parts.append(asyncio.create_task(self._upload_part(number, self._take())))
+
+    def _hold(self, piece: memoryview) -> None:
+        self._held_bytes += len(piece)
+        if len(piece) >= COPIED_BYTES:
+            self._pieces.append(piece)
+        elif self._pieces and isinstance(buffer := self._pieces[-1], bytearray):
+            buffer += piece
+        else:
+            self._pieces.append(bytearray(piece))
+
+    def _take(self) -> bytes:
+        """All that is held, which is then no longer."""
+        body = b"".join(self._pieces)
+        self._pieces.clear()
+        self._held_bytes = 0
+        return body
 
     async def _next_part(self) -> int:
         """The number of the next part, once there is a slot for it."""
