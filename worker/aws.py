@@ -1,8 +1,9 @@
-"""AWS clients: how they are configured, and which of their errors another attempt may cure."""
+"""AWS clients: how they are made."""
 
 from __future__ import annotations
 
 import gzip
+import ssl
 from contextlib import suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -11,56 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import aiobotocore
-import aiohttp
-import botocore.exceptions
 import orjson
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    DataNotFoundError,
-    HTTPClientError,
-    IncompleteReadError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    SSLError,
-    UnknownServiceError,
-)
+from botocore.exceptions import DataNotFoundError, UnknownServiceError
 from botocore.loaders import JSONFileLoader, Loader
 from botocore.utils import parse_timestamp
-
-CLIENT_ERRORS = (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError, OSError)
-"""Everything that a call of a client may raise because the world, not the code, went wrong."""
-
-SETUP_ERRORS = (NoCredentialsError, NoRegionError, PartialCredentialsError, ProfileNotFound)
-"""Those of them that say that the AWS environment is not set up."""
-
-# "Error retries and exponential backoff" and "Common errors" of S3 and DynamoDB; a HEAD request has
-# no body, so that its status stands where the code would be (see `status`).
-_TRANSIENT_CODES = frozenset(
-    {
-        "BandwidthLimitExceeded",
-        "InternalError",
-        "InternalFailure",
-        "InternalServerError",
-        "OperationAborted",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "ServiceUnavailable",
-        "SlowDown",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "TransactionInProgressException",
-    }
-)
 
 
 def session() -> AioSession:
@@ -123,6 +81,22 @@ def _descriptions() -> Loader:
     return Descriptions()
 
 
+class Sessions(AIOHTTPSession):
+    """Connections of a client. All clients check servers with the same certificates: to read those
+    takes longer than to make a client."""
+
+    # Not in the stubs of aiobotocore; should it have another name one day, a test will tell.
+    def _build_verify_context(self) -> ssl.SSLContext:
+        by: bool | str = self._verify  # type: ignore[attr-defined]
+        if by not in _CONTEXTS:
+            _CONTEXTS[by] = super()._build_verify_context()  # type: ignore[misc]
+        return _CONTEXTS[by]
+
+
+_CONTEXTS: dict[bool | str, ssl.SSLContext] = {}
+"""By the certificates that they trust: those that come with botocore, none, or those in a file."""
+
+
 def client_config(*, max_pool: int) -> AioConfig:
     """Settings of every client.
 
@@ -131,6 +105,7 @@ def client_config(*, max_pool: int) -> AioConfig:
     """
     return AioConfig(
         max_pool_connections=max_pool,
+        http_session_cls=Sessions,
         # Told as it is. What botocore puts together of the machine takes as long, for every
         # request, as to sign it.
         user_agent=f"shopkpi aiobotocore/{aiobotocore.__version__}",
@@ -144,35 +119,4 @@ def client_config(*, max_pool: int) -> AioConfig:
         # Requests are built from typed values here; checking each against the service model costs
         # more than sending it.
         parameter_validation=False,
-    )
-
-
-def error_code(error: BaseException | None) -> str:
-    """The service's code for an error; empty where it did not come from the service."""
-    if not isinstance(error, ClientError):
-        return ""
-    return error.response.get("Error", {}).get("Code", "")
-
-
-def status(error: BaseException | None) -> int:
-    """The HTTP status of an error; 0 where it did not come from the service."""
-    if not isinstance(error, ClientError):
-        return 0
-    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether the same call may succeed a moment later: throttling, 5xx, broken connections."""
-    if isinstance(error, ClientError):
-        return error_code(error) in _TRANSIENT_CODES or status(error) == 429 or status(error) >= 500
-    if isinstance(error, SSLError):
-        return False
-    return isinstance(
-        error,
-        HTTPClientError
-        | botocore.exceptions.ConnectionError
-        | IncompleteReadError
-        | aiohttp.ClientError
-        | TimeoutError
-        | OSError,
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -86,6 +87,36 @@ async def open_sources(
     finally:
         for store in stores.values():
             await store.close()
+
+
+@asynccontextmanager
+async def open_all(
+    inputs: Sequence[str], settings: Settings, dataset: str | None, version_id: str | None = None
+) -> AsyncIterator[tuple[list[Source], Session]]:
+    """Both of `open_sources` and `open_session`.
+
+    Errors: those of the sources first.
+    """
+    if not settings.workspace.bucket:
+        # Not before there is something for it: it would make a folder.
+        async with (
+            open_sources(inputs, settings, dataset, version_id) as sources,
+            open_session(settings) as session,
+        ):
+            yield sources, session
+        return
+    async with AsyncExitStack() as opened:
+        # Making clients takes as long as waiting for the answers of one.
+        opening = asyncio.create_task(opened.enter_async_context(open_session(settings)))
+        try:
+            sources = await opened.enter_async_context(
+                open_sources(inputs, settings, dataset, version_id)
+            )
+        except BaseException:
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
+            raise
+        yield sources, await opening
 
 
 async def validate_all(

@@ -6,14 +6,8 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from worker.aws import (
-    CLIENT_ERRORS,
-    SETUP_ERRORS,
-    client_config,
-    error_code,
-    is_transient,
-    session,
-)
+from worker.aws import client_config, session
+from worker.aws_errors import CLIENT_ERRORS, SETUP_ERRORS, error_code, is_transient
 from worker.errors import ConfigError, StoreError
 from worker.retry import RetryPolicy
 from worker.serve import Message, Pace

@@ -83,12 +83,9 @@ def run(
     reporter = _reporter(form)
 
     async def work() -> None:
-        from worker.pipeline import open_session, open_sources, validate_all  # noqa: PLC0415
+        from worker.pipeline import open_all, validate_all  # noqa: PLC0415
 
-        async with (
-            open_sources(inputs, settings, dataset) as sources,
-            open_session(settings) as session,
-        ):
+        async with open_all(inputs, settings, dataset) as (sources, session):
             entries = await validate_all(session, sources, reporter)
             report, effects = await bring_up_to_date(session, reporter, entries)
             if form == "table":
@@ -156,17 +153,9 @@ def validate(
     reporter = _reporter(form)
 
     async def work() -> list[Entry]:
-        from worker.pipeline import (  # noqa: PLC0415
-            open_session,
-            open_sources,
-            validate_all,
-            validate_part,
-        )
+        from worker.pipeline import open_all, validate_all, validate_part  # noqa: PLC0415
 
-        async with (
-            open_sources(sources, settings, dataset, version_id) as found,
-            open_session(settings) as session,
-        ):
+        async with open_all(sources, settings, dataset, version_id) as (found, session):
             if span is None and batches is None:
                 return await validate_all(session, found, reporter)
             return [await validate_part(session, found[0], span, reporter)]

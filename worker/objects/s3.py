@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager
 
 import aiohttp
 
-from worker.aws import CLIENT_ERRORS, is_transient, status
+from worker.aws_errors import CLIENT_ERRORS, is_transient, status
 from worker.errors import SourceChanged, SourceError
 from worker.objects import ObjectInfo, ObjectWriter
 from worker.objects.s3_client import BucketClient

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
 
-from worker.aws import CLIENT_ERRORS, SETUP_ERRORS, client_config, error_code, is_transient, session
+from worker.aws import client_config, session
+from worker.aws_errors import CLIENT_ERRORS, SETUP_ERRORS, error_code, is_transient
 from worker.errors import ConfigError, StoreError, WorkerError
 from worker.retry import RetryPolicy
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from kpi.tables import KPI_TABLES, LEDGER_PARTITION_KEY, LEDGER_SORT_KEY, LEDGER_TABLE, Index
-from worker.aws import error_code
+from worker.aws_errors import error_code
 from worker.errors import StoreError
 from worker.retry import RetryPolicy
 from worker.state.dynamodb_client import Database
