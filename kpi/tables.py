@@ -6,7 +6,7 @@ The SQLite and DynamoDB stores, the CDK stack and the documentation take tables 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["date", "text", "count", "money", "rate"]
@@ -44,7 +44,7 @@ class KpiTable:
 
     name: str
     group_key: str | None
-    attributes: Mapping[str, Kind]
+    attributes: Mapping[str, Kind] = field(hash=False)
     indexes: tuple[Index, ...]
 
     partition_key: str = "order_date"

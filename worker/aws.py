@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import os
+import re
 import ssl
+import threading
 from contextlib import suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -20,6 +23,9 @@ from botocore.exceptions import DataNotFoundError, UnknownServiceError
 from botocore.loaders import JSONFileLoader, Loader
 from botocore.utils import parse_timestamp
 
+_HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
+_ISO_8601 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{3})?Z", re.ASCII)
+
 
 def session() -> AioSession:
     """A session for one client."""
@@ -35,9 +41,9 @@ def read_time(value: str | float) -> datetime:
     time, which was an eighth of what a request takes."""
     if isinstance(value, str):
         with suppress(ValueError):
-            if value.endswith("GMT"):
+            if _HTTP_DATE.fullmatch(value):
                 return parsedate_to_datetime(value)
-            if value.endswith("Z"):
+            if _ISO_8601.fullmatch(value):
                 return datetime.fromisoformat(value)
     return parse_timestamp(value)  # type: ignore[arg-type]  # it reads numbers too
 
@@ -54,8 +60,9 @@ class Descriptions(Loader):
     def list_available_services(self, type_name: str) -> list[str]:
         """Services that have a folder, with a description of that type in it or not."""
         del type_name
-        paths = [path for path in map(Path, self.search_paths) if path.is_dir()]
-        return sorted({folder.name for path in paths for folder in path.iterdir()})
+        # Not `Path.is_dir`, which raises below a home that may not be searched.
+        paths = [path for path in self.search_paths if os.path.isdir(path)]  # noqa: PTH112
+        return sorted({folder.name for path in paths for folder in Path(path).iterdir()})
 
     def load_service_model(
         self, service_name: str, type_name: str, api_version: str | None = None
@@ -70,7 +77,7 @@ class Descriptions(Loader):
 class _Files(JSONFileLoader):
     def load_file(self, file_path: str) -> Any:  # noqa: ANN401  (any JSON)
         for suffix, opened in ((".json", open), (".json.gz", gzip.open)):
-            with suppress(FileNotFoundError), opened(f"{file_path}{suffix}", "rb") as file:
+            with suppress(OSError), opened(f"{file_path}{suffix}", "rb") as file:
                 return orjson.loads(file.read())
         return None
 
@@ -83,16 +90,19 @@ def _descriptions() -> Loader:
 
 class Sessions(AIOHTTPSession):
     """Connections of a client. All clients check servers with the same certificates: to read those
-    takes longer than to make a client."""
+    takes longer than to make a client. What a client shows of itself would be shared too; here none
+    has a certificate of its own, or a proxy's."""
 
     # Not in the stubs of aiobotocore; should it have another name one day, a test will tell.
     def _build_verify_context(self) -> ssl.SSLContext:
         by: bool | str = self._verify  # type: ignore[attr-defined]
-        if by not in _CONTEXTS:
-            _CONTEXTS[by] = super()._build_verify_context()  # type: ignore[misc]
-        return _CONTEXTS[by]
+        with _READING:  # clients are made in several threads
+            if by not in _CONTEXTS:
+                _CONTEXTS[by] = super()._build_verify_context()  # type: ignore[misc]
+            return _CONTEXTS[by]
 
 
+_READING = threading.Lock()
 _CONTEXTS: dict[bool | str, ssl.SSLContext] = {}
 """By the certificates that they trust: those that come with botocore, none, or those in a file."""
 

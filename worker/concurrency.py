@@ -30,7 +30,14 @@ async def each(items: Iterable[T], work: Callable[[T], Awaitable[R]], at_once: i
 
     async def take_turns(first: tuple[int, T]) -> None:
         for number, item in chain([first], numbered):
-            made[number] = await work(item)
+            try:
+                made[number] = await work(item)
+            except asyncio.CancelledError as error:
+                task = asyncio.current_task()
+                if task is None or not task.cancelling():
+                    # Nobody cancelled it: the group would pass over what is missing.
+                    raise RuntimeError("cancelled by what it waited for") from error
+                raise
 
     try:
         async with asyncio.TaskGroup() as group:

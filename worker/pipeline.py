@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from kpi.contract import Contract
-from worker import memory, ranges
+from worker import ranges
 from worker.clean import Workspace
 from worker.concurrency import each
 from worker.objects import ObjectStore
@@ -45,7 +45,6 @@ async def open_session(settings: Settings) -> AsyncIterator[Session]:
 
     Errors: `StoreError` where the state cannot be opened.
     """
-    memory.set_up()
     store = await open_objects(settings.workspace)
     try:
         state = await open_state(settings.state_url)
@@ -97,8 +96,8 @@ async def open_all(
 
     Errors: those of the sources first.
     """
-    if not settings.workspace.bucket:
-        # Not before there is something for it: it would make a folder.
+    if not settings.workspace.bucket or settings.state_url.startswith("sqlite:"):
+        # A folder, or a database, is not made before there is something for it.
         async with (
             open_sources(inputs, settings, dataset, version_id) as sources,
             open_session(settings) as session,

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from worker.errors import SourceError
 from worker.objects import ObjectInfo, ObjectStore
@@ -108,11 +108,11 @@ class SourceStream:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._hashing is not None:
-            await self._hashing
-        left = [reading for *_, reading in self._pending]
+        left: list[asyncio.Future[Any]] = [reading for *_, reading in self._pending]
         for reading in left:
             reading.cancel()
+        if self._hashing is not None:
+            left.append(self._hashing)
         await asyncio.gather(*left, return_exceptions=True)
 
     async def blocks(self) -> AsyncGenerator[Block, None]:
@@ -128,20 +128,20 @@ class SourceStream:
             if foreign is not None:
                 raise Unreadable(f"expected CSV text, got {foreign}")
             if codec is not None:
-                async for text in self._inflated(codec, first, stored):
-                    yield Block(text)
+                async with aclosing(self._inflated(codec, first, stored)) as texts:
+                    async for text in texts:
+                        yield Block(text)
                 return
             if first.data:
                 yield first
             async for block in stored:
                 yield block
         finally:
-            if self._hashing is not None:
-                await self._hashing
+            await self._hashed_so_far()
 
     async def _inflated(
         self, codec: str, first: Block, stored: AsyncIterator[Block]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         from worker.inflate import inflate  # noqa: PLC0415  (it imports Arrow)
 
         inflated = 0
@@ -173,14 +173,18 @@ class SourceStream:
                 raise SourceError(
                     f"{self._info.url}: expected {wanted_bytes} bytes, got {len(block)}"
                 )
-            if self._hashing is not None:
-                await asyncio.shield(self._hashing)  # whoever wants no more blocks wants the digest
+            await self._hashed_so_far()
             if self._hash is not None:
                 # It must see the blocks in turn, but the parser need not wait for it.
                 self._hashing = asyncio.create_task(self._hash_more(memoryview(block)[again:]))
             self.bytes_read += len(block) - again
             yield Block(block, again)
             self._read_ahead()
+
+    async def _hashed_so_far(self) -> None:
+        """Whoever is cancelled here leaves the digest to others."""
+        if self._hashing is not None:
+            await asyncio.shield(self._hashing)
 
     async def _hash_more(self, data: memoryview) -> None:
         if self._hash is not None:

@@ -88,15 +88,16 @@ class Validation:
             max_record_bytes=self._contract.max_record_bytes,
             offset=self._span[0] if self._span else 0,
         )
-        async for block in self._stream.blocks():
-            again = block.again
-            for part in few_lines(block.data, lambda: splitter.unfinished_bytes):
-                chunk = splitter.push(part, again=again)
-                again = 0
-                if chunk is not None:
-                    yield chunk
-            if self._progress:
-                self._progress(self._source, self._stream.bytes_read, self._counts.rows)
+        async with aclosing(self._stream.blocks()) as blocks:
+            async for block in blocks:
+                again = block.again
+                for part in few_lines(block.data, lambda: splitter.unfinished_bytes):
+                    chunk = splitter.push(part, again=again)
+                    again = 0
+                    if chunk is not None:
+                        yield chunk
+                if self._progress:
+                    self._progress(self._source, self._stream.bytes_read, self._counts.rows)
         chunk = splitter.push(b"", last=True)
         if chunk is not None:
             yield chunk

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import DataNotFoundError, UnknownServiceError
@@ -62,8 +64,30 @@ def test_times_are_read_as_botocore_reads_them(moment: datetime) -> None:
         assert read_time(text) == parse_timestamp(text)
 
 
+@pytest.mark.parametrize("text", ["20261121221419Z", "2026-11-21 22:14:19Z", "20261121T221419Z"])
+def test_other_forms_are_left_to_botocore(text: str) -> None:
+    assert read_time(text) == parse_timestamp(text)
+
+
 @pytest.mark.parametrize("text", ["", "Z", "GMT", "yesterday", "Mon, 99 Foo 2020 25:00:00 GMT"])
 def test_what_is_no_time_raises_as_in_botocore(text: str) -> None:
     for read in (parse_timestamp, read_time):
         with pytest.raises(ValueError, match="Invalid timestamp"):
             read(text)
+
+
+def test_a_home_that_may_not_be_searched_has_no_descriptions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stat = os.stat
+    home = Loader.CUSTOMER_DATA_PATH
+
+    def denied(path: Any, *args: Any, **named: Any) -> os.stat_result:
+        if str(path).startswith(home):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *args, **named)
+
+    monkeypatch.setattr(os, "stat", denied)
+    assert (
+        Descriptions().load_service_model("s3", "service-2")["metadata"]["endpointPrefix"] == "s3"
+    )

@@ -78,3 +78,16 @@ async def test_an_error_of_the_items_themselves_is_raised() -> None:
 
     with pytest.raises(ValueError, match="no more"):
         await each(items(), work, 3)
+
+
+async def test_what_is_cancelled_by_others_is_not_passed_over() -> None:
+    lost = asyncio.get_running_loop().create_future()
+    lost.cancel()
+
+    async def work(item: int) -> int:
+        if item == 1:
+            await lost
+        return item
+
+    with pytest.raises(RuntimeError, match="cancelled"):
+        await each([0, 1, 2], work, 2)

@@ -18,8 +18,8 @@ from worker.source import Source
 LOCAL, REMOTE = "somewhere", "s3://clean"
 
 
-def settings(workspace: str) -> Settings:
-    return read_settings(workspace=workspace, state="sqlite:///tmp/unused.db", contract=None)
+def settings(workspace: str, state: str = "dynamodb://shop") -> Settings:
+    return read_settings(workspace=workspace, state=state, contract=None)
 
 
 class Opened:
@@ -72,10 +72,10 @@ async def test_both_are_open_in_the_block_and_closed_behind_it(
 async def test_an_error_of_the_sources_is_told_first(
     opened: Opened, workspace: str, slow: str
 ) -> None:
-    opened._wait_s[slow] = 0.01
+    opened._wait_s[slow] = 0.01 if slow == "sources" else 60
     opened._wrong |= {"sources": ConfigError("sources"), "session": StoreError("session")}
     with pytest.raises(ConfigError, match="sources"):
-        async with open_all(["x"], settings(workspace), None):
+        async with asyncio.timeout(5), open_all(["x"], settings(workspace), None):
             pass
     # Nothing is made for input that is not there; and nothing stays open.
     assert opened.told.count("session begun") == opened.told.count("session closed")
@@ -93,6 +93,15 @@ async def test_a_state_that_cannot_be_opened_closes_the_sources(
         async with open_all(["x"], settings(workspace), None):
             pass
     assert "sources closed" in opened.told
+
+
+async def test_no_database_is_made_for_input_that_is_not_there(opened: Opened) -> None:
+    opened._wait_s["sources"] = 0.01
+    opened._wrong["sources"] = ConfigError("sources")
+    with pytest.raises(ConfigError, match="sources"):
+        async with open_all(["x"], settings(REMOTE, "sqlite:///tmp/shop.db"), None):
+            pass
+    assert "session begun" not in opened.told
 
 
 async def test_an_error_in_the_block_goes_through(opened: Opened) -> None:

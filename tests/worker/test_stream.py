@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+from collections.abc import Callable
+from contextlib import aclosing
 from itertools import pairwise
 
 import pytest
 
+from worker.errors import StoreError
+from worker.objects import ObjectInfo
 from worker.objects.memory import MemoryStore
-from worker.stream import Block, SourceStream
+from worker.stream import READ_AHEAD, Block, SourceStream
 
 DATA = bytes(range(32, 127)) * 20
 
@@ -53,3 +57,87 @@ def test_what_is_inflated_comes_once(again_bytes: int) -> None:
     assert not any(block.again for block in found)
     assert stream.bytes_read == len(packed)
     assert stream.sha256 == hashlib.sha256(packed).hexdigest()
+
+
+class SlowStore(MemoryStore):
+    """Reads wait; told which were begun, and which came to an end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = self.cancelled = 0
+
+    async def read(self, info: ObjectInfo, start: int, end: int) -> bytes:
+        self.begun += 1
+        try:
+            if start:
+                await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return await super().read(info, start, end)
+
+
+@pytest.mark.parametrize("blocks_read", [0, 1])
+async def test_who_leaves_early_leaves_no_reads_behind(blocks_read: int) -> None:
+    store = SlowStore()
+    async with store.create("object") as writer:
+        await writer.write(DATA)
+    info = await store.stat("object")
+    stream = SourceStream(store, info, max_inflation=1, block_bytes=50, again_bytes=0)
+    async with stream:
+        assert len(asyncio.all_tasks()) == 1 + READ_AHEAD
+        async with aclosing(stream.blocks()) as found:
+            for _ in range(blocks_read):
+                await anext(found)
+            await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == 1
+    assert store.begun == READ_AHEAD
+    assert store.cancelled == READ_AHEAD - 1
+
+
+async def test_the_first_bytes_are_asked_for_on_entering() -> None:
+    store = SlowStore()
+    async with store.create("object") as writer:
+        await writer.write(DATA)
+    info = await store.stat("object")
+    async with SourceStream(store, info, max_inflation=1, block_bytes=50):
+        await asyncio.sleep(0)
+        assert store.begun == READ_AHEAD
+
+
+async def test_hashing_does_not_end_with_whoever_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else an error on the way would be told as a cancellation."""
+    may_go_on = asyncio.Event()
+
+    async def to_thread(work: Callable[..., None], *args: object) -> None:
+        await may_go_on.wait()
+        work(*args)
+
+    monkeypatch.setattr(asyncio, "to_thread", to_thread)
+    store = MemoryStore()
+    async with store.create("object") as writer:
+        await writer.write(DATA)
+    info = await store.stat("object")
+    stream = SourceStream(store, info, max_inflation=1, sha256=True)
+
+    async def read() -> list[Block]:
+        return [block async for block in stream.blocks()]
+
+    async def fail() -> None:
+        async with stream:
+            reading = asyncio.create_task(read())
+            for _ in range(9):
+                await asyncio.sleep(0)
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            not_yet = stream.sha256
+            may_go_on.set()
+            assert reading.cancelled()
+            assert not_yet is None
+            raise StoreError("the disk is full")
+
+    with pytest.raises(StoreError, match="full"):
+        await fail()
+    assert stream.sha256 == hashlib.sha256(DATA).hexdigest()

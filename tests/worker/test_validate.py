@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -310,3 +311,17 @@ async def test_a_name_of_any_bytes_is_a_name(tmp_path: Path) -> None:
         assert await pipeline.state.find(entry.source_id) == entry
     assert entry.url.endswith("orders/caf\\xe9 \\xff.csv")
     assert entry.rows_clean == 59
+
+
+async def test_what_parses_is_imported_beside_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes a quarter of a second, in which the first bytes come."""
+    told: list[tuple[str, bool]] = []
+
+    def imported(name: str) -> None:
+        told.append((name, threading.current_thread() is threading.main_thread()))
+
+    monkeypatch.setattr(worker.validate, "import_module", imported)
+    await receipt(tmp_path, GOOD)
+    assert told == [("worker.validation", False)]

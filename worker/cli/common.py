@@ -14,6 +14,7 @@ from typing import Any, TypeVar, overload
 
 import click
 
+from worker import memory
 from worker.cli.process import discard
 from worker.errors import ConfigError, Interrupted
 
@@ -154,6 +155,7 @@ def run_async(work: Callable[[], Coroutine[Any, Any, T]], *, clean_stop: bool = 
     """
     import uvloop  # noqa: PLC0415
 
+    memory.set_up()
     gc.set_threshold(GARBAGE)
     # The loop would leave Python's own handlers, not those that it found.
     before = {which: signal.getsignal(which) for which in (signal.SIGTERM, signal.SIGINT)}

@@ -77,14 +77,15 @@ class MultipartWriter:
 
     async def write(self, data: bytes | memoryview) -> None:
         """Take `data`; waits while as many parts as may be are on the way."""
-        # What nobody can change is not copied.
-        rest = memoryview(data if isinstance(data, bytes) else bytes(data))
-        self._size_bytes += len(rest)
+        # What nobody can change is not copied, unless little of it would hold all of it.
+        whole = memoryview(data if isinstance(data, bytes) else bytes(data))
+        self._size_bytes += len(whole)
+        rest = whole
         while rest:
             limit = part_bytes(len(self._parts) + 1)
             piece = rest[: limit - self._held_bytes]
             rest = rest[len(piece) :]
-            self._hold(piece)
+            self._hold(piece if 2 * len(piece) >= len(whole) else memoryview(bytes(piece)))
             if self._held_bytes >= limit:
                 await self._send_part()
 
