@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["date", "text", "count", "money", "rate"]
-"""Of an attribute. Money is an amount in the shop's currency, a rate a fraction from 0 to 1."""
+"""Kinds of attributes. Money is an amount in the shop's currency, a rate a fraction of 1."""
 
 PLACES: Mapping[Kind, int] = {"money": 2, "rate": 4}
 """Decimal places of those that have some; rounded half-even."""

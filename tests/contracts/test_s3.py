@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import ssl
 import sys
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -13,11 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import get_session
-from botocore.httpsession import DEFAULT_CA_BUNDLE
 
-import worker.aws
 import worker.objects.s3_upload
 from tests.support.emulators import Emulator, create_bucket
 from tests.support.faults import Fault, FaultyProxy, answering, faulty_proxy
@@ -218,36 +214,6 @@ async def test_a_part_that_cannot_be_sent_fails_the_writer(aws: Emulator) -> Non
         assert await open_uploads(aws, bucket) == 0
         with pytest.raises(SourceError):
             await store.stat("data")
-
-
-# Clients.
-
-
-async def test_clients_share_the_certificates_that_they_trust(
-    aws: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[AIOHTTPSession] = []
-    original = AIOHTTPSession._build_verify_context  # type: ignore[attr-defined]  # not in stubs
-
-    def counted(session: AIOHTTPSession) -> ssl.SSLContext:
-        read.append(session)
-        made: ssl.SSLContext = original(session)
-        return made
-
-    monkeypatch.setattr(AIOHTTPSession, "_build_verify_context", counted)
-    bucket = await create_bucket(aws)
-    read.clear()
-    monkeypatch.setattr(worker.aws, "_CONTEXTS", {})
-    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
-    for bundle, times in ((None, 1), (None, 1), (DEFAULT_CA_BUNDLE, 2), (DEFAULT_CA_BUNDLE, 2)):
-        if bundle is not None:
-            monkeypatch.setenv("AWS_CA_BUNDLE", bundle)
-        async with (
-            await S3Store.open(bucket, endpoint_url=aws.endpoint_url) as one,
-            await S3Store.open(bucket, endpoint_url=aws.endpoint_url) as other,
-        ):
-            await asyncio.gather(*(anext(store.list(""), None) for store in (one, other)))
-        assert len(read) == times
 
 
 async def test_many_short_writes_take_little_more_than_their_bytes(aws: Emulator) -> None:

@@ -85,7 +85,8 @@ class MultipartWriter:
             limit = part_bytes(len(self._parts) + 1)
             piece = rest[: limit - self._held_bytes]
             rest = rest[len(piece) :]
-            self._hold(piece if 2 * len(piece) >= len(whole) else memoryview(bytes(piece)))
+            little = not rest and 2 * len(piece) < len(whole)
+            self._hold(memoryview(bytes(piece)) if little else piece)
             if self._held_bytes >= limit:
                 await self._send_part()
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import ssl
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiobotocore.httpsession import AIOHTTPSession
 from botocore.exceptions import DataNotFoundError, UnknownServiceError
+from botocore.httpsession import DEFAULT_CA_BUNDLE
 from botocore.loaders import Loader
 from botocore.utils import parse_timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
+import worker.aws
+from tests.support.emulators import Emulator, create_bucket
 from worker.aws import Descriptions, read_time
+from worker.objects.s3 import S3Store
 
 TYPES = ("service-2", "endpoint-rule-set-1", "paginators-1", "waiters-2")
 
@@ -91,3 +98,31 @@ def test_a_home_that_may_not_be_searched_has_no_descriptions(
     assert (
         Descriptions().load_service_model("s3", "service-2")["metadata"]["endpointPrefix"] == "s3"
     )
+
+
+async def test_clients_share_the_certificates_that_they_trust(
+    moto: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[AIOHTTPSession] = []
+    original = AIOHTTPSession._build_verify_context  # type: ignore[attr-defined]  # not in stubs
+
+    def counted(session: AIOHTTPSession) -> ssl.SSLContext:
+        read.append(session)
+        made: ssl.SSLContext = original(session)
+        return made
+
+    monkeypatch.setattr(AIOHTTPSession, "_build_verify_context", counted)
+    moto.use(monkeypatch)
+    bucket = await create_bucket(moto)
+    read.clear()
+    monkeypatch.setattr(worker.aws, "_CONTEXTS", {})
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    for bundle, times in ((None, 1), (None, 1), (DEFAULT_CA_BUNDLE, 2), (DEFAULT_CA_BUNDLE, 2)):
+        if bundle is not None:
+            monkeypatch.setenv("AWS_CA_BUNDLE", bundle)
+        async with (
+            await S3Store.open(bucket, endpoint_url=moto.endpoint_url) as one,
+            await S3Store.open(bucket, endpoint_url=moto.endpoint_url) as other,
+        ):
+            await asyncio.gather(*(anext(store.list(""), None) for store in (one, other)))
+        assert len(read) == times
