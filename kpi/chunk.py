@@ -107,7 +107,7 @@ class Chunk:
         )
 
 
-def _places(codes: npt.NDArray[np.uint8], code: int) -> Positions:
+def places_of(codes: npt.NDArray[np.uint8], code: int) -> Positions:
     """Where a byte that is probably common stands, ascending."""
     blocks = range(0, len(codes), _CACHED)
     found = [np.flatnonzero(codes[at : at + _CACHED] == code) + at for at in blocks]
@@ -133,7 +133,7 @@ def positions_of(data: memoryview, code: int) -> Positions:
     while at >= 0:
         found.append(at)
         if len(found) > size // _SPARSE:
-            return _places(np.frombuffer(data, np.uint8), code)
+            return places_of(np.frombuffer(data, np.uint8), code)
         at = whole.find(byte, at + 1, first + size)
     return np.array(found, np.int64) - first
 

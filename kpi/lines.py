@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import numpy as np
+from functools import cached_property
 
-from kpi.chunk import whole_of
+import numpy as np
+import numpy.typing as npt
+
+from kpi.chunk import places_of, whole_of
 from kpi.quotes import LF, Positions
 
-_BITS = 64
+_BLOCK = 1024
+"""Bytes whose line feeds are counted together."""
 
-_WORDS = 64
-"""Words that are counted together."""
+_WORD = 8
 
-_FEW = 1000
-"""Before more words than these, all are counted one by one, which takes half a millisecond."""
-
-_CACHED = 1 << 21
+_CACHED = 1 << 18
 """Bytes looked at together, so that the second look finds them in the cache."""
 
-_ONE, _HIGHEST = np.uint64(1), np.uint64(_BITS - 1)
+_MANY = 4
+"""Where so many times what is asked for is more than the blocks, all are listed."""
+
+_EVERY_OTHER = np.uint64(0x00FF00FF00FF00FF)
+_ONES = np.uint64(0x0001000100010001)
 
 
 class LineFeeds:
-    """The line feeds among some bytes, as a bit vector with rank and select (Jacobson, 1989).
+    """The line feeds among some bytes, with rank and select (Jacobson, 1989).
 
-    One bit a byte and one count for 4096 of them; made in a third of the time that a list takes.
+    One count for 1024 bytes, and those bytes again; made in a third of the time that a list takes.
 
     Attributes:
         beside_returns: Whether a carriage return stands somewhere.
@@ -36,60 +40,63 @@ class LineFeeds:
             data: A view of a `bytes`.
         """
         (whole, first), size = whole_of(data), len(data)
-        codes = np.frombuffer(data, np.uint8)
-        self._words = np.zeros((-(-size // (_BITS * _WORDS)), _WORDS), "<u8")
-        bits = self._words.view(np.uint8).ravel()
-        found = np.empty(min(_CACHED, size), bool)
+        self._codes = np.frombuffer(data, np.uint8)
+        blocks = -(-size // _BLOCK)
+        sums = np.zeros(blocks, np.uint64)
+        found = np.zeros(min(_CACHED, blocks * _BLOCK), bool)
+        words = found.view(np.uint64).reshape(-1, _BLOCK // _WORD)
         self.beside_returns = False
         for start in range(0, size, _CACHED):
             end = min(start + _CACHED, size)
-            here = np.equal(codes[start:end], LF, out=found[: end - start])
-            bits[start // 8 : -(-end // 8)] = np.packbits(here, bitorder="little")
+            np.equal(self._codes[start:end], LF, out=found[: end - start])
+            found[end - start :] = False
+            # Eight sums at once, of at most 128 each.
+            here = slice(start // _BLOCK, -(-end // _BLOCK))
+            np.add.reduce(words[: here.stop - here.start], axis=1, out=sums[here])
             self.beside_returns = self.beside_returns or (
                 whole.find(b"\r", first + start, first + end) >= 0
             )
-        self._before = np.zeros(len(self._words) + 1, np.int64)
-        np.cumsum(np.bitwise_count(self._words).sum(axis=1, dtype=np.int64), out=self._before[1:])
+        # To four of 16 bits, of which a product adds up all in the highest.
+        sums = (sums & _EVERY_OTHER) + ((sums >> np.uint64(8)) & _EVERY_OTHER)
+        self._before = np.zeros(blocks + 1, np.int64)
+        np.cumsum((sums * _ONES) >> np.uint64(48), out=self._before[1:])
 
     def __len__(self) -> int:
         return int(self._before[-1])
 
     def rank(self, places: Positions) -> Positions:
         """How many stand before each place; a place is that of a byte."""
-        word, bit = np.divmod(places, _BITS)
-        lower = (_ONE << bit.astype(np.uint64)) - _ONE
-        partly = np.bitwise_count(self._words.ravel()[word] & lower)
-        return self._before_words(word) + partly
-
-    def _before_words(self, words: Positions) -> Positions:
-        """How many stand before each of some words."""
-        if len(words) > _FEW:
-            before = np.zeros(self._words.size + 1, np.int64)
-            np.cumsum(np.bitwise_count(self._words), out=before[1:])
-            return before[words]
-        group, within = np.divmod(words, _WORDS)
-        counts = np.bitwise_count(self._words[group])
-        earlier = np.where(np.arange(_WORDS) < within[:, None], counts, 0)
-        return self._before[group] + earlier.sum(axis=1)
+        if self._are_many(places):
+            return np.searchsorted(self._all, places)
+        block, within = np.divmod(places, _BLOCK)
+        earlier = self._among(block) & (np.arange(_BLOCK) < within[:, None])
+        return self._before[block] + earlier.sum(axis=1)
 
     def select(self, numbers: Positions) -> Positions:
         """Where those stand that have some numbers, which count from 0."""
-        group = np.searchsorted(self._before, numbers, side="right") - 1
-        rows = np.arange(len(numbers))
-        wanted = numbers - self._before[group] + 1
-        upto = np.cumsum(np.bitwise_count(self._words[group]), axis=1, dtype=np.int64)
-        within = (upto < wanted[:, None]).sum(axis=1)
-        word = self._words[group, within]
-        wanted -= upto[rows, within] - np.bitwise_count(word)
-        bits = np.unpackbits(word.view(np.uint8), bitorder="little").reshape(-1, _BITS)
-        bit = (np.cumsum(bits, axis=1, dtype=np.uint8) == wanted[:, None]).argmax(axis=1)
-        return (group * _WORDS + within) * _BITS + bit
+        if self._are_many(numbers):
+            return self._all[numbers]
+        block = np.searchsorted(self._before, numbers, side="right") - 1
+        places = np.flatnonzero(self._among(block))
+        behind = np.cumsum(np.diff(self._before)[block])
+        at = np.zeros(len(block), np.int64)
+        at[1:] = behind[:-1]
+        at += numbers - self._before[block]
+        return block * _BLOCK + places[at] % _BLOCK
 
-    def has_blank_line(self) -> bool:
-        """Whether one of them stands at the very beginning or right behind another."""
-        words = self._words.ravel()
-        behind = words << _ONE
-        behind[1:] |= words[:-1] >> _HIGHEST
-        behind[:1] |= _ONE
-        behind &= words
-        return bool(np.count_nonzero(behind))
+    def _are_many(self, asked: Positions) -> bool:
+        return _MANY * len(asked) > len(self._before)
+
+    @cached_property
+    def _all(self) -> Positions:
+        return places_of(self._codes, LF)
+
+    def _among(self, blocks: Positions) -> npt.NDArray[np.bool_]:
+        """Where line feeds stand in some blocks, one in a row."""
+        whole = len(self._codes) // _BLOCK
+        found = np.zeros((len(blocks), _BLOCK), bool)
+        inside = blocks < whole
+        found[inside] = self._codes[: whole * _BLOCK].reshape(-1, _BLOCK)[blocks[inside]] == LF
+        rest = self._codes[whole * _BLOCK :]
+        found[~inside, : len(rest)] = rest == LF
+        return found

@@ -38,6 +38,7 @@ from kpi.reasons import Reason
 from kpi.records import Records
 from kpi.rejects import NONE_WRONG, PARSED_REJECTS, Parsed, WrongWidth, nth_left, rises, set_aside
 from kpi.rules import Problem, Values, broken_rules
+from kpi.unquoted import unquoted
 from kpi.uuids import UUID_TEXT, uuids_of
 
 FEW_WRONG = 1000
@@ -93,9 +94,11 @@ class ChunkParser:
         self._layout = layout
         self._in_turn = in_turn or nullcontext()
         self._schema = layout.schema
+        self._only_unquoted = layout.only_unquoted
         # Columns that have had a bad value. Only speed depends on it, so threads may race here.
         self._suspects: set[str] = set()
         self._zoned: set[str] = set()
+        self._has_blank_lines = False
 
     def parse(self, chunk: Chunk) -> Parsed:
         """Every record of `chunk`, as a clean row or as a reject.
@@ -103,7 +106,11 @@ class ChunkParser:
         Errors: `BalanceError` where records and results differ in number.
         """
         # Found at most once, and only where something is wrong.
-        records = cache(lambda: Records(chunk, delimiter=self._layout.contract.delimiter))
+        records = cache(
+            lambda: Records(
+                chunk, delimiter=self._layout.contract.delimiter, exact=self._has_blank_lines
+            )
+        )
         columns, wrong = self._read(chunk, records)
         rows = len(columns[0])
         problems: list[Problem] = []
@@ -131,6 +138,9 @@ class ChunkParser:
                 reasons=Counter(),
                 ascending=rises(clean, self._layout),
             )
+        if not records().exact and len(records()) != rows + len(wrong.numbers):
+            self._has_blank_lines = True
+            return self.parse(chunk)
         return set_aside(chunk, records(), clean, problems, wrong, self._layout)
 
     def _read(
@@ -151,6 +161,7 @@ class ChunkParser:
             left, taken_out = self._without_wrong_widths(
                 chunk, records(), records().holding(strange)
             )
+        left = self._unquoted(left)
         while True:
             types = {
                 name: self._read_type(canonical, careful, has_hexadecimal)
@@ -166,7 +177,7 @@ class ChunkParser:
                         raise
                     every = np.arange(len(records()))
                     left, taken_out = self._without_wrong_widths(chunk, records(), every)
-                    all_out = True
+                    left, all_out = self._unquoted(left), True
                     continue
                 name = layout.names[int(failed.group(1))]
                 if pa.types.is_timestamp(
@@ -207,6 +218,10 @@ class ChunkParser:
         wrong = counts != len(self._layout.names)
         left = without_records(chunk, starts[wrong], ends[wrong])
         return left, WrongWidth(some[wrong], counts[wrong])
+
+    def _unquoted(self, chunk: Chunk) -> Chunk:
+        delimiter = self._layout.contract.delimiter
+        return unquoted(chunk, self._only_unquoted, delimiter=delimiter)
 
     def _read_type(self, name: str, careful: set[str], has_hexadecimal: bool) -> pa.DataType:
         column = self._layout.dataset.columns.get(name)

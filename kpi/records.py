@@ -16,12 +16,24 @@ class Records:
     """Where the records of a chunk lie, for whoever asks for few of them.
 
     Where each line is a record only those are looked for; else all are, as by `record_starts`.
+
+    Attributes:
+        exact: Whether blank lines are surely not counted, which are no records. To see that there
+            are none takes as long as the rest, but who parses the chunk knows how many records it
+            has: as many as this has where there are none, else fewer.
     """
 
-    def __init__(self, chunk: Chunk, *, delimiter: str = ",") -> None:
+    def __init__(self, chunk: Chunk, *, delimiter: str = ",", exact: bool = True) -> None:
+        """
+        Args:
+            chunk: The chunk.
+            delimiter: Between its fields.
+            exact: Whether it must be.
+        """
         self._chunk = chunk
         self._delimiter = delimiter
-        self._lines = _lines(chunk)
+        self._lines = None if exact else _lines(chunk)
+        self.exact = self._lines is None
 
     def __len__(self) -> int:
         if self._lines is None:
@@ -35,12 +47,13 @@ class Records:
             starts, ends = self._all
             return starts[numbers], ends[numbers]
         # The first has no line feed before it, the last one perhaps none behind it.
-        starts = np.where(numbers > 0, lines.select(np.maximum(numbers - 1, 0)) + 1, 0)
+        around = np.concatenate([numbers - 1, numbers])
         last = len(lines) - 1
-        ends = np.where(
-            numbers <= last, lines.select(np.minimum(numbers, last)), len(self._chunk.data)
+        before, behind = np.split(lines.select(np.clip(around, 0, last)), 2)
+        return (
+            np.where(numbers > 0, before + 1, 0),
+            np.where(numbers <= last, behind, len(self._chunk.data)),
         )
-        return starts, ends
 
     def holding(self, places: Positions) -> Positions:
         """Numbers of the records in which some bytes stand, none of them of a line end."""
@@ -59,12 +72,12 @@ class Records:
 
 
 def _lines(chunk: Chunk) -> LineFeeds | None:
-    """The line feeds of a chunk, if each line that they end is a record; None where that is not
-    sure."""
-    if not chunk.paired or chunk.few_quotes is None:
+    """The line feeds of a chunk, if each line that they end is a record or blank; None where that
+    is not sure, or blank lines are."""
+    if not chunk.paired or chunk.few_quotes is None or chunk.malformed:
         return None
     lines = LineFeeds(chunk.data)
-    if lines.beside_returns or not len(lines) or lines.has_blank_line():
+    if lines.beside_returns or not len(lines):
         return None
     before = lines.rank(chunk.few_quotes)
     return None if (before[0::2] != before[1::2]).any() else lines
