@@ -95,7 +95,8 @@ class ChunkParser:
         self._in_turn = in_turn or nullcontext()
         self._schema = layout.schema
         self._only_unquoted = layout.only_unquoted
-        # Columns that have had a bad value. Only speed depends on it, so threads may race here.
+        # Columns that have had a bad value, but for UUIDs of the right length, which are quickly
+        # told. Only speed depends on it, so threads may race here.
         self._suspects: set[str] = set()
         self._zoned: set[str] = set()
         self._has_blank_lines = False
@@ -179,18 +180,16 @@ class ChunkParser:
                     left, taken_out = self._without_wrong_widths(chunk, records(), every)
                     left, all_out = self._unquoted(left), True
                     continue
-                name = layout.names[int(failed.group(1))]
-                if pa.types.is_timestamp(
-                    types[names[int(failed.group(1))]]
-                ) and "zone offset" in str(error):
+                number = int(failed.group(1))
+                name = layout.names[number]
+                zoned = "zone offset" in str(error) and pa.types.is_timestamp(types[names[number]])
+                if zoned and name not in self._zoned:
                     # All with offset or all without: the other type may take the whole column.
-                    if name in self._zoned:
-                        careful.add(name)
-                        self._suspects.add(name)
                     self._zoned.add(name)
-                else:
-                    careful.add(name)
-                    self._suspects.add(name)
+                    continue
+                # Others may be as bad, and each would end an attempt of its own.
+                careful.update(layout.names)
+                self._suspects.add(name)
                 continue
             columns = [table.column(name) for name in names]
             if not self._suspects:
@@ -254,7 +253,8 @@ class ChunkParser:
             return to_instants(read, contract)
         if read.type in (INSTANT, pa.int64()) or pa.types.is_decimal(read.type):
             return read
-        if read.type == UUID_TEXT:
+        is_uuid = read.type == UUID_TEXT
+        if is_uuid:
             with self._in_turn:
                 values = uuids_of(read)
             if values.null_count == read.null_count:
@@ -264,6 +264,8 @@ class ChunkParser:
         if array.type not in (pa.binary(), RAW_DICTIONARY):
             return array
         values, bad, undecodable = convert(array, column, contract)
+        if not is_uuid and bad.any():
+            self._suspects.add(name)
         if undecodable.any():
             problems.append(Problem(Reason.UNDECODABLE, name, "UTF-8", undecodable))
         wrong_type = bad & ~undecodable
