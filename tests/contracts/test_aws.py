@@ -36,7 +36,21 @@ def test_descriptions_are_those_of_botocore(service: str, kind: str) -> None:
         except UnknownServiceError:
             return None
 
-    assert read(Descriptions()) == read(Loader())
+    ours, theirs = read(Descriptions()), read(Loader())
+    if (service, kind) == ("dynamodb", "service-2"):
+        without = [_tables_of(model) for model in (ours, theirs)]
+        assert without[0] == []
+        assert "TransactWriteItems" in without[1]
+    assert ours == theirs
+
+
+def _tables_of(model: Any) -> list[str]:
+    """Operations whose tables are looked for; that is then taken out."""
+    found = []
+    for name, operation in model["operations"].items():
+        if operation.pop("operationContextParams", None) is not None:
+            found.append(name)
+    return found
 
 
 @pytest.mark.parametrize("name", ["endpoints", "partitions", "_retry", "sdk-default-configuration"])
