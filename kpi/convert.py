@@ -165,10 +165,13 @@ def _with_odd(
     them; nothing of those in which `hopeless` is found."""
     odd = valid(text) & ~valid(values)
     places = np.flatnonzero(odd)
-    if len(places) <= FEW and all(
-        hopeless.search(text[place].as_py()) for place in places.tolist()
-    ):
-        return values
+    if len(places) <= FEW:
+        # Not those among the others, for which each question would be asked in vain.
+        lost = [hopeless.search(text[place].as_py()) is not None for place in places.tolist()]
+        odd[places[lost]] = False
+        places = places[~np.array(lost, bool)]
+        if not len(places):
+            return values
     found = read(text.take(pa.array(places)))
     if found.null_count == len(found):
         return values

@@ -88,34 +88,52 @@ def _instants(codes: Bytes) -> tuple[Int64s, Mask]:
     rows = len(codes) // _WIDTH
     clock = np.ndarray((rows,), "<u8", codes, 11, (_WIDTH,)) ^ _CLOCK
     date = np.ndarray((rows,), "<u8", codes, 0, (_WIDTH,)) ^ _DATE
+    # Everything in place: together, more columns than these fit no cache.
+    spare = np.empty(rows, np.uint64)
     # A character with its highest bit set carries into the next, but is wrong by itself.
-    wrong = (clock + _OF_CLOCK) | clock | (date + _OF_DATE) | date
-    clock, date = _pairs(clock, _CLOCK_PAIRS), _pairs(date, _DATE_PAIRS)
-    wrong |= (clock + _HOUR_TO_SECOND) | (date + _MONTH)
+    wrong = clock + _OF_CLOCK
+    wrong |= clock
+    wrong |= np.add(date, _OF_DATE, out=spare)
+    wrong |= date
+    _pair_up(clock, _CLOCK_PAIRS, spare)
+    _pair_up(date, _DATE_PAIRS, spare)
+    wrong |= np.add(clock, _HOUR_TO_SECOND, out=spare)
+    wrong |= np.add(date, _MONTH, out=spare)
+    wrong &= _HIGHEST_BITS
     # Century, year and month stand in bytes 0, 2 and 5, hour, minute and second in 0, 3 and 6: a
     # product moves them on top of each other.
     date *= np.uint64(100 * _SLOTS << 40 | _SLOTS << 24 | 1)
-    slot = ((date >> np.uint64(40)) & np.uint64(0x3FFFF)).view(np.int64)
-    minutes = ((clock * np.uint64(60 << 24 | 1)) >> np.uint64(24)) & np.uint64(0xFFF)
-    seconds = (minutes * np.uint64(60) + (clock >> np.uint64(48))).view(np.int64)
+    date >>= np.uint64(40)
+    date &= np.uint64(0x3FFFF)
+    slot = date.view(np.int64)
+    seconds = np.right_shift(clock, np.uint64(48), out=spare)
+    clock *= np.uint64(60 << 24 | 1)
+    clock >>= np.uint64(24)
+    clock &= np.uint64(0xFFF)
+    clock *= np.uint64(60)
+    seconds += clock
     first_day, days = _calendar()
     tens, units = (codes[at::_WIDTH] - np.uint8(ord("0")) for at in (8, 9))
     day = tens * np.uint8(10) + units
-    good = (wrong & _HIGHEST_BITS) == 0
-    good &= (tens <= 9) & (units <= 9) & (day - np.uint8(1) < days.take(slot, mode="clip"))
+    good = (wrong == 0) & (tens <= 9) & (units <= 9)
+    good &= day - np.uint8(1) < days.take(slot, mode="clip")
     good &= (codes[10::_WIDTH] == ord("T")) | (codes[10::_WIDTH] == ord(" "))
-    values = (first_day.take(slot, mode="clip") + day).astype(np.int64)
-    values -= 1
-    values *= 86_400
-    values += seconds
+    since = first_day.take(slot, mode="clip")
+    since += day
+    since -= 1
+    values = np.multiply(since, 86_400, out=slot, dtype=np.int64)
+    values += seconds.view(np.int64)
     values *= 1_000_000
     values[~good] = 0
     return values, good
 
 
-def _pairs(digits: Words, places: np.uint64) -> Words:
-    """Two digits each to one number, in the place of the first."""
-    return (digits * np.uint64(10) + (digits >> np.uint64(8))) & places
+def _pair_up(digits: Words, places: np.uint64, spare: Words) -> None:
+    """Make two digits each one number, in the place of the first."""
+    np.right_shift(digits, np.uint64(8), out=spare)
+    digits *= np.uint64(10)
+    digits += spare
+    digits &= places
 
 
 @cache
