@@ -25,9 +25,6 @@ NAME, NAME_CHARACTERS, NAME_DIGITS = re.compile(r"([^\W\d][\w .:%#&'$€+*()\[\]
 OTHER_DELIMITERS = ";\t|,"
 """What may stand between columns where the contract says otherwise."""
 
-OF_TEXTS = ";|,"
-"""Those of them that stand in no number, timestamp or UUID, and not beside one, as blanks may."""
-
 RESCUED_TYPE = pa.map_(pa.string(), pa.string())
 TEXT_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 DICTIONARY_COLUMNS = frozenset({"status", "category"})
@@ -61,19 +58,6 @@ class Layout:
         """Schema of the object's clean rows."""
         unknown = any(name.startswith("?") for name in self.names)
         return clean_schema(self.dataset, rescued=unknown)
-
-    @property
-    def only_unquoted(self) -> list[bool]:
-        """For each field, whether every value that cannot do without quotes is bad: one that has a
-        delimiter, a line end or a quote in it."""
-        delimiter, nulls = self.contract.delimiter, "".join(self.contract.null_values)
-        if delimiter not in OF_TEXTS or any(code in nulls for code in (delimiter, *'\r\n"')):
-            return [False] * len(self.names)
-        columns = [self.dataset.columns.get(name) for name in self.names]
-        return [
-            column is not None and column.type != "string" and not column.formats
-            for column in columns
-        ]
 
     @property
     def has_texts(self) -> bool:

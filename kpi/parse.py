@@ -38,7 +38,6 @@ from kpi.reasons import Reason
 from kpi.records import Records
 from kpi.rejects import NONE_WRONG, PARSED_REJECTS, Parsed, WrongWidth, nth_left, rises, set_aside
 from kpi.rules import Problem, Values, broken_rules
-from kpi.unquoted import unquoted
 from kpi.uuids import UUID_TEXT, uuids_of
 
 FEW_WRONG = 1000
@@ -94,7 +93,6 @@ class ChunkParser:
         self._layout = layout
         self._in_turn = in_turn or nullcontext()
         self._schema = layout.schema
-        self._only_unquoted = layout.only_unquoted
         # Columns that have had a bad value, but for UUIDs of the right length, which are quickly
         # told. Only speed depends on it, so threads may race here.
         self._suspects: set[str] = set()
@@ -162,7 +160,6 @@ class ChunkParser:
             left, taken_out = self._without_wrong_widths(
                 chunk, records(), records().holding(strange)
             )
-        left = self._unquoted(left)
         while True:
             types = {
                 name: self._read_type(canonical, careful, has_hexadecimal)
@@ -176,9 +173,11 @@ class ChunkParser:
                 if failed is None:
                     if all_out:
                         raise
-                    every = np.arange(len(records()))
-                    left, taken_out = self._without_wrong_widths(chunk, records(), every)
-                    left, all_out = self._unquoted(left), True
+                    # Not with blank lines, which would be of wrong width.
+                    exact = Records(chunk, delimiter=layout.contract.delimiter)
+                    every = np.arange(len(exact))
+                    left, taken_out = self._without_wrong_widths(chunk, exact, every)
+                    all_out = True
                     continue
                 number = int(failed.group(1))
                 name = layout.names[number]
@@ -217,10 +216,6 @@ class ChunkParser:
         wrong = counts != len(self._layout.names)
         left = without_records(chunk, starts[wrong], ends[wrong])
         return left, WrongWidth(some[wrong], counts[wrong])
-
-    def _unquoted(self, chunk: Chunk) -> Chunk:
-        delimiter = self._layout.contract.delimiter
-        return unquoted(chunk, self._only_unquoted, delimiter=delimiter)
 
     def _read_type(self, name: str, careful: set[str], has_hexadecimal: bool) -> pa.DataType:
         column = self._layout.dataset.columns.get(name)

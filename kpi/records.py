@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from kpi.chunk import FEW_RECORDS, Chunk, positions_of
+from kpi.chunk import Chunk, positions_of
 from kpi.exact import distinct
 from kpi.lines import LineFeeds
 from kpi.quotes import CR, LF, Positions, careful_spans
@@ -43,7 +43,7 @@ class Records:
     def spans(self, numbers: Positions) -> tuple[Positions, Positions]:
         """Starts and ends of the records that have some numbers, which count from 0."""
         lines = self._lines
-        if lines is None or len(numbers) > FEW_RECORDS:
+        if lines is None:
             starts, ends = self._all
             return starts[numbers], ends[numbers]
         # The first has no line feed before it, the last one perhaps none behind it.
