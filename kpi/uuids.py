@@ -91,11 +91,12 @@ def _convert(codes: Bytes, values: npt.NDArray[np.uint32], good: Mask) -> None:
     for start in range(0, rows, _ROWS_AT_ONCE):
         end = min(start + _ROWS_AT_ONCE, rows)
         digits, good[start:end] = _without_hyphens(codes[start * _WIDTH : end * _WIDTH])
-        worth, strange = _worth(digits)
+        strange = _to_worth(digits)
         if strange is not None:
             good[start:end] &= ~strange.any(axis=(0, 2))
         # The first of the two digits of a byte is the lower byte of both.
-        pairs = worth.view("<u2") * np.uint16(1 << 12 | 1)
+        pairs = digits.view("<u2")
+        pairs *= np.uint16(1 << 12 | 1)
         pairs >>= np.uint16(8)
         for number, column in enumerate(pairs.astype(np.uint8).view(np.uint32)):
             values[start:end, number] = column[:, 0]
@@ -126,20 +127,21 @@ def _without_hyphens(codes: Bytes) -> tuple[Bytes, Mask]:
     return words.view(np.uint8).reshape(4, rows, 8), good
 
 
-def _worth(codes: Bytes) -> tuple[Bytes, Mask | None]:
-    """What hexadecimal digits are worth; and which characters are none, None where all are."""
+def _to_worth(codes: Bytes) -> Mask | None:
+    """Put what hexadecimal digits are worth in their place; which characters are none, None where
+    all are."""
     letters = codes | np.uint8(ord("a") ^ ord("A"))
     letters -= np.uint8(ord("a"))
     highest = letters.max()
     between = letters > _NINE if highest > _NINE else None
     letters += np.uint8(10)
-    worth = codes - np.uint8(ord("0"))
+    codes -= np.uint8(ord("0"))
     # Digits are 217 and more as letters, and letters 17 and more as digits.
-    np.minimum(worth, letters, out=worth)
-    if between is None and worth.max() <= 15:
-        return worth, None
-    beyond = worth > 15
-    return worth, beyond if between is None else beyond | between
+    np.minimum(codes, letters, out=codes)
+    if between is None and codes.max() <= 15:
+        return None
+    beyond = codes > 15
+    return beyond if between is None else beyond | between
 
 
 def _array(values: npt.NDArray[np.uint32], good: Mask) -> pa.Array:
