@@ -18,7 +18,7 @@ _WORD = 8
 _CACHED = 1 << 18
 """Bytes looked at together, so that the second look finds them in the cache."""
 
-_MANY = 4
+_MANY = 2
 """Where so many times what is asked for is more than the blocks, all are listed."""
 
 _EVERY_OTHER = np.uint64(0x00FF00FF00FF00FF)
@@ -76,13 +76,13 @@ class LineFeeds:
         """Where those stand that have some numbers, which count from 0."""
         if self._are_many(numbers):
             return self._all[numbers]
-        block = np.searchsorted(self._before, numbers, side="right") - 1
-        places = np.flatnonzero(self._among(block))
-        behind = np.cumsum(np.diff(self._before)[block])
-        at = np.zeros(len(block), np.int64)
-        at[1:] = behind[:-1]
-        at += numbers - self._before[block]
-        return block * _BLOCK + places[at] % _BLOCK
+        holding = np.searchsorted(self._before, numbers, side="right") - 1
+        # Many hold two, the ends of one record.
+        blocks, which = np.unique(holding, return_inverse=True)
+        places = np.flatnonzero(self._among(blocks))
+        listed = np.cumsum(np.diff(self._before)[blocks])
+        at = listed[which] - self._before[holding + 1] + numbers
+        return holding * _BLOCK + places[at] % _BLOCK
 
     def _are_many(self, asked: Positions) -> bool:
         return _MANY * len(asked) > len(self._before)
