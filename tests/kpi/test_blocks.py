@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import kpi.parse
 from kpi.contract import built_in
+from kpi.convert import RAW_DICTIONARY
 from kpi.parse import ChunkParser
 from kpi.rejects import Parsed
 from tests.kpi.columns import chunk_of, layout_of
@@ -86,14 +87,18 @@ def test_blocks_are_used_where_each_of_them_ends_a_record() -> None:
         b",".join([*numbers(number, "default"), b"shipped", TIME, b"9.50\n"])
         for number in range(50)
     )
-    sizes = []
+    sizes: list[int] = []
+    judged: list[int] = []
 
     def note(data: pa.BufferReader, *, read_options: pacsv.ReadOptions, **others: Any) -> pa.Table:
         sizes.append(read_options.block_size)
-        return read(data, read_options=read_options, **others)
+        table = read(data, read_options=read_options, **others)
+        judged.append(sum(kind in (pa.binary(), RAW_DICTIONARY) for kind in table.schema.types))
+        return table
 
     def sizes_of(file: bytes, times: int = 1) -> list[int]:
         sizes.clear()
+        judged.clear()
         parsed(file, "default", 300, times)
         return sizes
 
@@ -101,6 +106,12 @@ def test_blocks_are_used_where_each_of_them_ends_a_record() -> None:
     with mock.patch.object(pacsv, "read_csv", note):
         assert sizes_of(file) == [300]
         assert sizes_of(file.replace(TIME, b"x", 1), 2) == [300, 300, 300]
+        assert sizes_of(file.replace(TIME, TIME + b"Z")) == [300, 300]
+        assert judged == [0]
+        # All columns are judged once one has failed, and only bad ones from then on.
+        bad = file.replace(TIME, b"x", 1).replace(b"9.50", b"x", 1).replace(b"shipped", b"\xff", 1)
+        assert sizes_of(bad, 2) == [300, 300, 300]
+        assert judged == [6, 3]
         assert sizes_of(file.replace(b"shipped", b'"shipped"', 3)) == [300]
         long = file.replace(b"shipped", b"s" * 400, 1)
         assert sizes_of(long) == [len(long) + 1]
