@@ -54,6 +54,7 @@ _LOOKED_BACK = 64
 """Quoted fields with line ends that are passed over to find where a record ends in a block."""
 
 _FAILED_COLUMN = re.compile(r"In CSV column #(\d+):")
+"""What a message begins with that tells of a column; others may repeat it from the file."""
 
 
 class _Few:
@@ -169,7 +170,7 @@ class ChunkParser:
             try:
                 table = _read_csv(left, names, types, layout, few.handle)
             except pa.ArrowInvalid as error:
-                failed = _FAILED_COLUMN.search(str(error))
+                failed = _FAILED_COLUMN.match(str(error))
                 if failed is None:
                     if all_out:
                         raise

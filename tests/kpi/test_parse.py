@@ -17,7 +17,7 @@ from kpi.layout import Layout, Refusal, read_layout
 from kpi.parse import ChunkParser
 from kpi.reasons import Reason
 from kpi.rejects import rises
-from tests.kpi.columns import chunk_of, chunks_of, layout_of
+from tests.kpi.columns import chunk_of, chunks_of, contract_of, layout_of, parser_of
 
 CONTRACT = parse_contract(
     built_in().text.replace("max_record_bytes = 16777216", "max_record_bytes = 1024"),
@@ -346,3 +346,23 @@ def test_few_rejects_among_many_rows(broken: list[int]) -> None:
     assert parsed.clean["id"].to_pylist() == left
     assert parsed.clean["sku"].to_pylist() == [f"A-{number}" for number in left]
     assert set(parsed.clean["category"].to_pylist()) == {"Books"}
+
+
+@pytest.mark.parametrize("number", [0, 7])
+def test_a_record_may_say_what_a_message_of_the_parser_says(number: int) -> None:
+    """Those of wrong width are told with their text."""
+    contract = contract_of('type = "string"')
+    last = b"In CSV column #%d: x,y,z\n" % number
+    data = b"1,a\n" + b"2,b,c\n" * kpi.parse.FEW_WRONG + last
+    parsed = parser_of(contract).parse(chunk_of(data, contract))
+    assert parsed.reasons == {"wrong_column_count": kpi.parse.FEW_WRONG + 1}
+    assert parsed.clean.num_rows == 1
+
+
+def test_a_record_of_wrong_width_before_thousands_of_rejects() -> None:
+    contract = contract_of('type = "string"')
+    data = b"1,\xff,z\n" + b"x,a\n" * 4001 + b"2,a\n"
+    parsed = parser_of(contract).parse(chunk_of(data, contract))
+    assert parsed.reasons == {"wrong_column_count": 1, "wrong_type": 4001}
+    assert parsed.rejects["row"].to_pylist() == list(range(4002))
+    assert parsed.clean["id"].to_pylist() == [2]
