@@ -1,9 +1,10 @@
 """Chunks of whole records to typed rows and rejects: every record ends in exactly one of them.
 
 The quick way first: `pyarrow.csv` converts all columns of a chunk with their types. Where a value
-is bad it fails as a whole and names the column; that column is then read as bytes and judged value
-by value (`kpi.convert`), in this chunk and, since dirt seldom comes alone, in later ones of the
-same source object. Both ways give the same verdicts, so which one a chunk takes changes nothing.
+is bad it fails as a whole. Since dirt seldom comes alone, all columns of the chunk are then read as
+bytes and judged value by value (`kpi.convert`), and those that had a bad value in later chunks of
+the same source object too. Both ways give the same verdicts, so which one a chunk takes changes
+nothing.
 """
 
 from __future__ import annotations
@@ -139,6 +140,7 @@ class ChunkParser:
                 ascending=rises(clean, self._layout),
             )
         if not records().exact and len(records()) != rows + len(wrong.numbers):
+            # Blank lines were counted, so that numbers of records are not theirs.
             self._has_blank_lines = True
             return self.parse(chunk)
         return set_aside(chunk, records(), clean, problems, wrong, self._layout)
