@@ -26,6 +26,7 @@ from kpi.arrow_types import INSTANT, arrow_type
 from kpi.chunk import (
     Chunk,
     field_counts,
+    highest,
     positions_of,
     undecodable,
     whole_of,
@@ -50,6 +51,9 @@ long as they are in the cache."""
 
 _CACHED = 2**18
 """Bytes looked at twice before the next, so that the second look finds them in the cache."""
+
+_ASCII = 0x7F
+"""The highest byte of ASCII."""
 
 _LOOKED_BACK = 64
 """Quoted fields with line ends that are passed over to find where a record ends in a block."""
@@ -154,11 +158,13 @@ class ChunkParser:
         integers = {
             name for name, column in layout.dataset.columns.items() if column.type == "integer"
         }
-        has_hexadecimal = bool(integers - self._suspects) and _may_have_hexadecimal(chunk)
+        top = highest(chunk)
+        has_hexadecimal = bool(integers - self._suspects) and _may_have_hexadecimal(chunk, top)
         careful = {"?"}
         left, taken_out, all_out = chunk, NONE_WRONG, False
-        strange = undecodable(chunk)
-        if len(strange):
+        strange = undecodable(chunk) if top > _ASCII else np.zeros(0, np.int64)
+        is_utf8 = len(strange) == 0
+        if not is_utf8:
             # The handler of invalid rows cannot be told of one that is not UTF-8.
             left, taken_out = self._without_wrong_widths(
                 chunk, records(), records().holding(strange)
@@ -170,7 +176,7 @@ class ChunkParser:
             }
             few = _Few()
             try:
-                table = _read_csv(left, names, types, layout, few.handle)
+                table = _read_csv(left, names, types, layout, few.handle, is_utf8=is_utf8)
             except pa.ArrowInvalid as error:
                 failed = _FAILED_COLUMN.match(str(error))
                 if failed is None:
@@ -312,6 +318,8 @@ def _read_csv(
     types: dict[str, pa.DataType],
     layout: Layout,
     invalid_row_handler: Callable[[pacsv.InvalidRow], Literal["skip", "error"]] | None,
+    *,
+    is_utf8: bool,
 ) -> pa.Table:
     contract = layout.contract
     data = chunk.data
@@ -339,6 +347,7 @@ def _read_csv(
             column_types=types,
             null_values=list(contract.null_values),
             strings_can_be_null=True,
+            check_utf8=not is_utf8,
         ),
     )
 
@@ -368,13 +377,19 @@ def _record_ends(chunk: Chunk, quotes: Positions, start: int, end: int) -> bool:
     return False
 
 
-def _may_have_hexadecimal(chunk: Chunk) -> bool:
-    """Whether 0x stands in it: the CSV converter reads 0x1F as an integer, which no shop means."""
+def _may_have_hexadecimal(chunk: Chunk, top: int) -> bool:
+    """Whether 0x stands in it: the CSV converter reads 0x1F as an integer, which no shop means.
+
+    Args:
+        chunk: The chunk.
+        top: Its highest byte: statuses, numbers and times hardly have letters behind w.
+    """
     (whole, first), size = whole_of(chunk.data), len(chunk.data)
     # One byte is searched for much faster than two, and exports rarely have an x at all.
     stop = first + size
     pieces = ((start, min(start + _CACHED, stop)) for start in range(first, stop, _CACHED))
-    if not any(whole.find(code, *piece) >= 0 for piece in pieces for code in (b"x", b"X")):
+    letters = (b"x", b"X") if top >= ord("x") else (b"X",)
+    if not any(whole.find(code, *piece) >= 0 for piece in pieces for code in letters):
         return False
     codes = np.frombuffer(chunk.data, np.uint8)
     places = np.concatenate([positions_of(chunk.data, code) for code in b"xX"])
