@@ -178,6 +178,7 @@ def test_each_column_has_its_own_formats() -> None:
         ('type = "string"', b"\xff\xfe", UNDECODABLE),
         ('type = "string"', b"\xed\xa0\x80", UNDECODABLE),  # half of a surrogate pair
         ('type = "string"', b"\xc0\xaf", UNDECODABLE),  # an overlong slash
+        ('type = "string"', b"\x80", UNDECODABLE),  # the lowest byte beyond ASCII
         ('type = "string", max_bytes = 4', "éé".encode(), "éé"),
         ('type = "string", max_bytes = 4', "ééé".encode(), "too_long"),
         ('type = "string", allowed = ["a", "b"]', b"a", "a"),
