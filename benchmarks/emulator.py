@@ -37,7 +37,7 @@ def client_environment(endpoint_url: str) -> dict[str, str]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_CONFIG_FILE": str(Path(__file__).with_name("aws.ini")),
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }
 

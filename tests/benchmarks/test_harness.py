@@ -15,9 +15,12 @@ import pytest
 from benchmarks import cost, kpis, ours, report
 from benchmarks.chart import svg
 from benchmarks.data import sample
+from benchmarks.emulator import client_environment
 from benchmarks.measure import ROOT, CommandFailed, measure
 from benchmarks.results import Outcome, Row, Runs, load, save
 from benchmarks.without_pandas import NoPandas
+from worker.objects.s3_client import BucketClient
+from worker.retry import RetryPolicy
 
 ORDERS = 5_000
 
@@ -244,3 +247,11 @@ def test_ours_runs_without_pandas_whether_it_is_installed_or_not(tmp_path: Path)
     )
     subprocess.run([sys.executable, "-c", blocked, str(tmp_path)], cwd=ROOT, check=True)
     assert "benchmarks.without_pandas" in ours.command("run", workspace=tmp_path)
+
+
+async def test_what_an_emulator_is_sent_is_not_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in client_environment("http://127.0.0.1:1").items():
+        monkeypatch.setenv(name, value)
+    bucket = await BucketClient.open("b", endpoint_url=None, max_pool=1, retry=RetryPolicy())
+    assert getattr(bucket.client.meta.config, "s3", None) == {"payload_signing_enabled": False}
+    await bucket.close()
