@@ -190,6 +190,8 @@ class S3Store:
         async with answer["Body"] as body:
             # Not body.read(): it would forget what had come when the body breaks off.
             stream = body.raw_stream.content
+            # Else the socket is paused after each piece, and its next one waited for anew.
+            stream.set_read_chunk_size(left)
             while left:
                 # Not readany(), which joins what has come: pieces are joined once, at the end.
                 piece, ends_chunk = await stream.readchunk()
