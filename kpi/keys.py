@@ -21,6 +21,8 @@ from kpi.uuids import UUID
 
 Positions = npt.NDArray[np.int64]
 
+Words = npt.NDArray[np.uint64]
+
 DENSE_SLACK = 4
 """An index by direct addressing may have this many slots for each key."""
 
@@ -32,6 +34,9 @@ _SEEN = 1000
 
 BLOCK_KEYS = 1 << 18
 """Keys put into a hash table at once: what is needed for it meanwhile fits the cache."""
+
+_ROWS_AT_ONCE = 1 << 15
+"""Texts of one length hashed at once, likewise; with fewer, threads wait for each other."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,8 @@ class Keys:
         low: The second half of the hash; None for integers.
     """
 
-    high: npt.NDArray[np.uint64]
-    low: npt.NDArray[np.uint64] | None
+    high: Words
+    low: Words | None
 
     def __len__(self) -> int:
         return len(self.high)
@@ -247,7 +252,7 @@ def _run_starts(keys: Keys) -> Positions:
     return np.flatnonzero(mask)
 
 
-def _hash(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+def _hash(column: pa.ChunkedArray) -> tuple[Words, Words]:
     """Both halves of 128 bits of each value of a column."""
     high, low = (np.empty(len(column), np.uint64) for _ in range(2))
     at = 0
@@ -266,7 +271,7 @@ def _hash(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray[
     return high, low
 
 
-def _halves(values: pa.Array, high: npt.NDArray[np.uint64], low: npt.NDArray[np.uint64]) -> None:
+def _halves(values: pa.Array, high: Words, low: Words) -> None:
     """Put the 128 bits of UUIDs there, so mixed that different ones stay different."""
     words = np.frombuffer(values.buffers()[1], "<u8")[2 * values.offset :][: 2 * len(values)]
     low[:] = words[1::2]
@@ -277,7 +282,7 @@ def _halves(values: pa.Array, high: npt.NDArray[np.uint64], low: npt.NDArray[np.
     high ^= words[0::2]
 
 
-def _hash_texts(texts: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+def _hash_texts(texts: pa.Array) -> tuple[Words, Words]:
     """Sums over the words of a text, each word mixed by itself.
 
     Mixing is one to one, so texts that differ in one word differ in both halves; for others the
@@ -285,28 +290,12 @@ def _hash_texts(texts: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np
     """
     _, offsets_buffer, data = texts.buffers()
     offsets = np.frombuffer(offsets_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    lengths = np.diff(offsets).astype(np.int64)
+    lengths = np.diff(offsets)
     shortest, longest = int(lengths.min()), int(lengths.max())
-    high = _mix(lengths.astype(np.uint64))
-    low = high.copy()
-    scratch = np.empty_like(high)
-
-    def add(word: int, value: npt.NDArray[np.uint64], rows: slice | Positions) -> None:
-        block, within = divmod(word, len(_WORDS))
-        value ^= np.uint64((int(_WORDS[within]) + block) % 2**64)
-        _mix_in_place(value, scratch[: len(value)])
-        high[rows] += value
-        value *= _WEIGHTS[within]
-        low[rows] += value
-
     if shortest == longest and longest >= 8:
-        # Of one length, as UUIDs are: each word of them all is a column with a constant stride.
-        for word in range(-(-longest // 8)):
-            beyond = max(8 * word + 8 - longest, 0)
-            start = int(offsets[0]) + 8 * word - beyond
-            column = np.ndarray((len(texts),), "<u8", data, start, (longest,))
-            add(word, column >> np.uint64(8 * beyond), slice(None))
-        return high, low
+        return _hash_columns(data, int(offsets[0]), longest, len(texts))
+    high = _mix(lengths.astype(np.uint64))
+    low, scratch = high.copy(), np.empty_like(high)
     size = 0 if data is None else len(data)
     # Room behind the last text, so that every word can be read whole.
     codes = np.zeros((size // 8 + 2) * 8, np.uint8)
@@ -318,18 +307,51 @@ def _hash_texts(texts: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np
         rows = np.flatnonzero(lengths > 8 * word)
         value = words[starts[rows] + 8 * word]
         missing = (8 * np.maximum(8 * word + 8 - lengths[rows], 0)).astype(np.uint64)
-        add(word, (value << missing) >> missing, rows)
+        value <<= missing
+        value >>= missing
+        weight = _mix_word(value, word, scratch[: len(value)])
+        high[rows] += value
+        value *= weight
+        low[rows] += value
     return high, low
 
 
-def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def _hash_columns(data: pa.Buffer, start: int, length: int, rows: int) -> tuple[Words, Words]:
+    """As `_hash_texts`, of texts of one length, 8 or more, as UUIDs are: each word of them all is a
+    column with a constant stride."""
+    low = np.full(rows, _mix(np.array([length], np.uint64))[0])
+    high = low.copy()
+    scratch = np.empty(min(rows, _ROWS_AT_ONCE), np.uint64)
+    for first in range(0, rows, _ROWS_AT_ONCE):
+        some = slice(first, min(first + _ROWS_AT_ONCE, rows))
+        for word in range(-(-length // 8)):
+            beyond = max(8 * word + 8 - length, 0)
+            at = start + first * length + 8 * word - beyond
+            column = np.ndarray((some.stop - first,), "<u8", data, at, (length,))
+            value = column >> np.uint64(8 * beyond)
+            weight = _mix_word(value, word, scratch[: len(value)])
+            high[some] += value
+            value *= weight
+            low[some] += value
+    return high, low
+
+
+def _mix_word(values: Words, word: int, scratch: Words) -> np.uint64:
+    """Mix the words of that number in place; their weight in the second half of the hash."""
+    block, within = divmod(word, len(_WORDS))
+    values ^= np.uint64((int(_WORDS[within]) + block) % 2**64)
+    _mix_in_place(values, scratch)
+    return np.uint64(_WEIGHTS[within])
+
+
+def _mix(values: Words) -> Words:
     """Spread every bit over all (finalizer of SplitMix64, Steele et al., 2014)."""
     mixed = values.copy()
     _mix_in_place(mixed, np.empty_like(mixed))
     return mixed
 
 
-def _mix_in_place(values: npt.NDArray[np.uint64], scratch: npt.NDArray[np.uint64]) -> None:
+def _mix_in_place(values: Words, scratch: Words) -> None:
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, None)):
         np.right_shift(values, np.uint64(shift), out=scratch)
         values ^= scratch
