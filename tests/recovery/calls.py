@@ -172,6 +172,9 @@ class _Stream:
         self._pieces = [data[: len(data) // 2]] if breaks_off else [data]
         self._breaks_off = breaks_off
 
+    def set_read_chunk_size(self, _: int) -> None:
+        """How much may have come before the socket is paused; here there is none."""
+
     async def readchunk(self) -> tuple[bytes, bool]:
         if self._pieces:
             return self._pieces.pop(), False
