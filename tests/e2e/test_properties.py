@@ -28,8 +28,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import kpi.blocks
 import kpi.keys
-import kpi.parse
 import worker.transform
 import worker.transform.changes
 import worker.transform.cut
@@ -294,7 +294,7 @@ def strained(block_bytes: int) -> Iterator[None]:
         patch.setattr(worker.transform.cut, "ORDERS_AT_ONCE", 2)
         patch.setattr(worker.transform.cut, "SCATTERED_AT_ONCE", 3)
         patch.setattr(worker.transform.slices, "ROWS_AT_ONCE", 4)
-        patch.setattr(kpi.parse, "BLOCK_BYTES", 60)
+        patch.setattr(kpi.blocks, "BLOCK_BYTES", 60)
         patch.setattr(worker.transform.versions, "ROWS_AT_ONCE", 4)
         patch.setattr(worker.transform.versions, "FEW_KEYS", 4)
         patch.setattr(worker.transform.versions, "KEYS_AT_ONCE", 3)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import kpi.parse
+import kpi.blocks
 from kpi.contract import built_in
 from kpi.convert import RAW_DICTIONARY
 from kpi.parse import ChunkParser
@@ -60,7 +60,7 @@ def parsed(data: bytes, contract: str, block_bytes: int, times: int) -> list[Par
     """What becomes of a chunk; of the same chunk again once its bad columns are known."""
     chosen = built_in(contract)
     parser = ChunkParser(layout_of(chosen, HEADER, "order_items"))
-    with mock.patch.object(kpi.parse, "BLOCK_BYTES", block_bytes):
+    with mock.patch.object(kpi.blocks, "BLOCK_BYTES", block_bytes):
         return [parser.parse(chunk_of(data, chosen)) for _ in range(times)]
 
 
@@ -138,13 +138,13 @@ def test_decimals_of_every_block_are_counted(times: int) -> None:
 
 @pytest.mark.parametrize("row", [0, 7_499, 14_999])
 def test_hexadecimal_is_found_wherever_it_stands(row: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kpi.parse, "_CACHED", 1000)
+    monkeypatch.setattr(kpi.blocks, "_CACHED", 1000)
     rows = [
         b",".join([*numbers(number, "default"), b"shipped", TIME, b"9.50\n"])
         for number in range(15_000)
     ]
     rows[row] = b",".join([*numbers(row, "default")[:2], b"0X1F", b"shipped", TIME, b"9.50\n"])
-    [found] = parsed(b"".join(rows), "default", kpi.parse.BLOCK_BYTES, 1)
+    [found] = parsed(b"".join(rows), "default", kpi.blocks.BLOCK_BYTES, 1)
     assert (found.rejects.column("row").to_pylist(), found.reasons) == ([row], {"wrong_type": 1})
 
 
