@@ -39,7 +39,7 @@ audit-dependencies: $(VENV)/dev
 	$(BIN)/python -m tests.audit requirements.lock
 
 # The AWS deployment is synthesized by the CDK, which runs on Node; without it that part is left out.
-NODE_TESTS := tests/infra tests/e2e/cloud
+NODE_TESTS := tests/unit/infra tests/e2e/cloud
 # One way through the emulated cloud is enough each time; `make e2e` goes all of them.
 LONG_TESTS := tests/e2e/cloud/test_scenarios.py tests/e2e/cloud/test_cdk_cli.py
 ifneq ($(shell command -v npm),)
@@ -64,7 +64,7 @@ soak: $(VENV)/dev .venv-ministack/ready
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 image-test: $(VENV)/dev
-	infra/image-test
+	infra/image/image-test
 
 bench: $(VENV)/bench .venv-ministack/ready
 	$(BIN)/python -m benchmarks $(if $(PEERS),--peers $(PEERS)) $(if $(CASES),--cases $(CASES))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kpi.tables import CATEGORY_KPIS, ORDER_KPIS, KpiTable
+from kpi.aggregation.tables import CATEGORY_KPIS, ORDER_KPIS, KpiTable
 
 TABLES = (ORDER_KPIS, CATEGORY_KPIS)
 
@@ -35,7 +35,7 @@ def of_sqlite(path: Path) -> Kpis:
         found = {}
         for table in TABLES:
             names = list(table.attributes)
-            # Names come from kpi.tables.
+            # Names come from kpi.aggregation.tables.
             query = f"SELECT {', '.join(names)} FROM {table.name}"  # noqa: S608
             found[table.name] = _rows(table, database.execute(query))
         return found

@@ -10,7 +10,7 @@ from pathlib import Path
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
-from infra.nag import acknowledge_findings
+from infra.nag_suppressions import acknowledge_findings
 from infra.settings import SettingsError, read_settings
 from infra.stack import ShopKpiStack
 

@@ -14,9 +14,9 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.buckets import ARCHIVE_FOLDER, PLANS_FOLDER, QUARANTINE_FOLDER, Buckets
 from infra.network import Network
 from infra.settings import Settings, cpu_units
-from infra.storage import ARCHIVE_FOLDER, PLANS_FOLDER, QUARANTINE_FOLDER, Buckets
 from infra.tables import Tables
 
 CONTAINER = "worker"

@@ -12,8 +12,9 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from kpi.contract import Contract, built_in, built_in_names
-from kpi.tables import KPI_TABLES
+from kpi.aggregation.tables import KPI_TABLES
+from kpi.contract.loading import built_in, built_in_names
+from kpi.contract.model import Contract
 
 MIB = 2**20
 

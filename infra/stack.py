@@ -6,18 +6,19 @@ import aws_cdk as cdk
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from infra.analytics.glue_catalog import Lake
+from infra.buckets import Buckets
 from infra.compute import Compute
-from infra.dashboard import Dashboard
-from infra.ingest import Ingest
-from infra.intake import Intake
-from infra.lake import Lake
+from infra.monitoring.alarms import Alarms
+from infra.monitoring.dashboard import Dashboard
+from infra.monitoring.notifications import Notifications
 from infra.network import Network
-from infra.observability import Alarms, Notifications
 from infra.settings import Settings
-from infra.storage import Buckets
-from infra.sweep import Audit, Sweep
 from infra.tables import Tables
-from infra.warm import WarmService
+from infra.workflows.ingest import Ingest
+from infra.workflows.intake import Intake
+from infra.workflows.redrive import Audit, Sweep
+from infra.workflows.warm_service import WarmService
 
 
 class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # of a library that mypy does not read

@@ -1,4 +1,4 @@
-"""DynamoDB: the ledger and the KPI tables, with the keys and indexes that `kpi.tables` defines."""
+"""DynamoDB tables of ledger and KPIs, with the keys and indexes of `kpi.aggregation.tables`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from aws_cdk import RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
 
-from kpi.tables import KPI_TABLES, LEDGER_PARTITION_KEY, LEDGER_SORT_KEY, LEDGER_TABLE
+from kpi.aggregation.tables import KPI_TABLES, LEDGER_PARTITION_KEY, LEDGER_SORT_KEY, LEDGER_TABLE
 
 
 class Tables(Construct):

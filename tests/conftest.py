@@ -1,12 +1,20 @@
-"""Hypothesis: the same examples on every run; `HYPOTHESIS_PROFILE=explore` looks for new ones."""
+"""Fixtures and Hypothesis profiles for all tests.
+
+Examples are the same on every run; `HYPOTHESIS_PROFILE=explore` looks for new ones.
+"""
 
 from __future__ import annotations
 
 import os
+from functools import partial
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.recovery.summary import pytest_terminal_summary
+from tests.support.commands import Shopkpi
+from tests.support.commands import shopkpi as run
 
 __all__ = ["pytest_terminal_summary"]
 
@@ -18,3 +26,10 @@ settings.register_profile(
     "explore", deadline=None, max_examples=2000, print_blob=True, suppress_health_check=SLOW
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture
+def shopkpi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shopkpi:
+    """The command line in an empty folder, without starting an interpreter each time."""
+    monkeypatch.chdir(tmp_path)
+    return partial(run, tmp_path)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -33,10 +34,69 @@ TYPES_ONLY = {"types_aiobotocore_s3", "types_aiobotocore_dynamodb"}
 NOT_IN_KPI = {"asyncio", "socket", "ssl", "http", "urllib", "subprocess", "sqlite3", "threading"}
 """Of the standard library, what the pure domain has no business with."""
 
-MAY_BUILD_STORES = ("worker.urls", "worker.cli")
-STORE_FAMILIES = ("worker.objects", "worker.state")
-SHARED = {"worker.state.entry", "worker.state.pages", "worker.state.guard", "worker.state.rows"}
-"""Modules of the store packages that any store, and anyone who uses one, may import."""
+LAYERS: dict[str, set[str]] = {
+    "kpi.errors": set(),
+    "kpi.kernels": {"kpi.errors"},
+    "kpi.contract": {"kpi.errors", "kpi.kernels"},
+    "kpi.csv": {"kpi.contract", "kpi.kernels"},
+    "kpi.validation": {"kpi.contract", "kpi.csv", "kpi.errors", "kpi.kernels"},
+    "kpi.aggregation": {"kpi.contract", "kpi.kernels"},
+    "worker.errors": set(),
+    "worker.runtime": set(),
+    "worker.aws": set(),
+    "worker.sample": {"worker.errors"},
+    "worker.objects": {"worker.aws", "worker.errors", "worker.runtime"},
+    "worker.state": {"worker.errors"},
+    "worker.state.sqlite": {"worker.errors", "worker.objects", "worker.state"},
+    "worker.state.dynamodb": {"worker.aws", "worker.errors", "worker.runtime", "worker.state"},
+    "worker.stores": {
+        *{"worker.errors", "worker.objects", "worker.state"},
+        *{"worker.state.dynamodb", "worker.state.sqlite"},
+    },
+    "worker.settings": {"worker.errors", "worker.objects"},
+    "worker.clean": {"worker.errors", "worker.objects", "worker.state"},
+    "worker.validate": {"worker.clean", "worker.errors", "worker.objects", "worker.state"},
+    "worker.transform": {"worker.clean", "worker.errors", "worker.runtime", "worker.state"},
+    "worker.reporting": {"worker.objects", "worker.state", "worker.transform"},
+    "worker.maintenance": {
+        *{"worker.clean", "worker.errors", "worker.objects", "worker.state"},
+        *{"worker.transform", "worker.validate"},
+    },
+    "worker.service": {"worker.aws", "worker.errors", "worker.runtime"},
+    "worker.jobs": {
+        *{"worker.clean", "worker.objects", "worker.reporting", "worker.runtime"},
+        *{"worker.settings", "worker.state", "worker.stores", "worker.validate"},
+    },
+    "worker.cli": {
+        *{"worker.clean", "worker.errors", "worker.jobs", "worker.maintenance", "worker.objects"},
+        *{"worker.reporting", "worker.runtime", "worker.sample", "worker.service"},
+        *{"worker.settings", "worker.state", "worker.stores", "worker.transform"},
+        "worker.validate",
+    },
+    "worker.__main__": {"worker.cli"},
+    "infra.settings": set(),
+    "infra.network": set(),
+    "infra.buckets": {"infra.settings"},
+    "infra.tables": {"infra.settings"},
+    "infra.compute": {"infra.buckets", "infra.network", "infra.settings", "infra.tables"},
+    "infra.analytics": {"infra.buckets", "infra.settings"},
+    "infra.monitoring": {"infra.compute", "infra.settings"},
+    "infra.workflows": {"infra.buckets", "infra.compute", "infra.settings", "infra.tables"},
+    "infra.stack": {
+        *{"infra.analytics", "infra.buckets", "infra.compute", "infra.monitoring"},
+        *{"infra.network", "infra.settings", "infra.tables", "infra.workflows"},
+    },
+    "infra.nag_suppressions": {"infra.stack"},
+    "infra.app": {"infra.nag_suppressions", "infra.settings", "infra.stack"},
+    "infra.image": set(),
+}
+"""Folder (or loose module) -> others of the same package that it may import. Without circles."""
+
+MAY_BUILD_STORES = ("worker.stores", "worker.cli")
+CONCRETE_STORES = (
+    *("worker.objects.local", "worker.objects.memory", "worker.objects.s3"),
+    *("worker.state.memory", "worker.state.sqlite", "worker.state.dynamodb"),
+)
 
 
 @dataclass(frozen=True)
@@ -101,22 +161,38 @@ def foreign(package: str, root: Path = ROOT) -> list[str]:
     return wrong
 
 
+def place(name: str) -> str:
+    """Folder of a module, as `LAYERS` names it; a loose module is a place of its own."""
+    while name not in LAYERS and "." in name:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def upward(root: Path = ROOT) -> list[str]:
+    """Imports between folders that `LAYERS` does not have, those for types too."""
+    wrong = []
+    for package in ALLOWED:
+        for arrow in all_arrows(package, root):
+            importer, imported = place(arrow.importer), place(arrow.imported)
+            if imported.split(".")[0] != package or imported in {package, importer}:
+                continue
+            if imported not in LAYERS.get(importer, set()):
+                wrong.append(str(arrow))
+    return wrong
+
+
 def built_stores(root: Path = ROOT) -> list[str]:
     """Imports of concrete stores by modules that are neither their own family nor the builders."""
-    known = modules("worker", root)
-    concrete = {
-        name for name in known if name.rpartition(".")[0] in STORE_FAMILIES and name not in SHARED
-    }
+
+    def within(name: str, places: Iterable[str]) -> str | None:
+        return next((one for one in places if name == one or name.startswith(f"{one}.")), None)
+
     wrong = []
     for arrow in all_arrows("worker", root):
-        if arrow.imported not in concrete:
+        concrete = within(arrow.imported, CONCRETE_STORES)
+        if concrete is None or within(arrow.importer, MAY_BUILD_STORES):
             continue
-        own_family = arrow.importer.rpartition(".")[0] == arrow.imported.rpartition(".")[0]
-        builder = any(
-            arrow.importer == one or arrow.importer.startswith(f"{one}.")
-            for one in MAY_BUILD_STORES
-        )
-        if not own_family and not builder:
+        if within(arrow.importer, CONCRETE_STORES) != concrete:
             wrong.append(str(arrow))
     return wrong
 
@@ -126,6 +202,42 @@ def test_imports_stay_within_the_table_of_the_design(package: str) -> None:
     if not modules(package):
         pytest.skip(f"{package}/ has no modules yet")
     assert foreign(package) == []
+
+
+def test_folders_import_only_the_folders_below_them() -> None:
+    assert upward() == []
+
+
+def test_every_module_has_its_place_in_the_layers() -> None:
+    names = {name for package in ALLOWED for name in modules(package) if name not in ALLOWED}
+    assert {name for name in names if place(name) not in LAYERS} == set()
+    assert {layer for layer in LAYERS if not any(place(name) == layer for name in names)} == set()
+
+
+def test_layers_have_no_circle() -> None:
+    tuple(TopologicalSorter(LAYERS).static_order())
+
+
+def test_no_module_circle() -> None:
+    """Also not for types alone, where an import hidden from the interpreter hides the circle."""
+    known = {name: path for package in ALLOWED for name, path in modules(package).items()}
+    graph: dict[str, set[str]] = {name: set() for name in known}
+    for name, path in known.items():
+        for arrow in arrows(name, path):
+            # A package's __init__ is no part of what its modules import from it by name.
+            if arrow.imported in known and not name.startswith(f"{arrow.imported}."):
+                graph[name].add(arrow.imported)
+    below = {
+        name: {other for other in imported if not other.startswith(f"{name}.")}
+        for name, imported in graph.items()
+    }
+    tuple(TopologicalSorter(below).static_order())
+
+
+def test_no_folder_has_more_than_eight_loose_modules_at_the_top() -> None:
+    for package in ALLOWED:
+        loose = [path for path in (ROOT / package).glob("*.py") if path.stem != "__init__"]
+        assert len(loose) <= 8, package
 
 
 def test_only_the_command_line_and_urls_know_concrete_stores() -> None:
@@ -148,27 +260,34 @@ def test_no_part_imports_tests_or_benchmarks(package: str) -> None:
         ("worker/a.py", "import pandas"),
         ("worker/a.py", "from types_aiobotocore_s3 import S3Client"),
         ("infra/a.py", "from worker.settings import Settings"),
-        ("worker/a.py", "from worker.state.sqlite import SqliteState"),
-        ("worker/a.py", "from worker.objects import folder"),
+        ("worker/a.py", "from worker.state.sqlite.store import SqliteState"),
+        ("worker/a.py", "from worker.objects import local"),
+        ("worker/objects/local.py", "from worker.state.entry import Entry"),
+        ("kpi/kernels/a.py", "from kpi.csv.chunk import Chunk"),
     ],
 )
 def test_a_forbidden_import_is_found(tmp_path: Path, module: str, text: str) -> None:
     for name in ("kpi", "worker", "infra"):
         (tmp_path / name).mkdir()
-    for name in ("worker/state/sqlite.py", "worker/objects/folder.py", module):
+    for name in ("worker/state/sqlite/store.py", "worker/objects/local.py", module):
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text if name == module else "")
     found = [one for package in ALLOWED for one in foreign(package, tmp_path)]
-    assert len(found + built_stores(tmp_path)) >= 1
+    assert len(found + built_stores(tmp_path) + upward(tmp_path)) >= 1
 
 
 def test_what_parses_is_not_imported_before_there_is_something_to_parse() -> None:
     """A task starts for every file: a quarter of a second later, the first bytes would be too."""
-    modules = "worker.cli, worker.validate, worker.ranges, worker.pipeline, worker.report"
-    stores = "worker.objects.s3, worker.state.dynamodb, worker.state.sqlite"
-    late = {"numpy", "pyarrow", "worker.validation", "worker.transform"}
-    looking = f"import sys, {modules}, {stores}; from kpi.contract import built_in; built_in()"
+    modules = (
+        "worker.cli, worker.validate.task, worker.validate.byte_ranges, worker.jobs, "
+        "worker.reporting.reporters"
+    )
+    stores = "worker.objects.s3, worker.state.dynamodb.store, worker.state.sqlite.store"
+    late = {"numpy", "pyarrow", "worker.validate.source_validation", "worker.transform"}
+    looking = (
+        f"import sys, {modules}, {stores}; from kpi.contract.loading import built_in; built_in()"
+    )
     found = subprocess.run(
         [sys.executable, "-c", f"{looking}; print(*sys.modules)"],
         cwd=ROOT,

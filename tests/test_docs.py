@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from kpi.contract import built_in
+from kpi.contract.loading import built_in
 from worker.cli import shopkpi
 
 ROOT = Path(__file__).parents[1]

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import pytest
 
-import worker.retry
+import worker.runtime.retry
 from tests.support.commands import Done, shopkpi
 
 ROOT = Path(__file__).parents[1]
@@ -44,7 +44,7 @@ NAMES_OF_OURS = {
     "table",
     "table.name",
 }
-"""What may stand in the text of an SQL statement: names of `kpi.tables`, and places for values."""
+"""What an SQL text may hold: names of `kpi.aggregation.tables`, and places for values."""
 
 
 def files(*packages: str) -> Iterator[tuple[str, ast.Module]]:
@@ -219,7 +219,7 @@ def secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         await asyncio.sleep(0)
         return False
 
-    monkeypatch.setattr(worker.retry.Retries, "again", never)
+    monkeypatch.setattr(worker.runtime.retry.Retries, "again", never)
 
 
 def keeps_its_secrets(done: Done) -> None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from kpi.contract import Contract, built_in, built_in_names, parse_contract
+from kpi.aggregation.tables import table_names
+from kpi.contract.loading import built_in, built_in_names, parse_contract
+from kpi.contract.model import Contract
 from kpi.errors import ContractError
-from kpi.tables import table_names
 from worker.errors import ConfigError
-from worker.urls import Location, locate
+from worker.objects.location import Location, locate
 
 DEFAULT_WORKSPACE = ".shopkpi"
 

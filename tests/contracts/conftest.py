@@ -10,13 +10,13 @@ import pytest
 
 from tests.support.emulators import Emulator, create_bucket, ministack, moto, unique_name
 from worker.objects import ObjectStore
-from worker.objects.folder import FolderStore
+from worker.objects.local import FolderStore
 from worker.objects.memory import MemoryStore
 from worker.objects.s3 import S3Store
 from worker.state import State
-from worker.state.dynamodb import DynamoDBState
+from worker.state.dynamodb.store import DynamoDBState
 from worker.state.memory import MemoryState
-from worker.state.sqlite import SqliteState
+from worker.state.sqlite.store import SqliteState
 
 __all__ = ["ministack", "moto"]
 

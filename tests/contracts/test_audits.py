@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from kpi.tables import DEFAULT_TABLES
+from kpi.aggregation.tables import DEFAULT_TABLES
 from tests.contracts.states import CONCURRENTLY, rows
 from tests.support.samples import category_row, order_row
 from tests.support.shops import ALL_TABLES, Pipeline, Upload, write
-from worker.audit import Audit, audit
+from worker.maintenance.audit import Audit, audit
 from worker.state import DayKpis, Progress, Row, State
 from worker.transform import transform
 

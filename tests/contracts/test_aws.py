@@ -19,9 +19,9 @@ from botocore.utils import parse_timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-import worker.aws
+import worker.aws.clients
 from tests.support.emulators import Emulator, create_bucket
-from worker.aws import Descriptions, read_time
+from worker.aws.clients import Descriptions, read_time
 from worker.objects.s3 import S3Store
 
 TYPES = ("service-2", "endpoint-rule-set-1", "paginators-1", "waiters-2")
@@ -129,7 +129,7 @@ async def test_clients_share_the_certificates_that_they_trust(
     moto.use(monkeypatch)
     bucket = await create_bucket(moto)
     read.clear()
-    monkeypatch.setattr(worker.aws, "_CONTEXTS", {})
+    monkeypatch.setattr(worker.aws.clients, "_CONTEXTS", {})
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
     for bundle, times in ((None, 1), (None, 1), (DEFAULT_CA_BUNDLE, 2), (DEFAULT_CA_BUNDLE, 2)):
         if bundle is not None:

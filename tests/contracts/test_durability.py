@@ -16,7 +16,7 @@ from tests.contracts.states import DAY
 from tests.support import shops
 from tests.support.samples import day_kpis, entry
 from worker.state import Effect, Progress
-from worker.state.sqlite import SqliteState
+from worker.state.sqlite.store import SqliteState
 
 FULL = 2
 

@@ -21,7 +21,7 @@ from worker.errors import ConfigError, SourceChanged, SourceError, StoreError
 from worker.objects import CopyingWriter, ObjectInfo
 from worker.objects.s3 import S3Store
 from worker.objects.s3_upload import PART_BYTES, part_bytes
-from worker.retry import RetryPolicy
+from worker.runtime.retry import RetryPolicy
 
 MIB = 1 << 20
 

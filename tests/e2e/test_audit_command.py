@@ -11,8 +11,8 @@ import pytest
 
 from tests.e2e.files import ITEMS, ORDERS, put, put_shop
 from tests.support.commands import Done, Shopkpi
-from worker.audit import Audit
-from worker.transform import cut
+from worker.maintenance.audit import Audit
+from worker.transform import day_batches
 
 EVERY_TABLE = ("--kpis", "order,category,product")
 
@@ -88,8 +88,8 @@ def test_a_guard_that_says_a_sequence_the_ledger_has_not_come_to(shopkpi: Shopkp
 def test_a_row_of_a_day_without_orders(
     shopkpi: Shopkpi, monkeypatch: pytest.MonkeyPatch, day: str, at_once: int
 ) -> None:
-    monkeypatch.setattr(cut, "ORDERS_AT_ONCE", at_once)
-    monkeypatch.setattr(cut, "SCATTERED_AT_ONCE", at_once)
+    monkeypatch.setattr(day_batches, "ORDERS_AT_ONCE", at_once)
+    monkeypatch.setattr(day_batches, "SCATTERED_AT_ONCE", at_once)
     put_shop()
     put("shop/orders/2.csv", ORDERS + "3,7,x,2025-03-07\n")
     shopkpi("run", "shop")
@@ -253,7 +253,7 @@ def test_what_others_were_publishing_is_left_out(
     async def audit(**_: object) -> Audit:
         return found
 
-    monkeypatch.setattr("worker.audit.audit", audit)
+    monkeypatch.setattr("worker.maintenance.audit.audit", audit)
     done = shopkpi("audit", "--format", "table")
     assert done.code == 0
     assert "compared 2 days as of 3: 0 rows differ; left out: 1 being published" in done.out

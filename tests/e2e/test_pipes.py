@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-import worker.retry
+import worker.runtime.retry
 from tests.e2e.files import ORDERS, put, put_shop
 from tests.support.commands import ROOT, Shopkpi
 from worker.sample import SampleSpec, write_sample
@@ -80,7 +80,7 @@ def test_the_address_of_a_queue_shows_no_secret(
         await asyncio.sleep(0)
         return False
 
-    monkeypatch.setattr(worker.retry.Retries, "again", never)
+    monkeypatch.setattr(worker.runtime.retry.Retries, "again", never)
     queue = "http://me:hunter2secret@127.0.0.1:1/queue?X-Amz-Signature=abcdef"
     done = shopkpi(
         *("serve", "--queue", queue),

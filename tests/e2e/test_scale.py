@@ -15,19 +15,20 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import worker.plan
-import worker.validate
-import worker.validation
-from kpi.contract import Contract, built_in, parse_contract
+import worker.validate.range_planner
+import worker.validate.source_validation
+import worker.validate.task
+from kpi.contract.loading import built_in, parse_contract
+from kpi.contract.model import Contract
 from tests.e2e.test_newcomer import lines, shopkpi
 from tests.support.shops import Pipeline
-from worker import ranges
 from worker.errors import ConfigError, StoreError
-from worker.plan import plan
+from worker.objects.source import Source
 from worker.sample import SampleSpec, write_sample
-from worker.source import Source
 from worker.state import Entry
-from worker.stream import BLOCK_BYTES, SourceStream
+from worker.validate import byte_ranges
+from worker.validate.range_planner import plan
+from worker.validate.stream import BLOCK_BYTES, SourceStream
 
 HEADER = "order_id,user_id,status,created_at\n"
 records = st.one_of(
@@ -71,7 +72,7 @@ async def in_ranges(home: Path, path: Path, split_bytes: int, seed: int) -> tupl
             "ledger": pipeline.state,
         }
         for span in spans:
-            entry, new = await ranges.validate_range(
+            entry, new = await byte_ranges.validate_range(
                 source, span, executor=pipeline._executor, **stores
             )
             assert new == (span == spans[-1])
@@ -93,7 +94,11 @@ def test_any_ranges_give_the_rows_of_the_whole(
 ) -> None:
     stream = partial(SourceStream, block_bytes=block_bytes, again_bytes=block_bytes // 2)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        for module in (worker.plan, worker.validate, worker.validation):
+        for module in (
+            worker.validate.range_planner,
+            worker.validate.task,
+            worker.validate.source_validation,
+        ):
             patch.setattr(module, "SourceStream", stream)
         home = Path(folder)
         path = home / "in" / "orders" / "a.csv"
@@ -127,20 +132,20 @@ async def test_an_object_is_not_committed_before_all_its_ranges(tmp_path: Path) 
             "workspace": pipeline.workspace,
             "ledger": pipeline.state,
         }
-        piece, new = await ranges.validate_range(
+        piece, new = await byte_ranges.validate_range(
             source, first, executor=pipeline._executor, **stores
         )
         assert (piece.sequence, new) == (0, False)
         assert await pipeline.state.find(source.source_id) is None
         with pytest.raises(StoreError, match=f"nothing from byte {first[1]}"):
-            await ranges.commit_plan(source, **stores)
+            await byte_ranges.commit_plan(source, **stores)
 
 
 def test_a_range_is_two_numbers() -> None:
-    assert ranges.parse_span("0-10") == (0, 10)
+    assert byte_ranges.parse_span("0-10") == (0, 10)
     for wrong in ("", "5", "5-5", "9-3", "a-b", "-1-5"):
         with pytest.raises(ConfigError):
-            ranges.parse_span(wrong)
+            byte_ranges.parse_span(wrong)
 
 
 def test_many_workers_by_commands_give_the_rows_of_one_run(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from signal import SIGINT
 
 import pytest
 
-from kpi.contract import built_in
+from kpi.contract.loading import built_in
 from tests.e2e.files import put_shop
 from tests.support.commands import ROOT
 
@@ -121,7 +121,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("moment", ["click", "worker.cli.questions", "worker.settings", "uvloop"])
+@pytest.mark.parametrize("moment", ["click", "worker.cli.query", "worker.settings", "uvloop"])
 def test_ctrl_c_is_quiet_while_modules_are_imported(moment: str) -> None:
     words = [sys.executable, "-c", PRESSED, moment, "run", "shop"]
     done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, check=False)

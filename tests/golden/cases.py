@@ -14,7 +14,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from kpi.contract import Contract, built_in, parse_contract
+from kpi.contract.loading import built_in, parse_contract
+from kpi.contract.model import Contract
 from tests.support.shops import Pipeline
 from worker.state import Entry
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kpi.reasons import Reason
+from kpi.contract.reject_reasons import Reason
 from tests.golden import regenerate
 from tests.golden.cases import CASES, EXPECTED, names, run, to_text, uploads
 from tests.support import oracle

@@ -31,10 +31,10 @@ import aiofiles.threadpool
 import uvloop
 
 import worker.cli
-import worker.cli.common
-import worker.concurrency
-import worker.pipeline
-import worker.state.sqlite_file
+import worker.cli.event_loop
+import worker.jobs
+import worker.runtime.concurrency
+import worker.state.sqlite.connection
 from tests.recovery.disk import Disk
 from tests.recovery.inline import Inline
 
@@ -317,10 +317,10 @@ class _Child:
         mock.patch.object(sqlite3, "connect", traced_connect).start()
         mock.patch.object(uvloop, "run", _run_in_order).start()
         for module in (
-            worker.cli.common,
-            worker.concurrency,
-            worker.pipeline,
-            worker.state.sqlite_file,
+            worker.cli.event_loop,
+            worker.runtime.concurrency,
+            worker.jobs,
+            worker.state.sqlite.connection,
         ):
             mock.patch.object(module, "ThreadPoolExecutor", Inline).start()
 

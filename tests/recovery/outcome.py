@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kpi.tables import KPI_TABLES
+from kpi.aggregation.tables import KPI_TABLES
 
 _TABLES = ("ledger", "effects", "days", "progress", *sorted(KPI_TABLES))
 

@@ -27,28 +27,28 @@ from typing import Any
 
 import pytest
 
-from kpi.contract import built_in
+from kpi.contract.loading import built_in
 from tests.recovery import shop
 from tests.recovery.calls import FAULTS, KILLED, Call, Calls, Dead
 from tests.recovery.inline import Inline
 from tests.recovery.summary import tried
 from tests.support.emulators import Emulator, create_bucket, unique_name
 from tests.support.shops import ALL_TABLES
-from worker import ranges
 from worker.clean import Workspace
+from worker.jobs import Session, validate_all
 from worker.objects import s3_upload
+from worker.objects.location import Location
 from worker.objects.s3 import S3Store
-from worker.pipeline import Session, validate_all
-from worker.plan import plan
-from worker.report import SilentReporter
-from worker.retry import RetryPolicy
+from worker.reporting.reporters import SilentReporter
+from worker.runtime.retry import RetryPolicy
 from worker.settings import Settings
-from worker.source import find_sources
-from worker.state import dynamodb_kpis
-from worker.state.dynamodb import DynamoDBState
-from worker.state.dynamodb_client import Database
+from worker.state.dynamodb import kpis
+from worker.state.dynamodb.client import Database
+from worker.state.dynamodb.store import DynamoDBState
 from worker.transform import transform
-from worker.urls import Location
+from worker.validate import byte_ranges
+from worker.validate.discovery import find_sources
+from worker.validate.range_planner import plan
 
 EVERY_POINT = os.environ.get("SHOPKPI_EVERY_POINT") == "1"
 STRIDE = 5
@@ -105,7 +105,7 @@ async def validate_range(world: World, session: Session, part: int) -> None:
     place = Location(bucket=world.uploads_bucket, key="first/order_items/1.csv")
     (source,) = await find_sources([(world.uploads, place)], CONTRACT)
     spans = await plan(source, CONTRACT, source.info.size_bytes // 2)
-    await ranges.validate_range(
+    await byte_ranges.validate_range(
         source,
         spans[part],
         contract=CONTRACT,
@@ -250,7 +250,7 @@ async def undisturbed(world: World, steps: Sequence[Step]) -> tuple[list[Call], 
 
 @pytest.fixture(params=RUNS)
 def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(dynamodb_kpis, "ROWS_AT_ONCE", ROWS_AT_ONCE)
+    monkeypatch.setattr(kpis, "ROWS_AT_ONCE", ROWS_AT_ONCE)
     if request.param == "many_tasks":
         # So that small objects are uploaded in parts too; the emulator takes parts of any size.
         monkeypatch.setattr(s3_upload, "PART_BYTES", 2500)

@@ -19,18 +19,18 @@ from pathlib import Path
 
 import pytest
 
-from kpi.contract import built_in
+from kpi.contract.loading import built_in
 from kpi.errors import KpiError
 from tests.recovery import shop
 from tests.support import shops
 from tests.support.commands import shopkpi
 from worker.clean import Workspace
 from worker.errors import WorkerError
+from worker.objects.location import Location
 from worker.objects.memory import MemoryStore
 from worker.state import Entry
 from worker.state.memory import MemoryState
 from worker.transform import transform
-from worker.urls import Location
 
 CONTRACT = built_in()
 TIMES = 100

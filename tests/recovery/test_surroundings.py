@@ -32,7 +32,7 @@ from tests.support.emulators import Emulator, create_bucket, unique_name
 from tests.support.faults import answering
 from worker.cli import main
 from worker.errors import SourceChanged
-from worker.objects.folder import FolderStore
+from worker.objects.local import FolderStore
 from worker.objects.s3 import S3Store
 
 ROOT = Path(__file__).parents[2]
@@ -216,8 +216,8 @@ def test_only_log_lines_have_this_machines_time() -> None:
         if clock.search(path.read_text())
     }
     assert found == {
-        "worker/report.py",
-        "worker/metrics.py",
+        "worker/reporting/reporters.py",
+        "worker/reporting/emf.py",
         "worker/objects/s3_client.py",  # to tell that the clock is wrong
         "worker/objects/memory.py",  # serves simulations, which give it a clock
     }

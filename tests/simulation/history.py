@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from random import Random
 
-from kpi.tables import KPI_TABLES
+from kpi.aggregation.tables import KPI_TABLES
 from tests.simulation.model import BROKEN, Record, Upload
 from tests.simulation.schedule import Fault, What
 

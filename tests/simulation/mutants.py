@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 
-from kpi.tables import KPI_TABLES
+from kpi.aggregation.tables import KPI_TABLES
 from tests.simulation.schedule import Scheduler
 from tests.simulation.torn import TornState
 from tests.simulation.world import START, Backend
 from worker.objects.memory import MemoryStore, MemoryWriter
 from worker.state import DayKpis, Entry, Outcome, Progress
-from worker.state.guard import Guard
+from worker.state.day_guard import Guard
+from worker.state.kpi_rows import stored_row
 from worker.state.memory import MemoryState
-from worker.state.rows import stored_row
 
 
 class _Mutant(MemoryState):

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
-from kpi.tables import KPI_TABLES
+from kpi.aggregation.tables import KPI_TABLES
 from tests.simulation.history import History, Step, Transform
 from tests.simulation.schedule import Scheduler
 from tests.simulation.world import Backend
 from worker.errors import StoreError
 from worker.state import DayKpis, Outcome
-from worker.state.guard import Guard
+from worker.state.day_guard import Guard
+from worker.state.kpi_rows import stored_row
 from worker.state.memory import MemoryState
-from worker.state.rows import stored_row
 
 ATTEMPTS = 10
 
@@ -22,7 +22,7 @@ ATTEMPTS = 10
 class TornState(MemoryState):
     """Publishes one table after the other, each on the condition that the guard is as it was left.
 
-    The steps are those of `worker.state.dynamodb_kpis`, with a table a transaction.
+    The steps are those of `worker.state.dynamodb.kpis`, with a table a transaction.
     """
 
     def __init__(self, scheduler: Scheduler) -> None:

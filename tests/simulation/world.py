@@ -13,27 +13,27 @@ from types import SimpleNamespace
 from unittest.mock import patch
 
 import worker.transform
-import worker.validate
-from kpi.contract import parse_contract
-from kpi.tables import table_names
+import worker.validate.task
+from kpi.aggregation.tables import table_names
+from kpi.contract.loading import parse_contract
 from tests.simulation.history import Audit, History, Put, Transform, Validate, Wait
 from tests.simulation.invariants import Invariants, Violation
 from tests.simulation.loop import SimulationLoop
 from tests.simulation.model import Upload, waiting
 from tests.simulation.schedule import Crash, Fault, Process, Scheduler
 from tests.simulation.stores import SteppedState, SteppedStore
-from worker import ranges
-from worker.audit import audit
 from worker.clean import Workspace
 from worker.errors import SourceError, StoreError, WorkerError
+from worker.maintenance.audit import audit
 from worker.objects import ObjectInfo
+from worker.objects.location import Location
 from worker.objects.memory import MemoryStore
-from worker.plan import plan
-from worker.source import Source, source_id
+from worker.objects.source import Source, source_id
 from worker.state.memory import MemoryState
 from worker.transform import plan_days, transform
-from worker.urls import Location
-from worker.validate import validate
+from worker.validate import byte_ranges
+from worker.validate.range_planner import plan
+from worker.validate.task import validate
 
 ALL_TABLES = table_names(["order", "category", "product"])
 START = datetime(2025, 4, 1, tzinfo=UTC)
@@ -117,7 +117,7 @@ def run_history(history: History, backend: Backend | None = None) -> Outcome:
         clock = SimpleNamespace(perf_counter=runner.get_loop().time)
         # Wall times stand in receipts: they would make runs of one seed differ.
         with (
-            patch.object(worker.validate, "time", clock),
+            patch.object(worker.validate.task, "time", clock),
             patch.object(worker.transform, "time", clock),
         ):
             world = _World(history, scheduler, backend or Backend())
@@ -287,7 +287,7 @@ class _World:
             spans = await plan(source, CONTRACT, split_bytes)
             await _together(
                 [
-                    ranges.validate_range(
+                    byte_ranges.validate_range(
                         source,
                         span,
                         contract=CONTRACT,
@@ -298,7 +298,9 @@ class _World:
                     for span in spans
                 ]
             )
-            await ranges.commit_plan(source, contract=CONTRACT, workspace=workspace, ledger=state)
+            await byte_ranges.commit_plan(
+                source, contract=CONTRACT, workspace=workspace, ledger=state
+            )
 
         return in_ranges if split_bytes else whole
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.soak.files import Version, read_versions
 from tests.support import oracle
 from worker.state import Entry
-from worker.state.sqlite import SqliteState
+from worker.state.sqlite.store import SqliteState
 
 GROUP = {"category_kpis": "category", "product_kpis": "product_id"}
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from worker.serve import Message, Pace, Service
+from worker.service.queue_worker import Message, Pace, Service
 
 QUICK = Pace(poll_s=1, hidden_s=60, beat_s=0.01, grace_s=0.05, release_s=1)
 Work = Callable[[Sequence[str]], Coroutine[Any, Any, None]]

@@ -10,16 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from kpi.contract import Contract, built_in
-from kpi.tables import table_names
+from kpi.aggregation.tables import table_names
+from kpi.contract.loading import built_in
+from kpi.contract.model import Contract
 from worker.clean import Workspace
-from worker.objects.folder import FolderStore
-from worker.source import Source
+from worker.objects.local import FolderStore
+from worker.objects.location import locate
+from worker.objects.source import Source
 from worker.state import Entry, State
-from worker.state.sqlite import SqliteState
+from worker.state.sqlite.store import SqliteState
 from worker.transform import Report, transform
-from worker.urls import locate
-from worker.validate import validate
+from worker.validate.task import validate
 
 HEADERS = {
     "orders": ("order_id", "user_id", "status", "created_at"),

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kpi.contract import Contract
+from kpi.contract.model import Contract
 from worker.objects import ObjectStore
-from worker.source import Source
-from worker.urls import Location
+from worker.objects.location import Location
+from worker.objects.source import Source
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,19 +7,21 @@ import io
 import os
 import sys
 
-from worker.cli.ctrl_c import EndedByCtrlC
+from worker.cli.interrupts import EndedByCtrlC
 
 with EndedByCtrlC():  # they take a moment
     import click
 
     from worker.cli.admin import contract, tables
-    from worker.cli.pipeline import run, transform, validate
-    from worker.cli.process import take_over
-    from worker.cli.questions import ledger, query, rejects
+    from worker.cli.archive import archive
+    from worker.cli.audit import audit
+    from worker.cli.plan import plan
+    from worker.cli.query import ledger, query, rejects
+    from worker.cli.run import run, transform, validate
     from worker.cli.sample import sample
-    from worker.cli.scale import archive, audit, plan
     from worker.cli.serve import serve
-    from worker.memory import choose_allocator
+    from worker.cli.stdio import take_over
+    from worker.runtime.allocator import choose_allocator
 
 
 @click.group(
@@ -90,6 +92,6 @@ def _explain(error: Exception) -> int:
 
 def _shown(text: str) -> str:
     """An error as a person, and whoever collects what commands print, may see it."""
-    from worker.cli.safe_text import visible, without_secrets  # noqa: PLC0415
+    from worker.cli.sanitize import visible, without_secrets  # noqa: PLC0415
 
     return visible(without_secrets(text))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from worker.cli.common import run_async, utf8_or_path
+from worker.cli.event_loop import run_async
+from worker.cli.options import utf8_or_path
 
 
 @click.group(short_help="What the columns of a shop's files are.")
@@ -22,7 +23,7 @@ def show(name: str) -> None:
       shopkpi contract show
       shopkpi contract show olist > my-contract.toml
     """
-    from kpi.contract import built_in  # noqa: PLC0415
+    from kpi.contract.loading import built_in  # noqa: PLC0415
 
     click.echo(built_in(name).text, nl=False)
 
@@ -69,7 +70,7 @@ def create(state: str) -> None:
     """
 
     async def work() -> list[str]:
-        from worker.urls import open_state  # noqa: PLC0415
+        from worker.stores import open_state  # noqa: PLC0415
 
         opened = await open_state(state)
         try:

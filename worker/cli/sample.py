@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from worker.cli.common import choose_format, format_option
+from worker.cli.options import choose_format, format_option
 from worker.errors import WorkerError
 
 
@@ -68,7 +68,7 @@ def sample(
       shopkpi sample year --orders 4000000
       shopkpi sample olist --layout olist   # then: shopkpi run olist --contract olist
     """
-    from worker.report import JsonReporter  # noqa: PLC0415
+    from worker.reporting.reporters import JsonReporter  # noqa: PLC0415
     from worker.sample import SampleSpec, write_sample  # noqa: PLC0415
     from worker.settings import read_day  # noqa: PLC0415
 
@@ -105,6 +105,6 @@ def sample(
         for row in rows:
             reporter.emit("sample.written", **row)
     else:
-        from worker.cli.tables import show_rows  # noqa: PLC0415
+        from worker.cli.render import show_rows  # noqa: PLC0415
 
         show_rows(rows, f"Sample data in {folder}")

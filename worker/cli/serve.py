@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from worker.cli import pipeline
-from worker.cli.common import kpis_option, run_async, store_options, utf8
+from worker.cli.event_loop import run_async
+from worker.cli.options import kpis_option, store_options, utf8
+from worker.cli.run import bring_up_to_date, transform, validate
 
 if TYPE_CHECKING:
-    from worker.pipeline import Session
-    from worker.report import JsonReporter
+    from worker.jobs import Session
+    from worker.reporting.reporters import JsonReporter
 
 # What the state machine sends; where results go is for the service's own settings to say.
 COMMANDS: Mapping[str, tuple[click.Command, frozenset[str]]] = {
-    "validate": (pipeline.validate, frozenset({"sources", "version_id"})),
-    "transform": (pipeline.transform, frozenset()),
+    "validate": (validate, frozenset({"sources", "version_id"})),
+    "transform": (transform, frozenset()),
 }
 """Command -> its definition, and the parameters that a message may give."""
 
@@ -60,11 +61,11 @@ def serve(
     settings = read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis)
 
     async def work() -> None:
-        from worker.cli.safe_text import without_secrets  # noqa: PLC0415
-        from worker.pipeline import open_session  # noqa: PLC0415
-        from worker.report import JsonReporter  # noqa: PLC0415
-        from worker.serve import Service, told  # noqa: PLC0415
-        from worker.serve_aws import open_clients  # noqa: PLC0415
+        from worker.cli.sanitize import without_secrets  # noqa: PLC0415
+        from worker.jobs import open_session  # noqa: PLC0415
+        from worker.reporting.reporters import JsonReporter  # noqa: PLC0415
+        from worker.service.queue_worker import Service, told  # noqa: PLC0415
+        from worker.service.sqs import open_clients  # noqa: PLC0415
 
         stop = asyncio.Event()
         for which in (signal.SIGTERM, signal.SIGINT):
@@ -104,12 +105,12 @@ class Runner:
 
         Errors: `Refused` for a command that messages may not ask for; those of the command.
         """
-        from worker.pipeline import open_sources, validate_all  # noqa: PLC0415
+        from worker.jobs import open_sources, validate_all  # noqa: PLC0415
 
         name, given = parse(words)
         if name == "transform":
             async with self._transforming:
-                await pipeline.bring_up_to_date(self._session, self._reporter, [])
+                await bring_up_to_date(self._session, self._reporter, [])
             return
         sources, version_id = given["sources"], given["version_id"]
         async with open_sources(sources, self._session.settings, None, version_id) as found:
@@ -121,7 +122,7 @@ def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
 
     Errors: `Refused` for what a message may not ask for.
     """
-    from worker.serve import Refused  # noqa: PLC0415
+    from worker.service.queue_worker import Refused  # noqa: PLC0415
 
     name, rest = (words[0], list(words[1:])) if words else ("", [])
     if name not in COMMANDS:

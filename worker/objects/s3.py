@@ -15,12 +15,12 @@ from contextlib import AbstractAsyncContextManager
 
 import aiohttp
 
-from worker.aws_errors import CLIENT_ERRORS, is_transient, status
+from worker.aws.errors import CLIENT_ERRORS, is_transient, status
 from worker.errors import SourceChanged, SourceError
 from worker.objects import ObjectInfo, ObjectWriter
 from worker.objects.s3_client import BucketClient
 from worker.objects.s3_upload import upload
-from worker.retry import RetryPolicy
+from worker.runtime.retry import RetryPolicy
 
 _HEADS_AT_ONCE = 32
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
 
-from worker.aws import client_config, session
-from worker.aws_errors import CLIENT_ERRORS, SETUP_ERRORS, error_code, is_transient, status
+from worker.aws.clients import client_config, session
+from worker.aws.errors import CLIENT_ERRORS, SETUP_ERRORS, error_code, is_transient, status
 from worker.errors import ConfigError, SourceError, StoreError, WorkerError
-from worker.retry import Retries, RetryPolicy
+from worker.runtime.retry import Retries, RetryPolicy
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client

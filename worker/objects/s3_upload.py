@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from worker.aws_errors import error_code, status
+from worker.aws.errors import error_code, status
 from worker.errors import SourceChanged, WorkerError
 from worker.objects import ObjectInfo
 from worker.objects.s3_client import BucketClient

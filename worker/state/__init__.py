@@ -1,7 +1,7 @@
 """What the pipeline remembers: the ledger and the KPI tables, one protocol over two stores.
 
 `sqlite:///path` keeps both in a file, `dynamodb://prefix` in the tables `<prefix>-ledger`,
-`<prefix>-order_kpis`, ... as `kpi.tables` defines them.
+`<prefix>-order_kpis`, ... as `kpi.aggregation.tables` defines them.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import orjson
 
 from worker.errors import StoreError
-from worker.state.damage import DAMAGE
+from worker.state.corruption import DAMAGE
 
 Verdict = Literal["accepted", "refused"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date
 
-from kpi.tables import KPI_TABLES
+from kpi.aggregation.tables import KPI_TABLES
 from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Row
-from worker.state.guard import Guard
-from worker.state.rows import stored_row
+from worker.state.day_guard import Guard
+from worker.state.kpi_rows import stored_row
 
 
 class MemoryState:

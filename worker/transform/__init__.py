@@ -14,16 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
-from kpi.contract import Contract
-from kpi.days import NO_DAYS, to_date
-from kpi.tables import DEFAULT_TABLES
+from kpi.aggregation.calendar import NO_DAYS, to_date
+from kpi.aggregation.tables import DEFAULT_TABLES
+from kpi.contract.model import Contract
 from worker.clean import Workspace
 from worker.errors import SourceChanged, StoreError
 from worker.state import Progress, State
-from worker.transform.effects import record_effects, see_days, waiting_items
-from worker.transform.publication import Contended, publish_days
-from worker.transform.slices import Seen
-from worker.transform.survey import Task, survey
+from worker.transform.day_loader import Seen
+from worker.transform.pending_work import Task, survey
+from worker.transform.publish import Contended, publish_days
+from worker.transform.source_effects import record_effects, see_days, waiting_items
 
 MAX_RESTARTS = 20
 """How often to begin anew where other workers are at the same days or clean objects."""

@@ -14,13 +14,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kpi.contract import Dataset
-from kpi.masks import Mask, true
-from worker.concurrency import each
+from kpi.contract.model import Dataset
+from kpi.kernels.masks import Mask, true
+from worker.runtime.concurrency import each
 from worker.state import Entry
 from worker.state.entry import Range
-from worker.transform.pieces import Piece, RowGroup, Shelf
-from worker.transform.spans import Spans
+from worker.transform.clean_files import Piece, RowGroup
+from worker.transform.file_cache import Shelf
+from worker.transform.intervals import Spans
 
 Ranks = npt.NDArray[np.int64]
 

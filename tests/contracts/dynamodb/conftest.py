@@ -8,7 +8,7 @@ import pytest
 
 from tests.contracts.dynamodb.workers import QUICK
 from tests.support.emulators import Emulator, unique_name
-from worker.state.dynamodb import DynamoDBState
+from worker.state.dynamodb.store import DynamoDBState
 
 
 @pytest.fixture

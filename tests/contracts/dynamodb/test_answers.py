@@ -18,7 +18,7 @@ from tests.support.faults import answering
 from tests.support.samples import day_kpis, entry
 from worker.errors import StoreError
 from worker.state import Effect, Outcome
-from worker.state.dynamodb import DynamoDBState
+from worker.state.dynamodb.store import DynamoDBState
 
 
 def canned(*answers: tuple[int, dict[str, Any]]) -> Callable[[str], tuple[str, bytes]]:

@@ -1,7 +1,7 @@
 """Every read is strongly consistent. Emulators always are: it is the requests that are looked at.
 
 The protocol rests on it: a writer that read an old guard, head or record would go by a state that
-has passed (`worker.state.dynamodb_kpis`), and a ledger read late would leave source objects out.
+has passed (`worker.state.dynamodb.kpis`), and a ledger read late would leave source objects out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.contracts.dynamodb.workers import DAY, large_day
 from tests.contracts.states import rows
 from tests.support.samples import day_kpis, entry
 from worker.state import Effect, Progress, State
-from worker.state.dynamodb import DynamoDBState
+from worker.state.dynamodb.store import DynamoDBState
 
 NO_READS = {"create_tables", "close", "record_effects"}
 """What reads no item: effects are put under a condition, tables described."""

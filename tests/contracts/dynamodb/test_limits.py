@@ -12,7 +12,7 @@ from tests.contracts.states import stored
 from tests.support.emulators import Emulator, unique_name
 from tests.support.samples import day_kpis, entry, with_as_of
 from worker.errors import ConfigError, StoreError
-from worker.state.dynamodb import DynamoDBState
+from worker.state.dynamodb.store import DynamoDBState
 from worker.state.entry import Part, Range
 
 

@@ -12,12 +12,12 @@ from tests.support.emulators import Emulator
 from tests.support.faults import Fault
 from tests.support.samples import entry, with_as_of
 from worker.state import Outcome, Progress
-from worker.state.dynamodb import DynamoDBState
-from worker.state.dynamodb_client import CONDITION_FAILED
-from worker.state.dynamodb_items import absent, put
+from worker.state.dynamodb.client import CONDITION_FAILED
+from worker.state.dynamodb.items import absent, put
+from worker.state.dynamodb.store import DynamoDBState
 
 if TYPE_CHECKING:
-    from worker.state.dynamodb_items import Item, Write
+    from worker.state.dynamodb.items import Item, Write
 
 LOST = pytest.mark.parametrize(
     "lost", [{"request_lost": True}, {"answer_bytes": 0}], ids=["request", "answer"]

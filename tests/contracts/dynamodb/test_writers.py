@@ -18,10 +18,10 @@ from tests.support.emulators import Emulator
 from tests.support.faults import Fault
 from tests.support.samples import day_kpis, entry, with_as_of
 from worker.errors import StoreError
-from worker.retry import RetryPolicy
+from worker.runtime.retry import RetryPolicy
 from worker.state import Entry, Outcome, Row
-from worker.state import dynamodb_kpis as kpis
-from worker.state.dynamodb import DynamoDBState
+from worker.state.dynamodb import kpis
+from worker.state.dynamodb.store import DynamoDBState
 
 
 async def test_order_kpis_change_last(aws: Emulator, state: DynamoDBState) -> None:

@@ -10,9 +10,9 @@ from decimal import Decimal
 from tests.support.emulators import Emulator
 from tests.support.faults import FaultyProxy, faulty_proxy
 from tests.support.samples import day_kpis
-from worker.retry import RetryPolicy
+from worker.runtime.retry import RetryPolicy
 from worker.state import DayKpis
-from worker.state.dynamodb import DynamoDBState
+from worker.state.dynamodb.store import DynamoDBState
 
 DAY = date(2024, 5, 1)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cloud.deployment import STAGE, emulated
-from tests.infra.conftest import synthesize
-from tests.infra.templates import ROOT
 from tests.support.emulators import Emulator, running_ministack
+from tests.unit.infra.conftest import synthesize
+from tests.unit.infra.templates import ROOT
 
 SETTINGS = {
     "stage": STAGE,

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.cloud.deployment import emulated
 from tests.e2e.cloud.running import SETTINGS, Cloud
-from tests.infra.templates import ROOT
+from tests.unit.infra.templates import ROOT
 
 CDK = ROOT / "node_modules" / ".bin" / "cdk"
 STAGE = "cli"

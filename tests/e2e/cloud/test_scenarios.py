@@ -8,7 +8,7 @@ import json
 import random
 from pathlib import Path
 
-from infra.moves import COPY_LIMIT_BYTES
+from infra.workflows.archive import COPY_LIMIT_BYTES
 from tests.e2e.cloud import shop
 from tests.e2e.cloud.deployment import Deployment
 from tests.e2e.cloud.running import Cloud

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.e2e.cloud import shop
 from tests.e2e.cloud.deployment import Deployment
-from tests.infra.templates import ROOT
+from tests.unit.infra.templates import ROOT
 
 
 def test_an_upload_becomes_kpis(deployment: Deployment, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.e2e.cloud.deployment import Deployment
 from tests.e2e.cloud.running import SETTINGS, running_cloud
-from tests.infra.templates import ROOT
+from tests.unit.infra.templates import ROOT
 
 GUIDE = ROOT / "docs" / "deploy.md"
 MARKS = ("<!-- transcript -->", "<!-- /transcript -->")

@@ -1,0 +1,1 @@
+"""Tables and queries for Athena and Logs Insights."""

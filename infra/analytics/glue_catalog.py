@@ -1,0 +1,152 @@
+"""The clean zone as tables of Athena: no crawler, no copies, partitions by rule."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+from aws_cdk import Aws
+from aws_cdk import aws_athena as athena
+from aws_cdk import aws_glue as glue
+from constructs import Construct
+
+from infra.analytics.named_queries import named_queries
+from infra.buckets import ATHENA_FOLDER, Buckets
+from infra.settings import Settings
+from kpi.csv.header import clean_schema
+from kpi.kernels.uuids import UUID
+from kpi.validation.rejects import REJECTS
+
+GIB = 2**30
+
+# Uploads before this day lie in no partition that Athena looks into.
+FIRST_DAY = "2020-01-01"
+
+
+class Lake(Construct):
+    """A Glue database over the clean zone and the rejects, and an Athena workgroup.
+
+    Tables have the columns of the contract and a partition `uploaded_on`, the day of the upload in
+    UTC. An object lies in the clean zone from shortly before its commit; between the two, and until
+    a retry where a worker died there, Athena sees rows that the KPIs do not count yet.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, settings: Settings, buckets: Buckets
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._clean = buckets.clean.bucket_name
+        name = settings.prefix.replace("-", "_")
+        self._database = glue.CfnDatabase(
+            self,
+            "Database",
+            catalog_id=Aws.ACCOUNT_ID,
+            database_input=glue.CfnDatabase.DatabaseInputProperty(
+                name=name, description="Clean zone of shopkpi"
+            ),
+        )
+        contract = settings.contract_definition
+        for dataset in contract.datasets.values():
+            schema = clean_schema(dataset)
+            self._table(dataset.name, name, schema, f"clean/{dataset.name}")
+            self._table(f"{dataset.name}_rejects", name, REJECTS, f"rejects/{dataset.name}")
+        workgroup = athena.CfnWorkGroup(
+            self,
+            "WorkGroup",
+            name=settings.prefix,
+            description="Queries of the clean zone of shopkpi",
+            recursive_delete_option=not settings.retain_data,
+            work_group_configuration=athena.CfnWorkGroup.WorkGroupConfigurationProperty(
+                enforce_work_group_configuration=True,
+                publish_cloud_watch_metrics_enabled=True,
+                bytes_scanned_cutoff_per_query=settings.athena_scan_limit_gib * GIB,
+                engine_version=athena.CfnWorkGroup.EngineVersionProperty(
+                    selected_engine_version="Athena engine version 3"
+                ),
+                result_configuration=athena.CfnWorkGroup.ResultConfigurationProperty(
+                    output_location=f"s3://{buckets.results.bucket_name}/{ATHENA_FOLDER}",
+                    encryption_configuration=athena.CfnWorkGroup.EncryptionConfigurationProperty(
+                        encryption_option="SSE_S3"
+                    ),
+                ),
+            ),
+        )
+        for title, query in named_queries(contract).items():
+            named = athena.CfnNamedQuery(
+                self,
+                title.title().replace(" ", ""),
+                name=title,
+                database=name,
+                query_string=query,
+                work_group=workgroup.name,
+            )
+            named.add_resource_dependency(workgroup)
+            named.add_resource_dependency(self._database)
+
+    def _table(self, name: str, database: str, schema: pa.Schema, folder: str) -> None:
+        location = f"s3://{self._clean}/{folder}/"
+        table = glue.CfnTable(
+            self,
+            name.title().replace("_", ""),
+            catalog_id=Aws.ACCOUNT_ID,
+            database_name=database,
+            table_input=glue.CfnTable.TableInputProperty(
+                name=name,
+                table_type="EXTERNAL_TABLE",
+                partition_keys=[glue.CfnTable.ColumnProperty(name="uploaded_on", type="date")],
+                parameters={
+                    "EXTERNAL": "TRUE",
+                    "classification": "parquet",
+                    "projection.enabled": "true",
+                    "projection.uploaded_on.type": "date",
+                    "projection.uploaded_on.format": "yyyy-MM-dd",
+                    "projection.uploaded_on.range": f"{FIRST_DAY},NOW",
+                    "projection.uploaded_on.interval": "1",
+                    "projection.uploaded_on.interval.unit": "DAYS",
+                    "storage.location.template": f"{location}uploaded_on=${{uploaded_on}}/",
+                },
+                storage_descriptor=glue.CfnTable.StorageDescriptorProperty(
+                    columns=[
+                        glue.CfnTable.ColumnProperty(name=field.name, type=hive_type(field.type))
+                        for field in schema
+                    ],
+                    location=location,
+                    input_format="org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+                    output_format="org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
+                    serde_info=glue.CfnTable.SerdeInfoProperty(
+                        serialization_library=(
+                            "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+                        )
+                    ),
+                ),
+            ),
+        )
+        table.add_resource_dependency(self._database)
+
+
+def hive_type(kind: pa.DataType) -> str:
+    """The Glue name of a type of the clean zone.
+
+    Errors: `ValueError` for a type that the clean zone does not have.
+    """
+    if pa.types.is_dictionary(kind):
+        return hive_type(kind.value_type)
+    plain = {
+        pa.int64(): "bigint",
+        pa.string(): "string",
+        pa.binary(): "binary",
+        UUID: "binary",  # Hive has no name for them
+    }
+    if pa.types.is_decimal(kind):
+        name = f"decimal({kind.precision},{kind.scale})"
+    elif pa.types.is_timestamp(kind):
+        name = "timestamp"
+    elif pa.types.is_map(kind):
+        name = f"map<{hive_type(kind.key_type)},{hive_type(kind.item_type)}>"
+    elif pa.types.is_list(kind):
+        name = f"array<{hive_type(kind.value_type)}>"
+    elif pa.types.is_struct(kind):
+        name = f"struct<{','.join(f'{one.name}:{hive_type(one.type)}' for one in kind)}>"
+    elif kind in plain:
+        name = plain[kind]
+    else:
+        raise ValueError(f"expected a type of the clean zone, got {kind}")
+    return name

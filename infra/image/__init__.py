@@ -1,0 +1,1 @@
+"""Building and testing the container image."""

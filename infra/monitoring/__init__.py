@@ -1,0 +1,1 @@
+"""Notifications, alarms and the dashboard."""

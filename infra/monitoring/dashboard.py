@@ -1,0 +1,103 @@
+"""One page that shows whether all is well, and queries for when it is not."""
+
+from __future__ import annotations
+
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.compute import Compute
+from infra.monitoring.alarms import FIVE_MINUTES, Alarms, WorkerMetrics
+from infra.settings import Settings
+from kpi.contract.reject_reasons import Reason
+
+REASONS = ", ".join(f"sum(reasons.{reason}) as {reason}" for reason in Reason)
+
+QUERIES = {
+    "errors by source": """\
+filter @message like /^shopkpi: / or event = "job.failed"
+| fields coalesce(problem, replace(@message, "shopkpi: ", "")) as said
+| parse said /(?<source>\\S+): (?<why>.*)/
+| stats count(*) as times, latest(why) as last_problem by source
+| sort times desc""",
+    "slowest files": """\
+filter event = "source.committed"
+| fields url, seconds, size_bytes, rows_read, size_bytes / seconds as bytes_per_second
+| sort seconds desc
+| limit 50""",
+    "rejects by reason": f"""\
+filter event in ["source.committed", "source.refused"]
+| stats {REASONS} by dataset""",
+    "what became of a file": """\
+filter url like /PART OF ITS KEY/ or source_id = "ITS SOURCE ID"
+| fields @timestamp, event, verdict, reason, rows_read, rows_rejected, sequence
+| sort @timestamp asc""",
+}
+"""Saved queries of CloudWatch Logs Insights over the tasks' logs: name -> query."""
+
+
+class Dashboard(Construct):
+    """The CloudWatch dashboard and the saved Logs Insights queries of a deployment."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        compute: Compute,
+        ingest: sfn.StateMachine,
+        alarms: Alarms,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        metrics = WorkerMetrics(prefix=settings.prefix)
+        board = cloudwatch.Dashboard(self, "Board", dashboard_name=settings.prefix)
+        board.add_widgets(
+            cloudwatch.AlarmStatusWidget(
+                title="Alarms", alarms=list(alarms.all), width=24, height=4
+            )
+        )
+        committed, refused, published = "source.committed", "source.refused", "kpis.published"
+        board.add_widgets(
+            _graph(
+                "Uploads",
+                ingest.metric_started(period=FIVE_MINUTES, label="started"),
+                ingest.metric_succeeded(period=FIVE_MINUTES, label="ended well"),
+                ingest.metric_failed(period=FIVE_MINUTES, label="failed"),
+                metrics.of(refused, "seconds", statistic="SampleCount", label="refused"),
+            ),
+            _graph(
+                "Rows", metrics.of(committed, "rows_read"), metrics.of(committed, "rows_rejected")
+            ),
+            _graph("Bytes", metrics.of(committed, "size_bytes")),
+        )
+        board.add_widgets(
+            _graph(
+                "Seconds of the slowest",
+                metrics.of(committed, "seconds", statistic="Maximum", label="validation"),
+                metrics.of(published, "seconds", statistic="Maximum", label="transformation"),
+            ),
+            _graph(
+                "Published",
+                metrics.of(published, "days"),
+                metrics.of(published, "waiting_items", statistic="Maximum"),
+            ),
+            _graph(
+                "Upload to KPIs, milliseconds",
+                ingest.metric_time(period=FIVE_MINUTES, statistic="Maximum", label="slowest"),
+                ingest.metric_time(period=FIVE_MINUTES, statistic="p50", label="median"),
+            ),
+        )
+        for name, query in QUERIES.items():
+            logs.CfnQueryDefinition(
+                self,
+                name.title().replace(" ", ""),
+                name=f"{settings.prefix}/{name}",
+                query_string=query,
+                log_group_names=[compute.log_group.log_group_name],
+            )
+
+
+def _graph(title: str, *metrics: cloudwatch.IMetric) -> cloudwatch.GraphWidget:
+    return cloudwatch.GraphWidget(title=title, left=list(metrics), width=8, height=6)

@@ -1,0 +1,1 @@
+"""State machines and the rules that start them."""

@@ -1,0 +1,140 @@
+"""A raw object leaves the input bucket: to `archive/`, or with its verdict to `quarantine/`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aws_cdk import Duration
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from constructs import Construct
+
+from infra.buckets import ARCHIVE_FOLDER, Buckets
+from infra.compute import Compute
+from infra.settings import MIB, cpu_units
+from infra.workflows.steps import FAILURE, UNCHANGED, URL, VERSION_ID, WorkerTasks, retry_call, when
+
+# CopyObject takes at most 5 GB (S3 API reference), and the longer it takes the likelier the call
+# is cut off; larger objects are moved by a task.
+COPY_LIMIT_BYTES = 1024 * MIB
+
+
+class Moves(Construct):
+    """States that move the source object; they come after the ledger's commit, never before it.
+
+    Attributes:
+        accepted: The state to go to once the object's rows are in the KPIs; it ends the execution.
+        quarantine: Moves a refused object; what follows is for the caller to say.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        compute: Compute,
+        buckets: Buckets,
+        worker: WorkerTasks,
+        failure: sfn.IChainable,
+        timeout: Duration,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._compute = compute
+        self._buckets = buckets
+        self._worker = worker
+        self._failure = failure
+        self._timeout = timeout
+        self.quarantine = self._archive("Quarantine")
+        done = sfn.Succeed.jsonata(self, "Done", state_name="Done")
+        archive = self._archive("Archive")
+        archive.next(done)
+        small = when(f"$states.input.size <= {COPY_LIMIT_BYTES}")
+        self.accepted = (
+            sfn.Choice.jsonata(self, "IsCopyable", state_name="IsCopyable")
+            .when(small, self._copy_and_delete(archive, done))
+            .otherwise(archive)
+        )
+
+    def _archive(self, name: str) -> tasks.EcsRunTask:
+        """The worker's own move; it looks up the verdict and puts the object where that says."""
+        to = f"s3://{self._buckets.archive.bucket_name}"
+        return self._worker.run(
+            self,
+            name,
+            task=self._compute.archive,
+            command=["archive", URL, "--version-id", VERSION_ID, "--to", to],
+            # S3 copies the bytes itself; the task only waits for it.
+            cpu=f"{cpu_units(0.25)}",
+            timeout=self._timeout,
+        )
+
+    def _copy_and_delete(self, archive: sfn.IChainable, done: sfn.Succeed) -> tasks.CallAwsService:
+        """Two calls instead of a task, which takes a minute to start and costs more."""
+        archived = self._buckets.archive.arn_for_objects(f"{ARCHIVE_FOLDER}*")
+        incoming = self._buckets.input.arn_for_objects("*")
+        source = "$states.input.bucket & '/' & $encodeUrlComponent($states.input.key)"
+        copy = self._call(
+            "CopyToArchive",
+            action="copyObject",
+            # Tags are copied too. Without the right to list, an object that is gone would look like
+            # a missing right (403, not 404).
+            rights=[
+                _allow(archived, "s3:PutObject"),
+                _allow(archived, "s3:PutObjectTagging"),
+                _allow(incoming, "s3:GetObjectVersion", "s3:GetObjectVersionTagging"),
+                _allow(self._buckets.input.bucket_arn, "s3:ListBucket"),
+            ],
+            parameters={
+                "Bucket": self._buckets.archive.bucket_name,
+                "Key": f"{{% '{ARCHIVE_FOLDER}' & $states.input.source_id & '/' & "
+                "$states.input.key %}",
+                "CopySource": f"{{% {source} & '?versionId=' & $states.input.version_id %}}",
+            },
+        )
+        # The task finds out what is wrong: it may be that the object has been moved already.
+        copy.add_catch(archive, errors=["States.ALL"], outputs=UNCHANGED)
+        # Only this version: one that was uploaded since then is an upload of its own.
+        delete = self._call(
+            "DeleteFromInput",
+            action="deleteObject",
+            rights=[_allow(incoming, "s3:DeleteObjectVersion")],
+            parameters={
+                "Bucket": "{% $states.input.bucket %}",
+                "Key": "{% $states.input.key %}",
+                "VersionId": VERSION_ID,
+            },
+        )
+        delete.add_catch(self._failure, errors=["States.ALL"], outputs=FAILURE)
+        copy.next(delete).next(done)
+        return copy
+
+    def _call(
+        self,
+        name: str,
+        *,
+        action: str,
+        parameters: Mapping[str, str],
+        rights: list[iam.PolicyStatement],
+    ) -> tasks.CallAwsService:
+        """A call of S3; the construct asks for the first right itself, the others are added."""
+        first, *others = rights
+        state = tasks.CallAwsService.jsonata(
+            self,
+            name,
+            state_name=name,
+            service="s3",
+            action=action,
+            iam_action=first.actions[0],
+            iam_resources=first.resources,
+            additional_iam_statements=others,
+            parameters=dict(parameters),
+            task_timeout=sfn.Timeout.duration(Duration.minutes(5)),
+            outputs=UNCHANGED,
+        )
+        retry_call(state, final=["S3.NoSuchKeyException", "S3.NoSuchVersionException"])
+        return state
+
+
+def _allow(resource: str, *actions: str) -> iam.PolicyStatement:
+    return iam.PolicyStatement(actions=list(actions), resources=[resource])

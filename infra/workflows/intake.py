@@ -1,0 +1,173 @@
+"""From "object created" to one execution per version of an object, however often it is said."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from constructs import Construct
+
+from infra.settings import Settings
+from infra.workflows.steps import FAILURE, UNCHANGED, Failure, adding, retry_call, when
+
+OBJECT = "$states.input.detail.object"
+BUCKET = "$states.input.detail.bucket.name"
+
+# The first 16 hex digits of SHA-256, as the worker computes a source_id; a test compares both.
+SOURCE_ID_OF_VERSION = (
+    "$substring($hash($states.input.bucket & '\\u0000' & $states.input.key & '\\u0000version:' & "
+    "$states.input.version_id, 'SHA-256'), 0, 16)"
+)
+
+
+class Intake(Construct):
+    """Rule on the input bucket, and a state machine that gives each object version its name.
+
+    EventBridge cannot name the execution that it starts. So it starts this short Express one, which
+    computes the object's `source_id` and starts the ingest execution under that name: a second
+    event of the same version finds the name taken (for 90 days; the ledger knows it for good).
+
+    Attributes:
+        state_machine: Express. Input: an "Object Created" event; optional `again`, a suffix of the
+            execution's name, to start a version a second time on purpose.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        bucket: s3.IBucket,
+        ingest: sfn.StateMachine,
+        topic: sns.ITopic,
+        dlq: sqs.IQueue,
+        log_group: logs.ILogGroup,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        failure = Failure(self, "Failure", topic=topic, what="intake").start
+        start = self._start(ingest, failure)
+        self.state_machine = sfn.StateMachine(
+            self,
+            "StateMachine",
+            state_machine_name=f"{settings.prefix}-intake",
+            state_machine_type=sfn.StateMachineType.EXPRESS,
+            comment="Names an uploaded object version and starts its ingest execution",
+            definition_body=sfn.DefinitionBody.from_chainable(self._locate(bucket, start, failure)),
+            timeout=Duration.minutes(5),
+            tracing_enabled=True,
+            logs=sfn.LogOptions(
+                destination=log_group, level=sfn.LogLevel.ALL, include_execution_data=True
+            ),
+        )
+        self.rule = events.Rule(
+            self,
+            "ObjectCreated",
+            description="An object of a dataset came into the input bucket of shopkpi",
+            event_pattern=events.EventPattern(
+                source=["aws.s3"],
+                detail_type=["Object Created"],
+                detail={
+                    "bucket": {"name": [bucket.bucket_name]},
+                    "object": {"key": [{"prefix": folder} for folder in settings.incoming_folders]},
+                },
+            ),
+            targets=[
+                targets.SfnStateMachine(
+                    self.state_machine,
+                    dead_letter_queue=dlq,
+                    retry_attempts=185,  # the most there are, over at most 24 hours
+                    max_event_age=Duration.hours(24),
+                )
+            ],
+        )
+
+    def _locate(
+        self, bucket: s3.IBucket, start: sfn.IChainable, failure: sfn.IChainable
+    ) -> sfn.Choice:
+        """The version that is meant: the event names it; a listing (the sweep) does not."""
+        ignored = sfn.Succeed.jsonata(self, "Ignored", state_name="Ignored")
+        again = "'again': $exists($states.input.again) ? '-' & $states.input.again : ''"
+        named = sfn.Pass.jsonata(
+            self,
+            "VersionOfEvent",
+            state_name="VersionOfEvent",
+            outputs=(
+                f"{{% {{'bucket': {BUCKET}, 'key': {OBJECT}.key, 'size': {OBJECT}.size, "
+                f"'version_id': {OBJECT}.`version-id`, {again}}} %}}"
+            ),
+        )
+        current = tasks.CallAwsService.jsonata(
+            self,
+            "CurrentVersion",
+            state_name="CurrentVersion",
+            service="s3",
+            action="headObject",
+            iam_action="s3:GetObject",
+            iam_resources=[bucket.arn_for_objects("*")],
+            # Without it a missing object would look like a missing right (403, not 404).
+            additional_iam_statements=[
+                iam.PolicyStatement(actions=["s3:ListBucket"], resources=[bucket.bucket_arn])
+            ],
+            parameters={"Bucket": f"{{% {BUCKET} %}}", "Key": f"{{% {OBJECT}.key %}}"},
+            task_timeout=sfn.Timeout.duration(Duration.minutes(1)),
+            outputs=(
+                f"{{% {{'bucket': {BUCKET}, 'key': {OBJECT}.key, "
+                "'size': $states.result.ContentLength, "
+                f"'version_id': $states.result.VersionId, {again}}} %}}"
+            ),
+        )
+        retry_call(current, final=["S3.NoSuchKeyException"])
+        # It has been moved or deleted since: nothing is left to do.
+        current.add_catch(ignored, errors=["S3.NoSuchKeyException"], outputs=UNCHANGED)
+        current.add_catch(failure, errors=["States.ALL"], outputs=FAILURE)
+        named.next(start)
+        current.next(start)
+        is_folder = when(f"$substring({OBJECT}.key, -1) = '/'")
+        return (
+            sfn.Choice.jsonata(self, "WhichVersion", state_name="WhichVersion")
+            .when(is_folder, ignored)
+            .when(when(f"$exists({OBJECT}.`version-id`)"), named)
+            .otherwise(current)
+        )
+
+    def _start(self, ingest: sfn.StateMachine, failure: sfn.IChainable) -> sfn.IChainable:
+        identify = sfn.Pass.jsonata(
+            self,
+            "Identify",
+            state_name="Identify",
+            outputs=adding(
+                "'url': 's3://' & $states.input.bucket & '/' & $states.input.key, "
+                f"'source_id': {SOURCE_ID_OF_VERSION}"
+            ),
+        )
+        start = tasks.StepFunctionsStartExecution.jsonata(
+            self,
+            "StartIngest",
+            state_name="StartIngest",
+            state_machine=ingest,
+            name="{% $states.input.source_id & $states.input.again %}",
+            input=sfn.TaskInput.from_object(
+                {
+                    name: f"{{% $states.input.{name} %}}"
+                    for name in ("bucket", "key", "version_id", "size", "url", "source_id")
+                }
+            ),
+            task_timeout=sfn.Timeout.duration(Duration.minutes(1)),
+            outputs=UNCHANGED,
+        )
+        # A name that is taken stays taken: that is the answer, not a fault.
+        taken = "StepFunctions.ExecutionAlreadyExistsException"
+        known = sfn.Succeed.jsonata(self, "AlreadyStarted", state_name="AlreadyStarted")
+        started = sfn.Succeed.jsonata(self, "Started", state_name="Started")
+        retry_call(start, final=[taken])
+        start.add_catch(known, errors=[taken], outputs=UNCHANGED)
+        start.add_catch(failure, errors=["States.ALL"], outputs=FAILURE)
+        return identify.next(start).next(started)

@@ -1,0 +1,207 @@
+"""By the clock: start objects that nothing picked up, and audit a sample of days."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_scheduler as scheduler
+from aws_cdk import aws_scheduler_targets as targets
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from constructs import Construct
+
+from infra.compute import METRICS_NAMESPACE, Compute
+from infra.settings import Settings
+from infra.workflows.steps import UNCHANGED, Failure, retry, retry_call, when
+
+AGE_METRIC = "uncommitted_age_seconds"
+
+
+class Sweep(Construct):
+    """Starts objects again that have lain in the input bucket for too long.
+
+    Every object that was ingested has left the bucket. What is older than
+    `settings.sweep_min_age_minutes` was missed (no event came) or failed; each gets one more
+    execution per sweep. Its age goes to the metric `uncommitted_age_seconds`.
+
+    Attributes:
+        state_machine: Standard. Input: `again`, which tells this sweep from others.
+        age: The metric.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        bucket: s3.IBucket,
+        intake: sfn.StateMachine,
+        topic: sns.ITopic,
+        dlq: sqs.IQueue,
+        log_group: logs.ILogGroup,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._settings = settings
+        dimensions = {"deployment": settings.prefix}
+        self.age = cloudwatch.Metric(
+            namespace=METRICS_NAMESPACE,
+            metric_name=AGE_METRIC,
+            dimensions_map=dimensions,
+            statistic="Maximum",
+            period=Duration.hours(1),
+        )
+        failure = Failure(self, "Failure", topic=topic, what="sweep").start
+        objects = sfn.DistributedMap(
+            self,
+            "Objects",
+            state_name="Objects",
+            label="Objects",
+            max_concurrency=50,
+            map_execution_type=sfn.StateMachineType.EXPRESS,
+            item_reader=sfn.S3ObjectsItemReader(bucket=bucket),
+            item_selector={
+                "key": sfn.JsonPath.string_at("$$.Map.Item.Value.Key"),
+                "modified": sfn.JsonPath.number_at("$$.Map.Item.Value.LastModified"),
+                "again": sfn.JsonPath.string_at("$.again"),
+            },
+            # One object that cannot be started must not hide the others; its child tells why.
+            tolerated_failure_percentage=100,
+            result_path=sfn.JsonPath.DISCARD,
+        )
+        objects.item_processor(
+            self._object(bucket, intake),
+            mode=sfn.ProcessorMode.DISTRIBUTED,
+            execution_type=sfn.ProcessorType.EXPRESS,
+        )
+        retry(objects, errors=["States.ALL"], first_s=10, attempts=3)
+        objects.add_catch(failure, errors=["States.ALL"], result_path="$.failure")
+        objects.next(sfn.Succeed.jsonata(self, "Swept", state_name="Swept"))
+        self.state_machine = sfn.StateMachine(
+            self,
+            "StateMachine",
+            state_machine_name=f"{settings.prefix}-sweep",
+            comment="Starts uploads again that nothing has picked up",
+            definition_body=sfn.DefinitionBody.from_chainable(objects),
+            timeout=Duration.hours(2),
+            tracing_enabled=True,
+            logs=sfn.LogOptions(
+                destination=log_group, level=sfn.LogLevel.ALL, include_execution_data=True
+            ),
+        )
+        scheduler.Schedule(
+            self,
+            "Schedule",
+            description="Starts uploads again that nothing has picked up",
+            schedule=scheduler.ScheduleExpression.expression(settings.sweep_schedule),
+            target=targets.StepFunctionsStartExecution(
+                self.state_machine,
+                input=scheduler.ScheduleTargetInput.from_object(
+                    {"again": scheduler.ContextAttribute.execution_id}
+                ),
+                dead_letter_queue=dlq,
+                max_event_age=Duration.hours(1),
+                retry_attempts=10,
+            ),
+        )
+
+    def _object(self, bucket: s3.IBucket, intake: sfn.StateMachine) -> sfn.IChainable:
+        """What happens to one object of the bucket."""
+        age = "($millis() / 1000 - $states.input.modified)"
+        folders = " or ".join(
+            f"$substring($states.input.key, 0, {len(folder)}) = '{folder}'"
+            for folder in self._settings.incoming_folders
+        )
+        left_behind = f"{age} > {60 * self._settings.sweep_min_age_minutes} and ({folders})"
+        report = tasks.CallAwsService.jsonata(
+            self,
+            "ReportAge",
+            state_name="ReportAge",
+            service="cloudwatch",
+            action="putMetricData",
+            iam_action="cloudwatch:PutMetricData",
+            iam_resources=["*"],  # the action takes no resource
+            parameters={
+                "Namespace": METRICS_NAMESPACE,
+                "MetricData": [
+                    {
+                        "MetricName": AGE_METRIC,
+                        "Dimensions": [{"Name": "deployment", "Value": self._settings.prefix}],
+                        "Unit": "Seconds",
+                        "Value": f"{{% $floor({age}) %}}",
+                    }
+                ],
+            },
+            task_timeout=sfn.Timeout.duration(Duration.minutes(1)),
+            outputs=UNCHANGED,
+        )
+        retry_call(report)
+        start = tasks.StepFunctionsStartExecution.jsonata(
+            self,
+            "StartIntake",
+            state_name="StartIntake",
+            state_machine=intake,
+            input=sfn.TaskInput.from_object(
+                {
+                    "detail": {
+                        "bucket": {"name": bucket.bucket_name},
+                        "object": {"key": "{% $states.input.key %}"},
+                    },
+                    "again": "{% $states.input.again %}",
+                }
+            ),
+            task_timeout=sfn.Timeout.duration(Duration.minutes(1)),
+            outputs=UNCHANGED,
+        )
+        retry_call(start)
+        # The metric is a comfort, the start is the point.
+        report.add_catch(start, errors=["States.ALL"], outputs=UNCHANGED)
+        report.next(start)
+        return (
+            sfn.Choice.jsonata(self, "IsLeftBehind", state_name="IsLeftBehind")
+            .when(when(left_behind), report)
+            .otherwise(sfn.Succeed.jsonata(self, "Recent", state_name="Recent"))
+        )
+
+
+class Audit(Construct):
+    """Recomputes a sample of days by the clock; a difference ends the task with exit code 3."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        compute: Compute,
+        dlq: sqs.IQueue,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        task = compute.add_task(
+            "Audit",
+            rights=compute.audit_rights,
+            command=["audit", "--sample", str(settings.audit_sample_days)],
+            vcpu=settings.medium_task_vcpu,
+        )
+        scheduler.Schedule(
+            self,
+            "Schedule",
+            description="Recomputes a sample of days and compares them with what is published",
+            schedule=scheduler.ScheduleExpression.expression(settings.audit_schedule),
+            target=targets.EcsRunFargateTask(
+                compute.cluster,
+                task_definition=task,
+                assign_public_ip=False,
+                security_groups=[compute.network.tasks],
+                vpc_subnets=compute.network.subnets,
+                platform_version=ecs.FargatePlatformVersion.VERSION1_4,
+                dead_letter_queue=dlq,
+                max_event_age=Duration.hours(1),
+                retry_attempts=10,
+            ),
+        )

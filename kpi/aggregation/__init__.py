@@ -1,0 +1,1 @@
+"""Clean rows to daily KPI rows."""

@@ -1,0 +1,76 @@
+"""Order dates as numbers: days since 1970-01-01."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Days = npt.NDArray[np.int32]
+"""Days since 1970-01-01."""
+
+NO_DAYS: Days = np.zeros(0, np.int32)
+
+EPOCH_DAY = date(1970, 1, 1)
+
+MICROSECONDS_A_DAY = 86_400_000_000
+
+_AT_ONCE = 1 << 17
+"""Days worked on at once: what is needed for them stays in the cache, and is no new memory."""
+
+
+def order_days(created_at: pa.Array, time_zone: str) -> Days:
+    """The order_date of each order, as days since 1970-01-01.
+
+    Args:
+        created_at: Instants (`kpi.contract.arrow_types.INSTANT`), without null.
+        time_zone: The IANA zone whose calendar counts.
+    """
+    local = created_at
+    if time_zone != "UTC":
+        local = pc.local_timestamp(created_at.cast(pa.timestamp("us", tz=time_zone)))
+    microseconds = local.cast(pa.int64()).to_numpy(zero_copy_only=False)
+    return (microseconds // MICROSECONDS_A_DAY).astype(np.int32)
+
+
+def to_date(day: int) -> date:
+    """Days since 1970-01-01 as a date."""
+    return EPOCH_DAY + timedelta(days=int(day))
+
+
+def to_day(when: date) -> int:
+    """A date as days since 1970-01-01."""
+    return (when - EPOCH_DAY).days
+
+
+def day_of(microseconds: int | str) -> int:
+    """The day, in UTC, of an instant in microseconds since 1970."""
+    return int(microseconds) // MICROSECONDS_A_DAY
+
+
+def distinct_days(days: Days) -> Days:
+    """The days that there are, ascending."""
+    if len(days) == 0:
+        return days
+    first = int(days.min())
+    present = np.zeros(int(days.max()) - first + 1, bool)
+    for start in range(0, len(days), _AT_ONCE):
+        present[days[start : start + _AT_ONCE] - first] = True
+    return (np.flatnonzero(present) + first).astype(np.int32)
+
+
+def numbered(days: Days, dates: Days) -> Days:
+    """Where each day stands among the dates, which are ascending and hold them all."""
+    if len(days) == 0:
+        return days
+    first = int(dates[0])
+    numbers = np.zeros(int(dates[-1]) - first + 1, np.int32)
+    numbers[dates - first] = np.arange(len(dates), dtype=np.int32)
+    found = np.empty(len(days), np.int32)
+    for start in range(0, len(days), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        found[part] = numbers[days[part] - first]
+    return found

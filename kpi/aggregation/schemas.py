@@ -1,0 +1,28 @@
+"""Arrow schemas of the KPI tables."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from kpi.aggregation.tables import PLACES, Kind, KpiTable
+
+MONEY = pa.decimal128(38, PLACES["money"])
+
+
+RATE = pa.decimal128(5, PLACES["rate"])
+
+
+_KINDS: dict[Kind, pa.DataType] = {
+    "date": pa.date32(),
+    "text": pa.string(),
+    "count": pa.int64(),
+    "money": MONEY,
+    "rate": RATE,
+}
+
+
+def arrow_schema(table: KpiTable) -> pa.Schema:
+    """Schema of a KPI table, without null."""
+    return pa.schema(
+        [pa.field(name, _KINDS[kind], nullable=False) for name, kind in table.attributes.items()]
+    )

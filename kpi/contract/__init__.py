@@ -1,0 +1,1 @@
+"""Data contract: what the columns of a shop's files are."""

@@ -1,0 +1,219 @@
+"""Read contracts from TOML, listing every problem at once."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from importlib import resources
+from typing import get_args
+from zoneinfo import ZoneInfo
+
+from kpi.contract.model import (
+    DATASETS,
+    KEY_TYPES,
+    KPI_KEYS,
+    MAX_KEY_BYTES,
+    MAX_PRECISION,
+    ROLES,
+    STRPTIME,
+    Column,
+    ColumnType,
+    Contract,
+    Dataset,
+    header_form,
+)
+from kpi.contract.toml_reader import Reader
+from kpi.errors import ContractError
+
+
+def built_in_names() -> list[str]:
+    """Names of the contracts that come with shopkpi."""
+    files = resources.files("kpi.contract").joinpath("builtin").iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def built_in(name: str = "default") -> Contract:
+    """A contract that comes with shopkpi.
+
+    Errors: `ContractError` for a name that is not in `built_in_names()`.
+    """
+    if name not in built_in_names():
+        known = ", ".join(built_in_names())
+        raise ContractError(name, [f"no built-in contract has this name; there are: {known}"])
+    text = resources.files("kpi.contract").joinpath("builtin", f"{name}.toml").read_text("utf-8")
+    return parse_contract(text, source=f"built-in {name!r}")
+
+
+def parse_contract(text: str, *, source: str) -> Contract:
+    """Read a contract.
+
+    Args:
+        text: TOML.
+        source: What messages call it.
+
+    Errors: `ContractError` that lists everything that is wrong.
+    """
+    try:
+        document = tomllib.loads(text)
+    except RecursionError as error:
+        raise ContractError(source, ["not TOML: tables or lists nested too deeply"]) from error
+    except ValueError as error:  # a `TOMLDecodeError`, or an integer of thousands of digits
+        raise ContractError(source, [f"not TOML: {error}"]) from error
+    reader = Reader(document)
+    contract = _contract(reader, text)
+    _check_roles(contract, reader.problems)
+    if reader.problems:
+        raise ContractError(source, reader.problems)
+    return contract
+
+
+def _contract(root: Reader, text: str) -> Contract:
+    name = root.text("name", "contract")
+    csv, time, limits = root.table("csv"), root.table("time"), root.table("limits")
+    delimiter = csv.text("delimiter", ",")
+    if len(delimiter.encode()) != 1 or delimiter in '"\r\n\0' or delimiter.isalnum():
+        expected = "one ASCII character, not a letter, digit, quote, line end or NUL"
+        csv.problem("delimiter", expected, delimiter)
+    zones = {key: time.text(key, "UTC") for key in ("source_time_zone", "business_time_zone")}
+    for key, zone in zones.items():
+        if not _is_time_zone(zone):
+            time.problem(key, "an IANA time zone such as Europe/Berlin", zone)
+    contract = Contract(
+        name=name,
+        delimiter=delimiter,
+        null_values=csv.texts("null_values", ("",)),
+        **zones,
+        max_reject_rate=limits.number("max_reject_rate", 0.1, low=0, high=1),
+        max_record_bytes=limits.integer("max_record_bytes", 16 * 2**20, low=1024, high=2**28),
+        max_columns=limits.integer("max_columns", 1000, low=1, high=10_000),
+        max_inflation=limits.integer("max_inflation", 1100, low=1, high=10**6),
+        datasets={name: _dataset(root.table(name, required=True), name) for name in DATASETS},
+        digest=hashlib.sha256(text.encode()).hexdigest()[:16],
+        text=text,
+    )
+    for table in (root, csv, time, limits):
+        table.finish()
+    return contract
+
+
+def _is_time_zone(zone: str) -> bool:
+    """Whether both time zone databases, Python's and Arrow's, have it, on every machine."""
+    if zone == "UTC":
+        return True
+    import pyarrow as pa  # noqa: PLC0415  (0.15 s, which UTC does not need)
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    try:
+        ZoneInfo(zone)
+        pc.local_timestamp(pa.scalar(0, pa.timestamp("us", zone)))
+    except (KeyError, ValueError, OSError):  # Arrow's errors are ValueErrors
+        return False
+    return zone != "localtime"  # that of the machine
+
+
+def _dataset(table: Reader, name: str) -> Dataset:
+    folder = table.text("folder", name)
+    if not folder or "/" in folder:
+        table.problem("folder", "one folder name without '/'", folder)
+    returned = table.texts("returned", ("returned",)) if name == "orders" else ()
+    price_per = (
+        table.choice("price_per", ("line", "unit"), "line") if name == "order_items" else "line"
+    )
+    columns_table = table.table("columns", required=True)
+    columns = {
+        column_name: _column(
+            columns_table.table(column_name), column_name, key=KPI_KEYS.get(name) == column_name
+        )
+        for column_name in columns_table.names()
+    }
+    key = table.texts("key", ())
+    if not key:
+        table.problem("key", "a list of one or more columns", list(key))
+    for key_name in key:
+        if key_name not in columns or not columns[key_name].required:
+            table.problem("key", "columns of this dataset with required = true", key_name)
+        elif columns[key_name].type not in KEY_TYPES:
+            table.problem("key", f"columns of type {' or '.join(KEY_TYPES)}", key_name)
+    owners: dict[str, str] = {}
+    for column in columns.values():
+        for header in (column.name, *column.headers):
+            owner = owners.setdefault(header_form(header), column.name)
+            if owner != column.name:
+                columns_table.problem(
+                    column.name, "headers that no other column has", f"{header!r}, as {owner}"
+                )
+    table.finish()
+    return Dataset(
+        name=name,
+        folder=folder,
+        key=key,
+        columns=columns,
+        returned=tuple(status.lower() for status in returned),
+        unit_price=price_per == "unit",
+    )
+
+
+def _column(table: Reader, name: str, *, key: bool) -> Column:
+    kind = table.choice("type", get_args(ColumnType), None)
+    is_decimal, is_string = kind == "decimal", kind == "string"
+    has_limits = kind in ("integer", "decimal")
+    precision = table.integer("precision", 15, low=1, high=MAX_PRECISION) if is_decimal else 15
+    scale = table.integer("scale", 2, low=0, high=precision) if is_decimal else 2
+    default, most = (MAX_KEY_BYTES, MAX_KEY_BYTES) if key else (0, 2**28)
+    max_bytes = table.integer("max_bytes", default, low=1, high=most) if is_string else 0
+    column = Column(
+        name=name,
+        type=kind,
+        required=table.boolean("required", default=False),
+        headers=table.texts("headers", ()),
+        precision=precision,
+        scale=scale,
+        formats=table.texts("formats", ()) if kind == "timestamp" else (),
+        minimum=table.decimal("min") if has_limits else None,
+        maximum=table.decimal("max") if has_limits else None,
+        allowed=table.texts("allowed", ()) if is_string else (),
+        max_bytes=max_bytes or None,
+    )
+    for form in column.formats:
+        if not STRPTIME.fullmatch(form) or not re.search("%[YyDF]", form):
+            table.problem("formats", "strptime formats with a year; %z last; no %f, %s or %Z", form)
+    if name.startswith("_"):
+        table.problem("", "a column name that does not start with '_'", name)
+    table.finish()
+    return column
+
+
+def _check_roles(contract: Contract, problems: list[str]) -> None:
+    for dataset_name, roles in ROLES.items():
+        columns = contract.datasets[dataset_name].columns
+        for name, (needed, types) in roles.items():
+            place = f"{dataset_name}.columns.{name}"
+            column = columns.get(name)
+            if column is None:
+                if needed:
+                    problems.append(f"{place}: the KPIs need this column; it is missing")
+            elif column.type not in types:
+                problems.append(f"{place}: expected type {' or '.join(types)}, got {column.type!r}")
+            elif needed and not column.required:
+                problems.append(f"{place}: the KPIs need this column; expected required = true")
+    for dataset_name, key in (("orders", "order_id"), ("products", "id")):
+        got = contract.datasets[dataset_name].key
+        if got and got != (key,):
+            # An order or a product counts once, and items name them by this column alone.
+            problems.append(f"{dataset_name}.key: expected [{key!r}], got {list(got)!r}")
+    pairs = (
+        ("orders", "order_id", "order_items", "order_id"),
+        ("products", "id", "order_items", "product_id"),
+    )
+    for one, one_column, other, other_column in pairs:
+        left = contract.datasets[one].columns.get(one_column)
+        right = contract.datasets[other].columns.get(other_column)
+        if left and right and left.type != right.type:
+            problems.append(
+                f"{other}.columns.{other_column}: expected the type of {one}.{one_column}, "
+                f"{left.type!r}, got {right.type!r}"
+            )
+    folders = [dataset.folder for dataset in contract.datasets.values()]
+    if len(set(folders)) < len(folders):
+        problems.append(f"folder: expected a folder of its own for each dataset, got {folders}")

@@ -1,0 +1,1 @@
+"""Vectorised NumPy and Arrow building blocks that know nothing of shops."""

@@ -1,0 +1,1 @@
+"""Chunks of whole records to typed columns and rejects."""

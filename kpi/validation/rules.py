@@ -1,0 +1,168 @@
+"""Rules of a contract held against typed columns, a whole column at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kpi.contract.model import Column, Dataset
+from kpi.contract.reject_reasons import Reason
+from kpi.kernels.fixed_point import unscaled
+from kpi.kernels.masks import Mask, booleans, true, valid
+
+# A day's margin on each side: every time zone shows these instants in the years 1 to 9999.
+EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
+LATEST = datetime(9999, 12, 30, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_LEAST, _MOST = -(2**63), 2**63 - 1
+
+
+# One row must not make a day's 64-bit sums overflow, which would cost every other row of the day.
+MAX_QUANTITY = 10**9
+MAX_LINE_UNITS = 10**17
+
+
+Values: TypeAlias = pa.Array | pa.ChunkedArray
+"""Of one column; numbers and instants may come in several pieces."""
+
+
+class Problem(NamedTuple):
+    """Rows of a chunk that share a reason: `rows` is a mask over its rows."""
+
+    reason: Reason
+    column: str | None
+    expected: str
+    rows: Mask
+
+
+def broken_rules(
+    dataset: Dataset, values: Mapping[str, Values], found: list[Problem]
+) -> list[Problem]:
+    """The rules that rows break.
+
+    Args:
+        dataset: Whose rules.
+        values: Canonical column -> its typed values, one or more.
+        found: What is wrong with the rows already; a bad value is not reported as missing too.
+    """
+    problems = []
+    for name, array in values.items():
+        column = dataset.columns[name]
+        if column.required and array.null_count:
+            missing = ~_valid(array)
+            for problem in found:
+                if problem.column == name:
+                    missing &= ~problem.rows
+            if missing.any():
+                problems.append(Problem(Reason.MISSING_VALUE, name, "a value", missing))
+        if column.type == "string":
+            problems += _text_problems(column, array)
+        else:
+            problems += _range_problems(column, array)
+    return problems + _amount_problems(dataset, values)
+
+
+def _pieces(values: Values) -> list[pa.Array]:
+    return values.chunks if isinstance(values, pa.ChunkedArray) else [values]
+
+
+def _valid(values: Values) -> Mask:
+    return np.concatenate([valid(piece) for piece in _pieces(values)])
+
+
+def _joined(values: Values) -> npt.NDArray[np.int64]:
+    return np.concatenate([_numbers(piece) for piece in _pieces(values)])
+
+
+def _amount_problems(dataset: Dataset, values: Mapping[str, Values]) -> list[Problem]:
+    """Quantities, and prices times quantities, that no shop sells."""
+    if dataset.name != "order_items" or "quantity" not in values:
+        return []
+    quantity = values["quantity"].fill_null(1).to_numpy(zero_copy_only=False)
+    problems = []
+    broken = (quantity > MAX_QUANTITY) | (quantity < -MAX_QUANTITY)
+    if broken.any():
+        expected = f"at least {-MAX_QUANTITY} and at most {MAX_QUANTITY}"
+        problems.append(Problem(Reason.OUT_OF_RANGE, "quantity", expected, broken))
+    if dataset.unit_price and "sale_price" in values:
+        price = values["sale_price"]
+        known = _valid(price)
+        units = np.where(known, _joined(price), 0).astype(np.float64) * quantity
+        broken = (np.abs(units) > MAX_LINE_UNITS) & ~broken
+        if broken.any():
+            most = Decimal(MAX_LINE_UNITS).scaleb(-price.type.scale)
+            expected = f"a price that is at most {most:f} when multiplied by quantity"
+            problems.append(Problem(Reason.OUT_OF_RANGE, "sale_price", expected, broken))
+    return problems
+
+
+def _range_problems(column: Column, values: Values) -> list[Problem]:
+    low: Decimal | datetime | None = column.minimum
+    high: Decimal | datetime | None = column.maximum
+    if column.type == "timestamp":
+        low, high = EARLIEST, LATEST
+    if (low is None and high is None) or len(values) == 0:
+        return []
+    scale = values.type.scale if pa.types.is_decimal(values.type) else 0
+    least = _LEAST if low is None else math.ceil(_units(low, scale))
+    most = _MOST if high is None else math.floor(_units(high, scale))
+    # Whatever stands behind nulls is looked at too, and disregarded only if it matters.
+    numbers = [_numbers(piece) for piece in _pieces(values)]
+    if all(int(some.min()) >= least and int(some.max()) <= most for some in numbers if len(some)):
+        return []
+    broken = np.concatenate([(some < least) | (some > most) for some in numbers])
+    broken &= _valid(values)
+    if not broken.any():
+        return []
+    limits = (("at least", low), ("at most", high))
+    expected = " and ".join(f"{words} {limit}" for words, limit in limits if limit is not None)
+    return [Problem(Reason.OUT_OF_RANGE, column.name, expected, broken)]
+
+
+def _numbers(array: pa.Array) -> npt.NDArray[np.int64]:
+    """The integers behind decimals, integers or timestamps; of nulls, whatever stands there."""
+    if pa.types.is_decimal(array.type):
+        return unscaled(array)
+    return np.frombuffer(array.buffers()[1], np.int64)[array.offset :][: len(array)]
+
+
+def _units(limit: Decimal | datetime, scale: int) -> Decimal | int:
+    if isinstance(limit, datetime):
+        return (limit - EPOCH) // timedelta(microseconds=1)
+    return limit.scaleb(scale)
+
+
+def _text_problems(column: Column, array: pa.Array) -> list[Problem]:
+    """On the dictionary where there is one: its values are few."""
+    texts = array.dictionary if isinstance(array, pa.DictionaryArray) else array
+    problems = []
+    if column.max_bytes is not None:
+        long = true(pc.greater(pc.binary_length(texts), column.max_bytes))
+        if long.any():
+            expected = f"at most {column.max_bytes} bytes"
+            problems.append(
+                Problem(Reason.TOO_LONG, column.name, expected, _rows_with(array, long))
+            )
+    if column.allowed:
+        known = true(pc.is_in(texts, pa.array(column.allowed))) | ~valid(texts)
+        if not known.all():
+            expected = f"one of {', '.join(column.allowed)}"
+            problems.append(
+                Problem(Reason.NOT_ALLOWED, column.name, expected, _rows_with(array, ~known))
+            )
+    return [problem for problem in problems if problem.rows.any()]
+
+
+def _rows_with(array: pa.Array, texts: Mask) -> Mask:
+    if not isinstance(array, pa.DictionaryArray):
+        return texts
+    return true(booleans(texts).take(array.indices))

@@ -1,0 +1,63 @@
+"""The data lake over the clean zone."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from infra.analytics.glue_catalog import hive_type
+from kpi.contract.loading import built_in
+from kpi.csv.header import clean_schema
+from kpi.kernels.uuids import UUID
+from tests.unit.infra.templates import Template, resolve
+
+
+@pytest.mark.parametrize("dataset", ["orders", "order_items", "products"])
+def test_the_lake_has_the_columns_of_the_clean_zone(
+    template: Template, full: Template, dataset: str
+) -> None:
+    for deployment, contract in ((template, "default"), (full, "olist")):
+        (table,) = [
+            one["Properties"]["TableInput"]
+            for one in deployment.of_type("AWS::Glue::Table").values()
+            if one["Properties"]["TableInput"]["Name"] == dataset
+        ]
+        columns = table["StorageDescriptor"]["Columns"]
+        schema = clean_schema(built_in(contract).datasets[dataset])
+        assert [column["Name"] for column in columns] == schema.names
+        assert [column["Type"] for column in columns] == [hive_type(one.type) for one in schema]
+        assert table["Parameters"]["projection.enabled"] == "true"
+        location = resolve(table["Parameters"]["storage.location.template"])
+        assert location.endswith(f"/clean/{dataset}/uploaded_on=${{uploaded_on}}/")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (pa.int64(), "bigint"),
+        (pa.string(), "string"),
+        (UUID, "binary"),
+        (pa.dictionary(pa.int32(), pa.string()), "string"),
+        (pa.decimal128(15, 2), "decimal(15,2)"),
+        (pa.timestamp("us", tz="UTC"), "timestamp"),
+        (pa.map_(pa.string(), pa.string()), "map<string,string>"),
+        (
+            pa.list_(pa.struct([pa.field("reason", pa.string())])),
+            "array<struct<reason:string>>",
+        ),
+    ],
+)
+def test_types_have_their_names_in_glue(kind: pa.DataType, name: str) -> None:
+    assert hive_type(kind) == name
+
+
+def test_a_type_that_glue_would_misread_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected a type of the clean zone, got float"):
+        hive_type(pa.float32())
+
+
+def test_athena_queries_have_a_limit(template: Template) -> None:
+    (group,) = template.of_type("AWS::Athena::WorkGroup").values()
+    configuration = group["Properties"]["WorkGroupConfiguration"]
+    assert configuration["BytesScannedCutoffPerQuery"] == 10 * 2**30
+    assert configuration["EnforceWorkGroupConfiguration"] is True

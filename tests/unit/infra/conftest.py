@@ -1,0 +1,68 @@
+"""One synthesis per test session and variant of the settings."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.unit.infra.templates import Template
+
+# Node 20, which some machines still have, works; the JSII runtime prints a banner about its age.
+os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of them in one xdist worker: a synthesis takes seconds."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("infra"))
+
+
+def synthesize(outdir: Path, context: Mapping[str, object]) -> Path:
+    """Synthesize into `outdir`; returns the template's path. Fails on findings of cdk-nag."""
+    from infra.app import build  # noqa: PLC0415  (starts Node: only where a test needs it)
+
+    build(context, outdir=str(outdir)).synth()
+    (template,) = outdir.glob("*.template.json")
+    return template
+
+
+@pytest.fixture(scope="session")
+def template_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template of a deployment with the default settings."""
+    return synthesize(tmp_path_factory.mktemp("default"), {})
+
+
+@pytest.fixture(scope="session")
+def template(template_path: Path) -> Template:
+    return Template(json.loads(template_path.read_text("utf-8")))
+
+
+@pytest.fixture(scope="session")
+def full_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template of a deployment with everything that is off by default turned on."""
+    return synthesize(
+        tmp_path_factory.mktemp("full"),
+        {
+            "stage": "prod",
+            "alarm_email": "operator@example.com",
+            "kpis": "order,category,product",
+            "warm_service": "true",
+            "warm_min_tasks": "0",
+            "audit_sample_days": "7",
+            "success_within_hours": "24",
+            "expire_after_days": "730",
+            "contract": "olist",
+            "incoming_prefix": "incoming/",
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def full(full_path: Path) -> Template:
+    return Template(json.loads(full_path.read_text("utf-8")))

@@ -1,0 +1,94 @@
+"""What an operator is told: alarms, dashboard, logs that are kept."""
+
+from __future__ import annotations
+
+import json
+
+from infra.settings import LOG_RETENTION_DAYS, Settings
+from tests.unit.infra.templates import ROOT, Template, environment, resolve, topic
+from worker.reporting.emf import UNITS
+
+
+def test_every_log_group_forgets(template: Template, full: Template) -> None:
+    for deployment in (template, full):
+        for group in deployment.of_type("AWS::Logs::LogGroup").values():
+            assert group["Properties"]["RetentionInDays"] == Settings().log_retention_days
+    assert Settings().log_retention_days in LOG_RETENTION_DAYS
+
+
+def test_alarms_reach_somebody(template: Template, full: Template) -> None:
+    for deployment in (template, full):
+        for name, alarm in deployment.of_type("AWS::CloudWatch::Alarm").items():
+            if name.startswith("WarmWake"):
+                continue
+            told = alarm["Properties"]["AlarmActions"]
+            assert told == [{"Ref": topic(deployment)}], name
+            assert alarm["Properties"]["AlarmDescription"], name
+    (subscription,) = full.of_type("AWS::SNS::Subscription").values()
+    assert subscription["Properties"]["Protocol"] == "email"
+    assert subscription["Properties"]["Endpoint"] == "operator@example.com"
+    assert not template.of_type("AWS::SNS::Subscription")
+
+
+def test_alarms_cover_what_can_go_wrong(template: Template, full: Template) -> None:
+    expected = {
+        *(
+            f"{machine}{kind}"
+            for machine in ("Ingest", "Intake", "Sweep")
+            for kind in ("Failed", "TimedOut", "Throttled")
+        ),
+        *(f"{table}Throttled" for table in ("Ledger", "OrderKpis", "CategoryKpis", "ProductKpis")),
+        "AuditDifferences",
+        "DeadLetters",
+        "Lag",
+        "RejectRate",
+        "TaskExits",
+        "Uncommitted",
+    }
+    assert alarms(template) == expected
+    assert alarms(full) == expected | {"NoSuccess"}
+
+
+def test_every_alarm_is_explained(full: Template) -> None:
+    guide = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    assert not {name for name in alarms(full) if f"`{name}`" not in guide}
+
+
+def alarms(template: Template) -> set[str]:
+    names = template.of_type("AWS::CloudWatch::Alarm")
+    return {name.removeprefix("Alarms")[:-8] for name in names if name.startswith("Alarms")}
+
+
+def test_dashboard_and_alarms_show_what_the_worker_reports(template: Template) -> None:
+    shown: set[tuple[str, str]] = set()
+    for alarm in template.of_type("AWS::CloudWatch::Alarm").values():
+        for query in alarm["Properties"].get("Metrics", []):
+            metric = query.get("MetricStat", {}).get("Metric", {})
+            if metric.get("Namespace") == "shopkpi":
+                values = {one["Name"]: one["Value"] for one in metric["Dimensions"]}
+                shown.add((values["event"], metric["MetricName"]))
+    (dashboard,) = template.of_type("AWS::CloudWatch::Dashboard").values()
+    for widget in json.loads(resolve(dashboard["Properties"]["DashboardBody"]))["widgets"]:
+        for namespace, name, *dimensions in widget["properties"].get("metrics", []):
+            if namespace == "shopkpi":
+                assert dimensions[:3:2] == ["deployment", "event"]
+                assert dimensions[1] == environment(template)["SHOPKPI_DEPLOYMENT"]
+                shown.add((dimensions[3], name))
+    reported = {(event, name) for event, fields in UNITS.items() for name in fields}
+    assert len(shown) >= 7
+    assert shown <= reported
+
+
+def test_an_audit_that_finds_differences_raises_an_alarm(template: Template) -> None:
+    # By what it reports; and by its exit code, 3, as any task that ends with another one than 0.
+    alarm = template.named("AlarmsAuditDifferences", "AWS::CloudWatch::Alarm")
+    (query,) = alarm["Metrics"]
+    metric = query["MetricStat"]["Metric"]
+    assert (metric["MetricName"], alarm["Threshold"]) == ("differences", 1)
+    assert {one["Name"]: one["Value"] for one in metric["Dimensions"]} == {
+        "deployment": "shopkpi-dev",
+        "event": "audit.finished",
+    }
+    rule = template.named("AlarmsBadExit", "AWS::Events::Rule")["EventPattern"]["detail"]
+    assert rule["containers"] == {"exitCode": [{"anything-but": 0}]}
+    assert resolve(rule["clusterArn"])[0].startswith("arn:ComputeCluster")

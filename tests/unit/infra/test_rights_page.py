@@ -1,0 +1,35 @@
+"""docs/security.md says what each task may do, and the template says the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.unit.infra.templates import Template
+
+PAGE = (Path(__file__).parents[3] / "docs" / "security.md").read_text("utf-8")
+
+
+def rights_in_the_page() -> dict[str, set[str]]:
+    """Task -> actions that its row of the table names."""
+    rows = re.findall(r"^\| `(\w+)` \|[^|]*\| (.*) \|$", PAGE, re.MULTILINE)
+    return {task: set(re.findall(r"`(\w+:\w+)`", actions)) for task, actions in rows}
+
+
+def test_the_page_lists_the_rights_of_every_task(full: Template) -> None:
+    found = {}
+    for task in full.of_type("AWS::ECS::TaskDefinition").values():
+        role = task["Properties"]["TaskRoleArn"]["Fn::GetAtt"][0]
+        name = re.sub(r"^Compute(\w+)Role[0-9A-F]{8}$", r"\1", role)
+        found[name] = {action for action, _ in full.rights(role)}
+    assert len(found) == 5
+    assert rights_in_the_page() == found
+
+
+def test_no_task_may_do_everything_to_anything(full: Template) -> None:
+    for task in full.of_type("AWS::ECS::TaskDefinition").values():
+        role = task["Properties"]["TaskRoleArn"]["Fn::GetAtt"][0]
+        for action, resource in full.rights(role):
+            assert "*" not in action
+            # The answers of a task with a token name no resource.
+            assert resource != "*" or action.startswith("states:SendTask")

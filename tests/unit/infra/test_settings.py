@@ -1,0 +1,136 @@
+"""Settings: typed, defaulted by stage, and one error that lists everything that is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from infra.settings import LIMITS, Settings, SettingsError, read_settings
+from tests.e2e.cloud.transcript import STEPS, between_marks
+from tests.unit.infra.templates import ROOT
+
+
+def test_texts_of_the_command_line_become_values() -> None:
+    settings = read_settings(
+        {
+            "stage": "prod",
+            "kpis": "order, product",
+            "spot": "false",
+            "large_task_vcpu": "16",
+            "availability_zones": "eu-central-1a,eu-central-1b",
+            "small_mib": "32",
+        }
+    )
+    assert settings.prefix == "shopkpi-prod"
+    assert settings.kpis == ("order", "product")
+    assert settings.spot is False
+    assert settings.large_task_vcpu == 16.0
+    assert settings.availability_zones == ("eu-central-1a", "eu-central-1b")
+    assert settings.small_mib == 32
+
+
+def test_values_of_cdk_json_stay_what_they_are() -> None:
+    settings = read_settings({"spot": False, "kpis": ["category"], "reject_rate_alarm": 0.2})
+    assert (settings.spot, settings.kpis, settings.reject_rate_alarm) == (False, ("category",), 0.2)
+
+
+@pytest.mark.parametrize(("stage", "retains"), [("dev", False), ("prod", True)])
+def test_the_stage_decides_whether_data_outlives_the_stack(stage: str, retains: bool) -> None:
+    assert read_settings({"stage": stage}).retain_data is retains
+    assert read_settings({"stage": stage, "retain_data": "true"}).retain_data is True
+
+
+def test_the_contract_names_the_folders_that_are_listened_to() -> None:
+    settings = read_settings({"incoming_prefix": "shop/incoming/"})
+    assert settings.incoming_folders == (
+        "shop/incoming/orders/",
+        "shop/incoming/order_items/",
+        "shop/incoming/products/",
+    )
+
+
+def test_one_error_lists_everything_that_is_wrong() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(
+            {
+                "stage": "Production!",
+                "kpis": "orders",
+                "spot": "yes",
+                "small_mib": "many",
+                "large_task_vcpu": "3",
+                "alarm_email": "operator",
+                "contract": "mine",
+                "sweep_schedule": "daily",
+                "log_retention_days": "31",
+                "incoming_prefix": "incoming",
+                "range_mib": "100000",
+                "azcount": "2",
+            }
+        )
+    problems = caught.value.problems
+    found = {problem.split(":")[0] for problem in problems}
+    assert found == {
+        "stage",
+        "kpis",
+        "spot",
+        "small_mib",
+        "large_task_vcpu",
+        "alarm_email",
+        "contract",
+        "sweep_schedule",
+        "log_retention_days",
+        "incoming_prefix",
+        "range_mib",
+        "azcount",
+    }
+    assert "spot: expected true or false, got 'yes'" in problems
+    assert (
+        "large_task_vcpu: expected one of 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, got 3.0" in problems
+    )
+
+
+@pytest.mark.parametrize("name", sorted(LIMITS))
+def test_numbers_have_limits(name: str) -> None:
+    for number in (LIMITS[name][0] - 1, LIMITS[name][1] + 1):
+        with pytest.raises(SettingsError, match=f"{name}: expected"):
+            read_settings({name: str(number)})
+
+
+def test_context_of_the_cdk_itself_is_no_setting() -> None:
+    own = {"@aws-cdk/core:x": True, "aws:cdk:enable-path-metadata": True, "aws-cdk-lib/y": 1}
+    assert read_settings(own) == read_settings({})
+
+
+def test_the_app_tells_wrong_settings_without_a_traceback() -> None:
+    # As the CDK's command line hands over `-c stage=X`.
+    environment = {**os.environ, "CDK_CONTEXT_JSON": '{"stage": "X"}'}
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.app"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 2
+    assert "stage: expected a-z" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_setting_is_documented() -> None:
+    guide = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    for field in dataclasses.fields(Settings):
+        assert f"`{field.name}`" in guide, f"docs/deploy.md does not explain {field.name}"
+
+
+def test_the_transcript_is_that_of_its_script() -> None:
+    guide = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    shown = between_marks(guide)
+    commands = [command for command, _ in STEPS]
+    assert re.findall(r"^\$ (.*)", shown, re.MULTILINE) == [one.splitlines()[0] for one in commands]
+    assert not [command for command in commands if f"$ {command}\n" not in shown]

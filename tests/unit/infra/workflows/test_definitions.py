@@ -1,0 +1,335 @@
+"""State machines: valid, unable to hang, and their expressions say what they should."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jsonata
+import pytest
+
+from tests.unit.infra.templates import ROOT, Json, Template, states
+from worker.cli.serve import parse
+from worker.objects import ObjectInfo
+from worker.objects.source import source_id
+from worker.service.queue_worker import read_body
+
+MACHINES = ("ingest", "intake", "sweep")
+VALIDATOR = ROOT / "node_modules" / ".bin" / "asl-validator"
+MIB = 2**20
+
+
+def evaluate(text: str, **states_: Any) -> Any:
+    """The value of a `{% ... %}` for a `$states` of such fields."""
+    expression = jsonata.Jsonata.jsonata(text.removeprefix("{%").removesuffix("%}").strip())
+    # Step Functions' own addition to JSONata; only SHA-256 is used here.
+    expression.register_lambda("hash", lambda data, _: hashlib.sha256(data.encode()).hexdigest())
+    return expression.evaluate(None, {"states": states_})
+
+
+def expressions(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from expressions(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from expressions(inner)
+    elif isinstance(value, str) and value.startswith("{%"):
+        yield value
+
+
+def state(template: Template, machine: str, name: str) -> Json:
+    (found,) = [one for each, one, _ in states(template.definitions[machine]) if each == name]
+    return found
+
+
+def chosen(choice: Json, document: Json) -> str:
+    """Where a choice leads."""
+    for rule in choice["Choices"]:
+        if evaluate(rule["Condition"], input=document):
+            next_: str = rule["Next"]
+            return next_
+    default: str = choice["Default"]
+    return default
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_validator_of_the_states_language_finds_nothing(
+    template: Template, full: Template, machine: str, tmp_path: Path
+) -> None:
+    if not VALIDATOR.is_file():
+        pytest.fail(f"{VALIDATOR} is missing: npm install --no-save asl-validator@4.0.0")
+    for number, deployment in enumerate((template, full)):
+        path = tmp_path / f"{number}.asl.json"
+        path.write_text(json.dumps(deployment.definitions[machine]))
+        done = subprocess.run(
+            [str(VALIDATOR), "--json-path", str(path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_no_state_can_hang_or_fail_unheard(
+    template: Template, full: Template, machine: str
+) -> None:
+    for deployment in (template, full):
+        definition = deployment.definitions[machine]
+        assert definition["TimeoutSeconds"] > 0
+        for name, one, is_in_map in states(definition):
+            if one["Type"] not in ("Task", "Map"):
+                continue
+            if one["Type"] == "Task":
+                assert 0 < one["TimeoutSeconds"] <= definition["TimeoutSeconds"], name
+            assert one["Retry"], name
+            # What fails inside a map fails the map, which catches it (the sweep tolerates it).
+            assert is_in_map or one["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_retries_back_off_with_jitter(template: Template, full: Template, machine: str) -> None:
+    # What validators of the language miss: a misplaced States.ALL, a rate below 1.
+    for deployment in (template, full):
+        for name, one, _ in states(deployment.definitions[machine]):
+            for kind in ("Retry", "Catch"):
+                rules = one.get(kind, [])
+                alone = [rule for rule in rules if "States.ALL" in rule["ErrorEquals"]]
+                assert alone in ([], [rules[-1]] if rules else []), name
+                assert all(rule["ErrorEquals"] == ["States.ALL"] for rule in alone), name
+            for rule in one.get("Retry", []):
+                if rule["MaxAttempts"] == 0:
+                    continue
+                assert rule["BackoffRate"] == 2, name
+                assert rule["JitterStrategy"] == "FULL", name
+                assert rule["IntervalSeconds"] <= rule["MaxDelaySeconds"] <= 300, name
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_expression_parses(template: Template, full: Template, machine: str) -> None:
+    found = 0
+    for deployment in (template, full):
+        for text in expressions(deployment.definitions[machine]):
+            assert text.endswith("%}"), text
+            jsonata.Jsonata.jsonata(text[2:-2].strip())
+            found += 1
+    assert found > 10
+
+
+@pytest.mark.parametrize("key", ["orders/a.csv", "order_items/größe & 'x'/a b.csv"])
+def test_the_state_machine_and_the_worker_call_a_version_alike(
+    template: Template, key: str
+) -> None:
+    document = {"bucket": "shop-input", "key": key, "version_id": "3sL4kqtJlcpXroDTDmJ", "size": 1}
+    output = evaluate(state(template, "intake", "Identify")["Output"], input=document)
+    info = ObjectInfo(
+        bucket="shop-input",
+        key=key,
+        size_bytes=1,
+        version="version:3sL4kqtJlcpXroDTDmJ",
+        uploaded_at=datetime.now(UTC),
+    )
+    assert output == {**document, "url": info.url, "source_id": source_id(info)}
+
+
+def test_the_event_or_the_bucket_names_the_version(template: Template) -> None:
+    choice = state(template, "intake", "WhichVersion")
+    event: Json = {
+        "detail": {
+            "bucket": {"name": "b"},
+            "object": {"key": "orders/a.csv", "size": 7, "version-id": "v1"},
+        }
+    }
+    assert chosen(choice, event) == "VersionOfEvent"
+    output = state(template, "intake", "VersionOfEvent")["Output"]
+    expected = {"bucket": "b", "key": "orders/a.csv", "size": 7, "version_id": "v1", "again": ""}
+    assert evaluate(output, input=event) == expected
+    listed = {"detail": {"bucket": {"name": "b"}, "object": {"key": "orders/a.csv"}}, "again": "x"}
+    assert chosen(choice, listed) == "CurrentVersion"
+    head = {"ContentLength": 7, "VersionId": "v2"}
+    output = state(template, "intake", "CurrentVersion")["Output"]
+    assert evaluate(output, input=listed, result=head) == {
+        **expected,
+        "version_id": "v2",
+        "again": "-x",
+    }
+    folder = {"detail": {"bucket": {"name": "b"}, "object": {"key": "orders/", "size": 0}}}
+    assert chosen(choice, folder) == "Ignored"
+
+
+@pytest.mark.parametrize(
+    ("mib", "cpu", "memory"),
+    [(1, "512", "1024"), (64, "512", "1024"), (65, "2048", "4096"), (1025, "4096", "8192")],
+)
+def test_larger_objects_get_larger_tasks(
+    template: Template, mib: int, cpu: str, memory: str
+) -> None:
+    for name in ("Validate", "Transform"):
+        overrides = state(template, "ingest", name)["Arguments"]["Overrides"]
+        document = {"size": mib * MIB}
+        assert evaluate(overrides["Cpu"], input=document) == cpu
+        assert evaluate(overrides["Memory"], input=document) == memory
+
+
+def test_spot_comes_first_and_on_demand_after_a_failure(template: Template) -> None:
+    for machine in MACHINES:
+        for name, one, _ in states(template.definitions[machine]):
+            if not one.get("Resource", "").endswith("ecs:runTask.sync"):
+                continue
+            (strategy,) = one["Arguments"]["CapacityProviderStrategy"]
+            providers = [
+                evaluate(strategy["CapacityProvider"], context={"State": {"RetryCount": count}})
+                for count in (0, 1, 3)
+            ]
+            assert providers == ["FARGATE_SPOT", "FARGATE", "FARGATE"], name
+            network = one["Arguments"]["NetworkConfiguration"]["AwsvpcConfiguration"]
+            assert "AssignPublicIp" not in network, name
+
+
+@pytest.mark.parametrize(
+    ("key", "mib", "entry", "next_"),
+    [
+        ("orders/a.csv", 1, {}, "Validate"),
+        ("orders/a.csv", 8192, {}, "Validate"),
+        ("orders/a.csv", 8193, {}, "PlanRanges"),
+        ("orders/A.CSV", 8193, {}, "PlanRanges"),
+        ("orders/a.csv.gz", 8193, {}, "Validate"),
+        ("orders/a.csv", 8193, {"verdict": {"S": "accepted"}}, "Verdict"),
+    ],
+)
+def test_what_is_validated_and_how(
+    template: Template, key: str, mib: int, entry: Json, next_: str
+) -> None:
+    document = {"key": key, "size": mib * MIB, "entry": entry}
+    assert chosen(state(template, "ingest", "IsCommitted"), document) == next_
+
+
+@pytest.mark.parametrize(
+    ("item", "next_"),
+    [
+        ({"verdict": {"S": "accepted"}}, "HasManyDays"),
+        ({"verdict": {"S": "refused"}}, "Quarantine"),
+        (None, "NotCommitted"),
+    ],
+)
+def test_the_ledger_has_the_verdict(template: Template, item: Json | None, next_: str) -> None:
+    result = {} if item is None else {"Item": item}
+    output = state(template, "ingest", "ReadVerdict")["Output"]
+    document = evaluate(output, input={"source_id": "x"}, result=result)
+    assert document == {"source_id": "x", "entry": item or {}}
+    assert chosen(state(template, "ingest", "Verdict"), document) == next_
+
+
+def test_commands_say_what_the_worker_understands(template: Template) -> None:
+    document = {
+        "url": "s3://in/orders/a.csv",
+        "version_id": "v1",
+        "source_id": "0123456789abcdef",
+        "range": "0-99",
+        "from": "2025-03-01",
+        "to": "2025-03-31",
+    }
+    commands = {}
+    for name, one, _ in states(template.definitions["ingest"]):
+        if one.get("Resource", "").endswith("ecs:runTask.sync"):
+            (override,) = one["Arguments"]["Overrides"]["ContainerOverrides"]
+            words = [
+                evaluate(word, input=document) if word.startswith("{%") else word
+                for word in override["Command"]
+            ]
+            commands[name] = " ".join(words)
+    source = "s3://in/orders/a.csv --version-id v1"
+    plans = "s3://BucketsClean75F84A17/plans/0123456789abcdef"
+    archive = f"archive {source} --to s3://BucketsArchiveCE3432CC"
+    assert commands == {
+        "Validate": f"validate {source}",
+        "PlanRanges": f"plan {source} --split-bytes {2**31} --batches {plans}/ranges.json",
+        "ValidateRange": f"validate {source} --range 0-99",
+        "CommitRanges": f"validate {source} --batches {plans}/ranges.json",
+        "Transform": "transform",
+        "PlanDays": f"plan --days 31 --batches {plans}/days.json",
+        "TransformSlice": "transform --from 2025-03-01 --to 2025-03-31",
+        "Archive": archive,
+        "Quarantine": archive,
+    }
+
+
+def test_maps_read_the_plans(template: Template) -> None:
+    for name, plan in (("ValidateRanges", "ranges"), ("TransformDays", "days")):
+        reader = state(template, "ingest", name)["ItemReader"]
+        assert reader["Parameters"] == {
+            "Bucket": "BucketsClean75F84A17",
+            "Key.$": f"$.{plan}_key",
+        }
+        planned = state(template, "ingest", f"Plan{plan.title()}")["Output"]
+        output = evaluate(planned, input={"source_id": "abc"})
+        assert output[f"{plan}_key"] == f"plans/abc/{plan}.json"
+
+
+@pytest.mark.parametrize(
+    ("key", "age_s", "next_"),
+    [
+        ("orders/a.csv", 7300, "ReportAge"),
+        ("orders/a.csv", 7000, "Recent"),
+        ("elsewhere/a.csv", 7300, "Recent"),
+    ],
+)
+def test_the_sweep_takes_what_is_old_enough(
+    template: Template, key: str, age_s: int, next_: str
+) -> None:
+    document = {"key": key, "modified": int(datetime.now(UTC).timestamp()) - age_s}
+    assert chosen(state(template, "sweep", "IsLeftBehind"), document) == next_
+
+
+def test_a_moved_object_keeps_its_key(template: Template) -> None:
+    document = {
+        "bucket": "in",
+        "key": "orders/monday & co/größe+1.csv",
+        "version_id": "v1",
+        "source_id": "abc",
+    }
+    arguments = state(template, "ingest", "CopyToArchive")["Arguments"]
+    assert evaluate(arguments["Key"], input=document) == f"archive/abc/{document['key']}"
+    # CopySource is URL-encoded (S3 API reference, CopyObject).
+    assert evaluate(arguments["CopySource"], input=document) == (
+        "in/orders%2Fmonday%20%26%20co%2Fgr%C3%B6%C3%9Fe%2B1.csv?versionId=v1"
+    )
+
+
+def test_small_objects_take_the_warm_service_where_there_is_one(full: Template) -> None:
+    choice = state(full, "ingest", "IsValidateSmall")
+    assert chosen(choice, {"size": 64 * MIB}) == "ValidateWarm"
+    assert chosen(choice, {"size": 64 * MIB + 1}) == "Validate"
+    warm = state(full, "ingest", "ValidateWarm")
+    assert warm["Resource"].endswith("sqs:sendMessage.waitForTaskToken")
+    assert warm["HeartbeatSeconds"] < warm["TimeoutSeconds"]
+    # Whatever happens to it, a task of its own does the work.
+    assert [rule["Next"] for rule in warm["Catch"]] == ["Validate"]
+    body = warm["Arguments"]["MessageBody"]
+    assert evaluate(body["task_token"], context={"Task": {"Token": "t"}}) == "t"
+
+
+def test_the_warm_service_understands_what_it_is_sent(full: Template) -> None:
+    document = {"url": "s3://in/orders/monday & co.csv", "version_id": "v1"}
+    understood = {}
+    for name in ("ValidateWarm", "TransformWarm"):
+        body = state(full, "ingest", name)["Arguments"]["MessageBody"]
+        words = [
+            evaluate(word, input=document) if word.startswith("{%") else word
+            for word in body["command"]
+        ]
+        job = read_body(json.dumps({"task_token": "t", "command": words}))
+        assert job is not None
+        assert job.command is not None
+        command, given = parse(job.command)
+        understood[name] = command
+        if command == "validate":
+            assert given["sources"] == (document["url"],)
+            assert given["version_id"] == "v1"
+    assert understood == {"ValidateWarm": "validate", "TransformWarm": "transform"}

@@ -1,0 +1,177 @@
+"""Records are found by the grammar alone, however the stream is cut into blocks."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from kpi.contract.reject_reasons import Reason
+from kpi.csv.chunk import Chunk
+from kpi.csv.record_index import record_starts
+from kpi.csv.splitter import RecordSplitter
+from tests.unit.kpi.columns import chunks_of
+
+LIMIT = 64
+
+
+def reference(data: bytes, limit: int = LIMIT) -> list[tuple[int, bytes, bool]]:
+    """The grammar as one loop over bytes: (offset, raw without line end, well-formed)."""
+    records = []
+    start = 0
+    while start < len(data):
+        end, good = scan(data, start)
+        raw = data[start:end]
+        if good and len(raw) > limit:
+            good = False
+        if not good:
+            end = start
+            while end < len(data) and data[end] not in b"\r\n":
+                end += 1
+            raw = data[start:end]
+        if raw or not good:
+            records.append((start, raw if good else raw[:limit], good))
+        if data[end : end + 2] == b"\r\n":
+            end += 2
+        else:
+            end += 1
+        start = end
+    return records
+
+
+def scan(data: bytes, start: int) -> tuple[int, bool]:
+    at = start
+    while True:
+        if data[at : at + 1] == b'"':
+            at += 1
+            while True:
+                close = data.find(b'"', at)
+                if close < 0:
+                    return len(data), False
+                at = close + 1
+                if data[at : at + 1] != b'"':
+                    break
+                at += 1
+            if data[at : at + 1] not in (b"", b",", b"\r", b"\n"):
+                return at, False
+        else:
+            while at < len(data) and data[at] not in b",\r\n":
+                at += 1
+        if data[at : at + 1] == b",":
+            at += 1
+            continue
+        return at, True
+
+
+def split(
+    data: bytes, cuts: list[int], again: int = 0, limit: int = LIMIT
+) -> list[tuple[int, bytes, bool]]:
+    chunks = chunks_of(data, cuts, again, max_record_bytes=limit)
+    return sorted(found for chunk in chunks for found in records_of(chunk))
+
+
+def records_of(chunk: Chunk) -> list[tuple[int, bytes, bool]]:
+    starts, ends = record_starts(chunk)
+    found = [
+        (chunk.offset + int(a), bytes(chunk.data[a:b]), True)
+        for a, b in zip(starts, ends, strict=True)
+    ]
+    return found + [(bad.offset, bad.raw, False) for bad in chunk.malformed]
+
+
+pieces = st.sampled_from(
+    [
+        b"a",
+        b"1",
+        b",",
+        b"\n",
+        b"\r\n",
+        b"\r",
+        b'"',
+        b'""',
+        b'"x"',
+        b'"x,y"',
+        b'"x\ny"',
+        b" ",
+        b"\xff",
+    ]
+)
+
+
+@given(
+    st.lists(pieces, max_size=60).map(b"".join),
+    st.lists(st.integers(0, 200), max_size=6),
+    st.integers(0, 30),
+)
+@settings(max_examples=1500, deadline=None)
+@example(b'a,"b\nc,d\n', [4], 0)
+@example(b'"a"x,1\n"b",2\n', [3], 9)
+@example(b'a"b,c\n"d"\r\ne', [7], 2)
+@example(b"a\rb\r", [2], 1)
+@example(b"x" * 200 + b"\nok,1\n", [100, 150], 0)
+@example(b"x" * 200 + b"\nok,1\n", [100, 150], 20)
+@example(b'"' + b"x\n" * 100 + b'"\nok,1\n', [100, 150], 99)
+def test_any_cut_into_blocks_gives_the_records_of_the_grammar(
+    data: bytes, cuts: list[int], again: int
+) -> None:
+    assert split(data, cuts, again) == reference(data)
+
+
+def test_a_record_that_goes_on_in_a_block_that_repeats_its_beginning_is_not_joined() -> None:
+    splitter = RecordSplitter(max_record_bytes=1000)
+    assert splitter.push(b"1,a\n2,b") is not None
+    block = b"\n2,b\n3,c\n"
+    chunk = splitter.push(block, again=4)
+    assert chunk is not None
+    assert (chunk.data.obj is block, bytes(chunk.data), chunk.offset) == (True, block[1:], 4)
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r"])
+@pytest.mark.parametrize("fields", [1, 63, 64, 65, 200])
+def test_records_before_one_of_many_quoted_line_ends_are_not_kept_back(
+    fields: int, line_end: bytes
+) -> None:
+    splitter = RecordSplitter(max_record_bytes=10_000)
+    whole = b"1,a" + line_end
+    unfinished = (b'"x' + line_end + b'y",') * fields
+    chunk = splitter.push(whole + unfinished)
+    assert chunk is not None
+    assert bytes(chunk.data) == whole
+    assert splitter.unfinished_bytes == len(unfinished)
+
+
+def test_an_unclosed_quote_costs_its_own_line_only() -> None:
+    splitter = RecordSplitter(max_record_bytes=1000)
+    data = b'1,a\n2,"b\n3,c\n'
+    chunk = splitter.push(data, last=True)
+    assert chunk is not None
+    assert [(bad.offset, bad.raw, bad.reason) for bad in chunk.malformed] == [
+        (4, b'2,"b', Reason.MALFORMED_QUOTES)
+    ]
+    assert [raw for _, raw, good in records_of(chunk) if good] == [b"1,a", b"3,c"]
+
+
+@pytest.mark.parametrize("block", [1, 7, 100, 5000])
+def test_a_record_that_is_too_long_is_passed_over_in_bounded_memory(block: int) -> None:
+    splitter = RecordSplitter(max_record_bytes=100)
+    data = b"1,a\n" + b"x" * 3000 + b"\n2,b\n"
+    held, found = 0, []
+    for at in range(0, len(data), block):
+        chunk = splitter.push(data[at : at + block])
+        held = max(held, len(splitter._rest))
+        found += records_of(chunk) if chunk else []
+    last = splitter.push(b"", last=True)
+    found += records_of(last) if last else []
+    assert [(offset, good) for offset, _, good in sorted(found)] == [
+        (0, True),
+        (4, False),
+        (3005, True),
+    ]
+    assert held <= 101
+
+
+def test_quotes_inside_a_bare_field_are_ordinary_characters() -> None:
+    chunk = RecordSplitter(max_record_bytes=1000).push(b'5" pipe,1\n6" pipe,2\n', last=True)
+    assert chunk is not None
+    assert not chunk.malformed
+    assert [raw for _, raw, _ in records_of(chunk)] == [b'5" pipe,1', b'6" pipe,2']

@@ -1,0 +1,349 @@
+"""SQLite: what several processes do to one file at once, and rows that are read in parts."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+import worker.state.sqlite.connection
+import worker.state.sqlite.store
+from tests.support.samples import day_kpis
+from worker.errors import StoreError
+from worker.state import Outcome, Progress
+from worker.state.sqlite.store import SqliteState
+
+T = TypeVar("T")
+
+
+def open_and_ask(path: Path) -> int:
+    async def work() -> int:
+        state = await SqliteState.open(path)
+        try:
+            return await state.head()
+        finally:
+            await state.close()
+
+    return asyncio.run(work())
+
+
+def open_many(folder: Path, rounds: int, together: Barrier) -> None:
+    for number in range(rounds):
+        together.wait()
+        open_and_ask(folder / str(number) / "shopkpi.db")
+
+
+def test_a_new_database_may_be_opened_by_many_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    together = context.Barrier(4)
+    workers = [
+        context.Process(target=open_many, args=(tmp_path, 60, together), daemon=True)
+        for _ in range(4)
+    ]
+    for one in workers:
+        one.start()
+    for one in workers:
+        one.join(20)
+        # A worker that fails leaves the others waiting at the barrier.
+        if one.exitcode != 0:
+            together.abort()
+    assert [one.exitcode for one in workers] == [0] * 4
+
+
+def test_a_lock_that_is_never_given_back_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker.state.sqlite.connection, "BUSY_TIMEOUT_S", 0.2)
+    path = tmp_path / "shopkpi.db"
+    with sqlite3.connect(path, isolation_level=None) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreError, match="locked"):
+            open_and_ask(path)
+    holder.close()
+
+
+@pytest.mark.parametrize("opened", [False, True])
+async def test_who_waits_for_a_lock_can_be_stopped(tmp_path: Path, opened: bool) -> None:
+    path = tmp_path / "shopkpi.db"
+    state = await SqliteState.open(path) if opened else None
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        waits = asyncio.ensure_future(state.head() if state else SqliteState.open(path))
+        await asyncio.sleep(0.1)
+        waits.cancel()
+        started_s = time.monotonic()
+        with pytest.raises(asyncio.CancelledError):
+            await waits
+        if state:
+            await state.close()
+        # The interpreter would wait for a thread that goes on waiting.
+        assert not [one for one in threading.enumerate() if one.name.startswith("sqlite")]
+        assert time.monotonic() - started_s < 5 * worker.state.sqlite.connection.BUSY_LOOK_S
+
+
+MAY = [date(2024, 5, number) for number in range(1, 7)]
+NAMES = {day: [f"category {number}" for number in range(day.day % 4)] for day in MAY}
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 4, 100])
+async def test_rows_are_read_some_whole_days_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(worker.state.sqlite.store, "ROWS_AT_ONCE", at_once)
+    state = await SqliteState.open(tmp_path / "shopkpi.db")
+    try:
+        for day in MAY:
+            await state.publish(day_kpis(day, categories=NAMES[day]), 1)
+        for first, last in (
+            (None, None),
+            (MAY[1], MAY[3]),
+            (MAY[4], None),
+            (date(2025, 1, 1), None),
+        ):
+            found = [row async for row in state.rows("category_kpis", first=first, last=last)]
+            assert [(row["order_date"], row["category"]) for row in found] == [
+                (day.isoformat(), name)
+                for day in MAY
+                if (first or MAY[0]) <= day <= (last or MAY[-1])
+                for name in NAMES[day]
+            ]
+        asked = state.rows("category_kpis", group="category 1")
+        assert [row["order_date"] async for row in asked] == [
+            day.isoformat() for day in MAY if "category 1" in NAMES[day]
+        ]
+        # Somebody publishes a later state meanwhile: each day is of one state.
+        states: dict[str, set[object]] = {}
+        number = 0
+        async for row in state.rows("category_kpis"):
+            states.setdefault(str(row["order_date"]), set()).add(row["as_of"])
+            number += 1
+            if number == 2:
+                for day in MAY:
+                    later = day_kpis(day, Decimal("1.00"), categories=["a", *NAMES[day]])
+                    await state.publish(later, 2)
+        assert all(len(of_day) == 1 for of_day in states.values())
+        assert (states[MAY[-1].isoformat()] == {2}) is (at_once < 100)
+    finally:
+        await state.close()
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        ("UPDATE order_kpis SET total_revenue = 'abc'", "row of order_kpis of 2024-05-01"),
+        ("UPDATE order_kpis SET order_date = '2025-1-1'", "row of order_kpis of 2025-1-1"),
+        ("UPDATE days SET published = '{'", "guard of 2024-05-01"),
+        ("UPDATE days SET order_date = 'monday'", "guard of monday"),
+        ("UPDATE progress SET record = '{'", "progress record"),
+        ("UPDATE progress SET record = '7'", "progress record"),
+        ("UPDATE progress SET record = '{\"x\": 1}'", "progress record"),
+    ],
+)
+async def test_what_is_damaged_is_named(tmp_path: Path, damage: str, named: str) -> None:
+    state = await SqliteState.open(tmp_path / "shopkpi.db")
+    try:
+        await state.publish(day_kpis(MAY[0]), 1)
+        await state.advance(Progress(published={"order_kpis": 1}))
+        await state._file.run(lambda db: db.execute(damage))
+        with pytest.raises(StoreError, match=f"expected a {named} as it was written, got "):
+            await read_all(state)
+    finally:
+        await state.close()
+
+
+@dataclass
+class Traced:
+    """A state whose transactions are counted; the one of number `failing` fails at its end."""
+
+    state: SqliteState
+    transactions: int = 0
+    failing: int = 0
+
+    async def publish(self, *days: date, as_of: int = 1) -> list[Outcome | BaseException]:
+        """Publish days at once."""
+        each = (self.state.publish(day_kpis(day), as_of) for day in days)
+        return await asyncio.gather(*each, return_exceptions=True)
+
+
+@pytest.fixture
+async def traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Traced]:
+    state = await SqliteState.open(tmp_path / "shopkpi.db")
+    traced, run = Traced(state), state._file.run
+
+    async def counted(work: Callable[[sqlite3.Connection], T]) -> T:
+        traced.transactions += 1
+        fails = traced.transactions == traced.failing
+
+        def or_fail(db: sqlite3.Connection) -> T:
+            result = work(db)
+            if fails:
+                raise sqlite3.OperationalError("disk I/O error")
+            return result
+
+        return await run(or_fail)
+
+    monkeypatch.setattr(state._file, "run", counted)
+    yield traced
+    await state.close()
+
+
+async def published(state: SqliteState) -> list[str]:
+    return [str(row["order_date"]) async for row in state.rows("order_kpis")]
+
+
+async def test_days_published_at_once_share_a_transaction(traced: Traced) -> None:
+    assert await traced.publish(*MAY) == [Outcome.PUBLISHED] * len(MAY)
+    # The first one does not wait for others.
+    assert traced.transactions == 2
+    assert await published(traced.state) == [day.isoformat() for day in MAY]
+
+
+async def test_states_of_one_day_published_at_once_take_their_turns(traced: Traced) -> None:
+    each = (traced.state.publish(day_kpis(MAY[0]), as_of) for as_of in (2, 3, 1, 2))
+    outcomes = await asyncio.gather(*each)
+    later, earlier = Outcome.PUBLISHED, Outcome.SUPERSEDED
+    assert outcomes == [later, later, earlier, earlier]
+    assert [row["as_of"] async for row in traced.state.rows("order_kpis")] == [3]
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+async def test_days_of_a_transaction_that_failed_are_tried_alone(
+    traced: Traced, failing: int
+) -> None:
+    traced.failing = failing
+    outcomes = await traced.publish(*MAY)
+    if failing == 1:  # alone from the beginning
+        assert "disk I/O error" in str(outcomes.pop(0))
+    assert outcomes == [Outcome.PUBLISHED] * len(outcomes)
+    assert traced.transactions == (2 if failing == 1 else 1 + len(MAY))
+    assert len(await published(traced.state)) == len(outcomes)
+
+
+TRIGGER = """
+CREATE TRIGGER sick BEFORE INSERT ON order_kpis WHEN NEW.order_date = '2024-05-04'
+BEGIN SELECT RAISE(ABORT, 'sick'); END
+"""
+GUARD = "guard of 2024-05-04"
+
+
+@pytest.mark.parametrize(
+    ("harm", "named"),
+    [
+        (TRIGGER, "sick"),
+        ("UPDATE days SET published = '{' WHERE order_date = '2024-05-04'", GUARD),
+        ("UPDATE days SET published = '[]' WHERE order_date = '2024-05-04'", GUARD),
+        ("""UPDATE days SET published = '{"x":"y"}' WHERE order_date = '2024-05-04'""", GUARD),
+        ("UPDATE days SET claim = 'x' WHERE order_date = '2024-05-04'", GUARD),
+    ],
+)
+async def test_a_day_that_cannot_be_published_keeps_no_other_back(
+    traced: Traced, harm: str, named: str
+) -> None:
+    await traced.publish(*MAY)
+    await traced.state._file.run(lambda db: db.execute(harm))
+    outcomes = await traced.publish(*MAY, as_of=2)
+    failed = outcomes.pop(3)
+    assert isinstance(failed, StoreError)
+    assert named in str(failed)
+    assert outcomes == [Outcome.PUBLISHED] * (len(MAY) - 1)
+
+
+ORPHAN = """
+CREATE TABLE parent (id INTEGER PRIMARY KEY);
+CREATE TABLE child (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);
+CREATE TRIGGER sick AFTER INSERT ON order_kpis WHEN NEW.order_date = '2024-05-04'
+BEGIN INSERT INTO child VALUES (7); END
+"""
+
+
+async def test_a_day_that_cannot_be_committed_keeps_no_other_back(
+    tmp_path: Path, traced: Traced
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "shopkpi.db", isolation_level=None)) as other:
+        other.executescript(ORPHAN)
+    file = traced.state._file
+    assert file._connection is not None
+    pragma = "PRAGMA foreign_keys = ON"  # has no effect within a transaction
+    await asyncio.get_running_loop().run_in_executor(file._thread, file._connection.execute, pragma)
+    outcomes = await traced.publish(*MAY)
+    assert "FOREIGN KEY constraint failed" in str(outcomes.pop(3))
+    assert outcomes == [Outcome.PUBLISHED] * (len(MAY) - 1)
+
+
+async def test_no_transaction_takes_more_than_some_days(
+    traced: Traced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker.state.sqlite.store, "DAYS_AT_ONCE", 2)
+    await traced.publish(*MAY)
+    assert traced.transactions == 1 + -(-(len(MAY) - 1) // 2)
+
+
+async def test_a_full_disk_is_told(traced: Traced) -> None:
+    state, names = traced.state, [f"category {number}" for number in range(300)]
+
+    async def publish() -> list[Outcome | BaseException]:
+        each = (state.publish(day_kpis(day, categories=names), 1) for day in MAY)
+        return await asyncio.gather(*each, return_exceptions=True)
+
+    await state._file.run(lambda db: db.execute("PRAGMA max_page_count = 1"))
+    assert {str(one).partition(".db: ")[2] for one in await publish()} == {
+        "database or disk is full"
+    }
+    await state._file.run(lambda db: db.execute("PRAGMA max_page_count = 1000000"))
+    assert await publish() == [Outcome.PUBLISHED] * len(MAY)
+
+
+async def test_what_was_begun_before_closing_is_done(tmp_path: Path) -> None:
+    path = tmp_path / "shopkpi.db"
+    state = await SqliteState.open(path)
+    tasks = [asyncio.ensure_future(state.publish(day_kpis(day), 1)) for day in MAY]
+    await asyncio.sleep(0)
+    await state.close()
+    assert await asyncio.gather(*tasks) == [Outcome.PUBLISHED] * len(MAY)
+
+
+async def test_closing_does_not_wait_for_other_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker.state.sqlite.connection, "BUSY_LOOK_S", 0.05)
+    path = tmp_path / "shopkpi.db"
+    state = await SqliteState.open(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        tasks = [asyncio.ensure_future(state.publish(day_kpis(day), 1)) for day in MAY]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            await state.close()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {str(one).partition(".db: ")[2] for one in outcomes} == {"database is locked"}
+
+
+async def test_who_is_told_to_stop_keeps_no_other_back(traced: Traced) -> None:
+    tasks = [asyncio.ensure_future(traced.state.publish(day_kpis(day), 1)) for day in MAY]
+    await asyncio.sleep(0)
+    for number in (0, 1, 3):
+        tasks[number].cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    told = [number for number, one in enumerate(outcomes) if isinstance(one, BaseException)]
+    assert told == [0, 1, 3]
+    assert {MAY[number].isoformat() for number in (2, 4, 5)} <= {*await published(traced.state)}
+    # Nobody waits any more.
+    assert await traced.publish(*MAY, as_of=2) == [Outcome.PUBLISHED] * len(MAY)
+
+
+async def read_all(state: SqliteState) -> None:
+    await state.progress()
+    await state.days()
+    assert [row async for row in state.rows("order_kpis")]

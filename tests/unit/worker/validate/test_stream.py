@@ -1,0 +1,144 @@
+"""The bytes of an object come in blocks, each with the end of the one before, and each once."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+from collections.abc import Callable
+from contextlib import aclosing
+from itertools import pairwise
+
+import pytest
+
+from worker.errors import StoreError
+from worker.objects import ObjectInfo
+from worker.objects.memory import MemoryStore
+from worker.validate.block import Block
+from worker.validate.stream import READ_AHEAD, SourceStream
+
+DATA = bytes(range(32, 127)) * 20
+
+
+async def blocks(data: bytes, **settings: int) -> tuple[list[Block], SourceStream]:
+    store = MemoryStore()
+    async with store.create("object") as writer:
+        await writer.write(data)
+    info = await store.stat("object")
+    async with SourceStream(store, info, max_inflation=1000, sha256=True, **settings) as stream:
+        return [block async for block in stream.blocks()], stream
+
+
+@pytest.mark.parametrize("block_bytes", [1, 7, 100, len(DATA) - 1, len(DATA), 10**6])
+@pytest.mark.parametrize("again_bytes", [0, 1, 30, 10**6])
+def test_a_block_begins_with_the_end_of_the_one_before(block_bytes: int, again_bytes: int) -> None:
+    found, stream = asyncio.run(blocks(DATA, block_bytes=block_bytes, again_bytes=again_bytes))
+    assert b"".join(block.data[block.again :] for block in found) == DATA
+    assert {len(block.data) - block.again for block in found[:-1]} <= {block_bytes}
+    assert found[0].again == 0
+    for number, (before, block) in enumerate(pairwise(found), 1):
+        assert block.again == min(again_bytes, number * block_bytes)
+        assert block.data[: block.again] == before.data[len(before.data) - block.again :]
+    assert stream.bytes_read == len(DATA)
+    assert stream.sha256 == hashlib.sha256(DATA).hexdigest()
+
+
+def test_a_range_is_read_from_its_start() -> None:
+    found, stream = asyncio.run(blocks(DATA, start=100, end=333, block_bytes=50, again_bytes=70))
+    assert b"".join(block.data[block.again :] for block in found) == DATA[100:333]
+    assert [block.again for block in found] == [0, 50, 70, 70, 70]
+    assert stream.bytes_read == 233
+
+
+@pytest.mark.parametrize("again_bytes", [0, 5])
+def test_what_is_inflated_comes_once(again_bytes: int) -> None:
+    packed = gzip.compress(DATA, mtime=0)
+    found, stream = asyncio.run(blocks(packed, block_bytes=20, again_bytes=again_bytes))
+    assert b"".join(block.data for block in found) == DATA
+    assert not any(block.again for block in found)
+    assert stream.bytes_read == len(packed)
+    assert stream.sha256 == hashlib.sha256(packed).hexdigest()
+
+
+class SlowStore(MemoryStore):
+    """Reads wait; told which were begun, and which came to an end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = self.cancelled = 0
+
+    async def read(self, info: ObjectInfo, start: int, end: int) -> bytes:
+        self.begun += 1
+        try:
+            if start:
+                await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return await super().read(info, start, end)
+
+
+@pytest.mark.parametrize("blocks_read", [0, 1])
+async def test_who_leaves_early_leaves_no_reads_behind(blocks_read: int) -> None:
+    store = SlowStore()
+    async with store.create("object") as writer:
+        await writer.write(DATA)
+    info = await store.stat("object")
+    stream = SourceStream(store, info, max_inflation=1, block_bytes=50, again_bytes=0)
+    async with stream:
+        assert len(asyncio.all_tasks()) == 1 + READ_AHEAD
+        async with aclosing(stream.blocks()) as found:
+            for _ in range(blocks_read):
+                await anext(found)
+            await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == 1
+    assert store.begun == READ_AHEAD
+    assert store.cancelled == READ_AHEAD - 1
+
+
+async def test_the_first_bytes_are_asked_for_on_entering() -> None:
+    store = SlowStore()
+    async with store.create("object") as writer:
+        await writer.write(DATA)
+    info = await store.stat("object")
+    async with SourceStream(store, info, max_inflation=1, block_bytes=50):
+        await asyncio.sleep(0)
+        assert store.begun == READ_AHEAD
+
+
+async def test_hashing_does_not_end_with_whoever_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else an error on the way would be told as a cancellation."""
+    may_go_on = asyncio.Event()
+
+    async def to_thread(work: Callable[..., None], *args: object) -> None:
+        await may_go_on.wait()
+        work(*args)
+
+    monkeypatch.setattr(asyncio, "to_thread", to_thread)
+    store = MemoryStore()
+    async with store.create("object") as writer:
+        await writer.write(DATA)
+    info = await store.stat("object")
+    stream = SourceStream(store, info, max_inflation=1, sha256=True)
+
+    async def read() -> list[Block]:
+        return [block async for block in stream.blocks()]
+
+    async def fail() -> None:
+        async with stream:
+            reading = asyncio.create_task(read())
+            for _ in range(9):
+                await asyncio.sleep(0)
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            not_yet = stream.sha256
+            may_go_on.set()
+            assert reading.cancelled()
+            assert not_yet is None
+            raise StoreError("the disk is full")
+
+    with pytest.raises(StoreError, match="full"):
+        await fail()
+    assert stream.sha256 == hashlib.sha256(DATA).hexdigest()

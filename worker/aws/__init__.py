@@ -1,0 +1,1 @@
+"""AWS clients, and which of their errors a retry may cure."""

@@ -1,0 +1,155 @@
+"""`plan`, `archive` and `audit`: what the cloud adds around the two tasks."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from worker.cli.event_loop import run_async
+from worker.cli.options import (
+    choose_format,
+    format_option,
+    kpis_option,
+    read_all,
+    store_options,
+    utf8,
+)
+from worker.errors import StoreError
+
+if TYPE_CHECKING:
+    from worker.maintenance.audit import Audit
+
+DIFFERENCES = 3
+"""Exit code of an audit that found some."""
+
+version_id_option = click.option(
+    "--version-id", type=utf8, metavar="ID", help="S3 version of SOURCE, as an event names it."
+)
+
+
+@click.command(short_help="Hold published days against the clean zone.")
+@store_options
+@kpis_option
+@click.option("--from", "first", metavar="DATE", help="First order date.")
+@click.option("--to", "last", metavar="DATE", help="Last order date.")
+@click.option(
+    "--sample",
+    type=click.IntRange(1),
+    metavar="N",
+    help="N published days, chosen by chance, and up to N that may have been left out.",
+)
+@format_option("table", "json")
+def audit(
+    workspace: str | None,
+    state: str | None,
+    contract: str | None,
+    kpis: str,
+    first: str | None,
+    last: str | None,
+    sample: int | None,
+    form: str | None,
+) -> None:
+    """Compute published days anew from the clean zone and report every row that differs: values,
+    rows that are missing or should not be there, an as_of that is not that of the day.
+
+    The exit code is 3 where one does; `shopkpi transform --all` puts right what transforms write,
+    and a row of a day that they never wrote has to be deleted. It is 1 where a table was never
+    published though files were accepted, or where every day was just being published.
+
+    \b
+    Examples:
+      shopkpi audit
+      shopkpi audit --sample 7
+    """
+    from worker.settings import read_day, read_settings  # noqa: PLC0415
+
+    settings, *days = read_all(
+        lambda: read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis),
+        lambda: read_day(first, "--from"),
+        lambda: read_day(last, "--to"),
+    )
+
+    async def work() -> Audit:
+        from worker.jobs import open_session  # noqa: PLC0415
+        from worker.maintenance.audit import audit as compare  # noqa: PLC0415
+
+        async with open_session(settings) as session:
+            return await compare(
+                contract=settings.contract,
+                workspace=session.workspace,
+                state=session.state,
+                tables=settings.tables,
+                first=days[0],
+                last=days[1],
+                sample=sample,
+            )
+
+    found = run_async(work)
+    _report(found, as_json=choose_format(form, "table", "json") == "json")
+    if found.differences:
+        sys.exit(DIFFERENCES)
+    if found.unpublished:
+        raise StoreError(
+            f"{', '.join(found.unpublished)}: never published, though the ledger has accepted "
+            f"files; `shopkpi transform --kpis {kpis}` does it"
+        )
+    if found.failed:
+        told = "; ".join(f"{day}: {error}" for day, error in sorted(found.failed.items())[:10])
+        raise StoreError(f"{len(found.failed)} days could not be compared: {told}")
+    if found.unsettled and not found.days:
+        raise StoreError(
+            f"nothing was compared: {found.unsettled} days were being published; try again"
+        )
+
+
+def _report(found: Audit, *, as_json: bool) -> None:
+    """Print what an audit found."""
+    rows = [
+        {
+            "table": one.table,
+            "order_date": str(one.order_date),
+            "group": one.group,
+            "published": one.published,
+            "expected": one.expected,
+        }
+        for one in found.differences
+    ]
+    if as_json:
+        from worker.reporting.reporters import JsonReporter  # noqa: PLC0415
+
+        reporter = JsonReporter(sys.stdout)
+        for row in rows:
+            # KPI values may stand in a log; rows of the shop's files never do.
+            reporter.emit("audit.difference", **row)
+        reporter.emit(
+            "audit.finished",
+            as_of=found.as_of,
+            days=found.days,
+            differences=len(rows),
+            unsettled=found.unsettled,
+            unpublished=found.unpublished,
+            failed=sorted(map(str, found.failed)),
+        )
+        return
+    from worker.cli.render import show_rows  # noqa: PLC0415
+
+    if rows:
+        show_rows({key: str(value) for key, value in row.items()} for row in rows)
+    click.echo(_summary(found))
+
+
+def _summary(found: Audit) -> str:
+    """One sentence: what was compared with what."""
+    left_out = f"; left out: {found.unsettled} being published" if found.unsettled else ""
+    if not found.days:
+        # Rows outside of every order would be differences.
+        return f"compared 0 days as of {found.as_of}" + (left_out or ": no day has orders or rows")
+    differ = f"{len(found.differences)} rows differ{left_out}"
+    if found.as_of:
+        return f"compared {found.days} days as of {found.as_of}: {differ}"
+    return (
+        f"compared {found.days} days, each as of when it was published: {differ}; which other days "
+        "should be there is not known, since no transform of all days has ended"
+    )

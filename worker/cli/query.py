@@ -1,0 +1,281 @@
+"""`query`, `ledger` and `rejects`: what came out, and where every row went."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from worker.cli.event_loop import run_async
+from worker.cli.options import (
+    choose_format,
+    for_a_reader,
+    format_option,
+    read_all,
+    store_options,
+    utf8,
+)
+from worker.cli.row_output import ROWS_AT_ONCE, printed
+
+if TYPE_CHECKING:
+    from worker.clean import Workspace
+    from worker.settings import Settings
+    from worker.state import Effect, Entry, Row, State
+
+TABLES = {"orders": "order_kpis", "category": "category_kpis", "product": "product_kpis"}
+REVENUE = {
+    "order_kpis": "total_revenue",
+    "category_kpis": "daily_revenue",
+    "product_kpis": "revenue",
+}
+
+
+@click.command(short_help="KPI rows.")
+@click.argument("table", type=click.Choice(list(TABLES)))
+@store_options
+@click.option("--from", "first", metavar="DATE", help="First order date.")
+@click.option("--to", "last", metavar="DATE", help="Last order date.")
+@click.option("--category", type=utf8, metavar="NAME", help="One category (of `category`).")
+@click.option("--product", type=utf8, metavar="ID", help="One product (of `product`).")
+@click.option("--top", type=click.IntRange(1), metavar="N", help="The N rows of most revenue.")
+@format_option("table", "json", "csv")
+def query(
+    table: str,
+    workspace: str | None,
+    state: str | None,
+    contract: str | None,
+    first: str | None,
+    last: str | None,
+    category: str | None,
+    product: str | None,
+    top: int | None,
+    form: str | None,
+) -> None:
+    """Print KPI rows, ascending by day.
+
+    JSON is a list of objects; money and rates are strings that keep every digit.
+
+    \b
+    Examples:
+      shopkpi query orders --from 2025-03-01 --to 2025-03-31
+      shopkpi query category --category Beauty --format csv
+      shopkpi query category --top 10
+    """
+    from worker.settings import read_day, read_settings  # noqa: PLC0415
+
+    settings, *days = read_all(
+        lambda: read_settings(workspace=workspace, state=state, contract=contract),
+        lambda: read_day(first, "--from"),
+        lambda: read_day(last, "--to"),
+    )
+    groups = {"category": category, "product": product}
+    misplaced = [name for name, value in groups.items() if value is not None and name != table]
+    if misplaced:
+        raise click.UsageError(f"--{misplaced[0]} goes with `query {misplaced[0]}`")
+    name = TABLES[table]
+    _must_be_there(settings)
+
+    form = choose_format(form, "table", "json")
+
+    async def work() -> None:
+        from worker.stores import open_state  # noqa: PLC0415
+
+        opened = await open_state(settings.state_url)
+        try:
+            rows = opened.rows(name, group=groups.get(table), first=days[0], last=days[1])
+            if top is not None:
+                rows = _most(rows, REVENUE[name], top)
+            with printed(form) as out:
+                async for row in rows:
+                    out.add({key: value for key, value in row.items() if key != "as_of"})
+        finally:
+            await opened.close()
+
+    run_async(work, clean_stop=False)
+
+
+@click.command(short_help="Receipts of source objects.")
+@click.argument("source", required=False)
+@store_options
+@format_option("table", "json")
+def ledger(
+    source: str | None,
+    workspace: str | None,
+    state: str | None,
+    contract: str | None,
+    form: str | None,
+) -> None:
+    """Print the receipts of all source objects, or of SOURCE: an id, or the end of a path or URL.
+
+    \b
+    Examples:
+      shopkpi ledger
+      shopkpi ledger orders/monday.csv --format json
+    """
+    from worker.settings import read_settings  # noqa: PLC0415
+    from worker.state.receipt import receipt  # noqa: PLC0415
+
+    settings = read_settings(workspace=workspace, state=state, contract=contract)
+    form = choose_format(form, "table", "json")
+    _must_be_there(settings)
+
+    async def work() -> list[tuple[Entry, Effect | None]]:
+        from worker.stores import open_state  # noqa: PLC0415
+
+        opened = await open_state(settings.state_url)
+        try:
+            found = _with_effects(opened, source)
+            if form == "table":
+                return [pair async for pair in found]
+            with printed(form) as out:
+                async for entry, effect in found:
+                    out.add(receipt(entry, effect))
+            return []
+        finally:
+            await opened.close()
+
+    found = run_async(work, clean_stop=False)
+    if form == "table":
+        with for_a_reader():
+            from worker.cli.render import show_receipts, show_rows  # noqa: PLC0415
+
+            effects = {entry.source_id: effect for entry, effect in found if effect is not None}
+            show_receipts([entry for entry, _ in found], effects)
+            if source is not None and len(found) == 1:
+                one = receipt(*found[0])
+                show_rows({"field": key, "value": str(value)} for key, value in one.items())
+
+
+@click.command(short_help="Rows set aside, and why.")
+@click.argument("source")
+@store_options
+@format_option("table", "json", "csv")
+def rejects(
+    source: str,
+    workspace: str | None,
+    state: str | None,
+    contract: str | None,
+    form: str | None,
+) -> None:
+    """Print the rows of SOURCE that were set aside: an id, or the end of a path or URL.
+
+    `row` counts the rows from the header on, which is row 1 (blank lines are none); `byte_offset`
+    is where the row starts in the inflated file. Bytes that are not UTF-8 are shown as \\xNN.
+
+    \b
+    Examples:
+      shopkpi rejects orders/monday.csv
+      shopkpi rejects 0f3a1c2d4e5b6a79 --format csv > monday-rejects.csv
+    """
+    from worker.settings import read_settings  # noqa: PLC0415
+
+    settings = read_settings(workspace=workspace, state=state, contract=contract)
+
+    form = choose_format(form, "table", "json")
+
+    async def work() -> None:
+        from worker.jobs import open_session  # noqa: PLC0415
+
+        async with open_session(settings) as session:
+            entries = [one async for page in _entries(session.state, source) for one in page]
+            with printed(form) as out:
+                for entry in entries:
+                    async for reject in _rejects(entry, session.workspace):
+                        out.add(reject)
+
+    run_async(work, clean_stop=False)
+
+
+async def _most(rows: AsyncIterator[Row], attribute: str, count: int) -> AsyncIterator[Row]:
+    """The rows that have most of something; of equal ones the first."""
+    most: list[Row] = []
+
+    def keep() -> None:
+        most.sort(key=lambda row: Decimal(row[attribute]), reverse=True)
+        del most[count:]
+
+    async for row in rows:
+        most.append(row)
+        if len(most) >= 2 * count + ROWS_AT_ONCE:
+            keep()
+    keep()
+    for row in most:
+        yield row
+
+
+def _must_be_there(settings: Settings) -> None:
+    """Asking a question must not make an empty database where a path is misspelt."""
+    from worker.errors import ConfigError  # noqa: PLC0415
+
+    path = settings.state_url.removeprefix("sqlite://")
+    if path != settings.state_url and not _exists(Path(path)):
+        raise ConfigError(
+            f"{settings.state_url}: nothing is there; `shopkpi run` makes it, --workspace or "
+            "--state names another place"
+        )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # no name that a file could have
+        return False
+
+
+async def _entries(state: State, source: str | None) -> AsyncIterator[list[Entry]]:
+    """Entries of some source objects, or of all, some at a time."""
+    from worker.errors import ConfigError  # noqa: PLC0415
+    from worker.state.paging import entries_in_pages  # noqa: PLC0415
+
+    none = source is not None
+    async for entries in entries_in_pages(state, await state.head()):
+        found = [entry for entry in entries if source is None or _is_named(entry, source)]
+        if found:
+            none = False
+            yield found
+    if none:
+        raise ConfigError(f"{source}: no source object in the ledger has this id or name")
+
+
+async def _with_effects(
+    state: State, source: str | None
+) -> AsyncIterator[tuple[Entry, Effect | None]]:
+    async for entries in _entries(state, source):
+        effects = await state.effects([entry.source_id for entry in entries])
+        for entry in entries:
+            yield entry, effects.get(entry.source_id)
+
+
+def _is_named(entry: Entry, source: str) -> bool:
+    name = "/" + source.removeprefix("./")
+    return source in (entry.source_id, entry.url) or entry.url.endswith(name)
+
+
+async def _rejects(entry: Entry, workspace: Workspace) -> AsyncIterator[dict[str, object]]:
+    from worker.clean.reader import CleanObject  # noqa: PLC0415
+
+    before = entry.rows_before or (0,) * len(entry.rejects)
+    for key, rows_before in zip(entry.rejects, before, strict=True):
+        rejects = CleanObject(workspace.store, workspace.absolute(key))
+        for group in range((await rejects.footer()).num_row_groups):
+            rows = await rejects.read([group], ["row", "byte_offset", "raw", "reasons"])
+            for batch in rows.to_batches(ROWS_AT_ONCE):
+                for row in batch.to_pylist():
+                    yield _reject(entry, row, rows_before)
+
+
+def _reject(entry: Entry, row: Mapping[str, Any], rows_before: int) -> dict[str, object]:
+    return {
+        "file": entry.url.rsplit("/", 1)[-1],
+        "row": row["row"] + rows_before,
+        "byte_offset": row["byte_offset"],
+        "reasons": [
+            f"{one['reason']}: {(one['column'] + ': ') if one['column'] else ''}"
+            f"expected {one['expected']}"
+            for one in row["reasons"]
+        ],
+        "raw": row["raw"].decode("utf-8", "backslashreplace"),
+    }

@@ -1,0 +1,179 @@
+"""Sources in, KPIs out: what `run`, `validate` and `transform` share."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TypedDict
+
+from kpi.contract.model import Contract
+from worker.clean import Workspace
+from worker.objects import ObjectStore
+from worker.objects.location import locate
+from worker.objects.source import Source
+from worker.reporting.reporters import Reporter
+from worker.runtime.concurrency import each
+from worker.settings import Settings
+from worker.state import Entry, State
+from worker.stores import open_objects, open_state
+from worker.validate import byte_ranges
+from worker.validate.discovery import find_sources
+from worker.validate.task import validate
+
+SMALL_BYTES = 16 * 2**20
+"""A source object up to this size shares the machine with others."""
+
+SMALL_AT_ONCE = 4
+"""Small source objects validated at once; a larger one has the machine to itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """Open stores and threads for one command."""
+
+    settings: Settings
+    workspace: Workspace
+    state: State
+    executor: ThreadPoolExecutor
+
+
+@asynccontextmanager
+async def open_session(settings: Settings) -> AsyncIterator[Session]:
+    """Open what the settings name; close it when the block ends.
+
+    Errors: `StoreError` where the state cannot be opened.
+    """
+    store = await open_objects(settings.workspace)
+    try:
+        state = await open_state(settings.state_url)
+        try:
+            with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="parse") as executor:
+                yield Session(
+                    settings=settings,
+                    workspace=Workspace(store=store, location=settings.workspace),
+                    state=state,
+                    executor=executor,
+                )
+        finally:
+            await state.close()
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def open_sources(
+    inputs: Sequence[str], settings: Settings, dataset: str | None, version_id: str | None = None
+) -> AsyncIterator[list[Source]]:
+    """The source objects at some paths or URLs; their stores stay open in the block.
+
+    Errors: `ConfigError` for a place with nothing to read.
+    """
+    locations = [locate(text) for text in inputs]
+    stores: dict[str, ObjectStore] = {}
+    try:
+        for location in locations:
+            if location.bucket not in stores:
+                stores[location.bucket] = await open_objects(location)
+        yield await find_sources(
+            [(stores[location.bucket], location) for location in locations],
+            settings.contract,
+            dataset,
+            version_id,
+            settings.workspace,
+        )
+    finally:
+        for store in stores.values():
+            await store.close()
+
+
+@asynccontextmanager
+async def open_all(
+    inputs: Sequence[str], settings: Settings, dataset: str | None, version_id: str | None = None
+) -> AsyncIterator[tuple[list[Source], Session]]:
+    """Both of `open_sources` and `open_session`.
+
+    Errors: those of the sources first.
+    """
+    if not settings.workspace.bucket or settings.state_url.startswith("sqlite:"):
+        # A folder, or a database, is not made before there is something for it.
+        async with (
+            open_sources(inputs, settings, dataset, version_id) as sources,
+            open_session(settings) as session,
+        ):
+            yield sources, session
+        return
+    async with AsyncExitStack() as opened:
+        # Making clients takes as long as waiting for the answers of one.
+        opening = asyncio.create_task(opened.enter_async_context(open_session(settings)))
+        try:
+            sources = await opened.enter_async_context(
+                open_sources(inputs, settings, dataset, version_id)
+            )
+        except BaseException:
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
+            raise
+        yield sources, await opening
+
+
+async def validate_all(
+    session: Session, sources: Sequence[Source], reporter: Reporter
+) -> list[Entry]:
+    """Validate sources, small ones several at once; entries in the order of the sources."""
+    entries: dict[Source, Entry] = {}
+
+    async def one(source: Source) -> None:
+        entry, new = await validate(
+            source,
+            contract=session.settings.contract,
+            workspace=session.workspace,
+            ledger=session.state,
+            executor=session.executor,
+            progress=reporter.reading,
+            sha256=session.settings.sha256,
+        )
+        entries[source] = entry
+        reporter.validated(entry, new=new)
+
+    reporter.start(sources)
+    small = [source for source in sources if source.info.size_bytes <= SMALL_BYTES]
+    await each(small, one, SMALL_AT_ONCE)
+    for source in sources:
+        if source.info.size_bytes > SMALL_BYTES:
+            await one(source)
+    return [entries[source] for source in sources]
+
+
+async def validate_part(
+    session: Session, source: Source, span: str | None, reporter: Reporter
+) -> Entry:
+    """Validate one byte range of a source; or, without one, commit it once all are in."""
+    reporter.start([source])
+    stores: _Stores = {
+        "contract": session.settings.contract,
+        "workspace": session.workspace,
+        "ledger": session.state,
+    }
+    if span is None:
+        entry = await byte_ranges.commit_plan(source, **stores)
+        reporter.validated(entry, new=False)
+        return entry
+    entry, new = await byte_ranges.validate_range(
+        source,
+        byte_ranges.parse_span(span),
+        **stores,
+        executor=session.executor,
+        progress=reporter.reading,
+    )
+    reporter.validated(entry, new=new)
+    return entry
+
+
+class _Stores(TypedDict):
+    contract: Contract
+    workspace: Workspace
+    ledger: State

@@ -1,0 +1,1 @@
+"""Audits of published days, and the archive of raw objects."""

@@ -1,0 +1,120 @@
+"""Moving a raw object away once the ledger has its verdict."""
+
+from __future__ import annotations
+
+import orjson
+
+from worker.errors import SourceChanged, SourceError, StoreError
+from worker.objects import CopyingWriter, ObjectInfo, ObjectStore
+from worker.objects.location import Location
+from worker.objects.source import identify, source_id
+from worker.state import Entry, Ledger
+from worker.state.paging import entries_in_pages
+from worker.state.receipt import receipt
+from worker.validate.stream import BLOCK_BYTES
+
+
+async def archive(
+    source: ObjectStore,
+    place: Location,
+    *,
+    version_id: str | None = None,
+    ledger: Ledger,
+    store: ObjectStore,
+    to: Location,
+) -> tuple[Entry, str]:
+    """Move a source object to `archive/` if it was accepted, else to `quarantine/`.
+
+    A refused one has its receipt beside it, `<key>.verdict.json`. The copy is whole before the
+    original goes; only the version that the ledger speaks of goes. What was moved before is left
+    as it is.
+
+    Args:
+        source: Where the object lies.
+        place: The object.
+        version_id: Its S3 version, as an event names it; None for the current one.
+        ledger: Has its verdict.
+        store: Where it is moved.
+        to: The place in it.
+
+    Returns:
+        Its entry, and the key of the copy.
+
+    Errors: `StoreError` where the ledger has no entry of it yet; `SourceError` where it is gone and
+        no copy is there.
+    """
+    try:
+        info = await source.stat(place.key, version_id=version_id)
+    except SourceError:
+        moved = await _moved(source, place, version_id, ledger, store, to)
+        if moved is None:
+            raise
+        return moved
+    entry = await ledger.find(source_id(info))
+    if entry is None:
+        raise StoreError(f"{info.url}: not in the ledger yet, so it stays where it is")
+    key = _target(entry, place.key, to)
+    await _copy(source, info, store, key)
+    if entry.verdict == "refused":
+        async with store.create(f"{key}.verdict.json") as writer:
+            await writer.write(orjson.dumps(receipt(entry), option=orjson.OPT_INDENT_2))
+    kind, _, found_id = info.version.partition(":")
+    if kind != "version" and await source.stat(place.key) != info:
+        raise SourceChanged(f"{info.url}: it was uploaded again meanwhile, so it stays")
+    await source.delete(info.key, version_id=found_id if kind == "version" else None)
+    return entry, key
+
+
+async def _moved(
+    source: ObjectStore,
+    place: Location,
+    version_id: str | None,
+    ledger: Ledger,
+    store: ObjectStore,
+    to: Location,
+) -> tuple[Entry, str] | None:
+    """The entry and the copy of an object that is gone; None where there is none of either."""
+    if version_id is not None:
+        found = await ledger.find(identify(place.bucket, place.key, f"version:{version_id}"))
+        entries = [found] if found else []
+    elif [info async for info in source.list(place.key)]:
+        return None  # it is there, and could not be read
+    else:
+        # Nothing tells which upload was meant: the last one that has its verdict.
+        every = entries_in_pages(ledger, await ledger.head())
+        entries = [one async for page in every for one in page if one.url == place.url]
+    for entry in reversed(entries):
+        key = _target(entry, place.key, to)
+        try:
+            await store.stat(key)
+        except SourceError:
+            continue
+        return entry, key
+    return None
+
+
+def _target(entry: Entry, key: str, to: Location) -> str:
+    zone = "archive" if entry.verdict == "accepted" else "quarantine"
+    return to.join(zone, entry.source_id, key if to.bucket else _as_path(key))
+
+
+def _as_path(key: str) -> str:
+    """A key of S3 as a path below a folder: `..` is a name there, and leads out of one here."""
+    parts = (part.replace(".", "%2E") if part in (".", "..") else part for part in key.split("/"))
+    return "/".join(parts).replace("\0", "%00")
+
+
+async def _copy(source: ObjectStore, info: ObjectInfo, target: ObjectStore, key: str) -> None:
+    """Any length, in bounded memory: within S3 by S3 itself, else block by block."""
+    async with target.create(key) as writer:
+        if info.bucket and isinstance(writer, CopyingWriter):
+            await writer.copy(info)
+        else:
+            for start in range(0, info.size_bytes, BLOCK_BYTES):
+                end = min(start + BLOCK_BYTES, info.size_bytes)
+                await writer.write(await source.read(info, start, end))
+    copied = await target.stat(key)
+    if copied.size_bytes != info.size_bytes:
+        raise SourceError(
+            f"{copied.url}: expected {info.size_bytes} bytes, got {copied.size_bytes}"
+        )

@@ -1,0 +1,234 @@
+"""A folder tree as an object store: keys are absolute paths without their first `/`."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import filecmp
+import os
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from stat import S_ISREG
+
+import aiofiles
+
+from worker.errors import ConfigError, SourceChanged, SourceError, StoreError
+from worker.objects import ObjectInfo, ObjectWriter
+from worker.objects.fsync import make_folder, sync_folder
+
+UNFINISHED = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{8}\.tmp")
+"""Names of files being written: hidden, so never listed, beside those that they are to become."""
+
+
+class FolderStore:
+    """Files of this machine. A file's version is its size and the time it was last changed.
+
+    A file being written is locked (flock(2)) by who writes it, and the kernel gives the lock back
+    when that process dies. So what is not locked is nobody's: it is removed by the first who writes
+    into that folder.
+    """
+
+    def __init__(self) -> None:
+        self._tidied: set[Path] = set()
+
+    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        for info in await asyncio.to_thread(lambda: list(_walk(_path(prefix)))):
+            yield info
+
+    async def stat(self, key: str, *, version_id: str | None = None) -> ObjectInfo:
+        path = _path(key)
+        if version_id is not None:
+            raise ConfigError(f"{path}: expected no version id, files have one version")
+        try:
+            found = await asyncio.to_thread(path.stat)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        if not S_ISREG(found.st_mode):
+            raise SourceError(f"{path}: expected a file, got a folder or device")
+        return _info(path, found)
+
+    async def read(self, info: ObjectInfo, start: int, end: int) -> bytes:
+        return (await self.read_ranges(info, [(start, end)]))[0]
+
+    async def read_ranges(
+        self, info: ObjectInfo, ranges: Sequence[tuple[int, int]]
+    ) -> Sequence[bytes]:
+        # In one thread: each way there and back takes as long as reading a hundred kilobytes.
+        return await asyncio.to_thread(_read, info, ranges)
+
+    @asynccontextmanager
+    async def create(self, key: str) -> AsyncIterator[ObjectWriter]:
+        path = _path(key)
+        try:
+            await asyncio.to_thread(make_folder, path.parent)
+            if path.parent not in self._tidied:
+                self._tidied.add(path.parent)
+                await asyncio.to_thread(_tidy, path.parent)
+            async with _unfinished(path) as (temporary, file):
+                yield _FileWriter(file)
+                await file.flush()
+                # The ledger may say that the object is there only once it is on the disk.
+                await asyncio.to_thread(os.fsync, file.fileno())
+                await asyncio.to_thread(_appear, temporary, path)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot write: {error.strerror or error}") from error
+
+    async def delete(self, key: str, *, version_id: str | None = None) -> None:
+        path = _path(key)
+        if version_id is not None:
+            raise ConfigError(f"{path}: expected no version id, files have one version")
+        try:
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot delete: {error.strerror or error}") from error
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+
+_File = aiofiles.threadpool.binary.AsyncBufferedIOBase
+
+
+@asynccontextmanager
+async def _unfinished(path: Path) -> AsyncIterator[tuple[Path, _File]]:
+    """A new file beside `path`, locked; it is gone when the block ends."""
+    while True:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+        try:
+            async with aiofiles.open(temporary, "wb") as file:
+                # Between opening and locking it may have been tidied away, or be just about to be.
+                if _lock(file.fileno()) and os.fstat(file.fileno()).st_nlink:
+                    yield temporary, file
+                    return
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock an open file; False where another has locked it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks
+    return True
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what processes that died have left unfinished in a folder."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if UNFINISHED.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with suppress(OSError), Path(entry.path).open("r+b") as file:
+                    # Where there are no locks this fails, and the file stays.
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    Path(entry.path).unlink()
+
+
+class _FileWriter:
+    def __init__(self, file: _File) -> None:
+        self._file = file
+        self._size_bytes = 0
+
+    async def write(self, data: bytes | memoryview) -> None:
+        await self._file.write(data)
+        if hasattr(os, "posix_fadvise"):
+            # The disk may begin with it, or would have nothing to do until all of it is synced.
+            begun = (self._file.fileno(), self._size_bytes, len(data), os.POSIX_FADV_DONTNEED)
+            await asyncio.to_thread(os.posix_fadvise, *begun)
+        self._size_bytes += len(data)
+
+
+def _path(key: str) -> Path:
+    return Path("/") / key
+
+
+def _walk(path: Path) -> Iterator[ObjectInfo]:
+    """Files at or below a path, ascending."""
+    at = path
+    try:
+        if path.is_file():
+            yield _info(path, path.stat())
+            return
+        if not path.exists():
+            return  # as a prefix of a bucket below which there is nothing
+        files: list[Path] = []
+        for folder, folders, names in os.walk(path, onerror=_raise, followlinks=False):
+            # Hidden files and folders are other programs' (and our own unfinished objects).
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            files += [Path(folder, name) for name in names if not name.startswith(".")]
+        for at in sorted(files, key=lambda one: one.as_posix()):
+            with suppress(FileNotFoundError):  # deleted since it was listed
+                found = at.stat()
+                if S_ISREG(found.st_mode):
+                    yield _info(at, found)
+    except OSError as error:
+        raise _unreadable(at, error) from error
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _read(info: ObjectInfo, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes]:
+    path = _path(info.key)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise SourceChanged(f"{path}: it was deleted while it was being read") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    try:
+        if _info(path, os.fstat(descriptor)).version != info.version:
+            raise SourceChanged(f"{path}: it was changed while it was being read")
+        found = [_range(descriptor, path, start, end) for start, end in ranges]
+        # Who writes into a file while it is read may have mixed two versions.
+        if _info(path, os.fstat(descriptor)).version != info.version:
+            raise SourceChanged(f"{path}: it was changed while it was being read")
+        return found
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    finally:
+        os.close(descriptor)
+
+
+def _range(descriptor: int, path: Path, start: int, end: int) -> bytes:
+    data = os.pread(descriptor, end - start, start)
+    while len(data) < end - start:
+        more = os.pread(descriptor, end - start - len(data), start + len(data))
+        if not more:
+            raise SourceChanged(f"{path}: expected bytes {start} to {end}, got {len(data)} bytes")
+        data += more
+    return data
+
+
+def _appear(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+        temporary.unlink()  # before the folder is synced, or a power failure could bring it back
+    except FileExistsError:
+        if filecmp.cmp(temporary, path, shallow=False):
+            return
+        temporary.replace(path)
+    except OSError:  # a file system without hard links
+        temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def _info(path: Path, found: os.stat_result) -> ObjectInfo:
+    return ObjectInfo(
+        bucket="",
+        key=path.as_posix().lstrip("/"),
+        size_bytes=found.st_size,
+        version=f"mtime:{found.st_mtime_ns}:{found.st_size}",
+        uploaded_at=datetime.fromtimestamp(found.st_mtime_ns // 1000 / 1e6, UTC),
+    )
+
+
+def _unreadable(path: Path, error: OSError) -> SourceError:
+    return SourceError(f"{path}: cannot read: {error.strerror or error}")

@@ -1,0 +1,56 @@
+"""Parse URLs and paths of objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Location:
+    """A place in an object store: `key` is a prefix or the key of one object."""
+
+    bucket: str
+    key: str
+
+    @property
+    def url(self) -> str:
+        return f"s3://{self.bucket}/{self.key}" if self.bucket else f"file:///{self.key}"
+
+    def join(self, *parts: str) -> str:
+        """The key of something below this place."""
+        return "/".join(part for part in (self.key, *parts) if part)
+
+
+def locate(text: str) -> Location:
+    """A URL or a path of this machine as a location.
+
+    Errors: `ConfigError` for other schemes, an S3 URL without bucket, or what is no path.
+    """
+    scheme = text.split("://", 1)[0] if "://" in text else ""
+    if scheme == "s3":
+        bucket, _, key = text.removeprefix("s3://").partition("/")
+        if not bucket:
+            raise ConfigError(f"{text}: expected s3://bucket/prefix, got no bucket")
+        return Location(bucket=bucket, key=key.rstrip("/"))
+    if scheme == "file":
+        path = text.removeprefix("file://")
+        if not path.startswith("/"):
+            raise ConfigError(f"{text}: expected file:///absolute/path")
+        return Location(bucket="", key=_absolute(path))
+    if scheme:
+        raise ConfigError(f"{text}: expected s3://, file:// or a path, got {scheme}://")
+    return Location(bucket="", key=_absolute(text))
+
+
+def _absolute(path: str) -> str:
+    try:
+        absolute = Path(path).expanduser().absolute()
+        # Not always `resolve`: a link keeps its own name, and so its identity as a source object.
+        # But `a/../b` is `b`: one file must not be two source objects.
+        return str(absolute.resolve() if ".." in absolute.parts else absolute).lstrip("/")
+    except (OSError, ValueError, RuntimeError) as error:
+        # No such user, a loop of links, a name that is too long or has NUL in it.
+        raise ConfigError(f"{path}: not a path of this machine: {error}") from error

@@ -1,0 +1,1 @@
+"""Events for people (progress bars) and for machines (JSON lines, CloudWatch metrics)."""

@@ -1,0 +1,80 @@
+"""Progress bars on a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from worker.objects.source import Source
+    from worker.state import Effect, Entry
+    from worker.transform import Report
+
+
+class TerminalReporter:
+    """Progress bars on a terminal's standard error."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._bytes: TaskID | None = None
+        self._days: TaskID | None = None
+        self._read: dict[str, tuple[int, int]] = {}
+        self._done_rows = 0
+        self._started = time.perf_counter()
+
+    def start(self, sources: Sequence[Source]) -> None:
+        from rich.console import Console  # noqa: PLC0415  (slow to import, and only needed here)
+        from rich.progress import (  # noqa: PLC0415
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        total = sum(source.info.size_bytes for source in sources)
+        self._bytes = self._progress.add_task("validate", total=total, rate="")
+        self._progress.start()
+
+    def reading(self, source: Source, stored_bytes: int, rows: int) -> None:
+        self._read[source.source_id] = (stored_bytes, rows)
+        self._show()
+
+    def validated(self, entry: Entry, *, new: bool) -> None:  # noqa: ARG002
+        self._read[entry.source_id] = (entry.size_bytes, entry.rows_read)
+        self._show()
+
+    def publishing(self, done: int, total: int) -> None:
+        if self._progress is not None:
+            if self._bytes is not None:
+                self._progress.remove_task(self._bytes)
+                self._bytes = None
+            if self._days is None:
+                self._days = self._progress.add_task("transform", total=total, rate="")
+            self._progress.update(self._days, completed=done, rate=f"{done} of {total} days")
+
+    def transformed(self, report: Report, effects: Mapping[str, Effect]) -> None:
+        """The command prints tables of it."""
+
+    def close(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def _show(self) -> None:
+        if self._progress is not None and self._bytes is not None:
+            stored = sum(one for one, _ in self._read.values())
+            rows = sum(one for _, one in self._read.values())
+            rate = rows / max(time.perf_counter() - self._started, 1e-3)
+            self._progress.update(self._bytes, completed=stored, rate=f"{rate:,.0f} rows/s")

@@ -1,0 +1,1 @@
+"""Concurrency, retries and memory allocation, for any task."""

@@ -1,0 +1,1 @@
+"""The warm service: tasks taken from an SQS queue."""

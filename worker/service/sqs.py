@@ -1,0 +1,134 @@
+"""The queue and the tokens of `worker.service.queue_worker` in AWS, over aiobotocore."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from worker.aws.clients import client_config, session
+from worker.aws.errors import CLIENT_ERRORS, SETUP_ERRORS, error_code, is_transient
+from worker.errors import ConfigError, StoreError
+from worker.runtime.retry import RetryPolicy
+from worker.service.queue_worker import Message, Pace
+
+# Nobody waits for the answer: the state's time is over, or the token was never one.
+_GONE = {"InvalidToken", "TaskDoesNotExist", "TaskTimedOut"}
+
+# Another worker has the message by now, or it is deleted.
+_LOST = {"InvalidParameterValue", "MessageNotInflight", "ReceiptHandleIsInvalid"}
+
+_NO_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "InvalidAddress", "QueueDoesNotExist"}
+
+# A heartbeat is sent every few seconds anyway, and an unanswered message comes back.
+RETRY = RetryPolicy(attempts=5, limit_s=15)
+
+
+class _Client:
+    """Calls of one service, with retries."""
+
+    def __init__(self, client: Any, name: str) -> None:  # noqa: ANN401  (no types for these two)
+        self._client = client
+        self._name = name
+
+    async def _call(
+        self, operation: str, gone: Collection[str] = (), **arguments: object
+    ) -> dict[str, Any] | None:
+        """The answer; None where an error's code is one of `gone`."""
+        retries = RETRY.start()
+        while True:
+            try:
+                answer: dict[str, Any] = await getattr(self._client, operation)(**arguments)
+                return answer
+            except CLIENT_ERRORS as error:
+                code = error_code(error)
+                if code in gone:
+                    return None
+                message = f"{self._name}: {operation}: {error}"
+                if isinstance(error, SETUP_ERRORS) or code in _NO_QUEUE:
+                    raise ConfigError(message) from error
+                if not is_transient(error) or not await retries.again():
+                    raise StoreError(message) from error
+
+
+class SqsQueue(_Client):
+    """`Queue` over SQS."""
+
+    def __init__(self, client: Any, url: str, pace: Pace) -> None:  # noqa: ANN401
+        super().__init__(client, url)
+        self._pace = pace
+
+    async def receive(self, count: int) -> list[Message]:
+        answer = await self._call(
+            "receive_message",
+            QueueUrl=self._name,
+            MaxNumberOfMessages=count,
+            WaitTimeSeconds=self._pace.poll_s,
+            VisibilityTimeout=self._pace.hidden_s,
+            MessageSystemAttributeNames=["ApproximateReceiveCount"],
+        )
+        return [
+            Message(
+                message_id=one["MessageId"],
+                receipt=one["ReceiptHandle"],
+                body=one["Body"],
+                received=int(one.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
+            )
+            for one in (answer or {}).get("Messages", ())
+        ]
+
+    async def hide(self, message: Message, seconds: int) -> None:
+        await self._call(
+            "change_message_visibility",
+            _LOST,
+            QueueUrl=self._name,
+            ReceiptHandle=message.receipt,
+            VisibilityTimeout=seconds,
+        )
+
+    async def delete(self, message: Message) -> None:
+        await self._call(
+            "delete_message", _LOST, QueueUrl=self._name, ReceiptHandle=message.receipt
+        )
+
+
+class StepFunctionsTokens(_Client):
+    """`Tokens` over Step Functions."""
+
+    async def heartbeat(self, token: str) -> bool:
+        return await self._call("send_task_heartbeat", _GONE, taskToken=token) is not None
+
+    async def succeed(self, token: str) -> bool:
+        output = '{"exit_code": 0}'
+        answer = await self._call("send_task_success", _GONE, taskToken=token, output=output)
+        return answer is not None
+
+    async def fail(self, token: str, error: str, cause: str) -> bool:
+        answer = await self._call(
+            "send_task_failure", _GONE, taskToken=token, error=error, cause=cause
+        )
+        return answer is not None
+
+
+@asynccontextmanager
+async def open_clients(
+    url: str, pace: Pace | None = None
+) -> AsyncIterator[tuple[SqsQueue, StepFunctionsTokens]]:
+    """The queue at a URL, and Step Functions of the same AWS environment.
+
+    Errors: `ConfigError` where that is not set up.
+    """
+    async with AsyncExitStack() as owned:
+        try:
+            clients = [
+                await owned.enter_async_context(
+                    session().create_client(service, config=client_config(max_pool=64))
+                )
+                for service in ("sqs", "stepfunctions")
+            ]
+        except SETUP_ERRORS as error:
+            raise ConfigError(f"{url}: AWS is not set up: {error}") from error
+        yield (
+            SqsQueue(clients[0], url, pace or Pace()),
+            StepFunctionsTokens(clients[1], "Step Functions"),
+        )

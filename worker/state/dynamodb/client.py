@@ -1,0 +1,249 @@
+"""Calls to the DynamoDB tables of one prefix: connection, retries, transactions, paging."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, TypeVar
+
+from botocore.exceptions import ClientError
+
+from worker.aws.clients import client_config, session
+from worker.aws.errors import CLIENT_ERRORS, SETUP_ERRORS, error_code, is_transient
+from worker.errors import ConfigError, StoreError, WorkerError
+from worker.runtime.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb.client import DynamoDBClient
+    from types_aiobotocore_dynamodb.type_defs import (
+        BatchGetItemOutputTypeDef,
+        KeysAndAttributesUnionTypeDef,
+        QueryInputTypeDef,
+        QueryOutputTypeDef,
+    )
+
+    from worker.state.dynamodb.items import Item, Put, Write
+
+T = TypeVar("T")
+
+TRANSACTION_WRITES = 100
+"""TransactWriteItems takes at most so many writes."""
+
+CONDITION_FAILED = "ConditionalCheckFailed"
+"""Why a transaction was cancelled: the condition of that write did not hold."""
+
+# Why it may be cancelled so that another attempt may succeed (TransactWriteItems, API reference).
+_BUSY = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+
+# BatchGetItem takes at most so many keys.
+_BATCH_KEYS = 100
+
+
+class Database:
+    """A DynamoDB client and the prefix of the tables that it is for.
+
+    Attributes:
+        client: The aiobotocore client.
+        prefix: Tables are called `<prefix>-<name>`.
+        retry: How a call, and work that another writer disturbed, is tried again.
+    """
+
+    def __init__(
+        self, client: DynamoDBClient, prefix: str, *, retry: RetryPolicy, owned: AsyncExitStack
+    ) -> None:
+        self.client = client
+        self.prefix = prefix
+        self.retry = retry
+        self._owned = owned
+
+    @classmethod
+    async def open(
+        cls, prefix: str, *, endpoint_url: str | None, max_pool: int, retry: RetryPolicy
+    ) -> Database:
+        """See `DynamoDBState.open`."""
+        owned = AsyncExitStack()
+        try:
+            client = await owned.enter_async_context(
+                session().create_client(
+                    "dynamodb", endpoint_url=endpoint_url, config=client_config(max_pool=max_pool)
+                )
+            )
+        except (*SETUP_ERRORS, ValueError) as error:  # ValueError: an endpoint that is no URL
+            message = f"dynamodb://{prefix}: AWS is not set up: {error}"
+            raise ConfigError(message) from error
+        return cls(client, prefix, retry=retry, owned=owned)
+
+    async def close(self) -> None:
+        """Give back the connections."""
+        await self._owned.aclose()
+
+    def table(self, name: str) -> str:
+        """Full name of a table of `kpi.aggregation.tables`."""
+        return f"{self.prefix}-{name}"
+
+    async def call(self, doing: str, send: Callable[[], Awaitable[T]]) -> T:
+        """What `send` returns, after retries.
+
+        Args:
+            doing: Names the call in messages, as in `reading the head`.
+            send: Sends the same request each time.
+        """
+        retries = self.retry.start()
+        while True:
+            try:
+                return await send()
+            except CLIENT_ERRORS as error:
+                if not is_transient(error) or not await retries.again():
+                    raise self._failure(error, doing, retries.attempts) from error
+
+    async def get(self, doing: str, table: str, key: Item) -> Item | None:
+        """One item, strongly consistent; None where it is not there."""
+        name = self.table(table)
+        answer = await self.call(
+            doing, lambda: self.client.get_item(TableName=name, Key=key, ConsistentRead=True)
+        )
+        return answer.get("Item")
+
+    async def put(self, doing: str, request: Put) -> bool:
+        """Put an item where its condition holds; False where it does not.
+
+        After a lost answer the condition is held against the item put before, so that False may
+        also mean that it is there: read it again.
+        """
+
+        async def send() -> bool:
+            try:
+                await self.client.put_item(**request)
+            except ClientError as error:
+                if error_code(error) == "ConditionalCheckFailedException":
+                    return False
+                raise
+            return True
+
+        return await self.call(doing, send)
+
+    async def transact(self, doing: str, writes: Sequence[Write]) -> list[str]:
+        """Do all of at most TRANSACTION_WRITES writes, or none.
+
+        The request carries a token: sent again after its answer was lost, it does nothing twice
+        (DynamoDB knows a token for ten minutes).
+
+        Returns:
+            No items where they are done. Else, for each write, why they are not: CONDITION_FAILED,
+            `None`, or that the write was busy, so that the same may be tried again.
+        """
+        token = uuid.uuid4().hex
+
+        async def send() -> list[str]:
+            try:
+                await self.client.transact_write_items(
+                    TransactItems=writes, ClientRequestToken=token
+                )
+            except ClientError as error:
+                reasons = [reason for reason, _ in _cancellations(error)]
+                if reasons and {*reasons} <= {"None", CONDITION_FAILED, *_BUSY}:
+                    return reasons
+                raise
+            return []
+
+        return await self.call(doing, send)
+
+    async def query(
+        self,
+        doing: str,
+        table: str,
+        partition: tuple[str, str],
+        between: tuple[str, str, str] | None = None,
+        *,
+        index: str | None = None,
+    ) -> AsyncIterator[Item]:
+        """Items of one partition, ascending by sort key; strongly consistent but for an index.
+
+        Args:
+            doing: Names the call in messages.
+            table: Name of the table, without the prefix.
+            partition: Name and value of the partition key.
+            between: Name of the sort key, its lowest and its highest value.
+            index: Name of the index to read instead of the table.
+        """
+        request: QueryInputTypeDef = {
+            "TableName": self.table(table),
+            "KeyConditionExpression": "#partition = :partition",
+            "ExpressionAttributeNames": {"#partition": partition[0]},
+            "ExpressionAttributeValues": {":partition": {"S": partition[1]}},
+        }
+        if between is not None:
+            # DynamoDB refuses a range that ends before it begins.
+            if between[1] > between[2]:
+                return
+            request["KeyConditionExpression"] += " AND #sort BETWEEN :first AND :last"
+            request["ExpressionAttributeNames"] = {"#partition": partition[0], "#sort": between[0]}
+            request["ExpressionAttributeValues"] = {
+                ":partition": {"S": partition[1]},
+                ":first": {"S": between[1]},
+                ":last": {"S": between[2]},
+            }
+        if index is None:
+            request["ConsistentRead"] = True
+        else:
+            request["IndexName"] = index
+        while True:
+            page = await self._page(doing, request)
+            for item in page["Items"]:
+                yield item
+            if not page.get("LastEvaluatedKey"):
+                return
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    async def batch_get(self, doing: str, table: str, keys: Sequence[Item]) -> list[Item]:
+        """Those of the items that are there, in any order, strongly consistent.
+
+        `keys` are distinct.
+        """
+        name = self.table(table)
+        items: list[Item] = []
+        for first in range(0, len(keys), _BATCH_KEYS):
+            chunk = keys[first : first + _BATCH_KEYS]
+            wanted: Mapping[str, KeysAndAttributesUnionTypeDef] = {
+                name: {"Keys": chunk, "ConsistentRead": True}
+            }
+            retries = self.retry.start()
+            while wanted:
+                answer = await self._batch(doing, wanted)
+                got = answer["Responses"].get(name, [])
+                items.extend(got)
+                wanted = answer["UnprocessedKeys"]
+                # Keys are left over where the answer reached 16 MB, or the table is throttled.
+                if wanted and not got and not await retries.again():
+                    message = f"dynamodb://{self.prefix}: {doing}: throttled"
+                    raise StoreError(message)
+        return items
+
+    async def _page(self, doing: str, request: QueryInputTypeDef) -> QueryOutputTypeDef:
+        return await self.call(doing, lambda: self.client.query(**request))
+
+    async def _batch(
+        self, doing: str, wanted: Mapping[str, KeysAndAttributesUnionTypeDef]
+    ) -> BatchGetItemOutputTypeDef:
+        return await self.call(doing, lambda: self.client.batch_get_item(RequestItems=wanted))
+
+    def _failure(self, error: Exception, doing: str, attempts: int) -> WorkerError:
+        """What to raise for an error that no retry cured."""
+        where = f"dynamodb://{self.prefix}: {doing}"
+        if isinstance(error, SETUP_ERRORS):
+            return ConfigError(f"{where}: AWS is not set up: {error}")
+        if is_transient(error):
+            return StoreError(f"{where}: gave up after {attempts} attempts: {error}")
+        if error_code(error) == "ResourceNotFoundException":
+            return StoreError(f"{where}: a table is missing; `shopkpi tables create` makes it")
+        causes = {message for _, message in _cancellations(error) if message}
+        return StoreError(": ".join([where, str(error), *sorted(causes)]))
+
+
+def _cancellations(error: Exception) -> list[tuple[str, str]]:
+    """Code and message for each write of a cancelled transaction; none for other errors."""
+    if error_code(error) != "TransactionCanceledException" or not isinstance(error, ClientError):
+        return []
+    reasons = error.response.get("CancellationReasons", [])
+    return [(reason.get("Code", "None"), reason.get("Message", "")) for reason in reasons]

@@ -1,0 +1,307 @@
+"""The KPI tables in DynamoDB, and the record of how far they have come.
+
+Why a day never goes back in time. Each day has a guard (`worker.state.day_guard`) in the ledger
+table, and every transaction that touches a row of the day also puts the guard, on the condition
+that its `version` is still the one that the writer read, raising it by one. Guards are never
+deleted. So:
+
+1. The transactions of a day are in one order, that of the versions, and between the guard that a
+   writer read and its transaction on it no other has changed the day. Rows read after the guard are
+   therefore the rows that the transaction meets, or else its condition fails. That holds for a
+   writer that wakes up late, and for a request delivered late: its version has passed.
+   A day that had no guard when all were read is taken to have none still: its first transaction
+   fails where that is no longer so.
+2. `claim` never falls: a writer at sequence a writes only where it read claim <= a, and sets claim
+   to a. A row of the day is never of a higher sequence than the claim, and is deleted or replaced
+   only by a writer whose sequence is at least the claim. So no row goes back, and a row that the
+   state at b deleted is never put by a writer at a < b: after b's first transaction it reads claim
+   b, and before it, its own transaction fails.
+3. `published[table] = a` is put by the last transaction of an attempt that saw every row of the
+   table, wrote every difference, and met no other writer between: the table was then whole at a.
+   With 2, rows are whole at `published` where claim = published, and a mixture of `published` and
+   claim where a later writer has begun. A writer at a that finds such a mixture neither goes back
+   (CONTENDED) nor waits; one at the claim or above ends it. A writer that died half-way is
+   succeeded by its own retry or by anybody at a later sequence, and reading the rows anew finds
+   what is left to do.
+4. A lost answer: the token makes sending it again harmless; where the token is not known any more,
+   the condition fails, and reading anew finds the rows as they were meant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import date
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import orjson
+
+from kpi.aggregation.tables import (
+    KPI_TABLES,
+    LEDGER_PARTITION_KEY,
+    LEDGER_SORT_KEY,
+    LEDGER_TABLE,
+    ORDER_KPIS,
+    KpiTable,
+)
+from worker.errors import StoreError
+from worker.state import DayKpis, Outcome, Progress, Row
+from worker.state.corruption import as_written
+from worker.state.day_guard import Guard
+from worker.state.dynamodb.client import TRANSACTION_WRITES, Database
+from worker.state.dynamodb.items import document, document_bytes, number, put, unchanged
+from worker.state.dynamodb.ledger import ledger_key
+from worker.state.dynamodb.rows import is_same, row_item, row_key, row_of
+
+if TYPE_CHECKING:
+    from worker.state.dynamodb.items import Item, Write
+
+ROWS_AT_ONCE = TRANSACTION_WRITES - 1
+"""Rows of a transaction; the guard fills it. Its 4 MB are never reached: a row's keys have at most
+1,024 bytes each, and its numbers 38 digits."""
+
+_DAYS_AT_ONCE = 32
+
+
+class DynamoDBKpis:
+    """See `worker.state.KpiStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._begun: frozenset[date] | None = None
+
+    async def publish(self, day: DayKpis, as_of: int) -> Outcome:
+        """Make the day's rows exactly those of `day`, each with attribute `as_of`.
+
+        Up to 99 changed rows change in one transaction; of more, the order_kpis row is in the last
+        one. A Query that runs while a transaction is being applied may see a part of it (its
+        isolation is read-committed: "Managing complex workflows with DynamoDB transactions").
+        """
+        retries = self._database.retry.start()
+        is_new = self._begun is not None and day.order_date not in self._begun
+        # Where that is no longer so, the condition on the guard fails, and it is read.
+        guard = Guard() if is_new else await self._guard(day.order_date)
+        while True:
+            verdict = guard.verdict(day.tables, as_of)
+            if verdict is not None:
+                return verdict
+            if await self._write(day, as_of, guard):
+                return Outcome.PUBLISHED
+            if not await retries.again():
+                message = (
+                    f"dynamodb://{self._database.prefix}: publishing {day.order_date}: "
+                    f"disturbed by other writers through {retries.attempts} attempts"
+                )
+                raise StoreError(message)
+            guard = await self._guard(day.order_date)
+
+    async def progress(self) -> Progress:
+        """The progress record; an empty one at first."""
+        return (await self._progress())[0]
+
+    async def advance(self, progress: Progress) -> Progress:
+        """Atomically replace the record by `record.merge(progress)` and return that."""
+        doing = "advancing the progress record"
+        retries = self._database.retry.start()
+        while True:
+            record, version = await self._progress()
+            merged = record.merge(progress)
+            if merged == record or await self._replace_progress(doing, merged, version):
+                return merged
+            if not await retries.again():
+                message = f"dynamodb://{self._database.prefix}: {doing}: others kept advancing it"
+                raise StoreError(message)
+
+    async def days(self) -> dict[date, Mapping[str, int]]:
+        """Every day ever begun -> KPI table -> sequence of its whole state."""
+        found: dict[date, Mapping[str, int]] = {}
+        async for item in self._guards(None, None):
+            guard = _guard_of(item)
+            with as_written(f"day of a guard, {item[LEDGER_SORT_KEY]['S']!r},"):
+                found[date.fromisoformat(item[LEDGER_SORT_KEY]["S"])] = guard.whole()
+        self._begun = frozenset(found)
+        return found
+
+    async def rows(
+        self,
+        table: str,
+        *,
+        first: date | None = None,
+        last: date | None = None,
+        group: str | None = None,
+    ) -> AsyncIterator[Row]:
+        """Rows of a KPI table, ascending by order_date, then group key.
+
+        Which days there are is read from their guards, then the rows from the table itself, by
+        their keys: nothing is read that is not asked for, and strongly consistent. One group is
+        read from its index instead, at a fraction of the cost; an index follows its table within
+        a second or so (it is eventually consistent).
+        """
+        definition = KPI_TABLES[table]
+        if group is not None:
+            async for item in self._group_items(definition, group, first, last):
+                yield row_of(definition, item)
+            return
+        days = await self._days(first, last)
+        for start in range(0, len(days), _DAYS_AT_ONCE):
+            for item in await self._items(definition, days[start : start + _DAYS_AT_ONCE]):
+                yield row_of(definition, item)
+
+    async def _write(self, day: DayKpis, as_of: int, guard: Guard) -> bool:
+        """Make the day's rows those of `day`; False where another writer came between."""
+        writes = await self._differences(day, as_of, guard)
+        if not writes and guard.is_published(day.tables, as_of):
+            return True
+        # A day without rows still needs its guard: it keeps earlier states away.
+        transactions = [
+            writes[first : first + ROWS_AT_ONCE] for first in range(0, len(writes), ROWS_AT_ONCE)
+        ] or [[]]
+        for count, rows in enumerate(transactions, start=1):
+            completed = day.tables if count == len(transactions) else ()
+            after = guard.next(as_of, completed)
+            reasons = await self._database.transact(
+                f"publishing {day.order_date}", [*rows, self._guard_write(day, guard, after)]
+            )
+            if reasons:
+                return False
+            guard = after
+        return True
+
+    async def _differences(self, day: DayKpis, as_of: int, guard: Guard) -> list[Write]:
+        """What makes the rows that are there those of `day`; the order_kpis row is last."""
+        tables = sorted(
+            (KPI_TABLES[name] for name in day.tables), key=lambda table: table == ORDER_KPIS
+        )
+        present = await asyncio.gather(*(self._present(table, day, guard) for table in tables))
+        writes: list[Write] = []
+        for table, items in zip(tables, present, strict=True):
+            name = self._database.table(table.name)
+            wanted = [row_item(table, row, as_of) for row in day.tables[table.name]]
+            kept = {_identity(table, item): item for item in wanted}
+            found = {_identity(table, item): item for item in items}
+            writes.extend(
+                {"Delete": {"TableName": name, "Key": row_key(table, item)}}
+                for identity, item in found.items()
+                if identity not in kept
+            )
+            writes.extend(
+                {"Put": put(name, item)}
+                for identity, item in kept.items()
+                if identity not in found or not is_same(item, found[identity])
+            )
+        return writes
+
+    async def _present(self, table: KpiTable, day: DayKpis, guard: Guard) -> list[Item]:
+        """The day's items of one table that may have to be deleted or need not be put.
+
+        Where there is no guard yet, there are some only if somebody has emptied the ledger. The one
+        row of a table without groups is then put over whatever is there.
+        """
+        if guard.version == 0 and table.group_key is None and day.tables[table.name]:
+            return []
+        return await self._day_items(table, day.order_date.isoformat())
+
+    async def _guard(self, order_date: date) -> Guard:
+        item = await self._database.get(
+            f"reading the guard of {order_date}",
+            LEDGER_TABLE,
+            ledger_key("day", order_date.isoformat()),
+        )
+        return Guard() if item is None else _guard_of(item)
+
+    def _guard_write(self, day: DayKpis, before: Guard, after: Guard) -> Write:
+        """Replaces the day's guard where it is still `before`."""
+        item: Item = {
+            **ledger_key("day", day.order_date.isoformat()),
+            "version": number(after.version),
+            "claim": number(after.claim),
+            "published": {"M": {table: number(as_of) for table, as_of in after.published.items()}},
+        }
+        table = self._database.table(LEDGER_TABLE)
+        return {"Put": put(table, item, unchanged("version", before.version))}
+
+    async def _progress(self) -> tuple[Progress, int]:
+        """The progress record and its version; 0 where there is none."""
+        item = await self._database.get(
+            "reading the progress record", LEDGER_TABLE, ledger_key("progress", "progress")
+        )
+        if item is None:
+            return Progress(), 0
+        with as_written("progress record"):
+            fields = orjson.loads(document_bytes(item["progress"]))
+            return Progress(**fields), int(item["version"]["N"])
+
+    async def _replace_progress(self, doing: str, record: Progress, version: int) -> bool:
+        item: Item = {
+            **ledger_key("progress", "progress"),
+            "version": number(version + 1),
+            "progress": document(orjson.dumps(asdict(record)), "the progress record"),
+        }
+        table = self._database.table(LEDGER_TABLE)
+        return await self._database.put(doing, put(table, item, unchanged("version", version)))
+
+    async def _days(self, first: date | None, last: date | None) -> list[str]:
+        """Days that were ever published, ascending, as ISO dates."""
+        return [guard[LEDGER_SORT_KEY]["S"] async for guard in self._guards(first, last)]
+
+    def _guards(self, first: date | None, last: date | None) -> AsyncIterator[Item]:
+        """Guard items, ascending by day."""
+        return self._database.query(
+            "reading which days there are",
+            LEDGER_TABLE,
+            (LEDGER_PARTITION_KEY, "day"),
+            (LEDGER_SORT_KEY, *_iso_days(first, last)),
+        )
+
+    async def _items(self, table: KpiTable, days: Sequence[str]) -> list[Item]:
+        """The items of these days, in their order."""
+        if table.group_key is not None:
+            parts = await asyncio.gather(*(self._day_items(table, day) for day in days))
+            return list(chain.from_iterable(parts))
+        found = await self._database.batch_get(
+            f"reading {table.name}", table.name, [{table.partition_key: {"S": day}} for day in days]
+        )
+        return sorted(found, key=lambda item: item[table.partition_key]["S"])
+
+    async def _day_items(self, table: KpiTable, day: str) -> list[Item]:
+        """The items of one day, ascending by group key, strongly consistent."""
+        items = self._database.query(
+            f"reading {table.name} of {day}", table.name, (table.partition_key, day)
+        )
+        return [item async for item in items]
+
+    def _group_items(
+        self, table: KpiTable, group: str, first: date | None, last: date | None
+    ) -> AsyncIterator[Item]:
+        """The items of one category or product, ascending by day, from its index."""
+        if table.group_key is None:
+            message = f"{table.name} has one row a day, no groups"
+            raise ValueError(message)
+        index = next(index for index in table.indexes if index.partition_key == table.group_key)
+        return self._database.query(
+            f"reading {table.name} by {table.group_key}",
+            table.name,
+            (index.partition_key, group),
+            (index.sort_key, *_iso_days(first, last)),
+            index=index.name,
+        )
+
+
+def _guard_of(item: Item) -> Guard:
+    with as_written(f"guard of {item[LEDGER_SORT_KEY]['S']}"):
+        return Guard(
+            version=int(item["version"]["N"]),
+            claim=int(item["claim"]["N"]),
+            published={table: int(one["N"]) for table, one in item["published"]["M"].items()},
+        )
+
+
+def _identity(table: KpiTable, item: Item) -> tuple[str, ...]:
+    return tuple(value["S"] for value in row_key(table, item).values())
+
+
+def _iso_days(first: date | None, last: date | None) -> tuple[str, str]:
+    """An inclusive range of days; an open end reaches as far as dates go."""
+    return (first or date.min).isoformat(), (last or date.max).isoformat()

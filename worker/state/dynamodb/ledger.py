@@ -1,0 +1,190 @@
+"""The ledger in a DynamoDB table. Items, by `kind` and `id`:
+
+| kind | id | attributes |
+|---|---|---|
+| `head` | `head` | sequence: of the last entry |
+| `source` | source_id | sequence: of its entry |
+| `sequence` | sequence, 12 digits | entry: JSON |
+| `effect` | source_id | as_of, effect: JSON |
+| `progress` | `progress` | version, progress: JSON (see `dynamodb_kpis`) |
+| `day` | ISO date | version, claim, published (see `dynamodb_kpis`) |
+
+Every read is strongly consistent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from kpi.aggregation.tables import LEDGER_PARTITION_KEY, LEDGER_SORT_KEY, LEDGER_TABLE
+from worker.errors import StoreError
+from worker.state import Effect, Entry
+from worker.state.corruption import as_written
+from worker.state.dynamodb.client import CONDITION_FAILED, Database
+from worker.state.dynamodb.items import (
+    absent,
+    document,
+    document_bytes,
+    not_above,
+    number,
+    put,
+    unchanged,
+)
+
+if TYPE_CHECKING:
+    from worker.state.dynamodb.items import Item
+
+_DIGITS = 12
+_LAST = 10**_DIGITS - 1
+_WRITES_AT_ONCE = 16
+
+
+def ledger_key(kind: str, name: str) -> Item:
+    """Key of an item of the ledger table."""
+    return {LEDGER_PARTITION_KEY: {"S": kind}, LEDGER_SORT_KEY: {"S": name}}
+
+
+class DynamoDBLedger:
+    """See `worker.state.Ledger`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, source_id: str) -> Entry | None:
+        """The committed entry of a source object; None before its commit."""
+        database = self._database
+        doing = f"looking up source object {source_id}"
+        pointer = await database.get(doing, LEDGER_TABLE, ledger_key("source", source_id))
+        if pointer is None:
+            return None
+        sequence = _sequence(pointer)
+        item = await database.get(doing, LEDGER_TABLE, _sequence_key(sequence))
+        if item is None:
+            message = f"dynamodb://{database.prefix}: {doing}: no entry at its sequence {sequence}"
+            raise StoreError(message)
+        return _entry(item)
+
+    async def commit(self, entry: Entry) -> Entry:
+        """Append `entry` under the next sequence; or return the one committed before."""
+        doing = f"committing source object {entry.source_id}"
+        retries = self._database.retry.start()
+        while True:
+            sequence = await self.head() + 1
+            committed = entry.at(sequence)
+            reasons = await self._append(doing, committed)
+            if not reasons:
+                return committed
+            if reasons[0] == CONDITION_FAILED:
+                earlier = await self.find(entry.source_id)
+                if earlier is not None:
+                    return earlier
+            # Another source object took the sequence, or is about to.
+            if not await retries.again():
+                message = f"dynamodb://{self._database.prefix}: {doing}: others kept committing"
+                raise StoreError(message)
+
+    async def head(self) -> int:
+        """The last sequence; 0 for an empty ledger."""
+        item = await self._database.get(
+            "reading the head", LEDGER_TABLE, ledger_key("head", "head")
+        )
+        return 0 if item is None else _sequence(item)
+
+    async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
+        """Entries with after < sequence <= up_to (default: all), ascending by sequence."""
+        last = _LAST if up_to is None else min(up_to, _LAST)
+        if last <= after:
+            return []
+        items = self._database.query(
+            f"reading entries after {after}",
+            LEDGER_TABLE,
+            (LEDGER_PARTITION_KEY, "sequence"),
+            (LEDGER_SORT_KEY, _digits(after + 1), _digits(last)),
+        )
+        return [_entry(item) async for item in items]
+
+    async def record_effects(self, effects: Mapping[str, Effect]) -> None:
+        """source_id -> what its rows changed; an effect of a lower `as_of` never replaces one."""
+        slots = asyncio.Semaphore(_WRITES_AT_ONCE)
+
+        async def record(source_id: str, effect: Effect) -> None:
+            what = f"the effect of source object {source_id}"
+            item: Item = {
+                **ledger_key("effect", source_id),
+                "as_of": number(effect.as_of),
+                "effect": document(effect.to_json(), what),
+            }
+            async with slots:
+                # False: a later effect is there, or this one, its answer having been lost.
+                await self._database.put(
+                    f"recording {what}",
+                    put(self._database.table(LEDGER_TABLE), item, not_above("as_of", effect.as_of)),
+                )
+
+        async with asyncio.TaskGroup() as group:
+            for source_id, effect in effects.items():
+                group.create_task(record(source_id, effect))
+
+    async def effects(self, source_ids: Sequence[str]) -> dict[str, Effect]:
+        """The effects recorded for these source objects; absent where there is none yet."""
+        # BatchGetItem refuses a key that stands twice.
+        keys = [ledger_key("effect", source_id) for source_id in dict.fromkeys(source_ids)]
+        items = await self._database.batch_get("reading effects", LEDGER_TABLE, keys)
+        found = {
+            item[LEDGER_SORT_KEY]["S"]: Effect.from_json(_json(item, "effect")) for item in items
+        }
+        return {source_id: found[source_id] for source_id in source_ids if source_id in found}
+
+    async def _append(self, doing: str, entry: Entry) -> list[str]:
+        """Commit `entry` at its sequence; see `Database.transact` for what is returned."""
+        table = self._database.table(LEDGER_TABLE)
+        # What a state machine or a person at the console asks first, as attributes of its own.
+        source: Item = {
+            **ledger_key("source", entry.source_id),
+            "sequence": number(entry.sequence),
+            "verdict": {"S": entry.verdict},
+            "url": {"S": entry.url},
+            **({"reason": {"S": entry.reason}} if entry.reason else {}),
+        }
+        receipt: Item = {
+            **_sequence_key(entry.sequence),
+            "entry": document(entry.to_json(), f"the entry of {entry.url}"),
+        }
+        head: Item = {**ledger_key("head", "head"), "sequence": number(entry.sequence)}
+        return await self._database.transact(
+            doing,
+            [
+                {"Put": put(table, source, absent("sequence"))},
+                {"Put": put(table, receipt, absent("entry"))},
+                {"Put": put(table, head, unchanged("sequence", entry.sequence - 1))},
+            ],
+        )
+
+
+def _name(item: Item) -> str:
+    return f"{item[LEDGER_PARTITION_KEY]['S']} {item[LEDGER_SORT_KEY]['S']}"
+
+
+def _digits(sequence: int) -> str:
+    return f"{sequence:0{_DIGITS}d}"
+
+
+def _sequence_key(sequence: int) -> Item:
+    return ledger_key("sequence", _digits(sequence))
+
+
+def _entry(item: Item) -> Entry:
+    return Entry.from_json(_json(item, "entry"))
+
+
+def _sequence(item: Item) -> int:
+    with as_written(f"sequence in ledger item {_name(item)}"):
+        return int(item["sequence"]["N"])
+
+
+def _json(item: Item, name: str) -> bytes:
+    """A document of an item."""
+    with as_written(f"{name} in ledger item {_name(item)}"):
+        return document_bytes(item[name])

@@ -1,0 +1,64 @@
+"""Ledger and KPI tables in DynamoDB: `dynamodb://<prefix>`."""
+
+from __future__ import annotations
+
+from worker.runtime.retry import RetryPolicy
+from worker.state.dynamodb.client import Database
+from worker.state.dynamodb.kpis import DynamoDBKpis
+from worker.state.dynamodb.ledger import DynamoDBLedger
+from worker.state.dynamodb.tables import create_tables
+
+
+class DynamoDBState(DynamoDBLedger, DynamoDBKpis):
+    """See `worker.state.State`. Made by `DynamoDBState.open`.
+
+    Attributes:
+        database: The client and the prefix of the tables.
+    """
+
+    def __init__(self, database: Database) -> None:
+        DynamoDBLedger.__init__(self, database)
+        DynamoDBKpis.__init__(self, database)
+        self.database = database
+
+    @classmethod
+    async def open(
+        cls,
+        prefix: str,
+        *,
+        endpoint_url: str | None = None,
+        max_pool: int = 64,
+        retry: RetryPolicy | None = None,
+    ) -> DynamoDBState:
+        """Prepare the connection; nothing is sent yet.
+
+        Args:
+            prefix: Tables are called `<prefix>-ledger`, `<prefix>-order_kpis`, ...
+            endpoint_url: Another DynamoDB than that of the region; `AWS_ENDPOINT_URL_DYNAMODB` and
+                `AWS_ENDPOINT_URL` say the same. Region and credentials come from the AWS
+                environment.
+            max_pool: Connections kept open at once; more requests wait for one.
+            retry: How calls, and work that another writer disturbed, are tried again.
+
+        Raises:
+            ConfigError: The AWS environment names no region, or a profile that is not there.
+        """
+        return cls(
+            await Database.open(
+                prefix, endpoint_url=endpoint_url, max_pool=max_pool, retry=retry or RetryPolicy()
+            )
+        )
+
+    async def create_tables(self) -> list[str]:
+        """Create what is missing and wait until it can be used; returns the names created."""
+        return await create_tables(self.database)
+
+    async def close(self) -> None:
+        """Give back the connections."""
+        await self.database.close()
+
+    async def __aenter__(self) -> DynamoDBState:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

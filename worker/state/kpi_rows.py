@@ -1,0 +1,47 @@
+"""KPI rows as every store keeps and returns them: the table's attributes, with their places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Context, Decimal, Inexact, InvalidOperation
+
+from kpi.aggregation.tables import PLACES, Kind, KpiTable
+from worker.state import Row
+
+EXACT = Context(prec=76, traps=[Inexact, InvalidOperation])
+"""Arithmetic on the decimals of a row, with an error where a digit would be lost."""
+
+_STEPS: Mapping[Kind, Decimal] = {
+    kind: Decimal(1).scaleb(-places) for kind, places in PLACES.items()
+}
+
+
+def scaled(value: str | int | Decimal, name: str, kind: Kind) -> str | int | Decimal:
+    """A decimal with as many places as its kind has; others as they are.
+
+    Raises:
+        ValueError: It has more places.
+    """
+    if not isinstance(value, Decimal) or kind not in _STEPS:
+        return value
+    try:
+        return value.quantize(_STEPS[kind], context=EXACT)
+    except (Inexact, InvalidOperation) as error:
+        message = f"{name} has {PLACES[kind]} decimal places, not {value}"
+        raise ValueError(message) from error
+
+
+def stored_row(table: KpiTable, row: Row, as_of: int) -> dict[str, str | int | Decimal]:
+    """The row as `KpiStore.rows` returns it, in the table's order, `as_of` last.
+
+    Raises:
+        ValueError: An attribute is missing, or a decimal has more places than its kind.
+    """
+    missing = [name for name in table.attributes if name not in row]
+    if missing:
+        message = f"a row of {table.name} has no {', '.join(missing)}"
+        raise ValueError(message)
+    values: Mapping[str, str | int | Decimal] = {
+        name: scaled(row[name], name, kind) for name, kind in table.attributes.items()
+    }
+    return {**values, "as_of": as_of}

@@ -1,0 +1,39 @@
+"""Receipts: what the ledger says of one source object."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from worker.state import Effect, Entry
+
+
+def receipt(entry: Entry, effect: Effect | None = None) -> dict[str, Any]:
+    """A ledger entry as a flat mapping of what a person asks of it."""
+    fields: dict[str, Any] = {
+        "source_id": entry.source_id,
+        "sequence": entry.sequence,
+        "dataset": entry.dataset,
+        "url": entry.url,
+        "verdict": entry.verdict,
+        "reason": entry.reason,
+        "rows_read": entry.rows_read,
+        "rows_clean": entry.rows_clean,
+        "rows_rejected": entry.rows_rejected,
+        "reasons": entry.reasons,
+        "size_bytes": entry.size_bytes,
+        "version": entry.version,
+        "sha256": entry.sha256,
+        "uploaded_at": entry.uploaded_at.isoformat(),
+        "seconds": entry.seconds,
+    }
+    if effect is not None:
+        fields |= {
+            "as_of": effect.as_of,
+            "superseded_rows": effect.superseded_rows,
+            "waiting_items": effect.waiting_items,
+            "days": effect.days,
+            "first_day": effect.first_day and effect.first_day.isoformat(),
+            "last_day": effect.last_day and effect.last_day.isoformat(),
+        }
+    return fields

@@ -1,0 +1,1 @@
+"""Ledger and KPI tables in one SQLite file."""

@@ -1,0 +1,291 @@
+"""Ledger and KPI tables in one SQLite file: the default of a local run."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from kpi.aggregation.tables import KPI_TABLES, PLACES, KpiTable
+from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Row
+from worker.state.corruption import as_written
+from worker.state.day_guard import Guard
+from worker.state.sqlite.connection import SqliteFile
+
+ROWS_AT_ONCE = 10_000
+"""KPI rows read in one transaction, and those of the day that they end in."""
+
+DAYS_AT_ONCE = 16
+"""Days published in one transaction: others wait for it."""
+
+
+@dataclass(eq=False)
+class _Turn:
+    """A day that waits to be published.
+
+    Attributes:
+        day: The day.
+        as_of: See `KpiStore.publish`.
+        alone: Whether a transaction that it shared has failed.
+        outcome: What came of it, once that is on the disk.
+    """
+
+    day: DayKpis
+    as_of: int
+    alone: bool = False
+    outcome: Outcome | None = None
+
+
+class SqliteState:
+    """`State` over SQLite, for one event loop. Decimals are kept as text with all their digits."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = SqliteFile(path)
+        self._publishing = asyncio.Lock()
+        self._turns: list[_Turn] = []
+
+    @classmethod
+    async def open(cls, path: Path) -> SqliteState:
+        """Open the file, creating it and its tables where they are missing."""
+        state = cls(path)
+        try:
+            await state._file.run(lambda _: None)
+        except BaseException:
+            await state.close()
+            raise
+        return state
+
+    async def close(self) -> None:
+        self._file.stop()
+        async with self._publishing:  # those that wait have begun before
+            await self._file.close()
+
+    async def create_tables(self) -> list[str]:
+        return []  # opening has created them
+
+    async def find(self, source_id: str) -> Entry | None:
+        query = "SELECT sequence, entry FROM ledger WHERE source_id = ?"
+        row = await self._file.run(lambda db: db.execute(query, (source_id,)).fetchone())
+        return Entry.from_json(row[1]).at(row[0]) if row else None
+
+    async def commit(self, entry: Entry) -> Entry:
+        def append(db: sqlite3.Connection) -> Entry:
+            row = db.execute(
+                "SELECT sequence, entry FROM ledger WHERE source_id = ?", (entry.source_id,)
+            ).fetchone()
+            if row:
+                return Entry.from_json(row[1]).at(row[0])
+            (head,) = db.execute("SELECT coalesce(max(sequence), 0) FROM ledger").fetchone()
+            committed = entry.at(head + 1)
+            db.execute(
+                "INSERT INTO ledger (sequence, source_id, entry) VALUES (?, ?, ?)",
+                (committed.sequence, committed.source_id, committed.to_json().decode()),
+            )
+            return committed
+
+        return await self._file.run(append)
+
+    async def head(self) -> int:
+        query = "SELECT coalesce(max(sequence), 0) FROM ledger"
+        (head,) = await self._file.run(lambda db: db.execute(query).fetchone())
+        return int(head)
+
+    async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
+        query = "SELECT sequence, entry FROM ledger WHERE sequence > ? AND sequence <= ? ORDER BY 1"
+        last = 2**62 if up_to is None else up_to
+        # Row by row: their texts together would take as much memory as the entries.
+        return await self._file.run(
+            lambda db: [
+                Entry.from_json(entry).at(sequence)
+                for sequence, entry in db.execute(query, (after, last))
+            ]
+        )
+
+    async def record_effects(self, effects: Mapping[str, Effect]) -> None:
+        statement = (
+            "INSERT INTO effects (source_id, as_of, effect) VALUES (?, ?, ?) "
+            "ON CONFLICT (source_id) DO UPDATE SET as_of = excluded.as_of, "
+            "effect = excluded.effect WHERE excluded.as_of >= effects.as_of"
+        )
+        rows = [(one, effect.as_of, effect.to_json().decode()) for one, effect in effects.items()]
+        await self._file.run(lambda db: db.executemany(statement, rows))
+
+    async def effects(self, source_ids: Sequence[str]) -> dict[str, Effect]:
+        query = "SELECT effect FROM effects WHERE source_id = ?"
+
+        def look_up(db: sqlite3.Connection) -> dict[str, Effect]:
+            found = {}
+            for source_id in source_ids:
+                row = db.execute(query, (source_id,)).fetchone()
+                if row:
+                    found[source_id] = Effect.from_json(row[0])
+            return found
+
+        return await self._file.run(look_up)
+
+    async def publish(self, day: DayKpis, as_of: int) -> Outcome:
+        turn = _Turn(day, as_of)
+        self._turns.append(turn)
+        try:
+            async with self._publishing:
+                return turn.outcome or await self._publish_turns(turn)
+        finally:
+            self._turns.remove(turn)
+
+    async def _publish_turns(self, first: _Turn) -> Outcome:
+        """Publish a day, and with it those that wait, so that the disk is waited for once."""
+        others = [] if first.alone else [one for one in self._turns if one is not first]
+        turns = [first, *others[: DAYS_AT_ONCE - 1]]
+        try:
+            outcomes = await self._file.run(lambda db: [_publish(db, one) for one in turns])
+        except Exception:
+            if len(turns) == 1:
+                raise
+            # Whichever of them it was: it is to keep no other back.
+            for turn in turns:
+                turn.alone = True
+            return await self._publish_turns(first)
+        for turn, outcome in zip(turns, outcomes, strict=True):
+            turn.outcome = outcome
+        return outcomes[0]
+
+    async def progress(self) -> Progress:
+        return await self._file.run(_read_progress)
+
+    async def advance(self, progress: Progress) -> Progress:
+        def merge(db: sqlite3.Connection) -> Progress:
+            merged = _read_progress(db).merge(progress)
+            record = orjson.dumps(
+                {
+                    "published": dict(merged.published),
+                    "waiting": dict(merged.waiting),
+                    "waiting_as_of": merged.waiting_as_of,
+                }
+            )
+            db.execute("INSERT OR REPLACE INTO progress VALUES (1, ?)", (record.decode(),))
+            return merged
+
+        return await self._file.run(merge)
+
+    async def days(self) -> dict[date, Mapping[str, int]]:
+        guards = await self._file.run(_read_guards)
+        return {day: guard.published for day, guard in guards.items()}
+
+    async def rows(
+        self,
+        table: str,
+        *,
+        first: date | None = None,
+        last: date | None = None,
+        group: str | None = None,
+    ) -> AsyncIterator[Row]:
+        described = KPI_TABLES[table]
+        names = [*described.attributes, "as_of"]
+        order = ", ".join(names[: 2 if described.group_key else 1])
+        conditions, values = ["order_date BETWEEN ? AND ?"], [_iso(first, "0"), _iso(last, "9999z")]
+        if group is not None and described.group_key:
+            conditions.append(f"{described.group_key} = ?")
+            values.append(group)
+        # Names come from kpi.aggregation.tables, values are bound.
+        conditions.append("order_date > ?")
+        last_of_page = (
+            f"SELECT order_date FROM {table} "  # noqa: S608
+            f"WHERE {' AND '.join(conditions)} ORDER BY order_date LIMIT 1 OFFSET ?"
+        )
+        conditions.append("order_date <= ?")
+        of_page = (
+            f"SELECT {', '.join(names)} FROM {table} "  # noqa: S608
+            f"WHERE {' AND '.join(conditions)} ORDER BY {order}"
+        )
+        after: str | None = ""
+
+        def page(db: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], str | None]:
+            """Rows of some days more, and the last of these; None where there are no others."""
+            bounds = [*values, after]
+            (end,) = db.execute(last_of_page, [*bounds, ROWS_AT_ONCE]).fetchone() or (None,)
+            return db.execute(of_page, [*bounds, end or "9999z"]).fetchall(), end
+
+        while after is not None:
+            rows, after = await self._file.run(page)
+            for row in rows:
+                yield _from_row(described, names, row)
+
+
+def _publish(db: sqlite3.Connection, turn: _Turn) -> Outcome:
+    """Publish a day in the transaction that is open."""
+    day, as_of = turn.day, turn.as_of
+    order_date = day.order_date.isoformat()
+    guard = _read_guards(db, order_date).get(day.order_date, Guard())
+    verdict = guard.verdict(day.tables, as_of)
+    if verdict is not None:
+        return verdict
+    for name, rows in day.tables.items():
+        _replace_rows(db, KPI_TABLES[name], order_date, rows, as_of)
+    after = guard.next(as_of, day.tables)
+    db.execute(
+        "INSERT OR REPLACE INTO days VALUES (?, ?, ?, ?)",
+        (order_date, after.version, after.claim, orjson.dumps(after.published).decode()),
+    )
+    return Outcome.PUBLISHED
+
+
+def _replace_rows(
+    db: sqlite3.Connection, table: KpiTable, order_date: str, rows: Sequence[Row], as_of: int
+) -> None:
+    names = list(table.attributes)
+    # Names come from kpi.aggregation.tables, values are bound.
+    db.execute(f"DELETE FROM {table.name} WHERE order_date = ?", (order_date,))  # noqa: S608
+    places = ", ".join("?" * (len(names) + 1))
+    db.executemany(
+        f"INSERT INTO {table.name} ({', '.join(names)}, as_of) VALUES ({places})",  # noqa: S608
+        [(*(_to_sql(row[name]) for name in names), as_of) for row in rows],
+    )
+
+
+def _read_guards(db: sqlite3.Connection, order_date: str | None = None) -> dict[date, Guard]:
+    """The guards of all days, or of one."""
+    query = "SELECT order_date, version, claim, published FROM days"
+    values: tuple[str, ...] = ()
+    if order_date is not None:
+        query, values = query + " WHERE order_date = ?", (order_date,)
+    guards = {}
+    for day, version, claim, published in db.execute(query, values):
+        with as_written(f"guard of {day}"):
+            tables = orjson.loads(published).items()
+            guards[date.fromisoformat(day)] = Guard(
+                version=int(version),
+                claim=int(claim),
+                published={table: int(as_of) for table, as_of in tables},
+            )
+    return guards
+
+
+def _to_sql(value: str | int | Decimal) -> str | int:
+    return f"{value:f}" if isinstance(value, Decimal) else value
+
+
+def _from_row(table: KpiTable, names: list[str], row: Sequence[str | int]) -> Row:
+    values: dict[str, str | int | Decimal] = dict(zip(names, row, strict=True))
+    with as_written(f"row of {table.name} of {values['order_date']}"):
+        date.fromisoformat(str(values["order_date"]))
+        for name, kind in table.attributes.items():
+            if kind in PLACES:
+                values[name] = Decimal(values[name])
+    return values
+
+
+def _read_progress(db: sqlite3.Connection) -> Progress:
+    row = db.execute("SELECT record FROM progress").fetchone()
+    with as_written("progress record"):
+        return Progress(**orjson.loads(row[0])) if row else Progress()
+
+
+def _iso(day: date | None, default: str) -> str:
+    return default if day is None else day.isoformat()

@@ -1,0 +1,42 @@
+"""URLs choose the stores: only this module and the command line know the concrete ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from worker.errors import ConfigError
+from worker.objects import ObjectStore
+from worker.objects.location import Location
+from worker.state import State
+
+
+async def open_objects(location: Location) -> ObjectStore:
+    """The store of a location."""
+    if location.bucket:
+        from worker.objects.s3 import S3Store  # noqa: PLC0415  (a local run needs no AWS client)
+
+        return await S3Store.open(location.bucket)
+    from worker.objects.local import FolderStore  # noqa: PLC0415
+
+    return FolderStore()
+
+
+async def open_state(url: str) -> State:
+    """The ledger and KPI tables behind a URL.
+
+    Errors: `ConfigError` for a URL that is neither `sqlite:///path` nor `dynamodb://prefix`.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # what looks like an IPv6 address and is none
+        raise ConfigError(f"{url}: not a URL: {error}") from error
+    if parts.scheme == "sqlite" and not parts.netloc and parts.path not in ("", "/"):
+        from worker.state.sqlite.store import SqliteState  # noqa: PLC0415
+
+        return await SqliteState.open(Path(url.removeprefix("sqlite://")))
+    if parts.scheme == "dynamodb" and parts.netloc and parts.path in ("", "/"):
+        from worker.state.dynamodb.store import DynamoDBState  # noqa: PLC0415
+
+        return await DynamoDBState.open(parts.netloc)
+    raise ConfigError(f"{url}: expected sqlite:///path or dynamodb://table-prefix")

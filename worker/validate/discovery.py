@@ -1,0 +1,78 @@
+"""Find source objects below the inputs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from kpi.contract.model import Contract
+from worker.errors import ConfigError
+from worker.objects import ObjectInfo, ObjectStore
+from worker.objects.location import Location
+from worker.objects.source import Source
+
+ZONES = ("clean", "rejects", "pieces")
+"""Folders of a workspace that we write."""
+
+
+async def find_sources(
+    inputs: Sequence[tuple[ObjectStore, Location]],
+    contract: Contract,
+    dataset: str | None = None,
+    version_id: str | None = None,
+    workspace: Location | None = None,
+) -> list[Source]:
+    """The source objects below some places, each once.
+
+    Args:
+        inputs: Folders, prefixes or single objects.
+        contract: Whose folders name the datasets.
+        dataset: The dataset of all of them; None where their folders tell.
+        version_id: S3 version of the one object named; None for the current ones.
+        workspace: What we wrote ourselves below it is passed over.
+
+    Returns:
+        Sources in the order that lets joins find their parents: products, orders, order_items,
+        each from the earliest upload to the latest.
+
+    Errors: `ConfigError` for a place with nothing in it, or a single object of no dataset.
+    """
+    found: dict[str, Source] = {}
+    for store, location in inputs:
+        before = len(found)
+        listed = 0
+        async for info in _infos(store, location, version_id):
+            listed += 1
+            named = dataset or contract.dataset_of(info.key)
+            if named is not None and not _is_ours(info, workspace):
+                found.setdefault(info.url, Source(info=info, dataset=named, store=store))
+        if not listed:
+            raise ConfigError(f"{location.url}: nothing is there")
+        if len(found) == before and not any(
+            source.info.url.startswith(location.url) for source in found.values()
+        ):
+            folders = ", ".join(f"{one.folder}/" for one in contract.datasets.values())
+            raise ConfigError(
+                f"{location.url}: expected files in folders {folders}; found {listed} files, none "
+                "of them in such a folder (name the dataset with --dataset)"
+            )
+    rank = {"products": 0, "orders": 1, "order_items": 2}
+    return sorted(
+        found.values(),
+        key=lambda source: (rank[source.dataset], source.info.uploaded_at, source.info.url),
+    )
+
+
+async def _infos(
+    store: ObjectStore, location: Location, version_id: str | None
+) -> AsyncIterator[ObjectInfo]:
+    if version_id is not None:
+        yield await store.stat(location.key, version_id=version_id)
+        return
+    async for info in store.list(location.key):
+        yield info
+
+
+def _is_ours(info: ObjectInfo, workspace: Location | None) -> bool:
+    if workspace is None or info.bucket != workspace.bucket:
+        return False
+    return any(info.key.startswith(f"{workspace.join(zone)}/") for zone in ZONES)
