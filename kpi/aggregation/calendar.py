@@ -9,14 +9,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kpi.kernels.instants import EPOCH, MICROSECONDS_PER_DAY
+
 Days = npt.NDArray[np.int32]
 """Days since 1970-01-01."""
 
 NO_DAYS: Days = np.zeros(0, np.int32)
 
-EPOCH_DAY = date(1970, 1, 1)
-
-MICROSECONDS_A_DAY = 86_400_000_000
+EPOCH_DATE = EPOCH.date()
 
 _AT_ONCE = 1 << 17
 """Days worked on at once: what is needed for them stays in the cache, and is no new memory."""
@@ -33,22 +33,22 @@ def order_days(created_at: pa.Array, time_zone: str) -> Days:
     if time_zone != "UTC":
         local = pc.local_timestamp(created_at.cast(pa.timestamp("us", tz=time_zone)))
     microseconds = local.cast(pa.int64()).to_numpy(zero_copy_only=False)
-    return (microseconds // MICROSECONDS_A_DAY).astype(np.int32)
+    return (microseconds // MICROSECONDS_PER_DAY).astype(np.int32)
 
 
 def to_date(day: int) -> date:
     """Days since 1970-01-01 as a date."""
-    return EPOCH_DAY + timedelta(days=int(day))
+    return EPOCH_DATE + timedelta(days=int(day))
 
 
 def to_day(when: date) -> int:
     """A date as days since 1970-01-01."""
-    return (when - EPOCH_DAY).days
+    return (when - EPOCH_DATE).days
 
 
 def day_of(microseconds: int | str) -> int:
     """The day, in UTC, of an instant in microseconds since 1970."""
-    return int(microseconds) // MICROSECONDS_A_DAY
+    return int(microseconds) // MICROSECONDS_PER_DAY
 
 
 def distinct_days(days: Days) -> Days:

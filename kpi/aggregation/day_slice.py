@@ -26,13 +26,13 @@ from kpi.aggregation.tables import (
 from kpi.aggregation.unique_customers import customers
 from kpi.contract.model import Contract
 from kpi.kernels import fixed_point
+from kpi.kernels.arrays import Int64s, Mask, Positions
 from kpi.kernels.hash_index import KeyIndex
-from kpi.kernels.keys import BLOCK_KEYS, NO_KEYS, Keys, Positions, keys_of
-from kpi.kernels.masks import Mask, booleans, true, valid
+from kpi.kernels.keys import BLOCK_KEYS, NO_KEYS, Keys, keys_of
+from kpi.kernels.masks import booleans, true, valid
 from kpi.kernels.sorting import Apply, nearly_in_order, sort, sort_runs
 from kpi.kernels.uuids import UUID, uuid_texts
 
-Int64s = npt.NDArray[np.int64]
 Pairs = npt.NDArray[np.integer]
 RATE_ONE = 10_000
 """The rate 1 at the scale of `RATE`."""

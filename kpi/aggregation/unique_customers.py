@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from kpi.aggregation.calendar import Days
+from kpi.kernels.arrays import Int64s, Positions
 from kpi.kernels.duplicates import one_of_each, shares
 from kpi.kernels.fixed_point import counts
-from kpi.kernels.keys import BLOCK_KEYS, Keys, Positions
+from kpi.kernels.keys import BLOCK_KEYS, Keys
 from kpi.kernels.sorting import Apply
-
-Int64s = npt.NDArray[np.int64]
 
 
 def customers(day: Days, users: Keys, size: int, apply: Apply) -> Int64s:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kpi.contract.reject_reasons import Reason
-from kpi.csv.grammar import QUOTE, Positions, pair_up
+from kpi.csv.grammar import QUOTE, pair_up
 from kpi.csv.scan import positions_of
+from kpi.kernels.arrays import Positions
 
 FEW_RECORDS = 4000
 """Up to so many records of a chunk are faster handled one by one than by masks over its bytes."""

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-LF, CR, QUOTE = 10, 13, 34
+from kpi.kernels.arrays import Positions
 
-Positions = npt.NDArray[np.int64]
+LF, CR, QUOTE = 10, 13, 34
 
 
 def pair_up(codes: npt.NDArray[np.uint8], quotes: Positions, delimiter: int, *, last: bool) -> bool:

@@ -7,8 +7,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from kpi.csv.grammar import LF, Positions
+from kpi.csv.grammar import LF
 from kpi.csv.scan import places_of, whole_of
+from kpi.kernels.arrays import Positions
 
 _BLOCK = 1024
 """Bytes whose line feeds are counted together."""

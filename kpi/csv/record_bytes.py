@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kpi.csv.chunk import FEW_RECORDS, Chunk
-from kpi.csv.grammar import LF, QUOTE, Positions, field_pattern
+from kpi.csv.grammar import LF, QUOTE, field_pattern
 from kpi.csv.scan import whole_of
+from kpi.kernels.arrays import Positions
 
 _BLOCK, _FEW_BLOCKS, _FEW_BYTES = 4096, 500, 16_000
 """In up to so many blocks of so many bytes, so many bytes that are not ASCII are looked at one by

@@ -7,9 +7,10 @@ from functools import cached_property
 import numpy as np
 
 from kpi.csv.chunk import Chunk
-from kpi.csv.grammar import CR, LF, Positions, careful_spans
+from kpi.csv.grammar import CR, LF, careful_spans
 from kpi.csv.newline_index import LineFeeds
 from kpi.csv.scan import positions_of
+from kpi.kernels.arrays import Positions
 from kpi.kernels.fixed_point import distinct
 
 

@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from kpi.csv.grammar import Positions
+from kpi.kernels.arrays import Positions
 
 _CACHED = 1 << 18
 """Bytes compared at once, so that what comes of it stays in the cache."""

@@ -19,13 +19,13 @@ from kpi.csv.grammar import (
     QUOTE,
     Ends,
     Kind,
-    Positions,
     end_of_line,
     line_end_bytes,
     pair_up,
 )
 from kpi.csv.record_index import record_starts
 from kpi.csv.scan import positions_of, whole_of
+from kpi.kernels.arrays import Positions
 
 _FIELDS_LOOKED_BACK = 64
 """Quoted fields with line ends that are passed over one by one before all are looked at."""

@@ -10,11 +10,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from kpi.kernels.arrays import Mask, Words
 from kpi.kernels.fixed_point import firsts
-from kpi.kernels.masks import Mask
 from kpi.kernels.sorting import Apply, nearly_in_order, sort, vectorised
-
-Words = npt.NDArray[np.uint64]
 
 BLOCK = 1 << 18
 """Numbers put into classes at once."""

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from kpi.errors import KpiError
+from kpi.kernels.arrays import Int64s
 
-Int64s = npt.NDArray[np.int64]
 Integer = TypeVar("Integer", bound=np.integer)
 
 FLOAT_EXACT = 1 << 53

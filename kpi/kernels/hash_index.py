@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from kpi.kernels.arrays import Mask, Positions
 from kpi.kernels.duplicates import SPREAD
 from kpi.kernels.fixed_point import firsts
-from kpi.kernels.keys import BLOCK_KEYS, Keys, Positions
-from kpi.kernels.masks import Mask
+from kpi.kernels.keys import BLOCK_KEYS, Keys
 from kpi.kernels.sorting import Apply
 
 DENSE_SLACK = 4

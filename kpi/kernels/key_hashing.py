@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from kpi.kernels.arrays import Words
 from kpi.kernels.duplicates import SPREAD
 from kpi.kernels.uuids import UUID
-
-Words = npt.NDArray[np.uint64]
-
 
 _ROWS_AT_ONCE = 1 << 15
 """Texts of one length hashed at once, likewise; with fewer, threads wait for each other."""

@@ -10,14 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from kpi.kernels.key_hashing import Words, _hash, _mix
-from kpi.kernels.masks import Mask
-
-Positions = npt.NDArray[np.int64]
-
+from kpi.kernels.arrays import Mask, Positions, Words
+from kpi.kernels.key_hashing import _hash, _mix
 
 BLOCK_KEYS = 1 << 18
 """Keys put into a hash table at once: what is needed for it meanwhile fits the cache."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-Mask = npt.NDArray[np.bool_]
+from kpi.kernels.arrays import Mask
 
 
 def valid(array: pa.Array) -> Mask:

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from kpi.kernels.masks import Mask, bitmap, valid, word
+from kpi.kernels.arrays import Bytes, Mask
+from kpi.kernels.masks import bitmap, valid, word
 
 UUID = pa.binary(16)
 """Their bytes, in the order of the digits: they sort as their texts do."""
@@ -16,7 +17,6 @@ UUID = pa.binary(16)
 UUID_TEXT = pa.binary(36)
 """Their texts, or others of the same length."""
 
-Bytes = npt.NDArray[np.uint8]
 
 _WIDTH = 36
 _FRONT = (word(*b"\xff\0\0\0\0\xff\0\0"), word(*b"-\0\0\0\0-\0\0"))

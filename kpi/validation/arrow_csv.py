@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from kpi.csv.chunk import Chunk
-from kpi.csv.grammar import Positions
 from kpi.csv.header import Layout
 from kpi.csv.scan import positions_of, whole_of
+from kpi.kernels.arrays import Positions
 
 BLOCK_BYTES = 2**21
 """Bytes that `pyarrow.csv` finds the fields of at once: each column then goes over them again, as

@@ -25,10 +25,10 @@ from kpi.contract.arrow_types import INSTANT, arrow_type
 from kpi.contract.model import Column
 from kpi.contract.reject_reasons import Reason
 from kpi.csv.chunk import Chunk
-from kpi.csv.grammar import Positions
 from kpi.csv.header import RESCUED, TEXT_DICTIONARY, Layout, clean_type
 from kpi.csv.record_bytes import field_counts, highest, undecodable, without_records
 from kpi.csv.record_index import Records
+from kpi.kernels.arrays import Positions
 from kpi.kernels.uuids import UUID_TEXT, uuids_of
 from kpi.validation.arrow_csv import may_have_hexadecimal, read_csv
 from kpi.validation.rejects import (

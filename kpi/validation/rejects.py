@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 
 from kpi.contract.reject_reasons import Reason
 from kpi.csv.chunk import Chunk
-from kpi.csv.grammar import Positions
 from kpi.csv.header import Layout
 from kpi.csv.record_bytes import records_of
 from kpi.csv.record_index import Records
 from kpi.errors import BalanceError
-from kpi.kernels.masks import Mask, without
+from kpi.kernels.arrays import Mask, Positions
+from kpi.kernels.masks import without
 from kpi.validation.rules import Problem
 
 REJECTS = pa.schema(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple, TypeAlias
 
@@ -15,13 +15,14 @@ import pyarrow.compute as pc
 
 from kpi.contract.model import Column, Dataset
 from kpi.contract.reject_reasons import Reason
+from kpi.kernels.arrays import Mask
 from kpi.kernels.fixed_point import unscaled
-from kpi.kernels.masks import Mask, booleans, true, valid
+from kpi.kernels.instants import microseconds_since_epoch
+from kpi.kernels.masks import booleans, true, valid
 
 # A day's margin on each side: every time zone shows these instants in the years 1 to 9999.
 EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 LATEST = datetime(9999, 12, 30, tzinfo=UTC)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
@@ -137,7 +138,7 @@ def _numbers(array: pa.Array) -> npt.NDArray[np.int64]:
 
 def _units(limit: Decimal | datetime, scale: int) -> Decimal | int:
     if isinstance(limit, datetime):
-        return (limit - EPOCH) // timedelta(microseconds=1)
+        return microseconds_since_epoch(limit)
     return limit.scaleb(scale)
 
 

@@ -20,7 +20,8 @@ import pyarrow.csv as pacsv
 
 from kpi.contract.arrow_types import INSTANT, arrow_type
 from kpi.contract.model import Column, Contract
-from kpi.kernels.masks import Mask, booleans, true, valid
+from kpi.kernels.arrays import Mask
+from kpi.kernels.masks import booleans, true, valid
 from kpi.kernels.uuids import uuids
 from kpi.validation.swar import plain_decimals, plain_integers, plain_timestamps
 

@@ -14,12 +14,9 @@ import pyarrow as pa
 
 from kpi.contract.arrow_types import arrow_type
 from kpi.contract.model import Column
+from kpi.kernels.arrays import Bytes, Int64s, Mask, Words
 from kpi.kernels.fixed_point import to_decimals
-from kpi.kernels.masks import Mask, bitmap, booleans, valid, word
-
-Bytes = npt.NDArray[np.uint8]
-Words = npt.NDArray[np.uint64]
-Int64s = npt.NDArray[np.int64]
+from kpi.kernels.masks import bitmap, booleans, valid, word
 
 _WORD = 8
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)

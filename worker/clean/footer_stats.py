@@ -8,13 +8,12 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 
+from kpi.kernels.instants import microseconds_since_epoch
 from kpi.kernels.uuids import uuid_text
 from worker.clean.value_clusters import Island
 
 ISLANDS = b"shopkpi.islands"
 """Where a footer tells of `column_islands`, as JSON."""
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def column_ranges(metadata: pq.FileMetaData, column: str) -> list[tuple[Any, Any] | None]:
@@ -50,6 +49,5 @@ def column_islands(metadata: pq.FileMetaData) -> dict[str, dict[int, list[Island
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  (integers, texts or instants)
     if isinstance(value, datetime):
-        since = (value if value.tzinfo else value.replace(tzinfo=UTC)) - EPOCH
-        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+        return microseconds_since_epoch(value if value.tzinfo else value.replace(tzinfo=UTC))
     return uuid_text(value) if isinstance(value, bytes) else value

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
-Int64s = npt.NDArray[np.int64]
+from kpi.kernels.arrays import Int64s
 
 MOST = 4
 """Islands of one column of a row group: those of the values that are right, and of mistakes of some

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.contract.model import Dataset
-from kpi.kernels.masks import Mask, true
+from kpi.kernels.arrays import Mask
+from kpi.kernels.masks import true
 from worker.runtime.concurrency import each
 from worker.state import Entry
 from worker.state.entry import Range

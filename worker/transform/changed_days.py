@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 from kpi.aggregation.calendar import NO_DAYS, Days, order_days
 from kpi.contract.arrow_types import arrow_type
 from kpi.contract.model import Contract
+from kpi.kernels.arrays import Positions
 from kpi.kernels.hash_index import KeyIndex
-from kpi.kernels.keys import Positions, keys_of
+from kpi.kernels.keys import keys_of
 from kpi.kernels.masks import booleans
 from worker.transform.catalog import Catalog
 from worker.transform.clean_files import Piece, RowGroup

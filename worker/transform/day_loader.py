@@ -16,8 +16,9 @@ from kpi.aggregation.calendar import Days, distinct_days, order_days
 from kpi.aggregation.day_slice import DaySlice, Products, Totals, is_returned
 from kpi.aggregation.tables import PRODUCT_KPIS
 from kpi.contract.arrow_types import arrow_type
-from kpi.kernels.keys import Keys, Positions, keys_of
-from kpi.kernels.masks import Mask, booleans, without
+from kpi.kernels.arrays import Mask, Positions
+from kpi.kernels.keys import Keys, keys_of
+from kpi.kernels.masks import booleans, without
 from worker.clean.value_clusters import islands
 from worker.runtime.concurrency import each, in_threads
 from worker.state.entry import Range

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kpi.aggregation.calendar import MICROSECONDS_A_DAY, NO_DAYS, Days, day_of
+from kpi.aggregation.calendar import NO_DAYS, Days, day_of
+from kpi.kernels.instants import MICROSECONDS_PER_DAY
 from worker.state.entry import Range
 from worker.transform.catalog import Catalog
 from worker.transform.intervals import Spans
@@ -15,8 +16,8 @@ def instants(days: Days) -> Spans:
     runs = np.split(days, np.flatnonzero(np.diff(days) > 1) + 1)
     return Spans(
         Range(
-            low=(int(run[0]) - 1) * MICROSECONDS_A_DAY,
-            high=(int(run[-1]) + 2) * MICROSECONDS_A_DAY,
+            low=(int(run[0]) - 1) * MICROSECONDS_PER_DAY,
+            high=(int(run[-1]) + 2) * MICROSECONDS_PER_DAY,
         )
         for run in runs
     )

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kpi.kernels.masks import Mask, true, valid
+from kpi.kernels.arrays import Mask
+from kpi.kernels.masks import true, valid
 from kpi.kernels.uuids import uuid_text
 from worker.state.entry import Range
 

@@ -12,9 +12,9 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from kpi.kernels.arrays import Mask
 from kpi.kernels.duplicates import among, repeated, shares
 from kpi.kernels.keys import Keys, concat_keys, keys_of, latest_rows
-from kpi.kernels.masks import Mask
 from worker.runtime.concurrency import each, in_threads
 from worker.transform.catalog import READS_AT_ONCE, Catalog
 from worker.transform.clean_files import ROWS_AT_ONCE, RowGroup, neighbours

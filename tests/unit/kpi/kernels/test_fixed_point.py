@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from kpi.errors import KpiError
 from kpi.kernels import fixed_point
+from kpi.kernels.arrays import Int64s
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 AMOUNTS = st.one_of(st.integers(-1000, 1000), st.integers(-(10**12), 10**12), INT64)
 
 
-def int64s(values: list[int]) -> fixed_point.Int64s:
+def int64s(values: list[int]) -> Int64s:
     return np.array(values, np.int64)
 
 
