@@ -25,7 +25,7 @@ COPY worker worker
 RUN /pip/bin/pip --python /opt/shopkpi/bin/python install --no-compile --no-deps .
 COPY infra/image/prune_packages.py ./
 # What no worker ever loads; then byte code, which a read-only container could not cache itself.
-RUN /opt/shopkpi/bin/python slim.py \
+RUN /opt/shopkpi/bin/python prune_packages.py \
     && /opt/shopkpi/bin/python -m compileall -qf --invalidation-mode unchecked-hash /opt/shopkpi/lib
 
 FROM ${BASE_IMAGE}

@@ -1,1 +1,1 @@
-"""The cloud that shopkpi runs in: an AWS CDK app, one construct per capability."""
+"""AWS CDK app that deploys shopkpi: one construct per capability."""

@@ -1,1 +1,1 @@
-"""Tables and queries for Athena and Logs Insights."""
+"""SQL over the clean zone: Glue tables and named queries of Athena."""

@@ -1,1 +1,1 @@
-"""Building and testing the container image."""
+"""Build and test the container image."""

@@ -1,4 +1,4 @@
-"""Run while the image is built: delete what the worker never loads from its environment."""
+"""Delete package files that the worker never loads; run while the image is built."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 import sysconfig
 from pathlib import Path
 
-# Services whose API descriptions botocore must keep: what the worker calls, and how it signs in.
-SERVICES = frozenset({"dynamodb", "s3", "sqs", "stepfunctions", "sso", "sso-oidc", "sts"})
+# Service models that botocore needs: those that the worker calls, and those that give credentials.
+KEPT_SERVICE_MODELS = frozenset({"dynamodb", "s3", "sqs", "stepfunctions", "sso", "sso-oidc", "sts"})
 
-# Headers, tests and sources of packages; Arrow's remote engines and file systems, which nothing of
-# the worker imports; and the copies of its libraries under names that only compilers look for.
-UNUSED = (
+# Headers, tests and sources of packages. Arrow's remote engines and file systems, which the worker
+# does not import. Copies of Arrow's libraries under names that only linkers use.
+UNUSED_PATTERNS = (
     "numpy/**/tests",
     "numpy/_core/include",
     "numpy/f2py",
@@ -44,16 +44,16 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
-def slim(packages: Path) -> int:
-    """Delete what is not needed below a site-packages folder.
+def prune(packages: Path) -> int:
+    """Delete the unused files below a site-packages folder.
 
     Returns:
         Bytes freed.
     """
     before = size(packages)
-    unused = [path for pattern in UNUSED for path in packages.glob(pattern)]
+    unused = [path for pattern in UNUSED_PATTERNS for path in packages.glob(pattern)]
     data = packages / "botocore" / "data"
-    unused += [path for path in data.iterdir() if path.is_dir() and path.name not in SERVICES]
+    unused += [path for path in data.iterdir() if path.is_dir() and path.name not in KEPT_SERVICE_MODELS]
     for path in sorted(unused, key=lambda path: len(path.parts), reverse=True):
         if path.exists():
             remove(path)
@@ -61,10 +61,10 @@ def slim(packages: Path) -> int:
 
 
 def size(folder: Path) -> int:
-    """Bytes of all files below a folder."""
+    """Return the bytes of all files below a folder."""
     return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
 
 
 if __name__ == "__main__":
-    freed = slim(Path(sysconfig.get_path("purelib")))
-    sys.stdout.write(f"slim: {freed / 2**20:.0f} MiB freed\n")
+    freed = prune(Path(sysconfig.get_path("purelib")))
+    sys.stdout.write(f"prune_packages: {freed / 2**20:.0f} MiB freed\n")

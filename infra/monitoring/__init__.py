@@ -1,1 +1,1 @@
-"""Notifications, alarms and the dashboard."""
+"""Notification topic, CloudWatch alarms and the dashboard."""
