@@ -8,7 +8,7 @@ import sysconfig
 from pathlib import Path
 
 # Service models that botocore needs: those that the worker calls, and those that give credentials.
-KEPT_SERVICE_MODELS = frozenset({"dynamodb", "s3", "sqs", "stepfunctions", "sso", "sso-oidc", "sts"})
+SERVICE_MODELS = frozenset({"dynamodb", "s3", "sqs", "stepfunctions", "sso", "sso-oidc", "sts"})
 
 # Headers, tests and sources of packages. Arrow's remote engines and file systems, which the worker
 # does not import. Copies of Arrow's libraries under names that only linkers use.
@@ -53,7 +53,7 @@ def prune(packages: Path) -> int:
     before = size(packages)
     unused = [path for pattern in UNUSED_PATTERNS for path in packages.glob(pattern)]
     data = packages / "botocore" / "data"
-    unused += [path for path in data.iterdir() if path.is_dir() and path.name not in KEPT_SERVICE_MODELS]
+    unused += [path for path in data.iterdir() if path.is_dir() and path.name not in SERVICE_MODELS]
     for path in sorted(unused, key=lambda path: len(path.parts), reverse=True):
         if path.exists():
             remove(path)

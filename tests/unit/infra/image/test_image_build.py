@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from infra.image.prune_packages import KEPT_SERVICE_MODELS, prune
+from infra.image.prune_packages import SERVICE_MODELS, prune
 from tests.unit.infra.templates import ROOT
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
@@ -48,7 +48,7 @@ def test_image_test_works_in_the_folder_of_the_dockerfile() -> None:
 
 def test_pruning_keeps_what_the_worker_loads(tmp_path: Path) -> None:
     kept = [
-        *(f"botocore/data/{name}/service-2.json" for name in sorted(KEPT_SERVICE_MODELS)),
+        *(f"botocore/data/{name}/service-2.json" for name in sorted(SERVICE_MODELS)),
         "botocore/data/endpoints.json",
         "numpy/_core/multiarray.py",
         "pyarrow/libarrow.so.2200",
