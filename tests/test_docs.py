@@ -13,7 +13,7 @@ from kpi.contract.loading import built_in
 from worker.cli import shopkpi
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text("utf-8")
+COMMANDS = (ROOT / "docs" / "commands.md").read_text("utf-8")
 CONTRACT = (ROOT / "docs" / "contract.md").read_text("utf-8")
 
 
@@ -26,12 +26,12 @@ def commands(group: click.Group, name: str) -> Iterator[tuple[str, click.Command
             yield path, command
 
 
-def test_the_readme_names_every_command() -> None:
-    missing = [path for path, _ in commands(shopkpi, "shopkpi") if path not in README]
+def test_every_command_is_documented() -> None:
+    missing = [path for path, _ in commands(shopkpi, "shopkpi") if path not in COMMANDS]
     assert not missing
 
 
-def test_the_readme_names_every_environment_variable() -> None:
+def test_every_environment_variable_is_documented() -> None:
     used = {
         option.envvar
         for _, command in commands(shopkpi, "shopkpi")
@@ -39,7 +39,7 @@ def test_the_readme_names_every_environment_variable() -> None:
         if isinstance(option.envvar, str)
     }
     assert used
-    assert not [name for name in sorted(used) if name not in README]
+    assert not [name for name in sorted(used) if name not in COMMANDS]
 
 
 def test_every_option_has_help() -> None:
@@ -63,6 +63,6 @@ def test_the_contract_page_names_every_setting_of_the_built_in_contract() -> Non
 
 
 def test_links_between_the_pages_lead_somewhere() -> None:
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+    for page in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))):
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
