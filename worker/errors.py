@@ -1,29 +1,104 @@
-"""Errors of the worker. `exit_code` is what the process returns for them."""
+"""Errors of the worker: fields for programs, and the message that they make for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
 
 
 class WorkerError(Exception):
-    """Something outside the rows went wrong; a retry may cure it."""
+    """Report that something outside the rows failed.
 
-    exit_code = 1
+    The message is worded from the fields, as
+    `option: url: problem: expected ..., got ...; hint`, without those that are not given.
+
+    Attributes:
+        exit_code: What a process that ends with the error returns.
+        retryable: Whether the same call may succeed later, with nothing changed by a person.
+        problem: What went wrong.
+        url: Object, store or file that it is about, as a URL or a path.
+        option: Option of the command line that it is about, with its dashes.
+        expected: What should have been there.
+        actual: What was there instead.
+        hint: What a person can do about it.
+    """
+
+    exit_code: ClassVar[int] = 1
+    retryable: bool = True
+    problem: str = ""
+
+    def __init__(
+        self,
+        problem: str = "",
+        *,
+        url: str | Path | None = None,
+        option: str | None = None,
+        expected: object = None,
+        actual: object = None,
+        hint: str | None = None,
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(problem)
+        self.problem = problem or self.problem
+        self.url = None if url is None else str(url)
+        self.option = option
+        self.expected = expected
+        self.actual = actual
+        self.hint = hint
+        if retryable is not None:
+            self.retryable = retryable
+
+    def __str__(self) -> str:
+        """Word the message."""
+        clauses = (self.option, self.url, self.problem, self._comparison())
+        message = ": ".join(clause for clause in clauses if clause)
+        return f"{message}; {self.hint}" if self.hint else message
+
+    def _comparison(self) -> str:
+        compared = {"expected": self.expected, "got": self.actual}
+        return ", ".join(f"{word} {one}" for word, one in compared.items() if one is not None)
 
 
 class ConfigError(WorkerError):
-    """Wrong use or configuration: a retry cannot cure it."""
+    """Report wrong use or configuration: a retry cannot cure it."""
 
     exit_code = 2
+    retryable = False
 
 
 class SourceError(WorkerError):
-    """A source object or clean object cannot be read as it was promised."""
+    """Report an object that cannot be read as its store or the ledger promised."""
 
 
-class SourceChanged(SourceError):  # noqa: N818  (an event of the world, not a fault of ours)
-    """The object was overwritten or deleted while it was being read."""
+class SourceMissing(SourceError):  # noqa: N818  (an event of the world, not a fault of ours)
+    """Report that there is no object of a name, or no such version of it."""
+
+    problem = "there is no such object"
+    retryable = False
+
+
+class SourceChanged(SourceError):  # noqa: N818
+    """Report that an object was overwritten or deleted while it was being read.
+
+    `expected` is the version that was asked for, `actual` the one that was there, if known.
+    """
+
+    problem = "it was changed or deleted while it was being read"
+
+    def _comparison(self) -> str:
+        """Leave versions out of the message: they tell a person nothing."""
+        return ""
+
+
+class DamagedObject(SourceError):  # noqa: N818
+    """Report bytes that differ from what was written."""
+
+    retryable = False
 
 
 class StoreError(WorkerError):
-    """A ledger, KPI store or object store refused or failed, after retries."""
+    """Report a ledger, KPI store or object store that refused or failed, after retries."""
 
 
 class Interrupted(WorkerError):  # noqa: N818
-    """A signal asked the worker to stop; the work is abandoned cleanly and can be retried."""
+    """Report that a signal stopped the work: it left nothing half done and can be repeated."""

@@ -102,11 +102,13 @@ def read_contract(contract: str | None) -> Contract:
     except (OSError, ValueError) as error:  # not UTF-8, or a name with NUL in it
         names = ", ".join(built_in_names())
         raise ConfigError(
-            f"{contract}: cannot read this file ({error}), and no built-in contract has this name "
-            f"({names})"
+            f"cannot read this file ({error}), and no built-in contract has this name ({names})",
+            url=contract,
         ) from error
     if len(data) > MAX_CONTRACT_BYTES:
-        raise ConfigError(f"{contract}: expected a contract of at most {MAX_CONTRACT_BYTES} bytes")
+        raise ConfigError(
+            url=contract, expected=f"a contract of at most {MAX_CONTRACT_BYTES} bytes"
+        )
     return parse_contract(text, source=contract)
 
 
@@ -120,4 +122,4 @@ def read_day(text: str | None, option: str) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise ConfigError(f"{option}: expected a date like 2025-03-30, got {text}") from error
+        raise ConfigError(option=option, expected="a date like 2025-03-30", actual=text) from error

@@ -30,7 +30,7 @@ async def open_state(url: str) -> State:
     try:
         parts = urlsplit(url)
     except ValueError as error:  # what looks like an IPv6 address and is none
-        raise ConfigError(f"{url}: not a URL: {error}") from error
+        raise ConfigError(f"not a URL: {error}", url=url) from error
     if parts.scheme == "sqlite" and not parts.netloc and parts.path not in ("", "/"):
         from worker.state.sqlite.store import SqliteState  # noqa: PLC0415
 
@@ -39,4 +39,4 @@ async def open_state(url: str) -> State:
         from worker.state.dynamodb.store import DynamoDBState  # noqa: PLC0415
 
         return await DynamoDBState.open(parts.netloc)
-    raise ConfigError(f"{url}: expected sqlite:///path or dynamodb://table-prefix")
+    raise ConfigError(url=url, expected="sqlite:///path or dynamodb://table-prefix")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from worker.clean.uuid_columns import plain_schema
-from worker.errors import SourceError, WorkerError
+from worker.errors import DamagedObject, WorkerError
 from worker.objects import ObjectInfo, ObjectStore
 
 FOOTER_BYTES = 64 * 1024
@@ -34,7 +34,7 @@ def decoding(url: str, what: str) -> Iterator[None]:
         what: Part of it that the block decodes, and does nothing else.
 
     Raises:
-        SourceError: It cannot be decoded.
+        DamagedObject: It cannot be decoded.
     """
     try:
         yield
@@ -44,9 +44,10 @@ def decoding(url: str, what: str) -> Iterator[None]:
     # times with a dozen others: a damaged byte can make anything of what stands there.
     except Exception as error:
         cause = (str(error).splitlines() or [""])[0][:200].strip()
-        raise SourceError(
-            f"{url}: expected {what} as it was written, got damaged bytes "
-            f"({type(error).__name__}{': ' if cause else ''}{cause})"
+        raise DamagedObject(
+            url=url,
+            expected=f"{what} as it was written",
+            actual=f"damaged bytes ({type(error).__name__}{': ' if cause else ''}{cause})",
         ) from error
 
 
@@ -120,9 +121,10 @@ class CleanObject:
                 spans = _coalesce(_spans(footer, row_groups, columns))
             for start, end in spans:
                 if not 0 <= start <= end <= info.size_bytes:
-                    raise SourceError(
-                        f"{info.url}: expected columns within its {info.size_bytes} bytes, got a "
-                        f"damaged footer that tells of bytes {start} to {end}"
+                    raise DamagedObject(
+                        url=info.url,
+                        expected=f"columns within its {info.size_bytes} bytes",
+                        actual=f"a damaged footer with a column at bytes {start} to {end}",
                     )
             self.bytes_read += sum(end - start for start, end in spans)
             parts = await self._store.read_ranges(info, spans)
@@ -135,16 +137,18 @@ class CleanObject:
                 )
                 promised = sum(footer.row_group(number).num_rows for number in row_groups)
                 if rows.num_rows != promised:
-                    raise SourceError(
-                        f"{info.url}: expected {promised} rows, got {rows.num_rows} from damaged "
-                        "pages"
+                    raise DamagedObject(
+                        url=info.url,
+                        expected=f"{promised} rows",
+                        actual=f"{rows.num_rows} from damaged pages",
                     )
                 rows.validate(full=True)
                 for field in rows.schema:
                     if not field.nullable and rows.column(field.name).null_count:
-                        raise SourceError(
-                            f"{info.url}: expected a value of {field.name} in every row, got none "
-                            "in some: its footer is damaged"
+                        raise DamagedObject(
+                            url=info.url,
+                            expected=f"a value of {field.name} in every row",
+                            actual="none in some, so its footer is damaged",
                         )
                 return rows.cast(plain_schema(rows.schema))
 
@@ -163,7 +167,7 @@ class CleanObject:
             whole = tail if start == 0 else b""
             length = int.from_bytes(tail[-8:-4], "little") + 8
             if tail[-4:] != b"PAR1" or length > size:
-                raise SourceError(f"{info.url}: expected a Parquet object, got other bytes")
+                raise DamagedObject(url=info.url, expected="a Parquet object", actual="other bytes")
             if length > len(tail):
                 tail = await self._read(info, size - length, size)
             with decoding(info.url, "a Parquet footer"):

@@ -213,8 +213,9 @@ def _must_be_there(settings: Settings) -> None:
     path = settings.state_url.removeprefix("sqlite://")
     if path != settings.state_url and not _exists(Path(path)):
         raise ConfigError(
-            f"{settings.state_url}: nothing is there; `shopkpi run` makes it, --workspace or "
-            "--state names another place"
+            "nothing is there",
+            url=settings.state_url,
+            hint="`shopkpi run` makes it, --workspace or --state names another place",
         )
 
 
@@ -237,7 +238,7 @@ async def _entries(state: State, source: str | None) -> AsyncIterator[list[Entry
             none = False
             yield found
     if none:
-        raise ConfigError(f"{source}: no source object in the ledger has this id or name")
+        raise ConfigError("no source object in the ledger has this id or name", url=source)
 
 
 async def _with_effects(

@@ -222,7 +222,7 @@ def transform(
             if source_id is not None:
                 entry = await session.state.find(source_id)
                 if entry is None:
-                    raise ConfigError(f"--source-id {source_id}: not in the ledger")
+                    raise ConfigError(f"{source_id} is not in the ledger", option="--source-id")
                 entries = [entry]
             report, _ = await bring_up_to_date(
                 session, reporter, entries, *days, everything=everything

@@ -89,7 +89,8 @@ def sample(
     try:
         report = write_sample(folder, spec)
     except OSError as error:
-        raise WorkerError(f"{error.filename or folder}: cannot write: {error.strerror}") from error
+        url = error.filename or folder
+        raise WorkerError(f"cannot write: {error.strerror}", url=url) from error
     rows = [
         {
             "file": str(file.path.relative_to(folder)),

@@ -52,7 +52,7 @@ async def archive(
         return moved
     entry = await ledger.find(source_id(info))
     if entry is None:
-        raise StoreError(f"{info.url}: not in the ledger yet, so it stays where it is")
+        raise StoreError("not in the ledger yet, so it stays where it is", url=info.url)
     key = _target(entry, place.key, to)
     await _copy(source, info, store, key)
     if entry.verdict == "refused":
@@ -60,7 +60,8 @@ async def archive(
             await writer.write(orjson.dumps(receipt(entry), option=orjson.OPT_INDENT_2))
     kind, _, found_id = info.version.partition(":")
     if kind != "version" and await source.stat(place.key) != info:
-        raise SourceChanged(f"{info.url}: it was uploaded again meanwhile, so it stays")
+        message = "it was uploaded again meanwhile, so it stays"
+        raise SourceChanged(message, url=info.url, expected=info.version)
     await source.delete(info.key, version_id=found_id if kind == "version" else None)
     return entry, key
 
@@ -116,5 +117,7 @@ async def _copy(source: ObjectStore, info: ObjectInfo, target: ObjectStore, key:
     copied = await target.stat(key)
     if copied.size_bytes != info.size_bytes:
         raise SourceError(
-            f"{copied.url}: expected {info.size_bytes} bytes, got {copied.size_bytes}"
+            url=copied.url,
+            expected=f"{info.size_bytes} bytes",
+            actual=f"{copied.size_bytes} bytes",
         )

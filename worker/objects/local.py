@@ -15,7 +15,7 @@ from stat import S_ISREG
 
 import aiofiles
 
-from worker.errors import ConfigError, SourceChanged, SourceError, StoreError
+from worker.errors import ConfigError, SourceChanged, SourceError, SourceMissing, StoreError
 from worker.objects import ObjectInfo, ObjectWriter
 from worker.objects.fsync import make_folder, sync_folder
 
@@ -41,13 +41,13 @@ class FolderStore:
     async def stat(self, key: str, *, version_id: str | None = None) -> ObjectInfo:
         path = _path(key)
         if version_id is not None:
-            raise ConfigError(f"{path}: expected no version id, files have one version")
+            raise ConfigError(url=path, expected="no version id", hint="files have one version")
         try:
             found = await asyncio.to_thread(path.stat)
         except OSError as error:
             raise _unreadable(path, error) from error
         if not S_ISREG(found.st_mode):
-            raise SourceError(f"{path}: expected a file, got a folder or device")
+            raise SourceError(url=path, expected="a file", actual="a folder or device")
         return _info(path, found)
 
     async def read(self, info: ObjectInfo, start: int, end: int) -> bytes:
@@ -74,16 +74,16 @@ class FolderStore:
                 await asyncio.to_thread(os.fsync, file.fileno())
                 await asyncio.to_thread(_appear, temporary, path)
         except OSError as error:
-            raise StoreError(f"{path}: cannot write: {error.strerror or error}") from error
+            raise StoreError(f"cannot write: {error.strerror or error}", url=path) from error
 
     async def delete(self, key: str, *, version_id: str | None = None) -> None:
         path = _path(key)
         if version_id is not None:
-            raise ConfigError(f"{path}: expected no version id, files have one version")
+            raise ConfigError(url=path, expected="no version id", hint="files have one version")
         try:
             await asyncio.to_thread(path.unlink, missing_ok=True)
         except OSError as error:
-            raise StoreError(f"{path}: cannot delete: {error.strerror or error}") from error
+            raise StoreError(f"cannot delete: {error.strerror or error}", url=path) from error
 
     async def close(self) -> None:
         """Nothing is held open."""
@@ -180,16 +180,15 @@ def _read(info: ObjectInfo, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:
-        raise SourceChanged(f"{path}: it was deleted while it was being read") from error
+        message = "it was deleted while it was being read"
+        raise SourceChanged(message, url=path, expected=info.version) from error
     except OSError as error:
         raise _unreadable(path, error) from error
     try:
-        if _info(path, os.fstat(descriptor)).version != info.version:
-            raise SourceChanged(f"{path}: it was changed while it was being read")
+        _check_unchanged(descriptor, path, info)
         found = [_range(descriptor, path, start, end) for start, end in ranges]
         # Who writes into a file while it is read may have mixed two versions.
-        if _info(path, os.fstat(descriptor)).version != info.version:
-            raise SourceChanged(f"{path}: it was changed while it was being read")
+        _check_unchanged(descriptor, path, info)
         return found
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -197,12 +196,20 @@ def _read(info: ObjectInfo, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes
         os.close(descriptor)
 
 
+def _check_unchanged(descriptor: int, path: Path, info: ObjectInfo) -> None:
+    found = _info(path, os.fstat(descriptor))
+    if found.version != info.version:
+        message = "it was changed while it was being read"
+        raise SourceChanged(message, url=path, expected=info.version, actual=found.version)
+
+
 def _range(descriptor: int, path: Path, start: int, end: int) -> bytes:
     data = os.pread(descriptor, end - start, start)
     while len(data) < end - start:
         more = os.pread(descriptor, end - start - len(data), start + len(data))
         if not more:
-            raise SourceChanged(f"{path}: expected bytes {start} to {end}, got {len(data)} bytes")
+            message = f"it has {start + len(data)} bytes by now, not {end}"
+            raise SourceChanged(message, url=path)
         data += more
     return data
 
@@ -231,4 +238,5 @@ def _info(path: Path, found: os.stat_result) -> ObjectInfo:
 
 
 def _unreadable(path: Path, error: OSError) -> SourceError:
-    return SourceError(f"{path}: cannot read: {error.strerror or error}")
+    kind = SourceMissing if isinstance(error, FileNotFoundError) else SourceError
+    return kind(f"cannot read: {error.strerror or error}", url=path)

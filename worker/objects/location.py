@@ -33,15 +33,15 @@ def locate(text: str) -> Location:
     if scheme == "s3":
         bucket, _, key = text.removeprefix("s3://").partition("/")
         if not bucket:
-            raise ConfigError(f"{text}: expected s3://bucket/prefix, got no bucket")
+            raise ConfigError(url=text, expected="s3://bucket/prefix", actual="no bucket")
         return Location(bucket=bucket, key=key.rstrip("/"))
     if scheme == "file":
         path = text.removeprefix("file://")
         if not path.startswith("/"):
-            raise ConfigError(f"{text}: expected file:///absolute/path")
+            raise ConfigError(url=text, expected="file:///absolute/path")
         return Location(bucket="", key=_absolute(path))
     if scheme:
-        raise ConfigError(f"{text}: expected s3://, file:// or a path, got {scheme}://")
+        raise ConfigError(url=text, expected="s3://, file:// or a path", actual=f"{scheme}://")
     return Location(bucket="", key=_absolute(text))
 
 
@@ -53,4 +53,4 @@ def _absolute(path: str) -> str:
         return str(absolute.resolve() if ".." in absolute.parts else absolute).lstrip("/")
     except (OSError, ValueError, RuntimeError) as error:
         # No such user, a loop of links, a name that is too long or has NUL in it.
-        raise ConfigError(f"{path}: not a path of this machine: {error}") from error
+        raise ConfigError(f"not a path of this machine: {error}", url=path) from error

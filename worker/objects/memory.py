@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from worker.errors import SourceChanged, SourceError
+from worker.errors import SourceChanged, SourceError, SourceMissing
 from worker.objects import ObjectInfo
 
 
@@ -37,18 +37,16 @@ class MemoryStore:
     async def stat(self, key: str, *, version_id: str | None = None) -> ObjectInfo:
         info = self._object(key)[0]
         if version_id is not None and info.version != f"version:{version_id}":
-            message = f"{info.url}: it has no version {version_id}"
-            raise SourceError(message)
+            raise SourceMissing(f"it has no version {version_id}", url=info.url)
         return info
 
     async def read(self, info: ObjectInfo, start: int, end: int) -> bytes:
         present, data = self._objects.get(info.key, (None, b""))
         if present != info:
-            message = f"{info.url}: it is no longer the version {info.version}"
-            raise SourceChanged(message)
+            message = f"it is no longer the version {info.version}"
+            raise SourceChanged(message, url=info.url, expected=info.version)
         if end > len(data):
-            message = f"{info.url}: it has {len(data)} bytes, not {end}"
-            raise SourceError(message)
+            raise SourceError(url=info.url, expected=f"{end} bytes", actual=f"{len(data)} bytes")
         return data[start : max(start, end)]
 
     async def read_ranges(
@@ -74,8 +72,7 @@ class MemoryStore:
 
     def _object(self, key: str) -> tuple[ObjectInfo, bytes]:
         if key not in self._objects:
-            message = f"s3://{self._bucket}/{key}: there is no such object"
-            raise SourceError(message)
+            raise SourceMissing(url=f"s3://{self._bucket}/{key}")
         return self._objects[key]
 
     def _put(self, key: str, data: bytes) -> None:

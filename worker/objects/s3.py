@@ -16,7 +16,7 @@ from contextlib import AbstractAsyncContextManager
 import aiohttp
 
 from worker.aws.errors import CLIENT_ERRORS, is_transient, status
-from worker.errors import SourceChanged, SourceError
+from worker.errors import SourceChanged, SourceError, SourceMissing
 from worker.objects import ObjectInfo, ObjectWriter
 from worker.objects.s3_client import BucketClient
 from worker.objects.s3_upload import upload
@@ -123,8 +123,9 @@ class S3Store:
         if wanted_bytes <= 0:
             return b""
         if end > info.size_bytes:
-            message = f"{info.url}: it has {info.size_bytes} bytes, not {end}"
-            raise SourceError(message)
+            raise SourceError(
+                url=info.url, expected=f"{end} bytes", actual=f"{info.size_bytes} bytes"
+            )
         pieces: list[bytes] = []
         got_bytes = 0
         retries = self._bucket.retry.start()
@@ -139,8 +140,8 @@ class S3Store:
                 failure: Exception = aiohttp.ClientPayloadError(message)
             except CLIENT_ERRORS as error:
                 if status(error) in {404, 412}:
-                    message = f"{info.url}: it is no longer the version {info.version}"
-                    raise SourceChanged(message) from error
+                    message = f"it is no longer the version {info.version}"
+                    raise SourceChanged(message, url=info.url, expected=info.version) from error
                 failure = error
             if not is_transient(failure) or not await retries.again():
                 raise self._bucket.failure(failure, info.key, retries, reading=True) from failure
@@ -223,7 +224,5 @@ class S3Store:
         """`stat`, or None where the key is not (or no longer) there."""
         try:
             return await self.stat(key)
-        except SourceError as error:
-            if status(error.__cause__) == 404:
-                return None
-            raise
+        except SourceMissing:
+            return None

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from worker.aws.clients import client_config, session
 from worker.aws.errors import CLIENT_ERRORS, SETUP_ERRORS, error_code, is_transient, status
-from worker.errors import ConfigError, SourceError, StoreError, WorkerError
+from worker.errors import ConfigError, SourceError, SourceMissing, StoreError, WorkerError
 from worker.runtime.retry import Retries, RetryPolicy
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ class BucketClient:
                 )
             )
         except (*SETUP_ERRORS, ValueError) as error:  # ValueError: an endpoint that is no URL
-            message = f"s3://{bucket}: AWS is not set up: {error}"
-            raise ConfigError(message) from error
+            raise ConfigError(f"AWS is not set up: {error}", url=f"s3://{bucket}") from error
         return cls(client, bucket, retry=retry, owned=owned)
 
     async def close(self) -> None:
@@ -89,20 +88,20 @@ class BucketClient:
         """What to raise for an error that no retry cured."""
         url = f"s3://{self.bucket}/{key}"
         if isinstance(error, SETUP_ERRORS):
-            return ConfigError(f"{url}: AWS is not set up: {error}")
+            return ConfigError(f"AWS is not set up: {error}", url=url)
         if is_transient(error):
-            return StoreError(f"{url}: gave up after {retries.attempts} attempts: {error}")
+            return StoreError(f"gave up after {retries.attempts} attempts: {error}", url=url)
         kind = SourceError if reading else StoreError
         if error_code(error) == "NoSuchBucket":
-            return kind(f"{url}: there is no bucket {self.bucket}")
+            return kind(f"there is no bucket {self.bucket}", url=url, retryable=False)
         if reading and status(error) == 404:
-            return kind(f"{url}: there is no such object")
+            return SourceMissing(url=url)
         if status(error) == 403:
-            needed = f"needed: {_TO_READ if reading else _TO_WRITE}, and the use of its KMS key"
+            hint = f"needed: {_TO_READ if reading else _TO_WRITE}, and the use of its KMS key"
             if _clock_skew_s(error) > _CLOCK_SKEW_S:
-                needed = "the clock of this machine is wrong"
-            return kind(f"{url}: not allowed ({error}); {needed}")
-        return kind(f"{url}: {error}")
+                hint = "the clock of this machine is wrong"
+            return kind(f"not allowed ({error})", url=url, hint=hint, retryable=False)
+        return kind(str(error), url=url, retryable=False)
 
 
 def _clock_skew_s(error: Exception) -> float:

@@ -212,8 +212,8 @@ class MultipartWriter:
             if status(error.__cause__) not in (404, 412):
                 raise
             url = f"s3://{source['Bucket']}/{source['Key']}"
-            message = f"{url}: it is no longer the version that was to be copied"
-            raise SourceChanged(message) from error
+            message = "it is no longer the version that was to be copied"
+            raise SourceChanged(message, url=url, expected=etag or None) from error
         finally:
             self._slots.release()
         result = answer["CopyPartResult"]

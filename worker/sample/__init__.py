@@ -158,6 +158,9 @@ def _refuse_other_files(folder: Path, files: list[SampleFile]) -> None:
     others = sorted(path.name for path in folder.glob("[!.]*") if path.name not in names)
     if others:
         raise ConfigError(
-            f"sample: {folder} has {len(others)} other files in it ({others[0]}, ...), which would "
-            "be taken for part of the sample; choose an empty folder or remove them"
+            url=folder,
+            expected="an empty folder",
+            actual=f"{len(others)} other files in it ({others[0]}, ...), which would be taken for "
+            "part of the sample",
+            hint="choose another folder or remove them",
         )

@@ -44,11 +44,12 @@ class _Client:
                 code = error_code(error)
                 if code in gone:
                     return None
-                message = f"{self._name}: {operation}: {error}"
+                message = f"{operation}: {error}"
                 if isinstance(error, SETUP_ERRORS) or code in _NO_QUEUE:
-                    raise ConfigError(message) from error
-                if not is_transient(error) or not await retries.again():
-                    raise StoreError(message) from error
+                    raise ConfigError(message, url=self._name) from error
+                retryable = is_transient(error)
+                if not retryable or not await retries.again():
+                    raise StoreError(message, url=self._name, retryable=retryable) from error
 
 
 class SqsQueue(_Client):
@@ -127,7 +128,7 @@ async def open_clients(
                 for service in ("sqs", "stepfunctions")
             ]
         except SETUP_ERRORS as error:
-            raise ConfigError(f"{url}: AWS is not set up: {error}") from error
+            raise ConfigError(f"AWS is not set up: {error}", url=url) from error
         yield (
             SqsQueue(clients[0], url, pace or Pace()),
             StepFunctionsTokens(clients[1], "Step Functions"),

@@ -22,5 +22,8 @@ def as_written(what: str) -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
-        told = f"expected a {what} as it was written, got {type(error).__name__}: {error}"
-        raise StoreError(told) from error
+        raise StoreError(
+            expected=f"a {what} as it was written",
+            actual=f"{type(error).__name__}: {error}",
+            retryable=False,
+        ) from error

@@ -14,7 +14,7 @@ from kpi.kernels.uuids import UUID
 from worker.clean.footer_stats import column_islands, column_ranges
 from worker.clean.reader import CleanObject, decoding
 from worker.clean.value_clusters import Island
-from worker.errors import SourceError
+from worker.errors import DamagedObject
 from worker.state.entry import Range
 from worker.transform.file_cache import Shelf
 
@@ -117,9 +117,10 @@ class Piece:
                     groups = _row_groups(self, footer, columns)
                 found = sum(group.rows for group in groups)
                 if found != self.rows:
-                    raise SourceError(
-                        f"{opened.url}: expected the {self.rows} rows that the ledger tells of, "
-                        f"got a footer with {found}: it is damaged"
+                    raise DamagedObject(
+                        url=opened.url,
+                        expected=f"the {self.rows} rows that are in the ledger",
+                        actual=f"a damaged footer with {found}",
                     )
                 self._groups = groups
         return self._groups
@@ -192,9 +193,10 @@ def _check_stored(
         for number in range(footer.num_row_groups):
             got = footer.row_group(number).column(at).physical_type
             if got != _STORED.get(kind):
-                raise SourceError(
-                    f"{url}: expected {name} as {_STORED.get(kind, 'an id or a time')}, got {got} "
-                    f"for {kind}: its footer is damaged"
+                raise DamagedObject(
+                    url=url,
+                    expected=f"{name} as {_STORED.get(kind, 'an id or a time')}",
+                    actual=f"a damaged footer with {got} for {kind}",
                 )
 
 

@@ -91,7 +91,9 @@ class Shelf:
     def other_contract(self, url: str, expected: str, got: object) -> ConfigError:
         """What to raise where rows do not fit the contract that they are read with."""
         return ConfigError(
-            f"{url} was cleaned with another contract: expected {expected} (contract "
-            f"{self._contract.name!r}), got {got}; use the contract it was validated with, or "
-            "another workspace"
+            "it was cleaned with another contract",
+            url=url,
+            expected=f"{expected} (contract {self._contract.name!r})",
+            actual=got,
+            hint="use the contract it was validated with, or another workspace",
         )

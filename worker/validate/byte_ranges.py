@@ -38,7 +38,9 @@ def parse_span(text: str) -> Span:
     found = SPAN.fullmatch(text)
     if found and int(found[1]) < int(found[2]):
         return int(found[1]), int(found[2])
-    raise ConfigError(f"--range: expected FIRST-END in bytes, such as 0-1048576, got {text[:50]}")
+    raise ConfigError(
+        option="--range", expected="FIRST-END in bytes, such as 0-1048576", actual=text[:50]
+    )
 
 
 async def validate_range(
@@ -73,7 +75,11 @@ async def validate_range(
         return known, False
     if span[1] > source.info.size_bytes:
         size = source.info.size_bytes
-        raise ConfigError(f"{source.info.url}: expected a range within {size} bytes, got {span}")
+        raise ConfigError(
+            url=source.info.url,
+            expected=f"a range within {size} bytes",
+            actual=f"{span[0]}-{span[1]}",
+        )
     piece = await clean(
         source,
         contract=contract,
@@ -133,8 +139,8 @@ async def commit_plan(
             if start <= covered:
                 covered = max(covered, end)
         raise StoreError(
-            f"{source.info.url}: not all ranges are in: nothing from byte {covered} of "
-            f"{source.info.size_bytes} on"
+            f"not all ranges are in: nothing from byte {covered} of {source.info.size_bytes} on",
+            url=source.info.url,
         )
     return entry
 

@@ -46,14 +46,16 @@ async def find_sources(
             if named is not None and not _is_ours(info, workspace):
                 found.setdefault(info.url, Source(info=info, dataset=named, store=store))
         if not listed:
-            raise ConfigError(f"{location.url}: nothing is there")
+            raise ConfigError("nothing is there", url=location.url)
         if len(found) == before and not any(
             source.info.url.startswith(location.url) for source in found.values()
         ):
             folders = ", ".join(f"{one.folder}/" for one in contract.datasets.values())
             raise ConfigError(
-                f"{location.url}: expected files in folders {folders}; found {listed} files, none "
-                "of them in such a folder (name the dataset with --dataset)"
+                url=location.url,
+                expected=f"files in folders {folders}",
+                actual=f"{listed} files, none of them in such a folder",
+                hint="name the dataset with --dataset",
             )
     rank = {"products": 0, "orders": 1, "order_items": 2}
     return sorted(

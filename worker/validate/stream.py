@@ -158,7 +158,9 @@ class SourceStream:
             if len(block) != wanted_bytes:
                 # Rows would get lost or doubled, and no count would tell.
                 raise SourceError(
-                    f"{self._info.url}: expected {wanted_bytes} bytes, got {len(block)}"
+                    url=self._info.url,
+                    expected=f"{wanted_bytes} bytes",
+                    actual=f"{len(block)} bytes",
                 )
             await self._hashed_so_far()
             if self._hash is not None:

@@ -70,13 +70,18 @@ class Database:
                 )
             )
         except (*SETUP_ERRORS, ValueError) as error:  # ValueError: an endpoint that is no URL
-            message = f"dynamodb://{prefix}: AWS is not set up: {error}"
-            raise ConfigError(message) from error
+            url = f"dynamodb://{prefix}"
+            raise ConfigError(f"AWS is not set up: {error}", url=url) from error
         return cls(client, prefix, retry=retry, owned=owned)
 
     async def close(self) -> None:
         """Give back the connections."""
         await self._owned.aclose()
+
+    @property
+    def url(self) -> str:
+        """Name the database in messages."""
+        return f"dynamodb://{self.prefix}"
 
     def table(self, name: str) -> str:
         """Full name of a table of `kpi.aggregation.tables`."""
@@ -216,8 +221,7 @@ class Database:
                 wanted = answer["UnprocessedKeys"]
                 # Keys are left over where the answer reached 16 MB, or the table is throttled.
                 if wanted and not got and not await retries.again():
-                    message = f"dynamodb://{self.prefix}: {doing}: throttled"
-                    raise StoreError(message)
+                    raise StoreError(f"{doing}: throttled", url=self.url)
         return items
 
     async def _page(self, doing: str, request: QueryInputTypeDef) -> QueryOutputTypeDef:
@@ -230,15 +234,17 @@ class Database:
 
     def _failure(self, error: Exception, doing: str, attempts: int) -> WorkerError:
         """What to raise for an error that no retry cured."""
-        where = f"dynamodb://{self.prefix}: {doing}"
         if isinstance(error, SETUP_ERRORS):
-            return ConfigError(f"{where}: AWS is not set up: {error}")
+            return ConfigError(f"{doing}: AWS is not set up: {error}", url=self.url)
         if is_transient(error):
-            return StoreError(f"{where}: gave up after {attempts} attempts: {error}")
+            return StoreError(f"{doing}: gave up after {attempts} attempts: {error}", url=self.url)
         if error_code(error) == "ResourceNotFoundException":
-            return StoreError(f"{where}: a table is missing; `shopkpi tables create` makes it")
+            hint = "`shopkpi tables create` makes it"
+            message = f"{doing}: a table is missing"
+            return StoreError(message, url=self.url, hint=hint, retryable=False)
         causes = {message for _, message in _cancellations(error) if message}
-        return StoreError(": ".join([where, str(error), *sorted(causes)]))
+        message = ": ".join([doing, str(error), *sorted(causes)])
+        return StoreError(message, url=self.url, retryable=False)
 
 
 def _cancellations(error: Exception) -> list[tuple[str, str]]:

@@ -42,11 +42,11 @@ def document(data: bytes, what: str) -> Value:
         return {"S": data.decode()}
     packed = zlib.compress(data)
     if len(packed) > _DOCUMENT_BYTES:
-        message = (
-            f"{what} has {len(data)} bytes of JSON, {len(packed)} compressed; a DynamoDB item "
-            f"holds {_DOCUMENT_BYTES}"
+        raise StoreError(
+            f"{what} has {len(data)} bytes of JSON, {len(packed)} compressed",
+            hint=f"a DynamoDB item holds {_DOCUMENT_BYTES}",
+            retryable=False,
         )
-        raise StoreError(message)
     return {"B": packed}
 
 

@@ -91,10 +91,10 @@ class DynamoDBKpis:
                 return Outcome.PUBLISHED
             if not await retries.again():
                 message = (
-                    f"dynamodb://{self._database.prefix}: publishing {day.order_date}: "
-                    f"disturbed by other writers through {retries.attempts} attempts"
+                    f"publishing {day.order_date}: disturbed by other writers through "
+                    f"{retries.attempts} attempts"
                 )
-                raise StoreError(message)
+                raise StoreError(message, url=self._database.url)
             guard = await self._guard(day.order_date)
 
     async def progress(self) -> Progress:
@@ -111,8 +111,7 @@ class DynamoDBKpis:
             if merged == record or await self._replace_progress(doing, merged, version):
                 return merged
             if not await retries.again():
-                message = f"dynamodb://{self._database.prefix}: {doing}: others kept advancing it"
-                raise StoreError(message)
+                raise StoreError(f"{doing}: others kept advancing it", url=self._database.url)
 
     async def days(self) -> dict[date, Mapping[str, int]]:
         """Every day ever begun -> KPI table -> sequence of its whole state."""

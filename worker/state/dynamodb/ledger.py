@@ -62,8 +62,8 @@ class DynamoDBLedger:
         sequence = _sequence(pointer)
         item = await database.get(doing, LEDGER_TABLE, _sequence_key(sequence))
         if item is None:
-            message = f"dynamodb://{database.prefix}: {doing}: no entry at its sequence {sequence}"
-            raise StoreError(message)
+            message = f"{doing}: no entry at its sequence {sequence}"
+            raise StoreError(message, url=database.url, retryable=False)
         return _entry(item)
 
     async def commit(self, entry: Entry) -> Entry:
@@ -82,8 +82,7 @@ class DynamoDBLedger:
                     return earlier
             # Another source object took the sequence, or is about to.
             if not await retries.again():
-                message = f"dynamodb://{self._database.prefix}: {doing}: others kept committing"
-                raise StoreError(message)
+                raise StoreError(f"{doing}: others kept committing", url=self._database.url)
 
     async def head(self) -> int:
         """The last sequence; 0 for an empty ledger."""

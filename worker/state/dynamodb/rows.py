@@ -28,11 +28,12 @@ def row_item(table: KpiTable, row: Row, as_of: int) -> Item:
     if table.group_key is not None:
         group = str(values[table.group_key])
         if not 1 <= len(group.encode()) <= _SORT_KEY_BYTES:
-            message = (
+            raise StoreError(
                 f"{table.name} of {values[table.partition_key]}: {table.group_key} has "
-                f"{len(group.encode())} bytes; a key of DynamoDB has 1 to {_SORT_KEY_BYTES}"
+                f"{len(group.encode())} bytes",
+                hint=f"a key of DynamoDB has 1 to {_SORT_KEY_BYTES}",
+                retryable=False,
             )
-            raise StoreError(message)
     return {
         **{name: _value(value) for name, value in values.items()},
         "month": {"S": str(values[table.partition_key])[:7]},

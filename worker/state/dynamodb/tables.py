@@ -130,4 +130,4 @@ async def _until_active(database: Database, name: str) -> None:
             return
         if not await patience.again():
             message = f"table {name} is still {', '.join(sorted(states))} after ten minutes"
-            raise StoreError(message)
+            raise StoreError(message, url=database.url)

@@ -57,6 +57,11 @@ class SqliteFile:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._stopping = threading.Event()
 
+    @property
+    def url(self) -> str:
+        """Name the database in messages."""
+        return f"sqlite://{self._path}"
+
     def stop(self) -> None:
         """Let nobody wait for another process any longer."""
         self._stopping.set()
@@ -88,9 +93,9 @@ class SqliteFile:
                         db.execute("ROLLBACK")
                     raise
             except sqlite3.Error as error:
-                raise StoreError(f"sqlite://{self._path}: {error}") from error
+                raise StoreError(str(error), url=self.url) from error
             except OSError as error:
-                raise StoreError(f"sqlite://{self._path}: {error.strerror or error}") from error
+                raise StoreError(str(error.strerror or error), url=self.url) from error
             return result
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, transact)
@@ -145,8 +150,10 @@ class SqliteFile:
         (present,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if present and version != SCHEMA_VERSION:
             raise ConfigError(
-                f"sqlite://{self._path}: expected a database of schema {SCHEMA_VERSION}, got "
-                f"{version}: it is not shopkpi's, or another version made it; use another one"
+                url=self.url,
+                expected=f"a database of schema {SCHEMA_VERSION}",
+                actual=f"{version}: it is not shopkpi's, or another version made it",
+                hint="use another one",
             )
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         for statement in (*_LEDGER.split(";"), *map(_create_statement, KPI_TABLES.values())):
