@@ -1,0 +1,1 @@
+"""Data of earlier releases, and what a later one makes of it."""

@@ -1,0 +1,112 @@
+"""The stores that release 0.1.0 has left open, and give the rows that it printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.migration.stored import Stored
+from tests.support.commands import shopkpi
+from tests.support.emulators import Emulator, ministack, moto, unique_name
+
+__all__ = ["ministack", "moto"]
+
+RELEASE = Path(__file__).parent / "v0_1_0"
+NAMES = ["default", "slips", "spoilt", "string-ids", "uuid-ids"]
+RELEASE_BYTES = 10**6
+"""What the data of one release may take of the repository."""
+
+
+@pytest.fixture(params=NAMES)
+def stored(request: pytest.FixtureRequest) -> Stored:
+    return Stored(RELEASE / str(request.param))
+
+
+def observed(stored: Stored, home: Path, **environment: str) -> dict[str, Any]:
+    """KPI rows, receipts, rejects and the verdict of an audit, in the form of `expected.json`."""
+    environment["SHOPKPI_CONTRACT"] = stored.history["contract"]
+
+    def printed(*arguments: str) -> Any:
+        return shopkpi(home, *arguments, "--format", "json", **environment).json
+
+    audit = shopkpi(home, "audit", "--kpis", stored.history["tables"], **environment)
+    ledger = printed("ledger")
+    for receipt in ledger:
+        del receipt["seconds"]
+    return {
+        "queries": {name: printed("query", name) for name in ("orders", "category", "product")},
+        "audit_exit_code": audit.code,
+        "ledger": ledger,
+        "rejects": {
+            str(one["sequence"]): printed("rejects", one["source_id"])
+            for one in ledger
+            if one["rows_rejected"]
+        },
+    }
+
+
+def without_places(observation: dict[str, Any]) -> dict[str, Any]:
+    """The same without what differs between a folder and a bucket."""
+    places = ("source_id", "url", "version", "uploaded_at")
+    ledger = [
+        {name: value for name, value in one.items() if name not in places}
+        for one in observation["ledger"]
+    ]
+    return {**observation, "ledger": ledger}
+
+
+def test_every_history_is_tested_and_together_they_are_small() -> None:
+    assert sorted(path.parent.name for path in RELEASE.glob("*/history.json")) == NAMES
+    files = [path for path in RELEASE.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert 0 < sum(path.stat().st_size for path in files) < RELEASE_BYTES
+
+
+def test_a_workspace_of_the_release_gives_its_rows(stored: Stored, tmp_path: Path) -> None:
+    stored.unpack_workspace(tmp_path / ".shopkpi")
+    expected = stored.expected
+    del expected["recomputed"]
+    assert observed(stored, tmp_path) == expected
+
+
+def test_a_workspace_of_the_release_is_recomputed(stored: Stored, tmp_path: Path) -> None:
+    stored.unpack_workspace(tmp_path / ".shopkpi")
+    contract, tables = stored.history["contract"], stored.history["tables"]
+    everything = ("transform", "--all", "--kpis", tables, "--contract", contract)
+    done = shopkpi(tmp_path, *everything)
+    if stored.folder.name == "spoilt":
+        assert done.code == 2
+        assert "tuesday.csv" in done.err
+        assert "another contract" in done.err
+    else:
+        assert done.code == 0, done.err
+        assert observed(stored, tmp_path)["queries"] == stored.expected["recomputed"]
+
+
+@pytest.mark.parametrize("server", ["moto", "ministack"])
+def test_tables_of_the_release_give_its_rows(
+    stored: Stored, server: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    emulator = request.getfixturevalue(server)
+    assert isinstance(emulator, Emulator)
+    prefix, bucket = unique_name("v010"), unique_name("v010")
+    stored.load_tables(emulator, prefix)
+    stored.load_objects(emulator, bucket, tmp_path / "objects")
+    stores = {"SHOPKPI_STATE": f"dynamodb://{prefix}", "SHOPKPI_WORKSPACE": f"s3://{bucket}"}
+    found = observed(stored, tmp_path, **emulator.environment, **stores)
+    expected = stored.expected
+    del expected["recomputed"]
+    assert without_places(found) == without_places(expected)
+
+
+@pytest.mark.parametrize("name", ["default", "slips", "string-ids", "uuid-ids"])
+def test_the_inputs_give_the_recomputed_rows(name: str, tmp_path: Path) -> None:
+    stored = Stored(RELEASE / name)
+    history = stored.history
+    for step in range(len(history["steps"])):
+        stored.upload(step, tmp_path / "shop")
+        options = ("--contract", history["contract"], "--kpis", history["tables"])
+        done = shopkpi(tmp_path, "run", "shop", *options)
+        assert done.code == 0, done.err
+    assert observed(stored, tmp_path)["queries"] == stored.expected["recomputed"]
