@@ -280,7 +280,7 @@ def test_a_forbidden_import_is_found(tmp_path: Path, module: str, text: str) -> 
 def test_what_parses_is_not_imported_before_there_is_something_to_parse() -> None:
     """A task starts for every file: a quarter of a second later, the first bytes would be too."""
     modules = (
-        "worker.cli, worker.validate.task, worker.validate.byte_ranges, worker.jobs, "
+        "worker.cli, worker.validate.task, worker.validate.range_task, worker.jobs, "
         "worker.reporting.reporters"
     )
     stores = "worker.objects.s3, worker.state.dynamodb.store, worker.state.sqlite.store"

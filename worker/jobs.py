@@ -8,9 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TypedDict
 
-from kpi.contract.model import Contract
 from worker.clean import Workspace
 from worker.objects import ObjectStore
 from worker.objects.location import locate
@@ -20,8 +18,10 @@ from worker.runtime.concurrency import each
 from worker.settings import Settings
 from worker.state import Entry, State
 from worker.stores import open_objects, open_state
-from worker.validate import byte_ranges
+from worker.validate.byte_range import ByteRange
+from worker.validate.context import ValidationContext
 from worker.validate.discovery import find_sources
+from worker.validate.range_task import commit_ranges, validate_range
 from worker.validate.task import validate
 
 SMALL_BYTES = 16 * 2**20
@@ -124,18 +124,11 @@ async def validate_all(
     session: Session, sources: Sequence[Source], reporter: Reporter
 ) -> list[Entry]:
     """Validate sources, small ones several at once; entries in the order of the sources."""
+    context = _context(session, reporter)
     entries: dict[Source, Entry] = {}
 
     async def one(source: Source) -> None:
-        entry, new = await validate(
-            source,
-            contract=session.settings.contract,
-            workspace=session.workspace,
-            ledger=session.state,
-            executor=session.executor,
-            progress=reporter.reading,
-            sha256=session.settings.sha256,
-        )
+        entry, new = await validate(source, context)
         entries[source] = entry
         reporter.validated(entry, new=new)
 
@@ -153,27 +146,21 @@ async def validate_part(
 ) -> Entry:
     """Validate one byte range of a source; or, without one, commit it once all are in."""
     reporter.start([source])
-    stores: _Stores = {
-        "contract": session.settings.contract,
-        "workspace": session.workspace,
-        "ledger": session.state,
-    }
+    context = _context(session, reporter)
     if span is None:
-        entry = await byte_ranges.commit_plan(source, **stores)
-        reporter.validated(entry, new=False)
-        return entry
-    entry, new = await byte_ranges.validate_range(
-        source,
-        byte_ranges.parse_span(span),
-        **stores,
-        executor=session.executor,
-        progress=reporter.reading,
-    )
+        entry, new = await commit_ranges(source, context), False
+    else:
+        entry, new = await validate_range(source, ByteRange.parse(span), context)
     reporter.validated(entry, new=new)
     return entry
 
 
-class _Stores(TypedDict):
-    contract: Contract
-    workspace: Workspace
-    ledger: State
+def _context(session: Session, reporter: Reporter) -> ValidationContext:
+    return ValidationContext(
+        contract=session.settings.contract,
+        workspace=session.workspace,
+        ledger=session.state,
+        executor=session.executor,
+        progress=reporter.reading,
+        sha256=session.settings.sha256,
+    )

@@ -7,28 +7,22 @@ import json
 import random
 import sqlite3
 import tempfile
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import worker.validate.range_planner
-import worker.validate.source_validation
-import worker.validate.task
 from kpi.contract.loading import built_in, parse_contract
 from kpi.contract.model import Contract
 from tests.e2e.test_newcomer import lines, shopkpi
 from tests.support.shops import Pipeline
-from worker.errors import ConfigError, StoreError
-from worker.objects.source import Source
+from worker.errors import StoreError
 from worker.sample import SampleSpec, write_sample
 from worker.state import Entry
-from worker.validate import byte_ranges
-from worker.validate.range_planner import plan
-from worker.validate.stream import BLOCK_BYTES, SourceStream
+from worker.validate.range_planner import plan_ranges
+from worker.validate.range_task import commit_ranges, validate_range
+from worker.validate.stream import READ_BLOCK_BYTES, BlockSizes
 
 HEADER = "order_id,user_id,status,created_at\n"
 records = st.one_of(
@@ -54,28 +48,17 @@ def lenient(limit: int = 4096) -> Contract:
     )
 
 
-async def source_of(pipeline: Pipeline, path: Path) -> Source:
-    info = await pipeline._store.stat(path.as_posix().lstrip("/"))
-    return Source(info=info, dataset=path.parent.name, store=pipeline._store)
-
-
-async def in_ranges(home: Path, path: Path, split_bytes: int, seed: int) -> tuple[Entry, object]:
-    async with Pipeline(home, lenient()) as pipeline:
-        assert pipeline.state is not None
-        source = await source_of(pipeline, path)
-        spans = await plan(source, pipeline.contract, split_bytes)
-        assert [start for start, _ in spans[1:]] == [end for _, end in spans[:-1]]
-        random.Random(seed).shuffle(spans)
-        stores: dict[str, Any] = {
-            "contract": pipeline.contract,
-            "workspace": pipeline.workspace,
-            "ledger": pipeline.state,
-        }
-        for span in spans:
-            entry, new = await byte_ranges.validate_range(
-                source, span, executor=pipeline._executor, **stores
-            )
-            assert new == (span == spans[-1])
+async def in_ranges(
+    home: Path, path: Path, split_bytes: int, seed: int, block_sizes: BlockSizes
+) -> tuple[Entry, object]:
+    async with Pipeline(home, lenient(), block_sizes) as pipeline:
+        source = await pipeline.source(path)
+        ranges = await plan_ranges(source, pipeline.contract, split_bytes, block_sizes)
+        assert [one.start for one in ranges[1:]] == [one.end for one in ranges[:-1]]
+        random.Random(seed).shuffle(ranges)
+        for one in ranges:
+            entry, new = await validate_range(source, one, pipeline.context())
+            assert new == (one == ranges[-1])
         await pipeline.transform()
         return entry, await pipeline.all_rows()
 
@@ -84,7 +67,7 @@ async def in_ranges(home: Path, path: Path, split_bytes: int, seed: int) -> tupl
     st.lists(records, min_size=1, max_size=25),
     st.integers(1, 400),
     st.integers(0, 9),
-    st.sampled_from([20, 90, BLOCK_BYTES]),
+    st.sampled_from([20, 90, READ_BLOCK_BYTES]),
 )
 @settings(max_examples=40, deadline=None, derandomize=True)
 @example(['8,8,"never closed,2025-03-01T10:00:00\n'] * 3, 40, 1, 20)
@@ -92,27 +75,21 @@ async def in_ranges(home: Path, path: Path, split_bytes: int, seed: int) -> tupl
 def test_any_ranges_give_the_rows_of_the_whole(
     rows: list[str], split: int, seed: int, block_bytes: int
 ) -> None:
-    stream = partial(SourceStream, block_bytes=block_bytes, again_bytes=block_bytes // 2)
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        for module in (
-            worker.validate.range_planner,
-            worker.validate.task,
-            worker.validate.source_validation,
-        ):
-            patch.setattr(module, "SourceStream", stream)
+    sizes = BlockSizes(block_bytes, block_bytes // 2)
+    with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         path = home / "in" / "orders" / "a.csv"
         path.parent.mkdir(parents=True)
         path.write_bytes((HEADER + "".join(rows)).encode())
 
         async def whole() -> tuple[Entry, object]:
-            async with Pipeline(home / "whole", lenient()) as pipeline:
+            async with Pipeline(home / "whole", lenient(), sizes) as pipeline:
                 entry = await pipeline.validate(path)
                 await pipeline.transform()
                 return entry, await pipeline.all_rows()
 
         one, of_one = asyncio.run(whole())
-        many, of_many = asyncio.run(in_ranges(home / "ranges", path, split, seed))
+        many, of_many = asyncio.run(in_ranges(home / "ranges", path, split, seed, sizes))
     assert of_many == of_one
     assert (many.rows_read, many.rows_clean, many.reasons) == (
         one.rows_read,
@@ -125,27 +102,13 @@ async def test_an_object_is_not_committed_before_all_its_ranges(tmp_path: Path) 
     write_sample(tmp_path, SampleSpec(orders=300, days=2))
     async with Pipeline(tmp_path / "work") as pipeline:
         assert pipeline.state is not None
-        source = await source_of(pipeline, tmp_path / "orders" / "orders_part1.csv")
-        first, *_ = await plan(source, pipeline.contract, 8000)
-        stores: dict[str, Any] = {
-            "contract": pipeline.contract,
-            "workspace": pipeline.workspace,
-            "ledger": pipeline.state,
-        }
-        piece, new = await byte_ranges.validate_range(
-            source, first, executor=pipeline._executor, **stores
-        )
-        assert (piece.sequence, new) == (0, False)
+        source = await pipeline.source(tmp_path / "orders" / "orders_part1.csv")
+        first, *_ = await plan_ranges(source, pipeline.contract, 8000)
+        entry, new = await validate_range(source, first, pipeline.context())
+        assert (entry.sequence, new) == (0, False)
         assert await pipeline.state.find(source.source_id) is None
         with pytest.raises(StoreError, match=f"nothing from byte {first[1]}"):
-            await byte_ranges.commit_plan(source, **stores)
-
-
-def test_a_range_is_two_numbers() -> None:
-    assert byte_ranges.parse_span("0-10") == (0, 10)
-    for wrong in ("", "5", "5-5", "9-3", "a-b", "-1-5"):
-        with pytest.raises(ConfigError):
-            byte_ranges.parse_span(wrong)
+            await commit_ranges(source, pipeline.context())
 
 
 def test_many_workers_by_commands_give_the_rows_of_one_run(tmp_path: Path) -> None:

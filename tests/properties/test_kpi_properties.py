@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -36,14 +35,13 @@ import worker.transform.changed_days
 import worker.transform.day_batches
 import worker.transform.day_loader
 import worker.transform.latest_versions
-import worker.validate.task
 from kpi.aggregation.tables import table_names
 from kpi.contract.loading import built_in, parse_contract
 from kpi.contract.model import Contract
 from tests.support import oracle
 from tests.support.shops import ALL_TABLES, Pipeline
 from worker.transform import Report, transform
-from worker.validate.stream import SourceStream
+from worker.validate.stream import BlockSizes
 
 EXAMPLES = int(os.environ.get("SHOPKPI_EXAMPLES", "15"))
 """Histories for each shop; with `HYPOTHESIS_PROFILE=explore` they are new ones on every run."""
@@ -282,7 +280,7 @@ Hashes = npt.NDArray[np.uint64]
 
 
 @contextlib.contextmanager
-def strained(block_bytes: int) -> Iterator[None]:
+def strained() -> Iterator[None]:
     """Limits that gigabytes would reach, reached by a few rows."""
     hashed = kpi.kernels.key_hashing._hash_texts
 
@@ -291,8 +289,6 @@ def strained(block_bytes: int) -> Iterator[None]:
         return high & np.uint64(7), low
 
     with pytest.MonkeyPatch.context() as patch:
-        stream = partial(SourceStream, block_bytes=block_bytes, again_bytes=block_bytes // 3)
-        patch.setattr(worker.validate.task, "SourceStream", stream)
         patch.setattr(worker.transform.day_batches, "ORDERS_AT_ONCE", 2)
         patch.setattr(worker.transform.day_batches, "SCATTERED_AT_ONCE", 3)
         patch.setattr(worker.transform.day_loader, "ROWS_AT_ONCE", 4)
@@ -310,7 +306,8 @@ async def run_history(
     home: Path, shop: Shop, history: History
 ) -> tuple[dict[str, list[dict[str, object]]], Report]:
     paths = write(home / "in", shop, history.uploads, dirty=True)
-    async with Pipeline(home / "work", shop.contract) as pipeline:
+    block_sizes = BlockSizes(history.block_bytes, history.block_bytes // 3)
+    async with Pipeline(home / "work", shop.contract, block_sizes) as pipeline:
         assert pipeline.state is not None
 
         async def bring_up(step: Step, **options: object) -> Report:
@@ -358,7 +355,7 @@ def test_any_history_under_strain_gives_the_rows_of_the_oracle(name: str) -> Non
     @settings(max_examples=EXAMPLES)
     @given(histories(shop))
     def check(history: History) -> None:
-        with tempfile.TemporaryDirectory(dir=MEMORY) as folder, strained(history.block_bytes):
+        with tempfile.TemporaryDirectory(dir=MEMORY) as folder, strained():
             home = Path(folder)
             rows, report = asyncio.run(run_history(home, shop, history))
             write(home / "clean", shop, history.uploads, dirty=False)

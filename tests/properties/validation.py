@@ -7,14 +7,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
-import worker.validate.task
 from kpi.contract.loading import built_in, parse_contract
 from kpi.contract.model import Contract
 from kpi.validation.rejects import REJECTS
@@ -25,7 +22,9 @@ from worker.objects.memory import MemoryStore
 from worker.objects.source import Source
 from worker.state import Entry
 from worker.state.memory import MemoryState
-from worker.validate.stream import BLOCK_BYTES, SourceStream
+from worker.validate.context import ValidationContext
+from worker.validate.stream import READ_BLOCK_BYTES, BlockSizes
+from worker.validate.task import validate
 
 UPLOADED = datetime(2025, 6, 1, tzinfo=UTC)
 RECORD_BYTES = 1024
@@ -71,7 +70,7 @@ def outcome(
     *,
     dataset: str = "products",
     contract: Contract = LENIENT,
-    block_bytes: int = BLOCK_BYTES,
+    block_bytes: int = READ_BLOCK_BYTES,
     wrap: Callable[[MemoryStore], ObjectStore] = lambda store: store,
 ) -> Outcome:
     """Validate a file, read in blocks of so many bytes, from a store that `wrap` may spoil."""
@@ -90,17 +89,17 @@ async def _outcome(
         await writer.write(data)
     info = await store.stat(f"{dataset}/1.csv")
     workspace = Workspace(store=store, location=Location(bucket="memory", key="work"))
-    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as executor:
-        stream = partial(SourceStream, block_bytes=block_bytes, again_bytes=block_bytes // 2)
-        patch.setattr(worker.validate.task, "SourceStream", stream)
-        entry, _ = await worker.validate.task.validate(
-            Source(info=info, dataset=dataset, store=wrap(store)),
+    with ThreadPoolExecutor(1) as executor:
+        context = ValidationContext(
             contract=contract,
             workspace=workspace,
             ledger=MemoryState(),
             executor=executor,
             sha256=True,
+            block_sizes=BlockSizes(block_bytes, block_bytes // 2),
         )
+        source = Source(info=info, dataset=dataset, store=wrap(store))
+        entry, _ = await validate(source, context)
     keys = [info.key async for info in store.list("")]
     assert all(key.startswith(("work/clean/", "work/rejects/", f"{dataset}/1.csv")) for key in keys)
     parts = [workspace.absolute(part.key) for part in entry.parts]

@@ -46,9 +46,10 @@ from worker.state.dynamodb import kpis
 from worker.state.dynamodb.client import Database
 from worker.state.dynamodb.store import DynamoDBState
 from worker.transform import transform
-from worker.validate import byte_ranges
+from worker.validate.context import ValidationContext
 from worker.validate.discovery import find_sources
-from worker.validate.range_planner import plan
+from worker.validate.range_planner import plan_ranges
+from worker.validate.range_task import validate_range as validate_byte_range
 
 EVERY_POINT = os.environ.get("SHOPKPI_EVERY_POINT") == "1"
 STRIDE = 5
@@ -104,15 +105,14 @@ async def transform_days(_: World, session: Session, *days: date | None) -> None
 async def validate_range(world: World, session: Session, part: int) -> None:
     place = Location(bucket=world.uploads_bucket, key="first/order_items/1.csv")
     (source,) = await find_sources([(world.uploads, place)], CONTRACT)
-    spans = await plan(source, CONTRACT, source.info.size_bytes // 2)
-    await byte_ranges.validate_range(
-        source,
-        spans[part],
+    ranges = await plan_ranges(source, CONTRACT, source.info.size_bytes // 2)
+    context = ValidationContext(
         contract=CONTRACT,
         workspace=session.workspace,
         ledger=session.state,
         executor=world.threads,
     )
+    await validate_byte_range(source, ranges[part], context)
 
 
 UPDATE_ARRIVES: Sequence[Step] = (

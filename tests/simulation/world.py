@@ -31,8 +31,9 @@ from worker.objects.memory import MemoryStore
 from worker.objects.source import Source, source_id
 from worker.state.memory import MemoryState
 from worker.transform import plan_days, transform
-from worker.validate import byte_ranges
-from worker.validate.range_planner import plan
+from worker.validate import range_task
+from worker.validate.context import ValidationContext
+from worker.validate.range_planner import plan_ranges
 from worker.validate.task import validate
 
 ALL_TABLES = table_names(["order", "category", "product"])
@@ -273,34 +274,15 @@ class _World:
     ) -> Callable[[Process], Awaitable[object]]:
         async def whole(process: Process) -> None:
             state, workspace = self._stores(process)
-            await validate(
-                self._source(info, process),
-                contract=CONTRACT,
-                workspace=workspace,
-                ledger=state,
-                executor=NoThreads(),
-            )
+            await validate(self._source(info, process), _context(workspace, state))
 
         async def in_ranges(process: Process) -> None:
             state, workspace = self._stores(process)
+            context = _context(workspace, state)
             source = self._source(info, process)
-            spans = await plan(source, CONTRACT, split_bytes)
-            await _together(
-                [
-                    byte_ranges.validate_range(
-                        source,
-                        span,
-                        contract=CONTRACT,
-                        workspace=workspace,
-                        ledger=state,
-                        executor=NoThreads(),
-                    )
-                    for span in spans
-                ]
-            )
-            await byte_ranges.commit_plan(
-                source, contract=CONTRACT, workspace=workspace, ledger=state
-            )
+            ranges = await plan_ranges(source, CONTRACT, split_bytes)
+            await _together([range_task.validate_range(source, one, context) for one in ranges])
+            await range_task.commit_ranges(source, context)
 
         return in_ranges if split_bytes else whole
 
@@ -334,6 +316,12 @@ class _World:
         found = await audit(contract=CONTRACT, workspace=workspace, state=state, tables=ALL_TABLES)
         if found.differences:
             raise Violation(f"the audit as of {found.as_of} found {found.differences}")
+
+
+def _context(workspace: Workspace, ledger: SteppedState) -> ValidationContext:
+    return ValidationContext(
+        contract=CONTRACT, workspace=workspace, ledger=ledger, executor=NoThreads()
+    )
 
 
 async def _together(work: list[Awaitable[object]]) -> None:

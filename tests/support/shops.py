@@ -20,6 +20,8 @@ from worker.objects.source import Source
 from worker.state import Entry, State
 from worker.state.sqlite.store import SqliteState
 from worker.transform import Report, transform
+from worker.validate.context import ValidationContext
+from worker.validate.stream import DEFAULT_BLOCK_SIZES, BlockSizes
 from worker.validate.task import validate
 
 HEADERS = {
@@ -60,8 +62,14 @@ def write(folder: Path, uploads: Sequence[Upload]) -> list[Path]:
 class Pipeline:
     """The real tasks over a folder and SQLite (or another state)."""
 
-    def __init__(self, home: Path, contract: Contract | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        contract: Contract | None = None,
+        block_sizes: BlockSizes = DEFAULT_BLOCK_SIZES,
+    ) -> None:
         self.contract = contract or built_in()
+        self._block_sizes = block_sizes
         self._home = home
         self._store = FolderStore()
         self._executor = ThreadPoolExecutor(2)
@@ -77,18 +85,23 @@ class Pipeline:
         await self.state.close()
         self._executor.shutdown()
 
-    async def validate(self, path: Path, *, sha256: bool = False) -> Entry:
+    def context(self, *, sha256: bool = False) -> ValidationContext:
         assert self.state is not None
-        info = await self._store.stat(path.as_posix().lstrip("/"))
-        source = Source(info=info, dataset=path.parent.name, store=self._store)
-        entry, _ = await validate(
-            source,
+        return ValidationContext(
             contract=self.contract,
             workspace=self.workspace,
             ledger=self.state,
             executor=self._executor,
             sha256=sha256,
+            block_sizes=self._block_sizes,
         )
+
+    async def source(self, path: Path) -> Source:
+        info = await self._store.stat(path.as_posix().lstrip("/"))
+        return Source(info=info, dataset=path.parent.name, store=self._store)
+
+    async def validate(self, path: Path, *, sha256: bool = False) -> Entry:
+        entry, _ = await validate(await self.source(path), self.context(sha256=sha256))
         return entry
 
     async def transform(self, **options: object) -> Report:

@@ -67,12 +67,12 @@ def plan(
     async def work() -> list[dict[str, str]]:
         from worker.jobs import open_session, open_sources  # noqa: PLC0415
         from worker.transform import plan_days  # noqa: PLC0415
-        from worker.validate.range_planner import plan as plan_ranges  # noqa: PLC0415
+        from worker.validate.range_planner import plan_ranges  # noqa: PLC0415
 
         if source is not None:
             async with open_sources([source], settings, None, version_id) as (found, *_):
-                spans = await plan_ranges(found, settings.contract, split_bytes)
-                return [{"range": f"{start}-{end}"} for start, end in spans]
+                ranges = await plan_ranges(found, settings.contract, split_bytes)
+                return [{"range": str(one)} for one in ranges]
         async with open_session(settings) as session:
             slices = await plan_days(
                 contract=settings.contract,

@@ -11,7 +11,7 @@ from worker.objects.source import identify, source_id
 from worker.state import Entry, Ledger
 from worker.state.paging import entries_in_pages
 from worker.state.receipt import receipt
-from worker.validate.stream import BLOCK_BYTES
+from worker.validate.stream import READ_BLOCK_BYTES
 
 
 async def archive(
@@ -111,8 +111,8 @@ async def _copy(source: ObjectStore, info: ObjectInfo, target: ObjectStore, key:
         if info.bucket and isinstance(writer, CopyingWriter):
             await writer.copy(info)
         else:
-            for start in range(0, info.size_bytes, BLOCK_BYTES):
-                end = min(start + BLOCK_BYTES, info.size_bytes)
+            for start in range(0, info.size_bytes, READ_BLOCK_BYTES):
+                end = min(start + READ_BLOCK_BYTES, info.size_bytes)
                 await writer.write(await source.read(info, start, end))
     copied = await target.stat(key)
     if copied.size_bytes != info.size_bytes:

@@ -1,4 +1,4 @@
-"""Source objects: what an upload is called, which dataset it belongs to, where to look for it."""
+"""Source: one version of an uploaded file, and its id in the ledger."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from worker.objects import ObjectInfo, ObjectStore
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One version of one uploaded file."""
+    """One version of one uploaded file, its dataset, and the store to read it from."""
 
     info: ObjectInfo
     dataset: str
@@ -23,15 +23,15 @@ class Source:
 
 
 def source_id(info: ObjectInfo) -> str:
-    """What one version of an object is called in the ledger."""
+    """Compute the id of one version of an object in the ledger."""
     return identify(info.bucket, info.key, info.version)
 
 
 def identify(bucket: str, key: str, version: str) -> str:
-    """First 16 hex digits of SHA-256 over bucket, key and version, NUL between them."""
+    """Hash bucket, key and version: 16 hex digits of SHA-256, NUL between the three."""
     identity = "\0".join((bucket, key, version))
     return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-Progress = Callable[[Source, int, int], None]
-"""Called with a source, stored bytes of it read so far and rows so far."""
+ProgressCallback = Callable[[Source, int, int], None]
+"""Called with a source, its stored bytes read so far, and its rows so far."""

@@ -1,4 +1,4 @@
-"""Blocks: pieces of a stream of bytes."""
+"""Block: consecutive bytes of a stream, as one read gives them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some bytes of a stream.
+    """Consecutive bytes of a stream, which may repeat the end of the block before.
 
     Attributes:
         data: The bytes.
-        again: So many at their beginning ended the block before.
+        overlap: Leading bytes of `data` that ended the previous block.
     """
 
     data: bytes
-    again: int = 0
+    overlap: int = 0
+
+    @property
+    def new(self) -> memoryview:
+        """Bytes that no earlier block had."""
+        return memoryview(self.data)[self.overlap :]

@@ -1,4 +1,4 @@
-"""Compressed text inflated as it comes, in a thread of its own."""
+"""Decompress a stream as it comes, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -7,39 +7,38 @@ import io
 import queue
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from worker.validate.block import Block
 from worker.validate.verdict import Unreadable
 
-if TYPE_CHECKING:
-    from worker.validate.block import Block
-
-HELD = 3
-"""Compressed blocks that wait to be inflated."""
+COMPRESSED_BLOCKS_QUEUED = 3
+"""Compressed blocks that wait to be decompressed."""
 
 
-async def inflate(
+async def decompress(
     codec: str, first: Block, rest: AsyncIterator[Block], block_bytes: int
 ) -> AsyncGenerator[bytes, None]:
-    """Text of so many bytes at a time; the last may be shorter.
+    """Yield the text in blocks of `block_bytes`; the last may be shorter.
 
     Args:
-        codec: `gzip`, `zstd` or `bz2`; of several members one behind the other, all.
-        first: The first of the compressed blocks.
-        rest: Those behind it.
-        block_bytes: Bytes of text at a time.
+        codec: `gzip`, `zstd` or `bz2`; members that follow each other are joined.
+        first: First of the compressed blocks.
+        rest: The other blocks.
+        block_bytes: Bytes of text in a block.
 
-    Errors: `Unreadable` where it cannot be inflated; what reading `rest` raises.
+    Raises:
+        Unreadable: The bytes cannot be decompressed.
+        Exception: Whatever reading `rest` raises.
     """
     loop = asyncio.get_running_loop()
-    source = _BlockReader(loop)
-    source.put(memoryview(first.data))
-    feeding = asyncio.create_task(_feed(source, rest))
-    with ThreadPoolExecutor(1, thread_name_prefix="inflate") as thread:
+    reader = _BlockReader(loop)
+    reader.put(first.new)
+    feeding = asyncio.create_task(_feed(reader, rest))
+    with ThreadPoolExecutor(1, thread_name_prefix="decompress") as thread:
         try:
-            stream = pa.CompressedInputStream(pa.PythonFile(source, mode="r"), codec)
+            stream = pa.CompressedInputStream(pa.PythonFile(reader, mode="r"), codec)
             while True:
                 try:
                     text = await loop.run_in_executor(thread, _read_full, stream, block_bytes)
@@ -52,7 +51,7 @@ async def inflate(
                 yield text
             await feeding
         finally:
-            source.abandon()
+            reader.abandon()
             feeding.cancel()
             await asyncio.gather(feeding, return_exceptions=True)
 
@@ -68,27 +67,31 @@ def _read_full(stream: pa.NativeFile, size: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _feed(source: _BlockReader, stored: AsyncIterator[Block]) -> None:
+async def _feed(reader: _BlockReader, stored: AsyncIterator[Block]) -> None:
     complete = False
     try:
         async for block in stored:
-            await source.room.acquire()
-            source.put(memoryview(block.data)[block.again :])
+            await reader.room.acquire()
+            reader.put(block.new)
         complete = True
     finally:
         # Whatever happened, the thread must not wait for more.
         if complete:
-            source.put(None)
+            reader.put(None)
         else:
-            source.abandon()
+            reader.abandon()
 
 
 class _BlockReader(io.RawIOBase):
-    """A file for the inflating thread, fed by the event loop; holds `HELD` blocks."""
+    """A file for the decompressing thread, fed by the event loop.
+
+    Attributes:
+        room: Free places of the queue of `COMPRESSED_BLOCKS_QUEUED` blocks.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
-        self.room = asyncio.Semaphore(HELD)
+        self.room = asyncio.Semaphore(COMPRESSED_BLOCKS_QUEUED)
         self._loop = loop
         self._blocks: queue.SimpleQueue[memoryview | None] = queue.SimpleQueue()
         self._current = memoryview(b"")
@@ -96,6 +99,7 @@ class _BlockReader(io.RawIOBase):
         self._abandoned = False
 
     def put(self, block: memoryview | None) -> None:
+        """Queue a block; None for the end."""
         self._blocks.put(block)
 
     def abandon(self) -> None:

@@ -1,4 +1,4 @@
-"""Find source objects below the inputs."""
+"""Find the source objects below the inputs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from worker.objects import ObjectInfo, ObjectStore
 from worker.objects.location import Location
 from worker.objects.source import Source
 
-ZONES = ("clean", "rejects", "pieces")
-"""Folders of a workspace that we write."""
+WORKSPACE_ZONES = ("clean", "rejects", "pieces")
+"""Folders of a workspace that hold our own results."""
+
+DATASET_ORDER = {"products": 0, "orders": 1, "order_items": 2}
+"""Parents first: joins then find them."""
 
 
 async def find_sources(
@@ -21,30 +24,31 @@ async def find_sources(
     version_id: str | None = None,
     workspace: Location | None = None,
 ) -> list[Source]:
-    """The source objects below some places, each once.
+    """List the source objects below some places, each once.
 
     Args:
         inputs: Folders, prefixes or single objects.
-        contract: Whose folders name the datasets.
-        dataset: The dataset of all of them; None where their folders tell.
-        version_id: S3 version of the one object named; None for the current ones.
-        workspace: What we wrote ourselves below it is passed over.
+        contract: Names the folder of each dataset.
+        dataset: Dataset of all objects; None to take it from their folders.
+        version_id: S3 version of the one object named; None for the current version of each.
+        workspace: Our own results below it are left out.
 
     Returns:
-        Sources in the order that lets joins find their parents: products, orders, order_items,
-        each from the earliest upload to the latest.
+        Sources by dataset (products, orders, order_items), then from the earliest upload to the
+        latest.
 
-    Errors: `ConfigError` for a place with nothing in it, or a single object of no dataset.
+    Raises:
+        ConfigError: A place has nothing in it, or nothing that belongs to a dataset.
     """
     found: dict[str, Source] = {}
     for store, location in inputs:
         before = len(found)
         listed = 0
-        async for info in _infos(store, location, version_id):
+        async for info in _list(store, location, version_id):
             listed += 1
-            named = dataset or contract.dataset_of(info.key)
-            if named is not None and not _is_ours(info, workspace):
-                found.setdefault(info.url, Source(info=info, dataset=named, store=store))
+            name = dataset or contract.dataset_of(info.key)
+            if name is not None and not _is_own_result(info, workspace):
+                found.setdefault(info.url, Source(info=info, dataset=name, store=store))
         if not listed:
             raise ConfigError("nothing is there", url=location.url)
         if len(found) == before and not any(
@@ -57,14 +61,17 @@ async def find_sources(
                 actual=f"{listed} files, none of them in such a folder",
                 hint="name the dataset with --dataset",
             )
-    rank = {"products": 0, "orders": 1, "order_items": 2}
     return sorted(
         found.values(),
-        key=lambda source: (rank[source.dataset], source.info.uploaded_at, source.info.url),
+        key=lambda source: (
+            DATASET_ORDER[source.dataset],
+            source.info.uploaded_at,
+            source.info.url,
+        ),
     )
 
 
-async def _infos(
+async def _list(
     store: ObjectStore, location: Location, version_id: str | None
 ) -> AsyncIterator[ObjectInfo]:
     if version_id is not None:
@@ -74,7 +81,7 @@ async def _infos(
         yield info
 
 
-def _is_ours(info: ObjectInfo, workspace: Location | None) -> bool:
+def _is_own_result(info: ObjectInfo, workspace: Location | None) -> bool:
     if workspace is None or info.bucket != workspace.bucket:
         return False
-    return any(info.key.startswith(f"{workspace.join(zone)}/") for zone in ZONES)
+    return any(info.key.startswith(f"{workspace.join(zone)}/") for zone in WORKSPACE_ZONES)

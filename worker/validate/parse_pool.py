@@ -1,4 +1,4 @@
-"""Chunks of a source object parsed in threads, in their order."""
+"""Parse the chunks of a source object in threads, keeping their order."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ CHUNKS_IN_FLIGHT = 4
 """Chunks being parsed or waiting to be encoded: two for each of two cores."""
 
 
-async def parsed(
+async def parse_in_order(
     parser: ChunkParser, first: Chunk | None, chunks: AsyncIterator[Chunk], executor: Executor
 ) -> AsyncGenerator[Parsed, None]:
-    """Chunks parsed by the executor, in their order, a bounded number in flight.
+    """Parse chunks concurrently and yield the results in order; at most `CHUNKS_IN_FLIGHT`.
+
+    A task of its own reads and submits chunks, so that the threads have work while the consumer
+    handles a result.
 
     Args:
-        parser: Of their source object.
-        first: One that comes before the others.
-        chunks: The others.
+        parser: Parser of the source object.
+        first: Chunk that precedes `chunks`; None where there is none.
+        chunks: The other chunks.
         executor: Threads that parse.
-
-    They are read and cut by a task of their own, so that the threads have work while whoever
-    takes the results is busy with one.
     """
     loop = asyncio.get_running_loop()
     slots = asyncio.Semaphore(CHUNKS_IN_FLIGHT)
     running: asyncio.Queue[asyncio.Future[Parsed] | None] = asyncio.Queue()
 
-    async def feed() -> None:
+    async def submit_chunks() -> None:
         try:
             if first is not None and (len(first.data) or first.malformed):
                 await slots.acquire()
@@ -45,36 +45,41 @@ async def parsed(
         finally:
             running.put_nowait(None)
 
-    feeder = asyncio.create_task(feed())
+    submitter = asyncio.create_task(submit_chunks())
     try:
         while (future := await running.get()) is not None:
             yield await future
             slots.release()
-        await feeder  # raises what reading raised
+        await submitter  # raises what reading raised
     finally:
-        feeder.cancel()
-        await asyncio.gather(feeder, return_exceptions=True)
-        left = []
+        submitter.cancel()
+        await asyncio.gather(submitter, return_exceptions=True)
+        unfinished = []
         while not running.empty():
             if (future := running.get_nowait()) is not None:
                 future.cancel()
-                left.append(future)
-        await asyncio.gather(*left, return_exceptions=True)
+                unfinished.append(future)
+        await asyncio.gather(*unfinished, return_exceptions=True)
 
 
-class Rising:
-    """Whether keys rise strictly from row to row, throughout the chunks of an object."""
+class KeyOrder:
+    """Tracks whether keys increase strictly from row to row, across the chunks of an object.
+
+    Attributes:
+        is_strictly_increasing: So far; False for good once it was not.
+    """
 
     def __init__(self, key: tuple[str, ...]) -> None:
-        self._key = key[0]
+        self._column = key[0]
         self._last: Any = None
-        self.throughout = True
+        self.is_strictly_increasing = True
 
     def include(self, parsed: Parsed) -> None:
-        if not (parsed.ascending and self.throughout):
-            self.throughout = False
+        """Take in the clean rows of the next chunk, of which there is at least one."""
+        if not (parsed.ascending and self.is_strictly_increasing):
+            self.is_strictly_increasing = False
             return
-        keys = parsed.clean.column(self._key)
+        keys = parsed.clean.column(self._column)
         if self._last is not None and not keys[0].as_py() > self._last:
-            self.throughout = False
+            self.is_strictly_increasing = False
         self._last = keys[-1].as_py()

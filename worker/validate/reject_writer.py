@@ -1,4 +1,4 @@
-"""The rejects of one source object, on their way to the object that holds them."""
+"""Write the rejects of one source object to their Parquet object."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,32 +15,45 @@ from kpi.validation.rejects import PARSED_REJECTS, REJECTS, written_out
 from worker.clean import Workspace
 from worker.clean.writer import ParquetStream, parquet_stream
 
-HELD_ROWS, HELD_BYTES = 10_000, 4 * 2**20
-"""So many rejects, or bytes of them, are written together: a row group of a few costs as much time
-as one of thousands."""
+
+@dataclass(frozen=True)
+class RejectBatch:
+    """How many rejects are held before they become a row group, whichever is reached first.
+
+    A row group of a few rows takes as much time to write as one of thousands.
+    """
+
+    rows: int = 10_000
+    size_bytes: int = 4 * 2**20
 
 
-class Aside:
-    """Writes rejects; their object appears only if there are any.
+class RejectWriter:
+    """Appends rejects to an object that appears only if there are any.
 
     Attributes:
-        key: Of that object, relative to the workspace; None where there is none.
+        key: Key of the object below the workspace; None while there is none.
     """
 
     def __init__(
-        self, workspace: Workspace, key: str, executor: Executor | None, stack: AsyncExitStack
+        self,
+        workspace: Workspace,
+        key: str,
+        executor: Executor | None,
+        stack: AsyncExitStack,
+        batch: RejectBatch,
     ) -> None:
         self._workspace = workspace
         self._key = key
         self._executor = executor
         self._stack = stack
+        self._batch = batch
         self._stream: ParquetStream | None = None
         self._held: list[pa.Table] = []
         self._held_rows = self._held_bytes = 0
         self.key: str | None = None
 
     async def write(self, rejects: pa.Table, records_before: int) -> None:
-        """Append rejects of a chunk.
+        """Append the rejects of a chunk.
 
         Args:
             rejects: Rows of `PARSED_REJECTS`, their `row` counted from 0 within the chunk.
@@ -52,11 +66,11 @@ class Aside:
         self._held.append(rejects.set_column(0, PARSED_REJECTS.field("row"), rows))
         self._held_rows += rejects.num_rows
         self._held_bytes += rejects.nbytes
-        if self._held_rows >= HELD_ROWS or self._held_bytes >= HELD_BYTES:
+        if self._held_rows >= self._batch.rows or self._held_bytes >= self._batch.size_bytes:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what is held."""
+        """Write what is held as row groups."""
         if not self._held:
             return
         if self._stream is None:
@@ -68,25 +82,33 @@ class Aside:
             self.key = self._key
         held, self._held = self._held, []
         self._held_rows = self._held_bytes = 0
-        loop, together = asyncio.get_running_loop(), pa.concat_tables(held)
-        # With their reasons written out they take the most memory: not all of a chunk at once.
-        for at in range(0, together.num_rows, 2 * HELD_ROWS):
-            some = together.slice(at, 2 * HELD_ROWS)
-            await self._stream.write(await loop.run_in_executor(self._executor, written_out, some))
+        loop, rejects = asyncio.get_running_loop(), pa.concat_tables(held)
+        # Reasons written out per row take the most memory, and one chunk may exceed the batch.
+        group_rows = 2 * self._batch.rows
+        for at in range(0, rejects.num_rows, group_rows):
+            group = rejects.slice(at, group_rows)
+            await self._stream.write(await loop.run_in_executor(self._executor, written_out, group))
 
 
 @asynccontextmanager
-async def set_aside(
-    workspace: Workspace, key: str, executor: Executor | None = None
-) -> AsyncIterator[Aside]:
-    """Rejects of one source object; theirs appears when the block ends, never where it raises.
+async def open_reject_writer(
+    workspace: Workspace,
+    key: str,
+    executor: Executor | None = None,
+    *,
+    batch: RejectBatch | None = None,
+) -> AsyncIterator[RejectWriter]:
+    """Open the writer of one source object's rejects.
+
+    Their object appears when the block ends, and never where it raises.
 
     Args:
-        workspace: Where it lies.
-        key: Its key there.
-        executor: See `parquet_stream`.
+        workspace: Workspace that receives the object.
+        key: Key of the object below the workspace.
+        executor: Threads that encode; None for the event loop's.
+        batch: When held rejects are written.
     """
     async with AsyncExitStack() as stack:
-        aside = Aside(workspace, key, executor, stack)
-        yield aside
-        await aside.flush()
+        writer = RejectWriter(workspace, key, executor, stack, batch or RejectBatch())
+        yield writer
+        await writer.flush()

@@ -1,109 +1,104 @@
-"""The rows of a source object, behind its header: parsed, then written or set aside."""
+"""Write the rows behind a source object's header: parsed, then to the clean file or the rejects."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import Executor
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from kpi.contract.model import Dataset
 from kpi.csv.chunk import Chunk
 from kpi.csv.header import Layout
 from kpi.validation.parser import ChunkParser
 from kpi.validation.rejects import Parsed
-from worker.clean import Workspace
 from worker.clean.writer import parquet_stream
 from worker.state.entry import Part
-from worker.validate.parse_pool import Rising, parsed
-from worker.validate.reject_writer import Aside, set_aside
-from worker.validate.verdict import Counts, Unreadable, too_many_rejects
+from worker.validate.context import ValidationContext
+from worker.validate.parse_pool import KeyOrder, parse_in_order
+from worker.validate.reject_writer import RejectWriter, open_reject_writer
+from worker.validate.verdict import RowCounts, Unreadable, too_many_rejects
 
-RANGED = ("order_id", "id", "created_at")
-"""Columns whose ranges the ledger keeps, beside the key: joins and days prune by them."""
+RANGED_COLUMNS = ("order_id", "id", "created_at")
+"""Columns with minimum and maximum in the ledger, beside the key: joins and days prune by them."""
 
 
-class Rows:
-    """Writes rows of one source object.
+@dataclass(frozen=True)
+class ResultKeys:
+    """Keys, below the workspace, of what a source object becomes."""
+
+    clean: str
+    rejects: str
+
+
+class RowWriter:
+    """Writes the rows of one source object and counts them.
 
     Attributes:
         rejects_key: Key of the rejects below the workspace; None where there are none.
     """
 
     def __init__(
-        self,
-        clean_key: str,
-        rejects_key: str,
-        *,
-        layout: Layout,
-        workspace: Workspace,
-        executor: Executor,
-        counts: Counts,
+        self, keys: ResultKeys, layout: Layout, context: ValidationContext, counts: RowCounts
     ) -> None:
-        """
-        Args:
-            clean_key: Where clean rows go, below the workspace.
-            rejects_key: Where rejects go.
-            layout: What the header says.
-            workspace: Where both lie.
-            executor: Threads that parse and encode.
-            counts: Is told what was written.
-        """
-        self._clean_key = clean_key
-        self._rejects_key = rejects_key
+        self._keys = keys
         self._layout = layout
-        self._workspace = workspace
-        self._executor = executor
+        self._context = context
         self._counts = counts
         self.rejects_key: str | None = None
 
     async def write(
         self, first: Chunk | None, chunks: AsyncIterator[Chunk], *, may_refuse: bool
     ) -> tuple[Part | None, str | None]:
-        """Write them all.
+        """Write all rows.
 
         Args:
-            first: What is left of the chunk that holds the header.
-            chunks: The others.
+            first: Remainder of the chunk that holds the header.
+            chunks: The other chunks.
             may_refuse: Whether too many rejects refuse the object.
 
         Returns:
-            The clean object, or why the source object is refused: no clean object has appeared
-            then, and the rejects found so far stay to be looked at.
+            The clean file, or why the source object is refused. A refused one leaves no clean
+            file; the rejects found so far stay for inspection.
         """
         part, refusal = None, None
-        async with set_aside(self._workspace, self._rejects_key, self._executor) as aside:
+        workspace, executor = self._context.workspace, self._context.executor
+        async with open_reject_writer(workspace, self._keys.rejects, executor) as rejects:
             try:
-                part = await self._write(first, chunks, aside, may_refuse=may_refuse)
+                part = await self._write(first, chunks, rejects, may_refuse=may_refuse)
             except (_Refused, Unreadable) as refused:
                 refusal = str(refused)
-        self.rejects_key = aside.key
+        self.rejects_key = rejects.key
         return part, refusal
 
     async def _write(
-        self, first: Chunk | None, chunks: AsyncIterator[Chunk], aside: Aside, *, may_refuse: bool
+        self,
+        first: Chunk | None,
+        chunks: AsyncIterator[Chunk],
+        rejects: RejectWriter,
+        *,
+        may_refuse: bool,
     ) -> Part:
-        dataset, counts = self._layout.dataset, self._counts
-        rising = Rising(dataset.key)
-        wanted = dict.fromkeys((*dataset.key, *RANGED))
-        ranged = [name for name in wanted if name in dataset.columns]
+        dataset, counts, context = self._layout.dataset, self._counts, self._context
+        key_order = KeyOrder(dataset.key)
+        wanted = dict.fromkeys((*dataset.key, *RANGED_COLUMNS))
         async with parquet_stream(
-            self._workspace.store,
-            self._workspace.absolute(self._clean_key),
+            context.workspace.store,
+            context.workspace.absolute(self._keys.clean),
             self._layout.schema,
-            ranged,
-            self._executor,
-            various=various(dataset),
-        ) as written:
+            [name for name in wanted if name in dataset.columns],
+            context.executor,
+            various=high_cardinality(dataset),
+        ) as clean_file:
             parser = ChunkParser(self._layout, threading.Lock())
-            results = parsed(parser, first, chunks, self._executor)
+            results = parse_in_order(parser, first, chunks, context.executor)
             async with aclosing(results):
-                async for one in results:
-                    await aside.write(one.rejects, counts.rows)
-                    if one.clean.num_rows:
-                        rising.include(one)
-                        await written.write(one.clean)
-                    self._count(one)
+                async for parsed in results:
+                    await rejects.write(parsed.rejects, counts.rows)
+                    if parsed.clean.num_rows:
+                        key_order.include(parsed)
+                        await clean_file.write(parsed.clean)
+                    self._count(parsed)
             if may_refuse:
                 reason = too_many_rejects(
                     self._layout.contract, counts.rows, counts.rejected, counts.reasons
@@ -111,11 +106,11 @@ class Rows:
                 if reason:
                     raise _Refused(reason)
         return Part(
-            key=self._clean_key,
+            key=self._keys.clean,
             rows=counts.clean,
-            size_bytes=written.size_bytes,
-            ranges=written.ranges(),
-            ascending=rising.throughout,
+            size_bytes=clean_file.size_bytes,
+            ranges=clean_file.ranges(),
+            ascending=key_order.is_strictly_increasing,
         )
 
     def _count(self, parsed: Parsed) -> None:
@@ -126,11 +121,14 @@ class Rows:
         counts.reasons.update(parsed.reasons)
 
 
-def various(dataset: Dataset) -> Sequence[str]:
-    """Columns of ids of which neighbours are hardly ever the same: a key of one column, and the
-    products of items; the items of an order stand together."""
+def high_cardinality(dataset: Dataset) -> Sequence[str]:
+    """Name the id columns whose neighbouring values hardly ever repeat.
+
+    These are a key of one column, and the products of items. The items of an order, by contrast,
+    are neighbours and repeat its id.
+    """
     return (*(dataset.key if len(dataset.key) == 1 else ()), "product_id")
 
 
-class _Refused(Exception):  # noqa: N818
-    """Leaves the block that writes the clean object, so that the object never appears."""
+class _Refused(Exception):  # noqa: N818  (the caller makes it a verdict)
+    """Leaves the block that writes the clean file, so that the file never appears."""

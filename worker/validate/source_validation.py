@@ -1,135 +1,144 @@
-"""What a source object says, held against the contract: its header, then row by row."""
+"""Validate what a source object says against the contract: its header, then row by row."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from concurrent.futures import Executor
 from contextlib import aclosing
 
-from kpi.contract.model import Contract
 from kpi.csv.chunk import Chunk
 from kpi.csv.header import Layout, Refusal, read_layout
 from kpi.csv.line_limit import few_lines
 from kpi.csv.record_index import record_starts
 from kpi.csv.splitter import RecordSplitter
-from worker.clean import Workspace
-from worker.objects.source import Progress, Source
+from worker.objects.source import Source
 from worker.state import Entry
 from worker.state.entry import Part
-from worker.validate.row_writer import Rows
-from worker.validate.stream import BLOCK_BYTES, SourceStream
-from worker.validate.verdict import Counts, Unreadable, refuse
+from worker.validate.byte_range import ByteRange
+from worker.validate.context import ValidationContext
+from worker.validate.row_writer import ResultKeys, RowWriter
+from worker.validate.stream import SourceStream
+from worker.validate.verdict import RowCounts, Unreadable, refuse
 
 
-class Validation:
-    """One source object, or a range of it; for its arguments see `worker.validate.task.clean`."""
+class SourceValidation:
+    """Validation of one source object, or of a byte range of it."""
 
     def __init__(
         self,
         source: Source,
-        contract: Contract,
-        workspace: Workspace,
+        context: ValidationContext,
         stream: SourceStream,
-        *,
-        executor: Executor,
-        progress: Progress | None,
-        span: tuple[int, int] | None,
+        byte_range: ByteRange | None,
     ) -> None:
-        self._span = span
-        self._piece = f"-{span[0]:015d}-{span[1]:015d}" if span else ""
         self._source = source
-        self._contract = contract
-        self._dataset = contract.datasets[source.dataset]
-        self._workspace = workspace
-        self._executor = executor
+        self._context = context
+        self._contract = context.contract
         self._stream = stream
-        self._progress = progress
-        self._counts = Counts()
+        self._byte_range = byte_range
+        self._counts = RowCounts()
         self._rejects_key: str | None = None
 
     async def run(self) -> Entry:
-        """Stream the object through; its clean object appears only if it is accepted."""
+        """Stream the object through; its clean file appears only if it is accepted.
+
+        Raises:
+            SourceError: The object cannot be read.
+            StoreError: Results cannot be written.
+        """
         try:
             async with aclosing(self._chunks()) as chunks:
-                return await self._validated(chunks)
+                return await self._validate(chunks)
         except Unreadable as unreadable:
             return self._refused(str(unreadable))
 
-    async def _validated(self, chunks: AsyncIterator[Chunk]) -> Entry:
-        if self._span and self._span[0] > 0:
-            layout, first = await self._header_of_object(), None
+    async def _validate(self, chunks: AsyncIterator[Chunk]) -> Entry:
+        if self._byte_range and self._byte_range.start > 0:
+            layout, first = await self._read_object_header(), None
         else:
-            layout, first = await self._header(chunks)
+            layout, first = await self._read_header(chunks)
         if isinstance(layout, Refusal):
             async for _ in chunks:
-                pass  # for its digest
+                pass  # for the digest of all bytes
             return self._refused(layout.reason)
-        rows = Rows(
-            self._workspace.key("clean", self._source, self._contract, self._piece),
-            self._workspace.key("rejects", self._source, self._contract, self._piece),
-            layout=layout,
-            workspace=self._workspace,
-            executor=self._executor,
-            counts=self._counts,
-        )
-        part, refusal = await rows.write(first, chunks, may_refuse=self._span is None)
-        self._rejects_key = rows.rejects_key
+        writer = RowWriter(self._result_keys(), layout, self._context, self._counts)
+        part, refusal = await writer.write(first, chunks, may_refuse=self._byte_range is None)
+        self._rejects_key = writer.rejects_key
         if refusal is not None:
             return self._refused(refusal)
         return self._entry(parts=(part,) if part is not None and part.rows else ())
 
+    def _result_keys(self) -> ResultKeys:
+        suffix = f"-{self._byte_range.padded}" if self._byte_range else ""
+        clean, rejects = (
+            self._context.workspace.key(zone, self._source, self._contract, suffix)
+            for zone in ("clean", "rejects")
+        )
+        return ResultKeys(clean=clean, rejects=rejects)
+
     def _refused(self, reason: str) -> Entry:
         return refuse(self._entry(parts=()), reason)
 
-    async def _chunks(self) -> AsyncGenerator[Chunk, None]:
-        splitter = RecordSplitter(
+    def _splitter(self, offset: int = 0) -> RecordSplitter:
+        return RecordSplitter(
             delimiter=self._contract.delimiter,
             max_record_bytes=self._contract.max_record_bytes,
-            offset=self._span[0] if self._span else 0,
+            offset=offset,
         )
+
+    async def _chunks(self) -> AsyncGenerator[Chunk, None]:
+        splitter = self._splitter(self._byte_range.start if self._byte_range else 0)
+        progress = self._context.progress
         async with aclosing(self._stream.blocks()) as blocks:
             async for block in blocks:
-                again = block.again
+                overlap = block.overlap
                 for part in few_lines(block.data, lambda: splitter.unfinished_bytes):
-                    chunk = splitter.push(part, again=again)
-                    again = 0
+                    chunk = splitter.push(part, again=overlap)
+                    overlap = 0
                     if chunk is not None:
                         yield chunk
-                if self._progress:
-                    self._progress(self._source, self._stream.bytes_read, self._counts.rows)
+                if progress:
+                    progress(self._source, self._stream.bytes_read, self._counts.rows)
         chunk = splitter.push(b"", last=True)
         if chunk is not None:
             yield chunk
 
-    async def _header_of_object(self) -> Layout | Refusal:
-        """The layout, for a range that does not begin with the header."""
-        limit = self._contract.max_record_bytes
-        end = min(self._source.info.size_bytes, limit + BLOCK_BYTES)
-        splitter = RecordSplitter(delimiter=self._contract.delimiter, max_record_bytes=limit)
+    async def _read_object_header(self) -> Layout | Refusal:
+        """Read the header of the object, for a byte range that does not begin with it."""
+        info, block_sizes = self._source.info, self._context.block_sizes
+        end = min(info.size_bytes, self._contract.max_record_bytes + block_sizes.block_bytes)
+        splitter = self._splitter()
 
         async def chunks(stream: SourceStream) -> AsyncIterator[Chunk]:
             async for block in stream.blocks():
-                chunk = splitter.push(block.data, again=block.again)
+                chunk = splitter.push(block.data, again=block.overlap)
                 if chunk is not None:
                     yield chunk
 
         async with SourceStream(
-            self._source.store, self._source.info, end=end, max_inflation=1
+            self._source.store,
+            info,
+            byte_range=ByteRange(0, end),
+            max_inflation=1,
+            block_sizes=block_sizes,
         ) as stream:
-            return (await self._header(chunks(stream)))[0]
+            return (await self._read_header(chunks(stream)))[0]
 
-    async def _header(self, chunks: AsyncIterator[Chunk]) -> tuple[Layout | Refusal, Chunk | None]:
-        """The layout, and what is left of the chunk that holds the header."""
+    async def _read_header(
+        self, chunks: AsyncIterator[Chunk]
+    ) -> tuple[Layout | Refusal, Chunk | None]:
+        """Read the layout, and return the remainder of the chunk that holds the header."""
+        dataset = self._contract.datasets[self._source.dataset]
         async for chunk in chunks:
             starts, ends = record_starts(chunk, delimiter=self._contract.delimiter)
-            bad = chunk.malformed[0] if chunk.malformed else None
+            malformed = chunk.malformed[0] if chunk.malformed else None
             at = chunk.offset + int(starts[0]) if len(starts) else None
-            if bad is not None and (at is None or bad.offset < at):
-                return Refusal(reason=f"expected a header, got a record with {bad.reason}"), None
+            if malformed is not None and (at is None or malformed.offset < at):
+                reason = f"expected a header, got a record with {malformed.reason}"
+                return Refusal(reason=reason), None
             if at is None:
                 continue
             record = bytes(chunk.data[starts[0] : ends[0]])
-            layout = read_layout(record, self._contract, self._dataset)
+            layout = read_layout(record, self._contract, dataset)
             rest = int(starts[1]) if len(starts) > 1 else len(chunk.data)
             return layout, chunk.behind(rest)
         return Refusal(reason="expected a header, got an empty file"), None

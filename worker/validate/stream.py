@@ -1,6 +1,6 @@
-"""The bytes of a source object as a stream of blocks, read ahead, inflated and, if wanted, hashed.
+"""Stream the bytes of a source object in blocks: read ahead, decompressed and, if asked, hashed.
 
-However long the object, at most `READ_AHEAD + 2` blocks of it are in memory here.
+However long the object, at most `READ_AHEAD_BLOCKS + 2` blocks of it are in memory here.
 """
 
 from __future__ import annotations
@@ -10,40 +10,65 @@ import hashlib
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, Self
 
 from worker.errors import SourceError
 from worker.objects import ObjectInfo, ObjectStore
 from worker.validate.block import Block
+from worker.validate.byte_range import ByteRange
 from worker.validate.verdict import Unreadable
 
-BLOCK_BYTES = 8 * 2**20
+READ_BLOCK_BYTES = 8 * 2**20
 """New bytes of one ranged read, and about those of one chunk for the parser."""
 
-AGAIN_BYTES = 16 * 2**10
-"""With so many bytes of the block before each begins: a record that goes on from one to the next,
-unless it is longer, need not be joined, for which whole blocks would be copied."""
+READ_OVERLAP_BYTES = 16 * 2**10
+"""Bytes of the previous block that each block repeats.
 
-READ_AHEAD = 3
+A record that crosses the edge of two blocks need not be joined, which would copy whole blocks,
+unless it is longer than this.
+"""
+
+READ_AHEAD_BLOCKS = 3
 """Ranged reads in flight: enough to hide S3's first-byte latency behind parsing."""
 
-MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
-"""First bytes of the compressions that are read (RFC 1952, RFC 8878, bzip2's manual)."""
+CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
+"""First bytes -> compression that is read (RFC 1952, RFC 8878, bzip2's manual)."""
 
-FOREIGN = {
+FOREIGN_FORMATS = {
     b"PK\x03\x04": "a ZIP archive (an Excel workbook is one)",
     b"PAR1": "a Parquet file",
     b"%PDF": "a PDF document",
     b"\xfd7zXZ": "an xz archive",
 }
+"""First bytes -> format that is refused by name."""
+
+INFLATION_FREE_BYTES = 2**20
+"""Decompressed bytes before `max_inflation` applies: small files may be as regular as they like."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSizes:
+    """Size of the blocks of a stream.
+
+    Attributes:
+        block_bytes: New bytes of every block but the last.
+        overlap_bytes: Bytes of the previous block, of an object that is not compressed.
+    """
+
+    block_bytes: int = READ_BLOCK_BYTES
+    overlap_bytes: int = READ_OVERLAP_BYTES
+
+
+DEFAULT_BLOCK_SIZES = BlockSizes()
 
 
 class SourceStream:
-    """Blocks of the text of one source object, of which the first are asked for on entering.
+    """Blocks of the text of one source object; entering it asks for the first.
 
     Attributes:
         bytes_read: Stored bytes read so far.
-        sha256: Hex digest of the stored bytes; None before all of them were read, or unasked.
+        sha256: Hex digest of the stored bytes; None before all were read, or where not asked for.
     """
 
     def __init__(
@@ -51,41 +76,36 @@ class SourceStream:
         store: ObjectStore,
         info: ObjectInfo,
         *,
-        start: int = 0,
-        end: int | None = None,
+        byte_range: ByteRange | None = None,
         max_inflation: int,
         sha256: bool = False,
-        block_bytes: int = BLOCK_BYTES,
-        again_bytes: int = AGAIN_BYTES,
+        block_sizes: BlockSizes = DEFAULT_BLOCK_SIZES,
     ) -> None:
-        """
+        """Prepare the stream; nothing is read before it is entered.
+
         Args:
-            store: Where the object lies.
-            info: The version to read.
-            start: First byte of the range to read.
-            end: Byte behind it; None for the object's length.
-            max_inflation: Bytes out per byte in at most, of a compressed object.
-            sha256: Whether to hash what is stored: a tenth of the CPU time of a validation.
-            block_bytes: New bytes of every block but the last.
-            again_bytes: Bytes of the one before, of an object that is not compressed.
+            store: Store that has the object.
+            info: Version to read.
+            byte_range: Stored bytes to read; None for all.
+            max_inflation: Decompressed bytes per stored byte at most.
+            sha256: Whether to hash the stored bytes: a tenth of the CPU time of a validation.
+            block_sizes: Size of the blocks.
         """
         self._store = store
         self._info = info
-        self._start = start
-        self._end = info.size_bytes if end is None else end
+        self._start, self._end = byte_range or ByteRange(0, info.size_bytes)
         self._max_inflation = max_inflation
-        self._block_bytes = block_bytes
-        self._again_bytes = again_bytes
+        self._sizes = block_sizes
         self._hash = hashlib.sha256() if sha256 else None
-        self._hashed = 0
+        self._hashed_bytes = 0
         self._hashing: asyncio.Task[None] | None = None
-        self._at = start
-        self._pending: deque[tuple[int, int, asyncio.Task[bytes]]] = deque()
+        self._next = self._start
+        self._reads: deque[tuple[int, int, asyncio.Task[bytes]]] = deque()
         self.bytes_read = 0
 
     @property
     def sha256(self) -> str | None:
-        if self._hash is None or self._hashed < self._end - self._start:
+        if self._hash is None or self._hashed_bytes < self._end - self._start:
             return None
         return self._hash.hexdigest()
 
@@ -95,27 +115,29 @@ class SourceStream:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        left: list[asyncio.Future[Any]] = [reading for *_, reading in self._pending]
-        for reading in left:
-            reading.cancel()
+        unfinished: list[asyncio.Future[Any]] = [read for *_, read in self._reads]
+        for read in unfinished:
+            read.cancel()
         if self._hashing is not None:
-            left.append(self._hashing)
-        await asyncio.gather(*left, return_exceptions=True)
+            unfinished.append(self._hashing)
+        await asyncio.gather(*unfinished, return_exceptions=True)
 
     async def blocks(self) -> AsyncGenerator[Block, None]:
-        """The text, inflated where the object is compressed.
+        """Yield the text, decompressed where the object is compressed.
 
-        Errors: `Unreadable` where it cannot be inflated; `SourceError` where it cannot be read.
+        Raises:
+            Unreadable: The bytes are of a foreign format, or cannot be decompressed.
+            SourceError: The object cannot be read.
         """
         stored = self._stored_blocks()
         first = await anext(stored, Block(b""))
-        codec = next((of for magic, of in MAGIC.items() if first.data.startswith(magic)), None)
-        foreign = next((of for magic, of in FOREIGN.items() if first.data.startswith(magic)), None)
+        codec = _of_magic(first.data, CODECS)
+        foreign = _of_magic(first.data, FOREIGN_FORMATS)
         try:
             if foreign is not None:
                 raise Unreadable(f"expected CSV text, got {foreign}")
             if codec is not None:
-                async with aclosing(self._inflated(codec, first, stored)) as texts:
+                async with aclosing(self._decompressed(codec, first, stored)) as texts:
                     async for text in texts:
                         yield Block(text)
                 return
@@ -124,58 +146,64 @@ class SourceStream:
             async for block in stored:
                 yield block
         finally:
-            await self._hashed_so_far()
+            await self._hash_idle()
 
-    async def _inflated(
+    async def _decompressed(
         self, codec: str, first: Block, stored: AsyncIterator[Block]
     ) -> AsyncGenerator[bytes, None]:
-        from worker.validate.decompress import inflate  # noqa: PLC0415  (it imports Arrow)
+        from worker.validate.decompress import decompress  # noqa: PLC0415  (it imports Arrow)
 
-        inflated = 0
-        async with aclosing(inflate(codec, first, stored, self._block_bytes)) as texts:
+        text_bytes = 0
+        block_bytes = self._sizes.block_bytes
+        async with aclosing(decompress(codec, first, stored, block_bytes)) as texts:
             async for text in texts:
-                inflated += len(text)
-                if inflated > self._max_inflation * max(self.bytes_read, 1) + 2**20:
+                text_bytes += len(text)
+                allowed = self._max_inflation * max(self.bytes_read, 1) + INFLATION_FREE_BYTES
+                if text_bytes > allowed:
                     raise Unreadable(
                         f"expected at most {self._max_inflation} bytes out per byte in, got "
-                        f"{inflated} bytes from {self.bytes_read} (limits.max_inflation)"
+                        f"{text_bytes} bytes from {self.bytes_read} (limits.max_inflation)"
                     )
                 yield text
 
     def _read_ahead(self) -> None:
-        while self._at < self._end and len(self._pending) < READ_AHEAD:
-            stop = min(self._at + self._block_bytes, self._end)
-            again = min(self._again_bytes, self._at - self._start)
-            wanted_bytes = stop - self._at + again
-            reading = asyncio.create_task(self._store.read(self._info, self._at - again, stop))
-            self._pending.append((again, wanted_bytes, reading))
-            self._at = stop
+        while self._next < self._end and len(self._reads) < READ_AHEAD_BLOCKS:
+            stop = min(self._next + self._sizes.block_bytes, self._end)
+            overlap = min(self._sizes.overlap_bytes, self._next - self._start)
+            wanted_bytes = stop - self._next + overlap
+            read = asyncio.create_task(self._store.read(self._info, self._next - overlap, stop))
+            self._reads.append((overlap, wanted_bytes, read))
+            self._next = stop
 
     async def _stored_blocks(self) -> AsyncIterator[Block]:
-        while self._pending:
-            again, wanted_bytes, reading = self._pending.popleft()
-            block = await reading
-            if len(block) != wanted_bytes:
-                # Rows would get lost or doubled, and no count would tell.
+        while self._reads:
+            overlap, wanted_bytes, read = self._reads.popleft()
+            block = Block(await read, overlap)
+            if len(block.data) != wanted_bytes:
+                # Rows would get lost or doubled, and every count would still add up.
                 raise SourceError(
                     url=self._info.url,
                     expected=f"{wanted_bytes} bytes",
-                    actual=f"{len(block)} bytes",
+                    actual=f"{len(block.data)} bytes",
                 )
-            await self._hashed_so_far()
+            await self._hash_idle()
             if self._hash is not None:
                 # It must see the blocks in turn, but the parser need not wait for it.
-                self._hashing = asyncio.create_task(self._hash_more(memoryview(block)[again:]))
-            self.bytes_read += len(block) - again
-            yield Block(block, again)
+                self._hashing = asyncio.create_task(self._hash_block(block.new))
+            self.bytes_read += len(block.new)
+            yield block
             self._read_ahead()
 
-    async def _hashed_so_far(self) -> None:
-        """Whoever is cancelled here leaves the digest to others."""
+    async def _hash_idle(self) -> None:
+        """Wait until the blocks so far are hashed; cancelling the caller does not stop that."""
         if self._hashing is not None:
             await asyncio.shield(self._hashing)
 
-    async def _hash_more(self, data: memoryview) -> None:
+    async def _hash_block(self, data: memoryview) -> None:
         if self._hash is not None:
             await asyncio.to_thread(self._hash.update, data)
-            self._hashed += len(data)
+            self._hashed_bytes += len(data)
+
+
+def _of_magic(head: bytes, names: dict[bytes, str]) -> str | None:
+    return next((name for magic, name in names.items() if head.startswith(magic)), None)

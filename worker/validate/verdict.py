@@ -12,14 +12,15 @@ from kpi.errors import BalanceError
 from worker.state import Entry
 
 
-class Unreadable(Exception):  # noqa: N818  (a verdict in the making)
-    """The object's bytes are not what they pretend to be; the message says what came."""
+class Unreadable(Exception):  # noqa: N818  (the caller makes it a verdict)
+    """The bytes are not the CSV text they claim to be; the message names what came instead."""
 
 
-def balanced(entry: Entry) -> Entry:
-    """The entry, if every row of it is clean or rejected.
+def check_balance(entry: Entry) -> Entry:
+    """Return the entry if every row of it is either clean or rejected.
 
-    Errors: `BalanceError` otherwise.
+    Raises:
+        BalanceError: The counts do not add up.
     """
     if entry.rows_read != entry.rows_clean + entry.rows_rejected:
         raise BalanceError(
@@ -30,7 +31,7 @@ def balanced(entry: Entry) -> Entry:
 
 
 def refuse(entry: Entry, reason: str) -> Entry:
-    """The entry of an object refused as a whole: every row of it counts as rejected."""
+    """Make the entry that of an object refused as a whole: every row counts as rejected."""
     return replace(
         entry,
         verdict="refused",
@@ -44,9 +45,19 @@ def refuse(entry: Entry, reason: str) -> Entry:
 def too_many_rejects(
     contract: Contract, rows: int, rejected: int, reasons: Mapping[str, int]
 ) -> str | None:
-    """Why so many rejects refuse an object; None where the contract allows them."""
+    """Hold the share of rejects against the contract's `max_reject_rate`.
+
+    Args:
+        contract: Contract with the limit.
+        rows: Rows read.
+        rejected: Rejects among them.
+        reasons: Reject reason -> rows that have it.
+
+    Returns:
+        Why the object is refused; None where it is not.
+    """
     allowed = contract.max_reject_rate
-    # 0.29 * 100 is less than 29 in floating point: the rate counts as it is written.
+    # 0.29 * 100 is less than 29 in binary floating point: take the rate as it is written.
     if rejected <= Decimal(str(allowed)) * rows:
         return None
     most = ", ".join(f"{reason} {count}" for reason, count in Counter(reasons).most_common(3))
@@ -57,8 +68,15 @@ def too_many_rejects(
 
 
 @dataclass
-class Counts:
-    """Rows of a source object so far; `reasons` counts each reason of a row that has several."""
+class RowCounts:
+    """Rows of a source object counted so far.
+
+    Attributes:
+        rows: Records read.
+        clean: Rows that passed.
+        rejected: Rows that did not.
+        reasons: Reject reason -> rows that have it; a row may have several.
+    """
 
     rows: int = 0
     clean: int = 0

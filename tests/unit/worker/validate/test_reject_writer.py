@@ -1,4 +1,4 @@
-"""Rejects are written some at a time, and none is left behind."""
+"""Rejects are written in batches, and none is left behind."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import worker.validate.reject_writer
 from kpi.validation.rejects import PARSED_REJECTS, REJECTS
 from worker.clean import Workspace
 from worker.objects.local import FolderStore
 from worker.objects.location import locate
-from worker.validate.reject_writer import set_aside
+from worker.validate.reject_writer import RejectBatch, open_reject_writer
 
 WHY = [{"reason": "missing_value", "column": "a", "expected": "a value"}]
 
@@ -37,15 +36,13 @@ def rejects(*rows: int, raw: bytes = b"1,2") -> pa.Table:
 
 
 @pytest.mark.parametrize("held", [1, 3, 100])
-async def test_all_of_them_are_there_in_their_order(
-    tmp_path: Path, held: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker.validate.reject_writer, "HELD_ROWS", held)
-    async with set_aside(workspace(tmp_path), "rejects.parquet") as aside:
-        await aside.write(rejects(0, 2), 0)
-        await aside.write(rejects(), 10)
-        await aside.write(rejects(1), 10)
-        await aside.write(rejects(0), 20)
+async def test_all_rejects_are_written_in_order(tmp_path: Path, held: int) -> None:
+    batch = RejectBatch(rows=held)
+    async with open_reject_writer(workspace(tmp_path), "rejects.parquet", batch=batch) as writer:
+        await writer.write(rejects(0, 2), 0)
+        await writer.write(rejects(), 10)
+        await writer.write(rejects(1), 10)
+        await writer.write(rejects(0), 20)
     found = pq.ParquetFile(tmp_path / "rejects.parquet")
     # The header is row 1.
     written = found.read()
@@ -53,42 +50,40 @@ async def test_all_of_them_are_there_in_their_order(
     assert written.column("row").to_pylist() == [2, 4, 13, 22]
     assert written.column("reasons").to_pylist() == [WHY] * 4
     assert found.num_row_groups == {1: 3, 3: 2, 100: 1}[held]
-    assert aside.key == "rejects.parquet"
+    assert writer.key == "rejects.parquet"
 
 
-async def test_many_of_a_chunk_are_written_some_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker.validate.reject_writer, "HELD_ROWS", 2)
-    async with set_aside(workspace(tmp_path), "rejects.parquet") as aside:
-        await aside.write(rejects(*range(9)), 0)
+async def test_many_rejects_of_a_chunk_become_several_row_groups(tmp_path: Path) -> None:
+    batch = RejectBatch(rows=2)
+    async with open_reject_writer(workspace(tmp_path), "rejects.parquet", batch=batch) as writer:
+        await writer.write(rejects(*range(9)), 0)
     found = pq.ParquetFile(tmp_path / "rejects.parquet")
     assert found.read().column("row").to_pylist() == list(range(2, 11))
     assert [found.metadata.row_group(at).num_rows for at in range(3)] == [4, 4, 1]
 
 
-async def test_long_ones_are_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker.validate.reject_writer, "HELD_BYTES", 1000)
-    async with set_aside(workspace(tmp_path), "rejects.parquet") as aside:
+async def test_long_rejects_are_written_early(tmp_path: Path) -> None:
+    batch = RejectBatch(size_bytes=1000)
+    async with open_reject_writer(workspace(tmp_path), "rejects.parquet", batch=batch) as writer:
         for number in range(4):
-            await aside.write(rejects(0, raw=b"x" * 600), number)
+            await writer.write(rejects(0, raw=b"x" * 600), number)
     assert pq.ParquetFile(tmp_path / "rejects.parquet").num_row_groups == 2
 
 
-async def test_without_any_there_is_no_object(tmp_path: Path) -> None:
-    async with set_aside(workspace(tmp_path), "rejects.parquet") as aside:
-        await aside.write(rejects(), 0)
-    assert (aside.key, list(tmp_path.iterdir())) == (None, [])
+async def test_without_rejects_no_object_appears(tmp_path: Path) -> None:
+    async with open_reject_writer(workspace(tmp_path), "rejects.parquet") as writer:
+        await writer.write(rejects(), 0)
+    assert (writer.key, list(tmp_path.iterdir())) == (None, [])
 
 
-async def test_where_something_fails_nothing_appears(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker.validate.reject_writer, "HELD_ROWS", 1)
+async def test_a_failing_block_leaves_no_object(tmp_path: Path) -> None:
+    batch = RejectBatch(rows=1)
 
     async def fail() -> None:
-        async with set_aside(workspace(tmp_path), "rejects.parquet") as aside:
-            await aside.write(rejects(0), 0)
+        async with open_reject_writer(
+            workspace(tmp_path), "rejects.parquet", batch=batch
+        ) as writer:
+            await writer.write(rejects(0), 0)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""The bytes of an object come in blocks, each with the end of the one before, and each once."""
+"""Blocks hold every byte of an object once, beside the overlap with the block before."""
 
 from __future__ import annotations
 
@@ -15,53 +15,65 @@ from worker.errors import StoreError
 from worker.objects import ObjectInfo
 from worker.objects.memory import MemoryStore
 from worker.validate.block import Block
-from worker.validate.stream import READ_AHEAD, SourceStream
+from worker.validate.byte_range import ByteRange
+from worker.validate.stream import READ_AHEAD_BLOCKS, BlockSizes, SourceStream
 
 DATA = bytes(range(32, 127)) * 20
 
 
-async def blocks(data: bytes, **settings: int) -> tuple[list[Block], SourceStream]:
+async def blocks(
+    data: bytes, block_sizes: BlockSizes, byte_range: ByteRange | None = None
+) -> tuple[list[Block], SourceStream]:
     store = MemoryStore()
     async with store.create("object") as writer:
         await writer.write(data)
     info = await store.stat("object")
-    async with SourceStream(store, info, max_inflation=1000, sha256=True, **settings) as stream:
+    async with SourceStream(
+        store,
+        info,
+        byte_range=byte_range,
+        max_inflation=1000,
+        sha256=True,
+        block_sizes=block_sizes,
+    ) as stream:
         return [block async for block in stream.blocks()], stream
 
 
 @pytest.mark.parametrize("block_bytes", [1, 7, 100, len(DATA) - 1, len(DATA), 10**6])
-@pytest.mark.parametrize("again_bytes", [0, 1, 30, 10**6])
-def test_a_block_begins_with_the_end_of_the_one_before(block_bytes: int, again_bytes: int) -> None:
-    found, stream = asyncio.run(blocks(DATA, block_bytes=block_bytes, again_bytes=again_bytes))
-    assert b"".join(block.data[block.again :] for block in found) == DATA
-    assert {len(block.data) - block.again for block in found[:-1]} <= {block_bytes}
-    assert found[0].again == 0
+@pytest.mark.parametrize("overlap_bytes", [0, 1, 30, 10**6])
+def test_a_block_begins_with_the_end_of_the_block_before(
+    block_bytes: int, overlap_bytes: int
+) -> None:
+    found, stream = asyncio.run(blocks(DATA, BlockSizes(block_bytes, overlap_bytes)))
+    assert b"".join(block.new for block in found) == DATA
+    assert {len(block.new) for block in found[:-1]} <= {block_bytes}
+    assert found[0].overlap == 0
     for number, (before, block) in enumerate(pairwise(found), 1):
-        assert block.again == min(again_bytes, number * block_bytes)
-        assert block.data[: block.again] == before.data[len(before.data) - block.again :]
+        assert block.overlap == min(overlap_bytes, number * block_bytes)
+        assert block.data[: block.overlap] == before.data[len(before.data) - block.overlap :]
     assert stream.bytes_read == len(DATA)
     assert stream.sha256 == hashlib.sha256(DATA).hexdigest()
 
 
 def test_a_range_is_read_from_its_start() -> None:
-    found, stream = asyncio.run(blocks(DATA, start=100, end=333, block_bytes=50, again_bytes=70))
-    assert b"".join(block.data[block.again :] for block in found) == DATA[100:333]
-    assert [block.again for block in found] == [0, 50, 70, 70, 70]
+    found, stream = asyncio.run(blocks(DATA, BlockSizes(50, 70), ByteRange(100, 333)))
+    assert b"".join(block.new for block in found) == DATA[100:333]
+    assert [block.overlap for block in found] == [0, 50, 70, 70, 70]
     assert stream.bytes_read == 233
 
 
-@pytest.mark.parametrize("again_bytes", [0, 5])
-def test_what_is_inflated_comes_once(again_bytes: int) -> None:
+@pytest.mark.parametrize("overlap_bytes", [0, 5])
+def test_decompressed_bytes_come_once_without_overlap(overlap_bytes: int) -> None:
     packed = gzip.compress(DATA, mtime=0)
-    found, stream = asyncio.run(blocks(packed, block_bytes=20, again_bytes=again_bytes))
+    found, stream = asyncio.run(blocks(packed, BlockSizes(20, overlap_bytes)))
     assert b"".join(block.data for block in found) == DATA
-    assert not any(block.again for block in found)
+    assert not any(block.overlap for block in found)
     assert stream.bytes_read == len(packed)
     assert stream.sha256 == hashlib.sha256(packed).hexdigest()
 
 
 class SlowStore(MemoryStore):
-    """Reads wait; told which were begun, and which came to an end."""
+    """Reads wait, except the first; counts those begun and cancelled."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,37 +91,37 @@ class SlowStore(MemoryStore):
 
 
 @pytest.mark.parametrize("blocks_read", [0, 1])
-async def test_who_leaves_early_leaves_no_reads_behind(blocks_read: int) -> None:
+async def test_leaving_early_cancels_all_reads(blocks_read: int) -> None:
     store = SlowStore()
     async with store.create("object") as writer:
         await writer.write(DATA)
     info = await store.stat("object")
-    stream = SourceStream(store, info, max_inflation=1, block_bytes=50, again_bytes=0)
+    stream = SourceStream(store, info, max_inflation=1, block_sizes=BlockSizes(50, 0))
     async with stream:
-        assert len(asyncio.all_tasks()) == 1 + READ_AHEAD
+        assert len(asyncio.all_tasks()) == 1 + READ_AHEAD_BLOCKS
         async with aclosing(stream.blocks()) as found:
             for _ in range(blocks_read):
                 await anext(found)
             await asyncio.sleep(0)
     assert len(asyncio.all_tasks()) == 1
-    assert store.begun == READ_AHEAD
-    assert store.cancelled == READ_AHEAD - 1
+    assert store.begun == READ_AHEAD_BLOCKS
+    assert store.cancelled == READ_AHEAD_BLOCKS - 1
 
 
-async def test_the_first_bytes_are_asked_for_on_entering() -> None:
+async def test_entering_asks_for_the_first_bytes() -> None:
     store = SlowStore()
     async with store.create("object") as writer:
         await writer.write(DATA)
     info = await store.stat("object")
-    async with SourceStream(store, info, max_inflation=1, block_bytes=50):
+    async with SourceStream(store, info, max_inflation=1, block_sizes=BlockSizes(50)):
         await asyncio.sleep(0)
-        assert store.begun == READ_AHEAD
+        assert store.begun == READ_AHEAD_BLOCKS
 
 
-async def test_hashing_does_not_end_with_whoever_waits_for_it(
+async def test_cancelling_a_reader_does_not_cancel_hashing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Else an error on the way would be told as a cancellation."""
+    """Else an error would be reported as a cancellation."""
     may_go_on = asyncio.Event()
 
     async def to_thread(work: Callable[..., None], *args: object) -> None:
@@ -133,10 +145,10 @@ async def test_hashing_does_not_end_with_whoever_waits_for_it(
                 await asyncio.sleep(0)
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
-            not_yet = stream.sha256
+            unfinished = stream.sha256
             may_go_on.set()
             assert reading.cancelled()
-            assert not_yet is None
+            assert unfinished is None
             raise StoreError("the disk is full")
 
     with pytest.raises(StoreError, match="full"):

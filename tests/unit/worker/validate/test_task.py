@@ -1,12 +1,10 @@
-"""Validation: receipts say what was in the file, and prunings never lose a row."""
+"""The validation task: entries say what was in the file, and no row is lost."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import threading
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -17,13 +15,11 @@ from kpi.contract.loading import built_in, parse_contract
 from kpi.contract.model import Contract
 from tests.support.shops import Pipeline
 from worker.errors import ConfigError, SourceError
-from worker.objects import ObjectInfo, ObjectStore
+from worker.objects import ObjectInfo
 from worker.objects.local import FolderStore
-from worker.objects.location import locate
-from worker.objects.source import Source, source_id
 from worker.state import Entry
-from worker.validate.discovery import find_sources
-from worker.validate.stream import SourceStream
+from worker.validate.source_validation import SourceValidation
+from worker.validate.stream import DEFAULT_BLOCK_SIZES, BlockSizes
 
 HEADER = "order_id,user_id,status,created_at\n"
 ROW = "1,7,delivered,2025-03-01T10:00:00\n"
@@ -37,26 +33,30 @@ def put(home: Path, content: bytes | str, name: str = "orders/1.csv") -> Path:
 
 
 async def receipt(
-    home: Path, content: bytes | str, contract: Contract | None = None, *, sha256: bool = False
+    home: Path,
+    content: bytes | str,
+    contract: Contract | None = None,
+    block_sizes: BlockSizes = DEFAULT_BLOCK_SIZES,
+    *,
+    sha256: bool = False,
 ) -> Entry:
-    async with Pipeline(home / "work", contract) as pipeline:
+    async with Pipeline(home / "work", contract, block_sizes) as pipeline:
         return await pipeline.validate(put(home, content), sha256=sha256)
 
 
-@pytest.fixture(params=[(7, 100), (64, 20), (1000, 200), (1000, 0)])
-def small_blocks(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Blocks of so many bytes and so many of the one before, as an object of gigabytes has many."""
-    block_bytes, again_bytes = request.param
-    with pytest.MonkeyPatch.context() as patch:
-        stream = partial(SourceStream, block_bytes=block_bytes, again_bytes=again_bytes)
-        patch.setattr(worker.validate.task, "SourceStream", stream)
-        yield
+@pytest.fixture(
+    params=[BlockSizes(7, 100), BlockSizes(64, 20), BlockSizes(1000, 200), BlockSizes(1000, 0)],
+    ids=str,
+)
+def small_blocks(request: pytest.FixtureRequest) -> BlockSizes:
+    """Blocks that are many in a small file, as in an object of gigabytes."""
+    block_sizes: BlockSizes = request.param
+    return block_sizes
 
 
 GOOD = HEADER + "".join(ROW.replace("1", str(number), 1) for number in range(1, 60))
 
 
-@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize(
     "content",
     [
@@ -69,17 +69,20 @@ GOOD = HEADER + "".join(ROW.replace("1", str(number), 1) for number in range(1, 
         HEADER.encode("utf-16"),
     ],
 )
-async def test_the_digest_is_that_of_the_whole_file(tmp_path: Path, content: bytes) -> None:
-    entry = await receipt(tmp_path, content, sha256=True)
+async def test_the_digest_is_that_of_the_whole_file(
+    tmp_path: Path, content: bytes, small_blocks: BlockSizes
+) -> None:
+    entry = await receipt(tmp_path, content, block_sizes=small_blocks, sha256=True)
     assert entry.sha256 == hashlib.sha256(content).hexdigest()
 
 
-@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("size", [20, 100_000])
-async def test_a_digest_of_a_part_is_no_digest(tmp_path: Path, size: int) -> None:
-    """Of a file that is refused by its first bytes the rest may be left unread."""
+async def test_a_file_read_in_part_has_no_digest(
+    tmp_path: Path, size: int, small_blocks: BlockSizes
+) -> None:
+    """A file that is refused by its first bytes may be left unread."""
     content = b"PK\x03\x04" + b"workbook" * (size // 8)
-    entry = await receipt(tmp_path, content, sha256=True)
+    entry = await receipt(tmp_path, content, block_sizes=small_blocks, sha256=True)
     assert entry.verdict == "refused"
     assert entry.sha256 in (None, hashlib.sha256(content).hexdigest())
 
@@ -108,11 +111,10 @@ async def test_the_share_of_rejects_is_counted_exactly(
     assert entry.rows_read == rows == entry.rows_clean + entry.rows_rejected
 
 
-@pytest.mark.usefixtures("small_blocks")
-async def test_the_clean_zone_tells_what_may_be_null_and_the_ranges_that_are_pruned_by(
-    tmp_path: Path,
+async def test_a_clean_file_has_nullability_and_the_pruning_statistics(
+    tmp_path: Path, small_blocks: BlockSizes
 ) -> None:
-    entry = await receipt(tmp_path, GOOD)
+    entry = await receipt(tmp_path, GOOD, block_sizes=small_blocks)
     footer = pq.read_metadata(tmp_path / "work" / entry.parts[0].key)
     schema = footer.schema.to_arrow_schema()
     columns = built_in().datasets["orders"].columns
@@ -122,8 +124,8 @@ async def test_the_clean_zone_tells_what_may_be_null_and_the_ranges_that_are_pru
     for number in range(footer.num_row_groups):
         group = footer.row_group(number)
         ranged = [group.column(index) for index in range(group.num_columns)]
-        told = {one.path_in_schema for one in ranged if one.statistics is not None}
-        assert told == {"order_id", "created_at"} == set(entry.parts[0].ranges)
+        with_statistics = {one.path_in_schema for one in ranged if one.statistics is not None}
+        assert with_statistics == {"order_id", "created_at"} == set(entry.parts[0].ranges)
 
 
 async def test_ids_of_any_length_are_joined(tmp_path: Path) -> None:
@@ -131,21 +133,16 @@ async def test_ids_of_any_length_are_joined(tmp_path: Path) -> None:
     text = built_in("string-ids").text.replace(" max_bytes = 1024,", "")
     long = "z" * 5000
     orders = [f"a{number:03d},u,x,2025-03-01\n" for number in range(300)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            worker.validate.task,
-            "SourceStream",
-            partial(SourceStream, block_bytes=3000, again_bytes=100),
+    contract = parse_contract(text, source="test")
+    async with Pipeline(tmp_path / "work", contract, BlockSizes(3000, 100)) as pipeline:
+        await pipeline.validate(
+            put(tmp_path, HEADER + "".join(orders) + f"{long},u,x,2025-03-02\n")
         )
-        async with Pipeline(tmp_path / "work", parse_contract(text, source="test")) as pipeline:
-            await pipeline.validate(
-                put(tmp_path, HEADER + "".join(orders) + f"{long},u,x,2025-03-02\n")
-            )
-            await pipeline.transform()
-            items = f"id,order_id,product_id,status,sale_price\ni1,{long},p,x,5.00\n"
-            await pipeline.validate(put(tmp_path, items, "order_items/1.csv"))
-            report = await pipeline.transform()
-            rows = await pipeline.rows("order_kpis")
+        await pipeline.transform()
+        items = f"id,order_id,product_id,status,sale_price\ni1,{long},p,x,5.00\n"
+        await pipeline.validate(put(tmp_path, items, "order_items/1.csv"))
+        report = await pipeline.transform()
+        rows = await pipeline.rows("order_kpis")
     assert report.waiting == {}
     assert [(row["total_orders"], str(row["total_revenue"])) for row in rows] == [
         (300, "0.00"),
@@ -153,14 +150,15 @@ async def test_ids_of_any_length_are_joined(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.usefixtures("small_blocks")
-async def test_ids_at_both_ends_of_64_bits_survive_the_clean_zone(tmp_path: Path) -> None:
+async def test_ids_at_both_ends_of_64_bits_survive(
+    tmp_path: Path, small_blocks: BlockSizes
+) -> None:
     ids = [2**63 - 1, -(2**63), 0, -1, 2**63 - 2, 1, -(2**63) + 1]
     orders = HEADER + "".join(f"{one},{-1 - one},x,2025-03-01\n" for one in ids)
     items = "id,order_id,product_id,status,sale_price\n" + "".join(
         f"{-1 - one},{one},{one},x,1.00\n" for one in ids
     )
-    async with Pipeline(tmp_path / "work") as pipeline:
+    async with Pipeline(tmp_path / "work", None, small_blocks) as pipeline:
         await pipeline.validate(put(tmp_path, orders))
         await pipeline.validate(put(tmp_path, items, "order_items/1.csv"))
         report = await pipeline.transform()
@@ -169,7 +167,7 @@ async def test_ids_at_both_ends_of_64_bits_survive_the_clean_zone(tmp_path: Path
     assert (row["total_orders"], row["unique_customers"], row["total_items_sold"]) == (7, 7, 7)
 
 
-async def test_a_file_cleaned_before_the_contract_got_a_column_counts_as_without_it(
+async def test_a_file_cleaned_before_a_column_existed_counts_without_it(
     tmp_path: Path,
 ) -> None:
     items = "id,order_id,product_id,sale_price\n1,1,1,5.00\n"
@@ -204,7 +202,7 @@ def with_column(line: str, key: str = '["id"]') -> Contract:
     )
 
 
-async def test_rows_that_another_contract_has_cleaned_are_told(tmp_path: Path) -> None:
+async def test_rows_cleaned_under_an_unlike_contract_are_named(tmp_path: Path) -> None:
     """Not as damage, which a retry may cure."""
     old = with_column('size = { type = "integer" }')
     new = with_column('size = { type = "integer", required = true }', '["id", "size"]')
@@ -218,7 +216,7 @@ async def test_rows_that_another_contract_has_cleaned_are_told(tmp_path: Path) -
             await pipeline.transform()
 
 
-async def test_a_slower_worker_that_writes_the_same_rows_again_disturbs_nobody(
+async def test_a_slower_worker_rewriting_the_same_rows_disturbs_nobody(
     tmp_path: Path,
 ) -> None:
     """Two workers may validate one object: the second replaces the first one's clean object."""
@@ -245,7 +243,7 @@ async def test_a_slower_worker_that_writes_the_same_rows_again_disturbs_nobody(
     assert row["total_orders"] == 59
 
 
-async def test_a_source_that_changes_while_it_is_read_is_not_committed(tmp_path: Path) -> None:
+async def test_a_source_changed_while_it_is_read_is_not_committed(tmp_path: Path) -> None:
     read = FolderStore.read
     path = put(tmp_path, GOOD)
 
@@ -264,47 +262,6 @@ async def test_a_source_that_changes_while_it_is_read_is_not_committed(tmp_path:
         assert (await pipeline.validate(path)).rows_read == 60
 
 
-# Which objects are sources.
-
-
-async def found(*places: str, workspace: str | None = None) -> list[Source]:
-    store: ObjectStore = FolderStore()
-    inputs = [(store, locate(place)) for place in places]
-    if workspace is None:
-        return await find_sources(inputs, built_in())
-    return await find_sources(inputs, built_in(), workspace=locate(workspace))
-
-
-async def test_one_file_is_one_source_however_it_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = put(tmp_path, GOOD)
-    monkeypatch.chdir(tmp_path)
-    spellings = [
-        "in",
-        "./in",
-        "in/",
-        "in/orders",
-        str(path),
-        f"file://{path}",
-        "in/../in",
-        "./in/./",
-    ]
-    ids = {source_id(source.info) for one in spellings for source in await found(one)}
-    assert len(ids) == 1
-    assert len(await found(*spellings)) == 1
-
-
-async def test_what_we_wrote_ourselves_is_no_source(tmp_path: Path) -> None:
-    put(tmp_path, GOOD)
-    inside = tmp_path / "in" / "out"
-    async with Pipeline(inside) as pipeline:
-        await pipeline.validate(tmp_path / "in" / "orders" / "1.csv")
-    assert [*(inside / "clean" / "orders").rglob("*.parquet")]
-    sources = await found(str(tmp_path / "in"), workspace=str(inside))
-    assert [source.info.key.rsplit("/", 1)[-1] for source in sources] == ["1.csv"]
-
-
 async def test_a_name_of_any_bytes_is_a_name(tmp_path: Path) -> None:
     name = b"caf\xe9 \xff.csv".decode("utf-8", "surrogateescape")
     async with Pipeline(tmp_path / "work") as pipeline:
@@ -319,11 +276,13 @@ async def test_what_parses_is_imported_beside_the_event_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It takes a quarter of a second, in which the first bytes come."""
-    told: list[tuple[str, bool]] = []
+    in_main_thread: list[bool] = []
+    import_now = worker.validate.task.import_source_validation
 
-    def imported(name: str) -> None:
-        told.append((name, threading.current_thread() is threading.main_thread()))
+    def import_and_note() -> type[SourceValidation]:
+        in_main_thread.append(threading.current_thread() is threading.main_thread())
+        return import_now()
 
-    monkeypatch.setattr(worker.validate.task, "import_module", imported)
+    monkeypatch.setattr(worker.validate.task, "import_source_validation", import_and_note)
     await receipt(tmp_path, GOOD)
-    assert told == [("worker.validate.source_validation", False)]
+    assert in_main_thread == [False]

@@ -1,0 +1,36 @@
+"""What all validations of one command share."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from kpi.contract.model import Contract
+from worker.clean import Workspace
+from worker.objects.source import ProgressCallback
+from worker.state import Ledger
+from worker.validate.stream import DEFAULT_BLOCK_SIZES, BlockSizes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ValidationContext:
+    """Contract, stores, threads and options of a validation.
+
+    Attributes:
+        contract: Contract that rows must satisfy.
+        workspace: Receives clean files, rejects and manifests of byte ranges.
+        ledger: Receives the entry.
+        executor: Threads that parse and encode.
+        progress: Called with each block read; None to report nothing.
+        sha256: Whether entries carry the SHA-256 of the stored bytes. Costs a tenth of the CPU
+            time of a validation; a byte range has none.
+        block_sizes: How sources are read; tests make blocks of a few bytes.
+    """
+
+    contract: Contract
+    workspace: Workspace
+    ledger: Ledger
+    executor: Executor
+    progress: ProgressCallback | None = None
+    sha256: bool = False
+    block_sizes: BlockSizes = DEFAULT_BLOCK_SIZES

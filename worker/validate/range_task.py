@@ -1,0 +1,143 @@
+"""Validate byte ranges of a huge source object apart, and commit it once all are in.
+
+A range holds whole records, so any number of ranges gives the same clean rows. Each leaves a
+*manifest* in the workspace, `pieces/<source_id>-<contract>/<start>-<end>.json`: the entry of its
+range. Whoever finds that the manifests tile the object commits it. Several may find so at once; the
+ledger takes one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from kpi.contract.model import Contract
+from worker.clean import result_name
+from worker.errors import ConfigError, StoreError
+from worker.objects.source import Source
+from worker.state import Entry
+from worker.validate.byte_range import ByteRange, first_gap, tile
+from worker.validate.context import ValidationContext
+from worker.validate.task import validate_uncommitted
+from worker.validate.verdict import check_balance, refuse, too_many_rejects
+
+
+async def validate_range(
+    source: Source, byte_range: ByteRange, context: ValidationContext
+) -> tuple[Entry, bool]:
+    """Validate one range, and commit the object if it was the last.
+
+    Args:
+        source: The object.
+        byte_range: Range of whole records, as `worker.validate.range_planner` makes them.
+        context: Contract, stores and threads.
+
+    Returns:
+        The entry of the object and True where this call committed it. Else False and the entry of
+        the range, with sequence 0, or the entry committed before.
+
+    Raises:
+        ConfigError: The range ends behind the object's end.
+        SourceError: The object cannot be read.
+        StoreError: Results cannot be written.
+    """
+    known = await context.ledger.find(source.source_id)
+    if known is not None:
+        return known, False
+    size = source.info.size_bytes
+    if byte_range.end > size:
+        raise ConfigError(
+            url=source.info.url, expected=f"a range within {size} bytes", actual=str(byte_range)
+        )
+    entry = await validate_uncommitted(source, context, byte_range)
+    manifest = f"{_manifest_folder(source, context)}/{byte_range.padded}.json"
+    async with context.workspace.store.create(manifest) as writer:
+        await writer.write(entry.to_json())
+    committed = await commit_if_complete(source, context)
+    return (entry, False) if committed is None else (committed, True)
+
+
+async def commit_if_complete(source: Source, context: ValidationContext) -> Entry | None:
+    """Commit an object whose manifests tile it.
+
+    Returns:
+        The committed entry; None while ranges are missing.
+
+    Raises:
+        StoreError: Manifests cannot be read, or the ledger fails.
+    """
+    known = await context.ledger.find(source.source_id)
+    if known is not None:
+        return known
+    manifests = await _read_manifests(source, context)
+    tiles = tile(manifests, source.info.size_bytes)
+    if tiles is None:
+        return None
+    entry = check_balance(_join([manifests[one] for one in tiles], context.contract))
+    committed = await context.ledger.commit(entry)
+    # Clean files of a refused object, or of another plan's ranges, belong to no entry.
+    kept = {part.key for part in committed.parts}
+    for manifest in manifests.values():
+        for part in manifest.parts:
+            if part.key not in kept:
+                await context.workspace.store.delete(context.workspace.absolute(part.key))
+    return committed
+
+
+async def commit_ranges(source: Source, context: ValidationContext) -> Entry:
+    """Commit an object all of whose ranges have been validated.
+
+    Raises:
+        StoreError: Ranges are missing; the message names the first byte without one.
+    """
+    entry = await commit_if_complete(source, context)
+    if entry is None:
+        gap = first_gap(await _read_manifests(source, context))
+        raise StoreError(
+            f"not all ranges are in: nothing from byte {gap} of {source.info.size_bytes} on",
+            url=source.info.url,
+        )
+    return entry
+
+
+def _manifest_folder(source: Source, context: ValidationContext) -> str:
+    return context.workspace.absolute(f"pieces/{result_name(source, context.contract)}")
+
+
+async def _read_manifests(source: Source, context: ValidationContext) -> dict[ByteRange, Entry]:
+    """Read the entries of all ranges validated so far, of whatever plan."""
+    store, found = context.workspace.store, {}
+    async for info in store.list(_manifest_folder(source, context)):
+        byte_range = ByteRange.parse(info.key.rsplit("/", 1)[-1].removesuffix(".json"))
+        found[byte_range] = Entry.from_json(await store.read(info, 0, info.size_bytes))
+    return found
+
+
+def _join(entries: Sequence[Entry], contract: Contract) -> Entry:
+    """Join the entries of an object's ranges, in their order, to the entry of the object."""
+    rows = sum(entry.rows_read for entry in entries)
+    rejected = sum(entry.rows_rejected for entry in entries)
+    reasons: Counter[str] = Counter()
+    rejects: list[str] = []
+    rows_before: list[int] = []
+    rows_so_far = 0
+    for entry in entries:
+        reasons.update(entry.reasons)
+        rejects += entry.rejects
+        rows_before += [rows_so_far] * len(entry.rejects)
+        rows_so_far += entry.rows_read
+    joined = replace(
+        entries[0],
+        rows_read=rows,
+        rows_clean=rows - rejected,
+        rows_rejected=rejected,
+        reasons=dict(sorted(reasons.items())),
+        parts=tuple(part for entry in entries for part in entry.parts),
+        rejects=tuple(rejects),
+        rows_before=tuple(rows_before),
+        seconds=round(sum(entry.seconds for entry in entries), 3),
+    )
+    refused = next((entry.reason for entry in entries if entry.verdict == "refused"), None)
+    reason = refused or too_many_rejects(contract, rows, rejected, reasons)
+    return refuse(joined, reason) if reason else joined
