@@ -1,4 +1,5 @@
 # make run    sample data -> KPIs on this machine (DATA=folder for your own files)
+# make check  ruff, mypy and the quick unit tests: no emulator, no Node
 # make test   every check; what .ci/run calls
 # make help   the other targets
 
@@ -8,16 +9,19 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help run test lint unit audit-dependencies e2e image-test soak bench lock clean
+.PHONY: help run setup check test lint unit audit-dependencies e2e fuzz image-test soak bench lock clean
 
 help:
 	@echo "make run [DATA=folder]      files in, KPIs out, on this machine"
+	@echo "make check                  ruff, mypy and the quick unit tests, after each change"
 	@echo "make test                   every check"
+	@echo "make setup                  install what the tests need, the emulator of AWS included"
 	@echo "make e2e                    every scenario of the emulated cloud"
+	@echo "make fuzz                   new examples for the properties, ten times as many"
 	@echo "make soak [MINUTES=10]      100,000 simulated histories, then workers killed under load"
 	@echo "make image-test             build the image and run it (root, Debian)"
 	@echo "make bench [PEERS=a,b]      side by side with other engines"
-	@echo "make lock                   write the lock files anew"
+	@echo "make lock                   update the lock files"
 	@echo "make clean                  remove what these targets made"
 
 run: $(VENV)/runtime $(if $(filter .sample,$(DATA)),.sample/products)
@@ -26,6 +30,11 @@ run: $(VENV)/runtime $(if $(filter .sample,$(DATA)),.sample/products)
 # A small shop of two weeks, with some broken rows of every kind.
 .sample/products: | $(VENV)/runtime
 	$(BIN)/shopkpi sample .sample --orders 5000 --days 14 --files 3 --dirty 0.01 --format table
+
+# At most 60 seconds of CPU time in all.
+check: lint
+	HYPOTHESIS_PROFILE=dev $(BIN)/pytest -q -m "not slow and not emulated" \
+		--ignore=tests/unit/infra tests/unit $(wildcard tests/test_*.py)
 
 test: lint audit-dependencies unit
 
@@ -40,22 +49,29 @@ audit-dependencies: $(VENV)/dev
 
 # The AWS deployment is synthesized by the CDK, which runs on Node; without it that part is left out.
 NODE_TESTS := tests/unit/infra tests/e2e/cloud
-# One way through the emulated cloud is enough each time; `make e2e` goes all of them.
+# `make test` runs one scenario of the emulated cloud, `make e2e` all of them.
 LONG_TESTS := tests/e2e/cloud/test_scenarios.py tests/e2e/cloud/test_cdk_cli.py
 ifneq ($(shell command -v npm),)
-unit: $(VENV)/dev .venv-ministack/ready node_modules/ready
-	$(BIN)/pytest -n 2 --dist loadgroup $(addprefix --ignore=,$(LONG_TESTS))
+LEFT_OUT := $(LONG_TESTS)
+setup: $(VENV)/dev .venv-ministack/ready node_modules/ready
 else
-unit: $(VENV)/dev .venv-ministack/ready
+LEFT_OUT := $(NODE_TESTS)
+setup: $(VENV)/dev .venv-ministack/ready
 	@echo "npm is missing: leaving out $(NODE_TESTS)"
-	$(BIN)/pytest -n 2 --dist loadgroup $(addprefix --ignore=,$(NODE_TESTS))
 endif
+
+unit: setup
+	SHOPKPI_NEEDS_MINISTACK=1 $(BIN)/pytest -n 2 --dist loadgroup $(addprefix --ignore=,$(LEFT_OUT))
 
 e2e: $(VENV)/dev .venv-ministack/ready node_modules/ready
 	$(BIN)/pytest tests/e2e/cloud
 
 MINUTES   ?= 10
 HISTORIES ?= 100000
+
+# New examples on each run; a failure prints how to repeat it.
+fuzz: $(VENV)/dev
+	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n 2 tests/properties tests/simulation/test_stateful.py
 
 soak: $(VENV)/dev .venv-ministack/ready
 	SHOPKPI_HISTORIES=$(HISTORIES) $(BIN)/pytest -n 2 tests/simulation/test_histories.py

@@ -1,35 +1,39 @@
-"""Fixtures and Hypothesis profiles for all tests.
-
-Examples are the same on every run; `HYPOTHESIS_PROFILE=explore` looks for new ones.
-"""
+"""Fixtures, markers and the Hypothesis profile of all tests."""
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from tests.recovery.summary import pytest_terminal_summary
 from tests.support.commands import Shopkpi
 from tests.support.commands import shopkpi as run
+from tests.support.emulators import EMULATORS
+from tests.support.profiles import load_profile
 
 __all__ = ["pytest_terminal_summary"]
 
-# Examples are made of whole files, and two cores may be busy: time says nothing about a test.
-SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+load_profile()
 
-settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=SLOW)
-settings.register_profile(
-    "explore", deadline=None, max_examples=2000, print_blob=True, suppress_health_check=SLOW
-)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use an emulator of AWS."""
+    for item in items:
+        if isinstance(item, pytest.Function) and uses_emulator(item):
+            item.add_marker(pytest.mark.emulated)
+
+
+def uses_emulator(item: pytest.Function) -> bool:
+    """Whether a fixture is an emulator, or a parameter such as `dynamodb-moto` names one."""
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    named = {part for value in parameters if isinstance(value, str) for part in value.split("-")}
+    return not EMULATORS.isdisjoint({*item.fixturenames, *named})
 
 
 @pytest.fixture
 def shopkpi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shopkpi:
-    """The command line in an empty folder, without starting an interpreter each time."""
+    """Run the command line in an empty folder, inside this process."""
     monkeypatch.chdir(tmp_path)
     return partial(run, tmp_path)

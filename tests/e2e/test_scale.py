@@ -10,12 +10,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kpi.contract.loading import built_in, parse_contract
 from kpi.contract.model import Contract
 from tests.e2e.test_newcomer import lines, shopkpi
+from tests.support.profiles import examples
 from tests.support.shops import Pipeline
 from worker.errors import StoreError
 from worker.sample import SampleSpec, write_sample
@@ -69,7 +70,7 @@ async def in_ranges(
     st.integers(0, 9),
     st.sampled_from([20, 90, READ_BLOCK_BYTES]),
 )
-@settings(max_examples=40, deadline=None, derandomize=True)
+@examples(0.4)
 @example(['8,8,"never closed,2025-03-01T10:00:00\n'] * 3, 40, 1, 20)
 @example(['5,"7","x",2025-03-02T10:00:00\n'] * 9, 70, 1, 30)
 def test_any_ranges_give_the_rows_of_the_whole(

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.properties import examples
 from tests.properties.validation import Outcome, changed, outcome
+from tests.support.profiles import examples
 from worker.errors import SourceChanged, SourceError
 from worker.objects import ObjectInfo, ObjectWriter
 from worker.objects.memory import MemoryStore
@@ -85,7 +85,7 @@ def test_a_wrong_checksum_or_length_is_seen(offset: int) -> None:
 
 
 @given(st.sampled_from(["gzip", "bz2"]), st.integers(0, 10**6), st.integers(1, 255))
-@examples(150)
+@examples(1.5)
 def test_a_changed_byte_is_seen_or_changes_nothing(kind: str, at: int, change: int) -> None:
     packed = bytearray(PACKERS[kind](TEXT))
     packed[at % len(packed)] ^= change
@@ -94,7 +94,7 @@ def test_a_changed_byte_is_seen_or_changes_nothing(kind: str, at: int, change: i
 
 
 @given(st.sampled_from([b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"BZh9"]), st.binary(max_size=100))
-@examples(150)
+@examples(1.5)
 def test_any_bytes_behind_a_magic_number_are_refused(magic: bytes, rest: bytes) -> None:
     assert refused(outcome(magic + rest, block_bytes=10))
 

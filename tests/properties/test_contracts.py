@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from kpi.contract.loading import built_in, built_in_names
 from kpi.contract.model import DATASETS, Contract, Dataset
 from kpi.errors import ContractError
-from tests.properties import examples
 from tests.properties.validation import outcome
+from tests.support.profiles import examples
 from worker.errors import ConfigError
 from worker.settings import MAX_CONTRACT_BYTES, read_contract, read_settings
 
@@ -133,7 +133,7 @@ def load(data: bytes) -> Contract | None:
 
 
 @given(CONTRACTS)
-@examples(250)
+@examples(2.5)
 @example(b"a = " + b"[" * 10_000)
 @example(b"a = " + b"{a=" * 10_000)
 @example(TEXTS[0].encode().replace(b"min = 0", b"min = 1e308"))
@@ -211,7 +211,7 @@ def test_a_contract_has_a_size_limit() -> None:
         }
     )
 )
-@examples(200)
+@examples(2)
 def test_any_setting_is_taken_or_told_to_be_wrong(given: dict[str, Any]) -> None:
     try:
         read_settings(**given)

@@ -10,11 +10,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kpi.contract.loading import built_in
 from tests.support import oracle
+from tests.support.profiles import examples
 from tests.support.shops import Pipeline, Record, Upload, write
 
 STATUSES = ("delivered", "returned", "Returned", "")
@@ -121,12 +122,7 @@ def waiting_items(uploads: list[Upload], ids: str) -> int:
     [("integer", "default"), ("string", "string-ids"), ("uuid", "uuid-ids")],
 )
 def test_any_history_gives_the_rows_of_the_oracle(ids: str, contract: str) -> None:
-    @settings(
-        max_examples=60,
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
+    @examples(0.6)
     @given(histories(ids))
     def check(history: tuple[list[Upload], list[list[int]], bool]) -> None:
         uploads, rounds, repeat = history

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import kpi.kernels.hash_index
@@ -39,12 +39,10 @@ from kpi.aggregation.tables import table_names
 from kpi.contract.loading import built_in, parse_contract
 from kpi.contract.model import Contract
 from tests.support import oracle
+from tests.support.profiles import examples
 from tests.support.shops import ALL_TABLES, Pipeline
 from worker.transform import Report, transform
 from worker.validate.stream import BlockSizes
-
-EXAMPLES = int(os.environ.get("SHOPKPI_EXAMPLES", "15"))
-"""Histories for each shop; with `HYPOTHESIS_PROFILE=explore` they are new ones on every run."""
 
 # What is written must not wait for a disk: nothing here tests that it survives a power failure.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -352,7 +350,7 @@ async def run_history(
 def test_any_history_under_strain_gives_the_rows_of_the_oracle(name: str) -> None:
     shop = SHOPS[name]
 
-    @settings(max_examples=EXAMPLES)
+    @examples(0.15)
     @given(histories(shop))
     def check(history: History) -> None:
         with tempfile.TemporaryDirectory(dir=MEMORY) as folder, strained():

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from tests.properties import examples
 from tests.support.commands import Done, shopkpi
 from tests.support.listing import listing
+from tests.support.profiles import examples
 
 HEADER = b"order_id,user_id,status,created_at\n"
 NAMES = [
@@ -213,7 +213,7 @@ PLACES = st.one_of(
 
 
 @given(st.sampled_from(["run", "validate", "rejects", "ledger", "plan"]), PLACES, PLACES)
-@examples(60)
+@examples(0.6)
 @example("run", "~nobody-of-this-name", ".shopkpi")
 @example("run", "x" * 300, ".shopkpi")
 @example("run", "shop", "x" * 300)

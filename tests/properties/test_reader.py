@@ -14,8 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.properties import examples
 from tests.properties.validation import LENIENT, RECORD_BYTES, Outcome, changed, outcome
+from tests.support.profiles import examples
 from tests.unit.kpi.csv.test_splitter import reference
 
 HEADER = b"id,category,name,mine\n"
@@ -114,7 +114,7 @@ def test_a_record_may_be_any_bytes(record: bytes) -> None:
 
 
 @given(TEXTS, BLOCK_BYTES)
-@examples(300)
+@examples(3)
 @example(b'a","b\n' * 50, 30)
 @example(b'"' + b"1,Toys,x,y\n" * 200, 100)
 @example(b"x" * 3000, 100)
@@ -129,7 +129,7 @@ def test_every_record_is_found_and_ends_in_one_place(text: bytes, block_bytes: i
 
 
 @given(st.one_of(TEXTS, st.tuples(TEXTS, TEXTS).map(HEADER.join)))
-@examples(200)
+@examples(2)
 @example(codecs.BOM_UTF8 + HEADER)
 @example(codecs.BOM_UTF16_LE)
 @example(b'"')
@@ -182,7 +182,7 @@ EDGES = {
 
 
 @given(st.fixed_dictionaries({name: st.sampled_from(values) for name, values in EDGES.items()}))
-@examples(150)
+@examples(1.5)
 def test_values_at_the_edges_are_clean_or_rejected_alike_in_any_company(
     row: dict[str, bytes],
 ) -> None:

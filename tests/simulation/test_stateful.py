@@ -40,6 +40,7 @@ from tests.simulation.mutants import NoLedgerCheck
 from tests.simulation.schedule import Fault
 from tests.simulation.torn import TORN, befallen_between
 from tests.simulation.world import Backend, run_history
+from tests.support.profiles import examples
 
 STEPS = 14
 """Rules of a history, at most."""
@@ -149,10 +150,10 @@ class Shop(RuleBasedStateMachine):
         assert outcome.violation is None, "\n".join((outcome.violation, *outcome.trace))
 
 
-def explored(backend: Backend, **options: Any) -> None:
+def explored(backend: Backend, factor: float = 1, **options: Any) -> None:
     run_state_machine_as_test(
         type("Shop", (Shop,), {"backend": backend}),
-        settings=settings(stateful_step_count=STEPS, **options),
+        settings=settings(examples(factor), stateful_step_count=STEPS, **options),
     )
 
 
@@ -163,4 +164,4 @@ def test_every_history_ends_with_the_kpis_of_its_ledger(backend: Backend) -> Non
 
 def test_a_broken_rule_is_found() -> None:
     with pytest.raises(AssertionError, match="committed twice"):
-        explored(Backend(state=NoLedgerCheck), max_examples=1000, phases=[Phase.generate])
+        explored(Backend(state=NoLedgerCheck), factor=10, phases=[Phase.generate])

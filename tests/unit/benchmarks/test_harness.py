@@ -22,6 +22,9 @@ from benchmarks.without_pandas import NoPandas
 from worker.objects.s3_client import BucketClient
 from worker.runtime.retry import RetryPolicy
 
+# Each run starts engines as processes.
+pytestmark = pytest.mark.slow
+
 ORDERS = 5_000
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import kpi.aggregation.day_slice
@@ -22,6 +22,7 @@ from kpi.aggregation.day_slice import DaySlice, Products, is_returned
 from kpi.contract.loading import parse_contract
 from kpi.contract.model import Contract
 from tests.support import oracle
+from tests.support.profiles import examples
 from tests.unit.kpi.slices import CONTRACT, contract_of, items_of, keys, measure, slice_of
 
 STATUSES = (None, "delivered", "returned", "RETURNED", "sent back", "Returned ")
@@ -209,7 +210,7 @@ def expected(shop: Shop, folder: Path) -> dict[str, oracle.Rows]:
 
 
 @given(shops(), st.lists(st.integers(0, 30), max_size=3))
-@settings(max_examples=40)
+@examples(0.4)
 def test_a_slice_gives_the_rows_of_the_oracle(shop: Shop, cuts: list[int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         wanted = expected(shop, Path(folder))

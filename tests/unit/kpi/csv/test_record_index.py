@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import kpi.csv.newline_index
@@ -15,6 +15,7 @@ from kpi.csv.chunk import Chunk
 from kpi.csv.newline_index import LineFeeds
 from kpi.csv.record_index import Records, record_starts
 from kpi.csv.splitter import RecordSplitter
+from tests.support.profiles import examples
 from tests.unit.kpi.csv.test_splitter import pieces
 
 LINES = st.lists(st.sampled_from([b"\n", b"a", b"b" * 7, b"c" * 63, b"d" * 64, b"\r"]), max_size=80)
@@ -51,7 +52,7 @@ def _counts_and_finds_line_feeds(data: bytes) -> None:
     st.lists(st.integers(0, 200), max_size=3),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=500, deadline=None)
+@examples(5)
 def test_records_are_where_the_list_has_them(
     parts: list[bytes], cuts: list[int], random: np.random.Generator
 ) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kpi.contract.reject_reasons import Reason
 from kpi.csv.chunk import Chunk
 from kpi.csv.record_index import record_starts
 from kpi.csv.splitter import RecordSplitter
+from tests.support.profiles import examples
 from tests.unit.kpi.columns import chunks_of
 
 LIMIT = 64
@@ -103,7 +104,7 @@ pieces = st.sampled_from(
     st.lists(st.integers(0, 200), max_size=6),
     st.integers(0, 30),
 )
-@settings(max_examples=1500, deadline=None)
+@examples(15)
 @example(b'a,"b\nc,d\n', [4], 0)
 @example(b'"a"x,1\n"b",2\n', [3], 9)
 @example(b'a"b,c\n"d"\r\ne', [7], 2)

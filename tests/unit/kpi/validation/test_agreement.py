@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kpi.contract.model import Contract
+from tests.support.profiles import examples
 from tests.unit.kpi.columns import (
     contract_of,
     judge,
@@ -108,7 +109,7 @@ def columns_of_texts(draw: st.DrawFn) -> tuple[Contract, list[bytes]]:
 
 
 @given(columns_of_texts())
-@settings(max_examples=400)
+@examples(4)
 def test_the_quick_and_the_careful_way_give_the_same_verdicts(
     case: tuple[Contract, list[bytes]],
 ) -> None:

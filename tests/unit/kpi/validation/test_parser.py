@@ -8,7 +8,7 @@ from unittest import mock
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import kpi.validation.parser
@@ -18,6 +18,7 @@ from kpi.contract.reject_reasons import Reason
 from kpi.csv.header import Layout, Refusal, read_layout
 from kpi.validation.parser import ChunkParser
 from kpi.validation.rejects import rises
+from tests.support.profiles import examples
 from tests.unit.kpi.columns import chunk_of, chunks_of, contract_of, layout_of, parser_of
 
 CONTRACT = parse_contract(
@@ -140,7 +141,7 @@ def parse(
 
 @pytest.mark.parametrize("forced", [(), ("id", "sku", "cost", "category", "retail_price")])
 @given(files(), st.lists(st.integers(0, 3000), max_size=4), st.sampled_from([0, 1, 1000]))
-@settings(max_examples=400)
+@examples(4)
 def test_every_record_is_clean_or_a_reject_and_knows_its_place(
     forced: tuple[str, ...], file: File, cuts: list[int], few_wrong: int
 ) -> None:

@@ -45,6 +45,7 @@ def open_many(folder: Path, rounds: int, together: Barrier) -> None:
         open_and_ask(folder / str(number) / "shopkpi.db")
 
 
+@pytest.mark.slow
 def test_a_new_database_may_be_opened_by_many_at_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     together = context.Barrier(4)
