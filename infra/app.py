@@ -1,4 +1,4 @@
-"""The CDK app: `cdk synth`, `cdk deploy`, ... run `python -m infra.app` (see `cdk.json`)."""
+"""Build and synthesize the CDK app; the `cdk` commands run `python -m infra.app` (`cdk.json`)."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ CDK_JSON = Path(__file__).parents[1] / "cdk.json"
 
 
 def build(context: Mapping[str, object] | None = None, *, outdir: str | None = None) -> cdk.App:
-    """The app with one stack, not yet synthesized.
+    """Build the app with its one stack; the caller synthesizes it.
 
     Args:
-        context: Settings, over those in `cdk.json` and on the CDK's command line.
-        outdir: Where to synthesize to; the CDK's choice where None.
+        context: Settings that override those of `cdk.json` and of the CDK's command line.
+        outdir: Folder for the cloud assembly; None leaves the choice to the CDK.
 
-    Errors: `SettingsError`. `app.synth()` fails on findings of cdk-nag.
+    Raises:
+        SettingsError: The settings cannot be deployed. `app.synth()` raises on cdk-nag findings.
     """
-    # The CDK's command line hands over cdk.json's context by itself; a plain Python process must.
+    # The `cdk` command passes the context of cdk.json; a plain Python process has to read it.
     defaults = json.loads(CDK_JSON.read_text("utf-8"))["context"]
     app = cdk.App(context={**defaults, **(context or {})}, outdir=outdir, analytics_reporting=False)
     settings = read_settings(app.node.get_all_context())
@@ -39,11 +40,11 @@ def build(context: Mapping[str, object] | None = None, *, outdir: str | None = N
 
 
 def main() -> int:
-    """Synthesize; returns the process's exit code."""
+    """Synthesize the app; return the exit code of the process."""
     try:
         app = build()
     except SettingsError as error:
-        print(error, file=sys.stderr)  # noqa: T201  (a program's message to its user)
+        sys.stderr.write(f"{error}\n")
         return 2
     app.synth()
     return 0

@@ -1,4 +1,4 @@
-"""Buckets: what comes in, the clean zone, what has been processed, and their access logs."""
+"""S3 buckets: uploads, clean zone, archive, Athena results, and their access logs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ ATHENA_FOLDER = "athena/"
 
 
 class Buckets(Construct):
-    """The buckets of one deployment: private, encrypted, versioned, reached over TLS only.
+    """Buckets of one deployment: private, encrypted, reached over TLS only; data is versioned.
 
     Attributes:
-        input: Uploads; tells EventBridge of every object created.
+        input: Uploads; sends an event to EventBridge for every created object.
         clean: Clean zone, rejects, plans of split objects.
         archive: Processed raw objects under `archive/`, refused ones under `quarantine/`.
         results: Results of Athena queries.
@@ -35,24 +35,22 @@ class Buckets(Construct):
         super().__init__(scope, construct_id)
         self._removal = RemovalPolicy.RETAIN if retain_data else RemovalPolicy.DESTROY
         self._logs = self._bucket("AccessLogs", [_expire(90)], keeps_versions=False)
-        self.input = self._bucket("Input", [_forget_old_versions(90)])
-        # An L1 override: the L2 property `event_bridge_enabled` would deploy a Lambda function
-        # to set what CloudFormation can set by itself.
-        configuration = self.input.node.default_child
-        assert isinstance(configuration, s3.CfnBucket)  # noqa: S101  (CDK's own kind)
-        configuration.add_property_override(
+        self.input = self._bucket("Input", [_expire_old_versions(90)])
+        # An L1 override: the L2 property `event_bridge_enabled` deploys a Lambda function for what
+        # CloudFormation can set itself.
+        self.input.node.default_child.add_property_override(
             "NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", True
         )
         self.clean = self._bucket(
             "Clean",
             [
-                _forget_old_versions(7),
-                # What tasks tell each other about a split object, until it is committed.
+                _expire_old_versions(7),
+                # Plans and range results of a split object are needed until it is committed.
                 _expire(14, prefix=PLANS_FOLDER),
                 _expire(14, prefix=PIECES_FOLDER),
             ],
         )
-        colder = s3.Transition(
+        to_glacier = s3.Transition(
             storage_class=s3.StorageClass.GLACIER_INSTANT_RETRIEVAL,
             transition_after=Duration.days(archive_after_days),
         )
@@ -61,10 +59,10 @@ class Buckets(Construct):
             [
                 s3.LifecycleRule(
                     prefix=ARCHIVE_FOLDER,
-                    transitions=[colder],
+                    transitions=[to_glacier],
                     expiration=Duration.days(expire_after_days) if expire_after_days else None,
                 ),
-                _forget_old_versions(90),
+                _expire_old_versions(90),
             ],
         )
         self.results = self._bucket("Results", [_expire(30)], keeps_versions=False)
@@ -72,7 +70,7 @@ class Buckets(Construct):
     def _bucket(
         self, name: str, rules: list[s3.LifecycleRule], *, keeps_versions: bool = True
     ) -> s3.Bucket:
-        # A part of an upload that never ends is invisible, and is paid for, until it is aborted.
+        # Parts of an abandoned multipart upload are billed, though no listing shows them.
         abort = s3.LifecycleRule(abort_incomplete_multipart_upload_after=Duration.days(3))
         is_log = name == "AccessLogs"
         return s3.Bucket(
@@ -95,8 +93,8 @@ def _expire(days: int, *, prefix: str | None = None) -> s3.LifecycleRule:
     return s3.LifecycleRule(prefix=prefix, expiration=Duration.days(days))
 
 
-def _forget_old_versions(days: int) -> s3.LifecycleRule:
-    """Drops overwritten and deleted versions, and the delete markers that stay behind."""
+def _expire_old_versions(days: int) -> s3.LifecycleRule:
+    """Delete overwritten and deleted versions, and the delete markers left behind."""
     return s3.LifecycleRule(
         noncurrent_version_expiration=Duration.days(days), expired_object_delete_marker=True
     )

@@ -1,4 +1,4 @@
-"""Compute: one image, a Fargate cluster, and a task definition for each set of rights."""
+"""Fargate cluster, container image, and one task definition per set of rights."""
 
 from __future__ import annotations
 
@@ -20,31 +20,32 @@ from infra.settings import Settings, cpu_units
 from infra.tables import Tables
 
 CONTAINER = "worker"
+SCRATCH_FOLDER = "/tmp"  # noqa: S108  (of the container, whose volume is its own)
 USER = "10001:10001"
-"""User and group of the worker in the Dockerfile."""
+"""User and group id that the Dockerfile gives the worker."""
 
 METRICS_NAMESPACE = "shopkpi"
 
 READ_ITEMS = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
-# TransactWriteItems asks for the right of each action in it (DynamoDB developer guide).
+# TransactWriteItems needs the right of each action in it (DynamoDB developer guide).
 WRITE_ITEMS = ("dynamodb:ConditionCheckItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
 READ_OBJECTS = ("s3:GetObject", "s3:GetObjectVersion")
 WRITE_OBJECTS = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")
 
 
 class Compute(Construct):
-    """Where the worker runs.
+    """Fargate cluster with the task definitions of the worker.
 
     Attributes:
         cluster: Fargate cluster, on-demand and Spot.
-        network: Where its tasks run.
+        network: Network of its tasks.
         log_group: Logs of every task.
         validate: Task that reads the input bucket, writes the clean zone and the ledger.
         transform: Task that reads the clean zone, writes the KPI tables and the ledger.
         archive: Task that moves raw objects out of the input bucket and reads the ledger.
-        validate_rights: What the role of `validate` may do.
-        transform_rights: What the role of `transform` may do.
-        audit_rights: Reading the clean zone, the ledger and the KPI tables.
+        validate_rights: Policy statements of the role of `validate`.
+        transform_rights: Policy statements of the role of `transform`.
+        audit_rights: Policy statements for reading the clean zone, the ledger and the KPI tables.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Compute(Construct):
             "Cluster",
             vpc=network.vpc,
             enable_fargate_capacity_providers=True,
-            # The warm service scales on its number of running tasks, which only Insights counts.
+            # The warm service scales on its running tasks, which only Container Insights counts.
             container_insights_v2=ecs.ContainerInsights.ENABLED
             if settings.warm_service
             else ecs.ContainerInsights.DISABLED,
@@ -97,7 +98,7 @@ class Compute(Construct):
             _listing(buckets.clean),
             _objects(READ_OBJECTS, buckets.clean),
             _objects(WRITE_OBJECTS, buckets.clean, PLANS_FOLDER),
-            # Rows of a day that no longer exist are deleted; nothing of the ledger ever is.
+            # A transform deletes KPI rows that are gone from a day; ledger entries stay for ever.
             _items((*READ_ITEMS, *WRITE_ITEMS, "dynamodb:DeleteItem"), *tables.kpis.values()),
             ledger,
         ]
@@ -125,7 +126,14 @@ class Compute(Construct):
         command: Sequence[str] = ("--help",),
         vcpu: float = 0.25,
     ) -> ecs.FargateTaskDefinition:
-        """A task definition with a role of its own; who runs it overrides command and size."""
+        """Define a task with a role of its own.
+
+        Args:
+            name: Construct id.
+            rights: Policy statements of the role.
+            command: Arguments of `shopkpi`; a state machine overrides them for each run.
+            vcpu: Size; a state machine overrides it for each run.
+        """
         role = iam.Role(
             self,
             f"{name}Role",
@@ -153,7 +161,7 @@ class Compute(Construct):
             user=USER,
             readonly_root_filesystem=True,
             linux_parameters=ecs.LinuxParameters(self, f"{name}Linux", init_process_enabled=True),
-            # The longest that Fargate gives; Spot warns two minutes before it takes a task away.
+            # Fargate allows 120 s at most; Spot warns two minutes before it interrupts a task.
             stop_timeout=Duration.seconds(120),
             logging=ecs.LogDrivers.aws_logs(
                 stream_prefix=name.lower(),
@@ -163,7 +171,7 @@ class Compute(Construct):
             ),
         )
         container.add_mount_points(
-            ecs.MountPoint(container_path="/tmp", source_volume="scratch", read_only=False)  # noqa: S108  (in the container)
+            ecs.MountPoint(container_path=SCRATCH_FOLDER, source_volume="scratch", read_only=False)
         )
         return task
 
@@ -184,7 +192,7 @@ def _objects(actions: Sequence[str], bucket: s3.IBucket, folder: str = "") -> ia
 
 
 def _listing(*buckets: s3.IBucket) -> iam.PolicyStatement:
-    """Without it S3 answers 403 where there is no object, and a typo looks like a missing right."""
+    """Allow listing, without which S3 answers 403 instead of 404 for an object that is missing."""
     return iam.PolicyStatement(
         actions=["s3:ListBucket"], resources=[bucket.bucket_arn for bucket in buckets]
     )

@@ -1,4 +1,4 @@
-"""Findings of cdk-nag's AwsSolutions checks that stand: each exact, with its reason."""
+"""Acknowledge findings of cdk-nag's AwsSolutions checks: each exactly, with its reason."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from infra.stack import ShopKpiStack
 
 WILDCARD = "IAM5"
-PASSING = "X-Ray, log delivery and the registry's token take no resource (service reference)"
+NO_RESOURCE = "X-Ray, log delivery and the registry's token take no resource (service reference)"
 OBJECTS = "Objects of one bucket or folder, whose keys are not known beforehand"
 REVISIONS = "Revisions of one task definition, so that a deployment does not stop running uploads"
 CHILDREN = "Executions of this state machine itself: children of its Distributed Maps"
 
 
 class _Scope:
-    """Acknowledges findings on one construct and what is below it."""
+    """Acknowledge findings on one construct and its children."""
 
     def __init__(self, stack: cdk.Stack, construct: Construct) -> None:
         self._stack = stack
@@ -29,34 +29,34 @@ class _Scope:
         self._validations.acknowledge(cdk.Acknowledgment(id=name, reason=reason))
 
     def resource(self, resource: str, reason: str) -> None:
-        """A policy statement whose resource has a wildcard in it."""
+        """Acknowledge a policy statement whose resource has a wildcard in it."""
         self.acknowledge(WILDCARD, reason, f"Resource::{resource}")
 
     def objects(self, bucket: Construct, folder: str = "") -> None:
-        """A policy statement on objects of a bucket."""
+        """Acknowledge a policy statement on the objects of a bucket."""
         self.resource(f"<{_logical_id(self._stack, bucket)}.Arn>/{folder}*", OBJECTS)
 
     def revisions(self, task: Construct) -> None:
-        """The right to run any revision of a task definition."""
+        """Acknowledge the right to run any revision of a task definition."""
         parts = f'{{"Fn::Split":[":",{{"Ref":"{_logical_id(self._stack, task)}"}}]}}'
         family = f'{{"Fn::Split":["/",{{"Fn::Select":[5,{parts}]}}]}}'
-        places = ":".join(f'{{"Fn::Select":[{number},{parts}]}}' for number in (1, 2, 3, 4))
+        region = ":".join(f'{{"Fn::Select":[{number},{parts}]}}' for number in (1, 2, 3, 4))
         name = "/".join(f'{{"Fn::Select":[{number},{family}]}}' for number in (0, 1))
-        self.resource(f"arn:{places}:{name}:*", REVISIONS)
+        self.resource(f"arn:{region}:{name}:*", REVISIONS)
 
     def children(self, machine: Construct, *maps: str) -> None:
-        """The right to start and stop executions that a Distributed Map makes."""
+        """Acknowledge the right to start and stop the executions of a Distributed Map."""
         name = (
             f'{{"Fn::Select":[6,{{"Fn::Split":[":",{{"Ref":"{_logical_id(self._stack, machine)}"'
             "}]}]}"
         )
-        place = "arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution"
+        prefix = "arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution"
         for suffix in ("", *(f"/{each}" for each in maps)):
-            self.resource(f"{place}:{name}{suffix}:*", CHILDREN)
+            self.resource(f"{prefix}:{name}{suffix}:*", CHILDREN)
 
 
 def acknowledge_findings(stack: ShopKpiStack) -> None:
-    """Acknowledge the findings that are meant to be as they are; any other fails the synthesis."""
+    """Acknowledge the findings that are accepted; any other one fails the synthesis."""
     buckets, compute = stack.buckets, stack.compute
     notifications = _Scope(stack, stack.notifications)
     notifications.acknowledge("SQS3", "It is the dead-letter queue of rules, schedules and queues")
@@ -69,7 +69,7 @@ def acknowledge_findings(stack: ShopKpiStack) -> None:
             "metrics, and every bad exit is counted and kept",
         )
     tasks.acknowledge("ECS2", "Names of tables and buckets; there are no secrets in this system")
-    tasks.resource("*", PASSING)
+    tasks.resource("*", NO_RESOURCE)
     for bucket in (buckets.input, buckets.clean):
         tasks.objects(bucket)
     tasks.objects(buckets.clean, "plans/")
@@ -77,7 +77,7 @@ def acknowledge_findings(stack: ShopKpiStack) -> None:
         tasks.objects(buckets.archive, folder)
 
     ingest = _Scope(stack, stack.ingest)
-    ingest.resource("*", PASSING)
+    ingest.resource("*", NO_RESOURCE)
     ingest.objects(buckets.input)
     ingest.objects(buckets.archive, "archive/")
     clean = _logical_id(stack, buckets.clean)
@@ -90,20 +90,18 @@ def acknowledge_findings(stack: ShopKpiStack) -> None:
         cdk.Validations.of(construct).acknowledge(
             cdk.Acknowledgment(
                 id="Annotation::@aws-cdk/aws-stepfunctions:propertyIgnored",
-                reason="DistributedMap asks for an executionType and then says that it ignores it",
+                reason="DistributedMap requires an executionType, then warns that it ignores it",
             )
         )
 
     intake = _Scope(stack, stack.intake)
-    intake.resource("*", PASSING)
+    intake.resource("*", NO_RESOURCE)
     intake.objects(buckets.input)
 
     sweep = _Scope(stack, stack.sweep)
-    sweep.resource("*", PASSING)
+    sweep.resource("*", NO_RESOURCE)
     sweep.children(stack.sweep.state_machine, "Objects")
 
 
 def _logical_id(stack: cdk.Stack, construct: Construct) -> str:
-    resource = construct.node.default_child
-    assert isinstance(resource, cdk.CfnElement)  # noqa: S101  (every L2 construct here has one)
-    return stack.get_logical_id(resource)
+    return stack.get_logical_id(construct.node.default_child)

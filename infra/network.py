@@ -1,4 +1,4 @@
-"""Network: private subnets without a way out; AWS services are reached through endpoints."""
+"""VPC of isolated subnets; tasks reach AWS services through VPC endpoints only."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from constructs import Construct
 
 
 class Network(Construct):
-    """A VPC that only speaks to the AWS services that tasks need.
+    """VPC that reaches only the AWS services that tasks need.
 
-    S3 and DynamoDB go through gateway endpoints, which cost nothing. Pulling the image and writing
-    logs needs interface endpoints, which cost by the hour and zone: they are most of what an idle
-    deployment costs. There is no NAT and no internet gateway.
+    Gateway endpoints lead to S3 and DynamoDB and cost nothing. Interface endpoints lead to the
+    registry and the logs and cost by the hour and zone: most of an idle deployment's cost. There is
+    no NAT and no internet gateway.
 
     Attributes:
         vpc: The VPC; all its subnets are isolated.
-        subnets: Where tasks run.
+        subnets: Subnets of the tasks.
         tasks: Security group of the tasks: HTTPS out, nothing in.
     """
 
@@ -44,7 +44,7 @@ class Network(Construct):
                     name="Tasks", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED, cidr_mask=22
                 )
             ],
-            # Would deploy a Lambda function to empty a group that nothing here is a member of.
+            # True would deploy a Lambda function to empty a group that nothing here uses.
             restrict_default_security_group=False,
         )
         self.subnets = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)

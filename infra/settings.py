@@ -1,4 +1,4 @@
-"""Settings of a deployment: typed, defaulted by stage, checked as a whole.
+"""Read and check the settings of a deployment.
 
 They come from the CDK context: `-c name=value` on the command line (text) or the `context` of
 `cdk.json` (text, numbers, booleans, lists). `docs/deploy.md` lists them.
@@ -19,9 +19,9 @@ from kpi.contract.model import Contract
 MIB = 2**20
 
 VCPUS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-"""Task sizes of Fargate; each runs with 2 GiB of memory per vCPU, which every size allows."""
+"""Task sizes of Fargate; each allows the 2 GiB of memory per vCPU that tasks get."""
 
-# CloudWatch Logs takes these numbers of days and no others (API reference, PutRetentionPolicy).
+# Retention periods that CloudWatch Logs accepts (API reference, PutRetentionPolicy).
 LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827)
 
 KPIS = tuple(name.removesuffix("_kpis") for name in KPI_TABLES)
@@ -34,12 +34,12 @@ PREFIX = re.compile(r"([^/\s]+/)*")
 
 
 def cpu_units(vcpu: float) -> int:
-    """What ECS calls a task's size: 1024 units a vCPU."""
+    """Convert vCPUs to the CPU units of ECS: 1024 a vCPU."""
     return int(vcpu * 1024)
 
 
 class SettingsError(Exception):
-    """Settings that cannot be deployed; `problems` lists everything that is wrong."""
+    """Settings that cannot be deployed; `problems` lists all of them."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n  ".join(["These settings cannot be deployed:", *problems]))
@@ -48,40 +48,40 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a deployment looks like.
+    """Settings of one deployment.
 
     Attributes:
         stage: Names the deployment: tables are `shopkpi-<stage>-...`.
         retain_data: Keep buckets and tables when the stack is deleted, and refuse to delete
             tables. Default: true for stage `prod`.
-        alarm_email: Who is told of refusals, failures and alarms; empty for nobody.
+        alarm_email: Receives refusals, failures and alarms; empty for nobody.
         contract: Name of a contract that is part of the image.
         kpis: KPIs that are computed.
-        incoming_prefix: Where the dataset folders lie in the input bucket; ends in `/` or is empty.
+        incoming_prefix: Parent of the dataset folders in the input bucket; ends in `/` or is empty.
         image_uri: Image to run instead of building the Dockerfile; empty to build.
         az_count: Availability zones that tasks and endpoints spread over.
         availability_zones: Their names, instead of the region's first `az_count`.
         spot: Try Fargate Spot first.
         small_task_vcpu: Task size for source objects up to `small_mib`.
-        medium_task_vcpu: Task size for source objects up to 16 times that.
-        large_task_vcpu: Task size above, for ranges of split objects, and for slices of days.
+        medium_task_vcpu: Task size for source objects up to 16 times `small_mib`.
+        large_task_vcpu: Task size for larger ones, for byte ranges and for slices of days.
         small_mib: Largest source object that is small.
-        split_above_mib: A larger plain CSV is validated in ranges, by several tasks.
-        range_mib: Length of such a range.
-        days_per_task: Days that one task transforms where a split object touched many.
+        split_above_mib: A larger plain CSV is validated in byte ranges, by several tasks.
+        range_mib: Length of such a byte range.
+        days_per_task: Days that one task transforms after a split object.
         max_parallel_tasks: Tasks that work on one source object at once.
         execution_timeout_hours: Longest time from upload to KPIs.
         warm_service: Run small source objects on a long-running service instead of a task each.
-        warm_min_tasks: Smallest size of that service; with 0 the first file after a pause waits for
-            a task, as without the service.
-        warm_max_tasks: Largest size of that service.
+        warm_min_tasks: Fewest tasks of that service; with 0 the first object after a pause waits
+            for a task to start.
+        warm_max_tasks: Most tasks of that service.
         log_retention_days: How long logs are kept.
         archive_after_days: Processed raw objects go to Glacier Instant Retrieval after this.
         expire_after_days: Processed raw objects are deleted after this; 0 for never.
         sweep_schedule: When objects that nothing picked up are started again.
-        sweep_min_age_minutes: Age from which the sweep takes an object for left behind.
+        sweep_min_age_minutes: The sweep starts objects that are older than this.
         audit_sample_days: Days that each audit recomputes; 0 for no audit.
-        audit_schedule: When it runs.
+        audit_schedule: When the audit runs.
         reject_rate_alarm: Share of rejected rows, over an hour, that raises the alarm.
         lag_alarm_minutes: Time from upload to KPIs that raises the alarm.
         success_within_hours: Alarm when no upload has become KPIs for so long; 0 for none.
@@ -124,7 +124,7 @@ class Settings:
 
     @property
     def prefix(self) -> str:
-        """What names begin with; the worker's state is `dynamodb://<prefix>`."""
+        """Prefix of resource names; the URL of the worker's state is `dynamodb://<prefix>`."""
         return f"shopkpi-{self.stage}"
 
     @property
@@ -133,18 +133,19 @@ class Settings:
 
     @property
     def incoming_folders(self) -> tuple[str, ...]:
-        """Key prefixes of the datasets in the input bucket, each with `/` at its end."""
+        """Key prefixes of the datasets in the input bucket, each ending in `/`."""
         datasets = self.contract_definition.datasets.values()
         return tuple(f"{self.incoming_prefix}{dataset.folder}/" for dataset in datasets)
 
 
 def read_settings(context: Mapping[str, object]) -> Settings:
-    """Settings from a CDK context.
+    """Read settings from a CDK context.
 
     Args:
-        context: Name to value; names with `:` or `@` and `aws-cdk...` belong to the CDK itself.
+        context: Name -> value; the CDK's own names (with `:` or `@`, or `aws-cdk...`) are skipped.
 
-    Errors: `SettingsError` that lists everything that is wrong.
+    Raises:
+        SettingsError: At least one setting is unknown or wrong; it lists all of them.
     """
     own = {name: value for name, value in context.items() if not _is_cdk(name)}
     types_of = typing.get_type_hints(Settings)
@@ -161,7 +162,7 @@ def read_settings(context: Mapping[str, object]) -> Settings:
             problems.append(f"{name}: {error}, got {own[name]!r}")
     values.setdefault("retain_data", values.get("stage") == "prod")
     settings = Settings(**values)  # type: ignore[arg-type]  # _convert gave each its type
-    # A value that could not be read has been replaced by its default, which is right.
+    # A value that could not be read is left at its default, which adds no second problem.
     problems += _problems(settings)
     if problems:
         raise SettingsError(problems)
@@ -172,25 +173,25 @@ def _is_cdk(name: str) -> bool:
     return ":" in name or "@" in name or name.startswith(("aws-cdk", "aws:", "cli-"))
 
 
-def _convert(value: object, kind: object) -> object:
-    """`value` as a bool, int, float, str or tuple of str; text is parsed."""
-    if isinstance(kind, types.GenericAlias):
+def _convert(value: object, target: object) -> object:
+    """Convert `value` to a bool, int, float, str or tuple of str; parse it where it is text."""
+    if isinstance(target, types.GenericAlias):
         items = value.split(",") if isinstance(value, str) else value
         if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
             raise ValueError("expected a list of texts (a,b,c on the command line)")
         return tuple(item.strip() for item in items if item.strip())
-    if kind is bool:
+    if target is bool:
         if isinstance(value, bool) or value in ("true", "false"):
             return value in (True, "true")
         raise ValueError("expected true or false")
-    if kind in (int, float):
-        number: Callable[[str], float] = int if kind is int else float
+    if target in (int, float):
+        number: Callable[[str], float] = int if target is int else float
         try:
             if not isinstance(value, bool):
                 return number(str(value))
         except ValueError:
             pass
-        raise ValueError("expected a whole number" if kind is int else "expected a number")
+        raise ValueError("expected a whole number" if target is int else "expected a number")
     if not isinstance(value, str):
         raise ValueError("expected text")
     return value
@@ -238,8 +239,8 @@ def _problems(settings: Settings) -> list[str]:
     return problems
 
 
-# Step Functions runs at most 10,000 children of a Distributed Map at once (quotas page); ECS
-# accounts begin with far fewer tasks. A Standard execution may take a year; a day is our limit.
+# Step Functions runs at most 10,000 children of a Distributed Map at once (quotas page); a new ECS
+# account may run far fewer tasks. A Standard execution may take a year; here a day is the limit.
 LIMITS: Mapping[str, tuple[int, int]] = {
     "small_mib": (1, 1024),
     "range_mib": (2, 65_536),

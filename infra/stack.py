@@ -1,4 +1,4 @@
-"""The stack: every capability of one deployment, and how they hang together."""
+"""Stack of one deployment: its capabilities, and how they depend on each other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.analytics.glue_catalog import Lake
+from infra.analytics.glue_catalog import GlueCatalog
 from infra.buckets import Buckets
 from infra.compute import Compute
 from infra.monitoring.alarms import Alarms
@@ -15,142 +15,157 @@ from infra.monitoring.notifications import Notifications
 from infra.network import Network
 from infra.settings import Settings
 from infra.tables import Tables
+from infra.workflows.audit_schedule import AuditSchedule
 from infra.workflows.ingest import Ingest
 from infra.workflows.intake import Intake
-from infra.workflows.redrive import Audit, Sweep
+from infra.workflows.redrive import Sweep
 from infra.workflows.warm_service import WarmService
 
 
-class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # of a library that mypy does not read
-    """One deployment of shopkpi; `settings.stage` tells it from others in the same account.
+class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_cdk
+    """One deployment of shopkpi; `settings.stage` tells deployments of one account apart.
 
     Attributes:
-        settings: What it was made from.
-        buckets, notifications, compute, ingest, intake, sweep: Its capabilities.
+        settings: Settings of the deployment.
+        buckets, tables, notifications, compute, ingest, intake, sweep: Its capabilities.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
         super().__init__(scope, construct_id, description="shopkpi: daily KPIs from uploaded files")
         self.settings = settings
-        retention = _retention(settings.log_retention_days)
-        self.buckets = buckets = Buckets(
+        self._retention = _retention(settings.log_retention_days)
+        self.buckets = Buckets(
             self,
             "Buckets",
             retain_data=settings.retain_data,
             archive_after_days=settings.archive_after_days,
             expire_after_days=settings.expire_after_days,
         )
-        tables = Tables(self, "Tables", prefix=settings.prefix, retain_data=settings.retain_data)
-        self.notifications = notifications = Notifications(
-            self, "Notifications", email=settings.alarm_email
+        self.tables = Tables(
+            self, "Tables", prefix=settings.prefix, retain_data=settings.retain_data
         )
-        topic, dlq = notifications.topic, notifications.dlq
+        self.notifications = Notifications(self, "Notifications", email=settings.alarm_email)
+        self.compute = self._add_compute()
+        self._add_workflows()
+        if settings.audit_sample_days:
+            AuditSchedule(
+                self,
+                "Audit",
+                settings=settings,
+                compute=self.compute,
+                dlq=self.notifications.dlq,
+            )
+        self._add_monitoring()
+        GlueCatalog(self, "Lake", settings=settings, buckets=self.buckets)
+        self._add_outputs()
+
+    def _add_compute(self) -> Compute:
+        settings = self.settings
         network = Network(
             self,
             "Network",
             az_count=settings.az_count,
             availability_zones=settings.availability_zones,
             warm_service=settings.warm_service,
-            log_retention=retention,
+            log_retention=self._retention,
         )
-        self.compute = compute = Compute(
+        return Compute(
             self,
             "Compute",
             settings=settings,
             network=network,
-            buckets=buckets,
-            tables=tables,
-            log_retention=retention,
+            buckets=self.buckets,
+            tables=self.tables,
+            log_retention=self._retention,
         )
+
+    def _add_workflows(self) -> None:
+        settings, topic, dlq = self.settings, self.notifications.topic, self.notifications.dlq
         warm = (
-            WarmService(self, "Warm", settings=settings, compute=compute, dlq=dlq)
+            WarmService(self, "Warm", settings=settings, compute=self.compute, dlq=dlq)
             if settings.warm_service
             else None
         )
-        # Step Functions only writes to log groups of this name into the account's log policy.
         executions = logs.LogGroup(
             self,
             "Executions",
+            # Below this name the account's log policy allows Step Functions to write.
             log_group_name=f"/aws/vendedlogs/states/{settings.prefix}",
-            retention=retention,
+            retention=self._retention,
             removal_policy=cdk.RemovalPolicy.DESTROY,
         )
-        self.ingest = ingest = Ingest(
+        self.ingest = Ingest(
             self,
             "Ingest",
             settings=settings,
-            compute=compute,
-            buckets=buckets,
-            tables=tables,
+            compute=self.compute,
+            buckets=self.buckets,
+            tables=self.tables,
             topic=topic,
             warm=warm,
             log_group=executions,
         )
-        self.intake = intake = Intake(
+        self.intake = Intake(
             self,
             "Intake",
             settings=settings,
-            bucket=buckets.input,
-            ingest=ingest.state_machine,
+            bucket=self.buckets.input,
+            ingest=self.ingest.state_machine,
             topic=topic,
             dlq=dlq,
             log_group=executions,
         )
-        self.sweep = sweep = Sweep(
+        self.sweep = Sweep(
             self,
             "Sweep",
             settings=settings,
-            bucket=buckets.input,
-            intake=intake.state_machine,
+            bucket=self.buckets.input,
+            intake=self.intake.state_machine,
             topic=topic,
             dlq=dlq,
             log_group=executions,
         )
-        if settings.audit_sample_days:
-            Audit(self, "Audit", settings=settings, compute=compute, dlq=dlq)
+
+    def _add_monitoring(self) -> None:
         alarms = Alarms(
             self,
             "Alarms",
-            settings=settings,
-            notifications=notifications,
-            compute=compute,
+            settings=self.settings,
+            notifications=self.notifications,
+            compute=self.compute,
             machines={
-                "Ingest": ingest.state_machine,
-                "Intake": intake.state_machine,
-                "Sweep": sweep.state_machine,
+                "Ingest": self.ingest.state_machine,
+                "Intake": self.intake.state_machine,
+                "Sweep": self.sweep.state_machine,
             },
-            tables=[tables.ledger, *tables.kpis.values()],
-            age=sweep.age,
-            log_retention=retention,
+            tables=[self.tables.ledger, *self.tables.kpis.values()],
+            age=self.sweep.age,
+            log_retention=self._retention,
         )
         Dashboard(
             self,
             "Dashboard",
-            settings=settings,
-            compute=compute,
-            ingest=ingest.state_machine,
+            settings=self.settings,
+            compute=self.compute,
+            ingest=self.ingest.state_machine,
             alarms=alarms,
         )
-        Lake(self, "Lake", settings=settings, buckets=buckets)
-        self._outputs(settings, buckets, ingest, notifications)
 
-    def _outputs(
-        self, settings: Settings, buckets: Buckets, ingest: Ingest, notifications: Notifications
-    ) -> None:
+    def _add_outputs(self) -> None:
         outputs = {
-            "InputBucket": buckets.input.bucket_name,
-            "CleanBucket": buckets.clean.bucket_name,
-            "ArchiveBucket": buckets.archive.bucket_name,
-            "State": f"dynamodb://{settings.prefix}",
-            "IngestStateMachine": ingest.state_machine.state_machine_arn,
-            "Topic": notifications.topic.topic_arn,
+            "InputBucket": self.buckets.input.bucket_name,
+            "CleanBucket": self.buckets.clean.bucket_name,
+            "ArchiveBucket": self.buckets.archive.bucket_name,
+            "State": f"dynamodb://{self.settings.prefix}",
+            "IngestStateMachine": self.ingest.state_machine.state_machine_arn,
+            "Topic": self.notifications.topic.topic_arn,
         }
         for name, value in outputs.items():
             cdk.CfnOutput(self, name, value=value)
 
 
 def _retention(days: int) -> logs.RetentionDays:
-    """The member of CDK's enumeration for a number of days that CloudWatch Logs allows."""
+    """Return the CDK's enumeration member for a retention period of CloudWatch Logs."""
     names = {
         1: "ONE_DAY",
         3: "THREE_DAYS",

@@ -1,4 +1,4 @@
-"""DynamoDB tables of ledger and KPIs, with the keys and indexes of `kpi.aggregation.tables`."""
+"""DynamoDB tables of the ledger and the KPIs; `kpi.aggregation.tables` defines keys and indexes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kpi.aggregation.tables import KPI_TABLES, LEDGER_PARTITION_KEY, LEDGER_SORT
 
 
 class Tables(Construct):
-    """Tables of one deployment: on demand, restorable to any second of the last 35 days.
+    """Tables of one deployment: billed on demand, with point-in-time recovery over 35 days.
 
     Attributes:
         ledger: One entry per source object.
@@ -54,5 +54,5 @@ class Tables(Construct):
 
 
 def _key(name: str) -> dynamodb.Attribute:
-    """A key attribute; all are text (dates as YYYY-MM-DD), so that any kind of id fits."""
+    """Return a key attribute; keys are text (dates as YYYY-MM-DD), so that any type of id fits."""
     return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)

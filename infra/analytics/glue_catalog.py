@@ -1,4 +1,4 @@
-"""The clean zone as tables of Athena: no crawler, no copies, partitions by rule."""
+"""Glue tables over the clean zone for Athena, with partition projection instead of a crawler."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ from constructs import Construct
 from infra.analytics.named_queries import named_queries
 from infra.buckets import ATHENA_FOLDER, Buckets
 from infra.settings import Settings
+from kpi.contract.model import Contract
 from kpi.csv.header import clean_schema
 from kpi.kernels.uuids import UUID
 from kpi.validation.rejects import REJECTS
 
 GIB = 2**30
 
-# Uploads before this day lie in no partition that Athena looks into.
-FIRST_DAY = "2020-01-01"
+# First day of the partition projection: Athena does not see uploads before it.
+FIRST_PARTITION = "2020-01-01"
 
 
-class Lake(Construct):
-    """A Glue database over the clean zone and the rejects, and an Athena workgroup.
+class GlueCatalog(Construct):
+    """Glue database over the clean zone and the rejects, and an Athena workgroup.
 
-    Tables have the columns of the contract and a partition `uploaded_on`, the day of the upload in
-    UTC. An object lies in the clean zone from shortly before its commit; between the two, and until
-    a retry where a worker died there, Athena sees rows that the KPIs do not count yet.
+    Tables have the columns of the contract and the partition `uploaded_on`, the day of the upload
+    in UTC. A worker writes the clean object before it commits the ledger entry. Until that commit
+    Athena sees rows that the KPIs do not count yet; after a crash it sees them until the retry.
     """
 
     def __init__(
         self, scope: Construct, construct_id: str, *, settings: Settings, buckets: Buckets
     ) -> None:
         super().__init__(scope, construct_id)
-        self._clean = buckets.clean.bucket_name
+        self._clean_bucket = buckets.clean.bucket_name
         name = settings.prefix.replace("-", "_")
         self._database = glue.CfnDatabase(
             self,
@@ -48,7 +49,10 @@ class Lake(Construct):
             schema = clean_schema(dataset)
             self._table(dataset.name, name, schema, f"clean/{dataset.name}")
             self._table(f"{dataset.name}_rejects", name, REJECTS, f"rejects/{dataset.name}")
-        workgroup = athena.CfnWorkGroup(
+        self._add_queries(contract, name, self._add_workgroup(settings, buckets))
+
+    def _add_workgroup(self, settings: Settings, buckets: Buckets) -> athena.CfnWorkGroup:
+        return athena.CfnWorkGroup(
             self,
             "WorkGroup",
             name=settings.prefix,
@@ -69,12 +73,16 @@ class Lake(Construct):
                 ),
             ),
         )
+
+    def _add_queries(
+        self, contract: Contract, database: str, workgroup: athena.CfnWorkGroup
+    ) -> None:
         for title, query in named_queries(contract).items():
             named = athena.CfnNamedQuery(
                 self,
                 title.title().replace(" ", ""),
                 name=title,
-                database=name,
+                database=database,
                 query_string=query,
                 work_group=workgroup.name,
             )
@@ -82,7 +90,7 @@ class Lake(Construct):
             named.add_resource_dependency(self._database)
 
     def _table(self, name: str, database: str, schema: pa.Schema, folder: str) -> None:
-        location = f"s3://{self._clean}/{folder}/"
+        location = f"s3://{self._clean_bucket}/{folder}/"
         table = glue.CfnTable(
             self,
             name.title().replace("_", ""),
@@ -98,7 +106,7 @@ class Lake(Construct):
                     "projection.enabled": "true",
                     "projection.uploaded_on.type": "date",
                     "projection.uploaded_on.format": "yyyy-MM-dd",
-                    "projection.uploaded_on.range": f"{FIRST_DAY},NOW",
+                    "projection.uploaded_on.range": f"{FIRST_PARTITION},NOW",
                     "projection.uploaded_on.interval": "1",
                     "projection.uploaded_on.interval.unit": "DAYS",
                     "storage.location.template": f"{location}uploaded_on=${{uploaded_on}}/",
@@ -122,31 +130,34 @@ class Lake(Construct):
         table.add_resource_dependency(self._database)
 
 
-def hive_type(kind: pa.DataType) -> str:
-    """The Glue name of a type of the clean zone.
+def hive_type(arrow_type: pa.DataType) -> str:
+    """Map an Arrow type of the clean zone to its Hive name.
 
-    Errors: `ValueError` for a type that the clean zone does not have.
+    Raises:
+        ValueError: The clean zone has no columns of this type.
     """
-    if pa.types.is_dictionary(kind):
-        return hive_type(kind.value_type)
-    plain = {
+    if pa.types.is_dictionary(arrow_type):
+        return hive_type(arrow_type.value_type)
+    names = {
         pa.int64(): "bigint",
         pa.string(): "string",
         pa.binary(): "binary",
-        UUID: "binary",  # Hive has no name for them
+        UUID: "binary",  # Hive has no UUID type
     }
-    if pa.types.is_decimal(kind):
-        name = f"decimal({kind.precision},{kind.scale})"
-    elif pa.types.is_timestamp(kind):
+    if pa.types.is_decimal(arrow_type):
+        name = f"decimal({arrow_type.precision},{arrow_type.scale})"
+    elif pa.types.is_timestamp(arrow_type):
         name = "timestamp"
-    elif pa.types.is_map(kind):
-        name = f"map<{hive_type(kind.key_type)},{hive_type(kind.item_type)}>"
-    elif pa.types.is_list(kind):
-        name = f"array<{hive_type(kind.value_type)}>"
-    elif pa.types.is_struct(kind):
-        name = f"struct<{','.join(f'{one.name}:{hive_type(one.type)}' for one in kind)}>"
-    elif kind in plain:
-        name = plain[kind]
+    elif pa.types.is_map(arrow_type):
+        name = f"map<{hive_type(arrow_type.key_type)},{hive_type(arrow_type.item_type)}>"
+    elif pa.types.is_list(arrow_type):
+        name = f"array<{hive_type(arrow_type.value_type)}>"
+    elif pa.types.is_struct(arrow_type):
+        name = (
+            f"struct<{','.join(f'{field.name}:{hive_type(field.type)}' for field in arrow_type)}>"
+        )
+    elif arrow_type in names:
+        name = names[arrow_type]
     else:
-        raise ValueError(f"expected a type of the clean zone, got {kind}")
+        raise ValueError(f"expected a type of the clean zone, got {arrow_type}")
     return name

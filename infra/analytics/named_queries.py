@@ -1,10 +1,12 @@
-"""Named queries of Athena: current versions, and the KPIs recomputed in SQL.
+"""Build the named queries of Athena: current versions, and the KPIs recomputed in SQL.
 
-They follow the definitions of the KPIs, with two differences that SQL over the clean zone cannot
-avoid: which of two uploads of the same day is the later one is told by when their clean objects
-were written, and which of two rows of one file, by nothing; and sums round half up, not half-even.
+SQL over the clean zone differs from the published KPIs in three points:
 
-The texts that are put into them are names of columns and statuses of the deployment's own contract.
+- Of two uploads of one day, the one whose clean object was written last counts as the later one.
+- Of two rows with one key in the same file, either may win.
+- Quotients round half up, not half to even.
+
+Only column names and statuses of the deployment's own contract are put into the SQL text.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from kpi.contract.model import Contract, Dataset
 
 
 def named_queries(contract: Contract) -> dict[str, str]:
-    """Name -> SQL (Athena engine 3) for the tables of a contract."""
+    """Return query name -> SQL (Athena engine 3) for the tables of a contract."""
     orders, items = contract.datasets["orders"], contract.datasets["order_items"]
     kpis = f"WITH {_sales(contract)}\n"
     return {
@@ -51,7 +53,7 @@ ORDER BY o.order_date, s.category"""
 
 
 def _current(dataset: Dataset) -> str:
-    """The latest version of each row of a dataset."""
+    """Select the latest version of each row of a dataset."""
     key = ", ".join(f'"{name}"' for name in dataset.key)
     return f"""\
 SELECT * FROM (
@@ -59,11 +61,11 @@ SELECT * FROM (
     PARTITION BY {key}
     ORDER BY uploaded_on DESC, "$file_modified_time" DESC, "$path" DESC) AS version
   FROM {dataset.name})
-WHERE version = 1"""  # noqa: S608  (see the module)
+WHERE version = 1"""  # noqa: S608  (names of the contract only)
 
 
 def _sales(contract: Contract) -> str:
-    """Common tables: orders_now with their day, and sales with revenue, units and category."""
+    """Return the common table expressions `orders_now` (with the day) and `sales` (per item)."""
     orders, items, products = (
         contract.datasets[name] for name in ("orders", "order_items", "products")
     )
@@ -96,7 +98,7 @@ sales AS (
 
 
 def _returned(column: str, dataset: Dataset, contract: Contract) -> str:
-    """Whether a status means "returned"; NULL for a dataset without one."""
+    """Return SQL for "is returned"; NULL for items without a status of their own."""
     if "status" not in dataset.columns:
         return "CAST(NULL AS boolean)" if dataset.name == "order_items" else "false"
     statuses = ", ".join("'" + status.replace("'", "''") + "'" for status in contract.returned)

@@ -1,4 +1,4 @@
-"""What an operator sees: a topic, alarms, and the metrics that the worker reports."""
+"""CloudWatch alarms on state machines, tables, tasks and the worker's own metrics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIVE_MINUTES = Duration.minutes(5)
 
 
 class WorkerMetrics:
-    """Metrics in the worker's log lines (CloudWatch embedded metric format), by event and field."""
+    """Metrics that the worker writes into its log lines (CloudWatch embedded metric format)."""
 
     def __init__(self, *, prefix: str) -> None:
         self._prefix = prefix
@@ -36,6 +36,7 @@ class WorkerMetrics:
         period: Duration = FIVE_MINUTES,
         label: str | None = None,
     ) -> cloudwatch.Metric:
+        """Return the metric of a field of an event."""
         return cloudwatch.Metric(
             namespace=METRICS_NAMESPACE,
             metric_name=field,
@@ -47,11 +48,11 @@ class WorkerMetrics:
 
 
 class Alarms(Construct):
-    """Alarms that tell the topic, once when something goes wrong and once when it is well again.
+    """Alarms that publish to the topic on each change between OK and ALARM.
 
     Attributes:
-        stopped: Log group with every task that ended badly; ECS itself forgets within the hour.
-        exits: Metric of those tasks.
+        stopped: Log group of the tasks that failed; ECS itself forgets them within the hour.
+        exits: Metric that counts those tasks.
         all: Every alarm.
     """
 
@@ -75,7 +76,7 @@ class Alarms(Construct):
         self.stopped = logs.LogGroup(
             self, "StoppedTasks", retention=log_retention, removal_policy=RemovalPolicy.DESTROY
         )
-        self.exits = self._bad_exits(compute)
+        self.exits = self._count_failed_tasks(compute)
         self._executions(machines)
         self._alarm(
             "DeadLetters", "An event or message could not be delivered", _depth(notifications)
@@ -98,18 +99,18 @@ class Alarms(Construct):
 
     def _executions(self, machines: Mapping[str, sfn.StateMachine]) -> None:
         for name, machine in machines.items():
-            kinds = {
+            metrics = {
                 "Failed": ("failed", machine.metric_failed(period=FIVE_MINUTES)),
                 "TimedOut": ("timed out", machine.metric_timed_out(period=FIVE_MINUTES)),
                 "Throttled": ("were throttled", machine.metric_throttled(period=FIVE_MINUTES)),
             }
-            for kind, (verb, metric) in kinds.items():
+            for kind, (verb, metric) in metrics.items():
                 self._alarm(f"{name}{kind}", f"{name} executions {verb}", metric)
 
-    def _bad_exits(self, compute: Compute) -> cloudwatch.Metric:
-        """Counts, and keeps, the events of tasks with an exit code other than 0.
+    def _count_failed_tasks(self, compute: Compute) -> cloudwatch.Metric:
+        """Keep and count the events of tasks with an exit code other than 0.
 
-        L1, since the L2 target for log groups deploys a Lambda function to set its policy.
+        The rule is an L1 construct, since the L2 target for log groups deploys a Lambda function.
         """
         logs.ResourcePolicy(
             self,
@@ -141,7 +142,7 @@ class Alarms(Construct):
             targets=[
                 events.CfnRule.TargetProperty(
                     id="StoppedTasks",
-                    # EventBridge wants the ARN without `:*` at its end.
+                    # EventBridge expects the ARN without the `:*` at its end.
                     arn=Stack.of(self).format_arn(
                         service="logs",
                         resource="log-group",
@@ -188,7 +189,7 @@ class Alarms(Construct):
                 "NoSuccess",
                 "No upload has become KPIs for too long",
                 ingest.metric_succeeded(period=hour),
-                # An alarm looks back over one day at most; the setting is limited to that.
+                # An alarm evaluates one day at most, and so does the setting.
                 periods=settings.success_within_hours,
                 comparison=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
                 missing=cloudwatch.TreatMissingData.BREACHING,

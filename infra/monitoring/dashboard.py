@@ -1,4 +1,4 @@
-"""One page that shows whether all is well, and queries for when it is not."""
+"""CloudWatch dashboard, and saved queries of Logs Insights for troubleshooting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SNS topic for people, and the events that reach it."""
+"""SNS topic for operators, and the dead-letter queue."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from constructs import Construct
 
 
 class Notifications(Construct):
-    """Where refusals, failures and alarms go, and where events go that could not be delivered.
+    """Topic of refusals, failures and alarms, and the dead-letter queue of undelivered events.
 
     Attributes:
-        topic: Subscribed by `settings.alarm_email` where there is one.
-        dlq: Events and messages that nothing took.
+        topic: The address of `settings.alarm_email`, if any, is subscribed to it.
+        dlq: Events and messages that could not be delivered.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, email: str) -> None:

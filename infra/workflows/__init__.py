@@ -1,1 +1,1 @@
-"""State machines and the rules that start them."""
+"""State machines, and the rules and schedules that start them."""

@@ -1,4 +1,4 @@
-"""A raw object leaves the input bucket: to `archive/`, or with its verdict to `quarantine/`."""
+"""Move a raw object out of the input bucket: to `archive/`, or a refused one to `quarantine/`."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from infra.compute import Compute
 from infra.settings import MIB, cpu_units
 from infra.workflows.steps import FAILURE, UNCHANGED, URL, VERSION_ID, WorkerTasks, retry_call, when
 
-# CopyObject takes at most 5 GB (S3 API reference), and the longer it takes the likelier the call
-# is cut off; larger objects are moved by a task.
+# CopyObject accepts 5 GB (S3 API reference). The lower limit keeps the call short enough not to be
+# cut off; a task moves larger objects.
 COPY_LIMIT_BYTES = 1024 * MIB
 
 
-class Moves(Construct):
-    """States that move the source object; they come after the ledger's commit, never before it.
+class ArchiveStates(Construct):
+    """States that move the source object, always after the ledger's commit.
 
     Attributes:
-        accepted: The state to go to once the object's rows are in the KPIs; it ends the execution.
-        quarantine: Moves a refused object; what follows is for the caller to say.
+        accepted: State to enter once the object's rows are in the KPIs; it ends the execution.
+        quarantine: State that moves a refused object; the caller adds its next state.
     """
 
     def __init__(
@@ -57,28 +57,28 @@ class Moves(Construct):
         )
 
     def _archive(self, name: str) -> tasks.EcsRunTask:
-        """The worker's own move; it looks up the verdict and puts the object where that says."""
+        """Run `shopkpi archive`, which moves the object where its verdict says."""
         to = f"s3://{self._buckets.archive.bucket_name}"
         return self._worker.run(
             self,
             name,
             task=self._compute.archive,
             command=["archive", URL, "--version-id", VERSION_ID, "--to", to],
-            # S3 copies the bytes itself; the task only waits for it.
+            # S3 copies the bytes; the task only waits.
             cpu=f"{cpu_units(0.25)}",
             timeout=self._timeout,
         )
 
     def _copy_and_delete(self, archive: sfn.IChainable, done: sfn.Succeed) -> tasks.CallAwsService:
-        """Two calls instead of a task, which takes a minute to start and costs more."""
+        """Move by two calls of S3: a task would take a minute to start and cost more."""
         archived = self._buckets.archive.arn_for_objects(f"{ARCHIVE_FOLDER}*")
         incoming = self._buckets.input.arn_for_objects("*")
         source = "$states.input.bucket & '/' & $encodeUrlComponent($states.input.key)"
         copy = self._call(
             "CopyToArchive",
             action="copyObject",
-            # Tags are copied too. Without the right to list, an object that is gone would look like
-            # a missing right (403, not 404).
+            # CopyObject copies tags too. Without ListBucket S3 answers 403 instead of 404 for a
+            # missing object.
             rights=[
                 _allow(archived, "s3:PutObject"),
                 _allow(archived, "s3:PutObjectTagging"),
@@ -92,9 +92,9 @@ class Moves(Construct):
                 "CopySource": f"{{% {source} & '?versionId=' & $states.input.version_id %}}",
             },
         )
-        # The task finds out what is wrong: it may be that the object has been moved already.
+        # The task finds the cause: an earlier attempt may have moved the object already.
         copy.add_catch(archive, errors=["States.ALL"], outputs=UNCHANGED)
-        # Only this version: one that was uploaded since then is an upload of its own.
+        # Only this version: a later one is an upload of its own.
         delete = self._call(
             "DeleteFromInput",
             action="deleteObject",
@@ -117,7 +117,7 @@ class Moves(Construct):
         parameters: Mapping[str, str],
         rights: list[iam.PolicyStatement],
     ) -> tasks.CallAwsService:
-        """A call of S3; the construct asks for the first right itself, the others are added."""
+        """Call S3; `rights` are those of the state machine's role."""
         first, *others = rights
         state = tasks.CallAwsService.jsonata(
             self,

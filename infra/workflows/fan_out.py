@@ -1,4 +1,4 @@
-"""Work on one huge source object by many tasks: a plan, a Distributed Map over it, the rest."""
+"""Divide the work on one huge source object: a plan, a Distributed Map over it, a commit."""
 
 from __future__ import annotations
 
@@ -16,14 +16,10 @@ from infra.workflows.steps import UNCHANGED, URL, VERSION_ID, WorkerTasks, addin
 
 
 class FanOut(Construct):
-    """States that divide the validation of an object, and the transformation of its days.
+    """States that validate an object in byte ranges and transform its days in slices.
 
-    The plan is a JSON array in the clean bucket, written by a task. The state machine hands its
-    elements to tasks; it makes no batches of its own, so that what runs is what the plan says.
-
-    Attributes:
-        ranges: Method that leads to the ranges of the object.
-        days: Method that leads to the days that it touched.
+    A task writes the plan, a JSON array, to the clean bucket. The Distributed Map starts one child
+    for each element of the plan.
     """
 
     def __init__(
@@ -47,7 +43,7 @@ class FanOut(Construct):
         self._timeout = timeout
 
     def ranges(self, then: sfn.IChainable) -> sfn.IChainable:
-        """Plan ranges that begin and end between records, validate each, commit all at once."""
+        """Plan byte ranges of whole records, validate each, commit all of them at once."""
         source = [URL, "--version-id", VERSION_ID]
         size = str(self._settings.range_mib * MIB)
         plan = self._task(
@@ -76,7 +72,7 @@ class FanOut(Construct):
         return plan
 
     def days(self, then: sfn.IChainable) -> sfn.IChainable:
-        """Slices of days in parallel; the transformation after them finds its work done."""
+        """Transform slices of days in parallel; `then` publishes what is left."""
         days = str(self._settings.days_per_task)
         plan = self._task(
             "PlanDays",
@@ -100,7 +96,7 @@ class FanOut(Construct):
         return plan
 
     def _url(self, plan: str) -> str:
-        """Where a plan of the source object lies."""
+        """Return JSONata for the URL of a plan of the source object."""
         folder = f"s3://{self._clean.bucket_name}/{PLANS_FOLDER}"
         return f"{{% '{folder}' & $states.input.source_id & '/{plan}.json' %}}"
 
@@ -130,7 +126,7 @@ class FanOut(Construct):
     def _map(
         self, name: str, each: sfn.IChainable, *, plan_key: str, item: Mapping[str, str]
     ) -> sfn.DistributedMap:
-        """One child execution for each element of the plan."""
+        """Run one child execution for each element of the plan."""
         fan_out = sfn.DistributedMap(
             self,
             name,
@@ -146,7 +142,7 @@ class FanOut(Construct):
         fan_out.item_processor(
             each,
             mode=sfn.ProcessorMode.DISTRIBUTED,
-            # Express children end after five minutes; a range may take longer.
+            # Express executions end after five minutes; a byte range may take longer.
             execution_type=sfn.ProcessorType.STANDARD,
         )
         retry(fan_out, errors=["States.ItemReaderFailed"], first_s=5, attempts=3)

@@ -1,4 +1,4 @@
-"""The way of one source object: validate, read the verdict, transform, move out of the way."""
+"""State machine of one source object: validate, read the verdict, transform, archive."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from infra.buckets import QUARANTINE_FOLDER, Buckets
 from infra.compute import Compute
 from infra.settings import MIB, Settings, cpu_units
 from infra.tables import Tables
-from infra.workflows.archive import Moves
+from infra.workflows.archive import ArchiveStates
 from infra.workflows.fan_out import FanOut
 from infra.workflows.steps import (
     FAILURE,
     SOURCE_ID,
     URL,
     VERSION_ID,
-    Failure,
+    FailureStates,
     WorkerTasks,
     adding,
     publish,
@@ -34,8 +34,8 @@ from infra.workflows.steps import (
 from infra.workflows.warm_service import WarmService
 from kpi.aggregation.tables import LEDGER_PARTITION_KEY, LEDGER_SORT_KEY
 
-MEDIUM = 16
-"""A source object up to so many times `small_mib` gets a task of the medium size."""
+MEDIUM_FACTOR = 16
+"""Largest object of a medium task, as a multiple of `small_mib`."""
 
 
 class Ingest(Construct):
@@ -65,7 +65,7 @@ class Ingest(Construct):
         self._compute = compute
         self._ledger = tables.ledger
         self._warm = warm
-        self._failure = Failure(self, "Failure", topic=topic, what="ingest").start
+        self._failure = FailureStates(self, "Failure", topic=topic, workflow="ingest").start
         self._worker = WorkerTasks(compute, failure=self._failure, spot=settings.spot)
         self._timeout = Duration.hours(max(1, settings.execution_timeout_hours // 3))
         self._fan_out = FanOut(
@@ -78,7 +78,7 @@ class Ingest(Construct):
             failure=self._failure,
             timeout=self._timeout,
         )
-        moves = Moves(
+        moves = ArchiveStates(
             self,
             "Moves",
             compute=compute,
@@ -106,7 +106,7 @@ class Ingest(Construct):
         )
 
     def _find_entry(self, verdict: sfn.IChainable) -> sfn.IChainable:
-        """A committed object is not validated again; it goes on from its verdict."""
+        """Skip the validation of an object that the ledger has committed already."""
         read_verdict = self._read_entry("ReadVerdict")
         read_verdict.next(verdict)
         command = ["validate", URL, "--version-id", VERSION_ID]
@@ -136,22 +136,22 @@ class Ingest(Construct):
         command: Sequence[str],
         *,
         then: sfn.IChainable,
-    ) -> _Run:
-        """A task by the size of the object; on the warm service, where there is one, if small."""
+    ) -> _WorkerStep:
+        """Run a task sized by the object, or the warm service (if any) for a small object."""
         state = self._worker.run(
             self, name, task=task, command=command, cpu=self._cpu(), timeout=self._timeout
         )
         state.next(then)
         if self._warm is None:
-            return _Run(start=state, task=state)
+            return _WorkerStep(start=state, task=state)
         warm = self._warm.run(self, f"{name}Warm", command=command, otherwise=state)
         warm.next(then)
         small = when(f"$states.input.size <= {self._settings.small_mib * MIB}")
         choice = self._choice(f"Is{name}Small").when(small, warm).otherwise(state)
-        return _Run(start=choice, task=state)
+        return _WorkerStep(start=choice, task=state)
 
     def _read_entry(self, name: str) -> tasks.DynamoGetItem:
-        """The ledger is asked, not the task: only what it has committed is true."""
+        """Read the entry of the source object: the ledger decides, not the exit code of a task."""
         state = tasks.DynamoGetItem.jsonata(
             self,
             name,
@@ -189,9 +189,9 @@ class Ingest(Construct):
         )
 
     def _notify_refusal(self, topic: sns.ITopic, quarantine: str) -> sfn.IChainable:
-        """A refused upload is a result: the execution succeeds, and its operator is told."""
+        """Report a refused upload and succeed: a refusal is a result, not a failure."""
         reason = "$states.input.entry.reason.S"
-        tell = publish(
+        notify = publish(
             self,
             "NotifyRefusal",
             topic=topic,
@@ -206,21 +206,21 @@ class Ingest(Construct):
                 "$states.input.key %}",
             },
         )
-        tell.add_catch(self._failure, errors=["States.ALL"], outputs=FAILURE)
-        tell.next(sfn.Succeed.jsonata(self, "Refused", state_name="Refused"))
-        return tell
+        notify.add_catch(self._failure, errors=["States.ALL"], outputs=FAILURE)
+        notify.next(sfn.Succeed.jsonata(self, "Refused", state_name="Refused"))
+        return notify
 
     def _is_huge(self) -> str:
-        """Only plain CSV can be read from the middle: compressed objects stay in one piece."""
+        """Return JSONata for "is split": large and plain CSV, which can be read from any byte."""
         limit = self._settings.split_above_mib * MIB
         return f"$states.input.size > {limit} and $contains($states.input.key, /\\.csv$/i)"
 
     def _cpu(self) -> str:
-        """Task size by size of the source object."""
+        """Return JSONata for the CPU units of a task by the size of the source object."""
         settings, size = self._settings, "$states.input.size"
         return (
             f"{size} <= {settings.small_mib * MIB} ? {cpu_units(settings.small_task_vcpu)} : "
-            f"{size} <= {MEDIUM * settings.small_mib * MIB} "
+            f"{size} <= {MEDIUM_FACTOR * settings.small_mib * MIB} "
             f"? {cpu_units(settings.medium_task_vcpu)} : {cpu_units(settings.large_task_vcpu)}"
         )
 
@@ -229,8 +229,13 @@ class Ingest(Construct):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Run:
-    """How to run something: `start` chooses between warm service and task, `task` is the task."""
+class _WorkerStep:
+    """States of one command of the worker.
+
+    Attributes:
+        start: State to enter; it chooses between the warm service and a task.
+        task: State that runs a task in any case.
+    """
 
     start: sfn.IChainable
     task: sfn.IChainable

@@ -1,4 +1,4 @@
-"""From "object created" to one execution per version of an object, however often it is said."""
+"""Start one ingest execution per object version, however often its event is delivered."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
 from infra.settings import Settings
-from infra.workflows.steps import FAILURE, UNCHANGED, Failure, adding, retry_call, when
+from infra.workflows.steps import FAILURE, UNCHANGED, FailureStates, adding, retry_call, when
 
 OBJECT = "$states.input.detail.object"
 BUCKET = "$states.input.detail.bucket.name"
 
-# The first 16 hex digits of SHA-256, as the worker computes a source_id; a test compares both.
+# The first 16 hex digits of a SHA-256, as in the worker's source_id; a test compares the two.
 SOURCE_ID_OF_VERSION = (
     "$substring($hash($states.input.bucket & '\\u0000' & $states.input.key & '\\u0000version:' & "
     "$states.input.version_id, 'SHA-256'), 0, 16)"
@@ -28,15 +28,15 @@ SOURCE_ID_OF_VERSION = (
 
 
 class Intake(Construct):
-    """Rule on the input bucket, and a state machine that gives each object version its name.
+    """Rule on the input bucket, and a state machine that names the ingest execution.
 
-    EventBridge cannot name the execution that it starts. So it starts this short Express one, which
-    computes the object's `source_id` and starts the ingest execution under that name: a second
-    event of the same version finds the name taken (for 90 days; the ledger knows it for good).
+    EventBridge cannot name the execution that it starts. It starts this short Express execution,
+    which computes the object's `source_id` and starts the ingest execution under that name. A
+    second event of the same version finds the name taken for 90 days; the ledger never forgets it.
 
     Attributes:
-        state_machine: Express. Input: an "Object Created" event; optional `again`, a suffix of the
-            execution's name, to start a version a second time on purpose.
+        state_machine: Express. Input: an "Object Created" event. The optional field `again` is a
+            suffix of the execution's name, which starts a version a second time on purpose.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Intake(Construct):
         log_group: logs.ILogGroup,
     ) -> None:
         super().__init__(scope, construct_id)
-        failure = Failure(self, "Failure", topic=topic, what="intake").start
+        failure = FailureStates(self, "Failure", topic=topic, workflow="intake").start
         start = self._start(ingest, failure)
         self.state_machine = sfn.StateMachine(
             self,
@@ -83,7 +83,7 @@ class Intake(Construct):
                 targets.SfnStateMachine(
                     self.state_machine,
                     dead_letter_queue=dlq,
-                    retry_attempts=185,  # the most there are, over at most 24 hours
+                    retry_attempts=185,  # the maximum (EventBridge, "Retry policy")
                     max_event_age=Duration.hours(24),
                 )
             ],
@@ -92,7 +92,7 @@ class Intake(Construct):
     def _locate(
         self, bucket: s3.IBucket, start: sfn.IChainable, failure: sfn.IChainable
     ) -> sfn.Choice:
-        """The version that is meant: the event names it; a listing (the sweep) does not."""
+        """Find the object version: the event names it, the sweep's listing does not."""
         ignored = sfn.Succeed.jsonata(self, "Ignored", state_name="Ignored")
         again = "'again': $exists($states.input.again) ? '-' & $states.input.again : ''"
         named = sfn.Pass.jsonata(
@@ -112,7 +112,7 @@ class Intake(Construct):
             action="headObject",
             iam_action="s3:GetObject",
             iam_resources=[bucket.arn_for_objects("*")],
-            # Without it a missing object would look like a missing right (403, not 404).
+            # Without this right S3 answers 403 instead of 404 for a missing object.
             additional_iam_statements=[
                 iam.PolicyStatement(actions=["s3:ListBucket"], resources=[bucket.bucket_arn])
             ],
@@ -125,7 +125,7 @@ class Intake(Construct):
             ),
         )
         retry_call(current, final=["S3.NoSuchKeyException"])
-        # It has been moved or deleted since: nothing is left to do.
+        # The object has been moved or deleted since the event: nothing is left to do.
         current.add_catch(ignored, errors=["S3.NoSuchKeyException"], outputs=UNCHANGED)
         current.add_catch(failure, errors=["States.ALL"], outputs=FAILURE)
         named.next(start)
@@ -163,7 +163,7 @@ class Intake(Construct):
             task_timeout=sfn.Timeout.duration(Duration.minutes(1)),
             outputs=UNCHANGED,
         )
-        # A name that is taken stays taken: that is the answer, not a fault.
+        # A taken name means that the version has been started: a result, not a failure.
         taken = "StepFunctions.ExecutionAlreadyExistsException"
         known = sfn.Succeed.jsonata(self, "AlreadyStarted", state_name="AlreadyStarted")
         started = sfn.Succeed.jsonata(self, "Started", state_name="Started")

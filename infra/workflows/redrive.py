@@ -1,10 +1,9 @@
-"""By the clock: start objects that nothing picked up, and audit a sample of days."""
+"""Redrive: start uploads again, on a schedule, that nothing has processed."""
 
 from __future__ import annotations
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_scheduler as scheduler
@@ -15,22 +14,22 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
-from infra.compute import METRICS_NAMESPACE, Compute
+from infra.compute import METRICS_NAMESPACE
 from infra.settings import Settings
-from infra.workflows.steps import UNCHANGED, Failure, retry, retry_call, when
+from infra.workflows.steps import UNCHANGED, FailureStates, retry, retry_call, when
 
 AGE_METRIC = "uncommitted_age_seconds"
 
 
 class Sweep(Construct):
-    """Starts objects again that have lain in the input bucket for too long.
+    """State machine and schedule that start objects left behind in the input bucket.
 
-    Every object that was ingested has left the bucket. What is older than
-    `settings.sweep_min_age_minutes` was missed (no event came) or failed; each gets one more
-    execution per sweep. Its age goes to the metric `uncommitted_age_seconds`.
+    An ingest execution moves its object out of the bucket. An object older than
+    `settings.sweep_min_age_minutes` was missed (no event came) or failed. Each sweep starts one
+    more execution for it and reports its age as the metric `uncommitted_age_seconds`.
 
     Attributes:
-        state_machine: Standard. Input: `again`, which tells this sweep from others.
+        state_machine: Standard. Input: `again`, the suffix of the execution names of this sweep.
         age: The metric.
     """
 
@@ -56,30 +55,8 @@ class Sweep(Construct):
             statistic="Maximum",
             period=Duration.hours(1),
         )
-        failure = Failure(self, "Failure", topic=topic, what="sweep").start
-        objects = sfn.DistributedMap(
-            self,
-            "Objects",
-            state_name="Objects",
-            label="Objects",
-            max_concurrency=50,
-            map_execution_type=sfn.StateMachineType.EXPRESS,
-            item_reader=sfn.S3ObjectsItemReader(bucket=bucket),
-            item_selector={
-                "key": sfn.JsonPath.string_at("$$.Map.Item.Value.Key"),
-                "modified": sfn.JsonPath.number_at("$$.Map.Item.Value.LastModified"),
-                "again": sfn.JsonPath.string_at("$.again"),
-            },
-            # One object that cannot be started must not hide the others; its child tells why.
-            tolerated_failure_percentage=100,
-            result_path=sfn.JsonPath.DISCARD,
-        )
-        objects.item_processor(
-            self._object(bucket, intake),
-            mode=sfn.ProcessorMode.DISTRIBUTED,
-            execution_type=sfn.ProcessorType.EXPRESS,
-        )
-        retry(objects, errors=["States.ALL"], first_s=10, attempts=3)
+        failure = FailureStates(self, "Failure", topic=topic, workflow="sweep").start
+        objects = self._for_each_object(bucket, intake)
         objects.add_catch(failure, errors=["States.ALL"], result_path="$.failure")
         objects.next(sfn.Succeed.jsonata(self, "Swept", state_name="Swept"))
         self.state_machine = sfn.StateMachine(
@@ -94,11 +71,14 @@ class Sweep(Construct):
                 destination=log_group, level=sfn.LogLevel.ALL, include_execution_data=True
             ),
         )
+        self._schedule(dlq)
+
+    def _schedule(self, dlq: sqs.IQueue) -> None:
         scheduler.Schedule(
             self,
             "Schedule",
             description="Starts uploads again that nothing has picked up",
-            schedule=scheduler.ScheduleExpression.expression(settings.sweep_schedule),
+            schedule=scheduler.ScheduleExpression.expression(self._settings.sweep_schedule),
             target=targets.StepFunctionsStartExecution(
                 self.state_machine,
                 input=scheduler.ScheduleTargetInput.from_object(
@@ -110,8 +90,35 @@ class Sweep(Construct):
             ),
         )
 
-    def _object(self, bucket: s3.IBucket, intake: sfn.StateMachine) -> sfn.IChainable:
-        """What happens to one object of the bucket."""
+    def _for_each_object(self, bucket: s3.IBucket, intake: sfn.StateMachine) -> sfn.DistributedMap:
+        """Map over the listing of the bucket."""
+        objects = sfn.DistributedMap(
+            self,
+            "Objects",
+            state_name="Objects",
+            label="Objects",
+            max_concurrency=50,
+            map_execution_type=sfn.StateMachineType.EXPRESS,
+            item_reader=sfn.S3ObjectsItemReader(bucket=bucket),
+            item_selector={
+                "key": sfn.JsonPath.string_at("$$.Map.Item.Value.Key"),
+                "modified": sfn.JsonPath.number_at("$$.Map.Item.Value.LastModified"),
+                "again": sfn.JsonPath.string_at("$.again"),
+            },
+            # One object that cannot be started must not hide the others. Its child tells why.
+            tolerated_failure_percentage=100,
+            result_path=sfn.JsonPath.DISCARD,
+        )
+        objects.item_processor(
+            self._start_if_left_behind(bucket, intake),
+            mode=sfn.ProcessorMode.DISTRIBUTED,
+            execution_type=sfn.ProcessorType.EXPRESS,
+        )
+        retry(objects, errors=["States.ALL"], first_s=10, attempts=3)
+        return objects
+
+    def _start_if_left_behind(self, bucket: s3.IBucket, intake: sfn.StateMachine) -> sfn.IChainable:
+        """Report the age of one object of the listing and start its intake."""
         age = "($millis() / 1000 - $states.input.modified)"
         folders = " or ".join(
             f"$substring($states.input.key, 0, {len(folder)}) = '{folder}'"
@@ -125,7 +132,9 @@ class Sweep(Construct):
             service="cloudwatch",
             action="putMetricData",
             iam_action="cloudwatch:PutMetricData",
-            iam_resources=["*"],  # the action takes no resource
+            iam_resources=[
+                "*"
+            ],  # the action has no resource type (service authorization reference)
             parameters={
                 "Namespace": METRICS_NAMESPACE,
                 "MetricData": [
@@ -159,49 +168,11 @@ class Sweep(Construct):
             outputs=UNCHANGED,
         )
         retry_call(start)
-        # The metric is a comfort, the start is the point.
+        # Starting the object matters more than reporting its age.
         report.add_catch(start, errors=["States.ALL"], outputs=UNCHANGED)
         report.next(start)
         return (
             sfn.Choice.jsonata(self, "IsLeftBehind", state_name="IsLeftBehind")
             .when(when(left_behind), report)
             .otherwise(sfn.Succeed.jsonata(self, "Recent", state_name="Recent"))
-        )
-
-
-class Audit(Construct):
-    """Recomputes a sample of days by the clock; a difference ends the task with exit code 3."""
-
-    def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        settings: Settings,
-        compute: Compute,
-        dlq: sqs.IQueue,
-    ) -> None:
-        super().__init__(scope, construct_id)
-        task = compute.add_task(
-            "Audit",
-            rights=compute.audit_rights,
-            command=["audit", "--sample", str(settings.audit_sample_days)],
-            vcpu=settings.medium_task_vcpu,
-        )
-        scheduler.Schedule(
-            self,
-            "Schedule",
-            description="Recomputes a sample of days and compares them with what is published",
-            schedule=scheduler.ScheduleExpression.expression(settings.audit_schedule),
-            target=targets.EcsRunFargateTask(
-                compute.cluster,
-                task_definition=task,
-                assign_public_ip=False,
-                security_groups=[compute.network.tasks],
-                vpc_subnets=compute.network.subnets,
-                platform_version=ecs.FargatePlatformVersion.VERSION1_4,
-                dead_letter_queue=dlq,
-                max_event_age=Duration.hours(1),
-                retry_attempts=10,
-            ),
         )

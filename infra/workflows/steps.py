@@ -1,8 +1,8 @@
-"""States that every state machine here is made of: tasks with timeout, retry and catch.
+"""Building blocks of the state machines: tasks with timeout, retry and catch.
 
-States are written in JSONata, except Distributed Maps: their readers are JSONPath, which both Step
-Functions and the emulator that tests run on can read. Data flows from state to state as one object;
-a state adds to it or leaves it as it is, and never replaces it by what a service answered.
+States are written in JSONata. Distributed Maps are the exception: their item readers are JSONPath,
+which both Step Functions and the emulator of the tests understand. One JSON object flows from state
+to state. A state adds fields to it or passes it on, and never replaces it by a service's response.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
-from infra.compute import CONTAINER, Compute
+from infra.compute import Compute
 
 UNCHANGED = "{% $states.input %}"
 URL = "{% $states.input.url %}"
@@ -24,7 +24,7 @@ VERSION_ID = "{% $states.input.version_id %}"
 SOURCE_ID = "{% $states.input.source_id %}"
 FAILURE = "{% $merge([$states.input, {'failure': $states.errorOutput}]) %}"
 
-# Step Functions gives ECS's own refusals (no capacity, throttled, quota) these names.
+# Names that Step Functions gives to the errors of RunTask: no capacity, throttling, quota.
 CAPACITY_ERRORS = (
     "AmazonECS.Unknown",
     "ECS.AmazonECSException",
@@ -35,12 +35,12 @@ CAPACITY_ERRORS = (
 
 
 def adding(fields: str) -> str:
-    """Output of a state: its input and `fields`, the inside of a JSONata object."""
+    """Return the output of a state: its input and `fields`, the body of a JSONata object."""
     return f"{{% $merge([$states.input, {{{fields}}}]) %}}"
 
 
 def when(expression: str) -> sfn.Condition:
-    """Condition of a choice, from JSONata."""
+    """Return the condition of a choice from a JSONata expression."""
     return sfn.Condition.jsonata(f"{{% {expression} %}}")
 
 
@@ -52,7 +52,7 @@ def retry(
     attempts: int,
     longest_s: int = 300,
 ) -> None:
-    """Waits of up to first_s, 2 first_s, 4 first_s, ..., each drawn at random (full jitter)."""
+    """Retry after at most first_s, 2 first_s, 4 first_s, ... seconds, with full jitter."""
     state.add_retry(
         errors=list(errors),
         interval=Duration.seconds(first_s),
@@ -64,26 +64,26 @@ def retry(
 
 
 def never_retry(state: tasks.EcsRunTask | sfn.TaskStateBase, *errors: str) -> None:
-    """Errors that would only come again; said before any retry of States.ALL."""
+    """Exclude errors that would only recur; call it before any retry of States.ALL."""
     state.add_retry(errors=list(errors), max_attempts=0)
 
 
 def retry_call(state: sfn.TaskStateBase, *, final: Sequence[str] = ()) -> None:
-    """Retry of a short call of an AWS service: throttling and passing faults, not `final` ones."""
-    # A JSONata expression that fails once fails always.
+    """Retry a short call of an AWS service on any error but the `final` ones."""
+    # A JSONata expression that fails once fails each time.
     never_retry(state, "States.QueryEvaluationError", *final)
     retry(state, errors=["States.ALL"], first_s=1, attempts=5, longest_s=30)
 
 
-class Failure(Construct):
-    """Where every Catch leads: tell the topic, then fail.
+class FailureStates(Construct):
+    """States that every Catch leads to: publish the failure, then fail.
 
     Attributes:
-        start: The state to go to; its input has `failure` with Error and Cause.
+        start: State to enter; its input has the field `failure` with Error and Cause.
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, topic: sns.ITopic, what: str
+        self, scope: Construct, construct_id: str, *, topic: sns.ITopic, workflow: str
     ) -> None:
         super().__init__(scope, construct_id)
         failed = sfn.Fail.jsonata(
@@ -96,16 +96,16 @@ class Failure(Construct):
             self,
             "NotifyFailure",
             topic=topic,
-            subject=f"shopkpi: {what} failed",
+            subject=f"shopkpi: {workflow} failed",
             message={
-                "event": f"{what}.failed",
+                "event": f"{workflow}.failed",
                 "execution": "{% $states.context.Execution.Id %}",
                 "input": "{% $states.context.Execution.Input %}",
                 "error": "{% $states.input.failure.Error %}",
                 "cause": "{% $states.input.failure.Cause %}",
             },
         )
-        # The execution must fail for its own reason, not because nobody could be told.
+        # The execution must fail with its own error, even where the topic cannot be reached.
         self.start.add_catch(failed, errors=["States.ALL"], outputs=UNCHANGED)
         self.start.next(failed)
 
@@ -118,8 +118,8 @@ def publish(
     subject: str,
     message: Mapping[str, str],
 ) -> tasks.SnsPublish:
-    """Tell the topic; `message` becomes indented JSON, for people and programs."""
-    fields = ", ".join(f"'{name}': {_inside(value)}" for name, value in message.items())
+    """Publish `message` to the topic as indented JSON."""
+    fields = ", ".join(f"'{name}': {_operand(value)}" for name, value in message.items())
     state = tasks.SnsPublish.jsonata(
         scope,
         construct_id,
@@ -134,17 +134,17 @@ def publish(
     return state
 
 
-def _inside(value: str) -> str:
-    """An expression without its braces; text as a JSONata text."""
+def _operand(value: str) -> str:
+    """Return a value as part of an expression: `{% %}` stripped, other text quoted."""
     if value.startswith("{%"):
         return value.removeprefix("{%").removesuffix("%}").strip()
     return f"'{value}'"
 
 
 class WorkerTasks:
-    """Makes states that run the worker's command line as a Fargate task and wait for its end.
+    """Factory of states that run the worker's command line as a Fargate task and wait for it.
 
-    A task that ends with an exit code other than 0 fails its state with States.TaskFailed.
+    A task with an exit code other than 0 fails its state with States.TaskFailed.
     """
 
     def __init__(self, compute: Compute, *, failure: sfn.IChainable, spot: bool) -> None:
@@ -164,21 +164,19 @@ class WorkerTasks:
         outputs: str = UNCHANGED,
         handled: bool = True,
     ) -> tasks.EcsRunTask:
-        """A state that runs one task.
+        """Build the state of one task.
 
         Args:
-            scope: Where the state belongs.
+            scope: Parent construct of the state.
             construct_id: Name of the state.
-            task: What to run, with which rights.
+            task: Task definition, which carries the rights.
             command: Arguments of `shopkpi`; each a text or a JSONata expression.
             cpu: JSONata for the size in CPU units, 1024 a vCPU; memory is 2 MiB per unit.
             timeout: Longest run of one attempt.
             outputs: Output of the state.
-            handled: Whether the state leads to the failure states when its retries are used up;
-                inside a map it is the map that does.
+            handled: Whether a Catch leads to the failure states once the retries are used up;
+                inside a Distributed Map it is the map that has the Catch.
         """
-        container = task.default_container
-        assert container is not None and container.container_name == CONTAINER  # noqa: S101, PT018
         state = tasks.EcsRunTask.jsonata(
             scope,
             construct_id,
@@ -189,11 +187,13 @@ class WorkerTasks:
             launch_target=self._launch_target(),
             security_groups=[self._compute.network.tasks],
             subnets=self._compute.network.subnets,
-            # ECS wants both as text.
+            # ECS expects both as strings (API reference, TaskOverride).
             cpu=f"{{% $string({cpu}) %}}",
             memory_mib=f"{{% $string(2 * ({cpu})) %}}",
             container_overrides=[
-                tasks.ContainerOverride(container_definition=container, command=list(command))
+                tasks.ContainerOverride(
+                    container_definition=task.default_container, command=list(command)
+                )
             ],
             task_timeout=sfn.Timeout.duration(timeout),
             outputs=outputs,
@@ -207,8 +207,8 @@ class WorkerTasks:
         return state
 
     def _launch_target(self) -> tasks.EcsFargateLaunchTarget:
-        # A strategy of several providers divides tasks between them; it does not fall back from
-        # one to the other. So the first attempt is Spot, and each retry is on demand.
+        # A strategy of two providers divides tasks between them and does not fall back from one to
+        # the other. Hence the first attempt is Spot, and each retry is on demand.
         provider = "{% $states.context.State.RetryCount = 0 ? 'FARGATE_SPOT' : 'FARGATE' %}"
         return tasks.EcsFargateLaunchTarget(
             platform_version=ecs.FargatePlatformVersion.VERSION1_4,

@@ -1,4 +1,4 @@
-"""The warm service: small source objects in seconds, without a task's cold start."""
+"""Warm service: process small source objects without the cold start of a task."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ from infra.settings import Settings
 from infra.workflows.steps import UNCHANGED, retry
 
 BACKLOG_PER_TASK = 4
-"""Messages for each running task that the service's size is steered to; it works on all at once."""
+"""Target of messages per running task; a task works on that many at once."""
 
-TAKEN_WITHIN = Duration.minutes(3)
-"""Where no worker reports on a message for so long, a task of its own is started instead."""
+HEARTBEAT_TIMEOUT = Duration.minutes(3)
+"""Longest silence of a worker on a message before the state machine starts a task instead."""
 
 
 class WarmService(Construct):
-    """A service that takes commands from a queue, each with the token of the state that waits.
+    """Fargate service that takes commands from a queue, each with a Step Functions task token.
 
-    A message is JSON: `task_token`, and `command` as the arguments of `shopkpi`. The worker
-    (`shopkpi serve --queue URL`) reports heartbeats while it works, then success or failure. It is
-    only ever a shortcut: whatever goes wrong here, the state machine starts a task of its own, with
-    the retries of a task.
+    A message is JSON: `task_token`, and `command`, the arguments of `shopkpi`. The worker
+    (`shopkpi serve --queue URL`) sends heartbeats while it works, then success or failure. Whatever
+    goes wrong here, the state machine starts a task of its own, with the retries of a task.
     """
 
     def __init__(
@@ -51,17 +50,17 @@ class WarmService(Construct):
             "Queue",
             enforce_ssl=True,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
-            # A message that old has been given up by its state machine.
+            # The state machine has given up an older message (`task_timeout` below).
             retention_period=Duration.minutes(30),
-            # The worker asks for the same with each heartbeat: a crash costs a minute.
+            # The worker extends it with each heartbeat; a crash delays the message by a minute.
             visibility_timeout=Duration.minutes(1),
             dead_letter_queue=sqs.DeadLetterQueue(queue=dlq, max_receive_count=3),
         )
-        take = iam.PolicyStatement(
+        receive = iam.PolicyStatement(
             actions=["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"],
             resources=[self.queue.queue_arn],
         )
-        # These three take no resource (service authorization reference): the token is the right.
+        # The token is the right: these actions have no resource (service authorization reference).
         answer = iam.PolicyStatement(
             actions=[
                 f"states:SendTask{outcome}" for outcome in ("Failure", "Heartbeat", "Success")
@@ -70,7 +69,7 @@ class WarmService(Construct):
         )
         self.task = compute.add_task(
             "Serve",
-            rights=[*compute.validate_rights, *compute.transform_rights, take, answer],
+            rights=[*compute.validate_rights, *compute.transform_rights, receive, answer],
             command=[
                 *("serve", "--queue", self.queue.queue_url),
                 *("--concurrency", str(BACKLOG_PER_TASK)),
@@ -106,7 +105,7 @@ class WarmService(Construct):
         command: Sequence[str],
         otherwise: sfn.IChainable,
     ) -> tasks.SqsSendMessage:
-        """A state that hands `command` to the service and waits; any trouble leads `otherwise`."""
+        """Send `command` to the service and wait for it; any error leads to `otherwise`."""
         state = tasks.SqsSendMessage.jsonata(
             scope,
             construct_id,
@@ -116,11 +115,11 @@ class WarmService(Construct):
             message_body=sfn.TaskInput.from_object(
                 {"task_token": "{% $states.context.Task.Token %}", "command": list(command)}
             ),
-            heartbeat_timeout=sfn.Timeout.duration(TAKEN_WITHIN),
+            heartbeat_timeout=sfn.Timeout.duration(HEARTBEAT_TIMEOUT),
             task_timeout=sfn.Timeout.duration(Duration.minutes(15)),
             outputs=UNCHANGED,
         )
-        # Not of States.ALL: what fails here is done `otherwise`, at once.
+        # No retry of States.ALL: `otherwise` runs a failed command at once.
         retry(state, errors=["SQS.AmazonSQSException"], first_s=1, attempts=3)
         state.add_catch(otherwise, errors=["States.ALL"], outputs=UNCHANGED)
         return state
@@ -135,7 +134,7 @@ class WarmService(Construct):
             min_capacity=settings.warm_min_tasks,
             max_capacity=settings.warm_max_tasks,
         )
-        # The L2 class for target tracking takes no metric math.
+        # The L2 construct of target tracking accepts no metric math.
         policy = scaling.CfnScalingPolicy
         policy(
             self,
@@ -160,7 +159,7 @@ class WarmService(Construct):
             ),
         )
         if settings.warm_min_tasks == 0:
-            self._wake(target, dict(self._metrics(compute)))
+            self._add_wake_up(target, dict(self._metrics(compute)))
 
     def _metrics(self, compute: Compute) -> list[tuple[str, cloudwatch.Metric]]:
         minute = Duration.minutes(1)
@@ -181,8 +180,10 @@ class WarmService(Construct):
             ("running", running),
         ]
 
-    def _wake(self, target: scaling.ScalableTarget, metrics: dict[str, cloudwatch.Metric]) -> None:
-        """From none to one task: target tracking multiplies, and nothing times anything is none."""
+    def _add_wake_up(
+        self, target: scaling.ScalableTarget, metrics: dict[str, cloudwatch.Metric]
+    ) -> None:
+        """Start the first task by an alarm: target tracking multiplies, and cannot leave zero."""
         asleep = cloudwatch.MathExpression(
             expression=f"IF({RUNNING} < 1, {BACKLOG}, 0)",
             using_metrics=dict(metrics),
@@ -215,7 +216,7 @@ RUNNING = "FILL(running, 0)"
 def _tracked(
     name: str, metric: cloudwatch.Metric
 ) -> scaling.CfnScalingPolicy.TargetTrackingMetricDataQueryProperty:
-    """A metric as target tracking wants it: an input of its expression."""
+    """Return a metric as an input of target tracking's expression."""
     policy = scaling.CfnScalingPolicy
     return policy.TargetTrackingMetricDataQueryProperty(
         id=name,
