@@ -12,7 +12,7 @@ from tests.e2e.cloud.running import SETTINGS, Cloud, deployable, running_cloud
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of them in one xdist worker: they share the emulator."""
+    """Group the tests of this folder in one xdist worker: they share the emulator."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
@@ -33,7 +33,7 @@ def deployment(cloud: Cloud) -> Deployment:
 
 @pytest.fixture(scope="session")
 def warm_template(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The template of a deployment with a warm service of one task."""
+    """Template of a deployment with a warm service of one task."""
     return deployable(tmp_path_factory.mktemp("warm"), {**SETTINGS, "warm_service": "true"})
 
 
@@ -42,6 +42,6 @@ def warm_deployment(cloud: Cloud, warm_template: str) -> Iterator[Deployment]:
     made = Deployment.create(cloud.emulator, warm_template, cloud.home)
     made.wait_for_log("serve.started")
     yield made
-    # The emulator would leave its processes behind.
+    # The emulator does not stop the processes of a service by itself.
     made.scale(0)
     made.wait_for_log("serve.stopped")

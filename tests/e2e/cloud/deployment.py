@@ -1,4 +1,4 @@
-"""The synthesized template, deployed on MiniStack, and what a user or operator does with it."""
+"""Deploy the synthesized template on MiniStack, and act as its user and operator."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from tests.support.emulators import Emulator
 Json = dict[str, Any]
 
 STAGE = "e2estage"
-"""Stage that the template is synthesized with; each deployment puts its own in its place."""
+"""Stage of the synthesized template; each deployment replaces it by a stage of its own."""
 
-# What MiniStack cannot create. None of it takes part in the way of an upload; what they must look
-# like is checked in the template.
+# Resources that MiniStack cannot create. No upload passes through them; template tests check them.
 NOT_EMULATED = {
     "AWS::ApplicationAutoScaling::ScalableTarget",
     "AWS::ApplicationAutoScaling::ScalingPolicy",
@@ -32,21 +31,21 @@ NOT_EMULATED = {
     "AWS::EC2::SecurityGroupIngress",
     "AWS::ECS::ClusterCapacityProviderAssociations",
     "AWS::Logs::QueryDefinition",
-    # It can; but an account has ten of them at most, and each test deploys a stack.
+    # MiniStack can, but an account has ten at most, and each test deploys a stack.
     "AWS::Logs::ResourcePolicy",
 }
 
-# Eleven uploads at once are twenty containers, on a machine that may be busy otherwise.
+# Eleven uploads at once start twenty containers on a machine that may be busy.
 WAIT_LIMIT_S = 300.0
 
 
 def emulated(template: Json) -> Json:
-    """The template without the resources that MiniStack cannot create."""
+    """Return the template without the resources that MiniStack cannot create."""
     left_out = {
         name
         for name, resource in template["Resources"].items()
         if resource["Type"] in NOT_EMULATED
-        # It takes no alarms on metric math.
+        # MiniStack accepts no alarms on metric math.
         or (resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"])
     }
     resources = {
@@ -61,14 +60,14 @@ def emulated(template: Json) -> Json:
         name for name, one in resources.items() if one["Type"] == "AWS::CloudWatch::Dashboard"
     ]
     for name in dashboards:
-        # It shows the alarms that were left out.
+        # It refers to alarms that were left out.
         del resources[name]
     return {**template, "Resources": resources}
 
 
 @dataclass
 class Deployment:
-    """One stack on the emulator, with tables, buckets and state machines of its own."""
+    """One stack on the emulator."""
 
     emulator: Emulator
     stage: str
@@ -103,7 +102,7 @@ class Deployment:
         bucket = f"assets-{stage}"
         made.s3.create_bucket(Bucket=bucket)
         made.s3.put_object(Bucket=bucket, Key="template.json", Body=body.encode())
-        # What `cdk bootstrap` leaves behind, and templates of the CDK ask for.
+        # `cdk bootstrap` writes this parameter, and the template reads it.
         made.client("ssm").put_parameter(
             Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String", Overwrite=True
         )
@@ -130,13 +129,13 @@ class Deployment:
         return f"shopkpi-{self.stage}"
 
     def upload(self, key: str, body: bytes) -> str:
-        """Put an object into the input bucket; returns its version id."""
+        """Put an object into the input bucket and return its version id."""
         put = self.s3.put_object(Bucket=self.outputs["InputBucket"], Key=key, Body=body)
         version: str = put["VersionId"]
         return version
 
     def keys(self, output: str, prefix: str = "") -> list[str]:
-        """Keys of a bucket, named by its output."""
+        """List the keys of a bucket, named by its output."""
         listed = self.s3.list_objects_v2(Bucket=self.outputs[output], Prefix=prefix)
         return [one["Key"] for one in listed.get("Contents", ())]
 
@@ -149,7 +148,7 @@ class Deployment:
         return ingest.removesuffix("ingest") + name
 
     def executions(self, name: str = "ingest") -> list[Json]:
-        """Executions of a state machine, from the first to the last."""
+        """Return the executions of a state machine, the oldest first."""
         found = self.states.list_executions(stateMachineArn=self.machine(name))["executions"]
         return [
             self.states.describe_execution(executionArn=one["executionArn"])
@@ -165,10 +164,10 @@ class Deployment:
             done = len(found) == count and all(one["status"] != "RUNNING" for one in found)
             return found if done else None
 
-        return _until(ended, f"{count} executions of {name} to end", self._tell)
+        return _until(ended, f"{count} executions of {name} to end", self._describe)
 
     def states_of(self, execution: Json) -> list[str]:
-        """Names of the states that an execution went through."""
+        """Return the names of the states that an execution entered, in order."""
         events = self.states.get_execution_history(
             executionArn=execution["executionArn"], maxResults=1000
         )["events"]
@@ -183,7 +182,7 @@ class Deployment:
         return arn
 
     def commands(self) -> list[list[str]]:
-        """Command lines of the containers that this deployment has started."""
+        """Return the command lines of the containers of this deployment."""
         runs = self.home / "runs.jsonl"
         lines = runs.read_text().splitlines() if runs.exists() else []
         return [
@@ -191,7 +190,7 @@ class Deployment:
         ]
 
     def scale(self, tasks: int) -> None:
-        """Give the deployment's warm service another size, as its scaling would."""
+        """Set the number of tasks of the warm service, as its scaling policy would."""
         ecs = self.client("ecs")
         (cluster,) = [
             arn for arn in ecs.list_clusters()["clusterArns"] if f"ShopKpi-{self.stage}-" in arn
@@ -200,7 +199,7 @@ class Deployment:
         ecs.update_service(cluster=cluster, service=service, desiredCount=tasks)
 
     def rows(self, table: str) -> list[dict[str, object]]:
-        """Rows of a KPI table, ascending by key, without what readers do not see."""
+        """Return the rows of a KPI table, ascending by key, without internal attributes."""
         paginator = self.client("dynamodb").get_paginator("scan")
         read = TypeDeserializer().deserialize
         rows = []
@@ -214,9 +213,9 @@ class Deployment:
         return sorted(rows, key=lambda row: [str(row.get(key, "")).encode() for key in keys])
 
     def subscribe(self) -> Iterator[Json]:
-        """Messages of the topic, each as it comes, from now on."""
+        """Yield the messages that the topic publishes from now on."""
         queues = self.client("sqs")
-        url = queues.create_queue(QueueName=f"told-{self.stage}")["QueueUrl"]
+        url = queues.create_queue(QueueName=f"topic-{self.stage}")["QueueUrl"]
         arn = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         self.client("sns").subscribe(
             TopicArn=self.outputs["Topic"], Protocol="sqs", Endpoint=arn["Attributes"]["QueueArn"]
@@ -235,17 +234,17 @@ class Deployment:
     def succeed(self, count: int) -> list[Json]:
         """Wait for `count` ingest executions, all of which succeed."""
         executions = self.wait(count)
-        assert {one["status"] for one in executions} == {"SUCCEEDED"}, self._tell()
+        assert {one["status"] for one in executions} == {"SUCCEEDED"}, self._describe()
         return executions
 
     def logs(self) -> list[str]:
-        """What the tasks have printed, as it lies in their log group."""
+        """Return the lines in the log group of the tasks."""
         logs = self.client("logs")
         events = logs.filter_log_events(logGroupName=f"/{self.prefix}/tasks")["events"]
         return [event["message"] for event in events]
 
     def fail_next_job(self) -> list[str]:
-        """Take the next message of the warm service's queue and fail it; returns its command."""
+        """Receive the next message of the warm service, fail it, and return its command."""
         queues = self.client("sqs")
         (queue,) = [
             url
@@ -257,7 +256,7 @@ class Deployment:
             got = queues.receive_message(QueueUrl=queue, WaitTimeSeconds=1)
             return next(iter(got.get("Messages", ())), None)
 
-        message = _until(taken, "a message of the warm service", self._tell)
+        message = _until(taken, "a message of the warm service", self._describe)
         queues.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
         body = json.loads(message["Body"])
         self.states.send_task_failure(
@@ -267,17 +266,18 @@ class Deployment:
         return command
 
     def wait_for_log(self, event: str, count: int = 1) -> list[Json]:
-        """Wait until tasks have written so many lines of an event; returns those lines."""
+        """Wait until tasks have logged `count` lines of an event, and return them."""
 
         def written() -> list[Json] | None:
             lines = [json.loads(line) for line in self.logs() if line.startswith("{")]
             found = [line for line in lines if line["event"] == event]
             return found if len(found) >= count else None
 
-        found: list[Json] = _until(written, f"{count} log lines {event}", self._tell)
+        found: list[Json] = _until(written, f"{count} log lines {event}", self._describe)
         return found
 
-    def _tell(self) -> str:
+    def _describe(self) -> str:
+        """Describe executions, commands and logs for a failure message."""
         lines = [
             f"{name} {one['name']} {one['status']} {one.get('error', '')}"
             for name in ("intake", "ingest")
@@ -287,7 +287,7 @@ class Deployment:
 
 
 def plain(rows: list[dict[str, object]]) -> list[dict[str, object]]:
-    """Rows with every number as a Decimal, so that 3 and Decimal(3) compare equal by type too."""
+    """Convert every number to Decimal, so that 3 and Decimal(3) compare equal."""
     return [
         {
             name: Decimal(value) if isinstance(value, int | Decimal) else value
@@ -302,11 +302,13 @@ def _settled(formation: Any, name: str) -> Json | None:
     return None if stack["StackStatus"].endswith("IN_PROGRESS") else stack
 
 
-def _until(question: Any, what: str, tell: Any = None) -> Any:
+def _until(question: Any, what: str, describe: Any = None) -> Any:
     deadline_s = time.monotonic() + WAIT_LIMIT_S
     while time.monotonic() < deadline_s:
         answer = question()
         if answer is not None:
             return answer
         time.sleep(0.1)
-    raise AssertionError(f"waited {WAIT_LIMIT_S:.0f} s for {what}; {tell() if tell else ''}")
+    raise AssertionError(
+        f"waited {WAIT_LIMIT_S:.0f} s for {what}; {describe() if describe else ''}"
+    )

@@ -1,4 +1,4 @@
-"""MiniStack with a stand-in for Docker, and templates to deploy on it."""
+"""Run MiniStack with a local replacement of the Docker SDK, and synthesize templates for it."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from tests.unit.infra.templates import ROOT
 
 SETTINGS = {
     "stage": STAGE,
-    # Without names, an emulator would have to know the zones of its region.
+    # The emulator knows no availability zones of a region.
     "availability_zones": "us-east-1a",
     "image_uri": "shopkpi:test",
     "kpis": "order,category,product",
-    # Small enough that a test's file is a large one.
+    # Small limits make a test's file a large one.
     "small_mib": "1",
     "range_mib": "2",
     "split_above_mib": "2",
-    # Everything that lies in the bucket has been left behind.
+    # The sweep starts each object of the bucket at once.
     "sweep_min_age_minutes": "0",
 }
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """The emulator and the template to deploy on it.
+    """Running emulator and the template to deploy on it.
 
     Attributes:
         emulator: Running.
         template: JSON text.
-        home: Where the stand-in for Docker writes what it runs, and looks whom to kill.
+        home: Folder of the Docker replacement: its record of runs, and orders to kill one.
     """
 
     emulator: Emulator
@@ -48,13 +48,13 @@ class Cloud:
 
 
 def deployable(folder: Path, settings: Mapping[str, str]) -> str:
-    """The synthesized template without what MiniStack cannot create, as JSON text."""
+    """Synthesize a template without the resources that MiniStack cannot create, as JSON text."""
     return json.dumps(emulated(json.loads(synthesize(folder, settings).read_text("utf-8"))))
 
 
 @contextmanager
 def running_cloud(folder: Path, settings: Mapping[str, str] = SETTINGS) -> Iterator[Cloud]:
-    """Synthesize a template, start the emulator; both work below an empty folder."""
+    """Synthesize a template and start the emulator, both below an empty folder."""
     home = folder / "home"
     home.mkdir()
     template = deployable(folder / "cdk.out", settings)
@@ -67,7 +67,7 @@ def running_cloud(folder: Path, settings: Mapping[str, str] = SETTINGS) -> Itera
         patch.setenv("STANDIN_IMAGE", os.environ.get("SHOPKPI_IMAGE", ""))
         patch.setenv("AWS_ACCESS_KEY_ID", "testing")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        # Waits between retries and between looks at a running task, in proportion.
+        # Scales the waits between retries and between polls of a running task.
         patch.setenv("SFN_WAIT_SCALE", "0.1")
         with running_ministack(home / "ministack.log") as emulator:
             yield Cloud(emulator, template, home)

@@ -1,4 +1,4 @@
-"""A shop's files, small enough to check by eye, and what its KPI tables must say."""
+"""Generate the files of a small shop, and compare its KPI tables with the oracle."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def csv_bytes(rows: Rows) -> bytes:
 def expect_kpis(
     deployment: Deployment, folder: Path, uploads: Mapping[str, Sequence[bytes]]
 ) -> None:
-    """All three KPI tables equal those of the oracle over the uploads, in their order."""
+    """Expect all three KPI tables to equal those of the oracle over the uploads, in order."""
     files: dict[str, list[Path]] = {}
     for dataset, bodies in uploads.items():
         for number, body in enumerate(bodies):

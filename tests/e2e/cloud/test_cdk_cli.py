@@ -19,7 +19,7 @@ STAGE = "cli"
 
 
 def synth(cloud: Cloud, folder: Path, **settings: str) -> tuple[str, str]:
-    """Run `cdk synth`, leave out what MiniStack cannot create; returns `--app` for the result."""
+    """Run `cdk synth`, drop what MiniStack cannot create, and return `--app` for the result."""
     if not CDK.is_file():
         pytest.fail(f"{CDK} is missing: npm install --no-save aws-cdk@2.1148.1")
     context = [
@@ -35,7 +35,7 @@ def synth(cloud: Cloud, folder: Path, **settings: str) -> tuple[str, str]:
 
 
 def run(cloud: Cloud, *words: str) -> str:
-    """Run `cdk`; returns what it printed."""
+    """Run `cdk` and return its output."""
     done = subprocess.run(
         [str(CDK), *words, "--no-notices", "--no-version-reporting"],
         env={
@@ -44,7 +44,7 @@ def run(cloud: Cloud, *words: str) -> str:
             "CDK_DEFAULT_ACCOUNT": "123456789012",
             "CDK_DEFAULT_REGION": "us-east-1",
             "CI": "true",
-            # The one that the fixture gave to the emulator would hide this Python's packages.
+            # The emulator's PYTHONPATH would hide the packages of this Python.
             "PYTHONPATH": str(ROOT),
         },
         cwd=ROOT,

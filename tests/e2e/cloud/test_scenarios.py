@@ -1,4 +1,4 @@
-"""What happens to uploads in the cloud when the world is not as kind: see `test_uploads`."""
+"""Uploads with refusals, repeats, crashes, bursts and huge objects; see also `test_uploads`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from worker.objects.s3_upload import COPIED_PARTS, PART_BYTES
 
 
 def event(deployment: Deployment, key: str, version: str, size: int) -> dict[str, object]:
-    """An event as Amazon S3 sends it, version id included."""
+    """Return an event as Amazon S3 sends it, with the version id."""
     return {
         "detail": {
             "bucket": {"name": deployment.outputs["InputBucket"]},
@@ -40,7 +40,7 @@ def test_items_may_come_before_their_orders(deployment: Deployment, tmp_path: Pa
     shop.expect_kpis(deployment, tmp_path, bodies)
 
 
-def test_a_refused_file_goes_to_quarantine_and_somebody_is_told(deployment: Deployment) -> None:
+def test_a_refused_file_goes_to_quarantine_and_is_reported(deployment: Deployment) -> None:
     messages = deployment.subscribe()
     body = b"nothing,that,belongs,here\n1,2,3,4\n"
     deployment.upload("orders/wrong.csv", body)
@@ -69,7 +69,7 @@ def test_an_event_that_comes_twice_does_nothing_twice(deployment: Deployment) ->
     deployment.start("intake", again)
     intake = deployment.wait(2, "intake")
     assert deployment.states_of(intake[-1])[-1] == "AlreadyStarted"
-    # When Step Functions has forgotten the name, after 90 days, the ledger still knows.
+    # Step Functions forgets the name after 90 days; the ledger does not.
     deployment.start("intake", {**again, "again": "later"})
     _, second = deployment.succeed(2)
     entered = deployment.states_of(second)
@@ -90,7 +90,7 @@ def test_a_killed_worker_is_started_again(deployment: Deployment, tmp_path: Path
     shop.expect_kpis(deployment, tmp_path, {"orders": [orders]})
 
 
-def test_what_fails_for_good_is_told_and_stays_where_it_is(deployment: Deployment) -> None:
+def test_a_final_failure_is_reported_and_the_object_stays(deployment: Deployment) -> None:
     messages = deployment.subscribe()
     # No version of this id exists, so no attempt can succeed.
     deployment.start("intake", event(deployment, "orders/gone.csv", "no-such-version", 100))
@@ -140,9 +140,7 @@ def test_the_sweep_starts_what_nothing_picked_up(deployment: Deployment, tmp_pat
     assert deployment.keys("InputBucket") == ["elsewhere/not-ours.csv", "orders/"]
 
 
-def test_a_huge_object_is_validated_and_transformed_in_pieces(
-    deployment: Deployment, tmp_path: Path
-) -> None:
+def test_a_huge_object_is_validated_in_byte_ranges(deployment: Deployment, tmp_path: Path) -> None:
     # The template splits what is larger than 2 MiB into ranges of 2 MiB.
     orders = shop.orders(range(1, 60_000))
     body = shop.csv_bytes(orders)
@@ -229,7 +227,7 @@ def test_small_uploads_take_the_warm_service(warm_deployment: Deployment, tmp_pa
     assert {job["received"] for job in jobs} == {1}
 
 
-def test_what_the_warm_service_fails_to_do_is_done_by_a_task(
+def test_a_task_does_what_the_warm_service_fails_to_do(
     cloud: Cloud, warm_template: str, tmp_path: Path
 ) -> None:
     asleep = warm_template.replace('"DesiredCount": 1', '"DesiredCount": 0')
@@ -237,9 +235,9 @@ def test_what_the_warm_service_fails_to_do_is_done_by_a_task(
     deployment = Deployment.create(cloud.emulator, asleep, cloud.home)
     orders = shop.csv_bytes(shop.orders(range(1, 9)))
     deployment.upload("orders/a.csv", orders)
-    # A worker that says that it has failed; that one says nothing at all the emulator cannot tell.
-    told = [deployment.fail_next_job() for _ in ("validate", "transform")]
-    assert [command[0] for command in told] == ["validate", "transform"]
+    # A worker reports failure. The emulator has no heartbeat timeout for a silent one.
+    failed = [deployment.fail_next_job() for _ in ("validate", "transform")]
+    assert [command[0] for command in failed] == ["validate", "transform"]
     (execution,) = deployment.succeed(1)
     entered = deployment.states_of(execution)
     for name in ("Validate", "Transform"):

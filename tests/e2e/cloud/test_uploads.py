@@ -1,8 +1,8 @@
 """From PutObject to KPI rows through the synthesized template: rule, machines, worker, tables.
 
-What is real here: the template, EventBridge's matching, the state machines' definitions, the worker
-and what it stores. What is not: the container (a process of this machine) and IAM, which the
-emulator does not enforce.
+Real are the template, the matching of events, the state machines' definitions, the worker and its
+stores. Not real are the container, which is a process of this machine, and IAM, which the emulator
+does not enforce.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The transcript in docs/deploy.md: what a user types, run in the emulated cloud.
+"""Run the transcript of docs/deploy.md in the emulated cloud.
 
     python -m tests.e2e.cloud.transcript            print it
     python -m tests.e2e.cloud.transcript --write    put it into docs/deploy.md
 
-Commands run as they stand there, by bash, with `shopkpi` of this Python and `aws` (AWS CLI, 1 or 2)
-on the path. Of what they print, bucket names are shortened and long lines cut off.
+Bash runs the commands verbatim, with `shopkpi` of this Python and `aws` (AWS CLI, 1 or 2) on the
+path. In the output, bucket names are shortened and long lines are cut off.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MARKS = ("<!-- transcript -->", "<!-- /transcript -->")
 WIDTH = 110
 
 Step = tuple[str, int | None]
-"""A command, and how many executions must have ended before it is run; None to run it at once."""
+"""A command, and the number of executions to wait for before it; None runs it at once."""
 
 STEPS: tuple[Step, ...] = (
     ("shopkpi sample shop --orders 2000 --days 3 --dirty 0.01 --format table", None),
@@ -66,7 +66,7 @@ STEPS: tuple[Step, ...] = (
 
 
 def transcript(deployment: Deployment, folder: Path) -> str:
-    """Run the steps one after the other; returns what a terminal would show."""
+    """Run the steps in order and return what a terminal would show."""
     names = {"IN": "InputBucket", "CLEAN": "CleanBucket", "DONE": "ArchiveBucket"}
     variables = {name: deployment.outputs[output] for name, output in names.items()}
     variables["INGEST"] = deployment.machine("ingest")
@@ -105,12 +105,12 @@ def _shorten(line: str, variables: Mapping[str, str]) -> str:
 
 
 def between_marks(guide: str) -> str:
-    """The transcript that a guide holds."""
+    """Return the transcript in a guide."""
     return guide.partition(MARKS[0])[2].partition(MARKS[1])[0]
 
 
 def main() -> int:
-    """Run it all; returns the exit code."""
+    """Run the transcript; return the exit code."""
     if shutil.which("aws") is None:
         sys.stderr.write("aws is missing: the transcript uses the AWS CLI\n")
         return 2

@@ -11,12 +11,12 @@ import pytest
 
 from tests.unit.infra.templates import Template
 
-# Node 20, which some machines still have, works; the JSII runtime prints a banner about its age.
+# Node 20 works, though the JSII runtime prints a banner about its end of life.
 os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of them in one xdist worker: a synthesis takes seconds."""
+    """Group the tests of this folder in one xdist worker: a synthesis takes seconds."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
@@ -24,8 +24,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def synthesize(outdir: Path, context: Mapping[str, object]) -> Path:
-    """Synthesize into `outdir`; returns the template's path. Fails on findings of cdk-nag."""
-    from infra.app import build  # noqa: PLC0415  (starts Node: only where a test needs it)
+    """Synthesize into `outdir` and return the path of the template; fail on cdk-nag findings."""
+    from infra.app import build  # noqa: PLC0415  (importing it starts Node)
 
     build(context, outdir=str(outdir)).synth()
     (template,) = outdir.glob("*.template.json")
@@ -34,7 +34,7 @@ def synthesize(outdir: Path, context: Mapping[str, object]) -> Path:
 
 @pytest.fixture(scope="session")
 def template_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The template of a deployment with the default settings."""
+    """Template of a deployment with the default settings."""
     return synthesize(tmp_path_factory.mktemp("default"), {})
 
 
@@ -45,7 +45,7 @@ def template(template_path: Path) -> Template:
 
 @pytest.fixture(scope="session")
 def full_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The template of a deployment with everything that is off by default turned on."""
+    """Template of a deployment with every optional capability."""
     return synthesize(
         tmp_path_factory.mktemp("full"),
         {

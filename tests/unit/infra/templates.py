@@ -1,4 +1,4 @@
-"""Synthesized templates as tests read them: resources by type, policies, resolved definitions."""
+"""Read synthesized templates: resources by type, policies, resolved definitions."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Template:
         return resources
 
     def of_type(self, kind: str) -> dict[str, Json]:
-        """Logical id -> resource."""
+        """Return logical id -> resource of a type."""
         return {name: one for name, one in self.resources.items() if one["Type"] == kind}
 
     def named(self, start: str, kind: str) -> Json:
-        """Properties of the one resource of a kind whose logical id begins so."""
+        """Return the properties of the one resource of a type whose logical id starts so."""
         found = {name: one for name, one in self.of_type(kind).items() if name.startswith(start)}
         assert len(found) == 1, f"expected one {kind} {start}..., got {sorted(found)}"
         properties: Json = next(iter(found.values()))["Properties"]
@@ -45,7 +45,7 @@ class Template:
 
     @cached_property
     def definitions(self) -> dict[str, Json]:
-        """State machine (ingest, intake, sweep) -> its definition, references resolved."""
+        """Definitions by state machine (ingest, intake, sweep), with references resolved."""
         return {
             one["Properties"]["StateMachineName"].rsplit("-", 1)[-1]: json.loads(
                 resolve(one["Properties"]["DefinitionString"])
@@ -54,7 +54,7 @@ class Template:
         }
 
     def rights(self, role: str) -> set[tuple[str, str]]:
-        """(action, resource) that the policies of the role whose logical id begins so allow."""
+        """Return (action, resource) pairs that the policies of a role allow."""
         names = [name for name in self.of_type("AWS::IAM::Role") if name.startswith(role)]
         assert len(names) == 1, f"expected one role {role}..., got {names}"
         rights: set[tuple[str, str]] = set()
@@ -65,7 +65,7 @@ class Template:
 
 
 def statements(document: Json) -> set[tuple[str, str]]:
-    """(action, resource) pairs of a policy document, all of which allow."""
+    """Return (action, resource) pairs of a policy document of Allow statements."""
     pairs = set()
     for statement in document["Statement"]:
         assert statement["Effect"] == "Allow"
@@ -76,7 +76,7 @@ def statements(document: Json) -> set[tuple[str, str]]:
 
 
 def states(definition: Json) -> Iterator[tuple[str, Json, bool]]:
-    """(name, state, is inside a map) of every state of a definition, those in maps too."""
+    """Yield (name, state, is inside a map) of every state of a definition."""
     for name, state in definition["States"].items():
         yield name, state, False
         if "ItemProcessor" in state:
@@ -84,7 +84,7 @@ def states(definition: Json) -> Iterator[tuple[str, Json, bool]]:
 
 
 def resolve(value: Any) -> Any:
-    """A value with its intrinsic functions replaced by readable text.
+    """Replace the intrinsic functions of a value by readable text.
 
     `{"Ref": X}` is `X`, `{"Fn::GetAtt": [X, Arn]}` is `arn:X`; pseudo parameters have values.
     """
@@ -122,13 +122,13 @@ def _list(value: Any) -> list[Any]:
 
 
 def topic(template: Template) -> str:
-    """The one that alarms go to."""
+    """Return the logical id of the only topic."""
     (name,) = template.of_type("AWS::SNS::Topic")
     return name
 
 
 def environment(template: Template) -> dict[str, str]:
-    """What a validation task is told."""
+    """Return the environment variables of the validation task."""
     (container,) = template.named("ComputeValidate", "AWS::ECS::TaskDefinition")[
         "ContainerDefinitions"
     ]

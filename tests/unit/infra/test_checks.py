@@ -1,4 +1,4 @@
-"""What others check: cfn-lint, cdk-nag, hadolint; and a snapshot that shows what a change does."""
+"""Linters of the template and the Dockerfile, and a snapshot of resources and rights."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ SNAPSHOT = Path(__file__).with_name("snapshot.txt")
 
 
 def test_cfn_lint_finds_nothing(template_path: Path, full_path: Path) -> None:
-    # W3005: the CDK says once more what a reference says already.
+    # W3005: the CDK adds a DependsOn where a reference implies it.
     run("cfn-lint", "--ignore-checks", "W3005", "--", str(template_path), str(full_path))
 
 
 def test_cdk_nag_would_fail_the_synthesis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # That the fixtures' syntheses succeed is the proof that no finding stands; this is the proof
-    # that a finding would stop them.
+    # The fixtures synthesize without findings; here a finding stops the synthesis.
     monkeypatch.setattr(infra.app, "acknowledge_findings", lambda _: None)
     with pytest.raises(RuntimeError, match="AwsSolutions-IAM5"):
         infra.app.build({}, outdir=str(tmp_path)).synth()
@@ -32,24 +31,24 @@ def test_hadolint_finds_nothing() -> None:
     run("hadolint", str(ROOT / "Dockerfile"))
 
 
-def test_the_snapshot_shows_every_change(template: Template) -> None:
+def test_the_template_matches_the_snapshot(template: Template) -> None:
     found = describe(template)
     if os.environ.get("SHOPKPI_SNAPSHOT") == "write":
         SNAPSHOT.write_text(found)
     assert found == SNAPSHOT.read_text(), (
-        "what is deployed has changed; if it is meant to, run the tests with SHOPKPI_SNAPSHOT=write"
+        "the template has changed; if that is intended, run the tests with SHOPKPI_SNAPSHOT=write"
     )
 
 
 def run(tool: str, *arguments: str) -> None:
-    """Run a tool that is installed beside this Python; it must find nothing."""
+    """Run a linter that is installed beside this Python; fail on any finding."""
     program = Path(sys.executable).with_name(tool)
     done = subprocess.run([str(program), *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def describe(template: Template) -> str:
-    """Every resource by kind, who may do what, and where each state leads."""
+    """Describe resources by type, rights by role, and the transitions of each state."""
     lines = ["Resources"]
     kinds = {one["Type"] for one in template.resources.values()}
     for kind in sorted(kinds):
@@ -75,7 +74,7 @@ def describe(template: Template) -> str:
 
 
 def short(name: str) -> str:
-    """A logical id without the hash that the CDK puts behind it."""
+    """Strip the hash that the CDK appends to a logical id."""
     is_hashed = len(name) > 8 and all(letter in "0123456789ABCDEF" for letter in name[-8:])
     return name[:-8] if is_hashed and not name.isdigit() else name
 

@@ -1,4 +1,4 @@
-"""What roles may do: what their task does, and no more."""
+"""Rights of the roles: each action that its task needs, and no other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def on_table(actions: set[str], *tables: str) -> set[tuple[str, str]]:
 
 
 def rights(template: Template, role: str) -> set[tuple[str, str]]:
-    """Rights of a role with short resources: no account, no hash behind a logical id."""
+    """Return the rights of a role; resources come without account and logical id hash."""
     return {(action, shorten(resource)) for action, resource in template.rights(role)}
 
 
@@ -97,11 +97,11 @@ def test_no_policy_allows_everything(template: Template, full: Template) -> None
             assert not role["Properties"].get("ManagedPolicyArns"), "managed policies allow more"
 
 
-# Actions without resource types in the service authorization reference.
+# Actions that have no resource type in the service authorization reference.
 WITHOUT_RESOURCE = {
     "cloudwatch:PutMetricData",
     "ecr:GetAuthorizationToken",
-    # Tasks have no ARN before they run; L2's statement for `ecs:runTask.sync`.
+    # A task has no ARN before it runs; the L2 construct adds these for `ecs:runTask.sync`.
     "ecs:DescribeTasks",
     "ecs:StopTask",
     "logs:CreateLogDelivery",
@@ -122,7 +122,7 @@ WITHOUT_RESOURCE = {
 }
 
 
-def test_the_warm_service_may_do_what_both_tasks_may_and_answer(full: Template) -> None:
+def test_the_warm_service_has_the_rights_of_both_tasks(full: Template) -> None:
     queue = {
         (action, resource)
         for action, resource in full.rights("ComputeServeRole")

@@ -1,4 +1,4 @@
-"""docs/security.md says what each task may do, and the template says the same."""
+"""docs/security.md lists the rights of each task as the template has them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "security.md").read_text("utf-8")
 
 
 def rights_in_the_page() -> dict[str, set[str]]:
-    """Task -> actions that its row of the table names."""
+    """Return task -> actions in its row of the table."""
     rows = re.findall(r"^\| `(\w+)` \|[^|]*\| (.*) \|$", PAGE, re.MULTILINE)
     return {task: set(re.findall(r"`(\w+:\w+)`", actions)) for task, actions in rows}
 
@@ -31,5 +31,5 @@ def test_no_task_may_do_everything_to_anything(full: Template) -> None:
         role = task["Properties"]["TaskRoleArn"]["Fn::GetAtt"][0]
         for action, resource in full.rights(role):
             assert "*" not in action
-            # The answers of a task with a token name no resource.
+            # The task token is the right to answer; these actions have no resource.
             assert resource != "*" or action.startswith("states:SendTask")

@@ -1,4 +1,4 @@
-"""Settings: typed, defaulted by stage, and one error that lists everything that is wrong."""
+"""Settings: types, defaults by stage, and one error that lists every problem."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def test_values_of_cdk_json_stay_what_they_are() -> None:
 
 
 @pytest.mark.parametrize(("stage", "retains"), [("dev", False), ("prod", True)])
-def test_the_stage_decides_whether_data_outlives_the_stack(stage: str, retains: bool) -> None:
+def test_the_stage_decides_whether_data_is_retained(stage: str, retains: bool) -> None:
     assert read_settings({"stage": stage}).retain_data is retains
     assert read_settings({"stage": stage, "retain_data": "true"}).retain_data is True
 
 
-def test_the_contract_names_the_folders_that_are_listened_to() -> None:
+def test_the_contract_names_the_incoming_folders() -> None:
     settings = read_settings({"incoming_prefix": "shop/incoming/"})
     assert settings.incoming_folders == (
         "shop/incoming/orders/",
@@ -54,7 +54,7 @@ def test_the_contract_names_the_folders_that_are_listened_to() -> None:
     )
 
 
-def test_one_error_lists_everything_that_is_wrong() -> None:
+def test_one_error_lists_every_wrong_setting() -> None:
     with pytest.raises(SettingsError) as caught:
         read_settings(
             {
@@ -106,8 +106,8 @@ def test_context_of_the_cdk_itself_is_no_setting() -> None:
     assert read_settings(own) == read_settings({})
 
 
-def test_the_app_tells_wrong_settings_without_a_traceback() -> None:
-    # As the CDK's command line hands over `-c stage=X`.
+def test_the_app_prints_wrong_settings_without_a_traceback() -> None:
+    # The `cdk` command passes `-c stage=X` in this variable.
     environment = {**os.environ, "CDK_CONTEXT_JSON": '{"stage": "X"}'}
     done = subprocess.run(
         [sys.executable, "-m", "infra.app"],

@@ -1,4 +1,4 @@
-"""The data lake over the clean zone."""
+"""Glue tables over the clean zone, and the Athena workgroup."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.unit.infra.templates import Template, resolve
 
 
 @pytest.mark.parametrize("dataset", ["orders", "order_items", "products"])
-def test_the_lake_has_the_columns_of_the_clean_zone(
+def test_tables_have_the_columns_of_the_clean_zone(
     template: Template, full: Template, dataset: str
 ) -> None:
     for deployment, contract in ((template, "default"), (full, "olist")):
@@ -47,11 +47,11 @@ def test_the_lake_has_the_columns_of_the_clean_zone(
         ),
     ],
 )
-def test_types_have_their_names_in_glue(kind: pa.DataType, name: str) -> None:
+def test_arrow_types_map_to_hive_types(kind: pa.DataType, name: str) -> None:
     assert hive_type(kind) == name
 
 
-def test_a_type_that_glue_would_misread_is_refused() -> None:
+def test_a_type_outside_the_clean_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="expected a type of the clean zone, got float"):
         hive_type(pa.float32())
 

@@ -1,4 +1,4 @@
-"""The named queries of Athena give the KPIs, as far as DuckDB, of a close dialect, can tell."""
+"""Named queries of Athena give the published KPIs; DuckDB, a close dialect, runs them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONTRACT = built_in("default")
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
-    """Two uploads of each dataset, the second of which changes rows of the first."""
+    """Two uploads of each dataset; the second one changes rows of the first."""
     folder = tmp_path_factory.mktemp("shop")
     orders = shop.orders(range(1, 80))
     items = shop.items(orders)
@@ -48,7 +48,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
 def lake(
     files: dict[str, list[Path]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The clean zone of those files, with the columns and functions that Athena has."""
+    """Clean zone of those files, with the columns and functions of Athena."""
     workspace = tmp_path_factory.mktemp("lake")
     seen: set[Path] = set()
     for number in (0, 1):
@@ -56,7 +56,7 @@ def lake(
         inputs = [str(paths[number]) for paths in files.values()]
         subprocess.run([*command, *inputs], cwd=ROOT, check=True, capture_output=True)
         for path in (workspace / "clean").rglob("*.parquet"):
-            # DuckDB tells whole seconds: the first upload's objects are made an hour older.
+            # DuckDB reads whole seconds: make the objects of the first upload an hour older.
             age_s = 3600 * (1 - number)
             if path not in seen:
                 os.utime(path, (path.stat().st_atime - age_s, path.stat().st_mtime - age_s))

@@ -1,4 +1,4 @@
-"""What an operator is told: alarms, dashboard, logs that are kept."""
+"""Alarms, dashboard and log retention."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.unit.infra.templates import ROOT, Template, environment, resolve, top
 from worker.reporting.emf import UNITS
 
 
-def test_every_log_group_forgets(template: Template, full: Template) -> None:
+def test_every_log_group_has_a_retention_period(template: Template, full: Template) -> None:
     for deployment in (template, full):
         for group in deployment.of_type("AWS::Logs::LogGroup").values():
             assert group["Properties"]["RetentionInDays"] == Settings().log_retention_days
@@ -21,8 +21,8 @@ def test_alarms_reach_somebody(template: Template, full: Template) -> None:
         for name, alarm in deployment.of_type("AWS::CloudWatch::Alarm").items():
             if name.startswith("WarmWake"):
                 continue
-            told = alarm["Properties"]["AlarmActions"]
-            assert told == [{"Ref": topic(deployment)}], name
+            actions = alarm["Properties"]["AlarmActions"]
+            assert actions == [{"Ref": topic(deployment)}], name
             assert alarm["Properties"]["AlarmDescription"], name
     (subscription,) = full.of_type("AWS::SNS::Subscription").values()
     assert subscription["Properties"]["Protocol"] == "email"
@@ -80,7 +80,7 @@ def test_dashboard_and_alarms_show_what_the_worker_reports(template: Template) -
 
 
 def test_an_audit_that_finds_differences_raises_an_alarm(template: Template) -> None:
-    # By what it reports; and by its exit code, 3, as any task that ends with another one than 0.
+    # The worker reports differences as a metric; exit code 3 counts as a failed task, too.
     alarm = template.named("AlarmsAuditDifferences", "AWS::CloudWatch::Alarm")
     (query,) = alarm["Metrics"]
     metric = query["MetricStat"]["Metric"]

@@ -1,19 +1,17 @@
-"""State machines: valid, unable to hang, and their expressions say what they should."""
+"""State machines: valid definitions, timeouts, retries, and the values of their expressions."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import jsonata
 import pytest
 
 from tests.unit.infra.templates import ROOT, Json, Template, states
+from tests.unit.infra.workflows.expressions import chosen, evaluate, expressions, state
 from worker.cli.serve import parse
 from worker.objects import ObjectInfo
 from worker.objects.source import source_id
@@ -24,42 +22,8 @@ VALIDATOR = ROOT / "node_modules" / ".bin" / "asl-validator"
 MIB = 2**20
 
 
-def evaluate(text: str, **states_: Any) -> Any:
-    """The value of a `{% ... %}` for a `$states` of such fields."""
-    expression = jsonata.Jsonata.jsonata(text.removeprefix("{%").removesuffix("%}").strip())
-    # Step Functions' own addition to JSONata; only SHA-256 is used here.
-    expression.register_lambda("hash", lambda data, _: hashlib.sha256(data.encode()).hexdigest())
-    return expression.evaluate(None, {"states": states_})
-
-
-def expressions(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for inner in value.values():
-            yield from expressions(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from expressions(inner)
-    elif isinstance(value, str) and value.startswith("{%"):
-        yield value
-
-
-def state(template: Template, machine: str, name: str) -> Json:
-    (found,) = [one for each, one, _ in states(template.definitions[machine]) if each == name]
-    return found
-
-
-def chosen(choice: Json, document: Json) -> str:
-    """Where a choice leads."""
-    for rule in choice["Choices"]:
-        if evaluate(rule["Condition"], input=document):
-            next_: str = rule["Next"]
-            return next_
-    default: str = choice["Default"]
-    return default
-
-
 @pytest.mark.parametrize("machine", MACHINES)
-def test_a_validator_of_the_states_language_finds_nothing(
+def test_definitions_pass_a_validator_of_the_states_language(
     template: Template, full: Template, machine: str, tmp_path: Path
 ) -> None:
     if not VALIDATOR.is_file():
@@ -77,7 +41,7 @@ def test_a_validator_of_the_states_language_finds_nothing(
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_no_state_can_hang_or_fail_unheard(
+def test_every_task_has_a_timeout_a_retry_and_a_catch(
     template: Template, full: Template, machine: str
 ) -> None:
     for deployment in (template, full):
@@ -89,13 +53,13 @@ def test_no_state_can_hang_or_fail_unheard(
             if one["Type"] == "Task":
                 assert 0 < one["TimeoutSeconds"] <= definition["TimeoutSeconds"], name
             assert one["Retry"], name
-            # What fails inside a map fails the map, which catches it (the sweep tolerates it).
+            # A failure inside a map fails the map, which has the Catch (the sweep tolerates it).
             assert is_in_map or one["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_retries_back_off_with_jitter(template: Template, full: Template, machine: str) -> None:
-    # What validators of the language miss: a misplaced States.ALL, a rate below 1.
+    # The validator misses a misplaced States.ALL and a rate below 1.
     for deployment in (template, full):
         for name, one, _ in states(deployment.definitions[machine]):
             for kind in ("Retry", "Catch"):
@@ -123,9 +87,7 @@ def test_every_expression_parses(template: Template, full: Template, machine: st
 
 
 @pytest.mark.parametrize("key", ["orders/a.csv", "order_items/größe & 'x'/a b.csv"])
-def test_the_state_machine_and_the_worker_call_a_version_alike(
-    template: Template, key: str
-) -> None:
+def test_state_machine_and_worker_compute_the_same_source_id(template: Template, key: str) -> None:
     document = {"bucket": "shop-input", "key": key, "version_id": "3sL4kqtJlcpXroDTDmJ", "size": 1}
     output = evaluate(state(template, "intake", "Identify")["Output"], input=document)
     info = ObjectInfo(
@@ -138,7 +100,7 @@ def test_the_state_machine_and_the_worker_call_a_version_alike(
     assert output == {**document, "url": info.url, "source_id": source_id(info)}
 
 
-def test_the_event_or_the_bucket_names_the_version(template: Template) -> None:
+def test_version_comes_from_the_event_or_the_bucket(template: Template) -> None:
     choice = state(template, "intake", "WhichVersion")
     event: Json = {
         "detail": {
@@ -203,7 +165,7 @@ def test_spot_comes_first_and_on_demand_after_a_failure(template: Template) -> N
         ("orders/a.csv", 8193, {"verdict": {"S": "accepted"}}, "Verdict"),
     ],
 )
-def test_what_is_validated_and_how(
+def test_size_and_type_decide_how_an_object_is_validated(
     template: Template, key: str, mib: int, entry: Json, next_: str
 ) -> None:
     document = {"key": key, "size": mib * MIB, "entry": entry}
@@ -218,7 +180,9 @@ def test_what_is_validated_and_how(
         (None, "NotCommitted"),
     ],
 )
-def test_the_ledger_has_the_verdict(template: Template, item: Json | None, next_: str) -> None:
+def test_the_verdict_comes_from_the_ledger(
+    template: Template, item: Json | None, next_: str
+) -> None:
     result = {} if item is None else {"Item": item}
     output = state(template, "ingest", "ReadVerdict")["Output"]
     document = evaluate(output, input={"source_id": "x"}, result=result)
@@ -226,7 +190,7 @@ def test_the_ledger_has_the_verdict(template: Template, item: Json | None, next_
     assert chosen(state(template, "ingest", "Verdict"), document) == next_
 
 
-def test_commands_say_what_the_worker_understands(template: Template) -> None:
+def test_commands_of_tasks(template: Template) -> None:
     document = {
         "url": "s3://in/orders/a.csv",
         "version_id": "v1",
@@ -280,7 +244,7 @@ def test_maps_read_the_plans(template: Template) -> None:
         ("elsewhere/a.csv", 7300, "Recent"),
     ],
 )
-def test_the_sweep_takes_what_is_old_enough(
+def test_the_sweep_starts_old_objects_of_datasets(
     template: Template, key: str, age_s: int, next_: str
 ) -> None:
     document = {"key": key, "modified": int(datetime.now(UTC).timestamp()) - age_s}
@@ -302,20 +266,20 @@ def test_a_moved_object_keeps_its_key(template: Template) -> None:
     )
 
 
-def test_small_objects_take_the_warm_service_where_there_is_one(full: Template) -> None:
+def test_small_objects_go_to_the_warm_service(full: Template) -> None:
     choice = state(full, "ingest", "IsValidateSmall")
     assert chosen(choice, {"size": 64 * MIB}) == "ValidateWarm"
     assert chosen(choice, {"size": 64 * MIB + 1}) == "Validate"
     warm = state(full, "ingest", "ValidateWarm")
     assert warm["Resource"].endswith("sqs:sendMessage.waitForTaskToken")
     assert warm["HeartbeatSeconds"] < warm["TimeoutSeconds"]
-    # Whatever happens to it, a task of its own does the work.
+    # Any error leads to a task of its own.
     assert [rule["Next"] for rule in warm["Catch"]] == ["Validate"]
     body = warm["Arguments"]["MessageBody"]
     assert evaluate(body["task_token"], context={"Task": {"Token": "t"}}) == "t"
 
 
-def test_the_warm_service_understands_what_it_is_sent(full: Template) -> None:
+def test_the_warm_service_parses_its_messages(full: Template) -> None:
     document = {"url": "s3://in/orders/monday & co.csv", "version_id": "v1"}
     understood = {}
     for name in ("ValidateWarm", "TransformWarm"):

@@ -1,4 +1,4 @@
-"""The warm service, its queue, and how it grows."""
+"""Warm service: queue, timeouts and scaling."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Stands in for the Docker SDK inside MiniStack: containers are processes of this machine.
+"""Replace the Docker SDK inside MiniStack: containers are processes of this machine.
 
 MiniStack starts ECS tasks through `docker.from_env()`. Where there is no Docker daemon, this module
 on its path runs the container's command with the entry point in `STANDIN_ENTRYPOINT` (JSON) and
-with the environment that ECS gives it. It does what MiniStack asks for and no more. With an image
-in `STANDIN_IMAGE`, containers are containers: Podman runs that image the way Fargate would, not as
-root, read-only but for /tmp, without capabilities; only the network is this machine's.
+with the environment that ECS gives it. It has only the calls that MiniStack makes. With an image in
+`STANDIN_IMAGE`, Podman runs that image as Fargate would: as a user other than root, read-only but
+for /tmp, without capabilities. Only the network is that of this machine.
 
-It also changes two things in MiniStack's Step Functions: these tests' own belief about AWS.
+It also changes two things in MiniStack's Step Functions to what AWS documents:
 
 - `ecs:runTask.sync` fails its state with States.TaskFailed when a container exits with a code other
   than 0 (Step Functions developer guide, "Run Amazon ECS or Fargate tasks").
@@ -73,12 +73,12 @@ class Container:
         return {"StatusCode": code if code >= 0 else 128 - code}
 
     def logs(self, **_: object) -> Iterator[bytes]:
-        """What it prints, line by line, until it ends."""
+        """Yield its output line by line until it ends."""
         assert self._process.stdout is not None
         yield from iter(self._process.stdout.readline, b"")
 
     def kill_in(self, seconds: float) -> None:
-        """Kill it after a while, as a machine that is taken away would."""
+        """Kill it after a while, as a lost machine would."""
         time.sleep(seconds)
         if self._process.poll() is None:
             self._kill()
@@ -99,7 +99,7 @@ class Container:
 
 
 class PodmanContainer(Container):
-    """A container of the real image; the process here is Podman's, which ends as it does."""
+    """Container of the real image; the process is Podman's, which ends with its exit code."""
 
     def __init__(
         self, image: str, name: str, command: list[str], environment: dict[str, str]
@@ -177,7 +177,7 @@ class Images:
 
 
 class Client:
-    """What `docker.from_env` gives."""
+    """Client that `docker.from_env` returns."""
 
     def __init__(self) -> None:
         self.containers = Containers()
@@ -193,7 +193,7 @@ def from_env(**_: object) -> Client:
 
 
 def _environment(given: dict[str, str]) -> dict[str, str]:
-    """The environment of a container that is a process of this machine."""
+    """Return the environment of a container that is a process of this machine."""
     own = {
         name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ
     }
@@ -201,11 +201,11 @@ def _environment(given: dict[str, str]) -> dict[str, str]:
 
 
 def _given(given: dict[str, str]) -> dict[str, str]:
-    """What ECS gives a container, with addresses that this machine knows."""
+    """Return the environment that ECS gives a container, with addresses of this machine."""
     here = {
         name: value.replace("host.docker.internal", "127.0.0.1") for name, value in given.items()
     }
-    # Fargate gives these; the emulator's credentials endpoint would only cost a round trip.
+    # Fargate sets these; the credentials endpoint of the emulator would cost a round trip.
     for name in ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"):
         here.pop(name, None)
     keys = {name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
