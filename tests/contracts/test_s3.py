@@ -358,7 +358,7 @@ async def copy(store: S3Store, key: str, info: ObjectInfo) -> None:
 async def test_s3_copies_an_object_in_parts(
     aws: Emulator, monkeypatch: pytest.MonkeyPatch, size: int, versioned: bool
 ) -> None:
-    monkeypatch.setattr(worker.objects.s3_upload, "COPIED_PARTS", 1)
+    monkeypatch.setattr(worker.objects.s3_upload, "COPY_PART_FACTOR", 1)
     data = random.Random(size).randbytes(size)
     source, target = [await create_bucket(aws, versioned=versioned) for _ in range(2)]
     async with await S3Store.open(source) as one, await S3Store.open(target) as other:

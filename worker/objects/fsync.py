@@ -1,4 +1,4 @@
-"""Names on the disk: folders that are there after a power failure too."""
+"""Durable folders: their names survive a power failure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 def make_folder(path: Path) -> None:
     """Create a folder, and those above it, where they are missing.
 
-    Their names are on the disk when it returns: a power failure does not take away what is written
+    Their names are on the disk when it returns. A power failure then keeps files that are written
     into them and synced.
     """
     try:
@@ -25,7 +25,7 @@ def make_folder(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """The names in a folder are on the disk only once the folder is (fsync(2))."""
+    """Flush the names in a folder to the disk; syncing a file does not do that (fsync(2))."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

@@ -1,4 +1,4 @@
-"""A folder tree as an object store: keys are absolute paths without their first `/`."""
+"""Object store over a folder tree: keys are absolute paths without their first `/`."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ from worker.errors import ConfigError, SourceChanged, SourceError, SourceMissing
 from worker.objects import ObjectInfo, ObjectWriter
 from worker.objects.fsync import make_folder, sync_folder
 
-UNFINISHED = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{8}\.tmp")
-"""Names of files being written: hidden, so never listed, beside those that they are to become."""
+TEMPORARY_NAME = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{8}\.tmp")
+"""Names of temporary files: hidden, so never listed, in the folder of their final name."""
 
 
 class FolderStore:
-    """Files of this machine. A file's version is its size and the time it was last changed.
+    """Files of this machine; a file's version is its mtime and size.
 
-    A file being written is locked (flock(2)) by who writes it, and the kernel gives the lock back
-    when that process dies. So what is not locked is nobody's: it is removed by the first who writes
-    into that folder.
+    A writer locks its temporary file (flock(2)), and the kernel releases the lock when the process
+    dies. So an unlocked temporary file is abandoned: the first writer into its folder removes it.
     """
 
     def __init__(self) -> None:
-        self._tidied: set[Path] = set()
+        self._swept: set[Path] = set()
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         for info in await asyncio.to_thread(lambda: list(_walk(_path(prefix)))):
@@ -56,7 +55,7 @@ class FolderStore:
     async def read_ranges(
         self, info: ObjectInfo, ranges: Sequence[tuple[int, int]]
     ) -> Sequence[bytes]:
-        # In one thread: each way there and back takes as long as reading a hundred kilobytes.
+        # All in one thread: a switch to a thread and back costs as much as reading 100 KB.
         return await asyncio.to_thread(_read, info, ranges)
 
     @asynccontextmanager
@@ -64,15 +63,15 @@ class FolderStore:
         path = _path(key)
         try:
             await asyncio.to_thread(make_folder, path.parent)
-            if path.parent not in self._tidied:
-                self._tidied.add(path.parent)
-                await asyncio.to_thread(_tidy, path.parent)
-            async with _unfinished(path) as (temporary, file):
+            if path.parent not in self._swept:
+                self._swept.add(path.parent)
+                await asyncio.to_thread(_sweep, path.parent)
+            async with _temporary_file(path) as (temporary, file):
                 yield _FileWriter(file)
                 await file.flush()
-                # The ledger may say that the object is there only once it is on the disk.
+                # The ledger may name the object only once it is on the disk.
                 await asyncio.to_thread(os.fsync, file.fileno())
-                await asyncio.to_thread(_appear, temporary, path)
+                await asyncio.to_thread(_publish, temporary, path)
         except OSError as error:
             raise StoreError(f"cannot write: {error.strerror or error}", url=path) from error
 
@@ -86,20 +85,20 @@ class FolderStore:
             raise StoreError(f"cannot delete: {error.strerror or error}", url=path) from error
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is held open."""
 
 
 _File = aiofiles.threadpool.binary.AsyncBufferedIOBase
 
 
 @asynccontextmanager
-async def _unfinished(path: Path) -> AsyncIterator[tuple[Path, _File]]:
-    """A new file beside `path`, locked; it is gone when the block ends."""
+async def _temporary_file(path: Path) -> AsyncIterator[tuple[Path, _File]]:
+    """Create a locked file beside `path`; it is removed when the block ends."""
     while True:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
         try:
             async with aiofiles.open(temporary, "wb") as file:
-                # Between opening and locking it may have been tidied away, or be just about to be.
+                # Another process may have swept it between opening and locking.
                 if _lock(file.fileno()) and os.fstat(file.fileno()).st_nlink:
                     yield temporary, file
                     return
@@ -119,13 +118,13 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def _tidy(folder: Path) -> None:
-    """Remove what processes that died have left unfinished in a folder."""
+def _sweep(folder: Path) -> None:
+    """Remove the temporary files of dead processes from a folder."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if UNFINISHED.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            if TEMPORARY_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 with suppress(OSError), Path(entry.path).open("r+b") as file:
-                    # Where there are no locks this fails, and the file stays.
+                    # A file system without locks raises here: the file stays.
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     Path(entry.path).unlink()
 
@@ -138,9 +137,9 @@ class _FileWriter:
     async def write(self, data: bytes | memoryview) -> None:
         await self._file.write(data)
         if hasattr(os, "posix_fadvise"):
-            # The disk may begin with it, or would have nothing to do until all of it is synced.
-            begun = (self._file.fileno(), self._size_bytes, len(data), os.POSIX_FADV_DONTNEED)
-            await asyncio.to_thread(os.posix_fadvise, *begun)
+            # Start writing back now: else the disk would be idle until the final fsync.
+            written = (self._file.fileno(), self._size_bytes, len(data), os.POSIX_FADV_DONTNEED)
+            await asyncio.to_thread(os.posix_fadvise, *written)
         self._size_bytes += len(data)
 
 
@@ -149,17 +148,17 @@ def _path(key: str) -> Path:
 
 
 def _walk(path: Path) -> Iterator[ObjectInfo]:
-    """Files at or below a path, ascending."""
+    """List the files at or below a path, ascending."""
     at = path
     try:
         if path.is_file():
             yield _info(path, path.stat())
             return
         if not path.exists():
-            return  # as a prefix of a bucket below which there is nothing
+            return  # as an empty prefix of a bucket
         files: list[Path] = []
         for folder, folders, names in os.walk(path, onerror=_raise, followlinks=False):
-            # Hidden files and folders are other programs' (and our own unfinished objects).
+            # Hidden files and folders belong to other programs, or are our temporary files.
             folders[:] = [name for name in folders if not name.startswith(".")]
             files += [Path(folder, name) for name in names if not name.startswith(".")]
         for at in sorted(files, key=lambda one: one.as_posix()):
@@ -186,8 +185,8 @@ def _read(info: ObjectInfo, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes
         raise _unreadable(path, error) from error
     try:
         _check_unchanged(descriptor, path, info)
-        found = [_range(descriptor, path, start, end) for start, end in ranges]
-        # Who writes into a file while it is read may have mixed two versions.
+        found = [_read_range(descriptor, path, start, end) for start, end in ranges]
+        # A writer in between may have mixed two versions.
         _check_unchanged(descriptor, path, info)
         return found
     except OSError as error:
@@ -203,7 +202,7 @@ def _check_unchanged(descriptor: int, path: Path, info: ObjectInfo) -> None:
         raise SourceChanged(message, url=path, expected=info.version, actual=found.version)
 
 
-def _range(descriptor: int, path: Path, start: int, end: int) -> bytes:
+def _read_range(descriptor: int, path: Path, start: int, end: int) -> bytes:
     data = os.pread(descriptor, end - start, start)
     while len(data) < end - start:
         more = os.pread(descriptor, end - start - len(data), start + len(data))
@@ -214,7 +213,8 @@ def _range(descriptor: int, path: Path, start: int, end: int) -> bytes:
     return data
 
 
-def _appear(temporary: Path, path: Path) -> None:
+def _publish(temporary: Path, path: Path) -> None:
+    """Give a complete file its final name, unless the same bytes are there already."""
     try:
         os.link(temporary, path)
         temporary.unlink()  # before the folder is synced, or a power failure could bring it back

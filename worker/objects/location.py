@@ -10,7 +10,7 @@ from worker.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class Location:
-    """A place in an object store: `key` is a prefix or the key of one object."""
+    """A place in an object store: `key` is a prefix, or the key of one object."""
 
     bucket: str
     key: str
@@ -20,14 +20,15 @@ class Location:
         return f"s3://{self.bucket}/{self.key}" if self.bucket else f"file:///{self.key}"
 
     def join(self, *parts: str) -> str:
-        """The key of something below this place."""
+        """Make the key of an object below this place."""
         return "/".join(part for part in (self.key, *parts) if part)
 
 
 def locate(text: str) -> Location:
-    """A URL or a path of this machine as a location.
+    """Parse a URL, or a path of this machine.
 
-    Errors: `ConfigError` for other schemes, an S3 URL without bucket, or what is no path.
+    Raises:
+        ConfigError: Another scheme, an S3 URL without bucket, or not a path.
     """
     scheme = text.split("://", 1)[0] if "://" in text else ""
     if scheme == "s3":
@@ -48,9 +49,9 @@ def locate(text: str) -> Location:
 def _absolute(path: str) -> str:
     try:
         absolute = Path(path).expanduser().absolute()
-        # Not always `resolve`: a link keeps its own name, and so its identity as a source object.
-        # But `a/../b` is `b`: one file must not be two source objects.
+        # Not `resolve` always: a link keeps its own name, and so its identity as a source object.
+        # Yet `a/../b` is `b`: one file must not be two source objects.
         return str(absolute.resolve() if ".." in absolute.parts else absolute).lstrip("/")
     except (OSError, ValueError, RuntimeError) as error:
-        # No such user, a loop of links, a name that is too long or has NUL in it.
+        # An unknown user, a loop of links, a name that is too long or contains NUL.
         raise ConfigError(f"not a path of this machine: {error}", url=path) from error

@@ -1,4 +1,4 @@
-"""Objects in memory, for simulations and unit tests; nothing outlives the store."""
+"""Object store in memory, for simulations and unit tests."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from worker.objects import ObjectInfo
 
 
 class MemoryStore:
-    """See `worker.objects.ObjectStore`.
+    """An `ObjectStore` whose objects last as long as it does.
 
     Args:
-        bucket: Name that keys are shown under.
-        clock: Upload time of an object written now; aware, UTC.
+        bucket: Bucket in the URLs of the objects.
+        clock: Returns the upload time of an object written now; aware, UTC.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class MemoryStore:
             del self._objects[key]
 
     async def close(self) -> None:
-        """Nothing is held that would have to be given back."""
+        """Do nothing: there are no connections."""
 
     def _object(self, key: str) -> tuple[ObjectInfo, bytes]:
         if key not in self._objects:
@@ -88,7 +88,7 @@ class MemoryStore:
 
 
 class MemoryWriter:
-    """Receives an object's bytes; see `worker.objects.ObjectWriter`."""
+    """An `ObjectWriter` that keeps the bytes."""
 
     def __init__(self) -> None:
         self.data = bytearray()

@@ -1,10 +1,11 @@
-"""Objects in an S3 bucket, over aiobotocore.
+"""Object store over an S3 bucket.
 
-What identifies an object (`ObjectInfo.version`) is the same however the object was found, since it
-always comes from HEAD: `list` takes only the keys from the listing. In a versioned bucket it is
-`version:<id>`. Else it is `etag:<etag>:<Last-Modified, Unix seconds>`: by the etag alone, an upload
-that restores earlier content would be taken for the earlier upload, and the one between them would
-win. A listing knows no version ids, and its times of multipart uploads may differ from HEAD's.
+`ObjectInfo.version` always comes from HEAD, so it does not depend on how the object was found: a
+listing has no version ids, and its times of multipart uploads may differ from those of HEAD.
+
+In a versioned bucket it is `version:<id>`, else `etag:<etag>:<Last-Modified, Unix seconds>`. By the
+etag alone, an upload that restores earlier content would be taken for the earlier upload, and the
+upload between them would win.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from worker.objects.s3_client import BucketClient
 from worker.objects.s3_upload import upload
 from worker.runtime.retry import RetryPolicy
 
-_HEADS_AT_ONCE = 32
+_CONCURRENT_HEADS = 32
+"""HEAD requests in flight while a page of a listing is looked up."""
 
 
 class S3Store:
-    """Objects of one bucket; see `ObjectStore`. Made by `S3Store.open`."""
+    """An `ObjectStore` over one bucket; `S3Store.open` makes it."""
 
     def __init__(self, bucket: BucketClient) -> None:
         self._bucket = bucket
@@ -44,14 +46,13 @@ class S3Store:
 
         Args:
             bucket: Name of the bucket.
-            endpoint_url: Another S3 than that of the region; `AWS_ENDPOINT_URL_S3` and
-                `AWS_ENDPOINT_URL` say the same. Region and credentials come from the AWS
-                environment.
-            max_pool: Connections kept open at once; more requests wait for one.
-            retry: How calls, and ranges whose body broke off, are tried again.
+            endpoint_url: Endpoint instead of the region's, as `AWS_ENDPOINT_URL_S3` and
+                `AWS_ENDPOINT_URL` name one. Region and credentials come from the AWS environment.
+            max_pool: Open connections at most; further requests wait for one.
+            retry: How to retry calls, and ranges whose body broke off.
 
         Raises:
-            ConfigError: The AWS environment names no region, or a profile that is not there.
+            ConfigError: The AWS environment names no region, or a missing profile.
         """
         return cls(
             await BucketClient.open(
@@ -60,7 +61,7 @@ class S3Store:
         )
 
     async def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         await self._bucket.close()
 
     async def __aenter__(self) -> S3Store:
@@ -70,11 +71,10 @@ class S3Store:
         await self.close()
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
-        """Objects whose key is `prefix` or starts with `prefix` + `/`, ascending by key.
+        """List objects whose key is `prefix` or starts with `prefix` + `/`, ascending by key.
 
-        An empty prefix means the whole bucket. Markers of folders (keys that end with `/`, as the
-        S3 console makes them) are no objects. One LIST for each 1,000 keys and one HEAD for each
-        object.
+        An empty prefix means the whole bucket. Folder markers (keys that end with `/`, as the S3
+        console makes them) are left out. Costs one LIST per 1,000 keys and one HEAD per object.
         """
         prefix = prefix.rstrip("/")
         if prefix:
@@ -84,8 +84,8 @@ class S3Store:
         token = ""
         while True:
             keys, token = await self._page(f"{prefix}/" if prefix else "", token)
-            for first in range(0, len(keys), _HEADS_AT_ONCE):
-                group = keys[first : first + _HEADS_AT_ONCE]
+            for first in range(0, len(keys), _CONCURRENT_HEADS):
+                group = keys[first : first + _CONCURRENT_HEADS]
                 for info in await asyncio.gather(*map(self._find, group)):
                     if info is not None:
                         yield info
@@ -93,7 +93,7 @@ class S3Store:
                 return
 
     async def stat(self, key: str, *, version_id: str | None = None) -> ObjectInfo:
-        """The current version of `key`, or the one of that S3 version id, as an event names it."""
+        """Look up the current version of `key`, or that of an S3 version id from an event."""
         client, bucket = self._bucket.client, self._bucket.bucket
         if version_id is None:
             head = await self._bucket.read(key, lambda: client.head_object(Bucket=bucket, Key=key))
@@ -115,9 +115,9 @@ class S3Store:
         )
 
     async def read(self, info: ObjectInfo, start: int, end: int) -> bytes:
-        """Bytes [start, end) of exactly that version.
+        """Read bytes [start, end) of exactly that version.
 
-        Where the body breaks off, the rest is asked for from the byte where it did.
+        Where the body breaks off, the next request goes on from there.
         """
         wanted_bytes = end - start
         if wanted_bytes <= 0:
@@ -126,16 +126,16 @@ class S3Store:
             raise SourceError(
                 url=info.url, expected=f"{end} bytes", actual=f"{info.size_bytes} bytes"
             )
-        pieces: list[bytes] = []
+        received: list[bytes] = []
         got_bytes = 0
         retries = self._bucket.retry.start()
         while True:
             try:
-                async for piece in self._body(info, start + got_bytes, end):
-                    pieces.append(piece)
-                    got_bytes += len(piece)
+                async for data in self._body(info, start + got_bytes, end):
+                    received.append(data)
+                    got_bytes += len(data)
                 if got_bytes == wanted_bytes:
-                    return b"".join(pieces)
+                    return b"".join(received)
                 message = f"the body ended after {got_bytes} of {wanted_bytes} bytes"
                 failure: Exception = aiohttp.ClientPayloadError(message)
             except CLIENT_ERRORS as error:
@@ -149,17 +149,17 @@ class S3Store:
     async def read_ranges(
         self, info: ObjectInfo, ranges: Sequence[tuple[int, int]]
     ) -> Sequence[bytes]:
-        """As `read`, all of them at the same time: a request gets one range only."""
+        """Read several ranges concurrently: a GET request returns one range only."""
         return await asyncio.gather(*(self.read(info, start, end) for start, end in ranges))
 
     def create(self, key: str) -> AbstractAsyncContextManager[ObjectWriter]:
-        """Write `key` whole or not at all; see `worker.objects.s3_upload`."""
+        """Write `key` whole or not at all, as `worker.objects.s3_upload` does."""
         return upload(self._bucket, key)
 
     async def delete(self, key: str, *, version_id: str | None = None) -> None:
         """Remove `key`, or only that version of it.
 
-        Without a version id a versioned bucket keeps all versions behind a delete marker.
+        Without a version id, a versioned bucket keeps all versions behind a delete marker.
         """
         client, bucket = self._bucket.client, self._bucket.bucket
         if version_id is None:
@@ -170,7 +170,7 @@ class S3Store:
         )
 
     async def _body(self, info: ObjectInfo, start: int, end: int) -> AsyncIterator[bytes]:
-        """The body of one ranged GET, in the pieces that the socket gives."""
+        """Stream the body of one ranged GET as the socket receives it."""
         client, bucket = self._bucket.client, self._bucket.bucket
         # Both ends of a range are inclusive (RFC 9110, section 14.1.2).
         byte_range = f"bytes={start}-{end - 1}"
@@ -184,27 +184,27 @@ class S3Store:
             answer = await client.get_object(
                 Bucket=bucket, Key=info.key, Range=byte_range, IfMatch=etag
             )
-        # A server may ignore the range and answer with the whole (RFC 9110, section 14.2). S3 does
-        # not; some that speak its protocol do where a version is asked for.
+        # A server may ignore the range and send all bytes (RFC 9110, section 14.2). S3 does not;
+        # some other servers of its protocol do where a version is asked for.
         skip = 0 if "ContentRange" in answer else start
-        left = end - start
+        remaining = end - start
         async with answer["Body"] as body:
-            # Not body.read(): it would forget what had come when the body breaks off.
+            # Not body.read(): it drops the bytes received before the body breaks off.
             stream = body.raw_stream.content
-            # Else the socket is paused after each piece, and its next one waited for anew.
-            stream.set_read_chunk_size(left)
-            while left:
-                # Not readany(), which joins what has come: pieces are joined once, at the end.
-                piece, ends_chunk = await stream.readchunk()
-                if not (piece or ends_chunk):
+            # Else aiohttp pauses the socket after each read and waits for it to resume.
+            stream.set_read_chunk_size(remaining)
+            while remaining:
+                # Not readany(): it joins buffers, and the caller joins them once more.
+                data, ends_chunk = await stream.readchunk()
+                if not (data or ends_chunk):
                     break
-                part = piece[skip : skip + left] if skip or len(piece) > left else piece
-                skip = max(0, skip - len(piece))
-                left -= len(part)
-                yield part
+                wanted = data[skip : skip + remaining] if skip or len(data) > remaining else data
+                skip = max(0, skip - len(data))
+                remaining -= len(wanted)
+                yield wanted
 
     async def _page(self, prefix: str, token: str) -> tuple[Sequence[str], str]:
-        """Up to 1,000 keys after `token`, and the token of the next page; empty at the end."""
+        """List up to 1,000 keys after `token`; return the token of the next page, "" at the end."""
         client, bucket = self._bucket.client, self._bucket.bucket
         if token:
             page = await self._bucket.read(
@@ -221,7 +221,7 @@ class S3Store:
         return keys, page.get("NextContinuationToken", "")
 
     async def _find(self, key: str) -> ObjectInfo | None:
-        """`stat`, or None where the key is not (or no longer) there."""
+        """Look up a key as `stat` does; None where it is missing."""
         try:
             return await self.stat(key)
         except SourceMissing:

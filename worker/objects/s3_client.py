@@ -1,4 +1,4 @@
-"""Calls to one S3 bucket: connection, retries, and errors told in words."""
+"""Calls to one S3 bucket: connection, retries, and errors that name the object."""
 
 from __future__ import annotations
 
@@ -21,20 +21,22 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _CLOCK_SKEW_S = 15 * 60
-"""S3 refuses a request signed at a time that differs more from its own: RequestTimeTooSkewed. The
-answer to a HEAD request has no body that could say so ("Error responses", S3 API reference)."""
+"""Difference from S3's clock beyond which S3 refuses a request: RequestTimeTooSkewed.
+
+The answer to a HEAD request has no body that could name that error ("Error responses", S3 API
+reference)."""
 
 _TO_READ = "s3:GetObject and s3:ListBucket, s3:GetObjectVersion in a versioned bucket"
 _TO_WRITE = "s3:PutObject, s3:AbortMultipartUpload and s3:DeleteObject"
 
 
 class BucketClient:
-    """An S3 client and the bucket that it is for.
+    """An S3 client for one bucket, with retries.
 
     Attributes:
         client: The aiobotocore client.
         bucket: Name of the bucket.
-        retry: How a call is tried again.
+        retry: How calls are retried.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class BucketClient:
     async def open(
         cls, bucket: str, *, endpoint_url: str | None, max_pool: int, retry: RetryPolicy
     ) -> BucketClient:
-        """See `S3Store.open`."""
+        """Prepare the connection, as `S3Store.open` documents."""
         owned = AsyncExitStack()
         try:
             client = await owned.enter_async_context(
@@ -62,15 +64,15 @@ class BucketClient:
         return cls(client, bucket, retry=retry, owned=owned)
 
     async def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         await self._owned.aclose()
 
     async def read(self, key: str, call: Callable[[], Awaitable[T]]) -> T:
-        """What `call` returns, after retries; its failures are told as those of reading `key`."""
+        """Await `call` with retries; raise its failure as one of reading `key`."""
         return await self._call(key, call, reading=True)
 
     async def write(self, key: str, call: Callable[[], Awaitable[T]]) -> T:
-        """What `call` returns, after retries; its failures are told as those of writing `key`."""
+        """Await `call` with retries; raise its failure as one of writing `key`."""
         return await self._call(key, call, reading=False)
 
     async def _call(self, key: str, call: Callable[[], Awaitable[T]], *, reading: bool) -> T:
@@ -85,7 +87,7 @@ class BucketClient:
     def failure(
         self, error: Exception, key: str, retries: Retries, *, reading: bool
     ) -> WorkerError:
-        """What to raise for an error that no retry cured."""
+        """Make the exception for an error that retries did not cure."""
         url = f"s3://{self.bucket}/{key}"
         if isinstance(error, SETUP_ERRORS):
             return ConfigError(f"AWS is not set up: {error}", url=url)
@@ -105,7 +107,7 @@ class BucketClient:
 
 
 def _clock_skew_s(error: Exception) -> float:
-    """By how much the clock of whoever answered differs from ours; 0 where it does not tell."""
+    """Measure how far the clock of the answering server differs from ours; 0 if unknown."""
     if not isinstance(error, ClientError):
         return 0
     text = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")

@@ -1,8 +1,8 @@
-"""Writing one S3 object whole or not at all.
+"""Upload one S3 object whole or not at all.
 
-A small object is one PutObject. A larger one is a multipart upload, which nobody sees before it is
-completed, and which is aborted where the writer fails. Where the process dies, its parts stay
-behind, invisible, until the bucket's lifecycle rule for incomplete multipart uploads removes them.
+A small object is one PutObject. A larger one is a multipart upload: invisible before it is
+completed, and aborted where the writer fails. Where the process dies, its parts stay behind until
+the bucket's lifecycle rule for incomplete multipart uploads removes them.
 """
 
 from __future__ import annotations
@@ -27,21 +27,20 @@ if TYPE_CHECKING:
 _MIB = 1 << 20
 
 PART_BYTES = 8 * _MIB
-"""Bodies below this are one PutObject, and the first parts of others have this size."""
+"""Objects below this are one PutObject; the first parts of larger ones have this size."""
 
-COPIED_PARTS = 8
-"""Parts that S3 copies itself are so many times as long: they take no memory here."""
+COPY_PART_FACTOR = 8
+"""How many times longer parts are that S3 copies itself: they take no memory here."""
 
-COPIED_BYTES = 64 * 1024
-"""Below this, what is written is added to a buffer: each piece that is kept by itself takes some
-memory beside its bytes."""
+JOINED_WRITE_BYTES = 64 * 1024
+"""Writes below this are joined in one buffer: each object kept apart costs memory of its own."""
 
-PARTS_AT_ONCE = 3
-"""Parts on the way; with the one being filled, four parts are held."""
+CONCURRENT_PARTS = 3
+"""Parts being uploaded; with the one being filled, four are in memory."""
 
 
 def part_bytes(number: int) -> int:
-    """Size of part `number`, from 1: 8 MiB, doubled after each 1,000 parts.
+    """Compute the size of part `number`, from 1: 8 MiB, doubled after each 1,000 parts.
 
     Amazon S3 takes 10,000 parts of 5 MiB to 5 GiB ("Amazon S3 multipart upload limits"): 10,000
     parts come to 8 TB, and an object below 8 GB needs none above 8 MiB.
@@ -51,7 +50,7 @@ def part_bytes(number: int) -> int:
 
 @asynccontextmanager
 async def upload(bucket: BucketClient, key: str) -> AsyncIterator[MultipartWriter]:
-    """Yields the writer of `key`; the object appears when the block ends without an error."""
+    """Open the writer of `key`; the object appears when the block ends without an error."""
     writer = MultipartWriter(bucket, key)
     try:
         yield writer
@@ -63,37 +62,38 @@ async def upload(bucket: BucketClient, key: str) -> AsyncIterator[MultipartWrite
 
 
 class MultipartWriter:
-    """Receives an object's bytes; see `worker.objects.ObjectWriter`."""
+    """A `CopyingWriter` into one S3 object."""
 
     def __init__(self, bucket: BucketClient, key: str) -> None:
         self._bucket = bucket
         self._key = key
-        self._pieces: list[memoryview | bytearray] = []
+        self._held: list[memoryview | bytearray] = []
         self._held_bytes = 0
         self._size_bytes = 0
         self._upload_id = ""
         self._parts: list[asyncio.Task[CompletedPartTypeDef]] = []
-        self._slots = asyncio.Semaphore(PARTS_AT_ONCE)
+        self._slots = asyncio.Semaphore(CONCURRENT_PARTS)
 
     async def write(self, data: bytes | memoryview) -> None:
-        """Take `data`; waits while as many parts as may be are on the way."""
-        # What nobody can change is not copied, unless little of it would hold all of it.
+        """Take `data`; wait while `CONCURRENT_PARTS` are being uploaded."""
+        # Immutable bytes are not copied, unless a small rest would keep all of them in memory.
         whole = memoryview(data if isinstance(data, bytes) else bytes(data))
         self._size_bytes += len(whole)
         rest = whole
         while rest:
             limit = part_bytes(len(self._parts) + 1)
-            piece = rest[: limit - self._held_bytes]
-            rest = rest[len(piece) :]
-            little = not rest and 2 * len(piece) < len(whole)
-            self._hold(memoryview(bytes(piece)) if little else piece)
+            fitting = rest[: limit - self._held_bytes]
+            rest = rest[len(fitting) :]
+            is_small_rest = not rest and 2 * len(fitting) < len(whole)
+            self._hold(memoryview(bytes(fitting)) if is_small_rest else fitting)
             if self._held_bytes >= limit:
                 await self._send_part()
 
     async def copy(self, info: ObjectInfo) -> None:
-        """Let S3 append an object of a bucket, in parts; its bytes do not come here.
+        """Let S3 append an object of a bucket, in parts; its bytes do not pass through here.
 
-        Errors: `SourceChanged` where it is no longer that version.
+        Raises:
+            SourceChanged: The object is no longer that version.
         """
         source: CopySourceTypeDef = {"Bucket": info.bucket, "Key": info.key}
         kind, _, identity = info.version.partition(":")
@@ -104,7 +104,7 @@ class MultipartWriter:
             etag = identity.rpartition(":")[0]
         start = 0
         while start < info.size_bytes:
-            end = min(start + COPIED_PARTS * part_bytes(len(self._parts) + 1), info.size_bytes)
+            end = min(start + COPY_PART_FACTOR * part_bytes(len(self._parts) + 1), info.size_bytes)
             number = await self._next_part()
             part = self._copy_part(number, source, etag, f"bytes={start}-{end - 1}")
             self._parts.append(asyncio.create_task(part))
@@ -120,7 +120,7 @@ class MultipartWriter:
                 key, lambda: client.put_object(Bucket=bucket, Key=key, Body=body)
             )
             return
-        if self._pieces:
+        if self._held:
             await self._send_part()
         parts = await asyncio.gather(*self._parts)
         try:
@@ -134,12 +134,12 @@ class MultipartWriter:
                 ),
             )
         except WorkerError as error:
-            # The answer to an earlier attempt may have been lost after it took effect.
+            # The answer of an earlier attempt that succeeded may have been lost.
             if error_code(error.__cause__) != "NoSuchUpload" or not await self._is_there():
                 raise
 
     async def abort(self) -> None:
-        """Leave nothing behind, as far as the store lets us."""
+        """Cancel the parts and abort the multipart upload, as far as the store allows."""
         for part in self._parts:
             part.cancel()
         await asyncio.gather(*self._parts, return_exceptions=True)
@@ -154,32 +154,32 @@ class MultipartWriter:
                 ),
             )
         except WorkerError:
-            # What made the writer fail matters more; the lifecycle rule removes the parts.
+            # The failure of the writer matters more; the lifecycle rule removes the parts.
             return
 
     async def _send_part(self) -> None:
-        """Upload what is held as the next part; one that failed raises here or at the end."""
+        """Upload the held bytes as the next part; a failure is raised by a later call."""
         number = await self._next_part()
         self._parts.append(asyncio.create_task(self._upload_part(number, self._take())))
 
-    def _hold(self, piece: memoryview) -> None:
-        self._held_bytes += len(piece)
-        if len(piece) >= COPIED_BYTES:
-            self._pieces.append(piece)
-        elif self._pieces and isinstance(buffer := self._pieces[-1], bytearray):
-            buffer += piece
+    def _hold(self, data: memoryview) -> None:
+        self._held_bytes += len(data)
+        if len(data) >= JOINED_WRITE_BYTES:
+            self._held.append(data)
+        elif self._held and isinstance(buffer := self._held[-1], bytearray):
+            buffer += data
         else:
-            self._pieces.append(bytearray(piece))
+            self._held.append(bytearray(data))
 
     def _take(self) -> bytes:
-        """All that is held, which is then no longer."""
-        body = b"".join(self._pieces)
-        self._pieces.clear()
+        """Return the held bytes and hold none."""
+        body = b"".join(self._held)
+        self._held.clear()
         self._held_bytes = 0
         return body
 
     async def _next_part(self) -> int:
-        """The number of the next part, once there is a slot for it."""
+        """Wait for a slot, and return the number of the next part."""
         client, bucket, key = self._bucket.client, self._bucket.bucket, self._key
         if not self._upload_id:
             created = await self._bucket.write(
@@ -243,7 +243,7 @@ class MultipartWriter:
         return part
 
     async def _is_there(self) -> bool:
-        """Whether the key holds an object of this size and number of parts."""
+        """Ask whether the key has an object of this size and number of parts."""
         client, bucket, key = self._bucket.client, self._bucket.bucket, self._key
         head = await self._bucket.write(key, lambda: client.head_object(Bucket=bucket, Key=key))
         # The etag of a multipart upload ends with `-` and its number of parts.

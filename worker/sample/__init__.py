@@ -25,11 +25,11 @@ class SampleFile:
     """One file that was written.
 
     Attributes:
-        path: the file.
+        path: The file.
         dataset: "orders", "order_items" or "products".
-        rows: all rows of data; the header is none.
-        bytes: size on disk.
-        kinds: rows per kind of dirt; `dirt.OUTCOMES` has the kinds.
+        rows: Rows of data, without the header.
+        bytes: Size on disk.
+        kinds: Kind of dirt, as in `dirt.OUTCOMES` -> rows of it.
     """
 
     path: Path
@@ -70,14 +70,14 @@ def write_sample(
     """Write `orders/`, `order_items/` and `products/` into a folder, in bounded memory.
 
     Args:
-        folder: made where missing; files of the same names are overwritten.
-        spec: what to make.
-        progress: called after each block with the bytes of CSV so far, before compression.
+        folder: Created where missing; files of the same names are overwritten.
+        spec: What to make.
+        progress: Called after each block with the bytes of CSV so far, before compression.
 
     Raises:
-        ConfigError: a dataset's folder has other files in it, which a reader would take for part
-            of the sample; nothing is written.
-        OSError: a file cannot be written.
+        ConfigError: A dataset's folder has other files, which a reader would take for part of the
+            sample; nothing is written.
+        OSError: A file cannot be written.
     """
     shop = Shop(spec)
     writers = {dataset: _Writer(folder, shop, dataset) for dataset in DATASETS}
@@ -95,7 +95,7 @@ def write_sample(
 
 
 class _Writer:
-    """Writes one dataset's rows, in their order, to its files; a context manager."""
+    """Writes one dataset's rows, in order, to its files; a context manager."""
 
     def __init__(self, folder: Path, shop: Shop, dataset: str) -> None:
         rows = shop.row_counts[dataset]
@@ -122,7 +122,7 @@ class _Writer:
         self._file.close()
 
     def write(self, first: int, rows: Rows) -> None:
-        """Write rows; `first` is the number of the first one in its dataset."""
+        """Write rows, of which the first is number `first` of its dataset."""
         while len(rows):
             if first == self._ends[self._part]:
                 self._open_next()

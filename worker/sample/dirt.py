@@ -1,4 +1,4 @@
-"""The dirt in sample data: rows as real exports have them, in known numbers and at known places."""
+"""Dirt in sample data: faulty rows as in real exports, in known numbers at known places."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from worker.sample.text import Ints, Rows, csv_header
 
 Outcome = Literal["rejected", "superseded", "orphan"]
 
-# What becomes of a row of each kind. A row that a contract rejects is never also superseded.
+# Kind of dirt -> what becomes of the row. A rejected row is never also superseded.
 OUTCOMES: Mapping[str, Outcome] = {
     "missing_value": "rejected",
     "wrong_type": "rejected",
@@ -99,7 +99,7 @@ EDITS: Mapping[tuple[str, str], tuple[tuple[str, Fields], ...]] = {
 
 
 class Dirt:
-    """What makes a dataset's rows dirty. Does nothing where the spec's `dirty` is 0."""
+    """Makes a dataset's rows dirty; does nothing where the spec's `dirty` is 0."""
 
     def __init__(self, shop: Shop, dataset: str) -> None:
         self._shop = shop
@@ -114,11 +114,11 @@ class Dirt:
         """Make rows dirty.
 
         Args:
-            first: number of the first row in its dataset, counted without dirt.
-            rows: clean rows; they are changed.
+            first: Number of the first row in its dataset, counted without dirt.
+            rows: Clean rows; they are changed in place.
 
         Returns:
-            The rows, with those that supersede others put in; rows per kind.
+            The rows with superseding rows inserted; kind of dirt -> rows of it.
         """
         kinds: Counter[str] = Counter()
         places: list[Ints] = []
@@ -143,7 +143,7 @@ class Dirt:
         return rows, +kinds
 
     def _spread(self, first: int, count: int) -> tuple[Ints, Ints]:
-        """Which marks fall on a range of rows, and on which of them (from 0).
+        """Find the marks that fall on a range of rows, and their rows (from 0).
 
         Mark m of M falls in the m-th of M strata of all rows, which are as equal as can be, at a
         place that a golden-ratio sequence gives.
@@ -161,7 +161,7 @@ class Dirt:
 
 
 def _edits(shop: Shop, dataset: str) -> list[tuple[str, Fields]]:
-    """All that is done to a dataset's rows: the kinds above, and those that any dataset has."""
+    """List all edits of a dataset: the kinds above, and those that every dataset has."""
     names = csv_header(shop.no_rows(dataset)).decode().strip().split(",")
     edits: list[tuple[str, Fields]] = [
         *EDITS[shop.spec.layout, dataset],

@@ -1,4 +1,4 @@
-"""The rows of sample data: what a shop's orders, items and products would look like.
+"""Rows of sample data: orders, items and products of a made-up shop.
 
 Nothing is drawn from a running random generator: every value is a hash of the seed, the column and
 the row's number (counter-based, as in Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
@@ -81,25 +81,25 @@ QUOTED_SUFFIXES = _words(', set of 2| 24"" wide|, ""Signature"" series|, large')
 
 @dataclass(frozen=True, kw_only=True)
 class SampleSpec:
-    """What to make; the same spec gives the same bytes.
+    """Parameters of a sample; the same spec gives the same bytes.
 
     Attributes:
-        orders: number of orders; each has 1 to 6 items, 2.5 on average.
-        seed: any integer.
-        dirty: fraction of each dataset's rows that break the contract, 0 to 0.5. Duplicates,
-            earlier versions and orphans come on top, as often as each kind of fault. In a
-            small sample it is more, as each kind comes once.
-        days: number of days, from `start`, on which orders are created.
-        files: files per dataset (fewer where a dataset has fewer rows).
-        products: number of products.
-        start: date of the first order.
+        orders: Number of orders; each has 1 to 6 items, 2.5 on average.
+        seed: Any integer.
+        dirty: Fraction of each dataset's rows that break the contract, 0 to 0.5. Duplicates,
+            earlier versions and orphans come on top, as often as each kind of fault. It is
+            exceeded in a small sample, as each kind comes once.
+        days: Number of days, from `start`, on which orders are created.
+        files: Files per dataset (fewer where a dataset has fewer rows).
+        products: Number of products.
+        start: Date of the first order.
         layout: "default" is the built-in contract, "olist" has the columns of Olist's public data.
-        ids: "uuid" writes every id as a UUID that has no relation to time. Olist's ids are 32 hex
-            digits in either case.
+        ids: "uuid" writes every id as a UUID unrelated to time. Olist's ids are 32 hex digits in
+            either case.
         compression: "gz" and "zst" add their suffix to the files' names.
 
     Raises:
-        ConfigError: values out of range; the message names all of them.
+        ConfigError: Values are out of range; the message names all of them.
     """
 
     orders: int
@@ -140,7 +140,7 @@ class SampleSpec:
 
 
 class _Orders(NamedTuple):
-    """Facts that an order and its items share, one element per order."""
+    """Columns that an order and its items share, one element per order."""
 
     numbers: Ints
     ids: Texts
@@ -151,7 +151,7 @@ class _Orders(NamedTuple):
 
 
 class Shop:
-    """The rows that a spec stands for. Rows are numbered from 0 within their dataset."""
+    """Makes the rows of a spec, numbered from 0 within their dataset."""
 
     def __init__(self, spec: SampleSpec) -> None:
         self.spec = spec
@@ -168,7 +168,7 @@ class Shop:
         self.day_texts = np.array([f"{day}{separator}".encode() for day in days])
 
     def blocks(self) -> Iterator[tuple[str, int, Rows]]:
-        """Blocks of rows: dataset, number of the first row, rows."""
+        """Yield blocks of rows: dataset, number of the first row, rows."""
         for first, stop in ranges(self.spec.products, BLOCK_ROWS):
             yield "products", first, self._product_rows(np.arange(first, stop))
         first_item = 0
@@ -180,7 +180,7 @@ class Shop:
             first_item += len(items)
 
     def no_rows(self, dataset: str) -> Rows:
-        """A block of 0 rows, for its columns."""
+        """Make a block of 0 rows, for its columns."""
         nothing = np.arange(0)
         if dataset == "products":
             return self._product_rows(nothing)
@@ -188,7 +188,7 @@ class Shop:
         return self._order_rows(orders) if dataset == "orders" else self._item_rows(orders, 0)
 
     def id_texts(self, kind: str, numbers: Ints) -> Texts:
-        """Ids of the rows with these numbers, in the spec's style."""
+        """Format the ids of the rows with these numbers, in the spec's style."""
         if self.spec.layout == "default" and self.spec.ids == "integer":
             return digits(numbers + 1)
         high = hex_quads(self._hash(f"{kind} id, high half", numbers))
@@ -201,7 +201,10 @@ class Shop:
         return join(high[0], high[1], b"-", high[2], b"-", high[3], b"-", low[0], b"-", *low[1:])
 
     def _hash(self, column: str, numbers: Ints) -> Bits:
-        """64 random bits per row: SplitMix64 (Steele et al., OOPSLA 2014) from a keyed start."""
+        """Hash row numbers to 64 bits each from a keyed start.
+
+        SplitMix64 (Steele et al., OOPSLA 2014).
+        """
         key = hashlib.blake2b(f"{self.spec.seed} {column}".encode(), digest_size=8).digest()
         z = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         z += np.uint64(int.from_bytes(key, "little"))
@@ -212,16 +215,16 @@ class Shop:
         return z
 
     def _uniform(self, column: str, numbers: Ints) -> npt.NDArray[np.float64]:
-        """A float in [0, 1) per row."""
+        """Draw a float in [0, 1) per row."""
         return (self._hash(column, numbers) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def _draws(self, column: str, numbers: Ints) -> list[npt.NDArray[np.uint16]]:
-        """Four independent draws of 16 bits per row."""
+        """Draw 16 bits per row, four times independently."""
         bits = self._hash(column, numbers).astype("<u8", copy=False).view("<u2").reshape(-1, 4)
         return list(bits.T)
 
     def _sizes(self, orders: Ints) -> Ints:
-        """Numbers of items."""
+        """Draw the number of items of each order."""
         return SIZE_OF_DRAW.take(self._draws("size", orders)[0] >> 6)
 
     def _orders(self, numbers: Ints) -> _Orders:
@@ -332,7 +335,7 @@ class Shop:
     def _dates(
         self, column: str, numbers: Ints, created_s: Ints, statuses: Ints
     ) -> dict[str, Texts]:
-        """When parcels went, came and came back: as far as the status says, whole hours apart."""
+        """Date shipping, delivery and return as far as the status implies, whole hours apart."""
         to_ship, to_deliver, to_return, _ = self._draws(column, numbers)
         shipped_s = created_s + 3600 * (2 + _below(to_ship, 23))
         delivered_s = shipped_s + 3600 * (6 + _below(to_deliver, 67))
@@ -345,7 +348,7 @@ class Shop:
         }
 
     def _timestamps(self, seconds: Ints, known: npt.NDArray[np.bool_] | None = None) -> Texts:
-        """ISO 8601 from seconds since the start of the first day; empty where not known."""
+        """Format seconds since the start of the first day as ISO 8601; empty where not known."""
         minutes = seconds // 60
         days = minutes // 1440
         texts = join(
@@ -359,12 +362,12 @@ class Shop:
 
 
 def _scaled(uniform: npt.NDArray[np.float64], count: int) -> Ints:
-    """Integers from 0 to count - 1 from floats in [0, 1)."""
+    """Scale floats in [0, 1) to integers from 0 to count - 1."""
     return (uniform * count).astype(np.int64)
 
 
 def _below(draws: npt.NDArray[np.uint16], count: int) -> Ints:
-    """Integers from 0 to count - 1 from 16 random bits each."""
+    """Scale 16 random bits each to integers from 0 to count - 1."""
     return (draws.astype(np.int64) * count) >> 16
 
 
@@ -377,5 +380,5 @@ def _scatter(ranks: Ints, count: int) -> Ints:
 
 
 def ranges(stop: int, step: int) -> Iterator[tuple[int, int]]:
-    """(0, step), (step, 2 step) and so on up to stop."""
+    """Yield (0, step), (step, 2 step) and so on up to stop."""
     return ((first, min(first + step, stop)) for first in range(0, stop, step))

@@ -75,7 +75,7 @@ class KeyOrder:
         self.is_strictly_increasing = True
 
     def include(self, parsed: Parsed) -> None:
-        """Take in the clean rows of the next chunk, of which there is at least one."""
+        """Add the next chunk, which has at least one clean row."""
         if not (parsed.ascending and self.is_strictly_increasing):
             self.is_strictly_increasing = False
             return

@@ -12,7 +12,7 @@ from infra.workflows.archive import COPY_LIMIT_BYTES
 from tests.e2e.cloud import shop
 from tests.e2e.cloud.deployment import Deployment
 from tests.e2e.cloud.running import Cloud
-from worker.objects.s3_upload import COPIED_PARTS, PART_BYTES
+from worker.objects.s3_upload import COPY_PART_FACTOR, PART_BYTES
 
 
 def event(deployment: Deployment, key: str, version: str, size: int) -> dict[str, object]:
@@ -197,7 +197,7 @@ def test_an_object_that_no_single_copy_takes_is_moved_in_parts(cloud: Cloud) -> 
     assert deployment.read("ArchiveBucket", key) == body
     head = deployment.s3.head_object(Bucket=deployment.outputs["ArchiveBucket"], Key=key)
     # The etag of a multipart upload ends with the number of its parts.
-    parts = -(-len(body) // (COPIED_PARTS * PART_BYTES))
+    parts = -(-len(body) // (COPY_PART_FACTOR * PART_BYTES))
     assert int(head["ETag"].strip('"').partition("-")[2]) == parts
     assert deployment.keys("InputBucket") == []
 

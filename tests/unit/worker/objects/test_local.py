@@ -1,4 +1,4 @@
-"""Files that are being written, and what is left of them when their writer dies."""
+"""Temporary files: kept while their writer lives, removed when it died."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ asyncio.run(write(sys.argv[1]))
 
 
 def start(path: Path) -> subprocess.Popen[str]:
-    """A process that is writing `path`, until it is told to go on."""
+    """Start a process that writes half of `path` and waits for a line of input."""
     process = subprocess.Popen(
         [sys.executable, "-c", WRITER, str(path)],
         cwd=ROOT,
@@ -52,7 +52,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-async def test_what_a_killed_writer_has_left_is_removed(tmp_path: Path) -> None:
+async def test_the_temporary_file_of_a_killed_writer_is_removed(tmp_path: Path) -> None:
     with start(tmp_path / "killed") as killed:
         killed.kill()
     assert len(names(tmp_path)) == 1
@@ -60,7 +60,7 @@ async def test_what_a_killed_writer_has_left_is_removed(tmp_path: Path) -> None:
     assert names(tmp_path) == ["another"]
 
 
-async def test_what_is_being_written_stays(tmp_path: Path) -> None:
+async def test_the_temporary_file_of_a_living_writer_stays(tmp_path: Path) -> None:
     with start(tmp_path / "slow") as slow:
         await write(tmp_path / "another")
         slow.communicate("\n")
@@ -86,7 +86,7 @@ async def test_other_hidden_files_stay(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("removed", [False, True])
-async def test_a_file_that_is_tidied_away_before_it_is_locked_is_made_again(
+async def test_a_file_swept_before_it_is_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, removed: bool
 ) -> None:
     lock = fcntl.flock
@@ -110,7 +110,7 @@ async def test_a_file_that_is_tidied_away_before_it_is_locked_is_made_again(
     assert names(tmp_path) == ["a"]
 
 
-async def test_a_file_system_without_locks_is_written_all_the_same(
+async def test_a_file_system_without_locks_can_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def flock(*_: object) -> None:

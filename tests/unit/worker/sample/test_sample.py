@@ -76,7 +76,7 @@ def is_broken(row: list[bytes], columns: list[str], *, integer_ids: bool) -> boo
 
 @pytest.mark.parametrize("layout", ["default", "olist"])
 @pytest.mark.parametrize("dirty", [0.0, 0.1])
-def test_same_spec_gives_same_bytes_and_another_seed_gives_others(
+def test_same_spec_gives_same_bytes_another_seed_others(
     tmp_path: Path, layout: Any, dirty: float
 ) -> None:
     spec = SampleSpec(orders=500, layout=layout, dirty=dirty, products=50)
@@ -88,8 +88,8 @@ def test_same_spec_gives_same_bytes_and_another_seed_gives_others(
     assert not set(digest(once).values()) & set(digest(other).values())
 
 
-def test_a_spec_stands_for_the_same_bytes_forever(tmp_path: Path) -> None:
-    """Benchmarks compare with each other only as long as a spec stands for the same bytes."""
+def test_a_spec_gives_the_same_bytes_forever(tmp_path: Path) -> None:
+    """Benchmarks are comparable only as long as a spec gives the same bytes."""
     report = write_sample(tmp_path, SampleSpec(orders=1000, dirty=0.05, products=100))
     joined = b"".join(file.path.read_bytes() for file in report.files)
     assert (

@@ -167,7 +167,7 @@ async def test_ids_at_both_ends_of_64_bits_survive(
     assert (row["total_orders"], row["unique_customers"], row["total_items_sold"]) == (7, 7, 7)
 
 
-async def test_a_file_cleaned_before_a_column_existed_counts_without_it(
+async def test_a_file_cleaned_before_a_column_existed_counts(
     tmp_path: Path,
 ) -> None:
     items = "id,order_id,product_id,sale_price\n1,1,1,5.00\n"
