@@ -1,4 +1,4 @@
-"""Order dates as numbers: days since 1970-01-01."""
+"""Represent order dates as day numbers: days since 1970-01-01."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ NO_DAYS: Days = np.zeros(0, np.int32)
 
 EPOCH_DATE = EPOCH.date()
 
-_AT_ONCE = 1 << 17
-"""Days worked on at once: what is needed for them stays in the cache, and is no new memory."""
+DAY_BLOCK_ROWS = 1 << 17
+"""Days handled at once: their intermediate arrays stay in the cache, in memory that is reused."""
 
 
 def order_days(created_at: pa.Array, time_zone: str) -> Days:
-    """The order_date of each order, as days since 1970-01-01.
+    """Compute the order_date of each order.
 
     Args:
         created_at: Instants (`kpi.contract.arrow_types.INSTANT`), without null.
@@ -37,40 +37,40 @@ def order_days(created_at: pa.Array, time_zone: str) -> Days:
 
 
 def to_date(day: int) -> date:
-    """Days since 1970-01-01 as a date."""
+    """Convert a day number to a date."""
     return EPOCH_DATE + timedelta(days=int(day))
 
 
 def to_day(when: date) -> int:
-    """A date as days since 1970-01-01."""
+    """Convert a date to a day number."""
     return (when - EPOCH_DATE).days
 
 
 def day_of(microseconds: int | str) -> int:
-    """The day, in UTC, of an instant in microseconds since 1970."""
+    """Return the day, in UTC, of an instant in microseconds since 1970."""
     return int(microseconds) // MICROSECONDS_PER_DAY
 
 
 def distinct_days(days: Days) -> Days:
-    """The days that there are, ascending."""
+    """Return the distinct days, ascending."""
     if len(days) == 0:
         return days
     first = int(days.min())
     present = np.zeros(int(days.max()) - first + 1, bool)
-    for start in range(0, len(days), _AT_ONCE):
-        present[days[start : start + _AT_ONCE] - first] = True
+    for start in range(0, len(days), DAY_BLOCK_ROWS):
+        present[days[start : start + DAY_BLOCK_ROWS] - first] = True
     return (np.flatnonzero(present) + first).astype(np.int32)
 
 
 def numbered(days: Days, dates: Days) -> Days:
-    """Where each day stands among the dates, which are ascending and hold them all."""
+    """Return the position of each day among `dates`, which are ascending and hold every day."""
     if len(days) == 0:
         return days
     first = int(dates[0])
     numbers = np.zeros(int(dates[-1]) - first + 1, np.int32)
     numbers[dates - first] = np.arange(len(dates), dtype=np.int32)
     found = np.empty(len(days), np.int32)
-    for start in range(0, len(days), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        found[part] = numbers[days[part] - first]
+    for start in range(0, len(days), DAY_BLOCK_ROWS):
+        block = slice(start, start + DAY_BLOCK_ROWS)
+        found[block] = numbers[days[block] - first]
     return found

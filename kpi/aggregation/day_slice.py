@@ -1,4 +1,4 @@
-"""KPIs of a slice of days, from the latest version of its orders and their items.
+"""Compute the KPIs of a slice of days from the latest version of its orders and their items.
 
 A slice holds whole days, so every count in it is final: distinct orders, customers and orders of a
 category never cross from one day to another.
@@ -6,7 +6,6 @@ category never cross from one day to another.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,38 +22,46 @@ from kpi.aggregation.tables import (
     PRODUCT_KPIS,
     UNKNOWN_CATEGORY,
 )
-from kpi.aggregation.unique_customers import customers
+from kpi.aggregation.unique_customers import count_customers
 from kpi.contract.model import Contract
 from kpi.kernels import fixed_point
 from kpi.kernels.arrays import Int64s, Mask, Positions
 from kpi.kernels.hash_index import KeyIndex
-from kpi.kernels.keys import BLOCK_KEYS, NO_KEYS, Keys, keys_of
+from kpi.kernels.keys import KEY_BLOCK_ROWS, NO_KEYS, Keys, keys_of
 from kpi.kernels.masks import booleans, true, valid
-from kpi.kernels.sorting import Apply, nearly_in_order, sort, sort_runs
-from kpi.kernels.uuids import UUID, uuid_texts
+from kpi.kernels.sorting import SERIAL, Execution, is_nearly_sorted, sort, sort_runs
+from kpi.kernels.uuids import UUID, format_uuids
 
 Pairs = npt.NDArray[np.integer]
+"""An order's position and a group of its items (category or product), as `position * groups +
+group`, and in the lowest bit whether an item was returned. 32 bits wide where that is enough."""
+
 RATE_ONE = 10_000
 """The rate 1 at the scale of `RATE`."""
 
 
 def is_returned(status: pa.Array, contract: Contract) -> Mask:
-    """Which statuses mean "returned"; False for null."""
+    """Mark the statuses that mean "returned"; False for null."""
     returned = pa.array(contract.returned, pa.string())
     if isinstance(status, pa.DictionaryArray):
-        of_text = true(pc.is_in(pc.utf8_lower(status.dictionary), returned))
+        matches = true(pc.is_in(pc.utf8_lower(status.dictionary), returned))
         indices = status.indices
         if indices.null_count:
-            of_text, indices = np.append(of_text, False), indices.fill_null(len(of_text))
-        return of_text.take(indices.to_numpy())
+            matches, indices = np.append(matches, False), indices.fill_null(len(matches))
+        return matches.take(indices.to_numpy())
     return true(pc.is_in(pc.utf8_lower(status), returned))
 
 
 class Products:
-    """The latest version of every product: product id -> category."""
+    """The latest version of every product: product id -> category.
+
+    Attributes:
+        categories: Names of all categories, ascending; a category's code is its position here.
+    """
 
     def __init__(self, ids: pa.Array, categories: pa.Array) -> None:
-        """
+        """Index the products.
+
         Args:
             ids: Distinct product ids.
             categories: Category of each; null where it has none.
@@ -70,26 +77,109 @@ class Products:
         )
 
     def category_codes(self, product_ids: pa.Array) -> Int64s:
-        """Index in `categories` of each product's category."""
+        """Return the code of each product's category."""
         return self._codes[self._index.find(keys_of([pa.chunked_array([product_ids])]))]
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
+class ItemSales:
+    """What the product KPIs need of some items, a value an item.
+
+    Attributes:
+        position: Position of its order in the slice.
+        product_ids: Its product.
+        revenue: Price, at the scale of `sale_price`.
+        units: Quantity.
+        returned: Whether it was returned.
+    """
+
+    position: Positions
+    product_ids: pa.Array
+    revenue: Int64s
+    units: Int64s
+    returned: Mask
+
+
+@dataclass(kw_only=True)
 class Totals:
-    """What batches of items add up to; made by `DaySlice.measure` for `DaySlice.add`."""
+    """Sums over batches of items; made by `DaySlice.measure` for `DaySlice.add`.
+
+    Attributes:
+        items: Items sold, by day.
+        revenue: Revenue, by day.
+        category_revenue: Revenue, by day and category.
+        pairs: Order and category of each item.
+        sales: Columns for the product KPIs; empty where these are not wanted.
+    """
 
     items: Int64s
     revenue: Int64s
     category_revenue: Int64s
     pairs: list[Pairs] = field(default_factory=list)
-    sales: list[tuple[Int64s, pa.Array, Int64s, Int64s, Mask]] = field(default_factory=list)
+    sales: list[ItemSales] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A measured batch of items.
+
+    Attributes:
+        totals: Its sums, for `DaySlice.add`.
+        matched: Items whose order is in the slice.
+        days: Days of those orders, ascending.
+    """
+
+    totals: Totals
+    matched: int
+    days: Days
+
+
+def build_day_slice(
+    *,
+    contract: Contract,
+    products: Products,
+    orders: Keys,
+    days: Days,
+    users: Keys,
+    returned: Mask,
+    with_products: bool = False,
+    execution: Execution = SERIAL,
+) -> DaySlice:
+    """Prepare a slice: number its days, count its customers and index its orders.
+
+    Args:
+        contract: Says what `returned` means and how prices are scaled.
+        products: The latest version of every product.
+        orders: The orders of the slice, each once.
+        days: Day of each order.
+        users: Customer of each order.
+        returned: Whether each order was returned.
+        with_products: Keep what the product KPIs need.
+        execution: How to use the machine.
+    """
+    dates = distinct_days(days)
+    day = numbered(days, dates)
+    # Before the index is built: the users are needed for nothing else, and are large.
+    customers = count_customers(day, users, len(dates), execution)
+    del users
+    return DaySlice(
+        contract=contract,
+        products=products,
+        dates=dates,
+        day=day,
+        returned=returned,
+        customers=customers,
+        index=KeyIndex(orders, execution),
+        with_products=with_products,
+        execution=execution,
+    )
 
 
 class DaySlice:
-    """Adds up the items of the orders of some days.
+    """Adds up the items of the orders of some days; `build_day_slice` makes it.
 
-    `measure` may run in several threads at once; `add` may not. The results are computed once no
-    items come any more, and may then be so in several threads, each in one.
+    Several threads may call `measure` at once, but only one at a time `add`. The tables are
+    computed after the last item, each in one thread.
     """
 
     def __init__(
@@ -97,38 +187,39 @@ class DaySlice:
         *,
         contract: Contract,
         products: Products,
-        orders: Keys,
-        days: Days,
-        users: Keys,
+        dates: Days,
+        day: Days,
         returned: Mask,
-        with_products: bool = False,
-        apply: Apply = map,
+        customers: Int64s,
+        index: KeyIndex,
+        with_products: bool,
+        execution: Execution,
     ) -> None:
-        """
+        """Start with no items.
+
         Args:
             contract: Says what `returned` means and how prices are scaled.
             products: The latest version of every product.
-            orders: The orders of the slice, each once.
-            days: Their order_date, days since 1970-01-01.
-            users: Their customers.
-            returned: Whether they were returned.
+            dates: The days of the slice, ascending.
+            day: Day of each order, as its position in `dates`.
+            returned: Whether each order was returned.
+            customers: Distinct customers of each day.
+            index: Finds the position of an order.
             with_products: Keep what the product KPIs need.
-            apply: How parts are worked on where there are many orders.
+            execution: How to use the machine.
         """
         self._contract = contract
         self._products = products
-        self._dates = distinct_days(days)
-        size = len(self._dates)
-        self._day = numbered(days, self._dates)
+        self._dates = dates
+        self._day = day
         self._returned = returned
-        self._apply = apply
-        # Before there is an index, and kept by nobody then: the most memory that orders take.
-        self._customers = customers(self._day, users, size, apply)
-        del users
-        self._index = KeyIndex(orders, apply)
+        self._customers = customers
+        self._index = index
         self._with_products = with_products
+        self._execution = execution
+        size = len(dates)
         self._groups = len(products.categories)
-        fits = 2 * len(days) * self._groups <= fixed_point.INT32_MAX
+        fits = 2 * len(day) * self._groups <= fixed_point.INT32_MAX
         self._pair_type = np.int32 if fits else np.int64
         self._totals = Totals(
             items=np.zeros(size, np.int64),
@@ -138,20 +229,19 @@ class DaySlice:
         self._scale = contract.datasets["order_items"].columns["sale_price"].scale
 
     def find(self, orders: Keys) -> Positions:
-        """Where some orders stand in the slice; -1 for those of other days."""
+        """Find the position of each order in the slice; -1 for one of another day."""
         return self._index.find(orders)
 
-    def measure(self, items: pa.RecordBatch, position: Positions) -> tuple[Totals, int, Days]:
-        """What a batch adds.
+    def measure(self, items: pa.RecordBatch, position: Positions) -> Measured:
+        """Sum up a batch of items.
 
         Args:
-            items: Items: product_id, sale_price and, where the contract has them, status and
+            items: Columns product_id, sale_price and, where the contract has them, status and
                 quantity.
-            position: Of each item's order, as `find` gives it; -1 for items to be passed over.
+            position: Position of each item's order, as `find` gives it; -1 to ignore the item.
 
-        Returns:
-            What `add` takes, how many of the items belong to orders of the slice, and the days
-            of those orders (distinct, since 1970-01-01).
+        Raises:
+            KpiError: A sum does not fit 64 bits.
         """
         known = position >= 0
         if not known.all():
@@ -173,8 +263,9 @@ class DaySlice:
         revenue_by_group = fixed_point.sums(group, price, size * groups)
         returned = self._returned_items(items, position)
         pairs: Pairs = (((position * groups + category) << 1) | returned).astype(self._pair_type)
-        if nearly_in_order(pairs):
-            sort(pairs)  # here, by several threads and in the cache
+        if is_nearly_sorted(pairs):
+            # Here several threads sort, each in its cache; the final merge is cheap then.
+            sort(pairs, self._execution.in_one_thread())
         totals = Totals(
             items=count,
             revenue=fixed_point.row_sums(revenue_by_group.reshape(size, groups)),
@@ -183,11 +274,24 @@ class DaySlice:
         )
         if self._with_products:
             units = np.ones(len(price), np.int64) if quantity is None else quantity
-            totals.sales.append((position, items.column("product_id"), price, units, returned))
-        return totals, len(position), self._dates[np.flatnonzero(present)]
+            totals.sales.append(
+                ItemSales(
+                    position=position,
+                    product_ids=items.column("product_id"),
+                    revenue=price,
+                    units=units,
+                    returned=returned,
+                )
+            )
+        days = self._dates[np.flatnonzero(present)]
+        return Measured(totals=totals, matched=len(position), days=days)
 
     def add(self, batch: Totals) -> None:
-        """Add what `measure` returned."""
+        """Add the sums of a measured batch.
+
+        Raises:
+            KpiError: A sum does not fit 64 bits.
+        """
         totals = self._totals
         totals.items = fixed_point.add(totals.items, batch.items)
         totals.revenue = fixed_point.add(totals.revenue, batch.revenue)
@@ -196,14 +300,14 @@ class DaySlice:
         totals.sales += batch.sales
 
     def close(self) -> None:
-        """No more items will come: give back the memory that finding their orders takes."""
+        """Free the index of orders, once no more items will come."""
         self._index = KeyIndex(NO_KEYS)
 
     def __len__(self) -> int:
         return len(self._day)
 
     def order_kpis(self) -> pa.Table:
-        """Daily order KPIs: `ORDER_KPIS`, one row per day that has an order, ascending."""
+        """Compute `ORDER_KPIS`: one row per day that has an order, ascending."""
         size = len(self._dates)
         orders = fixed_point.counts(self._day, size)
         returned = fixed_point.counts(self._day[self._returned], size)
@@ -220,7 +324,7 @@ class DaySlice:
         )
 
     def category_kpis(self) -> pa.Table:
-        """Daily category KPIs: `CATEGORY_KPIS`, ascending by day, then category."""
+        """Compute `CATEGORY_KPIS`, ascending by day, then category."""
         orders, returned = self._orders_by_group()
         filled = np.flatnonzero(orders)
         orders, returned = orders[filled], returned[filled]
@@ -238,41 +342,43 @@ class DaySlice:
         )
 
     def _orders_by_group(self) -> tuple[Int64s, Int64s]:
-        """Orders of each day and category, and those of them with a returned item."""
+        """Count the orders of each day and category, and those of them with a returned item."""
         size = len(self._dates) * self._groups
         every = np.concatenate([np.zeros(0, self._pair_type), *self._totals.pairs])
         self._totals.pairs = [every]
-        sort_runs(every, self._apply)
+        sort_runs(every, self._execution)
 
         def count(starts: range) -> tuple[Int64s, Int64s]:
             orders, returned = np.zeros(size, np.int64), np.zeros(size, np.int64)
             for start in starts:
-                pairs, with_return = _distinct_pairs(every, start, start + BLOCK_KEYS)
+                pairs, with_return = _distinct_pairs(every, start, start + KEY_BLOCK_ROWS)
                 position, category = np.divmod(pairs, self._groups)
                 group = self._day[position] * np.int64(self._groups) + category
                 orders += np.bincount(group, minlength=size)
                 returned += np.bincount(group[with_return], minlength=size)
             return orders, returned
 
-        starts = range(0, len(every), BLOCK_KEYS)
-        (orders, returned), (more, more_returned) = self._apply(count, (starts[::2], starts[1::2]))
+        starts = range(0, len(every), KEY_BLOCK_ROWS)
+        (orders, returned), (more, more_returned) = self._execution.apply(
+            count, (starts[::2], starts[1::2])
+        )
         return orders + more, returned + more_returned
 
     def product_kpis(self) -> pa.Table:
-        """Daily product KPIs: `PRODUCT_KPIS`, ascending by day, then product id."""
+        """Compute `PRODUCT_KPIS`, ascending by day, then product id."""
         sales = self._totals.sales
         if not sales:
             return arrow_schema(PRODUCT_KPIS).empty_table()
-        position = _concatenate([one[0] for one in sales])
-        ids = pa.chunked_array([one[1] for one in sales])
-        texts = (uuid_texts(ids) if ids.type == UUID else ids.cast(pa.string())).combine_chunks()
+        position = np.concatenate([sale.position for sale in sales])
+        ids = pa.chunked_array([sale.product_ids for sale in sales])
+        texts = (format_uuids(ids) if ids.type == UUID else ids.cast(pa.string())).combine_chunks()
         names = pc.unique(texts).sort()
         product = pc.index_in(texts, value_set=names).to_numpy(zero_copy_only=False)
-        price = _concatenate([one[2] for one in sales])
-        units = _concatenate([one[3] for one in sales])
-        returned = np.concatenate([one[4] for one in sales])
+        revenue = np.concatenate([sale.revenue for sale in sales])
+        units = np.concatenate([sale.units for sale in sales])
+        returned = np.concatenate([sale.returned for sale in sales])
         every = ((position * len(names) + product) << 1) | returned
-        sort(every, self._apply)
+        sort(every, self._execution)
         pairs, ever = _distinct_pairs(every, 0, len(every))
         day = self._day.astype(np.int64)
         of_pair = day[pairs // len(names)] * len(names) + pairs % len(names)
@@ -287,7 +393,7 @@ class DaySlice:
                 self._date_array(rows // len(names)),
                 names.take(pa.array(rows % len(names))),
                 pa.array(fixed_point.sums(codes, units, len(rows))),
-                self._money(fixed_point.sums(codes, price, len(rows))),
+                self._money(fixed_point.sums(codes, revenue, len(rows))),
                 pa.array(orders),
                 _rate(with_return, orders),
             ],
@@ -316,8 +422,13 @@ class DaySlice:
 
 
 def _distinct_pairs(ordered: Pairs, start: int, end: int) -> tuple[Pairs, Mask]:
-    """Some of many pairs in order: those that differ but for their last bit, without it, and
-    whether it was ever set. The last of its like stands for each."""
+    """Return the distinct pairs of a range without their lowest bit, and whether it was ever set.
+
+    Args:
+        ordered: Sorted pairs. The last of equal ones has the bit set if any of them has.
+        start: First pair of the range.
+        end: End of the range. Equal pairs that cross it count in the next range.
+    """
     pairs = ordered[start : end + 1]
     keys = pairs >> 1
     last = np.ones(min(end, len(ordered)) - start, bool)
@@ -327,14 +438,12 @@ def _distinct_pairs(ordered: Pairs, start: int, end: int) -> tuple[Pairs, Mask]:
 
 
 def _rate(part: Int64s, whole: Int64s) -> pa.Array:
+    """Divide two counts, rounded to the scale of `RATE`."""
     return fixed_point.to_decimals(fixed_point.half_even(part * RATE_ONE, whole), RATE)
 
 
 def _average(units: Int64s, count: Int64s, scale: int) -> pa.Array:
+    """Divide amounts at `scale` by counts, rounded to the scale of `MONEY`."""
     if scale < MONEY.scale:
         units, scale = fixed_point.at_scale(units, scale, MONEY.scale), MONEY.scale
     return fixed_point.to_decimals(fixed_point.half_even(units, count, scale - MONEY.scale), MONEY)
-
-
-def _concatenate(arrays: Sequence[Int64s]) -> Int64s:
-    return np.concatenate(arrays) if arrays else np.zeros(0, np.int64)

@@ -1,4 +1,4 @@
-"""Arrow schemas of the KPI tables."""
+"""Derive the Arrow schemas of the KPI tables."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ import pyarrow as pa
 from kpi.aggregation.tables import PLACES, Kind, KpiTable
 
 MONEY = pa.decimal128(38, PLACES["money"])
-
-
 RATE = pa.decimal128(5, PLACES["rate"])
-
 
 _KINDS: dict[Kind, pa.DataType] = {
     "date": pa.date32(),
@@ -22,7 +19,7 @@ _KINDS: dict[Kind, pa.DataType] = {
 
 
 def arrow_schema(table: KpiTable) -> pa.Schema:
-    """Schema of a KPI table, without null."""
+    """Return the schema of a KPI table, without nulls."""
     return pa.schema(
         [pa.field(name, _KINDS[kind], nullable=False) for name, kind in table.attributes.items()]
     )

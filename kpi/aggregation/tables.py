@@ -1,4 +1,4 @@
-"""KPI tables and the ledger table: names, keys, attributes. One definition for every store.
+"""Define the KPI tables and the ledger table once for every store: names, keys, attributes.
 
 The SQLite and DynamoDB stores, the CDK stack and the documentation take tables from here.
 """
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["date", "text", "count", "money", "rate"]
-"""Kinds of attributes. Money is an amount in the shop's currency, a rate a fraction of 1."""
+"""Kinds of attribute. Money is an amount in the shop's currency, a rate a fraction of 1."""
 
 PLACES: Mapping[Kind, int] = {"money": 2, "rate": 4}
-"""Decimal places of those that have some; rounded half-even."""
+"""Kind -> decimal places, rounded half-even."""
 
 UNKNOWN_CATEGORY = "(unknown)"
 """Category of an item whose product has not arrived yet."""
@@ -38,7 +38,7 @@ class KpiTable:
     Attributes:
         name: Table name, without the store's prefix.
         group_key: Sort key beside `order_date`; None where a day has one row.
-        attributes: Keys and KPI attributes in the order they are shown, and what they are.
+        attributes: Keys and KPI attributes in display order, and their kinds.
         indexes: Secondary indexes; `month` (`YYYY-MM`) is derived from order_date by the store.
     """
 
@@ -111,9 +111,10 @@ LEDGER_SORT_KEY = "id"
 
 
 def table_names(names: Iterable[str]) -> frozenset[str]:
-    """KPI tables by their short names: `order`, `category`, `product`.
+    """Resolve short names of KPI tables: `order`, `category`, `product`.
 
-    Errors: `ValueError` that names what is not a table.
+    Raises:
+        ValueError: A name is not that of a table, or there is none.
     """
     known = {name.removesuffix("_kpis"): name for name in KPI_TABLES}
     wrong = sorted(set(names) - set(known))

@@ -1,8 +1,8 @@
-"""Which of many numbers come again: told by the slots of a table that they fall into.
+"""Find duplicates among 64-bit keys with single-probe hash tables; sort only the collisions.
 
-Numbers of different slots differ, and nearly all have a slot for themselves; the few others are
-compared. Where it fits the cache, that takes a fifth of the time of sorting them one comparison at
-a time; vector instructions sort them faster still.
+Keys in different slots differ, and nearly every key has a slot to itself; only the others are
+compared. Where the table fits the cache, that takes a fifth of the time of a sort by comparisons.
+A sort with vector instructions is faster still, and is used where there is one.
 """
 
 from __future__ import annotations
@@ -10,155 +10,161 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from kpi.kernels.arrays import Mask, Words
-from kpi.kernels.fixed_point import firsts
-from kpi.kernels.sorting import Apply, nearly_in_order, sort, vectorised
+from kpi.kernels.arrays import Mask, Positions, Words
+from kpi.kernels.fixed_point import run_starts
+from kpi.kernels.sorting import SERIAL, Execution, is_nearly_sorted, sort
 
-BLOCK = 1 << 18
-"""Numbers put into classes at once."""
+PARTITION_BLOCK_KEYS = 1 << 18
+"""Keys partitioned into classes at once."""
 
-CLASS_ROWS = 1 << 15
-"""Numbers of a class, about: with their table they fit the cache of a core."""
+CLASS_KEYS = 1 << 15
+"""Keys of a class, about: with their table they fit the cache of a core."""
 
 SPREAD = np.uint64(0x9E3779B97F4A7C15)
 """The high bits of a product with it depend on every bit (Fibonacci hashing)."""
 
-MOST_ROUNDS = 16
-"""So often are rows that want one slot given other ones; what still falls together is sorted."""
+MAX_PROBE_ROUNDS = 16
+"""Rounds in which rows that share a slot are rehashed; what still collides then is sorted."""
 
-_MOST_CLASS_BITS = 8
+_MAX_CLASS_BITS = 8
 
-_AMONG_BITS = 14, 20
-"""Of a table that tells few wrongly, and that a cache has room for: a byte a slot."""
+_MEMBER_TABLE_BITS = 14, 20
+"""Least and greatest size of a membership table: few false positives, and it fits a cache at a byte
+a slot."""
 
 
-def repeated(numbers: Words, apply: Apply = map) -> Words:
-    """The numbers that stand there more than once, ascending; `numbers` are put in another order.
-
-    Args:
-        numbers: Any.
-        apply: How parts are worked on.
-    """
-    if nearly_in_order(numbers) or vectorised():  # the former as keys are that were counted up
-        sort(numbers, apply)
-        return _again(numbers)
-    bits = min((len(numbers) // CLASS_ROWS).bit_length(), _MOST_CLASS_BITS)
+def find_duplicates(keys: Words, execution: Execution = SERIAL) -> Words:
+    """Return the keys that occur more than once, ascending. Reorders `keys`."""
+    # Nearly sorted keys, as ids that count up are, sort faster than they hash.
+    if is_nearly_sorted(keys) or execution.vector_sort:
+        sort(keys, execution)
+        return _repeated_neighbours(keys)
+    bits = min((len(keys) // CLASS_KEYS).bit_length(), _MAX_CLASS_BITS)
     if bits == 0:
-        return _repeated_in(numbers, 0)
-    blocks = [numbers[at : at + BLOCK] for at in range(0, len(numbers), BLOCK)]
-    edges = list(apply(lambda block: _put_in_classes(block, bits), blocks))
+        return _duplicates_in_class(keys, 0)
+    blocks = [
+        keys[start : start + PARTITION_BLOCK_KEYS]
+        for start in range(0, len(keys), PARTITION_BLOCK_KEYS)
+    ]
+    edges = list(execution.apply(lambda block: _partition(block, bits), blocks))
 
-    def in_class(one: int) -> Words:
+    def in_class(number: int) -> Words:
         parts = [
-            block[edge[one] : edge[one + 1]] for block, edge in zip(blocks, edges, strict=True)
+            block[edge[number] : edge[number + 1]]
+            for block, edge in zip(blocks, edges, strict=True)
         ]
-        return _repeated_in(np.concatenate(parts), bits)
+        return _duplicates_in_class(np.concatenate(parts), bits)
 
-    found = np.concatenate(list(apply(in_class, range(1 << bits))))
+    found = np.concatenate(list(execution.apply(in_class, range(1 << bits))))
     found.sort()
     return found
 
 
-def one_of_each(within: npt.NDArray[np.integer], *columns: Words) -> Mask:
-    """Marks one row of each different key.
+def mark_distinct(first: npt.NDArray[np.integer], *others: Words) -> Mask:
+    """Mark one row of each distinct key.
 
     Args:
-        within: First column of the key.
-        columns: Its others; rows that have the same in `within` and in the first of these mostly
-            have the same in all.
+        first: First column of the keys.
+        others: Their other columns, at least one. Rows with equal values in `first` and in the
+            first of these mostly have equal keys; else this is slow.
     """
-    marked = np.zeros(len(within), bool)
-    left = np.arange(len(within), dtype=np.int32)
-    hashes = (within.astype(np.uint64) * SPREAD + columns[0]) * SPREAD
-    bits = _slot_bits(len(within))
+    marked = np.zeros(len(first), bool)
+    rows = np.arange(len(first), dtype=np.int32)
+    hashes = (first.astype(np.uint64) * SPREAD + others[0]) * SPREAD
+    bits = _slot_bits(len(first))
     table = np.empty(1 << bits, np.int32)
-    every = (within, *columns)
-    for _ in range(MOST_ROUNDS):
+    columns = (first, *others)
+    for _ in range(MAX_PROBE_ROUNDS):
         slots = (hashes >> np.uint64(64 - bits)).astype(np.int64)
-        # Of several rows that want one slot the last written has it.
-        table[slots] = left
-        winner = table[slots]
-        lost = np.flatnonzero(winner != left)
-        marked[winner] = True
-        mine, others = left[lost], winner[lost]
-        differ = np.logical_or.reduce([column[mine] != column[others] for column in every])
+        # Of several rows that want a slot, the last one written has it.
+        table[slots] = rows
+        winners = table[slots]
+        lost = np.flatnonzero(winners != rows)
+        marked[winners] = True
+        losers, their_winners = rows[lost], winners[lost]
+        differ = np.logical_or.reduce(
+            [column[losers] != column[their_winners] for column in columns]
+        )
         lost = lost[differ]
         if len(lost) == 0:
             return marked
-        left = left[lost]
+        rows = rows[lost]
         hashes = (hashes[lost] ^ (hashes[lost] >> np.uint64(29))) * SPREAD
-    # Keys that have been made to fall together.
-    by_key = np.lexsort([column[left] for column in every])
-    first = np.logical_or.reduce([firsts(column[left][by_key]) for column in every])
-    marked[left[by_key[first]]] = True
+    # Keys chosen to collide in every round.
+    order = np.lexsort([column[rows] for column in columns])
+    is_first = np.logical_or.reduce([run_starts(column[rows][order]) for column in columns])
+    marked[rows[order[is_first]]] = True
     return marked
 
 
-def among(numbers: Words, some: Words) -> npt.NDArray[np.int64]:
-    """Where numbers stand that are among some others, ascending.
+def find_members(keys: Words, members: Words) -> Positions:
+    """Return the positions of keys that are among `members`, ascending.
 
-    `np.isin` compares with each of them or sorts all; here a table leaves few to be compared.
+    A table rules out most keys before `np.isin`, which compares with each member or sorts all.
 
     Args:
-        numbers: Any.
-        some: Any, far fewer.
+        keys: Any.
+        members: Any, far fewer.
     """
-    fewest, most = _AMONG_BITS
-    bits = np.uint64(64 - min(max(_slot_bits(16 * len(some)), fewest), most))
+    fewest, most = _MEMBER_TABLE_BITS
+    bits = np.uint64(64 - min(max(_slot_bits(16 * len(members)), fewest), most))
     taken = np.zeros(1 << (64 - int(bits)), bool)
-    taken[(some * SPREAD >> bits).view(np.int64)] = True
-    rows = np.flatnonzero(taken[(numbers * SPREAD >> bits).view(np.int64)])
-    return rows[np.isin(numbers[rows], some)]
+    taken[(members * SPREAD >> bits).view(np.int64)] = True
+    rows = np.flatnonzero(taken[(keys * SPREAD >> bits).view(np.int64)])
+    return rows[np.isin(keys[rows], members)]
 
 
-def shares(numbers: Words, count: int) -> Words:
-    """Which of some shares each number falls into; whatever is alike in them, as that all are even,
-    the shares are of about one size.
+def assign_shares(keys: Words, count: int) -> Words:
+    """Assign each key to one of `count` shares of about equal size, by its value alone.
 
-    Args:
-        numbers: Any.
-        count: How many shares there are.
+    The sizes hold whatever the keys have in common, such as that all of them are even.
     """
-    mixed = numbers * SPREAD
-    # What differs in high bits alone, as UUIDs that were counted up, differs in lower ones now.
+    mixed = keys * SPREAD
+    # Differences in high bits alone, as of UUIDs that count up, reach the lower bits here.
     mixed ^= mixed >> np.uint64(32)
     mixed *= SPREAD
     mixed >>= np.uint64(32)
     return mixed % np.uint64(count)
 
 
-def _put_in_classes(block: Words, bits: int) -> list[int]:
-    """Put those of a class beside each other; where each class begins, and the last one ends."""
+def _partition(block: Words, bits: int) -> list[int]:
+    """Group the keys of a block by class in place; return where each class begins, and the end."""
     classes = ((block * SPREAD) >> np.uint64(64 - bits)).astype(np.uint8)
     block[:] = block[np.argsort(classes, kind="stable")]
     return [0, *np.cumsum(np.bincount(classes, minlength=1 << bits)).tolist()]
 
 
-def _repeated_in(numbers: Words, passed: int) -> Words:
-    """Those of one class, which the first bits of the hash, so many, have told."""
-    if len(numbers) > 4 * CLASS_ROWS:  # they crowd
-        numbers.sort()
-        return _again(numbers)
-    bits = _slot_bits(len(numbers))
-    slots = ((numbers * SPREAD << np.uint64(passed)) >> np.uint64(64 - bits)).astype(np.int64)
+def _duplicates_in_class(keys: Words, class_bits: int) -> Words:
+    """Find the duplicates of one class.
+
+    Args:
+        keys: Keys of the class.
+        class_bits: Leading bits of the hash, which all keys of a class share.
+    """
+    if len(keys) > 4 * CLASS_KEYS:  # chosen to fall into one class
+        keys.sort()
+        return _repeated_neighbours(keys)
+    bits = _slot_bits(len(keys))
+    slots = ((keys * SPREAD << np.uint64(class_bits)) >> np.uint64(64 - bits)).astype(np.int64)
     table = np.empty(1 << bits, np.int32)
-    rows = np.arange(len(numbers), dtype=np.int32)
+    rows = np.arange(len(keys), dtype=np.int32)
     table[slots] = rows
     lost = np.flatnonzero(table[slots] != rows)
     if len(lost) == 0:
-        return numbers[:0]
+        return keys[:0]
     shared = np.zeros(1 << bits, bool)
     shared[slots[lost]] = True
-    crowd = numbers[shared[slots]]
-    crowd.sort()
-    return _again(crowd)
+    colliding = keys[shared[slots]]
+    colliding.sort()
+    return _repeated_neighbours(colliding)
 
 
-def _again(ordered: Words) -> Words:
-    again = ordered[1:][ordered[1:] == ordered[:-1]]
-    return again[firsts(again)]
+def _repeated_neighbours(ordered: Words) -> Words:
+    """Return the distinct values that equal a neighbour."""
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    return repeated[run_starts(repeated)]
 
 
 def _slot_bits(rows: int) -> int:
-    """Of a table in which most rows have a slot for themselves."""
+    """Return the bits of a table in which most rows have a slot to themselves."""
     return max((4 * rows).bit_length(), 4)

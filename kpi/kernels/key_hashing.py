@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 
@@ -11,6 +13,17 @@ from kpi.kernels.uuids import UUID
 
 _ROWS_AT_ONCE = 1 << 15
 """Texts of one length hashed at once, likewise; with fewer, threads wait for each other."""
+
+
+def hash_columns(columns: Sequence[pa.ChunkedArray]) -> tuple[Words, Words]:
+    """Hash each row of some columns; return both halves of 128 bits."""
+    high, low = _hash(columns[0])
+    for column in columns[1:]:
+        high, low = _mix(high), _mix(low)
+        more_high, more_low = _hash(column)
+        high += more_high
+        low += more_low
+    return high, low
 
 
 def _hash(column: pa.ChunkedArray) -> tuple[Words, Words]:
@@ -44,7 +57,7 @@ def _halves(values: pa.Array, high: Words, low: Words) -> None:
 
 
 def _hash_texts(texts: pa.Array) -> tuple[Words, Words]:
-    """Sums over the words of a text, each word mixed by itself.
+    """Hash texts by sums over their words, each word mixed by itself.
 
     Mixing is one to one, so texts that differ in one word differ in both halves; for others the
     halves are two linear equations, with different weights, that would both have to hold.
@@ -78,8 +91,7 @@ def _hash_texts(texts: pa.Array) -> tuple[Words, Words]:
 
 
 def _hash_columns(data: pa.Buffer, start: int, length: int, rows: int) -> tuple[Words, Words]:
-    """As `_hash_texts`, of texts of one length, 8 or more, as UUIDs are: each word of them all is a
-    column with a constant stride."""
+    """Hash texts of one length, 8 or more: each word is a column with a constant stride."""
     low = np.full(rows, _mix(np.array([length], np.uint64))[0])
     high = low.copy()
     scratch = np.empty(min(rows, _ROWS_AT_ONCE), np.uint64)

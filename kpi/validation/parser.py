@@ -29,7 +29,7 @@ from kpi.csv.header import RESCUED, TEXT_DICTIONARY, Layout, clean_type
 from kpi.csv.record_bytes import field_counts, highest, undecodable, without_records
 from kpi.csv.record_index import Records
 from kpi.kernels.arrays import Positions
-from kpi.kernels.uuids import UUID_TEXT, uuids_of
+from kpi.kernels.uuids import UUID_TEXT, parse_uuid_column
 from kpi.validation.arrow_csv import may_have_hexadecimal, read_csv
 from kpi.validation.rejects import (
     NONE_WRONG,
@@ -251,7 +251,7 @@ class ChunkParser:
         is_uuid = read.type == UUID_TEXT
         if is_uuid:
             with self._in_turn:
-                values = uuids_of(read)
+                values = parse_uuid_column(read)
             if values.null_count == read.null_count:
                 return values
             read = read.cast(pa.binary())

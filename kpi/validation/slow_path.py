@@ -22,7 +22,7 @@ from kpi.contract.arrow_types import INSTANT, arrow_type
 from kpi.contract.model import Column, Contract
 from kpi.kernels.arrays import Mask
 from kpi.kernels.masks import booleans, true, valid
-from kpi.kernels.uuids import uuids
+from kpi.kernels.uuids import parse_uuids
 from kpi.validation.swar import plain_decimals, plain_integers, plain_timestamps
 
 NAIVE = pa.timestamp("us")
@@ -84,7 +84,7 @@ def convert(text: pa.Array, column: Column, contract: Contract) -> tuple[pa.Arra
     elif column.type == "decimal":
         values = _to_decimals(strings, column)
     elif column.type == "uuid":
-        values = uuids(strings)
+        values = parse_uuids(strings)
     else:
         values = _to_timestamps(strings, column, contract)
     return values, undecodable | (valid(strings) & ~valid(values)), undecodable

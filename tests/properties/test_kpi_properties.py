@@ -295,7 +295,7 @@ def strained() -> Iterator[None]:
         patch.setattr(worker.transform.latest_versions, "FEW_KEYS", 4)
         patch.setattr(worker.transform.latest_versions, "KEYS_AT_ONCE", 3)
         patch.setattr(worker.transform.changed_days, "BATCH_ROWS", 2)
-        patch.setattr(kpi.kernels.hash_index, "DENSE_SLACK", -(10**6))
+        patch.setattr(kpi.kernels.hash_index, "DENSE_MAX_SLOTS_PER_KEY", -(10**6))
         patch.setattr(kpi.kernels.key_hashing, "_hash_texts", colliding)
         yield
 

@@ -9,7 +9,7 @@ import orjson
 import pyarrow.parquet as pq
 
 from kpi.kernels.instants import microseconds_since_epoch
-from kpi.kernels.uuids import uuid_text
+from kpi.kernels.uuids import format_uuid
 from worker.clean.value_clusters import Island
 
 ISLANDS = b"shopkpi.islands"
@@ -50,4 +50,4 @@ def column_islands(metadata: pq.FileMetaData) -> dict[str, dict[int, list[Island
 def _plain(value: Any) -> Any:  # noqa: ANN401  (integers, texts or instants)
     if isinstance(value, datetime):
         return microseconds_since_epoch(value if value.tzinfo else value.replace(tzinfo=UTC))
-    return uuid_text(value) if isinstance(value, bytes) else value
+    return format_uuid(value) if isinstance(value, bytes) else value

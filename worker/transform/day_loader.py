@@ -13,7 +13,13 @@ import numpy as np
 import pyarrow as pa
 
 from kpi.aggregation.calendar import Days, distinct_days, order_days
-from kpi.aggregation.day_slice import DaySlice, Products, Totals, is_returned
+from kpi.aggregation.day_slice import (
+    DaySlice,
+    Measured,
+    Products,
+    build_day_slice,
+    is_returned,
+)
 from kpi.aggregation.tables import PRODUCT_KPIS
 from kpi.contract.arrow_types import arrow_type
 from kpi.kernels.arrays import Mask, Positions
@@ -21,6 +27,7 @@ from kpi.kernels.keys import Keys, keys_of
 from kpi.kernels.masks import booleans, without
 from worker.clean.value_clusters import islands
 from worker.runtime.concurrency import each, in_threads
+from worker.runtime.execution import threaded
 from worker.state.entry import Range
 from worker.transform.catalog import READS_AT_ONCE, Catalog
 from worker.transform.changed_days import one_array
@@ -108,7 +115,7 @@ async def load(
     orders, users, of_order, returned, spans = await _orders(days, zone, order_versions, seen)
     groups = await zone.items.overlapping("order_id", Spans(spans))
     building = asyncio.to_thread(
-        DaySlice,
+        build_day_slice,
         contract=zone.contract,
         products=products,
         orders=orders,
@@ -116,7 +123,7 @@ async def load(
         users=users,
         returned=returned,
         with_products=PRODUCT_KPIS.name in tables,
-        apply=in_threads,
+        execution=threaded(),
     )
     del orders, users  # 16 bytes each, of which the slice keeps the first until it is closed
     day_slice, _ = await asyncio.gather(building, item_versions.judge(groups))
@@ -249,7 +256,7 @@ async def _measure(
                 return
         table = await piece.read(batch, columns if ids_first else ["order_id", *columns])
 
-        def add_up() -> tuple[Totals, int, Days]:
+        def add_up() -> Measured:
             position = find(table) if found is None else found
             mask = _latest(batch, versions)
             if mask is not None:
@@ -257,10 +264,10 @@ async def _measure(
             arrays = [one_array(table.column(name)) for name in columns]
             return day_slice.measure(pa.RecordBatch.from_arrays(arrays, names=columns), position)
 
-        totals, matched, touched = await asyncio.to_thread(add_up)
-        day_slice.add(totals)
-        seen.matched[piece] += matched
-        seen.count_on(piece, touched)
+        measured = await asyncio.to_thread(add_up)
+        day_slice.add(measured.totals)
+        seen.matched[piece] += measured.matched
+        seen.count_on(piece, measured.days)
 
     await each(neighbours(groups, ROWS_AT_ONCE), one, READS_AT_ONCE)
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from kpi.kernels.arrays import Mask
 from kpi.kernels.masks import true, valid
-from kpi.kernels.uuids import uuid_text
+from kpi.kernels.uuids import format_uuid
 from worker.state.entry import Range
 
 
@@ -21,7 +21,7 @@ def value_range(values: pa.Array | pa.ChunkedArray) -> Range:
     extremes = pc.min_max(values)
     low, high = (extremes[name].as_py() for name in ("min", "max"))
     if isinstance(low, bytes):
-        low, high = uuid_text(low), uuid_text(high)
+        low, high = format_uuid(low), format_uuid(high)
     return Range(low=low, high=high)
 
 

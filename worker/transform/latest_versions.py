@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from kpi.kernels.arrays import Mask
-from kpi.kernels.duplicates import among, repeated, shares
+from kpi.kernels.duplicates import assign_shares, find_duplicates, find_members
 from kpi.kernels.keys import Keys, concat_keys, keys_of, latest_rows
-from worker.runtime.concurrency import each, in_threads
+from worker.runtime.concurrency import each
+from worker.runtime.execution import threaded
 from worker.transform.catalog import READS_AT_ONCE, Catalog
 from worker.transform.clean_files import ROWS_AT_ONCE, RowGroup, neighbours
 from worker.transform.intervals import Spans
@@ -116,7 +117,8 @@ class Versions:
         keys = await self._each(ordered, lambda of_group: of_group)
 
         def compare() -> None:
-            again = repeated(np.concatenate([of_group.high for of_group in keys]))
+            every = np.concatenate([of_group.high for of_group in keys])
+            again = find_duplicates(every, threaded().in_one_thread())
             if len(again):
                 found = [_having(of_group, again) for of_group in keys]
                 self._settle(ordered, found, wanted)
@@ -148,13 +150,13 @@ class Versions:
             nonlocal filled
             found = keys.high
             if classes > 1:
-                found = found[shares(found, classes) == number]
+                found = found[assign_shares(found, classes) == number]
             with lock:
                 at, filled = filled, filled + len(found)
             hashes[at : at + len(found)] = found
 
         await self._each(groups, collect)
-        return await asyncio.to_thread(repeated, hashes[:filled], in_threads)
+        return await asyncio.to_thread(find_duplicates, hashes[:filled], threaded())
 
     async def _each(self, groups: Sequence[RowGroup], work: Callable[[Keys], T]) -> list[T]:
         """What `work` makes of the keys of each row group, some of them at a time."""
@@ -202,5 +204,5 @@ def _in_order(cluster: list[RowGroup]) -> list[RowGroup]:
 
 def _having(keys: Keys, hashes: npt.NDArray[np.uint64]) -> tuple[Keys, Rows]:
     """The keys that have one of some hashes, and their rows."""
-    rows = among(keys.high, hashes)
+    rows = find_members(keys.high, hashes)
     return keys.take(rows), rows

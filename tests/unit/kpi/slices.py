@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from kpi.aggregation.day_slice import DaySlice, Products, Totals
+from kpi.aggregation.day_slice import DaySlice, Measured, Products, build_day_slice
 from kpi.contract.loading import parse_contract
 from kpi.contract.model import Contract
 from kpi.kernels.keys import Keys, keys_of
@@ -43,9 +43,7 @@ def keys(values: pa.Array) -> Keys:
     return keys_of([pa.chunked_array([values])])
 
 
-def measure(
-    day_slice: DaySlice, batch: pa.RecordBatch
-) -> tuple[Totals, int, np.ndarray[tuple[int], np.dtype[np.int32]]]:
+def measure(day_slice: DaySlice, batch: pa.RecordBatch) -> Measured:
     return day_slice.measure(batch, day_slice.find(keys(batch.column("order_id"))))
 
 
@@ -61,7 +59,7 @@ def slice_of(contract: Contract, orders: int, **options: Any) -> DaySlice:
     ids = pa.array(range(orders), pa.int64())
     unknown = Products(pa.array([], pa.int64()), pa.array([], pa.string()))
     given = {"products": unknown, **options}
-    return DaySlice(
+    return build_day_slice(
         contract=contract,
         orders=keys(ids),
         days=np.zeros(orders, np.int32),

@@ -41,7 +41,7 @@ def test_the_business_day_is_that_of_the_contracts_time_zone(
 @given(days=st.lists(st.integers(-40, 40), max_size=30))
 def test_days_are_numbered(at_once: int, days: list[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kpi.aggregation.calendar, "_AT_ONCE", at_once)
+        patch.setattr(kpi.aggregation.calendar, "DAY_BLOCK_ROWS", at_once)
         dates = distinct_days(np.array(days, np.int32))
         found = numbered(np.array(days, np.int32), dates)
     assert dates.tolist() == sorted(set(days))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import kpi.aggregation.day_slice
 import kpi.aggregation.unique_customers
-from kpi.aggregation.day_slice import DaySlice, Products, is_returned
+from kpi.aggregation.day_slice import Products, build_day_slice, is_returned
 from kpi.contract.loading import parse_contract
 from kpi.contract.model import Contract
 from tests.support import oracle
@@ -142,7 +142,7 @@ def computed(shop: Shop, cuts: list[int]) -> dict[str, list[dict[str, object]]]:
     )
     statuses = pa.array([status for _, _, status, _ in shop.orders], pa.string())
     days = [(day - date(1970, 1, 1)).days for *_, day in shop.orders]
-    day_slice = DaySlice(
+    day_slice = build_day_slice(
         contract=shop.contract,
         products=products,
         orders=keys(shop.id_array([order[0] for order in shop.orders])),
@@ -153,15 +153,15 @@ def computed(shop: Shop, cuts: list[int]) -> dict[str, list[dict[str, object]]]:
     )
     known = {order[0]: order[3] for order in shop.orders}
     for batch in batches(shop, cuts):
-        totals, matched, touched = measure(day_slice, batch)
+        measured = measure(day_slice, batch)
         ids = batch.column("order_id").to_pylist()
         names = shop.id_array(list(known)).to_pylist()
         of_id = dict(zip(names, known.values(), strict=True))
-        assert matched == sum(one in of_id for one in ids)
-        assert touched.tolist() == sorted(
+        assert measured.matched == sum(one in of_id for one in ids)
+        assert measured.days.tolist() == sorted(
             {(of_id[one] - date(1970, 1, 1)).days for one in ids if one in of_id}
         )
-        day_slice.add(totals)
+        day_slice.add(measured.totals)
     tables = {
         "order_kpis": day_slice.order_kpis(),
         "category_kpis": day_slice.category_kpis(),
@@ -217,8 +217,8 @@ def test_a_slice_gives_the_rows_of_the_oracle(shop: Shop, cuts: list[int]) -> No
     assert computed(shop, cuts) == wanted
     for block in (1, 2, 3):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(kpi.aggregation.day_slice, "BLOCK_KEYS", block)
-            patch.setattr(kpi.aggregation.unique_customers, "BLOCK_KEYS", block)
+            patch.setattr(kpi.aggregation.day_slice, "KEY_BLOCK_ROWS", block)
+            patch.setattr(kpi.aggregation.unique_customers, "KEY_BLOCK_ROWS", block)
             assert computed(shop, []) == wanted
 
 
@@ -236,7 +236,7 @@ def test_an_order_counts_once_in_each_category(items: list[tuple[int, int, bool]
         product_id=pa.array([product for _, product, _ in items], pa.int64()),
         status=pa.array(["returned" if back else "" for _, _, back in items], pa.string()),
     )
-    day_slice.add(measure(day_slice, batch)[0])
+    day_slice.add(measure(day_slice, batch).totals)
     orders = {product: {o for o, p, _ in items if p == product} for _, product, _ in items}
     returned = {product: {o for o, p, r in items if p == product and r} for product in orders}
     wanted = {
@@ -248,7 +248,7 @@ def test_an_order_counts_once_in_each_category(items: list[tuple[int, int, bool]
     }
     for block in (1, 2, 3, 100):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(kpi.aggregation.day_slice, "BLOCK_KEYS", block)
+            patch.setattr(kpi.aggregation.day_slice, "KEY_BLOCK_ROWS", block)
             rows = day_slice.category_kpis().to_pylist()
         assert {row["category"] for row in rows} == set(wanted)
         for row in rows:
@@ -259,9 +259,9 @@ def test_an_order_counts_once_in_each_category(items: list[tuple[int, int, bool]
 
 def test_no_orders_no_rows() -> None:
     day_slice = slice_of(contract_of(), 0, with_products=True)
-    totals, matched, days = measure(day_slice, items_of([Decimal(1)], pa.decimal128(18, 2)))
-    day_slice.add(totals)
-    assert (matched, days.tolist()) == (0, [])
+    measured = measure(day_slice, items_of([Decimal(1)], pa.decimal128(18, 2)))
+    day_slice.add(measured.totals)
+    assert (measured.matched, measured.days.tolist()) == (0, [])
     for table in (day_slice.order_kpis(), day_slice.category_kpis(), day_slice.product_kpis()):
         assert table.num_rows == 0
 
@@ -269,7 +269,7 @@ def test_no_orders_no_rows() -> None:
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=30))
 def test_customers_far_apart_are_counted_once_a_day(users: list[int]) -> None:
     days = np.arange(len(users), dtype=np.int32) % 3
-    day_slice = DaySlice(
+    day_slice = build_day_slice(
         contract=contract_of(),
         products=Products(pa.array([], pa.int64()), pa.array([], pa.string())),
         orders=keys(pa.array(range(len(users)), pa.int64())),
@@ -283,7 +283,7 @@ def test_customers_far_apart_are_counted_once_a_day(users: list[int]) -> None:
 
 
 @pytest.mark.parametrize("as_dictionary", [False, True])
-def test_returned_is_told_without_regard_to_case(as_dictionary: bool) -> None:
+def test_returned_matches_without_regard_to_case(as_dictionary: bool) -> None:
     statuses = pa.array([*STATUSES, "RÜCKGABE", None], pa.string())
     expected = [False, False, True, True, True, False, False, False]
     # In either order, so that a null is taken for the first text of neither dictionary.
@@ -292,7 +292,7 @@ def test_returned_is_told_without_regard_to_case(as_dictionary: bool) -> None:
         assert is_returned(some, contract_of()).tolist() == returned
 
 
-def test_a_status_that_is_not_ascii_is_told_without_regard_to_case() -> None:
+def test_a_status_that_is_not_ascii_matches_in_any_case() -> None:
     text = CONTRACT.format(ids="integer", price_per="line", scale=2, optional="").replace(
         "Sent Back", "Zurückgesandt"
     )

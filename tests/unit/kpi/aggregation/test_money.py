@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from kpi.aggregation.day_slice import DaySlice, Products
+from kpi.aggregation.day_slice import Products, build_day_slice
 from kpi.errors import KpiError
 from tests.unit.kpi.slices import contract_of, items_of, keys, measure, slice_of
 
@@ -16,7 +16,7 @@ from tests.unit.kpi.slices import contract_of, items_of, keys, measure, slice_of
 def test_rates_and_averages_are_rounded_half_to_even() -> None:
     contract = contract_of()
     ids = pa.array(range(32), pa.int64())
-    day_slice = DaySlice(
+    day_slice = build_day_slice(
         contract=contract,
         products=Products(pa.array([], pa.int64()), pa.array([], pa.string())),
         orders=keys(ids),
@@ -26,7 +26,7 @@ def test_rates_and_averages_are_rounded_half_to_even() -> None:
     )
     two = items_of([Decimal("0.01"), Decimal("0.04")], pa.decimal128(18, 2))
     batch = two.set_column(0, "order_id", pa.array([0, 1], pa.int64()))
-    day_slice.add(measure(day_slice, batch)[0])
+    day_slice.add(measure(day_slice, batch).totals)
     assert day_slice.order_kpis()["return_rate"].to_pylist() == [Decimal("0.0312")]
     # 0.05 over two orders, one of them returned.
     categories = day_slice.category_kpis().to_pylist()
@@ -40,7 +40,7 @@ def test_revenue_beyond_64_bits_is_an_error_and_no_other_number(categories: int)
     contract = contract_of()
     largest = Decimal("9999999999999999.99")
     ids = pa.array(range(12), pa.int64())
-    day_slice = DaySlice(
+    day_slice = build_day_slice(
         contract=contract,
         products=Products(ids, pa.array([f"category {n % categories}" for n in range(12)])),
         orders=keys(pa.array([0], pa.int64())),
@@ -49,11 +49,11 @@ def test_revenue_beyond_64_bits_is_an_error_and_no_other_number(categories: int)
         returned=np.zeros(1, bool),
     )
     nine = items_of([largest] * 9, pa.decimal128(18, 2))
-    day_slice.add(measure(day_slice, nine)[0])
+    day_slice.add(measure(day_slice, nine).totals)
     assert day_slice.order_kpis()["total_revenue"].to_pylist() == [9 * largest]
     # By adding up batches, and in one batch of one category or of many.
     with pytest.raises(KpiError, match="64 bits"):
-        day_slice.add(measure(day_slice, nine)[0])
+        day_slice.add(measure(day_slice, nine).totals)
     with pytest.raises(KpiError, match="64 bits"):
         measure(day_slice, items_of([largest] * 12, pa.decimal128(18, 2)))
 
@@ -73,7 +73,7 @@ def test_a_price_times_a_quantity_beyond_64_bits_is_an_error() -> None:
 def test_money_without_places_is_published_with_two() -> None:
     day_slice = slice_of(contract_of(scale=0), 1)
     yen = Decimal(300_000_000_000_000_000)
-    day_slice.add(measure(day_slice, items_of([yen], pa.decimal128(18, 0)))[0])
+    day_slice.add(measure(day_slice, items_of([yen], pa.decimal128(18, 0))).totals)
     try:
         revenue = day_slice.order_kpis()["total_revenue"].to_pylist()
     except KpiError:
@@ -87,7 +87,7 @@ def test_an_average_of_amounts_with_many_places() -> None:
     batch = items_of([Decimal("0.005")] * orders, pa.decimal128(18, 18))
     batch = batch.set_column(0, "order_id", pa.array(range(orders), pa.int64()))
     try:
-        day_slice.add(measure(day_slice, batch)[0])
+        day_slice.add(measure(day_slice, batch).totals)
         rows = day_slice.category_kpis().to_pylist()
     except KpiError:
         return

@@ -1,4 +1,4 @@
-"""What comes again is told as a set and a dictionary tell it, however slots and classes crowd."""
+"""Duplicates equal those of a set and a dictionary, however slots and classes collide."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kpi.kernels.duplicates
-from kpi.kernels.duplicates import SPREAD, among, one_of_each, repeated, shares
+from kpi.kernels.duplicates import (
+    SPREAD,
+    assign_shares,
+    find_duplicates,
+    find_members,
+    mark_distinct,
+)
 from kpi.kernels.keys import keys_of
+from kpi.kernels.sorting import Execution
 from kpi.kernels.uuids import UUID
 
 NUMBERS = st.one_of(
@@ -33,13 +40,14 @@ def in_turn(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
 @pytest.mark.parametrize(("block", "class_rows"), [(1 << 18, 1 << 15), (7, 2), (64, 1), (16, 8)])
 @pytest.mark.parametrize("vectors", [False, True])
 @given(values=NUMBERS)
-def test_repeated_numbers(vectors: bool, block: int, class_rows: int, values: list[int]) -> None:
+def test_duplicates_are_those_that_a_counter_finds(
+    vectors: bool, block: int, class_rows: int, values: list[int]
+) -> None:
     numbers = np.array(values, np.uint64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kpi.kernels.duplicates, "vectorised", lambda: vectors)
-        patch.setattr(kpi.kernels.duplicates, "BLOCK", block)
-        patch.setattr(kpi.kernels.duplicates, "CLASS_ROWS", class_rows)
-        found = repeated(numbers, in_turn)
+        patch.setattr(kpi.kernels.duplicates, "PARTITION_BLOCK_KEYS", block)
+        patch.setattr(kpi.kernels.duplicates, "CLASS_KEYS", class_rows)
+        found = find_duplicates(numbers, Execution(apply=in_turn, vector_sort=vectors))
     counts = Counter(values)
     assert found.tolist() == sorted(one for one, count in counts.items() if count > 1)
     assert Counter(numbers.tolist()) == counts
@@ -47,22 +55,21 @@ def test_repeated_numbers(vectors: bool, block: int, class_rows: int, values: li
 
 @given(NUMBERS, NUMBERS)
 def test_numbers_among_others(values: list[int], others: list[int]) -> None:
-    found = among(np.array(values, np.uint64), np.array(others, np.uint64))
+    found = find_members(np.array(values, np.uint64), np.array(others, np.uint64))
     assert found.tolist() == [row for row, value in enumerate(values) if value in others]
 
 
 @pytest.mark.parametrize("count", [3, 300, 20_000])
 def test_many_numbers_among_others(count: int) -> None:
-    """So many that some share a slot with others that they are not."""
+    """Some numbers share a slot with members that they are not equal to."""
     numbers = np.random.default_rng(6).integers(0, 2**63, 300_000).astype(np.uint64)
     some = np.concatenate([numbers[1000:2000:5], np.arange(count, dtype=np.uint64)])
-    assert among(numbers, some).tolist() == list(range(1000, 2000, 5))
+    assert find_members(numbers, some).tolist() == list(range(1000, 2000, 5))
 
 
 @pytest.mark.parametrize("count", [30_000, 200_000, 1_000_000])
 @pytest.mark.parametrize("vectors", [False, True])
-def test_many_numbers(vectors: bool, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kpi.kernels.duplicates, "vectorised", lambda: vectors)
+def test_many_numbers(vectors: bool, count: int) -> None:
     random = np.random.default_rng(5)
     numbers = random.integers(0, 2**64, count, np.uint64, endpoint=False)
     places = random.choice(count, 40, replace=False)
@@ -71,16 +78,15 @@ def test_many_numbers(vectors: bool, count: int, monkeypatch: pytest.MonkeyPatch
     expected = sorted(
         set(numbers[places[20:]].tolist()) - {int(one) for one in numbers[places[21:25]]}
     )
-    assert repeated(numbers).tolist() == expected
+    assert find_duplicates(numbers, Execution(vector_sort=vectors)).tolist() == expected
 
 
-def test_numbers_that_were_made_to_fall_into_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_that_were_made_to_fall_into_one_class() -> None:
     """Multiples of what undoes the spreading: their hashes are small numbers."""
-    monkeypatch.setattr(kpi.kernels.duplicates, "vectorised", lambda: False)
     undo = np.uint64(pow(int(SPREAD), -1, 2**64))
     numbers = np.arange(400_000, dtype=np.uint64)[::-1] * undo
     numbers[7] = numbers[399_000]
-    assert repeated(numbers).tolist() == [999 * int(undo) % 2**64]
+    assert find_duplicates(numbers).tolist() == [999 * int(undo) % 2**64]
 
 
 @pytest.mark.parametrize("bits", [0, 1, 64])
@@ -100,11 +106,11 @@ def test_one_row_of_each_key(bits: int, rounds: int, rows: list[tuple[int, int, 
     high &= np.uint64((1 << bits) - 1)
     keys = list(zip(days.tolist(), high.tolist(), low.tolist(), strict=True))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kpi.kernels.duplicates, "MOST_ROUNDS", rounds)
-        marked = one_of_each(days, high, low)
+        patch.setattr(kpi.kernels.duplicates, "MAX_PROBE_ROUNDS", rounds)
+        marked = mark_distinct(days, high, low)
     assert Counter(key for key, one in zip(keys, marked, strict=True) if one) == Counter(set(keys))
     only = list(zip(days.tolist(), high.tolist(), strict=True))
-    marked = one_of_each(days, high)
+    marked = mark_distinct(days, high)
     assert Counter(key for key, one in zip(only, marked, strict=True) if one) == Counter(set(only))
 
 
@@ -112,7 +118,7 @@ def test_one_row_of_each_key(bits: int, rounds: int, rows: list[tuple[int, int, 
 @pytest.mark.parametrize("step", [1, 2, 1000, 2**20, 2**40, 2**48 + 2**56])
 def test_shares_are_of_about_one_size_whatever_is_alike(step: int, count: int) -> None:
     numbers = np.arange(10_000, dtype=np.uint64) * np.uint64(step)
-    sizes = np.bincount(shares(numbers, count).astype(np.int64), minlength=count)
+    sizes = np.bincount(assign_shares(numbers, count).astype(np.int64), minlength=count)
     assert len(sizes) == count
     assert sizes.max() < 1.5 * len(numbers) / count
 
@@ -121,5 +127,5 @@ def test_shares_are_of_about_one_size_whatever_is_alike(step: int, count: int) -
 def test_shares_of_uuids_that_were_counted_up(count: int) -> None:
     ids = [uuid.UUID(int=(0x0190163D << 96) | number).bytes for number in range(10_000)]
     numbers = keys_of([pa.chunked_array([pa.array(ids, UUID)])]).high
-    sizes = np.bincount(shares(numbers, count).astype(np.int64), minlength=count)
+    sizes = np.bincount(assign_shares(numbers, count).astype(np.int64), minlength=count)
     assert sizes.max() < 1.5 * len(numbers) / count

@@ -116,13 +116,13 @@ def test_decimals_and_their_integers(units: list[int | None], scale: int, offset
 def test_distinct_values(values: list[int]) -> None:
     assert fixed_point.distinct(int64s(values)).tolist() == sorted(set(values))
     ordered = int64s(sorted(values))
-    assert ordered[fixed_point.firsts(ordered)].tolist() == sorted(set(values))
+    assert ordered[fixed_point.run_starts(ordered)].tolist() == sorted(set(values))
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 1 << 17])
 @given(codes=st.lists(st.integers(0, 9), max_size=30))
 def test_codes_are_counted(at_once: int, codes: list[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fixed_point, "_AT_ONCE", at_once)
+        patch.setattr(fixed_point, "COUNT_BLOCK_CODES", at_once)
         found = fixed_point.counts(np.array(codes, np.int32), 10)
     assert found.tolist() == [codes.count(code) for code in range(10)]

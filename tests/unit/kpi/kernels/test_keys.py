@@ -17,6 +17,7 @@ import kpi.kernels.hash_index
 import kpi.kernels.key_hashing
 from kpi.kernels.hash_index import KeyIndex
 from kpi.kernels.keys import Keys, concat_keys, keys_of, latest_rows
+from kpi.kernels.sorting import Execution
 from kpi.kernels.uuids import UUID
 
 INT64 = st.one_of(st.integers(0, 50), st.integers(-(2**63), 2**63 - 1))
@@ -207,8 +208,8 @@ def test_a_table_filled_in_parts(
         return [done[number] for number in sorted(done)]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kpi.kernels.hash_index, "BLOCK_KEYS", 4)
-        index = KeyIndex(weak(values), in_any_order)
+        patch.setattr(kpi.kernels.hash_index, "KEY_BLOCK_ROWS", 4)
+        index = KeyIndex(weak(values), Execution(apply=in_any_order))
     assert index.find(weak(asked)).tolist() == [place.get(one, -1) for one in asked]
 
 
@@ -219,7 +220,7 @@ def test_a_table_filled_in_parts(
 def test_keys_in_runs_are_found_as_others_are(runs: list[tuple[str, int]], seen: int) -> None:
     asked = [key for key, length in runs for _ in range(length)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kpi.kernels.hash_index, "_SEEN", seen)
+        patch.setattr(kpi.kernels.hash_index, "RUN_SAMPLE_KEYS", seen)
         found = KeyIndex(keys_in(["b", "a", "d"])).find(
             keys_of([pa.chunked_array([asked], pa.string())])
         )
