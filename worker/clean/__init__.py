@@ -1,12 +1,12 @@
-"""The clean zone: immutable Parquet objects under keys made from the source object.
+"""Name the objects of the clean zone: immutable Parquet under keys made from the source object.
 
     clean/<dataset>/uploaded_on=<date>/<source_id>-<contract>.parquet      clean rows
-    rejects/<dataset>/uploaded_on=<date>/<source_id>-<contract>.parquet    rejects, if there are any
+    rejects/<dataset>/uploaded_on=<date>/<source_id>-<contract>.parquet    rejects, if any
 
-A key names all that the bytes are made of: the source object and the contract's digest. So a worker
-that comes late writes what is there already, and one with another contract does not touch what the
-ledger has. Each chunk of a source object is one row group, so that reading prunes by the ranges in
-the footers.
+A key names everything that the bytes depend on: the source object and the contract's digest. So a
+late worker writes the bytes that are there already, and a worker with another contract does not
+touch the objects of the ledger. Each chunk of a source object is one row group, so that readers
+prune by the ranges in the footers.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from worker.objects.source import Source
 
 @dataclass(frozen=True, kw_only=True)
 class Workspace:
-    """Where the clean zone and the rejects lie."""
+    """A place for the clean zone and the rejects."""
 
     store: ObjectStore
     location: Location
 
     def key(self, zone: str, source: Source, contract: Contract, piece: str = "") -> str:
-        """Key of an object of `zone`, relative to the workspace."""
+        """Return the key of an object of `zone`, relative to the workspace."""
         day = source.info.uploaded_at.date().isoformat()
         name = f"{result_name(source, contract)}{piece}.parquet"
         return f"{zone}/{source.dataset}/uploaded_on={day}/{name}"
@@ -37,5 +37,5 @@ class Workspace:
 
 
 def result_name(source: Source, contract: Contract) -> str:
-    """What is made from a source object under a contract, and from nothing else."""
+    """Name the result of a source object under a contract, which depends on nothing else."""
     return f"{source.source_id}-{contract.digest[:8]}"

@@ -1,4 +1,4 @@
-"""What the footer of a Parquet object tells of its row groups: where values of a column lie."""
+"""Read the bounds of columns from the footer of a Parquet object."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import pyarrow.parquet as pq
 
 from kpi.kernels.instants import microseconds_since_epoch
 from kpi.kernels.uuids import format_uuid
-from worker.clean.value_clusters import Island
+from worker.clean.value_clusters import ValueCluster
 
-ISLANDS = b"shopkpi.islands"
-"""Where a footer tells of `column_islands`, as JSON."""
+CLUSTERS_KEY = b"shopkpi.islands"
+"""Key of the footer's metadata with the value clusters, as JSON. The name is part of the format."""
 
 
 def column_ranges(metadata: pq.FileMetaData, column: str) -> list[tuple[Any, Any] | None]:
-    """Smallest and largest value of a column in each row group, as its footer tells.
+    """Return the least and greatest value of a column in each row group.
 
-    Instants are microseconds since 1970, UUIDs are texts; None where the footer does not tell.
+    Instants are microseconds since 1970, UUIDs are texts. None where the footer has no statistics.
     """
     found: list[tuple[Any, Any] | None] = []
     index = None
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         if index is None:
-            # `metadata.schema` would tie footer and schema to each other, and so keep both until
-            # the garbage collector comes.
+            # Not by `metadata.schema`: footer and schema would then refer to each other, and live
+            # until the garbage collector runs.
             paths = [group.column(at).path_in_schema for at in range(group.num_columns)]
             index = paths.index(column)
         statistics = group.column(index).statistics
@@ -36,14 +36,15 @@ def column_ranges(metadata: pq.FileMetaData, column: str) -> list[tuple[Any, Any
     return found
 
 
-def column_islands(metadata: pq.FileMetaData) -> dict[str, dict[int, list[Island]]]:
-    """Column -> row group -> where its values lie, for those that have more than one island."""
-    told = (metadata.metadata or {}).get(ISLANDS)
+def column_clusters(metadata: pq.FileMetaData) -> dict[str, dict[int, list[ValueCluster]]]:
+    """Return column -> row group -> value clusters, where there is more than one cluster."""
+    text = (metadata.metadata or {}).get(CLUSTERS_KEY)
     return {
         column: {
-            int(number): [Island(*one) for one in found] for number, found in of_groups.items()
+            int(number): [ValueCluster(*one) for one in found]
+            for number, found in of_groups.items()
         }
-        for column, of_groups in (orjson.loads(told) if told else {}).items()
+        for column, of_groups in (orjson.loads(text) if text else {}).items()
     }
 
 

@@ -1,4 +1,4 @@
-"""Parquet objects read in part: some row groups, some columns, few requests."""
+"""Read some row groups and columns of Parquet objects with few requests."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from worker.errors import DamagedObject, WorkerError
 from worker.objects import ObjectInfo, ObjectStore
 
 FOOTER_BYTES = 64 * 1024
-"""How much of an object's end is read at once to find its footer."""
+"""Bytes read from the end of an object to find its footer."""
 
-PARSED_FOOTER = 10
-"""Memory of a footer by its length, as measured for 1 to 100 row groups of ten columns."""
+PARSED_FOOTER_BYTES_PER_BYTE = 10
+"""Memory of a parsed footer for each encoded byte, measured on 1 to 100 row groups of ten
+columns."""
 
 COALESCE_BYTES = 512 * 1024
-"""Byte ranges nearer to each other than this are read as one: a request takes as much CPU time as
-receiving so many bytes."""
+"""Gap up to which byte ranges are read as one: a request costs the CPU time of so much data."""
 
 
 @contextmanager
 def decoding(url: str, what: str) -> Iterator[None]:
-    """Tells of damaged bytes in words of ours.
+    """Turn any error of decoding into one that names the object.
 
     Args:
-        url: Of the object.
+        url: URL of the object.
         what: Part of it that the block decodes, and does nothing else.
 
     Raises:
@@ -40,8 +40,8 @@ def decoding(url: str, what: str) -> Iterator[None]:
         yield
     except WorkerError:
         raise
-    # Arrow says it with OSError and a dozen errors of its own, Python's readers of texts, JSON and
-    # times with a dozen others: a damaged byte can make anything of what stands there.
+    # Any class: Arrow raises OSError and a dozen errors of its own, Python's readers of texts, JSON
+    # and times a dozen others, and a damaged byte can lead to any of them.
     except Exception as error:
         cause = (str(error).splitlines() or [""])[0][:200].strip()
         raise DamagedObject(
@@ -52,9 +52,9 @@ def decoding(url: str, what: str) -> Iterator[None]:
 
 
 class CleanObject:
-    """A Parquet object for reading some row groups and columns of it.
+    """A Parquet object whose row groups and columns are read in part.
 
-    Its footer is read when it is first needed, and once more where it was forgotten meanwhile.
+    Its footer is read when it is first needed, and again after `forget_footer`.
 
     Attributes:
         bytes_read: Bytes read so far, footers included.
@@ -73,62 +73,70 @@ class CleanObject:
 
     @property
     def url(self) -> str:
-        """Where it lies; below which store, only once something of it has been read."""
+        """Return its URL; before anything of it has been read, its key."""
         return self._key if self._info is None else self._info.url
 
     @property
     def footer_bytes(self) -> int:
-        """About the memory that `forget_footer` gives back."""
-        return 0 if self._footer is None else PARSED_FOOTER * int(self._footer.serialized_size)
+        """Estimate the memory that `forget_footer` frees."""
+        if self._footer is None:
+            return 0
+        return PARSED_FOOTER_BYTES_PER_BYTE * int(self._footer.serialized_size)
 
     @property
     def whole_bytes(self) -> int:
-        """The memory that `forget_whole` gives back."""
+        """Return the memory that `forget_whole` frees."""
         return len(self._whole)
 
     def forget_footer(self) -> None:
-        """Give up the parsed footer until it is needed again."""
+        """Free the parsed footer until it is needed again."""
         self._footer = None
 
     def forget_whole(self) -> None:
-        """Give up the bytes of a small object until they are needed again."""
+        """Free the bytes of a small object until they are needed again."""
         self._whole = b""
 
     async def footer(self) -> pq.FileMetaData:
-        """The footer.
+        """Return the footer.
 
-        Errors: `SourceError` where the object is missing or is not Parquet, `SourceChanged` where
-            it is another version than when it was opened.
+        Raises:
+            SourceError: The object is missing or is not Parquet.
+            SourceChanged: It is another version than when it was opened.
         """
         return (await self._opened())[1]
 
     async def schema(self) -> pa.Schema:
-        """Columns and their types. Errors: as `footer`."""
+        """Return columns and their types.
+
+        Raises:
+            SourceError: As `footer`; `SourceChanged` likewise.
+        """
         info, footer, _ = await self._opened()
         with decoding(info.url, "a Parquet schema"):
             return plain_schema(_file(info, footer, []).schema_arrow)
 
     async def read(self, row_groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
-        """Rows of some row groups, in order, with some columns.
+        """Read some columns of some row groups, in their order.
 
-        Errors: as `footer`; `SourceError` where the bytes cannot be read.
+        Raises:
+            SourceError: As `footer`, or the bytes cannot be decoded; `SourceChanged` as `footer`.
         """
         info, footer, whole = await self._opened()
         if whole:
             held = [(0, whole)]
         else:
             with decoding(info.url, "a Parquet footer"):
-                spans = _coalesce(_spans(footer, row_groups, columns))
-            for start, end in spans:
+                byte_ranges = _coalesce(_column_byte_ranges(footer, row_groups, columns))
+            for start, end in byte_ranges:
                 if not 0 <= start <= end <= info.size_bytes:
                     raise DamagedObject(
                         url=info.url,
                         expected=f"columns within its {info.size_bytes} bytes",
                         actual=f"a damaged footer with a column at bytes {start} to {end}",
                     )
-            self.bytes_read += sum(end - start for start, end in spans)
-            parts = await self._store.read_ranges(info, spans)
-            held = [(start, part) for (start, _), part in zip(spans, parts, strict=True)]
+            self.bytes_read += sum(end - start for start, end in byte_ranges)
+            parts = await self._store.read_ranges(info, byte_ranges)
+            held = [(start, part) for (start, _), part in zip(byte_ranges, parts, strict=True)]
 
         def read() -> pa.Table:
             with decoding(info.url, "Parquet pages"):
@@ -155,7 +163,7 @@ class CleanObject:
         return await asyncio.to_thread(read)
 
     async def _opened(self) -> tuple[ObjectInfo, pq.FileMetaData, bytes]:
-        """The version that is read, its footer, and all of its bytes where they are few."""
+        """Return the version that is read, its footer, and all bytes of a small object."""
         if self._info is None:
             self._info = await self._store.stat(self._key)
         info, footer, whole = self._info, self._footer, self._whole
@@ -172,7 +180,7 @@ class CleanObject:
                 tail = await self._read(info, size - length, size)
             with decoding(info.url, "a Parquet footer"):
                 footer = pq.read_metadata(pa.BufferReader(tail))
-                # Once: it is the same version each time.
+                # Once is enough: it is the same version each time.
                 if not self._visited:
                     _visit(footer, size)
                     self._visited = True
@@ -187,34 +195,36 @@ class CleanObject:
 def _file(
     info: ObjectInfo, footer: pq.FileMetaData, held: list[tuple[int, bytes]]
 ) -> pq.ParquetFile:
-    return pq.ParquetFile(pa.PythonFile(_Ranges(held, info.size_bytes), mode="r"), metadata=footer)
+    return pq.ParquetFile(
+        pa.PythonFile(_SparseFile(held, info.size_bytes), mode="r"), metadata=footer
+    )
 
 
 def _visit(footer: pq.FileMetaData, size: int) -> None:
-    """Have Arrow look at every column of every row group, where it can still raise.
+    """Have Arrow check every column of every row group in a call that can raise.
 
-    `RowGroupMetaData.column` cannot: where the footer contradicts itself, that ends the process
-    (pyarrow 26, whose libparquet.pxd declares `ColumnChunk` without `except +`). Reading all of it
-    goes the same way first, but raises; it ends at the first byte that it asks for.
+    `RowGroupMetaData.column` cannot raise: a footer that contradicts itself ends the process there
+    (pyarrow 26, whose libparquet.pxd declares `ColumnChunk` without `except +`). Reading the whole
+    object makes the same checks, but raises; here it stops at the first byte that it requests.
 
     Raises:
         Exception: Of any kind; the footer is damaged.
     """
-    nothing = _Nothing([], size)
-    file = pq.ParquetFile(pa.PythonFile(nothing, mode="r"), metadata=footer, pre_buffer=True)
+    empty = _EmptyFile([], size)
+    file = pq.ParquetFile(pa.PythonFile(empty, mode="r"), metadata=footer, pre_buffer=True)
     try:
         file.read_row_groups(list(range(footer.num_row_groups)), use_threads=False)
     except Exception:
-        if not nothing.asked:
+        if not empty.was_read:
             raise
 
 
-def _spans(
+def _column_byte_ranges(
     footer: pq.FileMetaData, row_groups: Iterable[int], columns: Iterable[str]
 ) -> list[tuple[int, int]]:
-    """Where some columns of some row groups lie, ascending."""
+    """Return the byte ranges of some columns of some row groups, ascending."""
     wanted = set(columns)
-    spans = []
+    byte_ranges = []
     for number in row_groups:
         group = footer.row_group(number)
         for index in range(group.num_columns):
@@ -223,12 +233,12 @@ def _spans(
                 start = column.data_page_offset
                 if column.has_dictionary_page:
                     start = min(start, column.dictionary_page_offset)
-                spans.append((start, start + column.total_compressed_size))
-    return sorted(spans)
+                byte_ranges.append((start, start + column.total_compressed_size))
+    return sorted(byte_ranges)
 
 
-class _Ranges(io.RawIOBase):
-    """The parts of an object that were read, as a file in which they stand at their places."""
+class _SparseFile(io.RawIOBase):
+    """A read-only file of which only some byte ranges are present."""
 
     def __init__(self, held: list[tuple[int, bytes]], size: int) -> None:
         super().__init__()
@@ -254,7 +264,7 @@ class _Ranges(io.RawIOBase):
         return bytes(self._view(size))
 
     def read_buffer(self, size: int = -1, /) -> pa.Buffer:
-        """As `read`, and what Arrow calls in its place where it is there: copies nothing."""
+        """Return the same without a copy; Arrow calls this where a file has it."""
         return pa.py_buffer(self._view(size))
 
     def _view(self, size: int) -> memoryview:
@@ -267,19 +277,20 @@ class _Ranges(io.RawIOBase):
         raise OSError(f"bytes {self._position} to {end} were not read")
 
 
-class _Nothing(_Ranges):
-    """An object of that length without bytes; tells whether it was asked for some."""
+class _EmptyFile(_SparseFile):
+    """A file without any byte, which remembers whether one was requested."""
 
-    asked = False
+    was_read = False
 
     def _view(self, _: int) -> memoryview:
-        self.asked = True
+        self.was_read = True
         return memoryview(b"")
 
 
-def _coalesce(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _coalesce(byte_ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Join byte ranges that are at most `COALESCE_BYTES` apart."""
     joined: list[tuple[int, int]] = []
-    for start, end in spans:
+    for start, end in byte_ranges:
         if joined and start - joined[-1][1] <= COALESCE_BYTES:
             joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
         else:

@@ -1,7 +1,7 @@
-"""UUIDs in Parquet: 16 bytes as we compute with them, stored under their name for all others.
+"""Convert between 16-byte UUID columns, as we compute with them, and Parquet's UUID type.
 
-Arrow computes nothing with its type `arrow.uuid`, but writes it with Parquet's annotation UUID, by
-which other engines show the texts.
+Arrow computes nothing with its type `arrow.uuid`. It writes that type with Parquet's annotation
+UUID, so other engines show the texts.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from kpi.kernels.uuids import UUID
 
 
 def stored_schema(schema: pa.Schema) -> pa.Schema:
-    """As it stands in the object, where others find UUIDs under their name.
+    """Return the schema of the object, with UUIDs under their logical type.
 
     Casting to it, and from it, copies nothing.
     """
-    return _replaced(schema, UUID, pa.uuid())
+    return _replace_type(schema, UUID, pa.uuid())
 
 
 def plain_schema(stored: pa.Schema) -> pa.Schema:
-    """The schema of which `stored_schema` is this."""
-    return _replaced(stored, pa.uuid(), UUID)
+    """Invert `stored_schema`."""
+    return _replace_type(stored, pa.uuid(), UUID)
 
 
-def _replaced(schema: pa.Schema, old: pa.DataType, new: pa.DataType) -> pa.Schema:
+def _replace_type(schema: pa.Schema, old: pa.DataType, new: pa.DataType) -> pa.Schema:
     return pa.schema([field.with_type(new) if field.type == old else field for field in schema])

@@ -1,7 +1,7 @@
-"""Islands: where the values of a column lie, when a few of them lie far from the others.
+"""Bound the values of a column by clusters, so that a few outliers do not widen the bounds.
 
-A range tells little of a column in which one id is mistyped: it covers all that lies between. So a
-range is cut where a gap is wider than all the rest of it.
+The range of a column with one mistyped id covers everything between. It prunes nothing, so a range
+is split where a gap is wider than the rest of it.
 """
 
 from __future__ import annotations
@@ -10,24 +10,23 @@ from typing import NamedTuple
 
 from kpi.kernels.arrays import Int64s
 
-MOST = 4
-"""Islands of one column of a row group: those of the values that are right, and of mistakes of some
-kinds."""
+MAX_CLUSTERS = 4
+"""Clusters of a column in a row group: one of right values, and three kinds of mistake."""
 
-_STEP = 64
-"""Every so many values are looked at, before all are."""
+SAMPLE_STRIDE_VALUES = 64
+"""Distance of the values sampled before all are looked at."""
 
 
-class Island(NamedTuple):
-    """Some values of a column: the smallest, the largest, and how many."""
+class ValueCluster(NamedTuple):
+    """Bounds of some values of a column, and how many there are."""
 
     low: int
     high: int
     rows: int
 
 
-def islands(values: Int64s) -> list[Island]:
-    """Disjoint, ascending, at most `MOST`; together they hold every value.
+def value_clusters(values: Int64s) -> list[ValueCluster]:
+    """Split values into disjoint clusters, ascending, at most `MAX_CLUSTERS`.
 
     Args:
         values: In any order.
@@ -35,24 +34,25 @@ def islands(values: Int64s) -> list[Island]:
     if len(values) == 0:
         return []
     low, high = int(values.min()), int(values.max())
-    # Fewer values only have wider gaps, so where these have none there is none.
-    if _parts(values[::_STEP], low, high) is None:
-        return [Island(low, high, len(values))]
-    found: list[Island] = []
+    # A sample only has wider gaps: without one there, there is none at all.
+    if _split_at_gap(values[::SAMPLE_STRIDE_VALUES], low, high) is None:
+        return [ValueCluster(low, high, len(values))]
+    found: list[ValueCluster] = []
     left = [values]
     while left:
         some = left.pop()
         low, high = int(some.min()), int(some.max())
-        parts = _parts(some, low, high) if len(found) + len(left) + 1 < MOST else None
+        may_split = len(found) + len(left) + 1 < MAX_CLUSTERS
+        parts = _split_at_gap(some, low, high) if may_split else None
         if parts is None:
-            found.append(Island(low, high, len(some)))
+            found.append(ValueCluster(low, high, len(some)))
         else:
             left += parts
     return sorted(found)
 
 
-def _parts(values: Int64s, low: int, high: int) -> list[Int64s] | None:
-    """The values below and above a gap that is wider than half of a range; None without one."""
+def _split_at_gap(values: Int64s, low: int, high: int) -> list[Int64s] | None:
+    """Split values at a gap wider than half of their range; None without one."""
     # Such a gap holds the middle of the range.
     below = values <= (low + high) // 2
     parts = [values[below], values[~below]]

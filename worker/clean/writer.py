@@ -1,4 +1,4 @@
-"""Parquet objects written row group by row group."""
+"""Write Parquet objects row group by row group."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kpi.kernels.uuids import UUID
-from worker.clean.footer_stats import ISLANDS, column_ranges
+from worker.clean.footer_stats import CLUSTERS_KEY, column_ranges
 from worker.clean.uuid_columns import stored_schema
-from worker.clean.value_clusters import islands
+from worker.clean.value_clusters import value_clusters
 from worker.objects import ObjectStore, ObjectWriter
 from worker.state.entry import Range
 
@@ -28,24 +28,24 @@ async def parquet_stream(
     store: ObjectStore,
     key: str,
     schema: pa.Schema,
-    ranged: Sequence[str] = (),
+    bounded: Sequence[str] = (),
     executor: Executor | None = None,
     *,
-    various: Sequence[str] = (),
+    high_cardinality: Sequence[str] = (),
 ) -> AsyncIterator[ParquetStream]:
-    """A new Parquet object; it appears whole when the block ends, never where it raises.
+    """Create a Parquet object, which appears whole when the block ends, and never if it raises.
 
     Args:
-        store: Where.
+        store: Store of the object.
         key: Its key.
-        schema: Of its rows.
-        ranged: Columns whose smallest and largest value each row group tells.
-        executor: Threads that encode; those that parse, since one thread more than there are cores
-            only makes the others wait.
-        various: Columns of ids of which neighbours are hardly ever the same.
+        schema: Schema of its rows.
+        bounded: Columns whose least and greatest value each row group records.
+        executor: Threads that encode. They are those that parse: one thread more than there are
+            cores only makes the others wait.
+        high_cardinality: Columns of ids that hardly ever equal their neighbours.
     """
     async with store.create(key) as writer:
-        stream = ParquetStream(writer, schema, ranged, executor, various=various)
+        stream = ParquetStream(writer, schema, bounded, executor, high_cardinality=high_cardinality)
         try:
             yield stream
             await stream.finish()
@@ -54,34 +54,34 @@ async def parquet_stream(
 
 
 class ParquetStream:
-    """Writes row groups to an object as they come; holds two encoded row groups in memory.
+    """Writes row groups to an object, with two encoded row groups in memory.
 
-    One is on its way to the object while the next is being encoded.
+    One is being sent to the object while the next is being encoded.
     """
 
     def __init__(
         self,
         writer: ObjectWriter,
         schema: pa.Schema,
-        ranged: Sequence[str] = (),
+        bounded: Sequence[str] = (),
         executor: Executor | None = None,
         *,
-        various: Sequence[str] = (),
+        high_cardinality: Sequence[str] = (),
     ) -> None:
         self._writer = writer
         self._executor = executor
-        self._ranged = ranged
+        self._bounded = bounded
         self._sink = _Sink()
         footers: list[pq.FileMetaData] = []
         self._footers = footers
-        self._islands: dict[str, dict[int, list[tuple[int, int, int]]]] = {}
+        self._clusters: dict[str, dict[int, list[tuple[int, int, int]]]] = {}
         self._groups = 0
         self._parquet = pq.ParquetWriter(
             self._sink,
             stored_schema(schema),
             metadata_collector=footers,
-            write_statistics=list(ranged),
-            **_encoding(schema, various),
+            write_statistics=list(bounded),
+            **_encoding(schema, high_cardinality),
         )
         self._writing: asyncio.Task[None] | None = None
         self.size_bytes = 0
@@ -93,39 +93,39 @@ class ParquetStream:
 
     async def finish(self) -> None:
         """Write the footer."""
-        if self._islands:
-            told = orjson.dumps(self._islands, option=orjson.OPT_NON_STR_KEYS)
-            self._parquet.add_key_value_metadata({ISLANDS: told})
+        if self._clusters:
+            text = orjson.dumps(self._clusters, option=orjson.OPT_NON_STR_KEYS)
+            self._parquet.add_key_value_metadata({CLUSTERS_KEY: text})
         await asyncio.to_thread(self._parquet.close)
         await self._drain()
         await self._written()
 
     async def abandon(self) -> None:
-        """Wait until nothing writes any more."""
+        """Wait until the last write has ended, however it ends."""
         if self._writing is not None:
             await asyncio.gather(self._writing, return_exceptions=True)
 
     def ranges(self) -> dict[str, Range]:
-        """Smallest and largest value of the ranged columns, once the footer is written.
+        """Return the bounds of the bounded columns, once the footer is written.
 
-        A column is left out where the footer does not tell for every row group: Parquet keeps no
-        statistics of texts beyond 4 KiB.
+        A column without statistics in every row group is left out: Parquet keeps none of texts
+        beyond 4 KiB.
         """
         found = {}
-        for column in self._ranged:
-            spans = column_ranges(self._footers[0], column)
-            known = [one for one in spans if one is not None]
-            if known and len(known) == len(spans):
-                low, high = min(one[0] for one in known), max(one[1] for one in known)
+        for column in self._bounded:
+            of_groups = column_ranges(self._footers[0], column)
+            known = [bounds for bounds in of_groups if bounds is not None]
+            if known and len(known) == len(of_groups):
+                low, high = min(low for low, _ in known), max(high for _, high in known)
                 found[column] = Range(low=low, high=high)
         return found
 
     def _encode(self, rows: pa.Table) -> None:
         self._parquet.write_table(rows.cast(stored_schema(rows.schema)), max(rows.num_rows, 1))
-        for column in self._ranged:
-            found = islands(_integers(rows.column(column)))
+        for column in self._bounded:
+            found = value_clusters(_integers(rows.column(column)))
             if len(found) > 1:
-                of_groups = self._islands.setdefault(column, {})
+                of_groups = self._clusters.setdefault(column, {})
                 of_groups[self._groups] = [(one.low, one.high, one.rows) for one in found]
         self._groups += 1
 
@@ -141,13 +141,12 @@ class ParquetStream:
             self._writing = None
 
 
-def _encoding(schema: pa.Schema, various: Sequence[str]) -> dict[str, Any]:
-    """How each column is encoded; measured in benchmarks/README.md.
+def _encoding(schema: pa.Schema, high_cardinality: Sequence[str]) -> dict[str, Any]:
+    """Choose the encoding of each column, as measured in benchmarks/README.md.
 
-    Numbers are packed by their differences, which is smaller and twice as fast as general
-    compression. Of UUIDs only repetition can be left out, which Snappy finds soonest; where there
-    is hardly any it only takes time. Texts are compressed, those of few values through a
-    dictionary, the others apart from their lengths.
+    Numbers are delta-packed: smaller than general compression, and twice as fast. UUIDs compress by
+    repetition alone, which Snappy finds fastest; columns without repetition stay uncompressed.
+    Texts are compressed: by a dictionary if they have one, else with their lengths apart.
     """
     numbers = [
         field.name
@@ -158,7 +157,7 @@ def _encoding(schema: pa.Schema, various: Sequence[str]) -> dict[str, Any]:
     ]
     # Nested columns are named by the paths of their leaves; those keep the default.
     uuids = {
-        field.name: "none" if field.name in various else "snappy"
+        field.name: "none" if field.name in high_cardinality else "snappy"
         for field in schema
         if field.type == UUID
     }
@@ -178,14 +177,14 @@ def _encoding(schema: pa.Schema, various: Sequence[str]) -> dict[str, Any]:
 
 
 def _integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """Values of a column, or microseconds since 1970; none of another type."""
+    """Return the integers of a column, or its microseconds since 1970; none of another type."""
     if not (pa.types.is_int64(column.type) or pa.types.is_timestamp(column.type)):
         return np.zeros(0, np.int64)
     return column.drop_null().to_numpy().view(np.int64)
 
 
 class _Sink(io.RawIOBase):
-    """Takes what the encoder writes until the event loop fetches it."""
+    """Buffers what the encoder writes until the event loop takes it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -204,7 +203,7 @@ class _Sink(io.RawIOBase):
         return len(data)
 
     def take(self) -> bytes:
-        """All of it as one: an object is written in few calls."""
+        """Return and forget the buffered bytes, as one: few large writes."""
         data = b"".join(self._parts)
         self._parts.clear()
         return data

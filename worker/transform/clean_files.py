@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 from kpi.contract.arrow_types import INSTANT
 from kpi.csv.header import clean_type
 from kpi.kernels.uuids import UUID
-from worker.clean.footer_stats import column_islands, column_ranges
+from worker.clean.footer_stats import column_clusters, column_ranges
 from worker.clean.reader import CleanObject, decoding
-from worker.clean.value_clusters import Island
+from worker.clean.value_clusters import ValueCluster
 from worker.errors import DamagedObject
 from worker.state.entry import Range
 from worker.transform.file_cache import Shelf
@@ -44,18 +44,18 @@ class RowGroup:
         rows: Its rows.
         ranges: Column -> range, of the columns that are pruned by and that the footer tells of.
             Instants are microseconds since 1970.
-        islands: Column -> where its values lie, of those that have a gap.
+        clusters: Column -> clusters of its values, for columns that have a gap.
     """
 
     piece: Piece
     number: int
     rows: int
     ranges: dict[str, Range]
-    islands: dict[str, list[Island]]
+    clusters: dict[str, list[ValueCluster]]
 
     def spans(self, column: str) -> list[Range | None]:
         """What holds every value of a column; None where nothing is known of it."""
-        found = self.islands.get(column)
+        found = self.clusters.get(column)
         if found is None:
             return [self.ranges.get(column)]
         return [Range(low=island.low, high=island.high) for island in found]
@@ -202,7 +202,7 @@ def _check_stored(
 
 def _row_groups(piece: Piece, footer: pq.FileMetaData, columns: Sequence[str]) -> list[RowGroup]:
     found = {column: column_ranges(footer, column) for column in columns}
-    apart = column_islands(footer)
+    clustered = column_clusters(footer)
     groups = []
     for number in range(footer.num_row_groups):
         ranges = {
@@ -210,9 +210,11 @@ def _row_groups(piece: Piece, footer: pq.FileMetaData, columns: Sequence[str]) -
             for column, of_groups in found.items()
             if (one := of_groups[number]) is not None
         }
-        islands = {
-            column: of_groups[number] for column, of_groups in apart.items() if number in of_groups
+        clusters = {
+            column: of_groups[number]
+            for column, of_groups in clustered.items()
+            if number in of_groups
         }
         rows = footer.row_group(number).num_rows
-        groups.append(RowGroup(piece, number, rows, ranges, islands))
+        groups.append(RowGroup(piece, number, rows, ranges, clusters))
     return groups

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kpi.aggregation.calendar import Days, day_of
-from worker.clean.value_clusters import Island
+from worker.clean.value_clusters import ValueCluster
 from worker.transform.catalog import Catalog
 from worker.transform.clean_files import RowGroup
 from worker.transform.day_ranges import instants
@@ -47,12 +47,12 @@ async def cut(days: Days, zone: Zone) -> Cut:
     estimate = np.zeros(high - low + 2)
     for group in orders:
         found = group.ranges.get("created_at")
-        whole = [] if found is None else [Island(int(found.low), int(found.high), group.rows)]
-        for island in group.islands.get("created_at", whole):
-            first, last = day_of(island.low), day_of(island.high)
+        whole = [] if found is None else [ValueCluster(int(found.low), int(found.high), group.rows)]
+        for cluster in group.clusters.get("created_at", whole):
+            first, last = day_of(cluster.low), day_of(cluster.high)
             start, end = max(first - low, 0), min(last - low, high - low)
             if start <= end:
-                estimate[start : end + 1] += island.rows / (last - first + 1)
+                estimate[start : end + 1] += cluster.rows / (last - first + 1)
         if found is None:
             estimate += group.rows / len(estimate)
     total = np.cumsum(estimate[days - low])

@@ -25,7 +25,7 @@ from kpi.contract.arrow_types import arrow_type
 from kpi.kernels.arrays import Mask, Positions
 from kpi.kernels.keys import Keys, keys_of
 from kpi.kernels.masks import booleans, without
-from worker.clean.value_clusters import islands
+from worker.clean.value_clusters import value_clusters
 from worker.runtime.concurrency import each, in_threads
 from worker.runtime.execution import threaded
 from worker.state.entry import Range
@@ -274,7 +274,7 @@ async def _measure(
 
 def _spans(ids: pa.ChunkedArray) -> list[Range]:
     if pa.types.is_integer(ids.type):
-        return [Range(low=one.low, high=one.high) for one in islands(ids.to_numpy())]
+        return [Range(low=one.low, high=one.high) for one in value_clusters(ids.to_numpy())]
     return [value_range(ids)] if len(ids) else []
 
 

@@ -88,7 +88,7 @@ class RowWriter:
             self._layout.schema,
             [name for name in wanted if name in dataset.columns],
             context.executor,
-            various=high_cardinality(dataset),
+            high_cardinality=high_cardinality(dataset),
         ) as clean_file:
             parser = ChunkParser(self._layout, threading.Lock())
             results = parse_in_order(parser, first, chunks, context.executor)

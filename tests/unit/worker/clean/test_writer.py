@@ -1,4 +1,4 @@
-"""How clean rows are encoded."""
+"""Encoding of clean rows."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from worker.objects.memory import MemoryStore
 ROWS = 5000
 
 
-def written(values: list[bytes], at_once: int, various: tuple[str, ...] = ()) -> pq.ParquetFile:
-    """A column of UUIDs as a Parquet object, so many rows at once."""
+def written(values: list[bytes], at_once: int, distinct: tuple[str, ...] = ()) -> pq.ParquetFile:
+    """Write a column of UUIDs as a Parquet object, `at_once` rows in a row group."""
     store, schema = MemoryStore(), pa.schema([pa.field("id", UUID)])
 
     async def write() -> bytes:
-        async with parquet_stream(store, "object", schema, various=various) as stream:
+        async with parquet_stream(store, "object", schema, high_cardinality=distinct) as stream:
             for at in range(0, len(values), at_once):
                 await stream.write(pa.table([pa.array(values[at : at + at_once], UUID)], schema))
         info = await store.stat("object")
@@ -43,10 +43,10 @@ def test_uuids_are_packed_as_they_repeat(at_once: int) -> None:
     assert file.read().column("id").cast(UUID).to_pylist() == values
 
 
-@pytest.mark.parametrize(("various", "packed"), [((), True), (("other",), True), (("id",), False)])
-def test_only_uuids_that_may_repeat_are_packed(various: tuple[str, ...], packed: bool) -> None:
+@pytest.mark.parametrize(("distinct", "packed"), [((), True), (("other",), True), (("id",), False)])
+def test_only_uuids_that_may_repeat_are_packed(distinct: tuple[str, ...], packed: bool) -> None:
     values = [uuid.UUID(int=number // 2).bytes for number in range(ROWS)]
-    file = written(values, ROWS, various)
+    file = written(values, ROWS, distinct)
     assert (file.metadata.row_group(0).column(0).compression == "SNAPPY") is packed
     assert file.read().column("id").cast(UUID).to_pylist() == values
 

@@ -256,7 +256,7 @@ async def test_one_wrong_id_does_not_make_its_row_group_look_near(tmp_path: Path
         (group,) = await zone.items.row_groups()
         assert group.spans("order_id") == [Range(low=1, high=199), Range(low=wrong, high=wrong)]
         assert group.spans("id") == [Range(low=1, high=199)]
-        assert [island.rows for island in group.islands["order_id"]] == [198, 1]
+        assert [cluster.rows for cluster in group.clusters["order_id"]] == [198, 1]
         for low, high, near in ((200, wrong - 1, 0), (199, 250, 1), (wrong, wrong, 1)):
             found = await zone.items.overlapping("order_id", Spans([Range(low=low, high=high)]))
             assert len(found) == near
