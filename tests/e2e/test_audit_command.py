@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.e2e.files import ITEMS, ORDERS, put, put_shop
 from tests.support.commands import Done, Shopkpi
-from worker.maintenance.audit import Audit
-from worker.transform import day_batches
+from worker.maintenance.audit import Audit, audit
+from worker.transform.limits import TransformLimits
 
 EVERY_TABLE = ("--kpis", "order,category,product")
 
@@ -88,8 +89,8 @@ def test_a_guard_that_says_a_sequence_the_ledger_has_not_come_to(shopkpi: Shopkp
 def test_a_row_of_a_day_without_orders(
     shopkpi: Shopkpi, monkeypatch: pytest.MonkeyPatch, day: str, at_once: int
 ) -> None:
-    monkeypatch.setattr(day_batches, "ORDERS_AT_ONCE", at_once)
-    monkeypatch.setattr(day_batches, "SCATTERED_AT_ONCE", at_once)
+    limits = TransformLimits(batch_orders=at_once, scattered_batch_orders=at_once)
+    monkeypatch.setattr("worker.maintenance.audit.audit", partial(audit, limits=limits))
     put_shop()
     put("shop/orders/2.csv", ORDERS + "3,7,x,2025-03-07\n")
     shopkpi("run", "shop")
@@ -250,10 +251,10 @@ def test_what_others_were_publishing_is_left_out(
 ) -> None:
     found = Audit(as_of=3, days=2, differences=(), unsettled=1)
 
-    async def audit(**_: object) -> Audit:
+    async def audit_of_others(**_: object) -> Audit:
         return found
 
-    monkeypatch.setattr("worker.maintenance.audit.audit", audit)
+    monkeypatch.setattr("worker.maintenance.audit.audit", audit_of_others)
     done = shopkpi("audit", "--format", "table")
     assert done.code == 0
     assert "compared 2 days as of 3: 0 rows differ; left out: 1 being published" in done.out

@@ -30,11 +30,6 @@ from hypothesis import strategies as st
 import kpi.kernels.hash_index
 import kpi.kernels.key_hashing
 import kpi.validation.arrow_csv
-import worker.transform
-import worker.transform.changed_days
-import worker.transform.day_batches
-import worker.transform.day_loader
-import worker.transform.latest_versions
 from kpi.aggregation.tables import table_names
 from kpi.contract.loading import built_in, parse_contract
 from kpi.contract.model import Contract
@@ -42,6 +37,7 @@ from tests.support import oracle
 from tests.support.profiles import examples
 from tests.support.shops import ALL_TABLES, Pipeline
 from worker.transform import Report, transform
+from worker.transform.limits import TransformLimits
 from worker.validate.stream import BlockSizes
 
 # What is written must not wait for a disk: nothing here tests that it survives a power failure.
@@ -277,6 +273,16 @@ def in_order(folder: Path, uploads: Sequence[Upload]) -> dict[str, list[Path]]:
 Hashes = npt.NDArray[np.uint64]
 
 
+STRAINED_LIMITS = TransformLimits(
+    batch_orders=2,
+    scattered_batch_orders=3,
+    read_rows=4,
+    single_pass_rows=4,
+    pass_hashes=3,
+    lookup_rows=2,
+)
+
+
 @contextlib.contextmanager
 def strained() -> Iterator[None]:
     """Limits that gigabytes would reach, reached by a few rows."""
@@ -287,14 +293,7 @@ def strained() -> Iterator[None]:
         return high & np.uint64(7), low
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker.transform.day_batches, "ORDERS_AT_ONCE", 2)
-        patch.setattr(worker.transform.day_batches, "SCATTERED_AT_ONCE", 3)
-        patch.setattr(worker.transform.day_loader, "ROWS_AT_ONCE", 4)
         patch.setattr(kpi.validation.arrow_csv, "BLOCK_BYTES", 60)
-        patch.setattr(worker.transform.latest_versions, "ROWS_AT_ONCE", 4)
-        patch.setattr(worker.transform.latest_versions, "FEW_KEYS", 4)
-        patch.setattr(worker.transform.latest_versions, "KEYS_AT_ONCE", 3)
-        patch.setattr(worker.transform.changed_days, "BATCH_ROWS", 2)
         patch.setattr(kpi.kernels.hash_index, "DENSE_MAX_SLOTS_PER_KEY", -(10**6))
         patch.setattr(kpi.kernels.key_hashing, "_hash_texts", colliding)
         yield
@@ -315,6 +314,7 @@ async def run_history(
                 workspace=pipeline.workspace,
                 state=pipeline.state,
                 tables=step.tables,
+                limits=STRAINED_LIMITS,
                 **options,  # type: ignore[arg-type]  # days
             )
 
@@ -334,7 +334,7 @@ async def run_history(
                 assert not (await bring_up(step)).days
         report = await bring_up(Step(ALL_TABLES))
         rows = await pipeline.all_rows()
-        anew = await pipeline.transform(everything=True)
+        anew = await pipeline.transform(everything=True, limits=STRAINED_LIMITS)
         assert await pipeline.all_rows() == rows
         assert anew.waiting == report.waiting
         entries = await pipeline.state.entries()

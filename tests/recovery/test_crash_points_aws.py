@@ -53,7 +53,7 @@ from worker.validate.range_task import validate_range as validate_byte_range
 
 EVERY_POINT = os.environ.get("SHOPKPI_EVERY_POINT") == "1"
 STRIDE = 5
-ROWS_AT_ONCE = 4
+TRANSACTION_ROWS = 4
 """Rows of one transaction, instead of 99, so that days of this shop take up to three."""
 
 # Without waiting for a time drawn by chance, so that the calls are the same in each run.
@@ -244,13 +244,13 @@ async def undisturbed(world: World, steps: Sequence[Step]) -> tuple[list[Call], 
     assert len(expected["ledger"]) == 5
     assert all(len(expected[table]) > 3 for table in ALL_TABLES)
     rows = Counter(row["order_date"] for table in ALL_TABLES for row in expected[table])
-    assert max(rows.values()) > 2 * ROWS_AT_ONCE
+    assert max(rows.values()) > 2 * TRANSACTION_ROWS
     return calls.made, expected
 
 
 @pytest.fixture(params=RUNS)
 def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(kpis, "ROWS_AT_ONCE", ROWS_AT_ONCE)
+    monkeypatch.setattr(kpis, "TRANSACTION_ROWS", TRANSACTION_ROWS)
     if request.param == "many_tasks":
         # So that small objects are uploaded in parts too; the emulator takes parts of any size.
         monkeypatch.setattr(s3_upload, "PART_BYTES", 2500)

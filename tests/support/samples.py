@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from worker.state import DayKpis, Entry, Row
-from worker.state.entry import Part, Range
+from worker.state.entry import Interval, Part
 
 
 def entry(source_id: str, *, parts: int = 1) -> Entry:
@@ -32,8 +32,8 @@ def entry(source_id: str, *, parts: int = 1) -> Entry:
                 rows=10,
                 size_bytes=500,
                 ranges={
-                    "order_id": Range(low=number * 10, high=number * 10 + 9),
-                    "order_date": Range(low="2024-05-01", high="2024-05-02"),
+                    "order_id": Interval(low=number * 10, high=number * 10 + 9),
+                    "order_date": Interval(low="2024-05-01", high="2024-05-02"),
                 },
             )
             for number in range(parts)

@@ -20,7 +20,7 @@ from worker.clean.footer_stats import CLUSTERS_KEY, column_ranges
 from worker.clean.uuid_columns import stored_schema
 from worker.clean.value_clusters import value_clusters
 from worker.objects import ObjectStore, ObjectWriter
-from worker.state.entry import Range
+from worker.state.entry import Interval
 
 
 @asynccontextmanager
@@ -105,7 +105,7 @@ class ParquetStream:
         if self._writing is not None:
             await asyncio.gather(self._writing, return_exceptions=True)
 
-    def ranges(self) -> dict[str, Range]:
+    def ranges(self) -> dict[str, Interval]:
         """Return the bounds of the bounded columns, once the footer is written.
 
         A column without statistics in every row group is left out: Parquet keeps none of texts
@@ -117,7 +117,7 @@ class ParquetStream:
             known = [bounds for bounds in of_groups if bounds is not None]
             if known and len(known) == len(of_groups):
                 low, high = min(low for low, _ in known), max(high for _, high in known)
-                found[column] = Range(low=low, high=high)
+                found[column] = Interval(low=low, high=high)
         return found
 
     def _encode(self, rows: pa.Table) -> None:

@@ -1,4 +1,4 @@
-"""Moving a raw object away once the ledger has its verdict."""
+"""Move a raw object away once the ledger has its verdict."""
 
 from __future__ import annotations
 
@@ -25,23 +25,24 @@ async def archive(
 ) -> tuple[Entry, str]:
     """Move a source object to `archive/` if it was accepted, else to `quarantine/`.
 
-    A refused one has its receipt beside it, `<key>.verdict.json`. The copy is whole before the
-    original goes; only the version that the ledger speaks of goes. What was moved before is left
-    as it is.
+    A refused one gets its receipt beside it, `<key>.verdict.json`. The original is deleted once the
+    copy is complete, and only the version of the ledger's entry. An object that was moved before
+    stays as it is.
 
     Args:
-        source: Where the object lies.
+        source: Store of the object.
         place: The object.
         version_id: Its S3 version, as an event names it; None for the current one.
-        ledger: Has its verdict.
-        store: Where it is moved.
-        to: The place in it.
+        ledger: Ledger with its verdict.
+        store: Store that it is moved to.
+        to: Location in that store.
 
     Returns:
         Its entry, and the key of the copy.
 
-    Errors: `StoreError` where the ledger has no entry of it yet; `SourceError` where it is gone and
-        no copy is there.
+    Raises:
+        StoreError: The ledger has no entry of it yet.
+        SourceError: It is gone, and there is no copy.
     """
     try:
         info = await source.stat(place.key, version_id=version_id)
@@ -74,14 +75,14 @@ async def _moved(
     store: ObjectStore,
     to: Location,
 ) -> tuple[Entry, str] | None:
-    """The entry and the copy of an object that is gone; None where there is none of either."""
+    """Find the entry and the copy of an object that is gone; None where either is missing."""
     if version_id is not None:
         found = await ledger.find(identify(place.bucket, place.key, f"version:{version_id}"))
         entries = [found] if found else []
     elif [info async for info in source.list(place.key)]:
-        return None  # it is there, and could not be read
+        return None  # it exists and cannot be read
     else:
-        # Nothing tells which upload was meant: the last one that has its verdict.
+        # The event names no version: take the last upload with a verdict.
         every = entries_in_pages(ledger, await ledger.head())
         entries = [one async for page in every for one in page if one.url == place.url]
     for entry in reversed(entries):
@@ -100,13 +101,13 @@ def _target(entry: Entry, key: str, to: Location) -> str:
 
 
 def _as_path(key: str) -> str:
-    """A key of S3 as a path below a folder: `..` is a name there, and leads out of one here."""
+    """Convert a key of S3 to a path below a folder, where `..` would lead out of it."""
     parts = (part.replace(".", "%2E") if part in (".", "..") else part for part in key.split("/"))
     return "/".join(parts).replace("\0", "%00")
 
 
 async def _copy(source: ObjectStore, info: ObjectInfo, target: ObjectStore, key: str) -> None:
-    """Any length, in bounded memory: within S3 by S3 itself, else block by block."""
+    """Copy any length in bounded memory: within S3 by S3 itself, else block by block."""
     async with target.create(key) as writer:
         if info.bucket and isinstance(writer, CopyingWriter):
             await writer.copy(info)

@@ -1,24 +1,24 @@
-"""Published days held against the clean zone: computed anew, compared row by row.
+"""Compare published days with the clean zone: recompute them, and compare row by row.
 
 The stores are asked what they claim: how far each table has come (the progress record), and at
-which sequence each day of it is whole (`KpiStore.days`). What must be there follows from both, and
-no claim excuses a row from being compared: a day that claims a later sequence than its table, or
-has none to keep to, is computed at its own; a sequence that the ledger has not come to is wrong.
+which sequence each day of it is whole (`KpiStore.days`). What must be there follows from both. No
+claim excuses a row from being compared: a day that claims a later sequence than its table, or has
+no sequence to keep to, is computed at its own. A sequence beyond the ledger's head is wrong.
 
 Why there is no false alarm while others publish. The progress record is read before the days: every
-day that it promises has been begun by then, and stands at its sequence or a later one, or its KPIs
-have not changed since. Rows are read between two readings of the days, whose sequences never fall.
-Where a day says the same before and after, the rows between were those of that sequence. Where it
-does not, whoever publishes it may have caused the difference, as may whoever has begun a day and
-not ended it: such a day is left out and counted as unsettled. Of a day that is not ended, rows up
-to the promised sequence are judged all the same: they are what is left of the elder state.
+day that it promises has been begun by then, and is at its sequence or a later one, or its KPIs have
+not changed since. Rows are read between two readings of the days, whose sequences never fall. Where
+a day says the same before and after, the rows between were those of that sequence. Where it does
+not, whoever publishes it may have caused the difference, as may whoever has begun a day and not
+ended it: such a day is left out and counted as unsettled. Of a day that is not ended, rows up to
+the promised sequence are compared all the same: they are left of the earlier state.
 """
 
 from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -30,20 +30,22 @@ from kpi.aggregation.tables import DEFAULT_TABLES, KPI_TABLES
 from kpi.contract.model import Contract
 from kpi.errors import KpiError
 from worker.clean import Workspace
+from worker.maintenance.claims import Cell, Claims
 from worker.state import Row, State
 from worker.state.paging import entries_in_pages
-from worker.transform.day_batches import cut
-from worker.transform.day_loader import Seen, kpis, latest_products, load
-from worker.transform.day_ranges import possible_days
-from worker.transform.latest_versions import Versions
+from worker.transform.day_batches import plan_batches
+from worker.transform.day_loader import (
+    LoadContext,
+    Observed,
+    kpi_tables,
+    latest_products,
+    load_days,
+)
+from worker.transform.day_ranges import DateRange, possible_days
+from worker.transform.latest_versions import LatestVersions
+from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.transform.publish import rows_by_day
-from worker.transform.snapshot import Zone, open_zone
-
-Cell = tuple[str, date]
-"""A KPI table and a day."""
-
-Span = tuple[date | None, date | None]
-"""First and last of some days that follow each other; None for no bound."""
+from worker.transform.snapshot import Snapshot, open_snapshot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,7 @@ class Audit:
             record has it; 0 where no transform of all days has ended.
         days: Days compared: each has been published, should have been, or has rows.
         differences: What is wrong with them.
-        unsettled: Days left out: what is there may be the doing of whoever was publishing them.
+        unsettled: Days left out: whoever was publishing them may have caused what is there.
         unpublished: Tables of which no day was ever published although the ledger has accepted
             files, ascending.
         failed: Days that cannot be computed, so that nothing is known of them, and why.
@@ -92,56 +94,6 @@ class Audit:
     failed: Mapping[date, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Claims:
-    """What the stores say of themselves.
-
-    Attributes:
-        reached: KPI table -> sequence up to which every day of it is said to be published.
-        begun: As `KpiStore.days`.
-        head: The ledger's head, read last: no honest claim is beyond it.
-    """
-
-    reached: Mapping[str, int]
-    begun: Mapping[date, Mapping[str, int]]
-    head: int
-
-    @classmethod
-    async def read(cls, state: State, tables: Collection[str]) -> _Claims:
-        record = await state.progress()
-        begun = await state.days()
-        head = await state.head()
-        reached = {name: min(record.published.get(name, 0), head) for name in tables}
-        return cls(reached=reached, begun=begun, head=head)
-
-    def whole(self, cell: Cell) -> int | None:
-        """The sequence that a day of a table is said to be whole at; None where it may not be."""
-        table, day = cell
-        return self.begun.get(day, {}).get(table)
-
-    def is_open(self, cell: Cell) -> bool:
-        """Whether the day was begun and this table of it is not known to be whole."""
-        return cell[1] in self.begun and self.whole(cell) is None
-
-    def sequence(self, cell: Cell) -> int:
-        """The sequence whose KPIs must be there; 0 where nothing must."""
-        whole = self.whole(cell) or 0
-        return max(self.reached[cell[0]], whole if whole <= self.head else 0)
-
-    def as_of(self, cell: Cell, published: Row | None) -> int:
-        """What a right row says: the day's sequence, or what it likes where that is not known."""
-        claimed = self.whole(cell)
-        if claimed is None and published is not None:
-            claimed = int(published["as_of"])
-        return self.sequence(cell) if claimed is None or claimed > self.head else claimed
-
-    @property
-    def latest(self) -> int:
-        """The latest sequence of any table of any day."""
-        every = (self.sequence((name, day)) for day in self.begun for name in self.reached)
-        return max([*self.reached.values(), *every])
-
-
 async def audit(
     *,
     contract: Contract,
@@ -151,79 +103,212 @@ async def audit(
     first: date | None = None,
     last: date | None = None,
     sample: int | None = None,
+    limits: TransformLimits = DEFAULT_LIMITS,
 ) -> Audit:
     """Compare published days with what the ledger's entries up to their sequence give.
 
     Args:
-        contract: What the clean rows mean.
-        workspace: Where they lie.
+        contract: Meaning of the clean rows.
+        workspace: Where they are.
         state: Ledger and KPI tables.
         tables: KPI tables to compare.
         first: First day; None for no bound.
         last: Last day.
-        sample: Number of published days, chosen by chance, and at most as many others that an order
-            may stand on; None for all days, with those that should have neither order nor row.
+        sample: Number of published days chosen at random, and at most as many others that may have
+            an order; None for all days, with those that should have neither order nor row.
+        limits: What may be held in memory at once.
 
-    Errors: `SourceError` or `StoreError` where a retry may help; `ConfigError` where the contract
-        does not fit the clean zone.
+    Raises:
+        ConfigError: The contract does not fit the clean zone.
+        SourceError, StoreError: A retry may help.
     """
-    claims = await _Claims.read(state, tables)
-    latest = claims.latest
-    zone = await open_zone(state, latest, workspace, contract)
-    begun = _within(np.array(sorted(map(to_day, claims.begun)), np.int32), first, last)
-    others = np.setdiff1d(_within(await possible_days(zone.orders), first, last), begun)
-    gaps: Span | None = (first, last)
-    if sample is not None:
-        begun, others, gaps = _some(begun, sample), _some(others, sample), None
+    auditor = _Auditor(contract, workspace, state, await Claims.read(state, tables), limits)
+    await auditor.compare(DateRange(first=first, last=last), sample)
+    return await auditor.result()
 
-    # A day that has lost all of its orders is compared as well: nothing must be there.
-    compared = {
-        day
-        for day in map(to_date, begun.tolist())
-        if any(claims.sequence((name, day)) for name in tables)
-    }
-    suspects: list[Difference] = []
-    doubted: dict[int, set[date]] = defaultdict(set)
-    # Most days have not changed since they were published: one state of the zone tells. What is
-    # not right as of then may be as of its own sequence.
-    failed: dict[date, str] = {}
-    async for cell, found in _cells(zone, state, claims, np.union1d(begun, others), gaps):
-        compared.add(cell[1])
-        own = claims.sequence(cell)
-        if own not in (0, latest):
-            if found:
-                doubted[own].add(cell[1])
-        elif isinstance(found, KpiError):
-            failed[cell[1]] = str(found)
+
+class _Auditor:
+    """One audit, from the claims to what is certain to be wrong."""
+
+    def __init__(
+        self,
+        contract: Contract,
+        workspace: Workspace,
+        state: State,
+        claims: Claims,
+        limits: TransformLimits,
+    ) -> None:
+        self._contract = contract
+        self._workspace = workspace
+        self._state = state
+        self._claims = claims
+        self._limits = limits
+        self._compared: set[date] = set()
+        self._suspects: list[Difference] = []
+        self._failed: dict[date, str] = {}
+
+    async def compare(self, date_range: DateRange, sample: int | None) -> None:
+        """Compare the days of a range, or a sample of them.
+
+        Most days have not changed since they were published, so that one snapshot serves. What is
+        not right as of that one may be right as of its own sequence.
+        """
+        claims, latest = self._claims, self._claims.latest
+        snapshot = await self._snapshot(latest)
+        begun = date_range.select(_day_numbers(claims.begun))
+        others = np.setdiff1d(date_range.select(await possible_days(snapshot.orders)), begun)
+        gaps: DateRange | None = date_range
+        if sample is not None:
+            begun, others, gaps = _sample(begun, sample), _sample(others, sample), None
+        # A day that has lost all of its orders is compared as well: nothing must be there.
+        self._compared = {
+            day
+            for day in map(to_date, begun.tolist())
+            if any(claims.sequence((name, day)) for name in claims.reached)
+        }
+        at_own_sequence: dict[int, set[date]] = defaultdict(set)
+        days = np.union1d(begun, others)
+        async for cell, found in self._cells(snapshot, days, gaps):
+            self._compared.add(cell[1])
+            own = claims.sequence(cell)
+            if own in (0, latest):
+                self._note(cell, found)
+            elif found:
+                at_own_sequence[own].add(cell[1])
+        for own, of_own in sorted(at_own_sequence.items()):
+            earlier = await self._snapshot(own)
+            async for cell, found in self._cells(earlier, _day_numbers(of_own), None):
+                if claims.sequence(cell) == own:
+                    self._note(cell, found)
+
+    async def result(self) -> Audit:
+        """Read the claims again, and keep what no writer can have caused meanwhile."""
+        claims = self._claims
+        after = await Claims.read(self._state, claims.reached) if self._suspects else claims
+        certain = [one for one in self._suspects if _is_certain(one, claims, after)]
+        wrong = {one.order_date for one in certain}
+        unsettled = {one.order_date for one in self._suspects} - wrong
+        return Audit(
+            as_of=min(claims.reached.values()),
+            days=len(self._compared - unsettled - self._failed.keys()),
+            differences=tuple(sorted(certain, key=lambda one: (one.order_date, one.table))),
+            unsettled=len(unsettled),
+            unpublished=await _unpublished(self._state, claims),
+            failed=self._failed,
+        )
+
+    async def _snapshot(self, sequence: int) -> Snapshot:
+        return await open_snapshot(
+            self._state, sequence, self._workspace, self._contract, limits=self._limits
+        )
+
+    def _note(self, cell: Cell, found: list[Difference] | KpiError) -> None:
+        if isinstance(found, KpiError):
+            self._failed[cell[1]] = str(found)
         else:
-            suspects += found
-    for own, days in sorted(doubted.items()):
-        elder = await open_zone(state, own, workspace, contract)
-        these = np.array(sorted(map(to_day, days)), np.int32)
-        async for cell, found in _cells(elder, state, claims, these):
-            if claims.sequence(cell) != own:
-                continue
-            if isinstance(found, KpiError):
-                failed[cell[1]] = str(found)
-            else:
-                suspects += found
+            self._suspects += found
 
-    after = await _Claims.read(state, tables) if suspects else claims
-    certain = [one for one in suspects if _is_certain(one, claims, after)]
-    wrong = {one.order_date for one in certain}
-    unsettled = {one.order_date for one in suspects} - wrong
-    return Audit(
-        as_of=min(claims.reached.values()),
-        days=len(compared - unsettled - failed.keys()),
-        differences=tuple(sorted(certain, key=lambda one: (one.order_date, one.table))),
-        unsettled=len(unsettled),
-        unpublished=await _unpublished(state, claims),
-        failed=failed,
-    )
+    async def _cells(
+        self, snapshot: Snapshot, days: Days, gaps: DateRange | None
+    ) -> AsyncIterator[tuple[Cell, list[Difference] | KpiError]]:
+        """Compare each table of some days that has rows, or must have some.
+
+        Args:
+            snapshot: The clean zone at the sequence that the rows are compared at.
+            days: Ascending.
+            gaps: Days between these, and around them, are searched for rows as well.
+
+        Yields:
+            A table and a day with its differences, or why it cannot be computed.
+        """
+        recomputation = await _Recomputation.of(snapshot, days, frozenset(self._claims.reached))
+        for batch, ranges in _with_ranges(recomputation.batches, gaps):
+            expected, failed = await recomputation.rows(batch)
+            for name, by_day in sorted(expected.items()):
+                for day, error in failed.items():
+                    yield (name, day), error
+                for date_range in ranges:
+                    async for day, published in _published_days(self._state, name, date_range):
+                        if day not in failed:
+                            cell = name, day
+                            yield cell, self._differences(cell, published, by_day.pop(day, []))
+                for day, missing in by_day.items():
+                    cell = name, day
+                    if self._claims.sequence(cell):
+                        yield cell, self._differences(cell, [], missing)
+
+    def _differences(
+        self, cell: Cell, published: list[Row], expected: list[Row]
+    ) -> list[Difference]:
+        """Return the rows of a day of a table that differ, ascending by group."""
+        table, day = cell
+        key = KPI_TABLES[table].group_key
+
+        def by_group(rows: list[Row]) -> dict[str | None, Row]:
+            return {str(row[key]) if key else None: row for row in rows}
+
+        found = by_group(published)
+        wanted = by_group(expected if self._claims.sequence(cell) else [])
+        differences = []
+        for group in sorted({*found, *wanted}, key=str):
+            there, right = found.get(group), wanted.get(group)
+            if right is not None:
+                right = {**right, "as_of": self._claims.expected_as_of(cell, there)}
+            if there != right:
+                differences.append(
+                    Difference(
+                        table=table, order_date=day, group=group, published=there, expected=right
+                    )
+                )
+        return differences
 
 
-def _is_certain(one: Difference, before: _Claims, after: _Claims) -> bool:
-    """Whether no writer can have caused it."""
+class _Recomputation:
+    """KPI rows of some days, computed from a snapshot."""
+
+    def __init__(self, context: LoadContext) -> None:
+        self._context = context
+
+    @classmethod
+    async def of(cls, snapshot: Snapshot, days: Days, tables: frozenset[str]) -> _Recomputation:
+        return cls(
+            LoadContext(
+                snapshot=snapshot,
+                products=Products(*await latest_products(snapshot.products)),
+                order_versions=LatestVersions(snapshot.orders),
+                item_versions=LatestVersions(snapshot.items),
+                tables=tables,
+                observed=Observed(),
+                plan=await plan_batches(days, snapshot),
+            )
+        )
+
+    @property
+    def batches(self) -> list[Days]:
+        return self._context.plan.batches
+
+    async def rows(
+        self, days: Days
+    ) -> tuple[dict[str, dict[date, list[Row]]], dict[date, KpiError]]:
+        """Return the rows of each table by day, and the days that cannot be computed."""
+        tables = self._context.tables
+        if not len(days):
+            return {name: {} for name in tables}, {}
+        try:
+            day_slice = await load_days(days, self._context)
+            computed = kpi_tables(day_slice, tables)
+        except KpiError as error:
+            if len(days) == 1:
+                return {name: {} for name in tables}, {to_date(days[0]): error}
+            half = len(days) // 2
+            rows, failed = await self.rows(days[:half])
+            more_rows, more_failed = await self.rows(days[half:])
+            return {name: rows[name] | more_rows[name] for name in tables}, failed | more_failed
+        return {name: rows_by_day(name, table) for name, table in computed.items()}, {}
+
+
+def _is_certain(one: Difference, before: Claims, after: Claims) -> bool:
+    """Return whether no writer can have caused a difference between two readings."""
     was_begun, is_begun = (one.order_date in claims.begun for claims in (before, after))
     if was_begun != is_begun or before.whole(one.cell) != after.whole(one.cell):
         return False
@@ -235,76 +320,27 @@ def _is_certain(one: Difference, before: _Claims, after: _Claims) -> bool:
     )
 
 
-async def _cells(
-    zone: Zone, state: State, claims: _Claims, days: Days, gaps: Span | None = None
-) -> AsyncIterator[tuple[Cell, list[Difference] | KpiError]]:
-    """Each table of some days that has rows, or must have some, and where they differ, or why that
-    cannot be told.
-
-    Args:
-        zone: The clean zone at the sequence that the rows are compared at.
-        state: Where the rows are.
-        claims: Tell what tables to compare, and what rows may say of themselves.
-        days: Ascending.
-        gaps: Days between these, and around them, are looked through for rows as well.
-    """
-    tables = frozenset(claims.reached)
-    products = Products(*await latest_products(zone.products))
-    versions = Versions(zone.orders), Versions(zone.items)
-    plan = await cut(days, zone)
-
-    async def compute(part: Days, failed: dict[date, KpiError]) -> dict[str, dict[date, list[Row]]]:
-        """The rows of some days; those that have none to be computed go into `failed`."""
-        if not len(part):
-            return {name: {} for name in tables}
-        try:
-            day_slice = await load(part, zone, products, *versions, tables, Seen(), plan)
-            made = kpis(day_slice, tables)
-        except KpiError as error:
-            if len(part) == 1:
-                failed[to_date(part[0])] = error
-                return {name: {} for name in tables}
-            half = len(part) // 2
-            ahead, behind = [await compute(one, failed) for one in (part[:half], part[half:])]
-            return {name: ahead[name] | behind[name] for name in tables}
-        return {name: rows_by_day(name, table) for name, table in made.items()}
-
-    for part, spans in _parts(plan.slices, gaps):
-        failed: dict[date, KpiError] = {}
-        expected = await compute(part, failed)
-        for name, of_day in sorted(expected.items()):
-            for day, error in failed.items():
-                yield (name, day), error
-            for span in spans:
-                async for day, there in _rows_by_day(state, name, span):
-                    cell = name, day
-                    if day not in failed:
-                        yield cell, _compare(cell, there, of_day.pop(day, []), claims)
-            for day, missing in of_day.items():
-                cell = name, day
-                if claims.sequence(cell):
-                    yield cell, _compare(cell, [], missing, claims)
-
-
-def _parts(slices: Sequence[Days], gaps: Span | None) -> Iterator[tuple[Days, list[Span]]]:
-    """The slices, with the days whose rows are to be read beside each."""
+def _with_ranges(
+    batches: Sequence[Days], gaps: DateRange | None
+) -> Iterator[tuple[Days, list[DateRange]]]:
+    """Yield the batches, with the ranges of days whose published rows are read beside each."""
     if gaps is None:
-        for part in slices:
-            yield part, [(day, day) for day in map(to_date, part.tolist())]
+        for batch in batches:
+            yield batch, [DateRange(first=day, last=day) for day in map(to_date, batch.tolist())]
         return
-    start, last = gaps
-    for part in slices[:-1]:
-        yield part, [(start, to_date(part[-1]))]
-        start = to_date(part[-1] + 1)
-    yield slices[-1] if slices else NO_DAYS, [(start, last)]
+    first = gaps.first
+    for batch in batches[:-1]:
+        yield batch, [DateRange(first=first, last=to_date(batch[-1]))]
+        first = to_date(batch[-1] + 1)
+    yield batches[-1] if batches else NO_DAYS, [DateRange(first=first, last=gaps.last)]
 
 
-async def _rows_by_day(
-    state: State, table: str, span: Span
+async def _published_days(
+    state: State, table: str, date_range: DateRange
 ) -> AsyncIterator[tuple[date, list[Row]]]:
-    """The rows of each day that has some, ascending."""
+    """Yield the published rows of each day that has some, ascending."""
     rows: list[Row] = []
-    async for row in state.rows(table, first=span[0], last=span[1]):
+    async for row in state.rows(table, first=date_range.first, last=date_range.last):
         if rows and row["order_date"] != rows[0]["order_date"]:
             yield date.fromisoformat(str(rows[0]["order_date"])), rows
             rows = []
@@ -313,33 +349,8 @@ async def _rows_by_day(
         yield date.fromisoformat(str(rows[0]["order_date"])), rows
 
 
-def _compare(
-    cell: Cell, there: list[Row], expected: list[Row], claims: _Claims
-) -> list[Difference]:
-    """The rows of a day of a table that differ, ascending by group."""
-    table, day = cell
-    key = KPI_TABLES[table].group_key
-
-    def by_group(rows: list[Row]) -> dict[str | None, Row]:
-        return {str(row[key]) if key else None: row for row in rows}
-
-    differences = []
-    found, wanted = by_group(there), by_group(expected if claims.sequence(cell) else [])
-    for group in sorted({*found, *wanted}, key=str):
-        published, right = found.get(group), wanted.get(group)
-        if right is not None:
-            right = {**right, "as_of": claims.as_of(cell, published)}
-        if published != right:
-            differences.append(
-                Difference(
-                    table=table, order_date=day, group=group, published=published, expected=right
-                )
-            )
-    return differences
-
-
-async def _unpublished(state: State, claims: _Claims) -> tuple[str, ...]:
-    """See `Audit`."""
+async def _unpublished(state: State, claims: Claims) -> tuple[str, ...]:
+    """Return the tables without any published day; none where no file was accepted."""
     published = set().union(*claims.begun.values())
     names = [name for name, at in claims.reached.items() if not at and name not in published]
     if names:
@@ -349,13 +360,12 @@ async def _unpublished(state: State, claims: _Claims) -> tuple[str, ...]:
     return ()
 
 
-def _within(days: Days, first: date | None, last: date | None) -> Days:
-    low, high = to_day(first or date.min), to_day(last or date.max)
-    return days[(days >= low) & (days <= high)]
+def _day_numbers(days: Iterable[date]) -> Days:
+    return np.array(sorted(map(to_day, days)), np.int32)
 
 
-def _some(days: Days, most: int) -> Days:
-    """At most so many of them, chosen by chance, ascending."""
-    if len(days) <= most:
+def _sample(days: Days, size: int) -> Days:
+    """Choose at most `size` days at random, ascending."""
+    if len(days) <= size:
         return days
-    return days[sorted(random.sample(range(len(days)), most))]
+    return days[sorted(random.sample(range(len(days)), size))]

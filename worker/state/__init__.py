@@ -1,4 +1,4 @@
-"""What the pipeline remembers: the ledger and the KPI tables, one protocol over two stores.
+"""Protocols of the ledger and the KPI tables, over every store.
 
 `sqlite:///path` keeps both in a file, `dynamodb://prefix` in the tables `<prefix>-ledger`,
 `<prefix>-order_kpis`, ... as `kpi.aggregation.tables` defines them.
@@ -37,9 +37,8 @@ class DayKpis:
 
     Attributes:
         order_date: The day.
-        tables: KPI table name -> its rows for that day, ascending by group key. A table with no
-            rows has none for this day: rows that are there are deleted. Tables that are not
-            named are left alone.
+        tables: KPI table name -> its rows for that day, ascending by group key. Rows of a
+            named table that are not given are deleted. Tables that are not named stay as they are.
     """
 
     order_date: date
@@ -47,17 +46,17 @@ class DayKpis:
 
 
 class Outcome(enum.Enum):
-    """What became of a publication."""
+    """Result of publishing a day."""
 
     PUBLISHED = "published"
     """The day's rows are those that were given."""
 
     SUPERSEDED = "superseded"
-    """A state of a later sequence was there already, whole, for every table given: success."""
+    """A later state was there already, whole, for every table given: success."""
 
     CONTENDED = "contended"
-    """A writer of a later sequence has begun this day and not ended it. It may have died:
-    compute the day again at the ledger's present head and publish that."""
+    """A writer of a later sequence has begun this day and not ended it. It may have died: compute
+    the day again at the ledger's head and publish that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +75,7 @@ class Progress:
     waiting_as_of: int = 0
 
     def merge(self, other: Progress) -> Progress:
-        """The later of both, table by table; of two of one sequence, `other`."""
+        """Return the later of both, table by table; of two at one sequence, `other`."""
         later = max(other, self, key=lambda progress: progress.waiting_as_of)
         return Progress(
             published={
@@ -91,11 +90,12 @@ class Progress:
 class Ledger(Protocol):
     """One entry per source object, in one sequence. Reads are strongly consistent.
 
-    Errors of every method: `StoreError`, after retries.
+    Raises:
+        StoreError: From every method, after retries.
     """
 
     async def find(self, source_id: str) -> Entry | None:
-        """The committed entry of a source object; None before its commit."""
+        """Return the committed entry of a source object; None before its commit."""
 
     async def commit(self, entry: Entry) -> Entry:
         """Append `entry` under the next sequence and return it with that sequence.
@@ -105,20 +105,24 @@ class Ledger(Protocol):
         """
 
     async def head(self) -> int:
-        """The last sequence; 0 for an empty ledger."""
+        """Return the last sequence; 0 for an empty ledger."""
 
     async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
-        """Entries with after < sequence <= up_to (default: all), ascending by sequence."""
+        """Return entries with after < sequence <= up_to (default: all), ascending by sequence."""
 
     async def record_effects(self, effects: Mapping[str, Effect]) -> None:
-        """source_id -> what its rows changed; an effect of a lower `as_of` never replaces one."""
+        """Record the effect of each source_id; one of a lower `as_of` never replaces another."""
 
     async def effects(self, source_ids: Sequence[str]) -> dict[str, Effect]:
-        """The effects recorded for these source objects; absent where there is none yet."""
+        """Return the recorded effects by source_id; absent where there is none yet."""
 
 
 class KpiStore(Protocol):
-    """The KPI tables. Errors of every method: `StoreError`, after retries."""
+    """The KPI tables.
+
+    Raises:
+        StoreError: From every method, after retries.
+    """
 
     async def publish(self, day: DayKpis, as_of: int) -> Outcome:
         """Make the day's rows exactly those of `day`, each with attribute `as_of`.
@@ -130,16 +134,16 @@ class KpiStore(Protocol):
         """
 
     async def progress(self) -> Progress:
-        """The progress record; an empty one at first."""
+        """Return the progress record; an empty one at first."""
 
     async def advance(self, progress: Progress) -> Progress:
-        """Atomically replace the record by `record.merge(progress)` and return that."""
+        """Replace the record by `record.merge(progress)` atomically, and return that."""
 
     async def days(self) -> dict[date, Mapping[str, int]]:
-        """Every day whose publication was ever begun -> KPI table -> sequence of its whole state.
+        """Return every day ever begun -> KPI table -> sequence at which it is whole.
 
-        Strongly consistent. A table whose publication of the day has not ended is absent, and so
-        may be one that was whole before another table of the day was published later.
+        Strongly consistent. A table whose publication of the day has not ended is absent. So may
+        be one that was whole before another table of the day was published later.
         """
 
     def rows(
@@ -150,7 +154,7 @@ class KpiStore(Protocol):
         last: date | None = None,
         group: str | None = None,
     ) -> AsyncIterator[Row]:
-        """Rows of a KPI table, ascending by order_date, then group key.
+        """Yield rows of a KPI table, ascending by order_date, then group key.
 
         `first` and `last` are inclusive days, `group` one category or product. Rows have the
         attributes of the table's schema and `as_of`, nothing else. Strongly consistent unless
@@ -162,7 +166,7 @@ class State(Ledger, KpiStore, Protocol):
     """Ledger and KPI tables behind one URL."""
 
     async def create_tables(self) -> list[str]:
-        """Create what is missing; returns the names of the tables created."""
+        """Create what is missing, and return the names of the tables created."""
 
     async def close(self) -> None:
-        """Give back connections and threads."""
+        """Close connections and threads."""

@@ -1,4 +1,4 @@
-"""What comes back from a store and is not what was written: told in words that name it."""
+"""Turn what a store returns damaged into an error that names it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from contextlib import contextmanager
 from worker.errors import StoreError
 
 DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, zlib.error)
-"""What readers of texts, numbers, JSON and compressed bytes raise where these are others."""
+"""What parsers of texts, numbers, JSON and compressed bytes raise for damaged input."""
 
 
 @contextmanager
-def as_written(what: str) -> Iterator[None]:
-    """Reading something of ours.
+def parsing(what: str) -> Iterator[None]:
+    """Parse something that a store returned.
+
+    Args:
+        what: Names it in the error.
 
     Raises:
-        StoreError: It is not as we write it.
+        StoreError: It is not as it was written.
     """
     try:
         yield

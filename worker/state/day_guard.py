@@ -24,7 +24,7 @@ class Guard:
     published: Mapping[str, int] = field(default_factory=dict)
 
     def verdict(self, tables: Collection[str], as_of: int) -> Outcome | None:
-        """What a writer of `tables` at sequence `as_of` must answer; None: it has to write."""
+        """Decide what a writer of `tables` at `as_of` answers; None where it has to write."""
         if all(self.published.get(table, 0) > as_of for table in tables):
             return Outcome.SUPERSEDED
         if self.claim > as_of:
@@ -32,19 +32,19 @@ class Guard:
         return None
 
     def is_published(self, tables: Collection[str], as_of: int) -> bool:
-        """Whether exactly that state was published, and nothing was begun since."""
+        """Return whether exactly that state was published, and nothing was begun since."""
         return self.claim == as_of and all(self.published.get(table) == as_of for table in tables)
 
     def whole(self) -> dict[str, int]:
-        """Tables whose rows are surely whole -> their sequence.
+        """Return the tables whose rows are whole for certain, with their sequence.
 
-        Where transactions publish a day one by one, whoever claimed it later may have changed rows
-        of any other table, and died.
+        Where several transactions publish a day, a later writer may have changed rows of any other
+        table, and died.
         """
         return {table: one for table, one in self.published.items() if one == self.claim}
 
     def next(self, as_of: int, published: Collection[str]) -> Guard:
-        """After one more transaction, which completes the tables in `published`."""
+        """Return the guard after one more transaction that completes the tables in `published`."""
         return Guard(
             version=self.version + 1,
             claim=as_of,

@@ -1,4 +1,24 @@
-"""What the ledger says of one source object: the receipt of its validation, and its effect."""
+"""Ledger records of one source object: the receipt of its validation, and its effect.
+
+The ledger holds an entry as a JSON object. Its members are these, beside `sequence`, which stores
+keep apart as well:
+
+| member | JSON type |
+|---|---|
+| `source_id`, `dataset`, `url`, `version`, `verdict`, `contract` | string |
+| `uploaded_at` | string: an ISO 8601 instant with offset |
+| `sha256`, `reason` | string or null |
+| `size_bytes`, `rows_read`, `rows_clean`, `rows_rejected`, `sequence` | integer |
+| `seconds` | number |
+| `reasons` | object: reject reason -> number of rows |
+| `parts` | array of objects: `key`, `rows`, `size_bytes`, `ranges`, `ascending` |
+| `rejects` | array of strings |
+| `rows_before` | array of integers |
+
+`ranges` of a part is an object: column -> `{"low": .., "high": ..}`. Its columns are those that
+files are pruned by: the first column of the dataset's key, `order_id`, and `created_at`. An id of
+type integer is a number, any other id a string. `created_at` is microseconds since 1970-01-01 UTC.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +39,8 @@ _COUNTS = ("size_bytes", "rows_read", "rows_clean", "rows_rejected")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Range:
-    """Smallest and largest value of a column; integers or strings."""
+class Interval:
+    """Closed interval of a column's values: integers or strings."""
 
     low: int | str
     high: int | str
@@ -28,21 +48,22 @@ class Range:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """One clean object: the clean rows of a source object, or of one byte range of it.
+    """One clean file: the clean rows of a source object, or of one byte range of it.
 
     Attributes:
         key: Key below the workspace.
         rows: Clean rows in it.
         size_bytes: Its length.
-        ranges: Canonical column -> its range (ids and, for orders, `order_date` as ISO dates).
-        ascending: True where the dataset's key rises strictly from row to row, so that no key
-            stands twice in it.
+        ranges: Pruning column -> interval of its values; see the module. A column is absent where
+            the file's footer has no statistics of it.
+        ascending: Whether the dataset's key is strictly increasing from row to row, so that no key
+            is in it twice.
     """
 
     key: str
     rows: int
     size_bytes: int
-    ranges: dict[str, Range] = field(default_factory=dict)
+    ranges: dict[str, Interval] = field(default_factory=dict)
     ascending: bool = False
 
 
@@ -57,21 +78,21 @@ class Entry:
         version: Its version, as `ObjectInfo.version`.
         size_bytes: Its length as stored.
         uploaded_at: When it was uploaded; decides which version of a key wins.
-        sha256: Of the bytes as stored; None where it was not asked for, or where not all of them
-            were read in one go: byte ranges were validated apart, or the object was refused early.
+        sha256: Of the bytes as stored. None where it was not asked for, or where they were not
+            all read in one pass: byte ranges were validated apart, or the object was refused early.
         verdict: `accepted`, or `refused` as a whole.
         reason: Why it was refused; None where accepted.
         rows_read: Records found = rows_clean + rows_rejected.
         rows_clean: Rows in the clean zone; 0 where refused.
-        rows_rejected: Rows set aside; all of them where refused.
-        reasons: Reject reason -> rows that have it (a row may have several).
-        parts: Clean objects, in the order of the source object's rows.
+        rows_rejected: Rejected rows; all of them where refused.
+        reasons: Reject reason -> rows with it (a row may have several).
+        parts: Clean files, in the order of the source object's rows.
         rejects: Keys of the reject objects, in the order of the source object's rows.
-        rows_before: For each reject object, the rows of the source object that its own row numbers
-            do not count: those of earlier byte ranges.
-        contract: Digest of the contract that the rows were held against.
+        rows_before: For each reject object, the rows of earlier byte ranges, which its own row
+            numbers do not count.
+        contract: Digest of the contract that the rows were validated with.
         seconds: Wall time of the validation.
-        sequence: The number its commit took; 0 before the commit.
+        sequence: Ledger sequence of its commit; 0 before the commit.
     """
 
     source_id: str
@@ -102,10 +123,14 @@ class Entry:
 
     @classmethod
     def from_json(cls, data: bytes | str) -> Entry:
-        """The entry that `to_json` was asked of. Errors: `StoreError` where it is damaged."""
+        """Parse the text of `to_json`.
+
+        Raises:
+            StoreError: It is damaged.
+        """
         try:
             fields: dict[str, Any] = orjson.loads(data)
-            # Thousands of entries are held at once, and few of them differ in these.
+            # Thousands of entries are held at once, with few distinct values of these.
             for name in ("dataset", "verdict", "contract"):
                 fields[name] = sys.intern(fields[name])
             fields["uploaded_at"] = datetime.fromisoformat(fields["uploaded_at"]).astimezone(UTC)
@@ -123,8 +148,8 @@ class Entry:
 
 
 def part_from_json(fields: dict[str, Any]) -> Part:
-    """A part from the parsed JSON of `dataclasses.asdict(part)`; `fields` is used up."""
-    ranges = {column: Range(**limits) for column, limits in fields.pop("ranges").items()}
+    """Build a part from the parsed JSON of `dataclasses.asdict(part)`; empties `fields`."""
+    ranges = {column: Interval(**bounds) for column, bounds in fields.pop("ranges").items()}
     return Part(**fields, ranges=ranges)
 
 
@@ -134,8 +159,7 @@ class Effect:
 
     Attributes:
         as_of: Sequence of that transform.
-        superseded_rows: Rows of it that gave way to a later row of the same key, be it in the same
-            object or in a later upload.
+        superseded_rows: Rows of it with a later version, in the same object or in a later upload.
         waiting_items: Items of it whose order had not arrived.
         days: Number of order dates that its latest rows count on.
         first_day: The earliest of them; None where there is none.
@@ -154,7 +178,11 @@ class Effect:
 
     @classmethod
     def from_json(cls, data: bytes | str) -> Effect:
-        """The effect that `to_json` was asked of. Errors: `StoreError` where it is damaged."""
+        """Parse the text of `to_json`.
+
+        Raises:
+            StoreError: It is damaged.
+        """
         try:
             fields: dict[str, Any] = orjson.loads(data)
             for name in ("first_day", "last_day"):
@@ -166,7 +194,7 @@ class Effect:
 
 
 def _damaged(what: str, data: bytes | str, error: Exception) -> StoreError:
-    """An error that names the source object where its name can still be read."""
+    """Build an error that names the source object where its name can still be read."""
     text = data.decode("utf-8", "replace") if isinstance(data, bytes) else str(data)
     named = next(
         (
@@ -176,8 +204,8 @@ def _damaged(what: str, data: bytes | str, error: Exception) -> StoreError:
         ),
         None,
     )
-    whose = f" of {named[1]}" if named else f" that begins with {text[:40]!r}"
+    owner = f" of {named[1]}" if named else f" that begins with {text[:40]!r}"
     return StoreError(
-        f"the ledger: {what}{whose}: expected JSON as it was written, got {len(text)} characters "
+        f"the ledger: {what}{owner}: expected JSON as it was written, got {len(text)} characters "
         f"that are damaged ({type(error).__name__}: {error})"
     )

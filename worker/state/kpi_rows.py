@@ -1,4 +1,4 @@
-"""KPI rows as every store keeps and returns them: the table's attributes, with their places."""
+"""Normal form of KPI rows in every store: the table's attributes at their decimal places."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STEPS: Mapping[Kind, Decimal] = {
 
 
 def scaled(value: str | int | Decimal, name: str, kind: Kind) -> str | int | Decimal:
-    """A decimal with as many places as its kind has; others as they are.
+    """Quantize a decimal to the places of its kind; return other values unchanged.
 
     Raises:
         ValueError: It has more places.
@@ -32,7 +32,7 @@ def scaled(value: str | int | Decimal, name: str, kind: Kind) -> str | int | Dec
 
 
 def stored_row(table: KpiTable, row: Row, as_of: int) -> dict[str, str | int | Decimal]:
-    """The row as `KpiStore.rows` returns it, in the table's order, `as_of` last.
+    """Build the row that `KpiStore.rows` returns: in the table's order, `as_of` last.
 
     Raises:
         ValueError: An attribute is missing, or a decimal has more places than its kind.

@@ -1,4 +1,4 @@
-"""Ledger and KPI tables in memory, for simulations and unit tests; nothing outlives the object."""
+"""Ledger and KPI tables in memory, for simulations and unit tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker.state.kpi_rows import stored_row
 
 
 class MemoryState:
-    """See `worker.state.State`. No method waits for anything, so each is one transaction."""
+    """In-memory `worker.state.State`. No method awaits anything, so each is one transaction."""
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
@@ -55,7 +55,7 @@ class MemoryState:
         verdict = guard.verdict(day.tables, as_of)
         if verdict is not None:
             return verdict
-        # All rows are made before any is kept: a row that is wrong leaves the day as it was.
+        # All rows are built before any is stored: a wrong row leaves the day as it was.
         tables: dict[str, list[Row]] = {
             name: [stored_row(KPI_TABLES[name], row, as_of) for row in rows]
             for name, rows in day.tables.items()
@@ -94,4 +94,4 @@ class MemoryState:
         return []
 
     async def close(self) -> None:
-        """Nothing is held that would have to be given back."""
+        """Do nothing: no resource is held."""

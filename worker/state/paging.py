@@ -1,4 +1,4 @@
-"""The ledger, some entries at a time: whoever looks at all of them holds few."""
+"""Read the ledger in pages, so that a reader of all entries holds few of them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from collections.abc import AsyncIterator
 
 from worker.state import Entry, Ledger
 
-ENTRIES_AT_ONCE = 500
+PAGE_ENTRIES = 500
+"""Entries of one page: about 1 MiB."""
 
 
 async def entries_in_pages(ledger: Ledger, head: int) -> AsyncIterator[list[Entry]]:
-    """The entries up to a sequence, ascending. Errors: as `Ledger.entries`."""
-    for after in range(0, head, ENTRIES_AT_ONCE):
-        yield await ledger.entries(after=after, up_to=min(after + ENTRIES_AT_ONCE, head))
+    """Yield the entries up to a sequence in pages, ascending.
+
+    Raises:
+        StoreError: The ledger cannot be read, after retries.
+    """
+    for after in range(0, head, PAGE_ENTRIES):
+        yield await ledger.entries(after=after, up_to=min(after + PAGE_ENTRIES, head))

@@ -1,4 +1,4 @@
-"""Receipts: what the ledger says of one source object."""
+"""Receipts: the ledger entry and the effect of one source object, for people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def receipt(entry: Entry, effect: Effect | None = None) -> dict[str, Any]:
-    """A ledger entry as a flat mapping of what a person asks of it."""
+    """Flatten a ledger entry and its effect into the fields that are printed."""
     fields: dict[str, Any] = {
         "source_id": entry.source_id,
         "sequence": entry.sequence,

@@ -1,9 +1,9 @@
 """The transformation task: KPI tables as a function of the ledger.
 
-It reads the ledger's head s and the sequence p that the tables have come to, works out which days
-may differ between both, computes those days from the entries up to s, and publishes each. Only
-when all of them are published does the progress record move from p to s; so whatever dies on the
-way, the next transform starts from a p whose days are whole.
+It reads the ledger's head s and the sequence p that the tables have come to. It finds the days that
+may differ between both, computes them from the entries up to s, and publishes each. Only when all
+of them are published does the progress record move from p to s. So whatever dies on the way, the
+next transform starts from a p whose days are whole.
 """
 
 from __future__ import annotations
@@ -20,13 +20,18 @@ from kpi.contract.model import Contract
 from worker.clean import Workspace
 from worker.errors import SourceChanged, StoreError
 from worker.state import Progress, State
-from worker.transform.day_loader import Seen
-from worker.transform.pending_work import Task, survey
+from worker.transform.day_loader import Observed
+from worker.transform.day_ranges import DateRange
+from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
+from worker.transform.pending_work import TransformTask, find_pending_work
 from worker.transform.publish import Contended, publish_days
-from worker.transform.source_effects import record_effects, see_days, waiting_items
+from worker.transform.source_effects import count_waiting_items, observe_days, record_effects
 
-MAX_RESTARTS = 20
-"""How often to begin anew where other workers are at the same days or clean objects."""
+MAX_ROUNDS = 20
+"""Attempts of one transform while others write the same days or clean files."""
+
+ROUND_PAUSE_S = 0.05
+"""Seconds between two attempts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +39,7 @@ class Report:
     """What a transform did.
 
     Attributes:
-        as_of: Sequence that was computed from.
+        as_of: Ledger sequence that was computed from.
         days: Order dates published, ascending.
         rows: KPI table -> rows published.
         waiting: source_id -> items whose order has not arrived.
@@ -62,38 +67,47 @@ async def transform(
     last: date | None = None,
     everything: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    limits: TransformLimits = DEFAULT_LIMITS,
 ) -> Report:
     """Bring the KPI tables to the ledger's head.
 
     Args:
-        contract: What the clean rows mean.
-        workspace: Where they lie.
+        contract: Meaning of the clean rows.
+        workspace: Where they are.
         state: Ledger and KPI tables.
         tables: KPI tables to publish.
-        first: With `last`, publish only days from `first` to `last` (None: no bound) and leave
-            the progress record alone: others do the other days.
-        last: See `first`.
-        everything: Compute every day anew, whatever the progress record says.
-        progress: Told days done and days to do.
+        first: Publish no day before it (None: no bound). With a bound, the progress record stays
+            as it is: others publish the other days.
+        last: Publish no day after it.
+        everything: Recompute every day, whatever the progress record says.
+        progress: Called with the number of days done and the number of days to do.
+        limits: What may be held in memory at once.
 
-    Errors: `SourceError` or `StoreError` where a retry may help; `ConfigError` where the contract
-        does not fit the clean zone.
+    Raises:
+        ConfigError: The contract does not fit the clean zone.
+        SourceError, StoreError: A retry may help.
     """
-    task = Task(
-        contract=contract, workspace=workspace, state=state, tables=tables, progress=progress
+    task = TransformTask(
+        contract=contract,
+        workspace=workspace,
+        state=state,
+        tables=tables,
+        progress=progress,
+        limits=limits,
     )
+    date_range = DateRange(first=first, last=last)
     failure: Exception = StoreError("newer writers keep beginning days")
-    for _ in range(MAX_RESTARTS):
+    for _ in range(MAX_ROUNDS):
         try:
-            return await _round(task, first, last, everything=everything)
+            return await _transform_once(task, date_range, everything=everything)
         except Contended:
-            # Whoever claimed the day knew a newer head; so does the next round, and ends the day.
-            await asyncio.sleep(0.05)
+            # Whoever claimed the day knew a newer head. So does the next round, and ends the day.
+            await asyncio.sleep(ROUND_PAUSE_S)
         except SourceChanged as error:
-            # A slower worker has written a clean object again: the same rows, another version.
+            # A slower worker has written a clean file again: the same rows, another version.
             failure = error
-            await asyncio.sleep(0.05)
-    raise StoreError(f"gave up after {MAX_RESTARTS} rounds: {failure}") from failure
+            await asyncio.sleep(ROUND_PAUSE_S)
+    raise StoreError(f"gave up after {MAX_ROUNDS} rounds: {failure}") from failure
 
 
 async def plan_days(
@@ -104,36 +118,39 @@ async def plan_days(
     tables: frozenset[str] = DEFAULT_TABLES,
     days: int,
 ) -> list[tuple[date, date]]:
-    """Slices of at most `days` of the days to be published, for transforms that run apart.
+    """Split the pending days for transforms that run in parallel.
 
     Returns:
-        First and last day of each slice, ascending.
+        First and last day of each part with at most `days` days, ascending.
     """
-    work = await survey(Task(contract=contract, workspace=workspace, state=state, tables=tables))
-    found = NO_DAYS if work is None else work.days
+    task = TransformTask(contract=contract, workspace=workspace, state=state, tables=tables)
+    work = await find_pending_work(task)
+    pending = NO_DAYS if work is None else work.days
     return [
-        (to_date(found[at]), to_date(found[min(at + days, len(found)) - 1]))
-        for at in range(0, len(found), days)
+        (to_date(pending[at]), to_date(pending[min(at + days, len(pending)) - 1]))
+        for at in range(0, len(pending), days)
     ]
 
 
-async def _round(task: Task, first: date | None, last: date | None, *, everything: bool) -> Report:
+async def _transform_once(
+    task: TransformTask, date_range: DateRange, *, everything: bool
+) -> Report:
     started = time.perf_counter()
-    work = await survey(task, first=first, last=last, everything=everything)
+    work = await find_pending_work(task, date_range, everything=everything)
     if work is None:
         return Report(
             as_of=await task.state.head(),
             waiting=dict((await task.state.progress()).waiting),
             seconds=round(time.perf_counter() - started, 3),
         )
-    seen = Seen(new=work.new)
-    published = await publish_days(task, work, seen)
+    observed = Observed(new=work.new_sources)
+    published = await publish_days(task, work, observed)
     waiting = dict(work.record.waiting)
-    if first is None and last is None:
-        waiting = await waiting_items(work, seen)
+    if not date_range.is_bounded:
+        waiting = await count_waiting_items(work, observed)
         if work.skipped:
-            await see_days(task, work, seen)
-        await record_effects(task, work, waiting, seen)
+            await observe_days(task, work, observed)
+        await record_effects(task, work, waiting, observed)
         reached = Progress(
             published=dict.fromkeys(task.tables, work.head),
             waiting=waiting,
@@ -145,7 +162,7 @@ async def _round(task: Task, first: date | None, last: date | None, *, everythin
         days=tuple(published.days),
         rows=published.rows,
         waiting=waiting,
-        clean_bytes=work.zone.size_bytes,
-        clean_bytes_read=work.zone.bytes_read,
+        clean_bytes=work.snapshot.size_bytes,
+        clean_bytes_read=work.snapshot.bytes_read,
         seconds=round(time.perf_counter() - started, 3),
     )

@@ -1,4 +1,4 @@
-"""Which days may have changed since a sequence: a superset is right, a miss would be wrong.
+"""Find the days that may have changed since a ledger sequence: a superset, never a miss.
 
 A day changes when an order of it arrives, moves in or moves out, when an item of such an order
 arrives, moves or changes, or when a product of its items becomes known or changes its category.
@@ -22,16 +22,13 @@ from kpi.kernels.hash_index import KeyIndex
 from kpi.kernels.keys import keys_of
 from kpi.kernels.masks import booleans
 from worker.transform.catalog import Catalog
-from worker.transform.clean_files import Piece, RowGroup
-from worker.transform.intervals import Spans, value_range
-from worker.transform.latest_versions import Versions
-
-BATCH_ROWS = 1_000_000
-"""Rows of new pieces looked up at once, so that memory does not grow with them."""
+from worker.transform.clean_files import CleanFile, RowGroup
+from worker.transform.intervals import IntervalSet, value_interval
+from worker.transform.latest_versions import LatestVersions
 
 
 async def days_of_orders(orders: Catalog, order_ids: pa.Array, contract: Contract) -> Days:
-    """Every day that some version of some orders stands on.
+    """Return the days of every version of some orders.
 
     Args:
         orders: Where to look.
@@ -39,105 +36,115 @@ async def days_of_orders(orders: Catalog, order_ids: pa.Array, contract: Contrac
         contract: Says where a day begins.
     """
     days: list[Days] = [NO_DAYS]
-    async for _, at, table in _versions_of(orders, order_ids, ["order_id", "created_at"]):
-        instants = one_array(table.column("created_at")).filter(booleans(at >= 0))
-        days.append(np.unique(order_days(instants, contract.business_time_zone)))
+    async for _, at, table in _find_orders(orders, order_ids, ["order_id", "created_at"]):
+        created = single_array(table.column("created_at")).filter(booleans(at >= 0))
+        days.append(_distinct_days(created, contract))
     return np.unique(np.concatenate(days))
 
 
-async def _versions_of(
+async def _find_orders(
     orders: Catalog, order_ids: pa.Array, columns: Sequence[str]
 ) -> AsyncIterator[tuple[RowGroup, Positions, pa.Table]]:
-    """Row groups that may have some orders: the position among their ids of each row's, or -1,
-    and the rows."""
+    """Find every version of some orders.
+
+    Yields:
+        A row group that may have some; for each of its rows the position of its id in `order_ids`,
+        or -1; and its columns.
+    """
     if len(order_ids) == 0:
         return
     index = KeyIndex(keys_of([pa.chunked_array([order_ids])]))
-    for group in await orders.overlapping("order_id", Spans([value_range(order_ids)])):
-        table = await group.piece.read([group], columns)
+    wanted = IntervalSet([value_interval(order_ids)])
+    for group in await orders.row_groups_intersecting("order_id", wanted):
+        table = await _read(group, columns)
         yield group, index.find(keys_of([table.column("order_id")])), table
 
 
 async def items_without_order(
-    items: Catalog, orders: Catalog, versions: Versions
-) -> dict[Piece, int]:
-    """How many latest items of each piece have no order yet.
+    items: Catalog, orders: Catalog, versions: LatestVersions
+) -> dict[CleanFile, int]:
+    """Count the latest items of each file that have no order yet.
 
     Args:
         items: The items.
         orders: Where to look for their orders.
-        versions: Has judged the items.
+        versions: Latest items, resolved.
     """
-    waiting: dict[Piece, int] = defaultdict(int)
-    async for batch in _batches(items):
-        ids = [await _latest_ids(group, versions) for group in batch]
+    waiting: dict[CleanFile, int] = defaultdict(int)
+    async for batch in _row_group_batches(items):
+        ids = [await _latest_order_ids(group, versions) for group in batch]
         kind = arrow_type(items.dataset.columns["order_id"])
         distinct = pc.unique(pa.chunked_array(ids, kind))
         known = np.zeros(len(distinct) + 1, bool)
-        async for _, at, _ in _versions_of(orders, distinct, ["order_id"]):
+        async for _, at, _ in _find_orders(orders, distinct, ["order_id"]):
             known[at[at >= 0]] = True
         index = KeyIndex(keys_of([pa.chunked_array([distinct])]))
         for group, of_group in zip(batch, ids, strict=True):
             at = index.find(keys_of([pa.chunked_array([of_group])]))
-            waiting[group.piece] += int((~known[at]).sum())
+            waiting[group.file] += int((~known[at]).sum())
     return waiting
 
 
-async def days_of_latest_orders(piece: Piece, versions: Versions, contract: Contract) -> Days:
-    """Days that the latest orders of a piece, which `versions` has judged, stand on."""
+async def days_of_latest_orders(
+    file: CleanFile, versions: LatestVersions, contract: Contract
+) -> Days:
+    """Return the days of a file's latest orders, as `versions` has resolved them."""
     found = [NO_DAYS]
-    for group in await piece.row_groups():
-        created = one_array((await _read(group, ["created_at"])).column("created_at"))
-        mask = versions.latest(group)
+    for group in await file.row_groups():
+        created = single_array((await _read(group, ["created_at"])).column("created_at"))
+        mask = versions.mask(group)
         if mask is not None:
             created = created.filter(booleans(mask))
-        found.append(np.unique(order_days(created, contract.business_time_zone)))
+        found.append(_distinct_days(created, contract))
     return np.unique(np.concatenate(found))
 
 
 async def days_of_latest_items(
-    piece: Piece, versions: Versions, orders: Catalog, of_orders: Versions, contract: Contract
+    file: CleanFile,
+    item_versions: LatestVersions,
+    orders: Catalog,
+    order_versions: LatestVersions,
+    contract: Contract,
 ) -> Days:
-    """Days that the orders of the latest items of a piece stand on, all of them judged."""
+    """Return the days of the latest orders of a file's latest items; both are resolved."""
     found = [NO_DAYS]
-    for group in await piece.row_groups():
-        ids = pc.unique(await _latest_ids(group, versions))
-        async for of_order, at, table in _versions_of(orders, ids, ["order_id", "created_at"]):
-            hit, mask = at >= 0, of_orders.latest(of_order)
+    for group in await file.row_groups():
+        ids = pc.unique(await _latest_order_ids(group, item_versions))
+        async for of_orders, at, table in _find_orders(orders, ids, ["order_id", "created_at"]):
+            hit, mask = at >= 0, order_versions.mask(of_orders)
             if mask is not None:
                 hit &= mask
-            created = one_array(table.column("created_at")).filter(booleans(hit))
-            found.append(np.unique(order_days(created, contract.business_time_zone)))
+            created = single_array(table.column("created_at")).filter(booleans(hit))
+            found.append(_distinct_days(created, contract))
     return np.unique(np.concatenate(found))
 
 
-async def _latest_ids(group: RowGroup, versions: Versions) -> pa.Array:
-    ids = one_array((await _read(group, ["order_id"])).column("order_id"))
-    mask = versions.latest(group)
+async def _latest_order_ids(group: RowGroup, versions: LatestVersions) -> pa.Array:
+    ids = single_array((await _read(group, ["order_id"])).column("order_id"))
+    mask = versions.mask(group)
     return ids if mask is None else ids.filter(booleans(mask))
 
 
 async def days_of_new_orders(orders: Catalog, new: Catalog, contract: Contract) -> Days:
-    """Days that new versions of orders stand on, and those that they leave."""
+    """Return the days that new versions of orders are on, and those that they leave."""
     found = [NO_DAYS]
-    async for batch in _batches(new):
+    async for batch in _row_group_batches(new):
         ids = pa.chunked_array(
             [pc.unique((await _read(group, ["order_id"])).column("order_id")) for group in batch]
         )
-        days = await days_of_orders(orders, pc.unique(ids), contract)
-        found.append(days)
+        found.append(await days_of_orders(orders, pc.unique(ids), contract))
     return np.unique(np.concatenate(found))
 
 
 async def days_of_new_items(
     items: Catalog, orders: Catalog, new: Catalog, contract: Contract
 ) -> Days:
-    """Days of the orders whose items arrive, change, or move to another order."""
+    """Return the days of the orders whose items arrive, change, or move to another order."""
     key = items.dataset.key
     columns = list(dict.fromkeys((*key, "order_id")))
-    elder = items.without(new)
+    earlier = items.without(new)
     found = [NO_DAYS]
-    async for batch in _batches(new):
+    async for batch in _row_group_batches(new):
         hashes: list[npt.NDArray[np.uint64]] = []
         order_ids: list[pa.Array] = []
         for group in batch:
@@ -145,27 +152,27 @@ async def days_of_new_items(
             hashes.append(keys_of([table.column(name) for name in key]).high)
             order_ids.append(pc.unique(table.column("order_id")))
         wanted = np.unique(np.concatenate(hashes))
-        spans = Spans(span for group in batch for span in group.spans(key[0]))
-        for group in await elder.overlapping(key[0], spans):
+        intervals = IntervalSet(one for group in batch for one in group.intervals(key[0]))
+        for group in await earlier.row_groups_intersecting(key[0], intervals):
             table = await _read(group, columns)
-            # Half of a hash may be another key's: that only names an order too many.
+            # Half a hash may also be that of another key: that only adds an order too many.
             hit = np.isin(keys_of([table.column(name) for name in key]).high, wanted)
             if hit.any():
                 order_ids.append(pc.unique(table.column("order_id").filter(booleans(hit))))
-        days = await days_of_orders(orders, pc.unique(pa.chunked_array(order_ids)), contract)
-        found.append(days)
+        distinct = pc.unique(pa.chunked_array(order_ids))
+        found.append(await days_of_orders(orders, distinct, contract))
     return np.unique(np.concatenate(found))
 
 
-async def _batches(catalog: Catalog) -> AsyncIterator[list[RowGroup]]:
-    """Its row groups, about `BATCH_ROWS` rows at a time."""
+async def _row_group_batches(catalog: Catalog) -> AsyncIterator[list[RowGroup]]:
+    """Yield the row groups of a catalog, about `lookup_rows` rows at a time."""
     batch: list[RowGroup] = []
     rows = 0
-    for piece in catalog.pieces:
-        for group in await piece.row_groups():
+    for file in catalog.files:
+        for group in await file.row_groups():
             batch.append(group)
             rows += group.rows
-            if rows >= BATCH_ROWS:
+            if rows >= catalog.limits.lookup_rows:
                 yield batch
                 batch, rows = [], 0
     if batch:
@@ -173,11 +180,15 @@ async def _batches(catalog: Catalog) -> AsyncIterator[list[RowGroup]]:
 
 
 async def _read(group: RowGroup, columns: Sequence[str]) -> pa.Table:
-    return await group.piece.read([group], columns)
+    return await group.file.read([group], columns)
 
 
-def one_array(column: pa.ChunkedArray) -> pa.Array:
-    """The column as one array, without copying where it is one already."""
+def _distinct_days(created: pa.Array, contract: Contract) -> Days:
+    return np.unique(order_days(created, contract.business_time_zone))
+
+
+def single_array(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array, without a copy where it has one chunk."""
     if column.num_chunks == 0:
         return pa.array([], column.type)
     return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)

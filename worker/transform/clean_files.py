@@ -1,4 +1,4 @@
-"""Clean objects in use: opened when they are needed, and what is held of them bounded."""
+"""Clean files in use, and their row groups: opened on demand, held within a bound."""
 
 from __future__ import annotations
 
@@ -15,72 +15,69 @@ from worker.clean.footer_stats import column_clusters, column_ranges
 from worker.clean.reader import CleanObject, decoding
 from worker.clean.value_clusters import ValueCluster
 from worker.errors import DamagedObject
-from worker.state.entry import Range
-from worker.transform.file_cache import Shelf
+from worker.state.entry import Interval
+from worker.transform.file_cache import FileCache
 
-ROWS_AT_ONCE = 200_000
-"""Rows worked on at once: with fewer, threads wait for each other between short steps."""
+BATCH_ROW_GROUPS = 6
+"""Row groups read together. Each was made from a block of 8 MB, so that long rows take no more
+memory than short ones."""
 
-GROUPS_AT_ONCE = 6
-"""Row groups of them: each comes of a block of 8 MB, so that long rows take no more memory."""
-
-
-_STORED = {
+_PHYSICAL_TYPES = {
     pa.int64(): "INT64",
     pa.string(): "BYTE_ARRAY",
     INSTANT: "INT64",
     UUID: "FIXED_LEN_BYTE_ARRAY",
 }
-"""Type of a column that is pruned by -> how Parquet stores it."""
+"""Arrow type of a pruning column -> its Parquet physical type."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RowGroup:
-    """One row group of one clean object.
+    """One row group of one clean file.
 
     Attributes:
-        piece: The object; tells where the row group stands among all versions.
-        number: Its number in the object, from 0.
+        file: The file; its rank orders the row group among all versions.
+        number: Its number in the file, from 0.
         rows: Its rows.
-        ranges: Column -> range, of the columns that are pruned by and that the footer tells of.
-            Instants are microseconds since 1970.
-        clusters: Column -> clusters of its values, for columns that have a gap.
+        bounds: Pruning column -> interval of its values, where the footer has statistics. Instants
+            are microseconds since 1970.
+        clusters: Pruning column -> clusters of its values, where gaps part them.
     """
 
-    piece: Piece
+    file: CleanFile
     number: int
     rows: int
-    ranges: dict[str, Range]
+    bounds: dict[str, Interval]
     clusters: dict[str, list[ValueCluster]]
 
-    def spans(self, column: str) -> list[Range | None]:
-        """What holds every value of a column; None where nothing is known of it."""
-        found = self.clusters.get(column)
-        if found is None:
-            return [self.ranges.get(column)]
-        return [Range(low=island.low, high=island.high) for island in found]
+    def intervals(self, column: str) -> list[Interval | None]:
+        """Return intervals that hold every value of a column; None where they are unknown."""
+        clusters = self.clusters.get(column)
+        if clusters is None:
+            return [self.bounds.get(column)]
+        return [Interval(low=cluster.low, high=cluster.high) for cluster in clusters]
 
 
-class Piece:
-    """A clean object: the rows of one part of one ledger entry. It is opened when it is needed.
+class CleanFile:
+    """One clean file: the rows of one part of one ledger entry. It is opened on first use.
 
     Attributes:
-        rank: Position from the earliest version to the latest among the dataset's pieces.
-        source_id: Of the ledger entry.
-        url: Where its source object was read.
-        key: Of the clean object, below the workspace.
+        rank: Position among the dataset's files, from the earliest version to the latest.
+        source_id: Source object of the ledger entry.
+        url: Where the source object was read.
+        key: Key of the file below the workspace.
         rows: Rows in it.
-        ascending: Whether no key stands twice in it; see `Part`.
+        ascending: Whether its keys are strictly increasing; see `Part`.
     """
 
     __slots__ = (
-        *("_groups", "_object", "_shelf"),
+        *("_cache", "_groups", "_object"),
         *("ascending", "key", "rank", "rows", "source_id", "url"),
     )
 
     def __init__(
         self,
-        shelf: Shelf,
+        cache: FileCache,
         *,
         rank: int,
         source_id: str,
@@ -95,52 +92,55 @@ class Piece:
         self.key = key
         self.rows = rows
         self.ascending = ascending
-        self._shelf = shelf
+        self._cache = cache
         self._object: CleanObject | None = None
         self._groups: list[RowGroup] | None = None
 
     async def row_groups(self) -> list[RowGroup]:
-        """Its row groups; the same objects each time.
+        """Return its row groups; the same objects at each call.
 
-        Errors: `ConfigError` where rows were cleaned to other types than the contract's;
-            `SourceError` where the clean object is missing or damaged.
+        Raises:
+            ConfigError: Rows were cleaned to other types than the contract's.
+            SourceError: The file is missing or damaged.
         """
         if self._groups is None:
             opened = await self._opened()
             footer, schema = await opened.footer(), await opened.schema()
-            # Another task may have done it meanwhile.
+            # Another task may have set them during the awaits.
             if self._groups is None:
-                self._shelf.check_types(schema, self.url)
-                columns = [name for name in self._shelf.columns if name in schema.names]
+                self._cache.check_types(schema, self.url)
+                columns = [name for name in self._cache.pruning_columns if name in schema.names]
                 with decoding(opened.url, "a Parquet footer"):
-                    _check_stored(opened.url, footer, schema, columns)
+                    _check_physical_types(opened.url, footer, schema, columns)
                     groups = _row_groups(self, footer, columns)
-                found = sum(group.rows for group in groups)
-                if found != self.rows:
+                rows = sum(group.rows for group in groups)
+                if rows != self.rows:
                     raise DamagedObject(
                         url=opened.url,
-                        expected=f"the {self.rows} rows that are in the ledger",
-                        actual=f"a damaged footer with {found}",
+                        expected=f"the {self.rows} rows of its ledger entry",
+                        actual=f"a damaged footer with {rows}",
                     )
                 self._groups = groups
         return self._groups
 
     async def read(self, groups: Sequence[RowGroup], columns: Sequence[str]) -> pa.Table:
-        """Rows with these columns; nulls in one that the contract got after they were cleaned.
+        """Read columns of some row groups; one that the file does not have is all null.
 
-        Errors: as `row_groups`.
+        Raises:
+            ConfigError: Rows were cleaned to other types than the contract's.
+            SourceError: The file is missing or damaged.
         """
         opened = await self._opened()
         table = await opened.read([group.number for group in groups], columns)
         for name in columns:
-            kind = clean_type(self._shelf.dataset, name)
+            expected = clean_type(self._cache.dataset, name)
             if name not in table.schema.names:
-                table = table.append_column(name, pa.nulls(table.num_rows, kind))
-            elif _values(got := table.schema.field(name).type) != _values(kind):
-                raise self._shelf.other_contract(self.url, f"{name} as {kind}", got)
-            if name in self._shelf.never_null and table.column(name).null_count:
+                table = table.append_column(name, pa.nulls(table.num_rows, expected))
+            elif _value_type(got := table.schema.field(name).type) != _value_type(expected):
+                raise self._cache.contract_mismatch(self.url, f"{name} as {expected}", got)
+            if name in self._cache.never_null and table.column(name).null_count:
                 wanted = f"a value of {name} in every row"
-                raise self._shelf.other_contract(self.url, wanted, "none in some")
+                raise self._cache.contract_mismatch(self.url, wanted, "none in some")
         return table
 
     @property
@@ -149,20 +149,23 @@ class Piece:
 
     async def _opened(self) -> CleanObject:
         if self._object is None:
-            self._object = self._shelf.find(self.key)
+            self._object = self._cache.open(self.key)
         await self._object.footer()
-        self._shelf.use(self._object)
+        self._cache.use(self._object)
         return self._object
 
 
-def neighbours(groups: Iterable[RowGroup], most: int) -> Iterator[list[RowGroup]]:
-    """Row groups of one piece that follow each other, to be worked on together: up to `most` rows
-    and `GROUPS_AT_ONCE`, or one row group of more."""
+def batch_row_groups(groups: Iterable[RowGroup], max_rows: int) -> Iterator[list[RowGroup]]:
+    """Batch consecutive row groups of one file.
+
+    Yields:
+        Row groups with at most `max_rows` rows, `BATCH_ROW_GROUPS` at most; or one with more rows.
+    """
     batch: list[RowGroup] = []
     rows = 0
     for group in groups:
-        full = len(batch) == GROUPS_AT_ONCE or rows + group.rows > most
-        if batch and (full or group.piece is not batch[0].piece):
+        full = len(batch) == BATCH_ROW_GROUPS or rows + group.rows > max_rows
+        if batch and (full or group.file is not batch[0].file):
             yield batch
             batch, rows = [], 0
         batch.append(group)
@@ -171,18 +174,21 @@ def neighbours(groups: Iterable[RowGroup], most: int) -> Iterator[list[RowGroup]
         yield batch
 
 
-def _values(kind: pa.DataType) -> pa.DataType:
-    """Type of the values, be they in a dictionary or not."""
+def _value_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type of the values of a plain or a dictionary-encoded column."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _check_stored(
+def _check_physical_types(
     url: str, footer: pq.FileMetaData, schema: pa.Schema, columns: Sequence[str]
 ) -> None:
-    """That row groups store columns as the schema says: if they did not, to ask for a column's
-    smallest value would end the process (pyarrow 26 declares `statistics` without `except +`).
+    """Check that row groups store columns as the schema says.
 
-    Errors: `SourceError`.
+    Reading statistics of a column of another physical type ends the process: pyarrow 26 declares
+    `statistics` without `except +`.
+
+    Raises:
+        DamagedObject: One has another physical type.
     """
     if footer.num_row_groups == 0:
         return
@@ -190,31 +196,36 @@ def _check_stored(
     paths = [group.column(at).path_in_schema for at in range(group.num_columns)]
     for name in columns:
         at, kind = paths.index(name), schema.field(name).type
+        expected = _PHYSICAL_TYPES.get(kind)
         for number in range(footer.num_row_groups):
             got = footer.row_group(number).column(at).physical_type
-            if got != _STORED.get(kind):
+            if got != expected:
                 raise DamagedObject(
                     url=url,
-                    expected=f"{name} as {_STORED.get(kind, 'an id or a time')}",
+                    expected=f"{name} as {expected or 'an id or a time'}",
                     actual=f"a damaged footer with {got} for {kind}",
                 )
 
 
-def _row_groups(piece: Piece, footer: pq.FileMetaData, columns: Sequence[str]) -> list[RowGroup]:
-    found = {column: column_ranges(footer, column) for column in columns}
-    clustered = column_clusters(footer)
-    groups = []
-    for number in range(footer.num_row_groups):
-        ranges = {
-            column: Range(low=one[0], high=one[1])
-            for column, of_groups in found.items()
-            if (one := of_groups[number]) is not None
-        }
-        clusters = {
-            column: of_groups[number]
-            for column, of_groups in clustered.items()
-            if number in of_groups
-        }
-        rows = footer.row_group(number).num_rows
-        groups.append(RowGroup(piece, number, rows, ranges, clusters))
-    return groups
+def _row_groups(file: CleanFile, footer: pq.FileMetaData, columns: Sequence[str]) -> list[RowGroup]:
+    """Build the row groups of a file from its footer."""
+    bounds = {column: column_ranges(footer, column) for column in columns}
+    clusters = column_clusters(footer)
+    return [
+        RowGroup(
+            file,
+            number,
+            footer.row_group(number).num_rows,
+            {
+                column: Interval(low=found[0], high=found[1])
+                for column, of_groups in bounds.items()
+                if (found := of_groups[number]) is not None
+            },
+            {
+                column: of_groups[number]
+                for column, of_groups in clusters.items()
+                if number in of_groups
+            },
+        )
+        for number in range(footer.num_row_groups)
+    ]

@@ -1,13 +1,11 @@
-"""Reading what a slice of days needs, and handing it to `kpi.aggregation.day_slice`."""
+"""Load the orders and items of a batch of days into a `DaySlice`."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import defaultdict
 from collections.abc import Container
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,67 +18,94 @@ from kpi.aggregation.day_slice import (
     build_day_slice,
     is_returned,
 )
-from kpi.aggregation.tables import PRODUCT_KPIS
+from kpi.aggregation.tables import CATEGORY_KPIS, ORDER_KPIS, PRODUCT_KPIS
 from kpi.contract.arrow_types import arrow_type
 from kpi.kernels.arrays import Mask, Positions
-from kpi.kernels.keys import Keys, keys_of
+from kpi.kernels.keys import keys_of
 from kpi.kernels.masks import booleans, without
 from worker.clean.value_clusters import value_clusters
 from worker.runtime.concurrency import each, in_threads
 from worker.runtime.execution import threaded
-from worker.state.entry import Range
-from worker.transform.catalog import READS_AT_ONCE, Catalog
-from worker.transform.changed_days import one_array
-from worker.transform.clean_files import ROWS_AT_ONCE, Piece, RowGroup, neighbours
-from worker.transform.day_batches import Cut
+from worker.state.entry import Interval
+from worker.transform.catalog import CONCURRENT_READS, Catalog
+from worker.transform.changed_days import single_array
+from worker.transform.clean_files import CleanFile, RowGroup, batch_row_groups
+from worker.transform.day_batches import DayBatches
 from worker.transform.day_ranges import instants
-from worker.transform.intervals import Spans, value_range
-from worker.transform.latest_versions import Versions
-from worker.transform.snapshot import Zone
+from worker.transform.intervals import IntervalSet, value_interval
+from worker.transform.latest_versions import LatestVersions
+from worker.transform.order_columns import OrderBuffer, OrderColumns
+from worker.transform.snapshot import Snapshot
 
 
 @dataclass
-class Seen:
-    """What transforming has seen of each piece.
+class Observed:
+    """What loading has seen of the clean files; the effects of source objects are made of it.
 
     Attributes:
-        new: Source objects whose days are asked for.
-        matched: Latest rows of items whose order was there.
-        days: Days that latest rows of a piece of those count on.
-        stood: Days that any version of an order stands on.
+        new: Source objects whose days are recorded.
+        matched: Latest items of a file whose order is there.
+        days: Days that latest rows of a file count on.
+        order_days: Days that any version of an order is on.
     """
 
     new: Container[str] = frozenset()
-    matched: dict[Piece, int] = field(default_factory=lambda: defaultdict(int))
-    days: dict[Piece, set[int]] = field(default_factory=lambda: defaultdict(set))
-    stood: set[int] = field(default_factory=set)
+    matched: dict[CleanFile, int] = field(default_factory=lambda: defaultdict(int))
+    days: dict[CleanFile, set[int]] = field(default_factory=lambda: defaultdict(set))
+    order_days: set[int] = field(default_factory=set)
 
-    def count_on(self, piece: Piece, days: Days) -> None:
-        """Latest rows of a piece count on these days."""
-        if piece.source_id in self.new:
-            self.days[piece].update(days.tolist())
+    def add_days(self, file: CleanFile, days: Days) -> None:
+        """Record days that latest rows of a file count on."""
+        if file.source_id in self.new:
+            self.days[file].update(days.tolist())
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadContext:
+    """What every batch of days is loaded from.
+
+    Attributes:
+        snapshot: The clean zone.
+        products: Latest version of every product.
+        order_versions: Latest orders; resolved for each batch.
+        item_versions: Latest items; resolved for each batch.
+        tables: KPI tables wanted.
+        observed: Collects what loading sees.
+        plan: All batches.
+    """
+
+    snapshot: Snapshot
+    products: Products
+    order_versions: LatestVersions
+    item_versions: LatestVersions
+    tables: frozenset[str]
+    observed: Observed
+    plan: DayBatches
 
 
 async def latest_products(catalog: Catalog) -> tuple[pa.Array, pa.Array]:
-    """Ids and categories of the latest version of each product.
+    """Return ids and categories of the latest version of each product.
 
-    Errors: as `Piece.row_groups`. All products are held in memory, about 40 bytes each.
+    All products are held in memory, at about 40 bytes each.
+
+    Raises:
+        ConfigError, SourceError: As `Catalog.row_groups`.
     """
     column = catalog.dataset.columns["id"]
     has_category = "category" in catalog.dataset.columns
-    versions = Versions(catalog)
+    versions = LatestVersions(catalog)
     groups = await catalog.row_groups()
-    await versions.judge(groups)
+    await versions.resolve(groups)
     ids: list[pa.Array] = [pa.array([], arrow_type(column))]
     categories: list[pa.Array] = [pa.array([], pa.string())]
     for group in groups:
-        table = await group.piece.read([group], ["id", "category"] if has_category else ["id"])
-        mask = versions.latest(group)
+        table = await group.file.read([group], ["id", "category"] if has_category else ["id"])
+        mask = versions.mask(group)
         if mask is not None:
             table = table.filter(booleans(mask))
-        ids.append(one_array(table.column("id")))
+        ids.append(single_array(table.column("id")))
         texts = (
-            one_array(table.column("category")).cast(pa.string())
+            single_array(table.column("category")).cast(pa.string())
             if has_category
             else pa.nulls(table.num_rows, pa.string())
         )
@@ -88,198 +113,188 @@ async def latest_products(catalog: Catalog) -> tuple[pa.Array, pa.Array]:
     return pa.concat_arrays(ids), pa.concat_arrays(categories)
 
 
-async def load(
-    days: Days,
-    zone: Zone,
-    products: Products,
-    order_versions: Versions,
-    item_versions: Versions,
-    tables: frozenset[str],
-    seen: Seen,
-    cut: Cut,
-) -> DaySlice:
-    """Some days with their orders and items.
+async def load_days(days: Days, context: LoadContext) -> DaySlice:
+    """Load some days with their orders and items.
 
     Args:
-        days: Ascending, days since 1970-01-01.
-        zone: The state of the ledger.
-        products: The latest version of every product.
-        order_versions: Judges which orders are the latest.
-        item_versions: Judges which items are.
-        tables: KPI tables wanted.
-        seen: Is told what was seen.
-        cut: What it is a slice of.
+        days: Days since 1970-01-01, ascending.
+        context: What they are loaded from.
 
-    Errors: as `Piece.row_groups`.
+    Raises:
+        ConfigError, SourceError: As `Catalog.row_groups`.
+        KpiError: An amount exceeds 64 bits.
     """
-    orders, users, of_order, returned, spans = await _orders(days, zone, order_versions, seen)
-    groups = await zone.items.overlapping("order_id", Spans(spans))
+    orders, id_intervals = await _OrderReader(days, context).read()
+    items = context.snapshot.items
+    groups = await items.row_groups_intersecting("order_id", IntervalSet(id_intervals))
     building = asyncio.to_thread(
         build_day_slice,
-        contract=zone.contract,
-        products=products,
-        orders=orders,
-        days=of_order,
-        users=users,
-        returned=returned,
-        with_products=PRODUCT_KPIS.name in tables,
+        contract=context.snapshot.contract,
+        products=context.products,
+        orders=orders.orders,
+        days=orders.days,
+        users=orders.users,
+        returned=orders.returned,
+        with_products=PRODUCT_KPIS.name in context.tables,
         execution=threaded(),
     )
-    del orders, users  # 16 bytes each, of which the slice keeps the first until it is closed
-    day_slice, _ = await asyncio.gather(building, item_versions.judge(groups))
+    del orders  # 16 bytes a key; the slice keeps the order keys until it is closed
+    day_slice, _ = await asyncio.gather(building, context.item_versions.resolve(groups))
     del building
-    ids_first = cut.scattered and len(cut.slices) > 1
-    await _measure(groups, zone, item_versions, day_slice, seen, ids_first=ids_first)
+    await _ItemReader(day_slice, context).read(groups)
     day_slice.close()
     return day_slice
 
 
-def kpis(day_slice: DaySlice, tables: frozenset[str]) -> dict[str, pa.Table]:
-    """KPI table name -> its rows for the days of a slice."""
-    made = {"order_kpis": day_slice.order_kpis, "category_kpis": day_slice.category_kpis}
-    made["product_kpis"] = day_slice.product_kpis
+def kpi_tables(day_slice: DaySlice, tables: frozenset[str]) -> dict[str, pa.Table]:
+    """Compute KPI tables: name -> its rows for the days of a slice."""
+    compute = {
+        ORDER_KPIS.name: day_slice.order_kpis,
+        CATEGORY_KPIS.name: day_slice.category_kpis,
+        PRODUCT_KPIS.name: day_slice.product_kpis,
+    }
     names = sorted(tables)
-    return dict(zip(names, in_threads(lambda name: made[name](), names), strict=True))
+    return dict(zip(names, in_threads(lambda name: compute[name](), names), strict=True))
 
 
-async def _orders(
-    days: Days, zone: Zone, versions: Versions, seen: Seen
-) -> tuple[Keys, Keys, Days, Mask, list[Range]]:
-    """Latest orders of some days: their keys, customers, days, whether they were returned, and
-    spans that hold all of their ids."""
-    contract = zone.contract
-    groups = await zone.orders.overlapping("created_at", instants(days))
-    await versions.judge(groups)
-    kinds = zone.orders.dataset.columns
-    columns = [name for name in ("order_id", "user_id", "created_at", "status") if name in kinds]
-    first, last = int(days[0]), int(days[-1])
-    wanted = np.zeros(last - first + 1, bool)
-    wanted[days - first] = True
+@dataclass(frozen=True, kw_only=True)
+class _OrderSelection:
+    """What one read of orders gives.
 
-    def choose(
-        table: pa.Table, mask: Mask | None
-    ) -> tuple[Keys, Keys, Days, Mask, list[Range], Days]:
-        of_row = order_days(one_array(table.column("created_at")), contract.business_time_zone)
-        inside = (of_row >= first) & (of_row <= last)
-        inside[inside] = wanted[of_row[inside] - first]
-        stood = distinct_days(of_row[inside])
+    Attributes:
+        latest: Latest orders of the wanted days.
+        id_intervals: Intervals that hold all of their ids.
+        order_days: Wanted days that any version of an order is on.
+    """
+
+    latest: OrderColumns
+    id_intervals: list[Interval]
+    order_days: Days
+
+
+class _OrderReader:
+    """Reads the latest orders of some days."""
+
+    def __init__(self, days: Days, context: LoadContext) -> None:
+        self._days = days
+        self._context = context
+        self._known = context.snapshot.orders.dataset.columns
+        columns = ("order_id", "user_id", "created_at", "status")
+        self._columns = [name for name in columns if name in self._known]
+        self._first, self._last = int(days[0]), int(days[-1])
+        self._is_wanted = np.zeros(self._last - self._first + 1, bool)
+        self._is_wanted[days - self._first] = True
+
+    async def read(self) -> tuple[OrderColumns, list[Interval]]:
+        """Return the orders, and intervals that hold all of their ids."""
+        catalog, versions = self._context.snapshot.orders, self._context.order_versions
+        observed = self._context.observed
+        groups = await catalog.row_groups_intersecting("created_at", instants(self._days))
+        await versions.resolve(groups)
+        schema = {name: pa.array([], arrow_type(self._known[name])) for name in self._columns}
+        empty = self._select(pa.table(schema), None)
+        buffer = OrderBuffer(empty.latest, sum(group.rows for group in groups))
+        id_intervals: list[Interval] = []
+
+        def gather(table: pa.Table, mask: Mask | None) -> tuple[Days, Days]:
+            selection = self._select(table, mask)
+            buffer.append(selection.latest)
+            id_intervals.extend(selection.id_intervals)
+            return distinct_days(selection.latest.days), selection.order_days
+
+        async def read_batch(batch: list[RowGroup]) -> None:
+            file = batch[0].file
+            table = await file.read(batch, self._columns)
+            days, order_days = await asyncio.to_thread(gather, table, _mask(batch, versions))
+            observed.add_days(file, days)
+            observed.order_days.update(order_days.tolist())
+
+        batches = batch_row_groups(groups, catalog.limits.read_rows)
+        await each(batches, read_batch, CONCURRENT_READS)
+        return buffer.columns(), id_intervals
+
+    def _select(self, table: pa.Table, mask: Mask | None) -> _OrderSelection:
+        contract = self._context.snapshot.contract
+        days = order_days(single_array(table.column("created_at")), contract.business_time_zone)
+        wanted = (days >= self._first) & (days <= self._last)
+        wanted[wanted] = self._is_wanted[days[wanted] - self._first]
+        of_any_version = distinct_days(days[wanted])
         if mask is not None:
-            inside &= mask
-        if not inside.all():
-            table, of_row = without(table, np.flatnonzero(~inside)), of_row[inside]
-        returned = np.zeros(len(of_row), bool)
-        if "status" in columns:
-            returned = is_returned(one_array(table.column("status")), contract)
+            wanted &= mask
+        if not wanted.all():
+            table, days = without(table, np.flatnonzero(~wanted)), days[wanted]
+        returned = np.zeros(len(days), bool)
+        if "status" in self._columns:
+            returned = is_returned(single_array(table.column("status")), contract)
         ids = table.column("order_id")
-        spans = _spans(ids)
-        return keys_of([ids]), keys_of([table.column("user_id")]), of_row, returned, spans, stood
-
-    gathered = _Gathered(sum(group.rows for group in groups))
-    every_span: list[Range] = []
-
-    def gather(table: pa.Table, mask: Mask | None) -> tuple[Days, Days]:
-        orders, users, of_row, returned, spans, stood = choose(table, mask)
-        gathered.add(orders.high, orders.low, users.high, users.low, of_row, returned)
-        every_span.extend(spans)
-        return distinct_days(of_row), stood
-
-    async def one(batch: list[RowGroup]) -> None:
-        piece = batch[0].piece
-        table = await piece.read(batch, columns)
-        on, stood = await asyncio.to_thread(gather, table, _latest(batch, versions))
-        seen.count_on(piece, on)
-        seen.stood.update(stood.tolist())
-
-    gather(pa.table({name: pa.array([], arrow_type(kinds[name])) for name in columns}), None)
-    await each(neighbours(groups, ROWS_AT_ONCE), one, READS_AT_ONCE)
-    order, order_low, user, user_low, of_order, returned = gathered.columns()
-    return Keys(order, order_low), Keys(user, user_low), of_order, returned, every_span
+        return _OrderSelection(
+            latest=OrderColumns(
+                orders=keys_of([ids]),
+                users=keys_of([table.column("user_id")]),
+                days=days,
+                returned=returned,
+            ),
+            id_intervals=_id_intervals(ids),
+            order_days=of_any_version,
+        )
 
 
-class _Gathered:
-    """Columns that several threads fill, in any order of their parts.
+class _ItemReader:
+    """Reads items, and adds up those of the orders of a slice."""
 
-    Args:
-        most: Rows at most; those that are never filled take no memory.
-    """
+    def __init__(self, day_slice: DaySlice, context: LoadContext) -> None:
+        self._slice = day_slice
+        self._context = context
+        known = context.snapshot.items.dataset.columns
+        columns = ("product_id", "sale_price", "status", "quantity")
+        self._columns = [name for name in columns if name in known]
+        # Where each batch of days meets every row group, most have no order of this one: their
+        # other columns are not read.
+        self._ids_first = context.plan.scattered and len(context.plan.batches) > 1
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._columns: list[Any] = []
-        self._rows = 0
-        self._lock = threading.Lock()
+    async def read(self, groups: list[RowGroup]) -> None:
+        """Read some resolved row groups."""
+        batches = batch_row_groups(groups, self._context.snapshot.items.limits.read_rows)
+        await each(batches, self._read_batch, CONCURRENT_READS)
 
-    def add(self, *parts: Any) -> None:  # noqa: ANN401  (arrays of any type)
-        """Rows more; None for a column that there is not."""
-        rows = len(parts[0])
-        with self._lock:
-            if not self._columns:
-                self._columns = [
-                    None if part is None else np.empty(self._most, part.dtype) for part in parts
-                ]
-            start, self._rows = self._rows, self._rows + rows
-        for column, part in zip(self._columns, parts, strict=True):
-            if part is not None:
-                column[start : start + rows] = part
-
-    def columns(self) -> list[Any]:
-        """What was added."""
-        return [None if column is None else column[: self._rows] for column in self._columns]
-
-
-async def _measure(
-    groups: list[RowGroup],
-    zone: Zone,
-    versions: Versions,
-    day_slice: DaySlice,
-    seen: Seen,
-    *,
-    ids_first: bool,
-) -> None:
-    """Add up the latest items, some row groups at a time.
-
-    Args:
-        ids_first: Read their other columns only where an order of theirs is in the slice: most row
-            groups are of other slices.
-    """
-    known = zone.items.dataset.columns
-    columns = [name for name in ("product_id", "sale_price", "status", "quantity") if name in known]
-
-    def find(table: pa.Table) -> Positions:
-        return day_slice.find(keys_of([table.column("order_id")]))
-
-    async def one(batch: list[RowGroup]) -> None:
-        piece, found = batch[0].piece, None
-        if ids_first:
-            found = await asyncio.to_thread(find, await piece.read(batch, ["order_id"]))
-            if not (found >= 0).any():
+    async def _read_batch(self, batch: list[RowGroup]) -> None:
+        file, positions = batch[0].file, None
+        if self._ids_first:
+            ids = await file.read(batch, ["order_id"])
+            positions = await asyncio.to_thread(self._find, ids)
+            if not (positions >= 0).any():
                 return
-        table = await piece.read(batch, columns if ids_first else ["order_id", *columns])
+        wanted = self._columns if self._ids_first else ["order_id", *self._columns]
+        table = await file.read(batch, wanted)
+        mask = _mask(batch, self._context.item_versions)
+        measured = await asyncio.to_thread(self._add_up, table, positions, mask)
+        self._slice.add(measured.totals)
+        observed = self._context.observed
+        observed.matched[file] += measured.matched
+        observed.add_days(file, measured.days)
 
-        def add_up() -> Measured:
-            position = find(table) if found is None else found
-            mask = _latest(batch, versions)
-            if mask is not None:
-                position[~mask] = -1
-            arrays = [one_array(table.column(name)) for name in columns]
-            return day_slice.measure(pa.RecordBatch.from_arrays(arrays, names=columns), position)
+    def _find(self, table: pa.Table) -> Positions:
+        return self._slice.find(keys_of([table.column("order_id")]))
 
-        measured = await asyncio.to_thread(add_up)
-        day_slice.add(measured.totals)
-        seen.matched[piece] += measured.matched
-        seen.count_on(piece, measured.days)
-
-    await each(neighbours(groups, ROWS_AT_ONCE), one, READS_AT_ONCE)
+    def _add_up(self, table: pa.Table, positions: Positions | None, mask: Mask | None) -> Measured:
+        if positions is None:
+            positions = self._find(table)
+        if mask is not None:
+            positions[~mask] = -1
+        arrays = [single_array(table.column(name)) for name in self._columns]
+        rows = pa.RecordBatch.from_arrays(arrays, names=self._columns)
+        return self._slice.measure(rows, positions)
 
 
-def _spans(ids: pa.ChunkedArray) -> list[Range]:
+def _id_intervals(ids: pa.ChunkedArray) -> list[Interval]:
     if pa.types.is_integer(ids.type):
-        return [Range(low=one.low, high=one.high) for one in value_clusters(ids.to_numpy())]
-    return [value_range(ids)] if len(ids) else []
+        return [Interval(low=one.low, high=one.high) for one in value_clusters(ids.to_numpy())]
+    return [value_interval(ids)] if len(ids) else []
 
 
-def _latest(batch: list[RowGroup], versions: Versions) -> Mask | None:
-    masks = [versions.latest(group) for group in batch]
+def _mask(batch: list[RowGroup], versions: LatestVersions) -> Mask | None:
+    """Return which rows of a batch are the latest; None where all are."""
+    masks = [versions.mask(group) for group in batch]
     if all(mask is None for mask in masks):
         return None
     return np.concatenate(

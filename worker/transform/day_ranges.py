@@ -1,21 +1,48 @@
-"""The instants that may fall on some days, and the days that an order may stand on."""
+"""Ranges of order dates, and the instants that may fall on order dates."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import date
+
 import numpy as np
 
-from kpi.aggregation.calendar import NO_DAYS, Days, day_of
+from kpi.aggregation.calendar import NO_DAYS, Days, day_of, to_day
 from kpi.kernels.instants import MICROSECONDS_PER_DAY
-from worker.state.entry import Range
+from worker.state.entry import Interval
 from worker.transform.catalog import Catalog
-from worker.transform.intervals import Spans
+from worker.transform.intervals import IntervalSet
 
 
-def instants(days: Days) -> Spans:
-    """All that may be on some ascending days: a time zone moves an instant by less than a day."""
+@dataclass(frozen=True, kw_only=True)
+class DateRange:
+    """Inclusive range of days; None for no bound."""
+
+    first: date | None = None
+    last: date | None = None
+
+    @property
+    def is_bounded(self) -> bool:
+        return self.first is not None or self.last is not None
+
+    def select(self, days: Days) -> Days:
+        """Select the days in the range."""
+        first = to_day(self.first or date.min)
+        last = to_day(self.last or date.max)
+        return days[(days >= first) & (days <= last)]
+
+
+ALL_DAYS = DateRange()
+
+
+def instants(days: Days) -> IntervalSet:
+    """Return the instants that may fall on some ascending days in any time zone.
+
+    A time zone moves an instant by less than a day.
+    """
     runs = np.split(days, np.flatnonzero(np.diff(days) > 1) + 1)
-    return Spans(
-        Range(
+    return IntervalSet(
+        Interval(
             low=(int(run[0]) - 1) * MICROSECONDS_PER_DAY,
             high=(int(run[-1]) + 2) * MICROSECONDS_PER_DAY,
         )
@@ -24,8 +51,14 @@ def instants(days: Days) -> Spans:
 
 
 async def possible_days(orders: Catalog) -> Days:
-    """Every day on which an order may stand, with a day to spare for time zones."""
-    found = await orders.ranges("created_at")
-    spans = Spans(Range(low=day_of(one.low) - 1, high=day_of(one.high) + 1) for one in found)
-    days = [np.arange(low, high + 1, dtype=np.int32) for low, high in spans]
-    return np.concatenate(days) if days else NO_DAYS
+    """Return every day that may have an order, ascending, with a day to spare for time zones.
+
+    Raises:
+        ConfigError, SourceError: As `Catalog.row_groups`.
+    """
+    created = await orders.intervals("created_at")
+    days = IntervalSet(
+        Interval(low=day_of(one.low) - 1, high=day_of(one.high) + 1) for one in created
+    )
+    runs = [np.arange(low, high + 1, dtype=np.int32) for low, high in days]
+    return np.concatenate(runs) if runs else NO_DAYS

@@ -1,4 +1,4 @@
-"""Intervals of a column's values: what is asked for."""
+"""Sets of intervals of a column's values, and which of many intervals intersect them."""
 
 from __future__ import annotations
 
@@ -13,93 +13,102 @@ import pyarrow.compute as pc
 from kpi.kernels.arrays import Mask
 from kpi.kernels.masks import true, valid
 from kpi.kernels.uuids import format_uuid
-from worker.state.entry import Range
+from worker.state.entry import Interval
+
+VECTOR_COMPARE_INTERVALS = 50
+"""Largest set whose intervals are each compared with all texts at once. One such comparison costs a
+hundredth of comparing each text with the whole set by bisection."""
+
+PYTHON_TEXTS = 1_000
+"""Texts converted to Python objects at once: as objects they take several times the memory."""
 
 
-def value_range(values: pa.Array | pa.ChunkedArray) -> Range:
-    """Range of one or more integers, UUIDs (as texts) or texts."""
+def value_interval(values: pa.Array | pa.ChunkedArray) -> Interval:
+    """Return the smallest interval that holds one or more integers, UUIDs or texts.
+
+    The bounds of UUIDs are their texts.
+    """
     extremes = pc.min_max(values)
     low, high = (extremes[name].as_py() for name in ("min", "max"))
     if isinstance(low, bytes):
         low, high = format_uuid(low), format_uuid(high)
-    return Range(low=low, high=high)
+    return Interval(low=low, high=high)
 
 
-FEW_INTERVALS = 50
-"""Up to so many are compared with all texts at once, each in a hundredth of the time that it takes
-to compare every text with all of them one by one."""
+class IntervalSet:
+    """Union of closed intervals of integers or of texts; or the set of all values.
 
-
-class Spans:
-    """Values from some lows to their highs, all integers or all texts; or every value.
-
-    Iterating over them gives disjoint intervals, ascending.
+    Iterating yields the disjoint intervals in ascending order.
 
     Args:
-        ranges: The intervals, in any order; None for one that is not known, and so for every value.
+        intervals: The intervals in any order. None is an unknown interval, so that the set holds
+            every value.
     """
 
-    def __init__(self, ranges: Iterable[Range | None]) -> None:
-        found = list(ranges)
-        known = [one for one in found if one is not None]
-        self._every = len(known) < len(found)
+    def __init__(self, intervals: Iterable[Interval | None]) -> None:
+        given = list(intervals)
+        known = [interval for interval in given if interval is not None]
+        self._holds_all = len(known) < len(given)
         self._lows: list[Any] = []
         self._highs: list[Any] = []
-        for one in sorted(known, key=lambda span: span.low):
-            if self._highs and one.low <= self._highs[-1]:
-                self._highs[-1] = max(self._highs[-1], one.high)
+        for interval in sorted(known, key=lambda one: one.low):
+            if self._highs and interval.low <= self._highs[-1]:
+                self._highs[-1] = max(self._highs[-1], interval.high)
             else:
-                self._lows.append(one.low)
-                self._highs.append(one.high)
+                self._lows.append(interval.low)
+                self._highs.append(interval.high)
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         return zip(self._lows, self._highs, strict=True)
 
-    def meet(self, found: Range | None) -> bool:
-        """Whether a value may lie in both; `found` as an element of `ranges`."""
-        if self._every or not self._lows:
-            return self._every
-        if found is None:
+    def intersects(self, interval: Interval | None) -> bool:
+        """Return whether an interval may share a value with the set; None may share any."""
+        if self._holds_all or not self._lows:
+            return self._holds_all
+        if interval is None:
             return True
-        if type(found.low) is not type(self._lows[0]):
-            return True  # of another contract: opening the object says so
-        at = bisect_right(self._lows, found.high)
-        return at > 0 and bool(found.low <= self._highs[at - 1])
+        if type(interval.low) is not type(self._lows[0]):
+            return True  # Cleaned with another contract: opening the file reports it.
+        at = bisect_right(self._lows, interval.high)
+        return at > 0 and bool(interval.low <= self._highs[at - 1])
 
-    def meet_each(self, lows: pa.Array, highs: pa.Array) -> Mask:
-        """As `meet`, of many at once: integers or texts, null where one is not known."""
-        if self._every or not self._lows:
-            return np.full(len(lows), self._every)
+    def intersects_each(self, lows: pa.Array, highs: pa.Array) -> Mask:
+        """Apply `intersects` to many intervals, given as integers or texts; null is unknown."""
+        if self._holds_all or not self._lows:
+            return np.full(len(lows), self._holds_all)
         integers = pa.types.is_integer(lows.type)
         if integers is not isinstance(self._lows[0], int):
             return np.ones(len(lows), bool)
         if not integers:
-            return self._meet_texts(lows, highs)
-        low, high = (one.fill_null(0).to_numpy() for one in (lows, highs))
+            return self._texts_intersect(lows, highs)
+        low, high = (bounds.fill_null(0).to_numpy() for bounds in (lows, highs))
         at = np.searchsorted(np.array(self._lows), high, side="right")
-        met = (at > 0) & (low <= np.array(self._highs)[at - 1])
-        return met | ~valid(lows)
+        return (at > 0) & (low <= np.array(self._highs)[at - 1]) | ~valid(lows)
 
-    def _meet_texts(self, lows: pa.Array, highs: pa.Array) -> Mask:
-        if len(self._lows) > FEW_INTERVALS:
-            both = zip(_some_at_a_time(lows), _some_at_a_time(highs), strict=True)
-            ranges = (None if low is None else Range(low=low, high=high) for low, high in both)
-            return np.fromiter(map(self.meet, ranges), bool, len(lows))
-        met = ~valid(lows)
+    def _texts_intersect(self, lows: pa.Array, highs: pa.Array) -> Mask:
+        if len(self._lows) > VECTOR_COMPARE_INTERVALS:
+            bounds = zip(_as_objects(lows), _as_objects(highs), strict=True)
+            intervals = (
+                None if low is None else Interval(low=low, high=high) for low, high in bounds
+            )
+            return np.fromiter(map(self.intersects, intervals), bool, len(lows))
+        found = ~valid(lows)
         for low, high in self:
-            # Their bytes in UTF-8 are in the same order as the texts.
-            met |= true(pc.and_(pc.less_equal(lows, high), pc.greater_equal(highs, low)))
-        return met
+            # Arrow compares UTF-8 bytes, which sort as code points do, and so as Python's texts.
+            found |= true(pc.and_(pc.less_equal(lows, high), pc.greater_equal(highs, low)))
+        return found
 
-    def cluster(self, found: Range | None) -> int:
-        """The number, from 0, of the disjoint interval that an element of `ranges` lies in; 0 for
-        all where one of them is every value."""
-        if self._every or found is None:
+    def position(self, interval: Interval | None) -> int:
+        """Return the position of the disjoint interval that holds one of the given intervals.
+
+        It is 0 for all of them where one was unknown.
+        """
+        if self._holds_all or interval is None:
             return 0
-        return bisect_right(self._lows, found.low) - 1
+        return bisect_right(self._lows, interval.low) - 1
 
 
-def _some_at_a_time(values: pa.Array) -> Iterator[Any]:
-    """As Python objects, which take much more memory, a few at a time."""
-    for at in range(0, len(values), 1000):
-        yield from values.slice(at, 1000).to_pylist()
+def _as_objects(values: pa.Array) -> Iterator[Any]:
+    """Yield the values as Python objects, converting `PYTHON_TEXTS` at a time."""
+    for start in range(0, len(values), PYTHON_TEXTS):
+        yield from values.slice(start, PYTHON_TEXTS).to_pylist()

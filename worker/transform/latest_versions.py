@@ -1,4 +1,4 @@
-"""Which rows are the latest version of their key, judged for the row groups that are asked for."""
+"""Find the latest version of each key, for the row groups that are asked for."""
 
 from __future__ import annotations
 
@@ -17,131 +17,145 @@ from kpi.kernels.duplicates import assign_shares, find_duplicates, find_members
 from kpi.kernels.keys import Keys, concat_keys, keys_of, latest_rows
 from worker.runtime.concurrency import each
 from worker.runtime.execution import threaded
-from worker.transform.catalog import READS_AT_ONCE, Catalog
-from worker.transform.clean_files import ROWS_AT_ONCE, RowGroup, neighbours
-from worker.transform.intervals import Spans
+from worker.transform.catalog import CONCURRENT_READS, Catalog
+from worker.transform.clean_files import RowGroup, batch_row_groups
+from worker.transform.intervals import IntervalSet
 
 T = TypeVar("T")
 
-Rows = npt.NDArray[np.int64]
+RowNumbers = npt.NDArray[np.int64]
 
-KEYS_AT_ONCE = 12_000_000
-"""Hashes held at once: 8 bytes each."""
-
-FEW_KEYS = 500_000
-"""Up to so many rows that may share keys are read once, and beside others."""
+Cluster = list[RowGroup]
+"""Row groups whose key intervals overlap: only these may hold a key twice."""
 
 
-class Versions:
-    """Latest rows of one dataset; remembers what it has judged."""
+class LatestVersions:
+    """Latest rows of one dataset; what was resolved is kept."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._judged: set[RowGroup] = set()
-        self._latest: dict[RowGroup, Mask] = {}
+        self._resolved: set[RowGroup] = set()
+        self._masks: dict[RowGroup, Mask] = {}
 
-    def latest(self, group: RowGroup) -> Mask | None:
-        """The latest rows of a row group that was judged; None where all are."""
-        return self._latest.get(group)
+    def mask(self, group: RowGroup) -> Mask | None:
+        """Return which rows of a resolved row group are the latest; None where all are."""
+        return self._masks.get(group)
 
-    def superseded(self, groups: Sequence[RowGroup]) -> int:
-        """How many rows of some judged row groups are not the latest of their key."""
-        masks = (self._latest.get(group) for group in groups)
+    def count_superseded(self, groups: Sequence[RowGroup]) -> int:
+        """Count the rows of resolved row groups that are not the latest of their key."""
+        masks = (self._masks.get(group) for group in groups)
         return sum(int((~mask).sum()) for mask in masks if mask is not None)
 
-    async def judge(self, groups: Sequence[RowGroup]) -> None:
+    async def resolve(self, groups: Sequence[RowGroup]) -> None:
         """Find the latest rows of some row groups.
 
-        Only row groups whose key ranges overlap can hold a key twice; their keys are read and
-        compared, in classes small enough for memory.
+        Only row groups with overlapping key intervals can hold a key twice. Their keys are read
+        and compared in passes over hash classes, each small enough for memory.
 
-        Errors: as `Piece.row_groups`.
+        Raises:
+            ConfigError, SourceError: As `Catalog.row_groups`.
         """
-        wanted = [group for group in groups if group not in self._judged]
-        self._judged.update(wanted)
-        small: list[list[RowGroup]] = []
-        large: list[list[RowGroup]] = []
+        limits = self._catalog.limits
+        wanted = [group for group in groups if group not in self._resolved]
+        self._resolved.update(wanted)
         clusters, closed = await self._clusters(wanted)
         if closed:
-            # Whatever has keys of theirs is there too: no need to read it again for the others.
+            # Every row group with keys of the others is among them, so all are resolved at once.
             wanted = [group for cluster in clusters for group in cluster]
-            self._judged.update(wanted)
-        these = set(wanted)
-        for cluster in clusters:
-            (small if _rows(cluster) <= FEW_KEYS else large).append(cluster)
-        await each(joined(small), lambda some: self._compare_few(some, these), READS_AT_ONCE)
+            self._resolved.update(wanted)
+        to_mark = set(wanted)
+        small = [one for one in clusters if _count_rows(one) <= limits.single_pass_rows]
+        large = [one for one in clusters if _count_rows(one) > limits.single_pass_rows]
+        await each(
+            join_clusters(small, limits.single_pass_rows),
+            lambda joined: self._compare_at_once(joined, to_mark),
+            CONCURRENT_READS,
+        )
         for cluster in large:
-            classes = -(-_rows(cluster) // KEYS_AT_ONCE)
+            classes = -(-_count_rows(cluster) // limits.pass_hashes)
             for number in range(classes):
-                await self._compare(cluster, these, number, classes)
+                await self._compare_class(cluster, to_mark, number, classes)
 
-    async def _clusters(self, wanted: Sequence[RowGroup]) -> tuple[list[list[RowGroup]], bool]:
-        """The wanted row groups and those that may share keys with them, apart where they do not
-        overlap each other; and whether no others may share keys with any of these."""
+    async def _clusters(self, wanted: Sequence[RowGroup]) -> tuple[list[Cluster], bool]:
+        """Cluster the wanted row groups with those that may share keys with them.
+
+        Returns:
+            Clusters that may hold a key twice, and whether no row group outside of them may share
+            a key with any of their row groups.
+        """
         if not wanted:
             return [], False
         column = self._catalog.dataset.key[0]
-        spans = Spans(span for group in wanted for span in group.spans(column))
-        near = await self._catalog.overlapping(column, spans)
-        closed = len(near) > len(wanted) and set(near) == set(
-            await self._catalog.overlapping(
-                column, Spans(span for group in near for span in group.spans(column))
-            )
-        )
-        together = Spans(group.ranges.get(column) for group in near)
-        clusters: dict[int, list[RowGroup]] = defaultdict(list)
+        near = await self._sharing(column, wanted)
+        closed = len(near) > len(wanted) and set(near) == set(await self._sharing(column, near))
+        union = IntervalSet(group.bounds.get(column) for group in near)
+        clusters: dict[int, Cluster] = defaultdict(list)
         for group in near:
-            clusters[together.cluster(group.ranges.get(column))].append(group)
-        doubted = [
+            clusters[union.position(group.bounds.get(column))].append(group)
+        ambiguous = [
             cluster
             for cluster in clusters.values()
-            if len(cluster) > 1 or not cluster[0].piece.ascending
+            if len(cluster) > 1 or not cluster[0].file.ascending
         ]
-        return doubted, closed
+        return ambiguous, closed
 
-    async def _compare(
-        self, cluster: list[RowGroup], wanted: set[RowGroup], number: int, classes: int
+    async def _sharing(self, column: str, groups: Sequence[RowGroup]) -> list[RowGroup]:
+        """Return the row groups that may share keys with some, these included."""
+        intervals = IntervalSet(one for group in groups for one in group.intervals(column))
+        return await self._catalog.row_groups_intersecting(column, intervals)
+
+    async def _compare_class(
+        self, cluster: Cluster, to_mark: set[RowGroup], number: int, classes: int
     ) -> None:
-        """Judge the keys whose hash falls in class `number` of `classes`."""
-        ordered = _in_order(cluster)
-        again = await self._repeated(ordered, number, classes)
-        if len(again) == 0:
+        """Compare the keys of a cluster whose hash falls in class `number` of `classes`."""
+        ordered = _by_version(cluster)
+        duplicates = await self._duplicate_hashes(ordered, number, classes)
+        if len(duplicates) == 0:
             return
 
-        found = await self._each(ordered, lambda keys: _having(keys, again))
-        await asyncio.to_thread(self._settle, ordered, found, wanted)
+        found = await self._map_keys(ordered, lambda keys: _rows_with(keys, duplicates))
+        await asyncio.to_thread(self._mark, ordered, found, to_mark)
 
-    async def _compare_few(self, groups: list[RowGroup], wanted: set[RowGroup]) -> None:
-        """Judge all keys of some row groups, held at once."""
-        ordered = _in_order(groups)
-        keys = await self._each(ordered, lambda of_group: of_group)
+    async def _compare_at_once(self, groups: list[RowGroup], to_mark: set[RowGroup]) -> None:
+        """Compare all keys of some row groups in one pass."""
+        ordered = _by_version(groups)
+        keys = await self._map_keys(ordered, lambda of_group: of_group)
 
         def compare() -> None:
-            every = np.concatenate([of_group.high for of_group in keys])
-            again = find_duplicates(every, threaded().in_one_thread())
-            if len(again):
-                found = [_having(of_group, again) for of_group in keys]
-                self._settle(ordered, found, wanted)
+            hashes = np.concatenate([of_group.high for of_group in keys])
+            duplicates = find_duplicates(hashes, threaded().in_one_thread())
+            if len(duplicates):
+                found = [_rows_with(of_group, duplicates) for of_group in keys]
+                self._mark(ordered, found, to_mark)
 
         await asyncio.to_thread(compare)
 
-    def _settle(
-        self, ordered: list[RowGroup], found: Sequence[tuple[Keys, Rows]], wanted: set[RowGroup]
+    def _mark(
+        self,
+        ordered: list[RowGroup],
+        found: Sequence[tuple[Keys, RowNumbers]],
+        to_mark: set[RowGroup],
     ) -> None:
-        """Mark what is not the latest among some rows that hold every row of their keys."""
+        """Clear superseded rows in the masks of the row groups to mark.
+
+        Args:
+            ordered: Row groups from the earliest version to the latest.
+            found: Keys and row numbers of each, together every row of these keys.
+            to_mark: Row groups whose masks are wanted.
+        """
         latest = latest_rows(concat_keys([keys for keys, _ in found]))
         edges = np.cumsum([0, *(len(rows) for _, rows in found)])
         for group, (_, rows), start, end in zip(ordered, found, edges[:-1], edges[1:], strict=True):
-            dead = rows[~latest[start:end]]
-            if len(dead) and group in wanted:
-                mask = self._latest.setdefault(group, np.ones(group.rows, bool))
-                mask[dead] = False
+            superseded = rows[~latest[start:end]]
+            if len(superseded) and group in to_mark:
+                mask = self._masks.setdefault(group, np.ones(group.rows, bool))
+                mask[superseded] = False
 
-    async def _repeated(
+    async def _duplicate_hashes(
         self, groups: Sequence[RowGroup], number: int, classes: int
     ) -> npt.NDArray[np.uint64]:
-        """Hashes of one class that more than one row has."""
-        # What is not written of it takes no memory.
+        """Return the hashes of one class that more than one row has."""
+        # Pages that are never written take no memory.
         hashes = np.empty(sum(group.rows for group in groups), np.uint64)
         filled = 0
         lock = threading.Lock()
@@ -155,17 +169,17 @@ class Versions:
                 at, filled = filled, filled + len(found)
             hashes[at : at + len(found)] = found
 
-        await self._each(groups, collect)
+        await self._map_keys(groups, collect)
         return await asyncio.to_thread(find_duplicates, hashes[:filled], threaded())
 
-    async def _each(self, groups: Sequence[RowGroup], work: Callable[[Keys], T]) -> list[T]:
-        """What `work` makes of the keys of each row group, some of them at a time."""
+    async def _map_keys(self, groups: Sequence[RowGroup], work: Callable[[Keys], T]) -> list[T]:
+        """Apply `work` to the keys of each row group, reading some of them at a time."""
         columns = self._catalog.dataset.key
 
-        async def one(batch: list[RowGroup]) -> list[T]:
-            table = await batch[0].piece.read(batch, columns)
+        async def read(batch: list[RowGroup]) -> list[T]:
+            table = await batch[0].file.read(batch, columns)
 
-            def of_groups() -> list[T]:
+            def apply() -> list[T]:
                 keys = keys_of([table.column(name) for name in columns])
                 ends = np.cumsum([group.rows for group in batch]).tolist()
                 return [
@@ -173,36 +187,39 @@ class Versions:
                     for group, end in zip(batch, ends, strict=True)
                 ]
 
-            return await asyncio.to_thread(of_groups)
+            return await asyncio.to_thread(apply)
 
-        return list(chain(*await each(neighbours(groups, ROWS_AT_ONCE), one, READS_AT_ONCE)))
+        batches = batch_row_groups(groups, self._catalog.limits.read_rows)
+        return list(chain(*await each(batches, read, CONCURRENT_READS)))
 
 
-def _rows(cluster: list[RowGroup]) -> int:
+def _count_rows(cluster: Cluster) -> int:
     return sum(group.rows for group in cluster)
 
 
-def joined(clusters: Iterable[list[RowGroup]]) -> list[list[RowGroup]]:
-    """Clusters that share no keys, neighbours together while they have at most `FEW_KEYS` rows: one
-    by one, each costs more ways between threads than it takes to compare its keys."""
-    together: list[list[RowGroup]] = []
-    left = 0
+def join_clusters(clusters: Iterable[Cluster], max_rows: int) -> list[Cluster]:
+    """Join consecutive clusters up to `max_rows` rows; a larger one stays alone.
+
+    Handing a small cluster to a thread costs more than comparing its keys.
+    """
+    joined: list[Cluster] = []
+    room = 0
     for cluster in clusters:
-        rows = _rows(cluster)
-        if rows > left:
-            together.append([])
-            left = FEW_KEYS
-        together[-1] += cluster
-        left -= rows
-    return together
+        rows = _count_rows(cluster)
+        if rows > room:
+            joined.append([])
+            room = max_rows
+        joined[-1] += cluster
+        room -= rows
+    return joined
 
 
-def _in_order(cluster: list[RowGroup]) -> list[RowGroup]:
-    """From the earliest version to the latest: by piece, then by row."""
-    return sorted(cluster, key=lambda group: (group.piece.rank, group.number))
+def _by_version(groups: Iterable[RowGroup]) -> list[RowGroup]:
+    """Sort from the earliest version to the latest: by file, then by row group."""
+    return sorted(groups, key=lambda group: (group.file.rank, group.number))
 
 
-def _having(keys: Keys, hashes: npt.NDArray[np.uint64]) -> tuple[Keys, Rows]:
-    """The keys that have one of some hashes, and their rows."""
+def _rows_with(keys: Keys, hashes: npt.NDArray[np.uint64]) -> tuple[Keys, RowNumbers]:
+    """Select the keys that have one of some hashes, with their row numbers."""
     rows = find_members(keys.high, hashes)
     return keys.take(rows), rows

@@ -1,4 +1,4 @@
-"""Days computed and published: each whole, and only where no newer state is there."""
+"""Compute days and publish them: each whole, and only where no newer state is there."""
 
 from __future__ import annotations
 
@@ -17,15 +17,20 @@ from kpi.aggregation.tables import KPI_TABLES
 from kpi.errors import KpiError
 from worker.runtime import allocator
 from worker.state import DayKpis, Outcome, Row
-from worker.transform.day_batches import ORDERS_AT_ONCE, Cut, cut
-from worker.transform.day_loader import Seen, kpis, latest_products, load
-from worker.transform.pending_work import Task, Work
+from worker.transform.day_batches import plan_batches
+from worker.transform.day_loader import (
+    LoadContext,
+    Observed,
+    kpi_tables,
+    latest_products,
+    load_days,
+)
+from worker.transform.pending_work import PendingWork, TransformTask
 
-PUBLISH_AT_ONCE = 16
-"""Days published concurrently."""
+CONCURRENT_PUBLICATIONS = 16
+"""Days published at once."""
 
-
-FAILED_SHOWN = 10
+REPORTED_DAYS = 10
 """Days that an error names."""
 
 
@@ -35,64 +40,67 @@ class Contended(Exception):  # noqa: N818
 
 @dataclass
 class Published:
-    """Days published so far, and rows by table."""
+    """Days published so far, and the number of rows of each table."""
 
     days: list[date] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
 
 
-async def publish_days(task: Task, work: Work, seen: Seen) -> Published:
-    """Compute and publish the days of `work`, slice by slice.
+async def publish_days(task: TransformTask, work: PendingWork, observed: Observed) -> Published:
+    """Compute and publish the pending days, batch by batch.
 
-    A day that cannot be computed (its amounts exceed 64 bits) stays as it was and keeps no other
+    A day that cannot be computed (an amount exceeds 64 bits) stays as it was, and holds no other
     day back.
 
-    Errors: `Contended`; `KpiError` that names such days, once all others are published; as
-        `worker.transform.transform`.
+    Raises:
+        Contended: A newer writer has begun a day and not ended it.
+        KpiError: Some days cannot be computed; all others are published.
+        ConfigError, SourceError, StoreError: As `worker.transform.transform`.
     """
     published = Published(rows=dict.fromkeys(sorted(task.tables), 0))
     if len(work.days) == 0:
         return published
-    zone = work.zone
-    products = Products(*await latest_products(zone.products))
-    plan = await cut(work.days, zone)
+    snapshot = work.snapshot
+    products = Products(*await latest_products(snapshot.products))
+    plan = await plan_batches(work.days, snapshot)
     if plan.scattered:
-        # Each slice will ask for all of them; here they are read while little else is held.
-        await work.versions[1].judge(await zone.items.row_groups())
+        # Each batch will need all of them; here they are resolved while little else is held.
+        await work.item_versions.resolve(await snapshot.items.row_groups())
         allocator.give_back()
-    await _Slices(task, work, seen, products, published, plan).publish()
+    context = LoadContext(
+        snapshot=snapshot,
+        products=products,
+        order_versions=work.order_versions,
+        item_versions=work.item_versions,
+        tables=task.tables,
+        observed=observed,
+        plan=plan,
+    )
+    await _Pipeline(task, work, context, published).run()
     return published
 
 
-class _Slices:
-    """Slices of days on their way: while one is being published the next is read."""
+class _Pipeline:
+    """Batches of days on their way: the next one is loaded while one is published."""
 
     def __init__(
-        self,
-        task: Task,
-        work: Work,
-        seen: Seen,
-        products: Products,
-        published: Published,
-        plan: Cut,
+        self, task: TransformTask, work: PendingWork, context: LoadContext, published: Published
     ) -> None:
         self._task = task
         self._work = work
-        self._seen = seen
-        self._products = products
+        self._context = context
         self._published = published
-        self._plan = plan
-        self._todo: deque[Days] = deque(plan.slices)
-        self._done = 0
+        self._todo: deque[Days] = deque(context.plan.batches)
+        self._done_days = 0
         self._failed: list[str] = []
 
-    async def publish(self) -> None:
-        """Errors: as `publish_days`."""
+    async def run(self) -> None:
+        """Load and publish all batches; see `publish_days` for what is raised."""
         finishing: asyncio.Task[None] | None = None
         try:
             while self._todo or finishing is not None:
                 if not self._todo and finishing is not None:
-                    await finishing  # it may have found days to be set apart
+                    await finishing  # may have put parts of its batch back
                     finishing = None
                     continue
                 days = self._todo.popleft()
@@ -101,10 +109,9 @@ class _Slices:
                     continue
                 if finishing is not None:
                     await finishing
-                finishing = asyncio.create_task(
-                    self._finish(days, day_slice, set(self._seen.stood))
-                )
-                if len(day_slice) > 2 * ORDERS_AT_ONCE:
+                order_days = set(self._context.observed.order_days)
+                finishing = asyncio.create_task(self._finish(days, day_slice, order_days))
+                if len(day_slice) > 2 * self._task.limits.batch_orders:
                     await finishing  # there is no memory for another one beside it
                 del day_slice
         finally:
@@ -112,7 +119,7 @@ class _Slices:
                 finishing.cancel()
                 await asyncio.gather(finishing, return_exceptions=True)
         if self._failed:
-            shown = sorted(self._failed)[:FAILED_SHOWN]
+            shown = sorted(self._failed)[:REPORTED_DAYS]
             more = len(self._failed) - len(shown)
             named = "; ".join(shown) + (f", and {more} days more" if more else "")
             raise KpiError(
@@ -121,76 +128,66 @@ class _Slices:
             )
 
     async def _load(self, days: Days) -> DaySlice | None:
-        """A slice with its orders and items; None where it had to be set apart."""
+        """Load a batch; None where it cannot be computed and was bisected."""
         try:
-            return await load(
-                days,
-                self._work.zone,
-                self._products,
-                *self._work.versions,
-                self._task.tables,
-                self._seen,
-                self._plan,
-            )
+            return await load_days(days, self._context)
         except KpiError as error:
-            self._set_apart(days, error)
+            self._bisect(days, error)
             return None
 
-    async def _finish(self, days: Days, day_slice: DaySlice, stood: set[int]) -> None:
+    async def _finish(self, days: Days, day_slice: DaySlice, order_days: set[int]) -> None:
         try:
-            tables = await asyncio.to_thread(kpis, day_slice, self._task.tables)
+            tables = await asyncio.to_thread(kpi_tables, day_slice, self._task.tables)
         except KpiError as error:
-            self._set_apart(days, error)
+            self._bisect(days, error)
             return
-        await _publish(self._task, days, tables, self._work, self._published, stood)
-        self._done += len(days)
+        await self._publish(days, tables, order_days)
+        self._done_days += len(days)
         if self._task.progress:
-            self._task.progress(self._done, len(self._work.days))
+            self._task.progress(self._done_days, len(self._work.days))
 
-    def _set_apart(self, days: Days, error: KpiError) -> None:
-        """Find out which of some days it is that cannot be computed."""
+    def _bisect(self, days: Days, error: KpiError) -> None:
+        """Put both halves of a batch back, to find the days that cannot be computed."""
         if len(days) == 1:
             self._failed.append(f"{to_date(days[0])}: {error}")
         else:
             half = len(days) // 2
             self._todo.extend((days[:half], days[half:]))
 
+    async def _publish(self, days: Days, tables: dict[str, pa.Table], order_days: set[int]) -> None:
+        """Publish the rows of a batch.
 
-async def _publish(
-    task: Task,
-    days: Days,
-    tables: dict[str, pa.Table],
-    work: Work,
-    published: Published,
-    stood: set[int],
-) -> None:
-    slots = asyncio.Semaphore(PUBLISH_AT_ONCE)
-    split = {name: rows_by_day(name, table) for name, table in tables.items()}
+        Args:
+            days: Days of the batch.
+            tables: KPI tables of these days.
+            order_days: Days that any version of an order is on.
+        """
+        slots = asyncio.Semaphore(CONCURRENT_PUBLICATIONS)
+        by_day = {name: rows_by_day(name, table) for name, table in tables.items()}
 
-    async def one(order_date: date) -> Outcome:
-        rows = {name: of_day.get(order_date, []) for name, of_day in split.items()}
-        async with slots:
-            outcome = await task.state.publish(
-                DayKpis(order_date=order_date, tables=rows), work.head
-            )
-        published.days.append(order_date)
-        for name, of_table in rows.items():
-            published.rows[name] += len(of_table)
-        return outcome
+        async def publish(order_date: date) -> Outcome:
+            rows = {name: of_table.get(order_date, []) for name, of_table in by_day.items()}
+            async with slots:
+                day = DayKpis(order_date=order_date, tables=rows)
+                outcome = await self._task.state.publish(day, self._work.head)
+            self._published.days.append(order_date)
+            for name, of_table in rows.items():
+                self._published.rows[name] += len(of_table)
+            return outcome
 
-    # Days between others that have never had an order may be millions: one of the year 1. A
-    # day that some version of an order stands on gets its guard even where no row is left of
-    # it: else a late writer of an older state could publish that version.
-    known = {to_day(day) for day in work.begun} | stood
-    due = np.intersect1d(days, np.array(sorted(known), np.int32), assume_unique=True)
-    outcomes = await asyncio.gather(*(one(to_date(day)) for day in due))
-    published.days.sort()
-    if Outcome.CONTENDED in outcomes:
-        raise Contended
+        # Days that never had an order may be millions: one order of the year 1 is enough. A day
+        # with any version of an order gets its guard even where no row is left of it: otherwise a
+        # late writer of an older state could publish that version.
+        known = {to_day(day) for day in self._work.begun} | order_days
+        due = np.intersect1d(days, np.array(sorted(known), np.int32), assume_unique=True)
+        outcomes = await asyncio.gather(*(publish(to_date(day)) for day in due))
+        self._published.days.sort()
+        if Outcome.CONTENDED in outcomes:
+            raise Contended
 
 
 def rows_by_day(name: str, table: pa.Table) -> dict[date, list[Row]]:
-    """Rows of a KPI table by their day, as the stores take them."""
+    """Group the rows of a KPI table by day, in the form that stores take."""
     days: dict[date, list[Row]] = {}
     names = list(KPI_TABLES[name].attributes)
     columns = [table.column(attribute).to_pylist() for attribute in names]

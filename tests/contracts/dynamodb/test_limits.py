@@ -13,7 +13,7 @@ from tests.support.emulators import Emulator, unique_name
 from tests.support.samples import day_kpis, entry, with_as_of
 from worker.errors import ConfigError, StoreError
 from worker.state.dynamodb.store import DynamoDBState
-from worker.state.entry import Part, Range
+from worker.state.entry import Interval, Part
 
 
 async def test_a_ledger_of_more_than_one_page(state: DynamoDBState) -> None:
@@ -32,7 +32,9 @@ async def test_an_entry_that_no_item_holds_is_refused_in_words(state: DynamoDBSt
             key=draw.randbytes(32).hex(),
             rows=1,
             size_bytes=1,
-            ranges={"order_id": Range(low=draw.randbytes(16).hex(), high=draw.randbytes(16).hex())},
+            ranges={
+                "order_id": Interval(low=draw.randbytes(16).hex(), high=draw.randbytes(16).hex())
+            },
         )
         for _ in range(8000)
     )

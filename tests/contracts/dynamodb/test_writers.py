@@ -165,7 +165,7 @@ async def test_writers_that_race_and_die_never_take_a_day_back(
     aws: Emulator, state: DynamoDBState, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Small transactions, so that a day of ten rows takes several.
-    monkeypatch.setattr(kpis, "ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(kpis, "TRANSACTION_ROWS", 3)
     draw = random.Random(seed)
     days = {
         as_of: day_kpis(

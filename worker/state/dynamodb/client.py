@@ -1,4 +1,4 @@
-"""Calls to the DynamoDB tables of one prefix: connection, retries, transactions, paging."""
+"""Call the DynamoDB tables of one prefix: connection, retries, transactions, paging."""
 
 from __future__ import annotations
 
@@ -28,25 +28,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TRANSACTION_WRITES = 100
-"""TransactWriteItems takes at most so many writes."""
+"""Most writes of TransactWriteItems."""
 
 CONDITION_FAILED = "ConditionalCheckFailed"
-"""Why a transaction was cancelled: the condition of that write did not hold."""
+"""Cancellation reason: the condition of that write did not hold."""
 
-# Why it may be cancelled so that another attempt may succeed (TransactWriteItems, API reference).
 _BUSY = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+"""Cancellation reasons after which another attempt may succeed (TransactWriteItems, API
+reference)."""
 
-# BatchGetItem takes at most so many keys.
 _BATCH_KEYS = 100
+"""Most keys of BatchGetItem."""
 
 
 class Database:
-    """A DynamoDB client and the prefix of the tables that it is for.
+    """DynamoDB client for the tables of one prefix.
 
     Attributes:
         client: The aiobotocore client.
         prefix: Tables are called `<prefix>-<name>`.
-        retry: How a call, and work that another writer disturbed, is tried again.
+        retry: Policy for calls, and for work that another writer disturbed.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Database:
     async def open(
         cls, prefix: str, *, endpoint_url: str | None, max_pool: int, retry: RetryPolicy
     ) -> Database:
-        """See `DynamoDBState.open`."""
+        """Create the client; see `DynamoDBState.open`."""
         owned = AsyncExitStack()
         try:
             client = await owned.enter_async_context(
@@ -75,7 +76,7 @@ class Database:
         return cls(client, prefix, retry=retry, owned=owned)
 
     async def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         await self._owned.aclose()
 
     @property
@@ -84,11 +85,11 @@ class Database:
         return f"dynamodb://{self.prefix}"
 
     def table(self, name: str) -> str:
-        """Full name of a table of `kpi.aggregation.tables`."""
+        """Return the full name of a table of `kpi.aggregation.tables`."""
         return f"{self.prefix}-{name}"
 
     async def call(self, doing: str, send: Callable[[], Awaitable[T]]) -> T:
-        """What `send` returns, after retries.
+        """Return what `send` returns, after retries.
 
         Args:
             doing: Names the call in messages, as in `reading the head`.
@@ -103,7 +104,7 @@ class Database:
                     raise self._failure(error, doing, retries.attempts) from error
 
     async def get(self, doing: str, table: str, key: Item) -> Item | None:
-        """One item, strongly consistent; None where it is not there."""
+        """Read one item, strongly consistent; None where there is none."""
         name = self.table(table)
         answer = await self.call(
             doing, lambda: self.client.get_item(TableName=name, Key=key, ConsistentRead=True)
@@ -113,8 +114,8 @@ class Database:
     async def put(self, doing: str, request: Put) -> bool:
         """Put an item where its condition holds; False where it does not.
 
-        After a lost answer the condition is held against the item put before, so that False may
-        also mean that it is there: read it again.
+        After a lost answer the condition meets the item put before. So False may also mean that
+        it is there: read it again.
         """
 
         async def send() -> bool:
@@ -129,14 +130,14 @@ class Database:
         return await self.call(doing, send)
 
     async def transact(self, doing: str, writes: Sequence[Write]) -> list[str]:
-        """Do all of at most TRANSACTION_WRITES writes, or none.
+        """Apply all of at most TRANSACTION_WRITES writes, or none.
 
         The request carries a token: sent again after its answer was lost, it does nothing twice
         (DynamoDB knows a token for ten minutes).
 
         Returns:
-            No items where they are done. Else, for each write, why they are not: CONDITION_FAILED,
-            `None`, or that the write was busy, so that the same may be tried again.
+            Nothing where they are applied. Otherwise the cancellation reason of each write:
+            CONDITION_FAILED, `None`, or one of a busy item, so that a retry may succeed.
         """
         token = uuid.uuid4().hex
 
@@ -163,7 +164,9 @@ class Database:
         *,
         index: str | None = None,
     ) -> AsyncIterator[Item]:
-        """Items of one partition, ascending by sort key; strongly consistent but for an index.
+        """Yield items of one partition, ascending by sort key.
+
+        The read is strongly consistent, but for an index.
 
         Args:
             doing: Names the call in messages.
@@ -202,10 +205,7 @@ class Database:
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     async def batch_get(self, doing: str, table: str, keys: Sequence[Item]) -> list[Item]:
-        """Those of the items that are there, in any order, strongly consistent.
-
-        `keys` are distinct.
-        """
+        """Read the existing items of some distinct keys, in any order, strongly consistent."""
         name = self.table(table)
         items: list[Item] = []
         for first in range(0, len(keys), _BATCH_KEYS):
@@ -233,7 +233,7 @@ class Database:
         return await self.call(doing, lambda: self.client.batch_get_item(RequestItems=wanted))
 
     def _failure(self, error: Exception, doing: str, attempts: int) -> WorkerError:
-        """What to raise for an error that no retry cured."""
+        """Build the error to raise for one that no retry cured."""
         if isinstance(error, SETUP_ERRORS):
             return ConfigError(f"{doing}: AWS is not set up: {error}", url=self.url)
         if is_transient(error):
@@ -248,7 +248,7 @@ class Database:
 
 
 def _cancellations(error: Exception) -> list[tuple[str, str]]:
-    """Code and message for each write of a cancelled transaction; none for other errors."""
+    """Return code and message for each write of a cancelled transaction; else nothing."""
     if error_code(error) != "TransactionCanceledException" or not isinstance(error, ClientError):
         return []
     reasons = error.response.get("CancellationReasons", [])

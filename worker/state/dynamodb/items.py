@@ -1,4 +1,4 @@
-"""DynamoDB items, documents in them, and conditional writes of them.
+"""Build DynamoDB items, documents in them, and conditional writes of them.
 
 Items are in DynamoDB's own form, `{"S": text}` and `{"N": decimal digits}`, so that no number ever
 becomes a float. Names of limits are those of "Quotas in Amazon DynamoDB".
@@ -25,15 +25,17 @@ if TYPE_CHECKING:
     Put = PutTypeDef
     Write = TransactWriteItemTypeDef
 
-# An item holds 400 KB with its names; what is left here is for its keys and small attributes.
 _DOCUMENT_BYTES = 400 * 1024 - 4096
+"""Largest document of an item. An item holds 400 KB with its names; the rest is for its keys and
+small attributes."""
 
-# Below this a document stays readable in the console; above it, capacity units matter more.
 _PLAIN_DOCUMENT_BYTES = 16 * 1024
+"""Largest document kept as text. Short ones stay readable in the console; of long ones the capacity
+units matter more."""
 
 
 def document(data: bytes, what: str) -> Value:
-    """UTF-8 JSON as an attribute: text, or compressed where it is long.
+    """Build an attribute of UTF-8 JSON: text, or compressed where it is long.
 
     Raises:
         StoreError: It does not fit an item even so.
@@ -51,18 +53,18 @@ def document(data: bytes, what: str) -> Value:
 
 
 def document_bytes(value: Value) -> bytes:
-    """The JSON that `document` was given."""
+    """Return the JSON that `document` was given."""
     return value["S"].encode() if "S" in value else zlib.decompress(value["B"])
 
 
 def number(value: int) -> Value:
-    """An integer as an attribute."""
+    """Build a number attribute."""
     return {"N": str(value)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """What the item that is there must fulfil for a write of it; `#a` stands for `attribute`."""
+    """Condition on the existing item for a write of it; `#a` is the name of `attribute`."""
 
     attribute: str
     expression: str
@@ -70,19 +72,19 @@ class Condition:
 
 
 def absent(attribute: str) -> Condition:
-    """No item, or one without that attribute, is there."""
+    """Require that there is no item, or one without that attribute."""
     return Condition(attribute=attribute, expression="attribute_not_exists(#a)")
 
 
 def unchanged(attribute: str, seen: int) -> Condition:
-    """The attribute is what was seen; 0 was seen where there was no item."""
+    """Require that the attribute is still what was seen; 0 was seen where there was no item."""
     if seen == 0:
         return absent(attribute)
     return Condition(attribute=attribute, expression="#a = :seen", values={":seen": number(seen)})
 
 
 def not_above(attribute: str, limit: int) -> Condition:
-    """The attribute is at most `limit`, or is not there."""
+    """Require that the attribute is at most `limit`, or absent."""
     return Condition(
         attribute=attribute,
         expression="attribute_not_exists(#a) OR #a <= :limit",
@@ -91,7 +93,7 @@ def not_above(attribute: str, limit: int) -> Condition:
 
 
 def put(table: str, item: Item, condition: Condition | None = None) -> Put:
-    """Put `item` into the table of that full name, where the condition holds."""
+    """Build a request that puts `item` into a table where the condition holds."""
     request: Put = {"TableName": table, "Item": item}
     if condition is not None:
         request["ConditionExpression"] = condition.expression

@@ -1,4 +1,4 @@
-"""The KPI tables in DynamoDB, and the record of how far they have come.
+"""KPI tables in DynamoDB, and the record of how far they have come.
 
 Why a day never goes back in time. Each day has a guard (`worker.state.day_guard`) in the ledger
 table, and every transaction that touches a row of the day also puts the guard, on the condition
@@ -7,9 +7,9 @@ deleted. So:
 
 1. The transactions of a day are in one order, that of the versions, and between the guard that a
    writer read and its transaction on it no other has changed the day. Rows read after the guard are
-   therefore the rows that the transaction meets, or else its condition fails. That holds for a
-   writer that wakes up late, and for a request delivered late: its version has passed.
-   A day that had no guard when all were read is taken to have none still: its first transaction
+   therefore the rows that the transaction meets, or its condition fails. That holds for a writer
+   that wakes up late, and for a request delivered late: its version has passed.
+   A day without a guard when all were read is assumed to have none still: its first transaction
    fails where that is no longer so.
 2. `claim` never falls: a writer at sequence a writes only where it read claim <= a, and sets claim
    to a. A row of the day is never of a higher sequence than the claim, and is deleted or replaced
@@ -21,10 +21,10 @@ deleted. So:
    With 2, rows are whole at `published` where claim = published, and a mixture of `published` and
    claim where a later writer has begun. A writer at a that finds such a mixture neither goes back
    (CONTENDED) nor waits; one at the claim or above ends it. A writer that died half-way is
-   succeeded by its own retry or by anybody at a later sequence, and reading the rows anew finds
-   what is left to do.
-4. A lost answer: the token makes sending it again harmless; where the token is not known any more,
-   the condition fails, and reading anew finds the rows as they were meant.
+   succeeded by its own retry or by anybody at a later sequence. Reading the rows again finds what
+   is left to do.
+4. A lost answer: the token makes a repeated request harmless. Where DynamoDB has forgotten the
+   token, the condition fails, and reading again finds the rows as they were meant.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from kpi.aggregation.tables import (
 )
 from worker.errors import StoreError
 from worker.state import DayKpis, Outcome, Progress, Row
-from worker.state.corruption import as_written
+from worker.state.corruption import parsing
 from worker.state.day_guard import Guard
 from worker.state.dynamodb.client import TRANSACTION_WRITES, Database
 from worker.state.dynamodb.items import document, document_bytes, number, put, unchanged
@@ -58,15 +58,16 @@ from worker.state.dynamodb.rows import is_same, row_item, row_key, row_of
 if TYPE_CHECKING:
     from worker.state.dynamodb.items import Item, Write
 
-ROWS_AT_ONCE = TRANSACTION_WRITES - 1
-"""Rows of a transaction; the guard fills it. Its 4 MB are never reached: a row's keys have at most
-1,024 bytes each, and its numbers 38 digits."""
+TRANSACTION_ROWS = TRANSACTION_WRITES - 1
+"""Rows of one transaction; the guard is its last write. Its 4 MB are never reached: a row's keys
+have at most 1,024 bytes each, and its numbers 38 digits."""
 
-_DAYS_AT_ONCE = 32
+_CONCURRENT_DAYS = 32
+"""Days read at once."""
 
 
 class DynamoDBKpis:
-    """See `worker.state.KpiStore`."""
+    """DynamoDB implementation of `worker.state.KpiStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -81,7 +82,7 @@ class DynamoDBKpis:
         """
         retries = self._database.retry.start()
         is_new = self._begun is not None and day.order_date not in self._begun
-        # Where that is no longer so, the condition on the guard fails, and it is read.
+        # Where another writer has begun the day, the condition fails, and the guard is read.
         guard = Guard() if is_new else await self._guard(day.order_date)
         while True:
             verdict = guard.verdict(day.tables, as_of)
@@ -98,11 +99,11 @@ class DynamoDBKpis:
             guard = await self._guard(day.order_date)
 
     async def progress(self) -> Progress:
-        """The progress record; an empty one at first."""
+        """Return the progress record; an empty one at first."""
         return (await self._progress())[0]
 
     async def advance(self, progress: Progress) -> Progress:
-        """Atomically replace the record by `record.merge(progress)` and return that."""
+        """Replace the record by `record.merge(progress)` atomically, and return that."""
         doing = "advancing the progress record"
         retries = self._database.retry.start()
         while True:
@@ -114,11 +115,11 @@ class DynamoDBKpis:
                 raise StoreError(f"{doing}: others kept advancing it", url=self._database.url)
 
     async def days(self) -> dict[date, Mapping[str, int]]:
-        """Every day ever begun -> KPI table -> sequence of its whole state."""
+        """Return every day ever begun -> KPI table -> sequence at which it is whole."""
         found: dict[date, Mapping[str, int]] = {}
         async for item in self._guards(None, None):
             guard = _guard_of(item)
-            with as_written(f"day of a guard, {item[LEDGER_SORT_KEY]['S']!r},"):
+            with parsing(f"day of a guard, {item[LEDGER_SORT_KEY]['S']!r},"):
                 found[date.fromisoformat(item[LEDGER_SORT_KEY]["S"])] = guard.whole()
         self._begun = frozenset(found)
         return found
@@ -131,12 +132,11 @@ class DynamoDBKpis:
         last: date | None = None,
         group: str | None = None,
     ) -> AsyncIterator[Row]:
-        """Rows of a KPI table, ascending by order_date, then group key.
+        """Yield rows of a KPI table, ascending by order_date, then group key.
 
-        Which days there are is read from their guards, then the rows from the table itself, by
-        their keys: nothing is read that is not asked for, and strongly consistent. One group is
-        read from its index instead, at a fraction of the cost; an index follows its table within
-        a second or so (it is eventually consistent).
+        The days are read from their guards, then the rows from the table by their keys, strongly
+        consistent. One group is read from its index instead, at a fraction of the cost. An index
+        follows its table within a second or so (it is eventually consistent).
         """
         definition = KPI_TABLES[table]
         if group is not None:
@@ -144,8 +144,8 @@ class DynamoDBKpis:
                 yield row_of(definition, item)
             return
         days = await self._days(first, last)
-        for start in range(0, len(days), _DAYS_AT_ONCE):
-            for item in await self._items(definition, days[start : start + _DAYS_AT_ONCE]):
+        for start in range(0, len(days), _CONCURRENT_DAYS):
+            for item in await self._items(definition, days[start : start + _CONCURRENT_DAYS]):
                 yield row_of(definition, item)
 
     async def _write(self, day: DayKpis, as_of: int, guard: Guard) -> bool:
@@ -155,7 +155,8 @@ class DynamoDBKpis:
             return True
         # A day without rows still needs its guard: it keeps earlier states away.
         transactions = [
-            writes[first : first + ROWS_AT_ONCE] for first in range(0, len(writes), ROWS_AT_ONCE)
+            writes[first : first + TRANSACTION_ROWS]
+            for first in range(0, len(writes), TRANSACTION_ROWS)
         ] or [[]]
         for count, rows in enumerate(transactions, start=1):
             completed = day.tables if count == len(transactions) else ()
@@ -169,7 +170,7 @@ class DynamoDBKpis:
         return True
 
     async def _differences(self, day: DayKpis, as_of: int, guard: Guard) -> list[Write]:
-        """What makes the rows that are there those of `day`; the order_kpis row is last."""
+        """Build the writes that turn the existing rows into those of `day`; order_kpis last."""
         tables = sorted(
             (KPI_TABLES[name] for name in day.tables), key=lambda table: table == ORDER_KPIS
         )
@@ -193,10 +194,10 @@ class DynamoDBKpis:
         return writes
 
     async def _present(self, table: KpiTable, day: DayKpis, guard: Guard) -> list[Item]:
-        """The day's items of one table that may have to be deleted or need not be put.
+        """Read the day's items of one table that may have to be deleted or need not be put.
 
-        Where there is no guard yet, there are some only if somebody has emptied the ledger. The one
-        row of a table without groups is then put over whatever is there.
+        Without a guard there are some only if somebody has emptied the ledger. The one row of a
+        table without groups is then put over whatever is there.
         """
         if guard.version == 0 and table.group_key is None and day.tables[table.name]:
             return []
@@ -211,7 +212,7 @@ class DynamoDBKpis:
         return Guard() if item is None else _guard_of(item)
 
     def _guard_write(self, day: DayKpis, before: Guard, after: Guard) -> Write:
-        """Replaces the day's guard where it is still `before`."""
+        """Build the write that replaces the day's guard where it is still `before`."""
         item: Item = {
             **ledger_key("day", day.order_date.isoformat()),
             "version": number(after.version),
@@ -222,13 +223,13 @@ class DynamoDBKpis:
         return {"Put": put(table, item, unchanged("version", before.version))}
 
     async def _progress(self) -> tuple[Progress, int]:
-        """The progress record and its version; 0 where there is none."""
+        """Read the progress record and its version; 0 where there is none."""
         item = await self._database.get(
             "reading the progress record", LEDGER_TABLE, ledger_key("progress", "progress")
         )
         if item is None:
             return Progress(), 0
-        with as_written("progress record"):
+        with parsing("progress record"):
             fields = orjson.loads(document_bytes(item["progress"]))
             return Progress(**fields), int(item["version"]["N"])
 
@@ -242,11 +243,11 @@ class DynamoDBKpis:
         return await self._database.put(doing, put(table, item, unchanged("version", version)))
 
     async def _days(self, first: date | None, last: date | None) -> list[str]:
-        """Days that were ever published, ascending, as ISO dates."""
+        """Read the days that were ever published, ascending, as ISO dates."""
         return [guard[LEDGER_SORT_KEY]["S"] async for guard in self._guards(first, last)]
 
     def _guards(self, first: date | None, last: date | None) -> AsyncIterator[Item]:
-        """Guard items, ascending by day."""
+        """Yield guard items, ascending by day."""
         return self._database.query(
             "reading which days there are",
             LEDGER_TABLE,
@@ -255,7 +256,7 @@ class DynamoDBKpis:
         )
 
     async def _items(self, table: KpiTable, days: Sequence[str]) -> list[Item]:
-        """The items of these days, in their order."""
+        """Read the items of these days, in their order."""
         if table.group_key is not None:
             parts = await asyncio.gather(*(self._day_items(table, day) for day in days))
             return list(chain.from_iterable(parts))
@@ -265,7 +266,7 @@ class DynamoDBKpis:
         return sorted(found, key=lambda item: item[table.partition_key]["S"])
 
     async def _day_items(self, table: KpiTable, day: str) -> list[Item]:
-        """The items of one day, ascending by group key, strongly consistent."""
+        """Read the items of one day, ascending by group key, strongly consistent."""
         items = self._database.query(
             f"reading {table.name} of {day}", table.name, (table.partition_key, day)
         )
@@ -274,7 +275,7 @@ class DynamoDBKpis:
     def _group_items(
         self, table: KpiTable, group: str, first: date | None, last: date | None
     ) -> AsyncIterator[Item]:
-        """The items of one category or product, ascending by day, from its index."""
+        """Yield the items of one category or product, ascending by day, from its index."""
         if table.group_key is None:
             message = f"{table.name} has one row a day, no groups"
             raise ValueError(message)
@@ -289,7 +290,7 @@ class DynamoDBKpis:
 
 
 def _guard_of(item: Item) -> Guard:
-    with as_written(f"guard of {item[LEDGER_SORT_KEY]['S']}"):
+    with parsing(f"guard of {item[LEDGER_SORT_KEY]['S']}"):
         return Guard(
             version=int(item["version"]["N"]),
             claim=int(item["claim"]["N"]),
@@ -302,5 +303,5 @@ def _identity(table: KpiTable, item: Item) -> tuple[str, ...]:
 
 
 def _iso_days(first: date | None, last: date | None) -> tuple[str, str]:
-    """An inclusive range of days; an open end reaches as far as dates go."""
+    """Return an inclusive range of ISO dates; an open end reaches as far as dates go."""
     return (first or date.min).isoformat(), (last or date.max).isoformat()

@@ -6,8 +6,8 @@
 | `source` | source_id | sequence: of its entry |
 | `sequence` | sequence, 12 digits | entry: JSON |
 | `effect` | source_id | as_of, effect: JSON |
-| `progress` | `progress` | version, progress: JSON (see `dynamodb_kpis`) |
-| `day` | ISO date | version, claim, published (see `dynamodb_kpis`) |
+| `progress` | `progress` | version, progress: JSON (see `worker.state.dynamodb.kpis`) |
+| `day` | ISO date | version, claim, published (see `worker.state.dynamodb.kpis`) |
 
 Every read is strongly consistent.
 """
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from kpi.aggregation.tables import LEDGER_PARTITION_KEY, LEDGER_SORT_KEY, LEDGER_TABLE
 from worker.errors import StoreError
 from worker.state import Effect, Entry
-from worker.state.corruption import as_written
+from worker.state.corruption import parsing
 from worker.state.dynamodb.client import CONDITION_FAILED, Database
 from worker.state.dynamodb.items import (
     absent,
@@ -36,24 +36,28 @@ from worker.state.dynamodb.items import (
 if TYPE_CHECKING:
     from worker.state.dynamodb.items import Item
 
-_DIGITS = 12
-_LAST = 10**_DIGITS - 1
-_WRITES_AT_ONCE = 16
+_SEQUENCE_DIGITS = 12
+"""Digits of a sequence in a sort key, so that keys sort as numbers do."""
+
+_LAST_SEQUENCE = 10**_SEQUENCE_DIGITS - 1
+
+_CONCURRENT_WRITES = 16
+"""Effects written at once."""
 
 
 def ledger_key(kind: str, name: str) -> Item:
-    """Key of an item of the ledger table."""
+    """Build the key of an item of the ledger table."""
     return {LEDGER_PARTITION_KEY: {"S": kind}, LEDGER_SORT_KEY: {"S": name}}
 
 
 class DynamoDBLedger:
-    """See `worker.state.Ledger`."""
+    """DynamoDB implementation of `worker.state.Ledger`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def find(self, source_id: str) -> Entry | None:
-        """The committed entry of a source object; None before its commit."""
+        """Return the committed entry of a source object; None before its commit."""
         database = self._database
         doing = f"looking up source object {source_id}"
         pointer = await database.get(doing, LEDGER_TABLE, ledger_key("source", source_id))
@@ -67,7 +71,7 @@ class DynamoDBLedger:
         return _entry(item)
 
     async def commit(self, entry: Entry) -> Entry:
-        """Append `entry` under the next sequence; or return the one committed before."""
+        """Append `entry` under the next sequence, or return the one committed before."""
         doing = f"committing source object {entry.source_id}"
         retries = self._database.retry.start()
         while True:
@@ -85,15 +89,15 @@ class DynamoDBLedger:
                 raise StoreError(f"{doing}: others kept committing", url=self._database.url)
 
     async def head(self) -> int:
-        """The last sequence; 0 for an empty ledger."""
+        """Return the last sequence; 0 for an empty ledger."""
         item = await self._database.get(
             "reading the head", LEDGER_TABLE, ledger_key("head", "head")
         )
         return 0 if item is None else _sequence(item)
 
     async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
-        """Entries with after < sequence <= up_to (default: all), ascending by sequence."""
-        last = _LAST if up_to is None else min(up_to, _LAST)
+        """Return entries with after < sequence <= up_to (default: all), ascending by sequence."""
+        last = _LAST_SEQUENCE if up_to is None else min(up_to, _LAST_SEQUENCE)
         if last <= after:
             return []
         items = self._database.query(
@@ -105,8 +109,8 @@ class DynamoDBLedger:
         return [_entry(item) async for item in items]
 
     async def record_effects(self, effects: Mapping[str, Effect]) -> None:
-        """source_id -> what its rows changed; an effect of a lower `as_of` never replaces one."""
-        slots = asyncio.Semaphore(_WRITES_AT_ONCE)
+        """Record the effect of each source_id; one of a lower `as_of` never replaces another."""
+        slots = asyncio.Semaphore(_CONCURRENT_WRITES)
 
         async def record(source_id: str, effect: Effect) -> None:
             what = f"the effect of source object {source_id}"
@@ -127,8 +131,8 @@ class DynamoDBLedger:
                 group.create_task(record(source_id, effect))
 
     async def effects(self, source_ids: Sequence[str]) -> dict[str, Effect]:
-        """The effects recorded for these source objects; absent where there is none yet."""
-        # BatchGetItem refuses a key that stands twice.
+        """Return the recorded effects by source_id; absent where there is none yet."""
+        # BatchGetItem refuses a key that is given twice.
         keys = [ledger_key("effect", source_id) for source_id in dict.fromkeys(source_ids)]
         items = await self._database.batch_get("reading effects", LEDGER_TABLE, keys)
         found = {
@@ -139,7 +143,7 @@ class DynamoDBLedger:
     async def _append(self, doing: str, entry: Entry) -> list[str]:
         """Commit `entry` at its sequence; see `Database.transact` for what is returned."""
         table = self._database.table(LEDGER_TABLE)
-        # What a state machine or a person at the console asks first, as attributes of its own.
+        # Attributes of their own for what a state machine or a person at the console reads first.
         source: Item = {
             **ledger_key("source", entry.source_id),
             "sequence": number(entry.sequence),
@@ -167,7 +171,7 @@ def _name(item: Item) -> str:
 
 
 def _digits(sequence: int) -> str:
-    return f"{sequence:0{_DIGITS}d}"
+    return f"{sequence:0{_SEQUENCE_DIGITS}d}"
 
 
 def _sequence_key(sequence: int) -> Item:
@@ -179,11 +183,11 @@ def _entry(item: Item) -> Entry:
 
 
 def _sequence(item: Item) -> int:
-    with as_written(f"sequence in ledger item {_name(item)}"):
+    with parsing(f"sequence in ledger item {_name(item)}"):
         return int(item["sequence"]["N"])
 
 
 def _json(item: Item, name: str) -> bytes:
-    """A document of an item."""
-    with as_written(f"{name} in ledger item {_name(item)}"):
+    """Return a JSON document of an item."""
+    with parsing(f"{name} in ledger item {_name(item)}"):
         return document_bytes(item[name])

@@ -1,4 +1,4 @@
-"""KPI rows as DynamoDB items."""
+"""Convert KPI rows to DynamoDB items and back."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from kpi.aggregation.tables import PLACES, KpiTable
 from worker.errors import StoreError
 from worker.state import Row
-from worker.state.corruption import as_written
+from worker.state.corruption import parsing
 from worker.state.kpi_rows import EXACT, scaled, stored_row
 
 if TYPE_CHECKING:
     from worker.state.dynamodb.items import Item, Value
 
-# Length of a sort key in bytes ("Quotas in Amazon DynamoDB").
 _SORT_KEY_BYTES = 1024
+"""Longest sort key ("Quotas in Amazon DynamoDB")."""
 
 
 def row_item(table: KpiTable, row: Row, as_of: int) -> Item:
-    """The item of a row: its attributes, `as_of`, and `month` for the index by_month.
+    """Build the item of a row: its attributes, `as_of`, and `month` for the index by_month.
 
     Raises:
         StoreError: Its category or product id cannot be a key of DynamoDB.
@@ -41,15 +41,19 @@ def row_item(table: KpiTable, row: Row, as_of: int) -> Item:
 
 
 def row_key(table: KpiTable, item: Item) -> Item:
-    """The key of an item."""
+    """Return the key of an item."""
     names = [table.partition_key, *([table.group_key] if table.group_key else [])]
     return {name: item[name] for name in names}
 
 
 def row_of(table: KpiTable, item: Item) -> Row:
-    """The row of an item, in the table's order, `as_of` last."""
+    """Parse the row of an item: in the table's order, `as_of` last.
+
+    Raises:
+        StoreError: It is damaged.
+    """
     row: dict[str, str | int | Decimal] = {}
-    with as_written(f"row of {table.name} of {item[table.partition_key]['S']}"):
+    with parsing(f"row of {table.name} of {item[table.partition_key]['S']}"):
         for name, kind in table.attributes.items():
             value = item[name]
             if "S" in value:
@@ -64,7 +68,7 @@ def row_of(table: KpiTable, item: Item) -> Row:
 
 
 def is_same(item: Item, other: Item) -> bool:
-    """Whether both have the same attributes, numbers compared as numbers."""
+    """Return whether both have the same attributes, numbers compared as numbers."""
     return item.keys() == other.keys() and all(
         _plain(value) == _plain(other[name]) for name, value in item.items()
     )

@@ -10,7 +10,7 @@ from worker.state.dynamodb.tables import create_tables
 
 
 class DynamoDBState(DynamoDBLedger, DynamoDBKpis):
-    """See `worker.state.State`. Made by `DynamoDBState.open`.
+    """DynamoDB implementation of `worker.state.State`. Create it by `DynamoDBState.open`.
 
     Attributes:
         database: The client and the prefix of the tables.
@@ -34,14 +34,14 @@ class DynamoDBState(DynamoDBLedger, DynamoDBKpis):
 
         Args:
             prefix: Tables are called `<prefix>-ledger`, `<prefix>-order_kpis`, ...
-            endpoint_url: Another DynamoDB than that of the region; `AWS_ENDPOINT_URL_DYNAMODB` and
-                `AWS_ENDPOINT_URL` say the same. Region and credentials come from the AWS
+            endpoint_url: Another endpoint than that of the region; `AWS_ENDPOINT_URL_DYNAMODB`
+                and `AWS_ENDPOINT_URL` also name one. Region and credentials come from the AWS
                 environment.
             max_pool: Connections kept open at once; more requests wait for one.
-            retry: How calls, and work that another writer disturbed, are tried again.
+            retry: Policy for calls, and for work that another writer disturbed.
 
         Raises:
-            ConfigError: The AWS environment names no region, or a profile that is not there.
+            ConfigError: The AWS environment names no region, or an unknown profile.
         """
         return cls(
             await Database.open(
@@ -50,11 +50,11 @@ class DynamoDBState(DynamoDBLedger, DynamoDBKpis):
         )
 
     async def create_tables(self) -> list[str]:
-        """Create what is missing and wait until it can be used; returns the names created."""
+        """Create what is missing, wait until it can be used, and return the names created."""
         return await create_tables(self.database)
 
     async def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         await self.database.close()
 
     async def __aenter__(self) -> DynamoDBState:

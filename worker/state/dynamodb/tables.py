@@ -1,4 +1,4 @@
-"""Creating the DynamoDB tables that `kpi.aggregation.tables` defines."""
+"""Create the DynamoDB tables that `kpi.aggregation.tables` defines."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 async def create_tables(database: Database) -> list[str]:
     """Create the tables that are missing, billed by request, and wait until they can be used.
 
-    A table that is there is left as it is.
+    An existing table stays as it is.
 
     Returns:
         Names of the tables created, in the order of `kpi.aggregation.tables`.
@@ -55,7 +55,7 @@ async def create_tables(database: Database) -> list[str]:
 def _request(
     name: str, key: tuple[str, ...], indexes: tuple[Index, ...]
 ) -> CreateTableInputTypeDef:
-    """A table whose keys, and those of its indexes, are all strings."""
+    """Build a request for a table whose keys, and those of its indexes, are all strings."""
     attributes = sorted(
         {*key, *(index.partition_key for index in indexes), *(index.sort_key for index in indexes)}
     )
@@ -89,7 +89,7 @@ def _key_schema(key: tuple[str, ...]) -> list[KeySchemaElementTypeDef]:
 
 
 async def _create(database: Database, request: CreateTableInputTypeDef) -> bool:
-    """Whether the table was created; False where it was there."""
+    """Create a table; False where it existed."""
 
     async def send() -> bool:
         try:

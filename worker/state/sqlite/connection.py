@@ -1,4 +1,4 @@
-"""One SQLite file: its tables, and transactions one after the other in a thread of its own.
+"""Run transactions on one SQLite file, one after the other, in a thread of its own.
 
 Every write is one immediate transaction, so that several processes may share the file; each waits
 its turn.
@@ -22,13 +22,13 @@ from worker.objects.fsync import make_folder
 T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 60.0
-"""How long a process waits for another's transaction; each takes milliseconds."""
+"""Longest wait for another process's transaction; each takes milliseconds."""
 
-BUSY_LOOK_S = 1.0
-"""How long it waits before it looks whether it is to stop."""
+BUSY_POLL_S = 1.0
+"""Longest wait between two looks whether the state is being closed."""
 
 SCHEMA_VERSION = 1
-"""Stands in the file's header; raised whenever the tables below change."""
+"""Version in the file's header; raised whenever the tables below change."""
 
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS ledger (
@@ -48,7 +48,7 @@ CREATE TABLE IF NOT EXISTS progress (
 
 
 class SqliteFile:
-    """A database that is opened when it is first needed."""
+    """A database that is opened on first use."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -63,21 +63,22 @@ class SqliteFile:
         return f"sqlite://{self._path}"
 
     def stop(self) -> None:
-        """Let nobody wait for another process any longer."""
+        """End every wait for another process."""
         self._stopping.set()
 
     async def close(self) -> None:
-        """Give back connection and thread."""
+        """Close connection and thread."""
         self.stop()
         if self._connection is not None:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
         self._thread.shutdown()
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do `work` in one immediate transaction.
+        """Run `work` in one immediate transaction; it is rolled back where an error is raised.
 
-        Errors: `StoreError`; `ConfigError` where the file is no database of ours. Nothing has been
-            written then, nor where `work` raises.
+        Raises:
+            ConfigError: The file is not a database of this schema.
+            StoreError: SQLite or the file system failed.
         """
 
         def transact() -> T:
@@ -101,15 +102,16 @@ class SqliteFile:
         return await asyncio.get_running_loop().run_in_executor(self._thread, transact)
 
     def _begin(self, db: sqlite3.Connection) -> None:
-        """Begin a transaction, when it is our turn."""
+        """Begin a transaction once no other process is writing."""
         self._when_free(lambda: db.execute("BEGIN IMMEDIATE"))
 
     def _when_free(self, act: Callable[[], object]) -> None:
-        """Do something as soon as no other process is in its way.
+        """Retry an action until no other process holds a lock that it needs.
 
-        Errors: SQLite's `SQLITE_BUSY` after `BUSY_TIMEOUT_S`, or when the state is being closed:
-            nothing else ends the waiting of a thread, and a process that is told to stop has
-            seconds.
+        Raises:
+            sqlite3.OperationalError: `SQLITE_BUSY` after `BUSY_TIMEOUT_S`, or once the state is
+                being closed. Nothing else ends the wait of a thread, and a process that has to stop
+                has seconds.
         """
         give_up = time.monotonic() + BUSY_TIMEOUT_S
         while True:
@@ -127,7 +129,7 @@ class SqliteFile:
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
             make_folder(self._path.parent)
-            db = sqlite3.connect(self._path, timeout=BUSY_LOOK_S, isolation_level=None)
+            db = sqlite3.connect(self._path, timeout=BUSY_POLL_S, isolation_level=None)
             try:
                 self._prepare(db)
             except BaseException:
@@ -137,13 +139,13 @@ class SqliteFile:
         return self._connection
 
     def _prepare(self, db: sqlite3.Connection) -> None:
-        """How the connection is used, and the tables that are missing."""
-        # Readers never wait for a writer, and a commit is on the disk when it returns. Who opens a
-        # new database at the same time holds a lock that the timeout does not wait for
-        # (sqlite.org/wal.html: the change of the mode may answer SQLITE_BUSY at once).
+        """Set up the connection, and create missing tables."""
+        # Readers never wait for a writer, and a commit is on the disk when it returns. Another
+        # process that opens a new database holds a lock that the timeout does not wait for
+        # (sqlite.org/wal.html: a change of the mode may fail with SQLITE_BUSY at once).
         self._when_free(lambda: db.execute("PRAGMA journal_mode = WAL").close())
         db.execute("PRAGMA synchronous = FULL")
-        # KiB. By itself SQLite holds four times as much, of a ledger that is read but once.
+        # KiB. The default is four times as much, for a ledger that is read once.
         db.execute("PRAGMA cache_size = -512")
         self._begin(db)
         (version,) = db.execute("PRAGMA user_version").fetchone()

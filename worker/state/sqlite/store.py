@@ -15,26 +15,26 @@ import orjson
 
 from kpi.aggregation.tables import KPI_TABLES, PLACES, KpiTable
 from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Row
-from worker.state.corruption import as_written
+from worker.state.corruption import parsing
 from worker.state.day_guard import Guard
 from worker.state.sqlite.connection import SqliteFile
 
-ROWS_AT_ONCE = 10_000
-"""KPI rows read in one transaction, and those of the day that they end in."""
+PAGE_ROWS = 10_000
+"""KPI rows read in one transaction, and the rest of the last day's."""
 
-DAYS_AT_ONCE = 16
-"""Days published in one transaction: others wait for it."""
+TRANSACTION_DAYS = 16
+"""Days published in one transaction: other processes wait for it."""
 
 
 @dataclass(eq=False)
-class _Turn:
-    """A day that waits to be published.
+class _Publication:
+    """A day waiting for its publication.
 
     Attributes:
         day: The day.
         as_of: See `KpiStore.publish`.
         alone: Whether a transaction that it shared has failed.
-        outcome: What came of it, once that is on the disk.
+        outcome: Result, once it is on the disk.
     """
 
     day: DayKpis
@@ -49,7 +49,7 @@ class SqliteState:
     def __init__(self, path: Path) -> None:
         self._file = SqliteFile(path)
         self._publishing = asyncio.Lock()
-        self._turns: list[_Turn] = []
+        self._publications: list[_Publication] = []
 
     @classmethod
     async def open(cls, path: Path) -> SqliteState:
@@ -64,7 +64,7 @@ class SqliteState:
 
     async def close(self) -> None:
         self._file.stop()
-        async with self._publishing:  # those that wait have begun before
+        async with self._publishing:  # waiting publications were begun before
             await self._file.close()
 
     async def create_tables(self) -> list[str]:
@@ -100,7 +100,7 @@ class SqliteState:
     async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
         query = "SELECT sequence, entry FROM ledger WHERE sequence > ? AND sequence <= ? ORDER BY 1"
         last = 2**62 if up_to is None else up_to
-        # Row by row: their texts together would take as much memory as the entries.
+        # Row by row: all texts at once would take as much memory as the entries.
         return await self._file.run(
             lambda db: [
                 Entry.from_json(entry).at(sequence)
@@ -131,29 +131,29 @@ class SqliteState:
         return await self._file.run(look_up)
 
     async def publish(self, day: DayKpis, as_of: int) -> Outcome:
-        turn = _Turn(day, as_of)
-        self._turns.append(turn)
+        publication = _Publication(day, as_of)
+        self._publications.append(publication)
         try:
             async with self._publishing:
-                return turn.outcome or await self._publish_turns(turn)
+                return publication.outcome or await self._publish_publications(publication)
         finally:
-            self._turns.remove(turn)
+            self._publications.remove(publication)
 
-    async def _publish_turns(self, first: _Turn) -> Outcome:
-        """Publish a day, and with it those that wait, so that the disk is waited for once."""
-        others = [] if first.alone else [one for one in self._turns if one is not first]
-        turns = [first, *others[: DAYS_AT_ONCE - 1]]
+    async def _publish_publications(self, first: _Publication) -> Outcome:
+        """Publish a day together with others that wait, so that the disk is synced once."""
+        others = [] if first.alone else [one for one in self._publications if one is not first]
+        publications = [first, *others[: TRANSACTION_DAYS - 1]]
         try:
-            outcomes = await self._file.run(lambda db: [_publish(db, one) for one in turns])
+            outcomes = await self._file.run(lambda db: [_publish(db, one) for one in publications])
         except Exception:
-            if len(turns) == 1:
+            if len(publications) == 1:
                 raise
-            # Whichever of them it was: it is to keep no other back.
-            for turn in turns:
-                turn.alone = True
-            return await self._publish_turns(first)
-        for turn, outcome in zip(turns, outcomes, strict=True):
-            turn.outcome = outcome
+            # Whichever failed: it must not hold the others back.
+            for publication in publications:
+                publication.alone = True
+            return await self._publish_publications(first)
+        for publication, outcome in zip(publications, outcomes, strict=True):
+            publication.outcome = outcome
         return outcomes[0]
 
     async def progress(self) -> Progress:
@@ -207,9 +207,9 @@ class SqliteState:
         after: str | None = ""
 
         def page(db: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], str | None]:
-            """Rows of some days more, and the last of these; None where there are no others."""
+            """Read rows of the next days, and the last of these; None where none follow."""
             bounds = [*values, after]
-            (end,) = db.execute(last_of_page, [*bounds, ROWS_AT_ONCE]).fetchone() or (None,)
+            (end,) = db.execute(last_of_page, [*bounds, PAGE_ROWS]).fetchone() or (None,)
             return db.execute(of_page, [*bounds, end or "9999z"]).fetchall(), end
 
         while after is not None:
@@ -218,9 +218,9 @@ class SqliteState:
                 yield _from_row(described, names, row)
 
 
-def _publish(db: sqlite3.Connection, turn: _Turn) -> Outcome:
-    """Publish a day in the transaction that is open."""
-    day, as_of = turn.day, turn.as_of
+def _publish(db: sqlite3.Connection, publication: _Publication) -> Outcome:
+    """Publish a day in the open transaction."""
+    day, as_of = publication.day, publication.as_of
     order_date = day.order_date.isoformat()
     guard = _read_guards(db, order_date).get(day.order_date, Guard())
     verdict = guard.verdict(day.tables, as_of)
@@ -250,14 +250,14 @@ def _replace_rows(
 
 
 def _read_guards(db: sqlite3.Connection, order_date: str | None = None) -> dict[date, Guard]:
-    """The guards of all days, or of one."""
+    """Read the guards of all days, or of one."""
     query = "SELECT order_date, version, claim, published FROM days"
     values: tuple[str, ...] = ()
     if order_date is not None:
         query, values = query + " WHERE order_date = ?", (order_date,)
     guards = {}
     for day, version, claim, published in db.execute(query, values):
-        with as_written(f"guard of {day}"):
+        with parsing(f"guard of {day}"):
             tables = orjson.loads(published).items()
             guards[date.fromisoformat(day)] = Guard(
                 version=int(version),
@@ -273,7 +273,7 @@ def _to_sql(value: str | int | Decimal) -> str | int:
 
 def _from_row(table: KpiTable, names: list[str], row: Sequence[str | int]) -> Row:
     values: dict[str, str | int | Decimal] = dict(zip(names, row, strict=True))
-    with as_written(f"row of {table.name} of {values['order_date']}"):
+    with parsing(f"row of {table.name} of {values['order_date']}"):
         date.fromisoformat(str(values["order_date"]))
         for name, kind in table.attributes.items():
             if kind in PLACES:
@@ -283,7 +283,7 @@ def _from_row(table: KpiTable, names: list[str], row: Sequence[str | int]) -> Ro
 
 def _read_progress(db: sqlite3.Connection) -> Progress:
     row = db.execute("SELECT record FROM progress").fetchone()
-    with as_written("progress record"):
+    with parsing("progress record"):
         return Progress(**orjson.loads(row[0])) if row else Progress()
 
 

@@ -91,7 +91,7 @@ async def test_who_waits_for_a_lock_can_be_stopped(tmp_path: Path, opened: bool)
             await state.close()
         # The interpreter would wait for a thread that goes on waiting.
         assert not [one for one in threading.enumerate() if one.name.startswith("sqlite")]
-        assert time.monotonic() - started_s < 5 * worker.state.sqlite.connection.BUSY_LOOK_S
+        assert time.monotonic() - started_s < 5 * worker.state.sqlite.connection.BUSY_POLL_S
 
 
 MAY = [date(2024, 5, number) for number in range(1, 7)]
@@ -102,7 +102,7 @@ NAMES = {day: [f"category {number}" for number in range(day.day % 4)] for day in
 async def test_rows_are_read_some_whole_days_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr(worker.state.sqlite.store, "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(worker.state.sqlite.store, "PAGE_ROWS", at_once)
     state = await SqliteState.open(tmp_path / "shopkpi.db")
     try:
         for day in MAY:
@@ -286,7 +286,7 @@ async def test_a_day_that_cannot_be_committed_keeps_no_other_back(
 async def test_no_transaction_takes_more_than_some_days(
     traced: Traced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker.state.sqlite.store, "DAYS_AT_ONCE", 2)
+    monkeypatch.setattr(worker.state.sqlite.store, "TRANSACTION_DAYS", 2)
     await traced.publish(*MAY)
     assert traced.transactions == 1 + -(-(len(MAY) - 1) // 2)
 
@@ -318,7 +318,7 @@ async def test_what_was_begun_before_closing_is_done(tmp_path: Path) -> None:
 async def test_closing_does_not_wait_for_other_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker.state.sqlite.connection, "BUSY_LOOK_S", 0.05)
+    monkeypatch.setattr(worker.state.sqlite.connection, "BUSY_POLL_S", 0.05)
     path = tmp_path / "shopkpi.db"
     state = await SqliteState.open(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:

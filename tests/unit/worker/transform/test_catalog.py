@@ -1,4 +1,4 @@
-"""What a transform opens of the clean zone, and what it holds of that."""
+"""Which clean files a transform opens, and what it holds of them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ from worker.objects import ObjectInfo
 from worker.objects.local import FolderStore
 from worker.sample import SampleSpec, write_sample
 from worker.state import paging
-from worker.state.entry import Range
-from worker.transform import day_batches, file_cache
+from worker.state.entry import Interval
+from worker.transform import file_cache
+from worker.transform.day_batches import plan_batches
 from worker.transform.day_ranges import possible_days
-from worker.transform.intervals import Spans, value_range
-from worker.transform.snapshot import open_zone
+from worker.transform.intervals import IntervalSet, value_interval
+from worker.transform.limits import TransformLimits
+from worker.transform.snapshot import open_snapshot
 from worker.validate.row_writer import high_cardinality
 
 DAYS = 28
@@ -112,9 +114,7 @@ async def test_products_come_again_and_only_a_change_is_one(
         assert len((await pipeline.transform()).days) == days
 
 
-async def test_what_waits_is_counted_anew_only_where_its_order_may_have_come(
-    tmp_path: Path,
-) -> None:
+async def test_waiting_items_are_counted_only_when_their_order_may_be_new(tmp_path: Path) -> None:
     waits = {"old": "1000", "new": "2000"}
     async with history(tmp_path) as (pipeline, watched):
         assert pipeline.state is not None
@@ -141,18 +141,18 @@ async def test_a_ledger_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.Mon
         head = await pipeline.state.head()
         found = []
         for at_once in (head + 1, head, 4, 1):
-            monkeypatch.setattr(paging, "ENTRIES_AT_ONCE", at_once)
-            opened = await open_zone(
+            monkeypatch.setattr(paging, "PAGE_ENTRIES", at_once)
+            opened = await open_snapshot(
                 pipeline.state, head - 2, pipeline.workspace, pipeline.contract
             )
             found.append(
                 [
-                    (piece.rank, piece.source_id, piece.url, piece.key, piece.rows)
+                    (file.rank, file.source_id, file.url, file.key, file.rows)
                     for one in opened.catalogs
-                    for piece in one.pieces
+                    for file in one.files
                 ]
             )
-            assert opened.since(head - 4) == {
+            assert opened.sources_since(head - 4) == {
                 entry.source_id
                 for entry in await pipeline.state.entries(after=head - 4, up_to=head - 2)
             }
@@ -164,30 +164,30 @@ async def test_a_ledger_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.Mon
 async def test_few_footers_are_held_however_many_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_bytes: int
 ) -> None:
-    monkeypatch.setattr(file_cache, "FOOTERS_BYTES", 100_000)
-    monkeypatch.setattr(file_cache, "SMALL_BYTES", small_bytes)
+    monkeypatch.setattr(file_cache, "FOOTER_CACHE_BYTES", 100_000)
+    monkeypatch.setattr(file_cache, "FILE_CACHE_BYTES", small_bytes)
     async with history(tmp_path) as (pipeline, _):
         assert pipeline.state is not None
-        zone = await open_zone(
+        snapshot = await open_snapshot(
             pipeline.state, await pipeline.state.head(), pipeline.workspace, pipeline.contract
         )
         gc.collect()
         gc.disable()
         try:
-            groups = await zone.orders.row_groups()
-            first = [await group.piece.read([group], ["order_id"]) for group in groups]
+            groups = await snapshot.orders.row_groups()
+            first = [await group.file.read([group], ["order_id"]) for group in groups]
             # Whatever else refers to a footer would keep it.
             held = sum(isinstance(one, pq.FileMetaData) for one in gc.get_objects())
         finally:
             gc.enable()
         assert len(groups) == DAYS - 1
         assert 1 <= held <= 8
-        bytes_read = zone.orders.bytes_read
-        again = [await group.piece.read([group], ["order_id"]) for group in groups]
+        bytes_read = snapshot.orders.bytes_read
+        again = [await group.file.read([group], ["order_id"]) for group in groups]
         assert again == first
         # Small objects are read once, where there is room for them.
-        assert (zone.orders.bytes_read == bytes_read) is (small_bytes == 2**20)
-        assert await zone.orders.row_groups() == groups
+        assert (snapshot.orders.bytes_read == bytes_read) is (small_bytes == 2**20)
+        assert await snapshot.orders.row_groups() == groups
 
 
 async def test_rows_of_another_contract_are_found_when_they_are_needed(tmp_path: Path) -> None:
@@ -204,19 +204,21 @@ async def test_uuids_are_stored_as_such_and_pruned_by(tmp_path: Path) -> None:
     upload = Upload("orders", tuple((one, one, "", "2025-03-01") for one in (high, low)), 0)
     async with Pipeline(tmp_path, built_in("uuid-ids")) as pipeline:
         entry = await pipeline.validate(shops.write(tmp_path / "shop", [upload])[0])
-        assert entry.parts[0].ranges["order_id"] == Range(low=low, high=high.lower())
+        assert entry.parts[0].ranges["order_id"] == Interval(low=low, high=high.lower())
         with duckdb.connect() as db:
             query = "SELECT order_id, user_id FROM read_parquet(?)"
             found = db.execute(query, [str(tmp_path / entry.parts[0].key)]).fetchall()
         assert found == [(UUID(high),) * 2, (UUID(low),) * 2]
         assert pipeline.state is not None
-        zone = await open_zone(pipeline.state, 1, pipeline.workspace, pipeline.contract)
-        (group,) = await zone.orders.row_groups()
-        ids = (await group.piece.read([group], ["order_id"])).column("order_id")
-        assert value_range(ids) == group.ranges["order_id"] == entry.parts[0].ranges["order_id"]
+        snapshot = await open_snapshot(pipeline.state, 1, pipeline.workspace, pipeline.contract)
+        (group,) = await snapshot.orders.row_groups()
+        ids = (await group.file.read([group], ["order_id"])).column("order_id")
+        assert value_interval(ids) == group.bounds["order_id"] == entry.parts[0].ranges["order_id"]
         for asked, near in ((low, True), (high.lower(), True), ("2" * 8, True), ("0" * 8, False)):
-            spans = Spans([Range(low=asked, high=asked)])
-            assert bool(await zone.orders.overlapping("order_id", spans)) is near
+            intervals = IntervalSet([Interval(low=asked, high=asked)])
+            assert (
+                bool(await snapshot.orders.row_groups_intersecting("order_id", intervals)) is near
+            )
         pipeline.contract = built_in("string-ids")
         with pytest.raises(ConfigError, match="was cleaned with another contract"):
             await pipeline.transform()
@@ -250,15 +252,20 @@ async def test_one_wrong_id_does_not_make_its_row_group_look_near(tmp_path: Path
         for path in shops.write(tmp_path / "shop", uploads):
             await pipeline.validate(path)
         assert pipeline.state is not None
-        zone = await open_zone(
+        snapshot = await open_snapshot(
             pipeline.state, await pipeline.state.head(), pipeline.workspace, pipeline.contract
         )
-        (group,) = await zone.items.row_groups()
-        assert group.spans("order_id") == [Range(low=1, high=199), Range(low=wrong, high=wrong)]
-        assert group.spans("id") == [Range(low=1, high=199)]
-        assert [cluster.rows for cluster in group.clusters["order_id"]] == [198, 1]
+        (group,) = await snapshot.items.row_groups()
+        assert group.intervals("order_id") == [
+            Interval(low=1, high=199),
+            Interval(low=wrong, high=wrong),
+        ]
+        assert group.intervals("id") == [Interval(low=1, high=199)]
+        assert [island.rows for island in group.clusters["order_id"]] == [198, 1]
         for low, high, near in ((200, wrong - 1, 0), (199, 250, 1), (wrong, wrong, 1)):
-            found = await zone.items.overlapping("order_id", Spans([Range(low=low, high=high)]))
+            found = await snapshot.items.row_groups_intersecting(
+                "order_id", IntervalSet([Interval(low=low, high=high)])
+            )
             assert len(found) == near
         await pipeline.transform()
         late = Upload("orders", ((str(wrong), "1", "shipped", "2025-03-07"),), 2)
@@ -272,19 +279,21 @@ async def test_one_wrong_id_does_not_make_its_row_group_look_near(tmp_path: Path
         assert sold == [198, 1]
 
 
-async def test_one_wrong_date_does_not_make_slices_too_large(tmp_path: Path) -> None:
+async def test_one_wrong_date_does_not_make_batches_too_large(tmp_path: Path) -> None:
     """Spread over decades, a row group's orders would hardly count on any day."""
     dates = [f"2025-03-{1 + one % 20:02d}" for one in range(400)]
     dates[7] = "1971-01-01"
     orders = tuple((str(one), "1", "shipped", date) for one, date in enumerate(dates))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(day_batches, "ORDERS_AT_ONCE", 100)
-        async with Pipeline(tmp_path) as pipeline:
-            for path in shops.write(tmp_path / "shop", [Upload("orders", orders, 0)]):
-                await pipeline.validate(path)
-            assert pipeline.state is not None
-            zone = await open_zone(
-                pipeline.state, await pipeline.state.head(), pipeline.workspace, pipeline.contract
-            )
-            plan = await day_batches.cut(await possible_days(zone.orders), zone)
-            assert len(plan.slices) >= 3
+    async with Pipeline(tmp_path) as pipeline:
+        for path in shops.write(tmp_path / "shop", [Upload("orders", orders, 0)]):
+            await pipeline.validate(path)
+        assert pipeline.state is not None
+        snapshot = await open_snapshot(
+            pipeline.state,
+            await pipeline.state.head(),
+            pipeline.workspace,
+            pipeline.contract,
+            limits=TransformLimits(batch_orders=100),
+        )
+        plan = await plan_batches(await possible_days(snapshot.orders), snapshot)
+        assert len(plan.batches) >= 3

@@ -60,7 +60,7 @@ async def rows(pipeline: Pipeline) -> list[dict[str, object]]:
 
 
 async def test_some_of_many_days_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker.transform.publish, "FAILED_SHOWN", 2)
+    monkeypatch.setattr(worker.transform.publish, "REPORTED_DAYS", 2)
     async with Pipeline(tmp_path / "work", CONTRACT) as pipeline:
         for path in write(tmp_path, shop(16, set(range(16)) - {9})):
             await pipeline.validate(path)

@@ -1,0 +1,62 @@
+"""What the stores claim of the published days: the sequences that their rows must be of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from worker.state import Row, State
+
+Cell = tuple[str, date]
+"""A KPI table and a day."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claims:
+    """What the progress record and the days' guards say.
+
+    Attributes:
+        reached: KPI table -> sequence up to which every day of it is said to be published.
+        begun: As `KpiStore.days`.
+        head: The ledger's head, read last: no honest claim is beyond it.
+    """
+
+    reached: Mapping[str, int]
+    begun: Mapping[date, Mapping[str, int]]
+    head: int
+
+    @classmethod
+    async def read(cls, state: State, tables: Collection[str]) -> Claims:
+        record = await state.progress()
+        begun = await state.days()
+        head = await state.head()
+        reached = {name: min(record.published.get(name, 0), head) for name in tables}
+        return cls(reached=reached, begun=begun, head=head)
+
+    def whole(self, cell: Cell) -> int | None:
+        """Return the sequence that a day of a table claims to be whole at; None where none."""
+        table, day = cell
+        return self.begun.get(day, {}).get(table)
+
+    def is_open(self, cell: Cell) -> bool:
+        """Return whether the day was begun and this table of it is not known to be whole."""
+        return cell[1] in self.begun and self.whole(cell) is None
+
+    def sequence(self, cell: Cell) -> int:
+        """Return the sequence whose KPIs must be there; 0 where nothing must."""
+        whole = self.whole(cell) or 0
+        return max(self.reached[cell[0]], whole if whole <= self.head else 0)
+
+    def expected_as_of(self, cell: Cell, published: Row | None) -> int:
+        """Return the `as_of` of a right row: the day's sequence, or any where it is unknown."""
+        claimed = self.whole(cell)
+        if claimed is None and published is not None:
+            claimed = int(published["as_of"])
+        return self.sequence(cell) if claimed is None or claimed > self.head else claimed
+
+    @property
+    def latest(self) -> int:
+        """The latest sequence of any table of any day."""
+        of_days = (self.sequence((name, day)) for day in self.begun for name in self.reached)
+        return max([*self.reached.values(), *of_days])

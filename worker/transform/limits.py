@@ -1,0 +1,34 @@
+"""Rows, orders and keys that a transform holds at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformLimits:
+    """Bounds of what a transform holds in memory; none of them changes a result.
+
+    Attributes:
+        batch_orders: Orders of one batch of days: about 100 bytes each with what is kept of their
+            items.
+        scattered_batch_orders: The same where each batch has to read every item, as order ids in
+            random order make it: about 40 bytes an order, and 4 for each of its items.
+        read_rows: Rows of one file that are read and processed together. With fewer, threads wait
+            for each other between short steps.
+        single_pass_rows: Rows with overlapping key ranges whose keys are compared in one pass,
+            beside other such passes.
+        pass_hashes: Key hashes held in one pass over more rows than that: 8 bytes each.
+        lookup_rows: Rows of new files whose days are looked up together.
+    """
+
+    batch_orders: int = 500_000
+    scattered_batch_orders: int = 4_000_000
+    read_rows: int = 200_000
+    single_pass_rows: int = 500_000
+    pass_hashes: int = 12_000_000
+    lookup_rows: int = 1_000_000
+
+
+DEFAULT_LIMITS = TransformLimits()
+"""Limits for the 600 MiB of a task of the smallest size."""
