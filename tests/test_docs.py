@@ -4,37 +4,27 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from kpi.contract.loading import built_in
-from worker.cli import shopkpi
+from tests.support.commands import every_command
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (ROOT / "docs" / "commands.md").read_text("utf-8")
 CONTRACT = (ROOT / "docs" / "contract.md").read_text("utf-8")
 
 
-def commands(group: click.Group, name: str) -> Iterator[tuple[str, click.Command]]:
-    for command in group.commands.values():
-        path = f"{name} {command.name}"
-        if isinstance(command, click.Group):
-            yield from commands(command, path)
-        else:
-            yield path, command
-
-
 def test_every_command_is_documented() -> None:
-    missing = [path for path, _ in commands(shopkpi, "shopkpi") if path not in COMMANDS]
+    missing = [path for path, _ in every_command() if path not in COMMANDS]
     assert not missing
 
 
 def test_every_environment_variable_is_documented() -> None:
     used = {
         option.envvar
-        for _, command in commands(shopkpi, "shopkpi")
+        for _, command in every_command()
         for option in command.params
         if isinstance(option.envvar, str)
     }
@@ -45,7 +35,7 @@ def test_every_environment_variable_is_documented() -> None:
 def test_every_option_has_help() -> None:
     silent = [
         f"{path} {option.opts[0]}"
-        for path, command in commands(shopkpi, "shopkpi")
+        for path, command in every_command()
         for option in command.params
         if isinstance(option, click.Option) and not option.help and not option.show_default
     ]

@@ -1,4 +1,4 @@
-"""Sources in, KPIs out: what `run`, `validate` and `transform` share."""
+"""Open what a command works with, and validate many sources."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from worker.runtime.concurrency import each
 from worker.settings import Settings
 from worker.state import Entry, State
 from worker.stores import open_objects, open_state
+from worker.validate import range_task
 from worker.validate.byte_range import ByteRange
 from worker.validate.context import ValidationContext
 from worker.validate.discovery import find_sources
-from worker.validate.range_task import commit_ranges, validate_range
 from worker.validate.task import validate
 
-SMALL_BYTES = 16 * 2**20
-"""A source object up to this size shares the machine with others."""
+SMALL_SOURCE_BYTES = 16 * 2**20
+"""A source object up to this size is validated beside others."""
 
-SMALL_AT_ONCE = 4
-"""Small source objects validated at once; a larger one has the machine to itself."""
+SMALL_SOURCES_AT_ONCE = 4
+"""Small source objects validated concurrently; larger ones are validated one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """Open stores and threads for one command."""
+    """Hold open stores and threads for one command."""
 
     settings: Settings
     workspace: Workspace
@@ -45,7 +45,8 @@ class Session:
 async def open_session(settings: Settings) -> AsyncIterator[Session]:
     """Open what the settings name; close it when the block ends.
 
-    Errors: `StoreError` where the state cannot be opened.
+    Raises:
+        StoreError: The state cannot be opened.
     """
     store = await open_objects(settings.workspace)
     try:
@@ -68,9 +69,10 @@ async def open_session(settings: Settings) -> AsyncIterator[Session]:
 async def open_sources(
     inputs: Sequence[str], settings: Settings, dataset: str | None, version_id: str | None = None
 ) -> AsyncIterator[list[Source]]:
-    """The source objects at some paths or URLs; their stores stay open in the block.
+    """Find the source objects at some paths or URLs; their stores stay open in the block.
 
-    Errors: `ConfigError` for a place with nothing to read.
+    Raises:
+        ConfigError: A place has nothing to read.
     """
     locations = [locate(text) for text in inputs]
     stores: dict[str, ObjectStore] = {}
@@ -94,12 +96,9 @@ async def open_sources(
 async def open_all(
     inputs: Sequence[str], settings: Settings, dataset: str | None, version_id: str | None = None
 ) -> AsyncIterator[tuple[list[Source], Session]]:
-    """Both of `open_sources` and `open_session`.
-
-    Errors: those of the sources first.
-    """
+    """Open sources and session, in AWS concurrently; errors of the sources are raised first."""
     if not settings.workspace.bucket or settings.state_url.startswith("sqlite:"):
-        # A folder, or a database, is not made before there is something for it.
+        # No folder or database is created before there is something for it.
         async with (
             open_sources(inputs, settings, dataset, version_id) as sources,
             open_session(settings) as session,
@@ -107,7 +106,7 @@ async def open_all(
             yield sources, session
         return
     async with AsyncExitStack() as opened:
-        # Making clients takes as long as waiting for the answers of one.
+        # To make a client takes as long as to wait for an answer.
         opening = asyncio.create_task(opened.enter_async_context(open_session(settings)))
         try:
             sources = await opened.enter_async_context(
@@ -123,7 +122,7 @@ async def open_all(
 async def validate_all(
     session: Session, sources: Sequence[Source], reporter: Reporter
 ) -> list[Entry]:
-    """Validate sources, small ones several at once; entries in the order of the sources."""
+    """Validate sources, small ones concurrently; return entries in the order of the sources."""
     context = _context(session, reporter)
     entries: dict[Source, Entry] = {}
 
@@ -133,25 +132,30 @@ async def validate_all(
         reporter.validated(entry, new=new)
 
     reporter.start(sources)
-    small = [source for source in sources if source.info.size_bytes <= SMALL_BYTES]
-    await each(small, one, SMALL_AT_ONCE)
+    small = [source for source in sources if source.info.size_bytes <= SMALL_SOURCE_BYTES]
+    await each(small, one, SMALL_SOURCES_AT_ONCE)
     for source in sources:
-        if source.info.size_bytes > SMALL_BYTES:
+        if source.info.size_bytes > SMALL_SOURCE_BYTES:
             await one(source)
     return [entries[source] for source in sources]
 
 
-async def validate_part(
-    session: Session, source: Source, span: str | None, reporter: Reporter
+async def validate_range(
+    session: Session, source: Source, byte_range: str, reporter: Reporter
 ) -> Entry:
-    """Validate one byte range of a source; or, without one, commit it once all are in."""
+    """Validate one byte range of a source, and commit the source if it was the last range."""
     reporter.start([source])
     context = _context(session, reporter)
-    if span is None:
-        entry, new = await commit_ranges(source, context), False
-    else:
-        entry, new = await validate_range(source, ByteRange.parse(span), context)
+    entry, new = await range_task.validate_range(source, ByteRange.parse(byte_range), context)
     reporter.validated(entry, new=new)
+    return entry
+
+
+async def commit_ranges(session: Session, source: Source, reporter: Reporter) -> Entry:
+    """Commit a source all of whose ranges have been validated."""
+    reporter.start([source])
+    entry = await range_task.commit_ranges(source, _context(session, reporter))
+    reporter.validated(entry, new=False)
     return entry
 
 

@@ -1,10 +1,11 @@
-"""Settings, read once: from options, else from the environment, else defaults."""
+"""Read and check settings: options, else the environment, else defaults."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import overload
 
 from kpi.aggregation.tables import table_names
 from kpi.contract.loading import built_in, built_in_names, parse_contract
@@ -16,19 +17,19 @@ from worker.objects.location import Location, locate
 DEFAULT_WORKSPACE = ".shopkpi"
 
 MAX_CONTRACT_BYTES = 2**20
-"""Of a contract file; one that shows every setting has 3 KB."""
+"""Of a contract file; one with every setting has 3 KB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a command works with.
+    """Hold what a command works with.
 
     Attributes:
-        workspace: Where clean zone and rejects lie.
+        workspace: Where clean zone and rejects are.
         state_url: Ledger and KPI tables.
         contract: What columns are.
         tables: KPI tables to publish.
-        sha256: Whether receipts tell the SHA-256 of the bytes.
+        sha256: Whether receipts hold the SHA-256 of the bytes.
     """
 
     workspace: Location
@@ -53,9 +54,10 @@ def read_settings(
         state: URL; None for `shopkpi.db` in a local workspace.
         contract: File, or name of a built-in contract; None for `default`.
         kpis: Short table names with commas between them.
-        sha256: Whether receipts tell the SHA-256 of the bytes.
+        sha256: Whether receipts hold the SHA-256 of the bytes.
 
-    Errors: one `ConfigError` that lists everything that is wrong.
+    Raises:
+        ConfigError: It lists everything that is wrong.
     """
     problems: list[str] = []
     location, state_url = locate(DEFAULT_WORKSPACE), state
@@ -89,9 +91,11 @@ def read_settings(
 
 
 def read_contract(contract: str | None) -> Contract:
-    """A contract by its file or built-in name; None for `default`.
+    """Load a contract by its file or built-in name; None for `default`.
 
-    Errors: `ContractError`, or `ConfigError` where there is no such file or name.
+    Raises:
+        ContractError: It is not usable.
+        ConfigError: There is no such file or name.
     """
     if contract is None or contract in built_in_names():
         return built_in(contract or "default")
@@ -112,10 +116,19 @@ def read_contract(contract: str | None) -> Contract:
     return parse_contract(text, source=contract)
 
 
-def read_day(text: str | None, option: str) -> date | None:
-    """An ISO date given to an option.
+@overload
+def read_day(text: str, option: str) -> date: ...
 
-    Errors: `ConfigError` for anything else.
+
+@overload
+def read_day(text: str | None, option: str) -> date | None: ...
+
+
+def read_day(text: str | None, option: str) -> date | None:
+    """Read the ISO date given to an option.
+
+    Raises:
+        ConfigError: It is none.
     """
     if text is None:
         return None

@@ -1,4 +1,4 @@
-"""URLs choose the stores: only this module and the command line know the concrete ones."""
+"""Open the store of a URL; only this module and the command line know the concrete ones."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from worker.objects import ObjectStore
 from worker.objects.location import Location
 from worker.state import State
 
+# Stores are imported when they are opened: an AWS client takes 0.3 s, which a local run can do
+# without, and a local store has no use in AWS.
+
 
 async def open_objects(location: Location) -> ObjectStore:
-    """The store of a location."""
+    """Open the object store of a location."""
     if location.bucket:
-        from worker.objects.s3 import S3Store  # noqa: PLC0415  (a local run needs no AWS client)
+        from worker.objects.s3 import S3Store  # noqa: PLC0415
 
         return await S3Store.open(location.bucket)
     from worker.objects.local import FolderStore  # noqa: PLC0415
@@ -23,13 +26,14 @@ async def open_objects(location: Location) -> ObjectStore:
 
 
 async def open_state(url: str) -> State:
-    """The ledger and KPI tables behind a URL.
+    """Open the ledger and KPI tables of a URL.
 
-    Errors: `ConfigError` for a URL that is neither `sqlite:///path` nor `dynamodb://prefix`.
+    Raises:
+        ConfigError: It is neither `sqlite:///path` nor `dynamodb://prefix`.
     """
     try:
         parts = urlsplit(url)
-    except ValueError as error:  # what looks like an IPv6 address and is none
+    except ValueError as error:  # such as half an IPv6 address
         raise ConfigError(f"not a URL: {error}", url=url) from error
     if parts.scheme == "sqlite" and not parts.netloc and parts.path not in ("", "/"):
         from worker.state.sqlite.store import SqliteState  # noqa: PLC0415

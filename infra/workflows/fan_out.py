@@ -49,7 +49,7 @@ class FanOut(Construct):
         plan = self._task(
             "PlanRanges",
             self._compute.validate,
-            ["plan", *source, "--split-bytes", size, "--batches", self._url("ranges")],
+            ["plan", *source, "--split-bytes", size, "--output", self._url("ranges")],
             outputs=self._adding_key("ranges"),
         )
         each = self._map(
@@ -66,7 +66,7 @@ class FanOut(Construct):
         commit = self._task(
             "CommitRanges",
             self._compute.validate,
-            ["validate", *source, "--batches", self._url("ranges")],
+            ["validate", *source, "--commit-ranges"],
         )
         plan.next(each).next(commit).next(then)
         return plan
@@ -77,7 +77,7 @@ class FanOut(Construct):
         plan = self._task(
             "PlanDays",
             self._compute.transform,
-            ["plan", "--days", days, "--batches", self._url("days")],
+            ["plan", "--days", days, "--output", self._url("days")],
             outputs=self._adding_key("days"),
         )
         first, last = "{% $states.input.from %}", "{% $states.input.to %}"

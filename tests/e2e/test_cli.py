@@ -67,7 +67,7 @@ def test_the_top_rows_have_most_revenue(
     free = "".join(f"9{n},{n + 1},9{n},,0\n" for n in range(20))
     put("shop/order_items/free.csv", ITEMS + free)
     assert shopkpi("run", "shop").code == 0
-    monkeypatch.setattr(sys.modules["worker.cli.query"], "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(sys.modules["worker.cli.query"], "BATCH_ROWS", at_once)
     every = shopkpi("query", "category", "--format", "json").json
     every.sort(key=lambda row: Decimal(row["daily_revenue"]), reverse=True)
     for count in (1, 2, 5, len(every) - 3, len(every) + 1):

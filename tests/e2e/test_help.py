@@ -7,27 +7,17 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
 
 from tests.e2e.files import put
-from tests.support.commands import Shopkpi
-from worker.cli import shopkpi as group
+from tests.support.commands import Shopkpi, every_command
 from worker.sample import SampleSpec, write_sample
 
 
 def examples() -> Iterator[tuple[str, str]]:
     """Every example of every command's help that needs no cloud."""
 
-    def commands(parent: click.Group, name: str) -> Iterator[tuple[str, click.Command]]:
-        for command in parent.commands.values():
-            path = f"{name} {command.name}"
-            if isinstance(command, click.Group):
-                yield from commands(command, path)
-            else:
-                yield path, command
-
-    for path, command in commands(group, "shopkpi"):
+    for path, command in every_command():
         text = (command.help or "").replace("\\\n", " ")
         lines = re.findall(r"^\s*(shopkpi .*)$", text, re.MULTILINE)
         assert lines, f"{path} has no example"

@@ -118,11 +118,11 @@ def test_many_workers_by_commands_give_the_rows_of_one_run(tmp_path: Path) -> No
     many = ("--workspace", "many")
     for path in sorted((tmp_path / "shop").rglob("*.csv")):
         file = str(path.relative_to(tmp_path))
-        plan = shopkpi("plan", file, "--split-bytes", "60000", "--batches", "p.json", cwd=tmp_path)
+        plan = shopkpi("plan", file, "--split-bytes", "60000", "--output", "p.json", cwd=tmp_path)
         assert plan.returncode == 0, plan.stderr
         for batch in json.loads((tmp_path / "p.json").read_text()):
             lines(shopkpi("validate", file, *many, "--range", batch["range"], cwd=tmp_path))
-        done = lines(shopkpi("validate", file, *many, "--batches", "p.json", cwd=tmp_path))
+        done = lines(shopkpi("validate", file, *many, "--commit-ranges", cwd=tmp_path))
         assert done[-1]["event"] == "source.known"
     slices = json.loads(shopkpi("plan", *many, "--days", "2", cwd=tmp_path).stdout)
     for one in slices:

@@ -121,7 +121,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("moment", ["click", "worker.cli.query", "worker.settings", "uvloop"])
+@pytest.mark.parametrize("moment", ["click", "worker.cli.run", "worker.settings", "uvloop"])
 def test_ctrl_c_is_quiet_while_modules_are_imported(moment: str) -> None:
     words = [sys.executable, "-c", PRESSED, moment, "run", "shop"]
     done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, check=False)

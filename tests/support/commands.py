@@ -7,14 +7,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import pytest
 
 from worker.cli import main
+from worker.cli import shopkpi as group
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,6 +41,19 @@ class Done(NamedTuple):
 
 Shopkpi = Callable[..., Done]
 """The command line in some folder."""
+
+
+def every_command(
+    parent: click.Group = group, name: str = "shopkpi"
+) -> Iterator[tuple[str, click.Command]]:
+    """Full name of each command that does something, and its definition."""
+    context = click.Context(parent)
+    for child in parent.list_commands(context):
+        command = parent.get_command(context, child)
+        if isinstance(command, click.Group):
+            yield from every_command(command, f"{name} {child}")
+        elif command is not None:
+            yield f"{name} {child}", command
 
 
 def shopkpi(home: Path, *arguments: str, **environment: str) -> Done:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from worker.service.queue_worker import Message, Pace, Service
+from worker.service.queue_worker import Message, Service, Timings
 
-QUICK = Pace(poll_s=1, hidden_s=60, beat_s=0.01, grace_s=0.05, release_s=1)
+QUICK = Timings(poll_s=1, visibility_timeout_s=60, heartbeat_s=0.01, grace_s=0.05, release_s=1)
 Work = Callable[[Sequence[str]], Coroutine[Any, Any, None]]
 
 
@@ -43,8 +43,8 @@ class World:
         taken, self.bodies = self.bodies[:count], self.bodies[count:]
         return [Message(message_id=text, receipt=text, body=text, received=1) for text in taken]
 
-    async def hide(self, message: Message, seconds: int) -> None:
-        if seconds == QUICK.hidden_s:
+    async def extend_visibility(self, message: Message, seconds: int) -> None:
+        if seconds == QUICK.visibility_timeout_s:
             self.hidden += 1
         else:
             self.given_back.append((message.body, seconds))
@@ -78,7 +78,7 @@ class World:
             run=run,
             emit=self.emit,
             concurrency=concurrency,
-            pace=QUICK,
+            timings=QUICK,
         )
 
 

@@ -1,4 +1,4 @@
-"""The command `shopkpi`. Commands import what they work with when they run: help stays quick."""
+"""The command `shopkpi`: the table of its commands, and the exit code of every outcome."""
 
 from __future__ import annotations
 
@@ -9,29 +9,50 @@ import sys
 
 from worker.cli.interrupts import EndedByCtrlC
 
-with EndedByCtrlC():  # they take a moment
+with EndedByCtrlC():  # these imports take a moment
+    import traceback
+
     import click
 
-    from worker.cli.admin import contract, tables
-    from worker.cli.archive import archive
-    from worker.cli.audit import audit
-    from worker.cli.plan import plan
-    from worker.cli.query import ledger, query, rejects
-    from worker.cli.run import run, transform, validate
-    from worker.cli.sample import sample
-    from worker.cli.serve import serve
+    from kpi.errors import ContractError, KpiError
+    from worker.cli.command_table import CommandTable, Row
+    from worker.cli.sanitize import visible, without_secrets
     from worker.cli.stdio import take_over
+    from worker.errors import WorkerError
     from worker.runtime.allocator import choose_allocator
+
+COMMANDS = {
+    "archive": Row("worker.cli.archive", "Move a raw file away once the ledger has its verdict."),
+    "audit": Row("worker.cli.audit", "Recompute published days and compare."),
+    "contract": Row("worker.cli.admin", "What the columns of a shop's files are."),
+    "ledger": Row("worker.cli.query", "Receipts of source objects."),
+    "plan": Row("worker.cli.plan", "Divide a huge file, or the days to publish, for many tasks."),
+    "query": Row("worker.cli.query", "KPI rows."),
+    "rejects": Row("worker.cli.query", "Rejected rows, and why."),
+    "run": Row("worker.cli.run", "Files in, KPIs out."),
+    "sample": Row("worker.cli.sample", "Sample data of any size."),
+    "serve": Row("worker.cli.serve", "Take commands from a queue: the warm service in AWS."),
+    "tables": Row("worker.cli.admin", "Tables of the ledger and the KPIs."),
+    "transform": Row("worker.cli.run", "Clean rows to KPIs: the transformation task."),
+    "validate": Row("worker.cli.run", "Raw files to clean rows: the validation task."),
+}
+"""Name -> module. A module is imported when its command is named, so that help stays quick."""
+
+IMPORT_GC_THRESHOLD = 1_000_000
+"""Allocations before a garbage collection during imports: modules leave no garbage, and looking for
+some takes a tenth of the time."""
 
 
 @click.group(
+    cls=CommandTable,
+    table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 a verdict was reached; 1 a retry may cure it; 2 wrong use; "
     "3 an audit found differences.",
 )
 @click.version_option(package_name="shopkpi")
 def shopkpi() -> None:
-    """Daily KPIs from the flat files a shop drops into a folder or bucket.
+    """Compute daily KPIs from the flat files a shop drops into a folder or bucket.
 
     \b
     Try it:
@@ -41,57 +62,41 @@ def shopkpi() -> None:
     """
 
 
-COMMANDS = (
-    *(run, validate, transform, query, ledger, rejects, audit),
-    *(plan, archive, serve, sample, contract, tables),
-)
-for command in COMMANDS:
-    shopkpi.add_command(command)
-
-
 def main() -> None:
     """Run the command line; every outcome is an exit code, no user sees a traceback."""
     choose_allocator()
-    # Modules leave no garbage when they are imported; to look for some takes a tenth of the time.
-    gc.set_threshold(1_000_000)
+    gc.set_threshold(IMPORT_GC_THRESHOLD)
     try:
         if sys.stdout is sys.__stdout__:  # else a test reads what its calls print
             take_over()
         sys.exit(shopkpi(standalone_mode=False) or 0)
     except click.ClickException as error:
-        told = io.StringIO()
-        error.show(told)
-        click.echo(_shown(told.getvalue()), err=True, nl=False)
+        text = io.StringIO()
+        error.show(text)
+        click.echo(_printable(text.getvalue()), err=True, nl=False)
         sys.exit(2)
     except click.exceptions.Abort:
         sys.exit(130)
-    except Exception as error:  # noqa: BLE001  (the last place that can tell a person)
+    except Exception as error:  # noqa: BLE001  (nothing above could report it)
         sys.exit(_explain(error))
 
 
 def _explain(error: Exception) -> int:
-    """Tell what went wrong on standard error; returns the exit code."""
-    from kpi.errors import ContractError, KpiError  # noqa: PLC0415
-    from worker.errors import WorkerError  # noqa: PLC0415
-
+    """Write an error to standard error; return the exit code."""
     if os.environ.get("SHOPKPI_DEBUG"):
-        import traceback  # noqa: PLC0415
-
-        click.echo(_shown("".join(traceback.format_exception(error))), err=True)
+        click.echo(_printable("".join(traceback.format_exception(error))), err=True)
     if isinstance(error, WorkerError):
-        click.echo(f"shopkpi: {_shown(str(error))}", err=True)
+        click.echo(f"shopkpi: {_printable(str(error))}", err=True)
         return error.exit_code
     if isinstance(error, KpiError):
-        click.echo(f"shopkpi: {_shown(str(error))}", err=True)
+        click.echo(f"shopkpi: {_printable(str(error))}", err=True)
         return 2 if isinstance(error, ContractError) else 1
     kind = type(error).__name__
-    click.echo(f"shopkpi: {kind}: {_shown(str(error))}", err=True)
+    click.echo(f"shopkpi: {kind}: {_printable(str(error))}", err=True)
     click.echo("This should not happen. SHOPKPI_DEBUG=1 shows where it did.", err=True)
     return 1
 
 
-def _shown(text: str) -> str:
-    """An error as a person, and whoever collects what commands print, may see it."""
-    from worker.cli.sanitize import visible, without_secrets  # noqa: PLC0415
-
+def _printable(text: str) -> str:
+    """Remove secrets and control characters: error output is also collected by others."""
     return visible(without_secrets(text))

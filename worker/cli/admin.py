@@ -1,14 +1,17 @@
-"""`contract` and `tables`."""
+"""`contract` and `tables`: what is set up before files come."""
 
 from __future__ import annotations
 
 import click
 
+from kpi.contract.loading import built_in
 from worker.cli.event_loop import run_async
 from worker.cli.options import utf8_or_path
+from worker.settings import read_contract
+from worker.stores import open_state
 
 
-@click.group(short_help="What the columns of a shop's files are.")
+@click.group()
 def contract() -> None:
     """Show the built-in contracts, check one of your own."""
 
@@ -23,8 +26,6 @@ def show(name: str) -> None:
       shopkpi contract show
       shopkpi contract show olist > my-contract.toml
     """
-    from kpi.contract.loading import built_in  # noqa: PLC0415
-
     click.echo(built_in(name).text, nl=False)
 
 
@@ -37,8 +38,6 @@ def check(file: str) -> None:
     Example:
       shopkpi contract check my-contract.toml
     """
-    from worker.settings import read_contract  # noqa: PLC0415
-
     found = read_contract(file)
     for name, dataset in found.datasets.items():
         columns = ", ".join(f"{one.name} {one.type}" for one in dataset.columns.values())
@@ -46,7 +45,7 @@ def check(file: str) -> None:
     click.echo(f"contract {found.name!r} is usable")
 
 
-@click.group(short_help="Tables of the ledger and the KPIs.")
+@click.group()
 def tables() -> None:
     """Tables of the ledger and the KPIs."""
 
@@ -70,13 +69,11 @@ def create(state: str) -> None:
     """
 
     async def work() -> list[str]:
-        from worker.stores import open_state  # noqa: PLC0415
-
-        opened = await open_state(state)
+        store = await open_state(state)
         try:
-            return await opened.create_tables()
+            return await store.create_tables()
         finally:
-            await opened.close()
+            await store.close()
 
     created = run_async(work)
     for name in created:

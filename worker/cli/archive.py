@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
-from worker.cli.audit import version_id_option
 from worker.cli.event_loop import run_async
-from worker.cli.options import (
-    store_options,
-    utf8_or_path,
-)
+from worker.cli.options import store_options, utf8_or_path, version_id_option
+from worker.maintenance.archive import archive as move_object
+from worker.objects.location import locate
+from worker.reporting.reporters import JsonReporter
+from worker.settings import read_settings
+from worker.stores import open_objects, open_state
 
-if TYPE_CHECKING:
-    pass
 
-
-@click.command(short_help="Move a raw file away once the ledger has its verdict.")
+@click.command()
 @click.argument("source", type=utf8_or_path)
 @version_id_option
 @store_options
@@ -44,25 +41,18 @@ def archive(
       shopkpi archive s3://shop-in/orders/1.csv --to s3://shop-archive --state dynamodb://shop \\
         --workspace s3://shop-clean
     """
-    from worker.settings import read_settings  # noqa: PLC0415
-
     settings = read_settings(workspace=workspace, state=state, contract=contract)
 
     async def work() -> None:
-        from worker.maintenance.archive import archive as move  # noqa: PLC0415
-        from worker.objects.location import locate  # noqa: PLC0415
-        from worker.reporting.reporters import JsonReporter  # noqa: PLC0415
-        from worker.stores import open_objects, open_state  # noqa: PLC0415
-
         place, target = locate(source), locate(to)
-        opened = await open_state(settings.state_url)
+        ledger = await open_state(settings.state_url)
         stores = await open_objects(place), await open_objects(target)
         try:
-            entry, key = await move(
+            entry, key = await move_object(
                 stores[0],
                 place,
                 version_id=version_id,
-                ledger=opened,
+                ledger=ledger,
                 store=stores[1],
                 to=target,
             )
@@ -74,6 +64,6 @@ def archive(
         finally:
             for store in stores:
                 await store.close()
-            await opened.close()
+            await ledger.close()
 
     run_async(work)

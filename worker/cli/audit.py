@@ -1,4 +1,4 @@
-"""`plan`, `archive` and `audit`: what the cloud adds around the two tasks."""
+"""`audit`: recompute published days and compare."""
 
 from __future__ import annotations
 
@@ -8,28 +8,23 @@ from typing import TYPE_CHECKING
 import click
 
 from worker.cli.event_loop import run_async
-from worker.cli.options import (
-    choose_format,
-    format_option,
-    kpis_option,
-    read_all,
-    store_options,
-    utf8,
-)
+from worker.cli.options import choose_format, format_option, kpis_option, read_all, store_options
+from worker.cli.render import show_rows
 from worker.errors import StoreError
+from worker.jobs import open_session
+from worker.reporting.reporters import JsonReporter
+from worker.settings import read_day, read_settings
 
 if TYPE_CHECKING:
     from worker.maintenance.audit import Audit
 
-DIFFERENCES = 3
+EXIT_DIFFERENCES = 3
 """Exit code of an audit that found some."""
 
-version_id_option = click.option(
-    "--version-id", type=utf8, metavar="ID", help="S3 version of SOURCE, as an event names it."
-)
+FAILED_DAYS_SHOWN = 10
 
 
-@click.command(short_help="Hold published days against the clean zone.")
+@click.command()
 @store_options
 @kpis_option
 @click.option("--from", "first", metavar="DATE", help="First order date.")
@@ -38,7 +33,7 @@ version_id_option = click.option(
     "--sample",
     type=click.IntRange(1),
     metavar="N",
-    help="N published days, chosen by chance, and up to N that may have been left out.",
+    help="N published days, chosen at random, and up to N that may have been left out.",
 )
 @format_option("table", "json")
 def audit(
@@ -49,22 +44,21 @@ def audit(
     first: str | None,
     last: str | None,
     sample: int | None,
-    form: str | None,
+    output_format: str | None,
 ) -> None:
-    """Compute published days anew from the clean zone and report every row that differs: values,
-    rows that are missing or should not be there, an as_of that is not that of the day.
+    """Recompute published days from the clean zone and report every row that differs.
 
-    The exit code is 3 where one does; `shopkpi transform --all` puts right what transforms write,
-    and a row of a day that they never wrote has to be deleted. It is 1 where a table was never
-    published though files were accepted, or where every day was just being published.
+    A row differs in its values, is missing, should not be there, or has an as_of that is not that
+    of the day. The exit code is 3 where one does; `shopkpi transform --all` puts right what
+    transforms write, and a row of a day that they never wrote has to be deleted. It is 1 where a
+    table was never published though files were accepted, or where every day was just being
+    published.
 
     \b
     Examples:
       shopkpi audit
       shopkpi audit --sample 7
     """
-    from worker.settings import read_day, read_settings  # noqa: PLC0415
-
     settings, *days = read_all(
         lambda: read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis),
         lambda: read_day(first, "--from"),
@@ -72,8 +66,7 @@ def audit(
     )
 
     async def work() -> Audit:
-        from worker.jobs import open_session  # noqa: PLC0415
-        from worker.maintenance.audit import audit as compare  # noqa: PLC0415
+        from worker.maintenance.audit import audit as compare  # noqa: PLC0415  (Arrow, 0.3 s)
 
         async with open_session(settings) as session:
             return await compare(
@@ -87,20 +80,22 @@ def audit(
             )
 
     found = run_async(work)
-    _report(found, as_json=choose_format(form, "table", "json") == "json")
+    _report(found, as_json=choose_format(output_format) == "json")
     if found.differences:
-        sys.exit(DIFFERENCES)
+        sys.exit(EXIT_DIFFERENCES)
     if found.unpublished:
         raise StoreError(
             f"{', '.join(found.unpublished)}: never published, though the ledger has accepted "
-            f"files; `shopkpi transform --kpis {kpis}` does it"
+            "files",
+            hint=f"`shopkpi transform --kpis {kpis}` does it",
         )
     if found.failed:
-        told = "; ".join(f"{day}: {error}" for day, error in sorted(found.failed.items())[:10])
-        raise StoreError(f"{len(found.failed)} days could not be compared: {told}")
+        days_failed = sorted(found.failed.items())[:FAILED_DAYS_SHOWN]
+        shown = "; ".join(f"{day}: {error}" for day, error in days_failed)
+        raise StoreError(f"{len(found.failed)} days could not be compared: {shown}")
     if found.unsettled and not found.days:
         raise StoreError(
-            f"nothing was compared: {found.unsettled} days were being published; try again"
+            f"nothing was compared: {found.unsettled} days were being published", hint="try again"
         )
 
 
@@ -117,11 +112,9 @@ def _report(found: Audit, *, as_json: bool) -> None:
         for one in found.differences
     ]
     if as_json:
-        from worker.reporting.reporters import JsonReporter  # noqa: PLC0415
-
         reporter = JsonReporter(sys.stdout)
         for row in rows:
-            # KPI values may stand in a log; rows of the shop's files never do.
+            # A log may hold KPI values, never rows of the shop's files.
             reporter.emit("audit.difference", **row)
         reporter.emit(
             "audit.finished",
@@ -133,15 +126,13 @@ def _report(found: Audit, *, as_json: bool) -> None:
             failed=sorted(map(str, found.failed)),
         )
         return
-    from worker.cli.render import show_rows  # noqa: PLC0415
-
     if rows:
         show_rows({key: str(value) for key, value in row.items()} for row in rows)
-    click.echo(_summary(found))
+    click.echo(_summarize(found))
 
 
-def _summary(found: Audit) -> str:
-    """One sentence: what was compared with what."""
+def _summarize(found: Audit) -> str:
+    """Say in one sentence what was compared with what."""
     left_out = f"; left out: {found.unsettled} being published" if found.unsettled else ""
     if not found.days:
         # Rows outside of every order would be differences.

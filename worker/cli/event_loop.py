@@ -8,19 +8,21 @@ import os
 import signal
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
-from worker.cli.options import T
+import uvloop
+
 from worker.errors import Interrupted
 from worker.runtime import allocator
 
-FEWEST_THREADS = 2
-"""So that one may wait for a disk while the other computes."""
+T = TypeVar("T")
 
+MIN_THREADS = 2
+"""Threads of the loop on one core: one may wait for a disk while the other computes."""
 
-GARBAGE = 20_000
-"""So many objects more than were freed, and garbage is looked for. Requests leave little: Python's
-default of 700 takes a fifteenth of the time of publishing a year."""
+GC_THRESHOLD = 20_000
+"""Allocations before a garbage collection. Python's default (700) costs 7 % of publishing a
+year."""
 
 
 def run_async(work: Callable[[], Coroutine[Any, Any, T]], *, clean_stop: bool = True) -> T:
@@ -28,22 +30,21 @@ def run_async(work: Callable[[], Coroutine[Any, Any, T]], *, clean_stop: bool = 
 
     Args:
         work: What to run.
-        clean_stop: SIGTERM and SIGINT cancel it. Not for what prints as it goes: that may wait for
-            its reader, where the loop would not hear of them: they end the process as they are.
+        clean_stop: SIGTERM and SIGINT cancel it. False lets them end the process at once: a command
+            that prints rows may wait for its reader, and the loop would not see the signal.
 
-    Errors: `Interrupted` where a signal cancelled it.
+    Raises:
+        Interrupted: A signal cancelled it.
     """
-    import uvloop  # noqa: PLC0415
-
     allocator.set_up()
-    gc.set_threshold(GARBAGE)
-    # The loop would leave Python's own handlers, not those that it found.
+    gc.set_threshold(GC_THRESHOLD)
+    # The loop would restore Python's own handlers, not the ones that it replaced.
     before = {which: signal.getsignal(which) for which in (signal.SIGTERM, signal.SIGINT)}
 
     async def guarded() -> T:
         loop = asyncio.get_running_loop()
-        # Threads that compute beyond the number of cores only wait for each other.
-        loop.set_default_executor(ThreadPoolExecutor(max(os.cpu_count() or 1, FEWEST_THREADS)))
+        # More computing threads than cores only wait for each other.
+        loop.set_default_executor(ThreadPoolExecutor(max(os.cpu_count() or 1, MIN_THREADS)))
         task = asyncio.ensure_future(work())
         received: list[signal.Signals] = []
 
@@ -60,9 +61,8 @@ def run_async(work: Callable[[], Coroutine[Any, Any, T]], *, clean_stop: bool = 
             return await task
         except asyncio.CancelledError:
             name = received[0].name if received else "a cancellation"
-            raise Interrupted(
-                f"stopped by {name}; what was committed stays, the rest can be run again"
-            ) from None
+            hint = "what was committed stays, the rest can be run again"
+            raise Interrupted(f"stopped by {name}", hint=hint) from None
 
     try:
         return uvloop.run(guarded())

@@ -1,13 +1,13 @@
-"""Ctrl-C before a command works. Little is imported here, since it may come meanwhile."""
+"""Ctrl-C before a command works. This module imports little, since Ctrl-C may come meanwhile."""
 
 import signal
 
 
 def end_by_ctrl_c() -> bool:
-    """Let Ctrl-C end the process, by the signal; Python would raise in the midst of an import.
+    """Let SIGINT end the process at once; Python would raise in the midst of an import.
 
     Returns:
-        False where it stays as it is: ignored, as in the background, or handled by others.
+        False where the handler stays: ignored, as in the background, or set by others.
     """
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return False
@@ -19,7 +19,7 @@ def end_by_ctrl_c() -> bool:
 
 
 class EndedByCtrlC:
-    """So it is within a `with` block."""
+    """Let SIGINT end the process within a `with` block."""
 
     def __enter__(self) -> None:
         self._changed = end_by_ctrl_c()

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the event loop that they run in."""
+"""Options that several commands share, and how they are read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import click
 from worker.cli.stdio import discard
 from worker.errors import ConfigError
 
-T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
@@ -20,19 +19,19 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def utf8(text: str) -> str:
-    """Type of options that are no names of files: those alone may be any bytes."""
+    """Refuse an argument that is not UTF-8: only names of files may be any bytes."""
     if any("\ud800" <= one <= "\udfff" for one in text):  # how Python reads other bytes
         raise click.BadParameter(f"expected UTF-8, got {text!r}")
     return text
 
 
 def utf8_or_path(text: str) -> str:
-    """Type of options that are URLs or paths."""
+    """Refuse a URL that is not UTF-8; a path may be any bytes."""
     return utf8(text) if text.startswith(("s3://", "dynamodb://")) else text
 
 
 def store_options(function: Function) -> Function:
-    """--workspace, --state and --contract."""
+    """Add --workspace, --state and --contract."""
     for option in reversed(
         (
             click.option(
@@ -76,20 +75,24 @@ kpis_option = click.option(
     help="KPI tables to publish: order, category, product.",
 )
 
+version_id_option = click.option(
+    "--version-id", type=utf8, metavar="ID", help="S3 version of SOURCE, as an event names it."
+)
+
 
 def format_option(*formats: str) -> Callable[[Function], Function]:
-    """--format, with the first format on a terminal and the second elsewhere."""
+    """Add --format, one of `formats`; see `choose_format` for its default."""
     return click.option(
         "--format",
-        "form",
+        "output_format",
         type=click.Choice(formats),
-        help=f"[default: {formats[0]} on a terminal, else {formats[1]}]",
+        help="[default: table on a terminal, else json]",
     )
 
 
-def choose_format(form: str | None, terminal: str, other: str) -> str:
-    """The format asked for, else the one that fits where the output goes."""
-    return form or (terminal if sys.stdout.isatty() else other)
+def choose_format(output_format: str | None) -> str:
+    """Return the format asked for, else the one that fits where the output goes."""
+    return output_format or ("table" if sys.stdout.isatty() else "json")
 
 
 @overload
@@ -103,9 +106,10 @@ def read_all(
 
 
 def read_all(*readers: Callable[[], object]) -> tuple[object, ...]:
-    """What each reader of settings returns.
+    """Call every reader of settings, so that the user hears of all problems at once.
 
-    Errors: one `ConfigError` that lists what is wrong with any of them.
+    Raises:
+        ConfigError: It lists what is wrong with any of them.
     """
     values: list[object] = []
     problems: list[str] = []
@@ -120,8 +124,8 @@ def read_all(*readers: Callable[[], object]) -> tuple[object, ...]:
 
 
 @contextmanager
-def for_a_reader() -> Iterator[None]:
-    """Printing for someone who may have had enough, as in `shopkpi query orders | head`."""
+def until_reader_leaves() -> Iterator[None]:
+    """Stop printing without an error when the reader does, as in `shopkpi query orders | head`."""
     try:
         yield
         sys.stdout.flush()

@@ -12,13 +12,20 @@ import click
 from worker.cli.event_loop import run_async
 from worker.cli.options import (
     choose_format,
-    for_a_reader,
     format_option,
     read_all,
     store_options,
+    until_reader_leaves,
     utf8,
 )
-from worker.cli.row_output import ROWS_AT_ONCE, printed
+from worker.cli.render import show_receipts, show_rows
+from worker.cli.row_output import BATCH_ROWS, print_rows
+from worker.errors import ConfigError
+from worker.jobs import open_session
+from worker.settings import read_day, read_settings
+from worker.state.paging import entries_in_pages
+from worker.state.receipt import receipt
+from worker.stores import open_state
 
 if TYPE_CHECKING:
     from worker.clean import Workspace
@@ -33,7 +40,7 @@ REVENUE = {
 }
 
 
-@click.command(short_help="KPI rows.")
+@click.command()
 @click.argument("table", type=click.Choice(list(TABLES)))
 @store_options
 @click.option("--from", "first", metavar="DATE", help="First order date.")
@@ -52,7 +59,7 @@ def query(
     category: str | None,
     product: str | None,
     top: int | None,
-    form: str | None,
+    output_format: str | None,
 ) -> None:
     """Print KPI rows, ascending by day.
 
@@ -64,8 +71,6 @@ def query(
       shopkpi query category --category Beauty --format csv
       shopkpi query category --top 10
     """
-    from worker.settings import read_day, read_settings  # noqa: PLC0415
-
     settings, *days = read_all(
         lambda: read_settings(workspace=workspace, state=state, contract=contract),
         lambda: read_day(first, "--from"),
@@ -76,28 +81,25 @@ def query(
     if misplaced:
         raise click.UsageError(f"--{misplaced[0]} goes with `query {misplaced[0]}`")
     name = TABLES[table]
-    _must_be_there(settings)
-
-    form = choose_format(form, "table", "json")
+    _check_database_exists(settings)
+    output_format = choose_format(output_format)
 
     async def work() -> None:
-        from worker.stores import open_state  # noqa: PLC0415
-
-        opened = await open_state(settings.state_url)
+        store = await open_state(settings.state_url)
         try:
-            rows = opened.rows(name, group=groups.get(table), first=days[0], last=days[1])
+            rows = store.rows(name, group=groups.get(table), first=days[0], last=days[1])
             if top is not None:
-                rows = _most(rows, REVENUE[name], top)
-            with printed(form) as out:
+                rows = _top_rows(rows, REVENUE[name], top)
+            with print_rows(output_format) as output:
                 async for row in rows:
-                    out.add({key: value for key, value in row.items() if key != "as_of"})
+                    output.add({key: value for key, value in row.items() if key != "as_of"})
         finally:
-            await opened.close()
+            await store.close()
 
     run_async(work, clean_stop=False)
 
 
-@click.command(short_help="Receipts of source objects.")
+@click.command()
 @click.argument("source", required=False)
 @store_options
 @format_option("table", "json")
@@ -106,7 +108,7 @@ def ledger(
     workspace: str | None,
     state: str | None,
     contract: str | None,
-    form: str | None,
+    output_format: str | None,
 ) -> None:
     """Print the receipts of all source objects, or of SOURCE: an id, or the end of a path or URL.
 
@@ -115,33 +117,26 @@ def ledger(
       shopkpi ledger
       shopkpi ledger orders/monday.csv --format json
     """
-    from worker.settings import read_settings  # noqa: PLC0415
-    from worker.state.receipt import receipt  # noqa: PLC0415
-
     settings = read_settings(workspace=workspace, state=state, contract=contract)
-    form = choose_format(form, "table", "json")
-    _must_be_there(settings)
+    output_format = choose_format(output_format)
+    _check_database_exists(settings)
 
     async def work() -> list[tuple[Entry, Effect | None]]:
-        from worker.stores import open_state  # noqa: PLC0415
-
-        opened = await open_state(settings.state_url)
+        store = await open_state(settings.state_url)
         try:
-            found = _with_effects(opened, source)
-            if form == "table":
+            found = _find_with_effects(store, source)
+            if output_format == "table":
                 return [pair async for pair in found]
-            with printed(form) as out:
+            with print_rows(output_format) as output:
                 async for entry, effect in found:
-                    out.add(receipt(entry, effect))
+                    output.add(receipt(entry, effect))
             return []
         finally:
-            await opened.close()
+            await store.close()
 
     found = run_async(work, clean_stop=False)
-    if form == "table":
-        with for_a_reader():
-            from worker.cli.render import show_receipts, show_rows  # noqa: PLC0415
-
+    if output_format == "table":
+        with until_reader_leaves():
             effects = {entry.source_id: effect for entry, effect in found if effect is not None}
             show_receipts([entry for entry, _ in found], effects)
             if source is not None and len(found) == 1:
@@ -149,7 +144,7 @@ def ledger(
                 show_rows({"field": key, "value": str(value)} for key, value in one.items())
 
 
-@click.command(short_help="Rows set aside, and why.")
+@click.command()
 @click.argument("source")
 @store_options
 @format_option("table", "json", "csv")
@@ -158,39 +153,34 @@ def rejects(
     workspace: str | None,
     state: str | None,
     contract: str | None,
-    form: str | None,
+    output_format: str | None,
 ) -> None:
-    """Print the rows of SOURCE that were set aside: an id, or the end of a path or URL.
+    """Print the rejected rows of SOURCE: an id, or the end of a path or URL.
 
     `row` counts the rows from the header on, which is row 1 (blank lines are none); `byte_offset`
-    is where the row starts in the inflated file. Bytes that are not UTF-8 are shown as \\xNN.
+    is where the row starts in the decompressed file. Bytes that are not UTF-8 are shown as \\xNN.
 
     \b
     Examples:
       shopkpi rejects orders/monday.csv
       shopkpi rejects 0f3a1c2d4e5b6a79 --format csv > monday-rejects.csv
     """
-    from worker.settings import read_settings  # noqa: PLC0415
-
     settings = read_settings(workspace=workspace, state=state, contract=contract)
-
-    form = choose_format(form, "table", "json")
+    output_format = choose_format(output_format)
 
     async def work() -> None:
-        from worker.jobs import open_session  # noqa: PLC0415
-
         async with open_session(settings) as session:
-            entries = [one async for page in _entries(session.state, source) for one in page]
-            with printed(form) as out:
+            entries = [one async for page in _find(session.state, source) for one in page]
+            with print_rows(output_format) as output:
                 for entry in entries:
-                    async for reject in _rejects(entry, session.workspace):
-                        out.add(reject)
+                    async for reject in _read_rejects(entry, session.workspace):
+                        output.add(reject)
 
     run_async(work, clean_stop=False)
 
 
-async def _most(rows: AsyncIterator[Row], attribute: str, count: int) -> AsyncIterator[Row]:
-    """The rows that have most of something; of equal ones the first."""
+async def _top_rows(rows: AsyncIterator[Row], attribute: str, count: int) -> AsyncIterator[Row]:
+    """Select the rows of the largest values; of equal ones the first."""
     most: list[Row] = []
 
     def keep() -> None:
@@ -199,17 +189,15 @@ async def _most(rows: AsyncIterator[Row], attribute: str, count: int) -> AsyncIt
 
     async for row in rows:
         most.append(row)
-        if len(most) >= 2 * count + ROWS_AT_ONCE:
+        if len(most) >= 2 * count + BATCH_ROWS:
             keep()
     keep()
     for row in most:
         yield row
 
 
-def _must_be_there(settings: Settings) -> None:
-    """Asking a question must not make an empty database where a path is misspelt."""
-    from worker.errors import ConfigError  # noqa: PLC0415
-
+def _check_database_exists(settings: Settings) -> None:
+    """Refuse a misspelt path: a question must not create an empty database."""
     path = settings.state_url.removeprefix("sqlite://")
     if path != settings.state_url and not _exists(Path(path)):
         raise ConfigError(
@@ -226,49 +214,46 @@ def _exists(path: Path) -> bool:
         return False
 
 
-async def _entries(state: State, source: str | None) -> AsyncIterator[list[Entry]]:
-    """Entries of some source objects, or of all, some at a time."""
-    from worker.errors import ConfigError  # noqa: PLC0415
-    from worker.state.paging import entries_in_pages  # noqa: PLC0415
-
-    none = source is not None
+async def _find(state: State, source: str | None) -> AsyncIterator[list[Entry]]:
+    """Find entries of the source objects of a name, or all of them, page by page."""
+    missing = source is not None
     async for entries in entries_in_pages(state, await state.head()):
-        found = [entry for entry in entries if source is None or _is_named(entry, source)]
+        found = [entry for entry in entries if source is None or _has_name(entry, source)]
         if found:
-            none = False
+            missing = False
             yield found
-    if none:
+    if missing:
         raise ConfigError("no source object in the ledger has this id or name", url=source)
 
 
-async def _with_effects(
+async def _find_with_effects(
     state: State, source: str | None
 ) -> AsyncIterator[tuple[Entry, Effect | None]]:
-    async for entries in _entries(state, source):
+    async for entries in _find(state, source):
         effects = await state.effects([entry.source_id for entry in entries])
         for entry in entries:
             yield entry, effects.get(entry.source_id)
 
 
-def _is_named(entry: Entry, source: str) -> bool:
+def _has_name(entry: Entry, source: str) -> bool:
     name = "/" + source.removeprefix("./")
     return source in (entry.source_id, entry.url) or entry.url.endswith(name)
 
 
-async def _rejects(entry: Entry, workspace: Workspace) -> AsyncIterator[dict[str, object]]:
-    from worker.clean.reader import CleanObject  # noqa: PLC0415
+async def _read_rejects(entry: Entry, workspace: Workspace) -> AsyncIterator[dict[str, object]]:
+    from worker.clean.reader import CleanObject  # noqa: PLC0415  (Arrow, 0.3 s)
 
     before = entry.rows_before or (0,) * len(entry.rejects)
     for key, rows_before in zip(entry.rejects, before, strict=True):
         rejects = CleanObject(workspace.store, workspace.absolute(key))
         for group in range((await rejects.footer()).num_row_groups):
             rows = await rejects.read([group], ["row", "byte_offset", "raw", "reasons"])
-            for batch in rows.to_batches(ROWS_AT_ONCE):
+            for batch in rows.to_batches(BATCH_ROWS):
                 for row in batch.to_pylist():
-                    yield _reject(entry, row, rows_before)
+                    yield _format_reject(entry, row, rows_before)
 
 
-def _reject(entry: Entry, row: Mapping[str, Any], rows_before: int) -> dict[str, object]:
+def _format_reject(entry: Entry, row: Mapping[str, Any], rows_before: int) -> dict[str, object]:
     return {
         "file": entry.url.rsplit("/", 1)[-1],
         "row": row["row"] + rows_before,

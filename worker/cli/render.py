@@ -1,59 +1,39 @@
-"""Tables for people."""
+"""Rows and summaries as tables for people."""
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from worker.cli.sanitize import visible
 
 if TYPE_CHECKING:
+    from worker.cli.rich_console import PlainConsole
     from worker.jobs import Session
     from worker.state import Effect, Entry, Row
     from worker.transform import Report
 
-CHARACTERS_SHOWN = 1000
+MAX_CELL_CHARACTERS = 1000
 """Of one value; `--format json` prints all of it."""
 
-DAYS_SHOWN = 31
+MAX_DAYS_SHOWN = 31
 """Days of order KPIs that `run` prints; `query` prints all."""
 
 
-def console() -> Console:
-    """Standard output, as wide as the terminal; wide enough for every column elsewhere."""
-    width = shutil.get_terminal_size((140, 24)).columns if sys.stdout.isatty() else 140
-    return _Console(width=width, highlight=False)
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        raise  # rich would end the process; `for_a_reader` knows better  # noqa: PLE0704
-
-
 def show_rows(rows: Iterable[Mapping[str, object]], title: str = "") -> None:
-    """Rows with the same attributes, numbers to the right."""
+    """Print rows that have the same attributes as a table, numbers to the right."""
     listed = list(rows)
     if not listed:
-        console().print("no rows")
+        _console().print("no rows")
         return
-    table = Table(title=title or None, title_justify="left", header_style="bold")
-    for name, value in listed[0].items():
-        number = isinstance(value, int | float | Decimal)
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
-    for row in listed:
-        table.add_row(*(_cell(value) for value in row.values()))
-    console().print(table)
+    columns = [(name, _is_number(value)) for name, value in listed[0].items()]
+    cells = [[_cell(value) for value in row.values()] for row in listed]
+    _console().print_table(columns, cells, title)
 
 
 def show_receipts(entries: Sequence[Entry], effects: Mapping[str, Effect]) -> None:
-    """One line for each source object."""
+    """Print one line for each source object, then refusals and reject reasons."""
     rows = []
     for entry in entries:
         effect = effects.get(entry.source_id)
@@ -76,23 +56,23 @@ def show_receipts(entries: Sequence[Entry], effects: Mapping[str, Effect]) -> No
     show_rows(rows, "Receipts: rows read = clean + rejected")
     for entry in entries:
         if entry.verdict == "refused":
-            console().print(f"refused {_text(entry.url)}\n  {_text(entry.reason or '')}")
+            _console().print(f"refused {_clip(entry.url)}\n  {_clip(entry.reason or '')}")
     counts: dict[str, int] = {}
     for entry in entries:
-        for reason, rows_with in entry.reasons.items():
-            counts[reason] = counts.get(reason, 0) + rows_with
+        for reason, count in entry.reasons.items():
+            counts[reason] = counts.get(reason, 0) + count
     if counts:
-        told = ", ".join(f"{reason} {number}" for reason, number in sorted(counts.items()))
-        console().print(f"reject reasons: {told}")
+        listed = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
+        _console().print(f"reject reasons: {listed}")
 
 
 def show_report(report: Report) -> None:
-    """What a transform did, in a few lines."""
-    out = console()
+    """Print what a transform did, in a few lines."""
+    out = _console()
     if report.days:
         rows = ", ".join(f"{count} {name}" for name, count in report.rows.items())
-        span = f"{report.days[0]} to {report.days[-1]}"
-        out.print(f"published {len(report.days)} days ({span}) as of {report.as_of}: {rows} rows")
+        dates = f"{report.days[0]} to {report.days[-1]}"
+        out.print(f"published {len(report.days)} days ({dates}) as of {report.as_of}: {rows} rows")
     else:
         out.print(f"nothing to publish: the KPI tables are as of {report.as_of} already")
     waiting = sum(report.waiting.values())
@@ -103,20 +83,20 @@ def show_report(report: Report) -> None:
 async def show_run(
     session: Session, entries: Sequence[Entry], effects: Mapping[str, Effect], report: Report
 ) -> None:
-    """KPIs, receipts, and where everything lies."""
+    """Print KPIs, receipts, and where everything is stored."""
     settings = session.settings
     rows: list[Row] = []
     if "order_kpis" in settings.tables:
-        rows = [_shown(row) async for row in session.state.rows("order_kpis")]
-    left_out = len(rows) - DAYS_SHOWN
+        rows = [_without_as_of(row) async for row in session.state.rows("order_kpis")]
+    left_out = len(rows) - MAX_DAYS_SHOWN
     title = "Order KPIs by day"
     if left_out > 0:
-        title += f", the last {DAYS_SHOWN} of {len(rows)} days (shopkpi query orders shows all)"
-    show_rows(rows[-DAYS_SHOWN:], title)
+        title += f", the last {MAX_DAYS_SHOWN} of {len(rows)} days (shopkpi query orders shows all)"
+    show_rows(rows[-MAX_DAYS_SHOWN:], title)
     if "category_kpis" in settings.tables and rows:
         last = rows[-1]["order_date"]
         of_day = [
-            _shown(row)
+            _without_as_of(row)
             async for row in session.state.rows("category_kpis")
             if row["order_date"] == last
         ]
@@ -124,15 +104,25 @@ async def show_run(
     show_receipts(entries, effects)
     show_report(report)
     where = settings.workspace.url.removeprefix("file://")
-    console().print(
-        f"clean zone {_text(where)}/clean\nrejects    {_text(where)}/rejects\n"
-        f"KPI tables {_text(settings.state_url)}",
+    _console().print(
+        f"clean zone {_clip(where)}/clean\nrejects    {_clip(where)}/rejects\n"
+        f"KPI tables {_clip(settings.state_url)}",
         soft_wrap=True,
     )
 
 
-def _shown(row: Row) -> Row:
+def _console() -> PlainConsole:
+    from worker.cli.rich_console import PlainConsole  # noqa: PLC0415  (rich takes 0.1 s)
+
+    return PlainConsole()
+
+
+def _without_as_of(row: Row) -> Row:
     return {name: value for name, value in row.items() if name != "as_of"}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | Decimal)
 
 
 def _cell(value: object) -> str:
@@ -140,11 +130,11 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, int):
         return f"{value:,}"
-    return _text(str(value))
+    return _clip(str(value))
 
 
-def _text(text: str) -> str:
-    """A text that neither rich nor the terminal takes for instructions."""
-    if len(text) > CHARACTERS_SHOWN:
-        text = f"{text[:CHARACTERS_SHOWN]}... ({len(text):,} characters)"
-    return escape(visible(text))
+def _clip(text: str) -> str:
+    """Shorten a text, and escape what a terminal would act on."""
+    if len(text) > MAX_CELL_CHARACTERS:
+        text = f"{text[:MAX_CELL_CHARACTERS]}... ({len(text):,} characters)"
+    return visible(text)

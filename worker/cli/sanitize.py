@@ -1,4 +1,4 @@
-"""Texts from outside, made safe for where they are shown: terminals, spreadsheets, logs."""
+"""Make texts from outside safe for terminals, spreadsheets and logs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SECRET_VARIABLES = (
 )
 """Environment variables whose values are never shown."""
 
-HIDDEN = "***"
-SHORTEST_SECRET = 8
-"""Characters; hiding every occurrence of a shorter value would hide words."""
+REDACTED = "***"
+MIN_SECRET_CHARACTERS = 8
+"""Replacing every occurrence of a shorter value would replace words."""
 
-# User and password of a URL; the query of a web address, where signatures of presigned URLs stand;
-# and signed headers: DynamoDB quotes them back to whoever signs wrongly (`InvalidSignature`).
+# User and password of a URL; the query of a web address, which holds the signature of a presigned
+# URL; and signed headers, which DynamoDB quotes in its `InvalidSignature` errors.
 _USER = re.compile(r"(:/{1,2})[^/?#\s]*@")  # one slash where it was taken for a path
 _QUERY = re.compile(r"(https?:/{1,2}[^\s?\"'<>]+\?)[^\s\"'<>]+", re.IGNORECASE)
 _SIGNED = re.compile(
@@ -29,50 +29,50 @@ _SIGNED = re.compile(
     re.IGNORECASE,
 )
 
-# Control characters but tab and line feed; those that change the direction of what follows them
-# (Unicode, UAX #9); and halves of characters, which no output can encode.
-_UNSEEN = re.compile(
+# Control characters but tab and line feed; bidirectional controls (Unicode, UAX #9); and
+# surrogates, which no output can encode.
+_CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 _FORMULA = frozenset("=+-@")
-"""What spreadsheets begin a formula with, also in full width (OWASP, "CSV Injection")."""
+"""First characters of a formula in spreadsheets, also in full width (OWASP, "CSV Injection")."""
 
-_PASSED_OVER = frozenset(("Cc", "Cf", "Zl", "Zp", "Zs"))
-"""Unicode categories of what some of them pass over: controls, blanks, what has no width."""
+_IGNORED_CATEGORIES = frozenset(("Cc", "Cf", "Zl", "Zp", "Zs"))
+"""Unicode categories that some spreadsheets skip: controls, blanks, characters of no width."""
 
 
 def without_secrets(text: str) -> str:
-    """The text with keys, tokens, signatures and passwords replaced by `***`."""
+    """Replace keys, tokens, signatures and passwords by `***`."""
     for name in SECRET_VARIABLES:
         value = os.environ.get(name, "")
-        if len(value) >= SHORTEST_SECRET:
-            text = text.replace(value, HIDDEN)
-    text = _USER.sub(rf"\1{HIDDEN}@", text)
-    text = _QUERY.sub(rf"\1{HIDDEN}", text)
-    return _SIGNED.sub(rf"\1{HIDDEN}", text)
+        if len(value) >= MIN_SECRET_CHARACTERS:
+            text = text.replace(value, REDACTED)
+    text = _USER.sub(rf"\1{REDACTED}@", text)
+    text = _QUERY.sub(rf"\1{REDACTED}", text)
+    return _SIGNED.sub(rf"\1{REDACTED}", text)
 
 
 def visible(text: str) -> str:
-    """The text with escapes for what would act on a terminal instead of being read on it."""
-    return _UNSEEN.sub(lambda found: _escaped(found.group()), text)
+    """Escape characters that a terminal would act on instead of showing them."""
+    return _CONTROLS.sub(lambda found: _escape(found.group()), text)
 
 
 def spreadsheet_cell(text: str) -> str:
-    """The text with an apostrophe before it where a spreadsheet could take it for a formula.
+    """Put an apostrophe before a text that a spreadsheet could take for a formula.
 
-    Also where it begins with an apostrophe: so whoever takes one away has the text again.
+    Also before one that begins with an apostrophe, so that removing one restores the text.
     """
-    first = next((one for one in text if one not in "\"'" and _is_seen(one)), "")
+    first = next((one for one in text if one not in "\"'" and not _is_ignored(one)), "")
     if unicodedata.normalize("NFKC", first)[:1] in _FORMULA or text[:1] in ("\t", "\r", "\n", "'"):
         return f"'{text}"
     return text
 
 
-def _is_seen(character: str) -> bool:
-    return unicodedata.category(character) not in _PASSED_OVER
+def _is_ignored(character: str) -> bool:
+    return unicodedata.category(character) in _IGNORED_CATEGORIES
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

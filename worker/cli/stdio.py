@@ -1,35 +1,38 @@
-"""The process that a command runs in, and its standard streams."""
+"""Standard streams of the process: blocking, escaped where needed, errors reported."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
 from worker.cli.interrupts import end_by_ctrl_c
 from worker.errors import WorkerError
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 
 def take_over() -> None:
-    """Make this process that of the command line, for good."""
+    """Set up signals and standard streams for a command, for the rest of the process."""
     end_by_ctrl_c()
-    # libuv, or a file, would be given the number of a standard stream that is closed.
+    # Else libuv, or a file, would get the number of a standard stream that is closed.
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
-    # Whoever shares them may have changed that; we wait for readers.
+    # A process that shares the streams may have made them non-blocking; we wait for readers.
     os.set_blocking(1, True)
     os.set_blocking(2, True)
-    # A character that the terminal's encoding does not have is shown escaped.
+    # A character that the terminal's encoding lacks is shown escaped.
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(_Output(1, "wb", closefd=False)),
-        encoding=getattr(sys.stdout, "encoding", None),  # there is none where it was closed
+        encoding=getattr(sys.stdout, "encoding", None),  # absent where the stream was closed
         errors="backslashreplace",
         line_buffering=os.isatty(1),
     )
     sys.stderr = io.TextIOWrapper(
-        io.BufferedWriter(_Complaints(2, "wb", closefd=False)),
+        io.BufferedWriter(_ErrorOutput(2, "wb", closefd=False)),
         encoding=getattr(sys.stderr, "encoding", None),
         errors="backslashreplace",
         line_buffering=True,
@@ -37,18 +40,18 @@ def take_over() -> None:
 
 
 def discard(descriptor: int) -> None:
-    """Let go nowhere what is still written: else the interpreter would complain at its end."""
+    """Redirect a descriptor to /dev/null: the interpreter flushes buffers when it ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)
 
 
 class _Output(io.FileIO):
-    """Standard output, whose errors are told as such; a broken pipe is for its users to judge."""
+    """Standard output that reports its errors; callers handle a broken pipe."""
 
-    def write(self, data: Any, /) -> int:  # noqa: ANN401  (any buffer)
+    def write(self, data: ReadableBuffer, /) -> int:
         try:
-            return super().write(data) or 0  # again, where it would block
+            return super().write(data) or 0  # 0: it would block, so the buffer tries again
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -56,11 +59,11 @@ class _Output(io.FileIO):
             raise WorkerError(f"cannot write to standard output: {error.strerror}") from error
 
 
-class _Complaints(io.FileIO):
-    """Standard error: where it cannot be written, the exit code tells all there is to tell."""
+class _ErrorOutput(io.FileIO):
+    """Standard error; where it cannot be written, only the exit code is left."""
 
-    def write(self, data: Any, /) -> int:  # noqa: ANN401  (any buffer)
+    def write(self, data: ReadableBuffer, /) -> int:
         try:
-            return super().write(data) or 0  # again, where it would block
+            return super().write(data) or 0  # 0: it would block, so the buffer tries again
         except OSError:
             return memoryview(data).nbytes

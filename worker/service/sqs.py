@@ -1,40 +1,43 @@
-"""The queue and the tokens of `worker.service.queue_worker` in AWS, over aiobotocore."""
+"""Queue and tokens of `worker.service.queue_worker` in AWS: SQS and Step Functions."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from worker.aws.clients import client_config, session
 from worker.aws.errors import CLIENT_ERRORS, SETUP_ERRORS, error_code, is_transient
 from worker.errors import ConfigError, StoreError
 from worker.runtime.retry import RetryPolicy
-from worker.service.queue_worker import Message, Pace
+from worker.service.queue_worker import Message, Timings
 
-# Nobody waits for the answer: the state's time is over, or the token was never one.
+if TYPE_CHECKING:
+    from aiobotocore.client import AioBaseClient
+
+# The state has timed out, or the token was never one.
 _GONE = {"InvalidToken", "TaskDoesNotExist", "TaskTimedOut"}
 
-# Another worker has the message by now, or it is deleted.
+# Another worker has received the message, or it is deleted.
 _LOST = {"InvalidParameterValue", "MessageNotInflight", "ReceiptHandleIsInvalid"}
 
 _NO_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "InvalidAddress", "QueueDoesNotExist"}
 
-# A heartbeat is sent every few seconds anyway, and an unanswered message comes back.
+# Few attempts: a heartbeat is sent every few seconds, and an unanswered message comes back.
 RETRY = RetryPolicy(attempts=5, limit_s=15)
 
 
 class _Client:
-    """Calls of one service, with retries."""
+    """Call one service, with retries."""
 
-    def __init__(self, client: Any, name: str) -> None:  # noqa: ANN401  (no types for these two)
+    def __init__(self, client: AioBaseClient, name: str) -> None:
         self._client = client
         self._name = name
 
     async def _call(
         self, operation: str, gone: Collection[str] = (), **arguments: object
     ) -> dict[str, Any] | None:
-        """The answer; None where an error's code is one of `gone`."""
+        """Call an operation; return None where the error's code is one of `gone`."""
         retries = RETRY.start()
         while True:
             try:
@@ -53,19 +56,19 @@ class _Client:
 
 
 class SqsQueue(_Client):
-    """`Queue` over SQS."""
+    """Implement `Queue` with SQS."""
 
-    def __init__(self, client: Any, url: str, pace: Pace) -> None:  # noqa: ANN401
+    def __init__(self, client: AioBaseClient, url: str, timings: Timings) -> None:
         super().__init__(client, url)
-        self._pace = pace
+        self._timings = timings
 
     async def receive(self, count: int) -> list[Message]:
         answer = await self._call(
             "receive_message",
             QueueUrl=self._name,
             MaxNumberOfMessages=count,
-            WaitTimeSeconds=self._pace.poll_s,
-            VisibilityTimeout=self._pace.hidden_s,
+            WaitTimeSeconds=self._timings.poll_s,
+            VisibilityTimeout=self._timings.visibility_timeout_s,
             MessageSystemAttributeNames=["ApproximateReceiveCount"],
         )
         return [
@@ -78,7 +81,7 @@ class SqsQueue(_Client):
             for one in (answer or {}).get("Messages", ())
         ]
 
-    async def hide(self, message: Message, seconds: int) -> None:
+    async def extend_visibility(self, message: Message, seconds: int) -> None:
         await self._call(
             "change_message_visibility",
             _LOST,
@@ -94,7 +97,7 @@ class SqsQueue(_Client):
 
 
 class StepFunctionsTokens(_Client):
-    """`Tokens` over Step Functions."""
+    """Implement `Tokens` with Step Functions."""
 
     async def heartbeat(self, token: str) -> bool:
         return await self._call("send_task_heartbeat", _GONE, taskToken=token) is not None
@@ -113,11 +116,12 @@ class StepFunctionsTokens(_Client):
 
 @asynccontextmanager
 async def open_clients(
-    url: str, pace: Pace | None = None
+    url: str, timings: Timings | None = None
 ) -> AsyncIterator[tuple[SqsQueue, StepFunctionsTokens]]:
-    """The queue at a URL, and Step Functions of the same AWS environment.
+    """Open the queue of a URL, and Step Functions of the same AWS environment.
 
-    Errors: `ConfigError` where that is not set up.
+    Raises:
+        ConfigError: That environment is not set up.
     """
     async with AsyncExitStack() as owned:
         try:
@@ -130,6 +134,6 @@ async def open_clients(
         except SETUP_ERRORS as error:
             raise ConfigError(f"AWS is not set up: {error}", url=url) from error
         yield (
-            SqsQueue(clients[0], url, pace or Pace()),
+            SqsQueue(clients[0], url, timings or Timings()),
             StepFunctionsTokens(clients[1], "Step Functions"),
         )

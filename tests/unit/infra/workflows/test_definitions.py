@@ -213,11 +213,11 @@ def test_commands_of_tasks(template: Template) -> None:
     archive = f"archive {source} --to s3://BucketsArchiveCE3432CC"
     assert commands == {
         "Validate": f"validate {source}",
-        "PlanRanges": f"plan {source} --split-bytes {2**31} --batches {plans}/ranges.json",
+        "PlanRanges": f"plan {source} --split-bytes {2**31} --output {plans}/ranges.json",
         "ValidateRange": f"validate {source} --range 0-99",
-        "CommitRanges": f"validate {source} --batches {plans}/ranges.json",
+        "CommitRanges": f"validate {source} --commit-ranges",
         "Transform": "transform",
-        "PlanDays": f"plan --days 31 --batches {plans}/days.json",
+        "PlanDays": f"plan --days 31 --output {plans}/days.json",
         "TransformSlice": "transform --from 2025-03-01 --to 2025-03-31",
         "Archive": archive,
         "Quarantine": archive,

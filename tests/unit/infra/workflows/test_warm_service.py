@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.unit.infra.templates import Template, resolve
 from worker.cli.serve import serve
-from worker.service.queue_worker import Pace
+from worker.service.queue_worker import Timings
 
 
 def test_the_warm_service_and_its_queue_agree(full: Template) -> None:
@@ -14,19 +14,19 @@ def test_the_warm_service_and_its_queue_agree(full: Template) -> None:
     assert name == "serve"
     given = serve.make_context(name, words).params
     assert given["queue"].startswith("WarmQueue")
-    pace = Pace()
+    timings = Timings()
     queue = full.named("WarmQueue", "AWS::SQS::Queue")
-    assert queue["VisibilityTimeout"] == pace.hidden_s
+    assert queue["VisibilityTimeout"] == timings.visibility_timeout_s
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 3
     dead = resolve(queue["RedrivePolicy"]["deadLetterTargetArn"])
     assert dead.startswith("arn:NotificationsDeadLetters")
     for state in ("ValidateWarm", "TransformWarm"):
         warm = full.definitions["ingest"]["States"][state]
         # Two heartbeats may be lost, and a message of a killed worker comes back in time.
-        assert 3 * pace.beat_s <= warm["HeartbeatSeconds"]
-        assert 2 * pace.hidden_s <= warm["HeartbeatSeconds"]
+        assert 3 * timings.heartbeat_s <= warm["HeartbeatSeconds"]
+        assert 2 * timings.visibility_timeout_s <= warm["HeartbeatSeconds"]
         assert warm["HeartbeatSeconds"] < queue["MessageRetentionPeriod"]
-    assert pace.grace_s + pace.release_s < 10 < container["StopTimeout"]
+    assert timings.grace_s + timings.release_s < 10 < container["StopTimeout"]
     (policy,) = [
         one["Properties"]["TargetTrackingScalingPolicyConfiguration"]
         for one in full.of_type("AWS::ApplicationAutoScaling::ScalingPolicy").values()

@@ -1,4 +1,4 @@
-"""Rows are printed as they come, and all of them make one list, one file or some tables."""
+"""Rows are print_rows as they come, and all of them make one list, one file or some tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decimal import Decimal
 import orjson
 import pytest
 
-from worker.cli.row_output import ROWS_AT_ONCE, printed
+from worker.cli.row_output import BATCH_ROWS, print_rows
 
 
 def rows(count: int) -> list[dict[str, object]]:
@@ -17,12 +17,12 @@ def rows(count: int) -> list[dict[str, object]]:
 
 
 def print_all(form: str, count: int) -> None:
-    with printed(form) as out:
+    with print_rows(form) as out:
         for row in rows(count):
             out.add(row)
 
 
-@pytest.mark.parametrize("count", [0, 1, ROWS_AT_ONCE, ROWS_AT_ONCE + 1, 3 * ROWS_AT_ONCE])
+@pytest.mark.parametrize("count", [0, 1, BATCH_ROWS, BATCH_ROWS + 1, 3 * BATCH_ROWS])
 def test_they_are_one_list_and_one_file(count: int, capfd: pytest.CaptureFixture[str]) -> None:
     print_all("json", count)
     told = orjson.dumps(rows(count), option=orjson.OPT_INDENT_2).decode() + "\n"
@@ -33,7 +33,7 @@ def test_they_are_one_list_and_one_file(count: int, capfd: pytest.CaptureFixture
     assert cells == [[f"2025-03-{at}", str(at), "a; b"] for at in range(count)]
 
 
-@pytest.mark.parametrize(("count", "tables"), [(1, 1), (ROWS_AT_ONCE, 1), (ROWS_AT_ONCE + 1, 2)])
+@pytest.mark.parametrize(("count", "tables"), [(1, 1), (BATCH_ROWS, 1), (BATCH_ROWS + 1, 2)])
 def test_a_table_has_a_thousand_rows(
     count: int, tables: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -49,13 +49,13 @@ def test_that_there_are_none_is_said_once(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_no_more_are_held(capsys: pytest.CaptureFixture[str]) -> None:
-    with printed("csv") as out:
-        for row in rows(ROWS_AT_ONCE):
+    with print_rows("csv") as out:
+        for row in rows(BATCH_ROWS):
             out.add(row)
-        assert len(capsys.readouterr().out.splitlines()) == 1 + ROWS_AT_ONCE
+        assert len(capsys.readouterr().out.splitlines()) == 1 + BATCH_ROWS
 
 
 def test_money_keeps_every_digit(capfd: pytest.CaptureFixture[str]) -> None:
-    with printed("json") as out:
+    with print_rows("json") as out:
         out.add({"revenue": Decimal("1E+3")})
     assert orjson.loads(capfd.readouterr().out) == [{"revenue": "1000"}]

@@ -86,10 +86,10 @@ def test_what_the_state_machine_sends_is_understood(words: str) -> None:
         ("validate s3://in/a.csv s3://in/b.csv", "expected one source, got 2"),
         (
             "validate s3://in/a.csv --workspace s3://elsewhere",
-            "not for a message to say: workspace",
+            "a message may not give workspace",
         ),
-        ("transform --state dynamodb://other", "not for a message to say: state"),
-        ("transform --all", "not for a message to say: everything"),
+        ("transform --state dynamodb://other", "a message may not give state"),
+        ("transform --all", "a message may not give everything"),
     ],
 )
 def test_what_it_does_not_send_is_refused(

@@ -143,10 +143,10 @@ async def test_an_answer_that_comes_too_late_is_logged_and_the_message_deleted()
 async def test_heartbeats_that_fail_do_not_stop_the_work() -> None:
     world = World([body("t", "transform")])
 
-    async def hide(*_: object) -> None:
+    async def extend_visibility(*_: object) -> None:
         raise StoreError("no way through")
 
-    world.hide = hide  # type: ignore[method-assign, assignment]
+    world.extend_visibility = extend_visibility  # type: ignore[method-assign, assignment]
 
     async def run(_: Sequence[str]) -> None:
         await until(lambda: world.events().count("heartbeat.failed") >= 2)

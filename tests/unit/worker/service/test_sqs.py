@@ -23,7 +23,7 @@ from aiobotocore.session import get_session
 from tests.support.emulators import Emulator, create_bucket, ministack, unique_name
 from tests.support.service import QUICK, Work, World, body, do_nothing, serve_until
 from worker.objects.s3 import S3Store
-from worker.service.queue_worker import Pace, Service
+from worker.service.queue_worker import Service, Timings
 from worker.service.sqs import open_clients
 
 __all__ = ["ministack"]
@@ -89,11 +89,11 @@ async def in_flight(sqs: Any, queue: str) -> tuple[int, int]:
 
 
 @contextlib.asynccontextmanager
-async def emulated(world: World, queue: str, run: Work, pace: Pace) -> AsyncIterator[Service]:
+async def emulated(world: World, queue: str, run: Work, timings: Timings) -> AsyncIterator[Service]:
     """A service over the emulator's queue and states, with the log of `world`."""
-    async with open_clients(queue, pace) as (messages, tokens):
+    async with open_clients(queue, timings) as (messages, tokens):
         yield Service(
-            queue=messages, tokens=tokens, run=run, emit=world.emit, concurrency=2, pace=pace
+            queue=messages, tokens=tokens, run=run, emit=world.emit, concurrency=2, timings=timings
         )
 
 
@@ -191,7 +191,9 @@ async def test_poison_goes_to_the_dead_letters_and_an_expired_token_goes_away() 
         for text in ("no JSON", body("a token that was never one", "transform")):
             await sqs.send_message(QueueUrl=queue, MessageBody=text)
         world = World([])
-        async with emulated(world, queue, do_nothing, Pace(poll_s=1, hidden_s=1)) as service:
+        async with emulated(
+            world, queue, do_nothing, Timings(poll_s=1, visibility_timeout_s=1)
+        ) as service:
             seen = world.events
             await serve_until(service, lambda: seen().count("message.malformed") == 2, world.log)
         deadline_s = time.monotonic() + 20

@@ -1,0 +1,50 @@
+"""A click group that imports the module of a command only when the command is named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+
+
+class Row(NamedTuple):
+    """Where a command is found, and the line about it in the help of the group.
+
+    Attributes:
+        module: Dotted name of the module, in which the command bears its own name.
+        summary: One sentence.
+    """
+
+    module: str
+    summary: str
+
+
+class CommandTable(click.Group):
+    """Look up commands in a table of rows, so that help needs none of their modules."""
+
+    def __init__(self, *, table: Mapping[str, Row], **settings: Any) -> None:  # noqa: ANN401  (click's own)
+        super().__init__(**settings)
+        self._table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order in which help shows them."""
+        del ctx
+        return sorted(self._table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None for a name that the table does not have."""
+        del ctx
+        row = self._table.get(cmd_name)
+        if row is None:
+            return None
+        command: click.Command = getattr(import_module(row.module), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the summaries of the table; click would import every command for its own."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, self._table[name].summary) for name in self.list_commands(ctx)]
+            )
