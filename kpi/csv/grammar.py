@@ -1,9 +1,9 @@
-"""The grammar of quoted fields: where a record ends, and where it goes wrong.
+"""Grammar of quoted fields: where a record ends, and where it is malformed.
 
-RFC 4180, lenient where that is safe: a field that starts with a quote runs to its closing quote,
-`""` inside stands for one quote; a quote elsewhere is an ordinary character. A record is
-*malformed* when something other than a delimiter or a record end follows a closing quote, or when
-a quote is never closed.
+RFC 4180, lenient where that is safe. A field that starts with a quote runs to its closing quote,
+and `""` inside it is one quote. A quote elsewhere is an ordinary character. A record is *malformed*
+if a closing quote is followed by neither a delimiter nor a record end, or if a quote is never
+closed.
 """
 
 from __future__ import annotations
@@ -11,19 +11,25 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from kpi.kernels.arrays import Positions
+from kpi.kernels.arrays import Bytes, Positions
 
 LF, CR, QUOTE = 10, 13, 34
 
 
-def pair_up(codes: npt.NDArray[np.uint8], quotes: Positions, delimiter: int, *, last: bool) -> bool:
-    """Whether quotes, taken in turn, open at a field's start and close at a field's end."""
+def quotes_pair_up(codes: Bytes, quotes: Positions, delimiter: int, *, last: bool) -> bool:
+    """Check whether quotes, taken in turn, open at a field's start and close at a field's end.
+
+    Args:
+        codes: The bytes.
+        quotes: Offsets of all quotes in them, ascending.
+        delimiter: The byte between fields.
+        last: Whether no bytes follow, so that an open quote stays open.
+    """
     if last and len(quotes) % 2:
         return False
     size = len(codes)
@@ -42,99 +48,127 @@ def pair_up(codes: npt.NDArray[np.uint8], quotes: Positions, delimiter: int, *, 
     return bool((ends_field | continued).all())
 
 
-class Kind(enum.Enum):
-    """How a record goes on from its start."""
+class RecordKind(enum.Enum):
+    """Verdict on the record that begins at some offset."""
 
     WELL_FORMED = enum.auto()
     MALFORMED = enum.auto()
     UNCLOSED = enum.auto()
 
 
-class End(NamedTuple):
-    """What a record turns out to be, and where: behind its line end, at the first byte that is
-    wrong, or at the end of the data, in an open quote."""
+@dataclass(frozen=True, slots=True)
+class RecordEnd:
+    """Verdict on a record, and where it was reached.
 
-    kind: Kind
+    Attributes:
+        kind: The verdict.
+        stop: Behind the line end of a well-formed record, at the first wrong byte of a malformed
+            one, at the end of the data for one with an open quote.
+    """
+
+    kind: RecordKind
     stop: int
 
 
-class Ends:
-    """Finds the ends of records, in time that grows with the data and not with its square.
+class RecordEndFinder:
+    """Find the ends of records from left to right, in linear time.
 
-    A malformed record ends at its first line end, so the next one starts inside of it and may run
-    just as far: each of the lines `a","b` opens a quote that the next line closes and opens anew.
-    But a record that goes on behind a line end is inside a quoted field there. So a record that
-    starts inside of another and goes on behind its own first line end is in the same field as the
-    other, and ends with it.
+    A malformed record ends at its first line end, so the next one starts inside it and may scan
+    as far again: each of the lines `a","b` opens a quote that the next line closes. But a record
+    that continues behind a line end is inside a quoted field there. A record that starts inside
+    another and continues behind its own first line end is in the other's field, and ends with it.
     """
 
     def __init__(self, data: bytes, delimiter: bytes) -> None:
         self._data = data
-        self._well_formed, self._malformed, self._run = _patterns(delimiter)
-        self._last = End(Kind.WELL_FORMED, 0)
+        self._patterns = _record_patterns(delimiter)
+        self._last = RecordEnd(RecordKind.WELL_FORMED, 0)
 
-    def of_run(self, start: int, stop: int) -> int:
-        """Behind the last of the well-formed records, at `start` and after it, that end before
-        `stop`; `start` where none is found without looking farther."""
+    def skip_well_formed(self, start: int, stop: int) -> int:
+        """Skip the well-formed records that begin at `start` and end before `stop`.
+
+        Returns:
+            The offset behind the last of them; `start` where the first one needs a closer look.
+        """
         if start < self._last.stop:
             # Lines without quotes are records of their own inside of whatever failed.
             stop = min(stop, self._last.stop)
             quote = self._data.find(b'"', start, stop)
             return max(start, self._data.rfind(b"\n", start, stop if quote < 0 else quote) + 1)
-        run = self._run.match(self._data, start, stop)
+        run = self._patterns.run.match(self._data, start, stop)
         return run.end() if run else start
 
-    def of_record(self, start: int) -> End:
-        """The end of the record at `start`; records are asked for from left to right."""
-        data = self._data
+    def find_end(self, start: int) -> RecordEnd:
+        """Find the end of the record at `start`, which must not decrease from call to call."""
+        data, patterns = self._data, self._patterns
         if start < self._last.stop:
             line = end_of_line(data, start)
             if line is not None and line < self._last.stop:
                 text_end = line - line_end_bytes(data, line)
-                if self._well_formed.match(data, start, text_end):
-                    return End(Kind.WELL_FORMED, line)
-                wrong = self._malformed.match(data, start, text_end)
-                return End(Kind.MALFORMED, wrong.end() - 1) if wrong else self._last
-        good = self._well_formed.match(data, start)
+                if patterns.well_formed.match(data, start, text_end):
+                    return RecordEnd(RecordKind.WELL_FORMED, line)
+                wrong = patterns.malformed.match(data, start, text_end)
+                return RecordEnd(RecordKind.MALFORMED, wrong.end() - 1) if wrong else self._last
+        good = patterns.well_formed.match(data, start)
         if good is not None:
-            self._last = End(Kind.WELL_FORMED, good.end())
-        elif wrong := self._malformed.match(data, start):
-            self._last = End(Kind.MALFORMED, wrong.end() - 1)
+            self._last = RecordEnd(RecordKind.WELL_FORMED, good.end())
+        elif wrong := patterns.malformed.match(data, start):
+            self._last = RecordEnd(RecordKind.MALFORMED, wrong.end() - 1)
         else:
-            self._last = End(Kind.UNCLOSED, len(data))
+            self._last = RecordEnd(RecordKind.UNCLOSED, len(data))
         return self._last
 
 
 @lru_cache
 def field_pattern(delimiter: bytes) -> re.Pattern[bytes]:
-    """A field and the delimiter behind it."""
+    """Compile the pattern of a field with the delimiter behind it."""
     comma = re.escape(delimiter)
     return re.compile(rb'(?:"(?:[^"]++|"")*+"|(?!")[^' + comma + rb"\r\n]*+)" + comma)
 
 
+@dataclass(frozen=True)
+class _RecordPatterns:
+    """Patterns for one delimiter, without backtracking.
+
+    Attributes:
+        well_formed: A record with its line end, or up to the end of the data.
+        malformed: A record up to and with its first wrong byte.
+        run: Records that surely end. A carriage return at the end of the data does not count: the
+            next byte may be its line feed.
+    """
+
+    well_formed: re.Pattern[bytes]
+    malformed: re.Pattern[bytes]
+    run: re.Pattern[bytes]
+
+
 @lru_cache
-def _patterns(
-    delimiter: bytes,
-) -> tuple[re.Pattern[bytes], re.Pattern[bytes], re.Pattern[bytes]]:
-    """A well-formed record with its line end, the beginning of a malformed one, and well-formed
-    records that surely end: a carriage return at the end of the data may be half of a line end."""
+def _record_patterns(delimiter: bytes) -> _RecordPatterns:
     comma = re.escape(delimiter)
     quoted = rb'"(?:[^"]++|"")*+"'
     bare = rb'(?!")[^' + comma + rb"\r\n]*+"
     field = rb"(?:" + quoted + rb"|" + bare + rb")"
     fields = field + rb"(?:" + comma + field + rb")*+"
-    good = fields + rb"(?:\r\n|\n|\r|\Z)"
-    bad = rb"(?:" + field + comma + rb")*+" + quoted + rb"[^" + comma + rb'\r\n"]'
-    run = rb"(?:" + fields + rb"(?:\r\n|\n|\r(?!\Z)))*+"
-    return re.compile(good), re.compile(bad), re.compile(run)
+    return _RecordPatterns(
+        well_formed=re.compile(fields + rb"(?:\r\n|\n|\r|\Z)"),
+        malformed=re.compile(
+            rb"(?:" + field + comma + rb")*+" + quoted + rb"[^" + comma + rb'\r\n"]'
+        ),
+        run=re.compile(rb"(?:" + fields + rb"(?:\r\n|\n|\r(?!\Z)))*+"),
+    )
 
 
-def careful_spans(data: bytes, delimiter: bytes) -> Iterator[tuple[int, int]]:
-    """Start and end, line end excluded, of each of some well-formed records but blank lines."""
-    good, _, _ = _patterns(delimiter)
+def iterate_records(data: bytes, delimiter: bytes) -> Iterator[tuple[int, int]]:
+    """Yield start and end, without line end, of each record; blank lines are skipped.
+
+    Args:
+        data: Well-formed records only.
+        delimiter: Between fields.
+    """
+    well_formed = _record_patterns(delimiter).well_formed
     start = 0
     while start < len(data):
-        match = good.match(data, start)
+        match = well_formed.match(data, start)
         if match is None:  # the splitter lets only well-formed records through
             raise AssertionError(f"a malformed record at byte {start} of a chunk")
         end = start + len(match.group().rstrip(b"\r\n"))
@@ -144,14 +178,18 @@ def careful_spans(data: bytes, delimiter: bytes) -> Iterator[tuple[int, int]]:
 
 
 def line_end_bytes(data: bytes, end: int) -> int:
-    """Length of the line end before `end`: 2, 1, or 0 where there is none."""
+    """Measure the line end before `end`: 2, 1, or 0 bytes where there is none."""
     if data[end - 1] == LF:
         return 2 if data[end - 2 : end - 1] == b"\r" else 1
     return int(data[end - 1] == CR)
 
 
 def end_of_line(data: bytes, start: int) -> int | None:
-    """Just behind the first line end at or after `start`; None where there is none yet."""
+    """Find the offset behind the first line end at or after `start`.
+
+    Returns:
+        None where no line surely ends: a carriage return at the very end may be half of CR LF.
+    """
     feed = data.find(b"\n", start)
     lone = data.find(b"\r", start, None if feed < 0 else feed)
     if lone >= 0:

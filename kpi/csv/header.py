@@ -1,4 +1,4 @@
-"""The header of a source object held against its contract: which column is which."""
+"""Match the header record of a source object with its contract."""
 
 from __future__ import annotations
 
@@ -17,36 +17,37 @@ RESCUED = "_rescued"
 """Clean-zone column: header -> text of the columns that the contract does not know."""
 
 MAX_HEADER_BYTES = 255
-"""Of a column's name: `_rescued` repeats the names of unknown columns in every row."""
+"""Bytes of one column's name. `_rescued` repeats the names of unknown columns in every row."""
 
-NAME, NAME_CHARACTERS, NAME_DIGITS = re.compile(r"([^\W\d][\w .:%#&'$€+*()\[\]/-]*)?"), 60, 3
-"""What looks like the name of a column, and not like an id, an amount, a date or an address."""
+NAME_PATTERN = re.compile(r"([^\W\d][\w .:%#&'$€+*()\[\]/-]*)?")
+MAX_NAME_CHARACTERS, MAX_NAME_DIGITS = 60, 3
+"""Shape of a column's name, as against an id, an amount, a date or an address."""
 
 OTHER_DELIMITERS = ";\t|,"
-"""What may stand between columns where the contract says otherwise."""
+"""Delimiters to suggest where the contract's own yields one column."""
 
 RESCUED_TYPE = pa.map_(pa.string(), pa.string())
 TEXT_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 DICTIONARY_COLUMNS = frozenset({"status", "category"})
-"""Text columns with few values: encoded once per value instead of once per row."""
+"""Text columns with few distinct values: each is stored once, instead of once per row."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """Why a source object is refused as a whole: what was expected and what came."""
+    """The reason for refusing a source object as a whole: what was expected, and what came."""
 
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What stands where in the records of one source object.
+    """The meaning of each field in the records of one source object.
 
     Attributes:
-        contract: The contract that the rows are held against.
+        contract: The contract of the rows.
         dataset: The dataset of the object.
-        names: For each field of a record, the canonical column, or `?` + its header where the
-            contract does not know it.
+        names: For each field of a record its canonical column; `?` + its header where the contract
+            has no such column.
     """
 
     contract: Contract
@@ -61,7 +62,7 @@ class Layout:
 
     @property
     def has_texts(self) -> bool:
-        """Whether a column holds texts of any length, of which many differ."""
+        """Whether a column has texts of any length and many distinct values."""
         return any(
             name.startswith("?") or pa.types.is_string(clean_type(self.dataset, name))
             for name in self.names
@@ -69,11 +70,11 @@ class Layout:
 
 
 def clean_schema(dataset: Dataset, *, rescued: bool = True) -> pa.Schema:
-    """The clean zone's schema of a dataset: its columns in the contract's order, then `_rescued`.
+    """Build the clean zone's schema: the dataset's columns in the contract's order, `_rescued`.
 
     Args:
-        dataset: Whose columns.
-        rescued: With `_rescued`, which objects have where the contract does not know a column.
+        dataset: The dataset.
+        rescued: Whether to add `_rescued`, as for objects with unknown columns.
     """
     fields = [
         pa.field(name, clean_type(dataset, name), nullable=not column.required)
@@ -85,7 +86,7 @@ def clean_schema(dataset: Dataset, *, rescued: bool = True) -> pa.Schema:
 
 
 def clean_type(dataset: Dataset, name: str) -> pa.DataType:
-    """Type of a column in the clean zone."""
+    """Return the type of a column in the clean zone."""
     column = dataset.columns[name]
     if name in DICTIONARY_COLUMNS and column.type == "string" and name not in dataset.key:
         return TEXT_DICTIONARY
@@ -93,10 +94,12 @@ def clean_type(dataset: Dataset, name: str) -> pa.DataType:
 
 
 def read_layout(record: bytes, contract: Contract, dataset: Dataset) -> Layout | Refusal:
-    """Hold a header record against the contract.
+    """Match a header record with the contract.
 
     Args:
         record: The first record of the object, without line end; a byte order mark is skipped.
+        contract: The contract of the object.
+        dataset: The dataset of the object.
     """
     text = _decode(record)
     if isinstance(text, Refusal):
@@ -137,8 +140,10 @@ def read_layout(record: bytes, contract: Contract, dataset: Dataset) -> Layout |
 
 
 def _shown(headers: Sequence[str], *, is_header: bool) -> str:
-    """A header, for a reason that ends in logs: where it is missing, the first row is no header,
-    and no business of theirs."""
+    """Describe the headers for a reason, which ends in logs.
+
+    A first record that is no header is data, so it is not shown.
+    """
     names = [header.strip() for header in headers]
     text = f"the header: {', '.join(names[:20])[:500]}"
     if is_header or all(map(_is_name, names)):
@@ -150,8 +155,9 @@ def _shown(headers: Sequence[str], *, is_header: bool) -> str:
 
 
 def _is_name(text: str) -> bool:
-    few = len(text) <= NAME_CHARACTERS and sum(map(str.isdigit, text)) <= NAME_DIGITS
-    return few and NAME.fullmatch(text) is not None
+    is_short = len(text) <= MAX_NAME_CHARACTERS
+    has_few_digits = sum(map(str.isdigit, text)) <= MAX_NAME_DIGITS
+    return is_short and has_few_digits and NAME_PATTERN.fullmatch(text) is not None
 
 
 def _decode(record: bytes) -> str | Refusal:

@@ -1,4 +1,4 @@
-"""Blocks of very short lines, cut smaller: what a record costs is then bounded as its bytes are."""
+"""Split blocks that have very many lines, so that the cost of a block's records is bounded."""
 
 from __future__ import annotations
 
@@ -8,35 +8,37 @@ import numpy as np
 
 from kpi.csv.grammar import CR, LF
 
-MOST_LINES = 120_000
-"""Lines of one chunk, where they are alike. While a reject is told with its reasons it takes up to
-a kilobyte, however short it is. A block of 8 MB has more where they are shorter than 70 bytes."""
+MAX_CHUNK_LINES = 120_000
+"""Lines of one chunk, where lines are alike. A reject takes up to 1 KB with its reasons, however
+short its record. Blocks of 8 MiB have more lines than this where lines are shorter than 70 bytes.
+"""
 
-_STRIDE = 1009
-"""One byte in so many is looked at; a prime, since lines of one length are common."""
+_SAMPLE_STRIDE_BYTES = 1009
+"""Distance between the bytes that estimate the number of lines; a prime, since lines of one length
+are common."""
 
-_LEAST_GROWTH = 4
-"""No part is shorter than a fourth of the record that it goes on with: that is read anew with each
-part, and would be read too often otherwise."""
+_MIN_GROWTH_DIVISOR = 4
+"""A part is at least a fourth of the unfinished record before it. Each part scans that record
+again, so shorter parts would cost quadratic time."""
 
 
-def few_lines(block: bytes, unfinished: Callable[[], int]) -> Iterator[bytes]:
-    """The block, in parts where it has many lines.
+def limit_lines(block: bytes, unfinished_bytes: Callable[[], int]) -> Iterator[bytes]:
+    """Split a block into parts of at most about `MAX_CHUNK_LINES` lines.
 
     Args:
-        block: Some bytes of a stream.
-        unfinished: Tells how long the record is so far that the next part goes on with.
+        block: Consecutive bytes of a stream.
+        unfinished_bytes: Returns the length, so far, of the record that the next part continues.
     """
-    some = np.frombuffer(block, np.uint8)[::_STRIDE]
-    # Lines end with one of them or with both.
-    ends = max(np.count_nonzero(some == code) for code in (LF, CR))
-    if ends * _STRIDE <= MOST_LINES:
+    sample = np.frombuffer(block, np.uint8)[::_SAMPLE_STRIDE_BYTES]
+    # Lines end with CR, LF or both.
+    ends = max(np.count_nonzero(sample == code) for code in (LF, CR))
+    if ends * _SAMPLE_STRIDE_BYTES <= MAX_CHUNK_LINES:
         yield block
         return
     lines = max(block.count(b"\n"), block.count(b"\r"))
-    size = -(-len(block) // max(-(-lines // MOST_LINES), 1))
+    size = -(-len(block) // max(-(-lines // MAX_CHUNK_LINES), 1))
     at = 0
     while at < len(block):
-        end = at + max(size, unfinished() // _LEAST_GROWTH)
+        end = at + max(size, unfinished_bytes() // _MIN_GROWTH_DIVISOR)
         yield block[at:end]
         at = end

@@ -1,119 +1,150 @@
-"""Where the records of a chunk lie: all of them, or some by their number."""
+"""Byte offsets of the records of a chunk: of all, or of a few by number or content."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from kpi.csv.chunk import Chunk
-from kpi.csv.grammar import CR, LF, careful_spans
-from kpi.csv.newline_index import LineFeeds
-from kpi.csv.scan import positions_of
-from kpi.kernels.arrays import Positions
+from kpi.csv.grammar import CR, LF, iterate_records
+from kpi.csv.newline_index import NewlineIndex
+from kpi.kernels.arrays import Mask, Positions
 from kpi.kernels.fixed_point import distinct
 
 
-class Records:
-    """Where the records of a chunk lie, for whoever asks for few of them.
-
-    Where each line is a record only those are looked for; else all are, as by `record_starts`.
+@dataclass(frozen=True)
+class RecordBounds:
+    """Where some records lie within their chunk, line ends excluded; ascending.
 
     Attributes:
-        exact: Whether blank lines are surely not counted, which are no records. To see that there
-            are none takes as long as the rest, but who parses the chunk knows how many records it
-            has: as many as this has where there are none, else fewer.
+        starts: Offset of each record's first byte.
+        ends: Offset behind its last byte.
     """
 
-    def __init__(self, chunk: Chunk, *, delimiter: str = ",", exact: bool = True) -> None:
-        """
-        Args:
-            chunk: The chunk.
-            delimiter: Between its fields.
-            exact: Whether it must be.
-        """
-        self._chunk = chunk
-        self._delimiter = delimiter
-        self._lines = None if exact else _lines(chunk)
-        self.exact = self._lines is None
+    starts: Positions
+    ends: Positions
 
     def __len__(self) -> int:
-        if self._lines is None:
-            return len(self._all[0])
-        return len(self._lines) + (self._chunk.data[-1] != LF)
+        """Return the number of records."""
+        return len(self.starts)
 
-    def spans(self, numbers: Positions) -> tuple[Positions, Positions]:
-        """Starts and ends of the records that have some numbers, which count from 0."""
+    def __getitem__(self, which: Positions | Mask | slice) -> RecordBounds:
+        """Return some of the records, by index or mask."""
+        return RecordBounds(self.starts[which], self.ends[which])
+
+    @property
+    def lengths(self) -> Positions:
+        return self.ends - self.starts
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """Start and end of each record."""
+        return list(zip(self.starts.tolist(), self.ends.tolist(), strict=True))
+
+
+class RecordIndex:
+    """Find a few records of a chunk, by newlines where possible, else by a list of all.
+
+    By newlines, blank lines have numbers too, though they are no records. `numbered` returns an
+    index without that fault.
+    """
+
+    def __init__(self, chunk: Chunk, *, delimiter: str = ",", by_newlines: bool = True) -> None:
+        self._chunk = chunk
+        self._delimiter = delimiter
+        self._by_newlines = by_newlines
+
+    def numbered(self, record_count: int) -> RecordIndex:
+        """Return an index whose record numbers are right.
+
+        Checking for blank lines would cost as much as building the index. A parser knows the number
+        of records anyway: the newlines are as many exactly where no line is blank.
+
+        Args:
+            record_count: Number of records as a parser counts them.
+        """
+        if self._lines is None or len(self) == record_count:
+            return self
+        return RecordIndex(self._chunk, delimiter=self._delimiter, by_newlines=False)
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+        if self._lines is None:
+            return len(self._all)
+        return len(self._lines) + int(self._chunk.codes[-1] != LF)
+
+    def bounds(self, numbers: Positions) -> RecordBounds:
+        """Find the records with some numbers, counted from 0."""
         lines = self._lines
         if lines is None:
-            starts, ends = self._all
-            return starts[numbers], ends[numbers]
-        # The first has no line feed before it, the last one perhaps none behind it.
+            return self._all[numbers]
+        # The first has no line feed before it; the last may have none behind it.
         around = np.concatenate([numbers - 1, numbers])
         last = len(lines) - 1
         before, behind = np.split(lines.select(np.clip(around, 0, last)), 2)
-        return (
+        return RecordBounds(
             np.where(numbers > 0, before + 1, 0),
-            np.where(numbers <= last, behind, len(self._chunk.data)),
+            np.where(numbers <= last, behind, self._chunk.size),
         )
 
-    def holding(self, places: Positions) -> Positions:
-        """Numbers of the records in which some bytes stand, none of them of a line end."""
+    def numbers_at(self, places: Positions) -> Positions:
+        """Find the distinct numbers of the records that hold some bytes, none of a line end."""
         if self._lines is not None:
             return distinct(self._lines.rank(places))
-        numbers = distinct(np.searchsorted(self._all[0], places, side="right") - 1)
+        numbers = distinct(np.searchsorted(self._all.starts, places, side="right") - 1)
         return numbers[numbers >= 0]
 
-    def starting_before(self, places: Positions) -> Positions:
-        """How many records start before each place."""
-        return np.searchsorted(self._all[0], places) if len(places) else places
+    def count_before(self, places: Positions) -> Positions:
+        """Count the records that start before each offset."""
+        return np.searchsorted(self._all.starts, places) if len(places) else places
 
     @cached_property
-    def _all(self) -> tuple[Positions, Positions]:
-        return record_starts(self._chunk, delimiter=self._delimiter)
+    def _lines(self) -> NewlineIndex | None:
+        return _newlines_of_records(self._chunk) if self._by_newlines else None
+
+    @cached_property
+    def _all(self) -> RecordBounds:
+        return find_records(self._chunk, delimiter=self._delimiter)
 
 
-def _lines(chunk: Chunk) -> LineFeeds | None:
-    """The line feeds of a chunk, if each line that they end is a record or blank; None where that
-    is not sure, or blank lines are."""
-    if not chunk.paired or chunk.few_quotes is None or chunk.malformed:
+def _newlines_of_records(chunk: Chunk) -> NewlineIndex | None:
+    """Index the line feeds of a chunk in which each line is surely a record or blank; else None."""
+    if not chunk.quotes_pair_up or chunk.few_quotes is None or chunk.malformed:
         return None
-    lines = LineFeeds(chunk.data)
-    if lines.beside_returns or not len(lines):
+    lines = NewlineIndex(chunk)
+    if lines.has_carriage_returns or not len(lines):
         return None
     before = lines.rank(chunk.few_quotes)
     return None if (before[0::2] != before[1::2]).any() else lines
 
 
-def record_starts(chunk: Chunk, *, delimiter: str = ",") -> tuple[Positions, Positions]:
-    """Where the records of a chunk lie.
-
-    Returns:
-        Starts and ends (line end excluded) within `chunk.data`, ascending; blank lines, which
-        parsers skip, are left out.
-    """
-    data = chunk.data
-    codes = np.frombuffer(data, np.uint8)
-    if not chunk.paired:
-        spans = list(careful_spans(bytes(data), delimiter.encode()))
-        starts = np.array([start for start, _ in spans], np.int64)
-        ends = np.array([end for _, end in spans], np.int64)
-        return starts, ends
+def find_records(chunk: Chunk, *, delimiter: str = ",") -> RecordBounds:
+    """Find all records of a chunk; blank lines, which parsers skip, are left out."""
+    codes = chunk.codes
+    size = len(codes)
+    if not chunk.quotes_pair_up:
+        pairs = list(iterate_records(bytes(chunk.data), delimiter.encode()))
+        return RecordBounds(
+            np.array([start for start, _ in pairs], np.int64),
+            np.array([end for _, end in pairs], np.int64),
+        )
     stops = np.flatnonzero(codes == LF)
-    returns = positions_of(data, CR)
+    returns = chunk.find(CR)
     if len(returns):
-        following = np.minimum(returns + 1, len(data) - 1)
-        lone = returns[(codes[following] != LF) | (returns + 1 >= len(data))]
+        following = np.minimum(returns + 1, size - 1)
+        lone = returns[(codes[following] != LF) | (returns + 1 >= size)]
         stops = np.sort(np.concatenate([stops, lone]))
-    if not chunk.plain:
+    if not chunk.has_no_quotes:
         stops = stops[np.searchsorted(chunk.quotes, stops) % 2 == 0]
-    if len(data) and (len(stops) == 0 or stops[-1] != len(data) - 1):
-        stops = np.append(stops, len(data))
+    if size and (len(stops) == 0 or stops[-1] != size - 1):
+        stops = np.append(stops, size)
     starts, ends = np.zeros(len(stops), np.int64), stops
     np.add(stops[:-1], 1, out=starts[1:])
     if len(returns):
-        crlf = (ends > starts) & (ends < len(data))
+        crlf = (ends > starts) & (ends < size)
         crlf[crlf] = (codes[ends[crlf]] == LF) & (codes[ends[crlf] - 1] == CR)
         ends = ends - crlf
     filled = ends > starts
-    return (starts, ends) if filled.all() else (starts[filled], ends[filled])
+    records = RecordBounds(starts, ends)
+    return records if filled.all() else records[filled]

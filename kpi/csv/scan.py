@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
-import numpy.typing as npt
 
-from kpi.kernels.arrays import Positions
+from kpi.kernels.arrays import Bytes, Positions
 
-_CACHED = 1 << 18
-"""Bytes compared at once, so that what comes of it stays in the cache."""
+SCAN_BLOCK_BYTES = 256 * 1024
+"""Bytes scanned at once. A result of one byte for each stays in a core's L2 cache."""
 
-
-_SPARSE = 512
-"""Where a byte stands less often than once in so many, searching is faster than comparing all."""
+_SPARSE_SPACING_BYTES = 512
+"""Mean spacing of a byte above which `bytes.find` is faster than comparing every byte."""
 
 
-def places_of(codes: npt.NDArray[np.uint8], code: int) -> Positions:
-    """Where a byte that is probably common stands, ascending."""
-    blocks = range(0, len(codes), _CACHED)
-    found = [np.flatnonzero(codes[at : at + _CACHED] == code) + at for at in blocks]
+def find_common_byte(codes: Bytes, code: int) -> Positions:
+    """Find every offset of a byte by comparing all bytes, ascending."""
+    blocks = range(0, len(codes), SCAN_BLOCK_BYTES)
+    found = [np.flatnonzero(codes[at : at + SCAN_BLOCK_BYTES] == code) + at for at in blocks]
     return np.concatenate([np.zeros(0, np.int64), *found])
 
 
-def whole_of(data: memoryview) -> tuple[bytes, int]:
-    """The `bytes` that a view is of, which can be searched as the view cannot; and at which of them
-    the view begins."""
-    whole = cast(bytes, data.obj)
-    here, first = (
-        np.frombuffer(one, np.uint8).__array_interface__["data"] for one in (data, whole)
-    )
-    return whole, here[0] - first[0] if len(data) else 0
+def find_rare_byte(buffer: bytes, code: int, start: int, stop: int) -> Positions:
+    """Find every offset of a byte in `buffer[start:stop]`, ascending and relative to `start`.
 
-
-def positions_of(data: memoryview, code: int) -> Positions:
-    """Where a byte that is probably rare stands, ascending."""
-    whole, first = whole_of(data)
-    size, byte = len(data), bytes([code])
+    Searches with `bytes.find` as long as the byte proves rare.
+    """
+    byte = bytes([code])
+    most = (stop - start) // _SPARSE_SPACING_BYTES
     found: list[int] = []
-    at = whole.find(byte, first, first + size)
+    at = buffer.find(byte, start, stop)
     while at >= 0:
         found.append(at)
-        if len(found) > size // _SPARSE:
-            return places_of(np.frombuffer(data, np.uint8), code)
-        at = whole.find(byte, at + 1, first + size)
-    return np.array(found, np.int64) - first
+        if len(found) > most:
+            return find_common_byte(np.frombuffer(buffer, np.uint8)[start:stop], code)
+        at = buffer.find(byte, at + 1, stop)
+    return np.array(found, np.int64) - start

@@ -1,9 +1,8 @@
-"""Where records end in a stream of CSV bytes, so that chunks of whole records can be parsed apart.
+r"""Split a stream of CSV bytes into chunks of whole records.
 
-A record ends at `\\n`, `\\r\\n` or a lone `\\r` outside quotes (`kpi.csv.grammar`). A
-malformed record, or one that is longer than allowed, ends at the first line end after its start, so
-that it never costs its neighbours. Where records end depends on the stream alone, not on how it
-was cut into blocks.
+A record ends at `\n`, `\r\n` or a lone `\r` outside quotes (`kpi.csv.grammar`). A malformed
+record, or one that is longer than allowed, ends at the first line end after its start, so that it
+never costs its neighbours. Where records end depends on the stream alone, not on its blocks.
 """
 
 from __future__ import annotations
@@ -13,28 +12,28 @@ from dataclasses import replace
 import numpy as np
 
 from kpi.contract.reject_reasons import Reason
-from kpi.csv.chunk import Chunk, Malformed, few
+from kpi.csv.chunk import Chunk, Malformed, copy_if_few
 from kpi.csv.grammar import (
     LF,
     QUOTE,
-    Ends,
-    Kind,
+    RecordEndFinder,
+    RecordKind,
     end_of_line,
     line_end_bytes,
-    pair_up,
+    quotes_pair_up,
 )
-from kpi.csv.record_index import record_starts
-from kpi.csv.scan import positions_of, whole_of
+from kpi.csv.record_index import find_records
+from kpi.csv.scan import find_rare_byte
 from kpi.kernels.arrays import Positions
 
-_FIELDS_LOOKED_BACK = 64
-"""Quoted fields with line ends that are passed over one by one before all are looked at."""
+_MAX_SKIPPED_FIELDS = 64
+"""Quoted fields with line ends that are skipped one by one; then all line ends are listed."""
 
 
 class RecordSplitter:
-    """Cuts a stream of blocks into chunks of whole records, at most one chunk a block.
+    """Split a stream of blocks into chunks of whole records, at most one chunk per block.
 
-    Memory: the block and one unfinished record of at most `max_record_bytes`.
+    Memory: the block, and one unfinished record of at most `max_record_bytes`.
     """
 
     def __init__(self, *, delimiter: str = ",", max_record_bytes: int, offset: int = 0) -> None:
@@ -46,49 +45,53 @@ class RecordSplitter:
 
     @property
     def unfinished_bytes(self) -> int:
-        """Length, so far, of the record that the next block goes on with."""
+        """Length, so far, of the record that the next block continues."""
         return len(self._rest)
 
-    def push(self, block: bytes, *, again: int = 0, last: bool = False) -> Chunk | None:
-        """The records that `block` completes; None where it completes none.
+    def push(self, block: bytes, *, overlap: int = 0, last: bool = False) -> Chunk | None:
+        """Return the records that a block completes; None where it completes none.
 
         Args:
-            block: The next bytes of the stream.
-            again: So many that the block before ended with, at its beginning: where an unfinished
-                record lies in them it goes on here, and need not be joined.
-            last: True for the final block: what is left then is the final record, line end or not.
+            block: The next bytes of the stream, after `overlap`.
+            overlap: Bytes of the previous block's end that this one repeats. An unfinished record
+                within them needs no copy.
+            last: Whether the stream ends here, and with it the last record, line end or not.
         """
         if self._skipping is not None:
-            return self._skip(self._rest + block[again:], last=last)
-        begin = again - len(self._rest)
-        data = memoryview(block)[begin:] if begin >= 0 else memoryview(self._rest + block[again:])
-        quotes = positions_of(data, QUOTE)
-        if not len(quotes):
-            end: int | None = len(data) if last else _last_record_end(data)
+            return self._skip(self._rest + block[overlap:], last=last)
+        start = overlap - len(self._rest)
+        if start >= 0:
+            buffer = block
         else:
-            end = _last_quoted_record_end(data, quotes, self._delimiter[0], last=last)
+            buffer, start = self._rest + block[overlap:], 0
+        size = len(buffer) - start
+        quotes = find_rare_byte(buffer, QUOTE, start, len(buffer))
+        if not len(quotes):
+            end: int | None = size if last else _last_record_end(buffer, start)
+        else:
+            end = _last_quoted_record_end(buffer, start, quotes, self._delimiter[0], last=last)
         if end is None:
-            return self._take_carefully(bytes(data), last=last)
+            return self._take_carefully(buffer[start:], last=last)
         chunk = Chunk(
-            data=data[:end],
+            buffer=buffer,
+            start=start,
+            stop=start + end,
             offset=self._offset,
-            paired=True,
-            few_quotes=few(quotes[: np.searchsorted(quotes, end)]),
+            quotes_pair_up=True,
+            few_quotes=copy_if_few(quotes[: np.searchsorted(quotes, end)]),
         )
-        if len(data) > self._limit and (
-            len(data) - end > self._limit or self._has_long_record(chunk)
-        ):
-            return self._take_carefully(bytes(data), last=last)
-        self._rest = bytes(data[end:])
+        if size > self._limit and (size - end > self._limit or self._has_long_record(chunk)):
+            return self._take_carefully(buffer[start:], last=last)
+        self._rest = buffer[start + end :]
         self._offset += end
         return chunk if end else None
 
     def _has_long_record(self, chunk: Chunk) -> bool:
-        starts, ends = record_starts(chunk, delimiter=self._delimiter.decode())
-        return len(starts) > 0 and int((ends - starts).max()) > self._limit
+        records = find_records(chunk, delimiter=self._delimiter.decode())
+        return len(records) > 0 and int(records.lengths.max()) > self._limit
 
     def _take(self, data: bytes, end: int, malformed: tuple[Malformed, ...]) -> Chunk | None:
-        """The records up to `end`, of which some are blanked; what follows is kept for later."""
+        """Return the records up to `end`, in which malformed ones are blanked; keep the rest."""
         offset = self._offset
         self._rest = data[end:]
         self._offset += end
@@ -99,43 +102,38 @@ class RecordSplitter:
         )
 
     def _take_carefully(self, data: bytes, *, last: bool) -> Chunk | None:
-        """Record by record, for quotes that do not pair up as RFC 4180 has it."""
-        ends = Ends(data, self._delimiter)
+        """Split record by record, where quotes do not pair up or a record may be too long."""
+        finder = RecordEndFinder(data, self._delimiter)
         blanked = bytearray(data)
         malformed: list[Malformed] = []
         start, size = 0, len(data)
         # A carriage return at the very end may be a line end: no part of the record.
         text_end = size - data.endswith(b"\r")
         while start < size:
-            run = ends.of_run(start, start + self._limit)
+            run = finder.skip_well_formed(start, start + self._limit)
             if run > start:
                 start = run
                 continue
-            found = ends.of_record(start)
+            found = finder.find_end(start)
             if (
-                found.kind is Kind.WELL_FORMED
+                found.kind is RecordKind.WELL_FORMED
                 and (found.stop < size or last or data[size - 1] == LF)
                 and found.stop - start - line_end_bytes(data, found.stop) <= self._limit
             ):
                 start = found.stop
                 continue
             end = end_of_line(data, start)
-            unfinished = end is None or found.kind is not Kind.MALFORMED
+            unfinished = end is None or found.kind is not RecordKind.MALFORMED
             if unfinished and not last and text_end - start <= self._limit:
                 break
             if end is None:
                 if not last:
-                    # The line of the malformed record goes on: pass over it as it arrives.
+                    # The line of the malformed record goes on: skip it as it arrives.
                     chunk = self._take(bytes(blanked), start, tuple(malformed))
                     skipped = self._skip(self._rest, last=False)
                     return chunk or skipped
                 end = size
-            raw = data[start:end].rstrip(b"\r\n")
-            too_long = len(raw) > self._limit
-            reason = Reason.RECORD_TOO_LONG if too_long else Reason.MALFORMED_QUOTES
-            malformed.append(
-                Malformed(offset=self._offset + start, raw=raw[: self._limit], reason=reason)
-            )
+            malformed.append(self._malformed(data[start:end], self._offset + start))
             blanked[start:end] = b"\n" * (end - start)
             start = end
         rest = data[start:]
@@ -143,8 +141,14 @@ class RecordSplitter:
         self._rest = rest
         return chunk
 
+    def _malformed(self, line: bytes, offset: int) -> Malformed:
+        raw = line.rstrip(b"\r\n")
+        is_too_long = len(raw) > self._limit
+        reason = Reason.RECORD_TOO_LONG if is_too_long else Reason.MALFORMED_QUOTES
+        return Malformed(offset=offset, raw=raw[: self._limit], reason=reason)
+
     def _skip(self, data: bytes, *, last: bool) -> Chunk | None:
-        """Pass over a record that is longer than allowed, keeping the beginning of it."""
+        """Skip a record that is longer than allowed, and keep its beginning as a reject."""
         skipping = self._skipping or Malformed(
             offset=self._offset, raw=data[: self._limit], reason=Reason.RECORD_TOO_LONG
         )
@@ -168,38 +172,40 @@ class RecordSplitter:
         return replace(following, malformed=(skipping, *following.malformed))
 
 
-def _last_record_end(data: memoryview) -> int:
-    """Bytes up to and with the last line end; without quotes every line end ends a record."""
-    whole, first = whole_of(data)
-    stop = first + len(data)
-    end = whole.rfind(b"\n", first, stop)
+def _last_record_end(buffer: bytes, first: int) -> int:
+    """Find the end of the last record in `buffer[first:]`, which has no quotes; from `first`."""
+    stop = len(buffer)
+    end = buffer.rfind(b"\n", first, stop)
     if end < 0:
         # No line feed at all: lone carriage returns; one at the very end may be half of CR LF.
-        end = whole.rfind(b"\r", first, max(stop - 1, first))
+        end = buffer.rfind(b"\r", first, max(stop - 1, first))
     return end + 1 - first if end >= 0 else 0
 
 
 def _last_quoted_record_end(
-    data: memoryview, quotes: Positions, delimiter: int, *, last: bool
+    buffer: bytes, first: int, quotes: Positions, delimiter: int, *, last: bool
 ) -> int | None:
-    """As `_last_record_end` where quotes pair up by RFC 4180; None where they do not."""
-    codes = np.frombuffer(data, np.uint8)
-    if not pair_up(codes, quotes, delimiter, last=last):
+    """Find the end of the last record in `buffer[first:]`, from `first`.
+
+    Returns:
+        None where quotes do not pair up as in RFC 4180.
+    """
+    codes = np.frombuffer(buffer, np.uint8)[first:]
+    if not quotes_pair_up(codes, quotes, delimiter, last=last):
         return None
     if last:
-        return len(data)
-    whole, first = whole_of(data)
+        return len(codes)
     for line_end in (b"\n", b"\r"):
-        stop = len(data) - (line_end == b"\r")
-        for _ in range(_FIELDS_LOOKED_BACK):
-            stop = whole.rfind(line_end, first, first + stop) - first
+        stop = len(codes) - (line_end == b"\r")
+        for _ in range(_MAX_SKIPPED_FIELDS):
+            stop = buffer.rfind(line_end, first, first + stop) - first
             if stop < 0:
                 break
-            inside = int(np.searchsorted(quotes, stop))
-            if inside % 2 == 0:
+            quotes_before = int(np.searchsorted(quotes, stop))
+            if quotes_before % 2 == 0:
                 return stop + 1
             # Inside a quoted field: no record ends behind its opening quote.
-            stop = int(quotes[inside - 1])
+            stop = int(quotes[quotes_before - 1])
         else:
             stops = np.flatnonzero(codes[:stop] == line_end[0])
             outside = stops[np.searchsorted(quotes, stops) % 2 == 0]

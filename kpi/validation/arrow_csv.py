@@ -1,9 +1,15 @@
-"""A chunk read by `pyarrow.csv`, in blocks that fit the cache where that pays."""
+"""Read a chunk with `pyarrow.csv`, in blocks that fit the cache where that pays.
+
+The text of Arrow's errors is no interface, but it alone says which column failed. All that depends
+on it is in `explain_failure`; tests pin each message, and pyproject.toml bounds Arrow's version.
+"""
 
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -12,18 +18,51 @@ import pyarrow.csv as pacsv
 
 from kpi.csv.chunk import Chunk
 from kpi.csv.header import Layout
-from kpi.csv.scan import positions_of, whole_of
+from kpi.csv.scan import SCAN_BLOCK_BYTES
 from kpi.kernels.arrays import Positions
 
-BLOCK_BYTES = 2**21
-"""Bytes that `pyarrow.csv` finds the fields of at once: each column then goes over them again, as
-long as they are in the cache."""
+ARROW_BLOCK_BYTES = 2 * 1024 * 1024
+"""Bytes that `pyarrow.csv` parses at once. Each column then passes over them again, which is faster
+while they are in the cache."""
 
-_CACHED = 2**18
-"""Bytes looked at twice before the next, so that the second look finds them in the cache."""
+_MAX_SKIPPED_FIELDS = 64
+"""Quoted fields with line ends that are skipped to find where a record ends in a block."""
 
-_LOOKED_BACK = 64
-"""Quoted fields with line ends that are passed over to find where a record ends in a block."""
+_FAILED_COLUMN = re.compile(r"In CSV column #(\d+):")
+_ZONE_MISMATCH = re.compile(
+    r"In CSV column #\d+: (?:Row #\d+: )?CSV conversion error to timestamp\[us(?:, tz=UTC)?\]: "
+    r"expected (?:no|a) zone offset in "
+)
+"""Beginnings of messages; what follows may quote any text of the file."""
+
+
+@dataclass(frozen=True)
+class ConversionFailure:
+    """A value is not of its column's type.
+
+    Attributes:
+        column: Number of the column, from 0.
+        is_zone_mismatch: Whether the value is a timestamp with an offset in a column without, or
+            the other way round.
+    """
+
+    column: int
+    is_zone_mismatch: bool
+
+
+def explain_failure(error: pa.ArrowInvalid) -> ConversionFailure | None:
+    """Tell which column an error of `read_csv` is about.
+
+    Returns:
+        None where it is about none: the handler of invalid rows returned "error".
+    """
+    message = str(error)
+    failed = _FAILED_COLUMN.match(message)
+    if failed is None:
+        return None
+    return ConversionFailure(
+        column=int(failed.group(1)), is_zone_mismatch=_ZONE_MISMATCH.match(message) is not None
+    )
 
 
 def read_csv(
@@ -35,17 +74,19 @@ def read_csv(
     *,
     is_utf8: bool,
 ) -> pa.Table:
-    """The records of a chunk, a block at a time.
+    """Read the records of a chunk, a block at a time.
 
     Args:
         chunk: The chunk.
-        names: Of the columns, in the order of the header.
-        types: Column -> what its values are read as.
-        layout: Of the source object.
-        invalid_row_handler: Told of each record of wrong width.
-        is_utf8: Whether that is known of all texts, so that none is checked.
+        names: Columns in the order of the header.
+        types: Column -> type to read its values as.
+        layout: Layout of the source object.
+        invalid_row_handler: Called with each record that has the wrong number of columns.
+        is_utf8: Whether all texts are known to be UTF-8, so that none is checked.
 
-    Errors: `pa.ArrowInvalid` where a value is not of its column's type.
+    Raises:
+        pa.ArrowInvalid: A value is not of its column's type, or the handler returned "error"; see
+            `explain_failure`.
     """
     contract = layout.contract
     data = chunk.data
@@ -53,7 +94,7 @@ def read_csv(
         return pa.table({name: pa.array([], kind) for name, kind in types.items()})
     block_bytes = _block_bytes(chunk, layout)
     if bytes(data[:3]) == codecs.BOM_UTF8:
-        # The converter passes over a byte order mark; here it is part of a value.
+        # The converter skips a byte order mark; here it is part of a value.
         data = memoryview(b"\n" + data)
         block_bytes = len(data) + 1
     return pacsv.read_csv(
@@ -65,8 +106,8 @@ def read_csv(
         ),
         parse_options=pacsv.ParseOptions(
             delimiter=contract.delimiter,
-            quote_char=False if chunk.plain else '"',
-            newlines_in_values=not chunk.plain,
+            quote_char=False if chunk.has_no_quotes else '"',
+            newlines_in_values=not chunk.has_no_quotes,
             invalid_row_handler=invalid_row_handler,
         ),
         convert_options=pacsv.ConvertOptions(
@@ -79,44 +120,47 @@ def read_csv(
 
 
 def _block_bytes(chunk: Chunk, layout: Layout) -> int:
-    """How much of a chunk is parsed at once."""
-    size, quotes = len(chunk.data), chunk.few_quotes
-    if layout.has_texts or quotes is None or not chunk.paired:
-        # Joining texts costs more than the cache spares.
-        return size + 1
-    for start in range(0, size - BLOCK_BYTES, BLOCK_BYTES):
-        # A record may begin in one block and end in the next, not in a later one.
-        if not _record_ends(chunk, quotes, start, start + BLOCK_BYTES):
-            return size + 1
-    return BLOCK_BYTES
+    """Choose the bytes that are parsed at once: a whole chunk where its texts would be joined."""
+    whole, quotes = chunk.size + 1, chunk.few_quotes
+    if layout.has_texts or quotes is None or not chunk.quotes_pair_up:
+        # Joining texts costs more than the cache saves.
+        return whole
+    for start in range(0, chunk.size - ARROW_BLOCK_BYTES, ARROW_BLOCK_BYTES):
+        # pyarrow lets a record end in the block after its own, not in a later one.
+        if not _has_record_end(chunk, quotes, start, start + ARROW_BLOCK_BYTES):
+            return whole
+    return ARROW_BLOCK_BYTES
 
 
-def _record_ends(chunk: Chunk, quotes: Positions, start: int, end: int) -> bool:
-    """Whether a record surely ends with a line feed in a part of a chunk."""
-    whole, first = whole_of(chunk.data)
-    for _ in range(_LOOKED_BACK):
-        stop = max(whole.rfind(b"\n", first + start, first + end) - first, -1)
+def _has_record_end(chunk: Chunk, quotes: Positions, start: int, end: int) -> bool:
+    """Check whether a record surely ends with a line feed in a part of a chunk."""
+    buffer, first = chunk.buffer, chunk.start
+    for _ in range(_MAX_SKIPPED_FIELDS):
+        stop = max(buffer.rfind(b"\n", first + start, first + end) - first, -1)
         before = int(np.searchsorted(quotes, stop))
         if stop < 0 or before % 2 == 0:
             return stop >= 0
-        end = int(quotes[before - 1])  # which opens the field that it stands in
+        end = int(quotes[before - 1])  # opens the field that holds the line feed
     return False
 
 
-def may_have_hexadecimal(chunk: Chunk, top: int) -> bool:
-    """Whether 0x stands in it: the CSV converter reads 0x1F as an integer, which no shop means.
+def may_have_hexadecimal(chunk: Chunk, max_byte: int) -> bool:
+    """Check whether a chunk has 0x or 0X, which the CSV converter reads as hexadecimal.
+
+    No shop means an integer by 0x1F. A single byte is found much faster than two, and exports
+    rarely have an x at all.
 
     Args:
         chunk: The chunk.
-        top: Its highest byte: statuses, numbers and times hardly have letters behind w.
+        max_byte: Its highest byte: statuses, numbers and times rarely have letters behind w.
     """
-    (whole, first), size = whole_of(chunk.data), len(chunk.data)
-    # One byte is searched for much faster than two, and exports rarely have an x at all.
-    stop = first + size
-    pieces = ((start, min(start + _CACHED, stop)) for start in range(first, stop, _CACHED))
-    letters = (b"x", b"X") if top >= ord("x") else (b"X",)
-    if not any(whole.find(code, *piece) >= 0 for piece in pieces for code in letters):
+    letters = (b"x", b"X") if max_byte >= ord("x") else (b"X",)
+    blocks = (
+        (start, min(start + SCAN_BLOCK_BYTES, chunk.stop))
+        for start in range(chunk.start, chunk.stop, SCAN_BLOCK_BYTES)
+    )
+    # Block by block, so that the second search finds the bytes in the cache.
+    if not any(chunk.buffer.find(code, *block) >= 0 for block in blocks for code in letters):
         return False
-    codes = np.frombuffer(chunk.data, np.uint8)
-    places = np.concatenate([positions_of(chunk.data, code) for code in b"xX"])
-    return bool((codes[places[places > 0] - 1] == ord("0")).any())
+    places = np.concatenate([chunk.find(code) for code in b"xX"])
+    return bool((chunk.codes[places[places > 0] - 1] == ord("0")).any())

@@ -1,23 +1,30 @@
-"""What becomes of the records of a chunk: clean rows, and rejects with all of their reasons."""
+"""Step 3 of parsing: assemble clean rows, and rejects with all of their reasons.
+
+Three counts are used here:
+- a *row* number counts the rows of `rows`: records of the right column count;
+- a *record* number counts all well-formed records of the chunk;
+- a *position* counts malformed records too, as the reader of the file does.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.contract.reject_reasons import Reason
-from kpi.csv.chunk import Chunk
+from kpi.csv.chunk import Chunk, Malformed
 from kpi.csv.header import Layout
-from kpi.csv.record_bytes import records_of
-from kpi.csv.record_index import Records
+from kpi.csv.record_bytes import copy_records
+from kpi.csv.record_index import RecordBounds, RecordIndex
 from kpi.errors import BalanceError
 from kpi.kernels.arrays import Mask, Positions
 from kpi.kernels.masks import without
+from kpi.validation.reading import WrongColumnCounts, renumber_after_removal
 from kpi.validation.rules import Problem
 
 REJECTS = pa.schema(
@@ -41,7 +48,7 @@ REJECTS = pa.schema(
     ]
 )
 """One row per reject: its row as a spreadsheet counts (the header is row 1), the offset of its
-first byte in the (inflated) object, its raw bytes without line end, and all of its reasons."""
+first byte in the decompressed object, its raw bytes without line end, and all of its reasons."""
 
 _REASONS = REJECTS.field("reasons")
 
@@ -49,181 +56,170 @@ PARSED_REJECTS = REJECTS.set(
     REJECTS.get_field_index("reasons"),
     _REASONS.with_type(pa.dictionary(pa.int32(), _REASONS.type)),
 )
-"""The same with each combination of reasons once, since it may take a kilobyte."""
+"""`REJECTS` with dictionary-encoded reasons, since one combination may take a kilobyte."""
+
+ORDER_SAMPLE_ROWS = 100
+"""Rows that are compared first, to see whether keys increase: where ids are in random order these
+tell."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parsed:
-    """What became of one chunk.
+class ParsedChunk:
+    """The results of parsing one chunk.
 
     Attributes:
         clean: Rows of `Layout.schema`, in the order of the records.
         rejects: Rows of `PARSED_REJECTS`, likewise; `row` counts from 0 within the chunk.
-        rows: Records in the chunk = clean rows + rejects.
-        reasons: Reason -> rejects that have it.
-        ascending: Whether the key rises strictly from clean row to clean row; never of a key of
-            several columns.
+        rows: Number of records in the chunk = clean rows + rejects.
+        reasons: Reason -> number of rejects that have it.
+        is_key_increasing: Whether the key increases strictly from clean row to clean row; always
+            False for a key of several columns.
     """
 
     clean: pa.Table
     rejects: pa.Table
     rows: int
     reasons: Counter[str]
-    ascending: bool
+    is_key_increasing: bool
 
 
-@dataclass(frozen=True)
-class WrongWidth:
-    """Records with more or fewer fields than the header: their numbers, and how many they have."""
-
-    numbers: Positions
-    columns: Positions
-
-
-_SEEN = 100
-"""Rows looked at first, to see whether keys rise."""
-
-NONE_WRONG = WrongWidth(np.zeros(0, np.int64), np.zeros(0, np.int64))
+def assemble_clean(rows: pa.Table, layout: Layout) -> ParsedChunk:
+    """Assemble the results of a chunk in which nothing is wrong."""
+    clean = rows.combine_chunks()
+    return ParsedChunk(
+        clean=clean,
+        rejects=PARSED_REJECTS.empty_table(),
+        rows=clean.num_rows,
+        reasons=Counter(),
+        is_key_increasing=is_strictly_increasing(clean, layout),
+    )
 
 
-def nth_left(numbers: Positions, gone: Positions) -> Positions:
-    """Which records have some numbers among those that are left without some others, ascending."""
-    return numbers + np.searchsorted(gone - np.arange(len(gone)), numbers, side="right")
-
-
-def set_aside(
+def assemble(
     chunk: Chunk,
-    records: Records,
-    clean: pa.Table,
+    index: RecordIndex,
+    rows: pa.Table,
     problems: list[Problem],
-    wrong: WrongWidth,
+    wrong: WrongColumnCounts,
     layout: Layout,
-) -> Parsed:
-    """Part the rows that have problems from the others.
+) -> ParsedChunk:
+    """Separate the rows that have problems from the others.
 
     Args:
         chunk: The chunk.
-        records: Its records.
-        clean: A row for each record of the right width.
-        problems: What is wrong with them.
-        wrong: The records of wrong width.
-        layout: Of the chunk.
+        index: Its records, with right numbers.
+        rows: A row for each record of the right column count.
+        problems: The problems of these rows.
+        wrong: The records of the wrong column count.
+        layout: Layout of the chunk.
 
-    Errors: `BalanceError` where records and results differ in number.
+    Raises:
+        BalanceError: Records and results differ in number.
     """
-    if len(records) != clean.num_rows + len(wrong.numbers):
+    if len(index) != rows.num_rows + len(wrong.numbers):
         raise BalanceError(
-            f"chunk at byte {chunk.offset}: found {len(records)} records, parsed "
-            f"{clean.num_rows} rows and {len(wrong.numbers)} of wrong width"
+            f"chunk at byte {chunk.offset}: found {len(index)} records, parsed "
+            f"{rows.num_rows} rows and {len(wrong.numbers)} of wrong width"
         )
-    good = np.ones(clean.num_rows, bool)
-    for problem in problems:
-        good &= ~problem.rows
-    # Many rejects have few combinations of reasons: each is written out once.
-    broken = np.flatnonzero(~good)
-    masks = [problem.rows[broken] for problem in problems]
-    kinds, which = _combinations(masks, len(broken))
-    reasons = [
-        [_reason(problem) for problem, has in zip(problems, kind, strict=True) if has]
-        for kind in kinds
-    ]
-    widths, of_width = np.unique(wrong.columns, return_inverse=True)
-    expected = f"{len(layout.names)} columns"
-    of_width = of_width + len(reasons)
-    reasons += [
+    broken = _broken_rows(problems, rows.num_rows)
+    reasons = _ReasonSets()
+    codes = np.concatenate(
         [
-            {
-                "reason": Reason.WRONG_COLUMN_COUNT,
-                "column": None,
-                "expected": f"{expected}, got {got}",
-            }
-        ]
-        for got in widths.tolist()
-    ]
-    of_malformed = np.array(
-        [len(reasons) + (bad.reason == Reason.RECORD_TOO_LONG) for bad in chunk.malformed],
-        np.int64,
-    )
-    reasons += [[_malformed(Reason.MALFORMED_QUOTES)], [_malformed(Reason.RECORD_TOO_LONG)]]
-    numbers = np.concatenate([nth_left(broken, wrong.numbers), wrong.numbers])
-    ascending = np.argsort(numbers)
-    numbers = numbers[ascending]
-    # The malformed records, which are blanked in the chunk, come last; then all in their order.
-    why = np.concatenate([np.concatenate([which, of_width])[ascending], of_malformed])
-    starts, ends = records.spans(numbers)
-    bad_offsets = np.array([bad.offset for bad in chunk.malformed], np.int64)
-    places = np.concatenate([chunk.offset + starts, bad_offsets])
-    raws = pa.concat_arrays(
-        [
-            _raw(chunk, starts, ends),
-            pa.array([bad.raw for bad in chunk.malformed], pa.binary()),
+            reasons.add_problems(problems, broken),
+            reasons.add_column_counts(wrong.counts, expected=len(layout.names)),
         ]
     )
-    # A record comes behind those of its kind that precede it, and those of the other.
-    rows_before = np.concatenate(
-        [
-            numbers + np.searchsorted(bad_offsets, places[: len(numbers)]),
-            np.arange(len(bad_offsets)) + records.starting_before(bad_offsets - chunk.offset),
-        ]
+    numbers = np.concatenate([renumber_after_removal(broken, wrong.numbers), wrong.numbers])
+    order = np.argsort(numbers)
+    malformed_codes = reasons.add_malformed(chunk.malformed)
+    rejects = _reject_table(
+        chunk, index, numbers[order], np.concatenate([codes[order], malformed_codes]), reasons
     )
-    order = np.argsort(places)
-    rejects = pa.table(
-        {
-            "row": rows_before[order],
-            "byte_offset": places[order],
-            "raw": raws.take(pa.array(order)),
-            "reasons": pa.DictionaryArray.from_arrays(
-                pa.array(why[order].astype(np.int32)), pa.array(reasons, _REASONS.type)
-            ),
-        },
-        schema=PARSED_REJECTS,
-    )
-    counts: Counter[str] = Counter()
-    for kind, count in enumerate(np.bincount(why, minlength=len(reasons)).tolist()):
-        counts.update(
-            {str(code): count for code in {one["reason"] for one in reasons[kind]} if count}
-        )
-    clean = without(clean, broken)
-    rows = len(records) + len(bad_offsets)
-    if clean.num_rows + rejects.num_rows != rows:
+    clean = without(rows, broken)
+    total = len(index) + len(chunk.malformed)
+    if clean.num_rows + rejects.num_rows != total:
         raise BalanceError(
-            f"chunk at byte {chunk.offset}: {rows} records, but {clean.num_rows} clean and "
+            f"chunk at byte {chunk.offset}: {total} records, but {clean.num_rows} clean and "
             f"{rejects.num_rows} rejects"
         )
-    return Parsed(
+    return ParsedChunk(
         clean=clean,
         rejects=rejects,
-        rows=rows,
-        reasons=counts,
-        ascending=rises(clean, layout),
+        rows=total,
+        reasons=reasons.count(np.concatenate([codes, malformed_codes])),
+        is_key_increasing=is_strictly_increasing(clean, layout),
     )
 
 
-def written_out(rejects: pa.Table) -> pa.Table:
-    """Rows of `PARSED_REJECTS` as rows of `REJECTS`."""
-    at = rejects.schema.get_field_index("reasons")
-    reasons = [chunk.dictionary.take(chunk.indices) for chunk in rejects.column(at).chunks]
-    return rejects.set_column(at, _REASONS, pa.chunked_array(reasons, _REASONS.type))
+def _broken_rows(problems: list[Problem], rows: int) -> Positions:
+    good = np.ones(rows, bool)
+    for problem in problems:
+        good &= ~problem.rows
+    return np.flatnonzero(~good)
 
 
-def rises(clean: pa.Table, layout: Layout) -> bool:
-    """Whether the key rises strictly from row to row; never one of several columns."""
-    if len(layout.dataset.key) > 1:
-        return False
-    keys = clean.column(layout.dataset.key[0])
-    if pa.types.is_integer(keys.type):
-        values = keys.to_numpy()
-        return bool((values[1:] > values[:-1]).all())
-    # Where ids are in random order, a few of them tell.
-    return all(
-        pc.all(pc.greater(some[1:], some[:-1]), min_count=0).as_py()
-        for some in (keys[:_SEEN], keys[_SEEN - 1 :])
-    )
+class _ReasonSets:
+    """The distinct combinations of reasons in a chunk, which are few. A code is an index."""
+
+    def __init__(self) -> None:
+        self._sets: list[list[dict[str, str | None]]] = []
+
+    def add_problems(self, problems: list[Problem], broken: Positions) -> Positions:
+        """Add the combinations of problems that broken rows have; return a code for each row."""
+        distinct, which = _distinct_rows([problem.rows[broken] for problem in problems])
+        first = len(self._sets)
+        for combination in distinct:
+            self._sets.append(
+                [
+                    _reason(problem.reason, problem.column, problem.expected)
+                    for problem, has in zip(problems, combination, strict=True)
+                    if has
+                ]
+            )
+        return first + which
+
+    def add_column_counts(self, counts: Positions, *, expected: int) -> Positions:
+        """Add each distinct wrong column count; return a code for each record."""
+        distinct, which = np.unique(counts, return_inverse=True)
+        first = len(self._sets)
+        for count in distinct.tolist():
+            text = f"{expected} columns, got {count}"
+            self._sets.append([_reason(Reason.WRONG_COLUMN_COUNT, None, text)])
+        return first + which
+
+    def add_malformed(self, malformed: Sequence[Malformed]) -> Positions:
+        """Add both kinds of malformed records; return a code for each record."""
+        first = len(self._sets)
+        quotes, length = "a closing quote before a delimiter or line end", "max_record_bytes"
+        self._sets += [
+            [_reason(Reason.MALFORMED_QUOTES, None, quotes)],
+            [_reason(Reason.RECORD_TOO_LONG, None, f"a record of at most {length}")],
+        ]
+        is_too_long = [bad.reason == Reason.RECORD_TOO_LONG for bad in malformed]
+        return first + np.array(is_too_long, np.int64)
+
+    def encode(self, codes: Positions) -> pa.DictionaryArray:
+        """Encode a column of reasons."""
+        return pa.DictionaryArray.from_arrays(
+            pa.array(codes.astype(np.int32)), pa.array(self._sets, _REASONS.type)
+        )
+
+    def count(self, codes: Positions) -> Counter[str]:
+        """Count the rejects that have each reason; a reason of two columns counts once."""
+        counts: Counter[str] = Counter()
+        for code, rejects in enumerate(np.bincount(codes, minlength=len(self._sets)).tolist()):
+            if rejects:
+                counts.update(dict.fromkeys({str(r["reason"]) for r in self._sets[code]}, rejects))
+        return counts
 
 
-def _combinations(masks: list[Mask], rows: int) -> tuple[npt.NDArray[np.bool_], Positions]:
-    """The different rows of some masks side by side, and which of them each row is."""
-    if not rows:
+def _reason(reason: Reason, column: str | None, expected: str) -> dict[str, str | None]:
+    return {"reason": reason, "column": column, "expected": expected}
+
+
+def _distinct_rows(masks: list[Mask]) -> tuple[Mask, Positions]:
+    """Find the distinct rows of masks side by side, and which of them each row is."""
+    if not masks or not len(masks[0]):
         return np.zeros((0, len(masks)), bool), np.zeros(0, np.int64)
     packed = np.packbits(np.column_stack(masks), axis=1)
     as_one = np.ascontiguousarray(packed).view(np.dtype((np.void, packed.shape[1]))).ravel()
@@ -231,23 +227,66 @@ def _combinations(masks: list[Mask], rows: int) -> tuple[npt.NDArray[np.bool_], 
     return np.column_stack([mask[first] for mask in masks]), which
 
 
-def _raw(chunk: Chunk, starts: Positions, ends: Positions) -> pa.Array:
-    """Records of a chunk, ascending, as `pa.binary()`."""
-    data, lengths = records_of(chunk, starts, ends)
-    offsets = np.zeros(len(lengths) + 1, np.int32)
-    np.cumsum(lengths, out=offsets[1:])
-    return pa.Array.from_buffers(
-        pa.binary(), len(lengths), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+def _reject_table(
+    chunk: Chunk, index: RecordIndex, numbers: Positions, codes: Positions, reasons: _ReasonSets
+) -> pa.Table:
+    """Build `PARSED_REJECTS` in the order of the file.
+
+    Args:
+        chunk: The chunk.
+        index: Its records.
+        numbers: Record numbers of the well-formed rejects, ascending.
+        codes: Reason codes: of these, then of the chunk's malformed records.
+        reasons: The meaning of the codes.
+    """
+    records = index.bounds(numbers)
+    malformed = np.array([bad.offset for bad in chunk.malformed], np.int64)
+    offsets = np.concatenate([chunk.offset + records.starts, malformed])
+    positions = np.concatenate(
+        [
+            numbers + np.searchsorted(malformed, offsets[: len(numbers)]),
+            np.arange(len(malformed)) + index.count_before(malformed - chunk.offset),
+        ]
+    )
+    raw = pa.concat_arrays(
+        [_raw(chunk, records), pa.array([bad.raw for bad in chunk.malformed], pa.binary())]
+    )
+    order = np.argsort(offsets)
+    return pa.table(
+        {
+            "row": positions[order],
+            "byte_offset": offsets[order],
+            "raw": raw.take(pa.array(order)),
+            "reasons": reasons.encode(codes[order]),
+        },
+        schema=PARSED_REJECTS,
     )
 
 
-def _reason(problem: Problem) -> dict[str, str | None]:
-    return {"reason": problem.reason, "column": problem.column, "expected": problem.expected}
+def _raw(chunk: Chunk, records: RecordBounds) -> pa.Array:
+    """Copy records of a chunk to a `pa.binary()` array."""
+    data = copy_records(chunk, records)
+    offsets = np.zeros(len(records) + 1, np.int32)
+    np.cumsum(records.lengths, out=offsets[1:])
+    return pa.Array.from_buffers(
+        pa.binary(), len(records), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    )
 
 
-def _malformed(reason: Reason) -> dict[str, str | None]:
-    expected = {
-        Reason.MALFORMED_QUOTES: "a closing quote before a delimiter or line end",
-        Reason.RECORD_TOO_LONG: "a record of at most max_record_bytes",
-    }
-    return {"reason": reason, "column": None, "expected": expected[reason]}
+def expand_reasons(rejects: pa.Table) -> pa.Table:
+    """Convert rows of `PARSED_REJECTS` to rows of `REJECTS`."""
+    at = rejects.schema.get_field_index("reasons")
+    reasons = [chunk.dictionary.take(chunk.indices) for chunk in rejects.column(at).chunks]
+    return rejects.set_column(at, _REASONS, pa.chunked_array(reasons, _REASONS.type))
+
+
+def is_strictly_increasing(clean: pa.Table, layout: Layout) -> bool:
+    """Check whether the key increases from row to row; False for a key of several columns."""
+    if len(layout.dataset.key) > 1:
+        return False
+    keys = clean.column(layout.dataset.key[0])
+    if pa.types.is_integer(keys.type):
+        values = keys.to_numpy()
+        return bool((values[1:] > values[:-1]).all())
+    parts = (keys[:ORDER_SAMPLE_ROWS], keys[ORDER_SAMPLE_ROWS - 1 :])
+    return all(pc.all(pc.greater(part[1:], part[:-1]), min_count=0).as_py() for part in parts)

@@ -1,12 +1,13 @@
-"""Rules of a contract held against typed columns, a whole column at a time."""
+"""Check typed columns against the rules of a contract, a whole column at a time."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,24 +21,31 @@ from kpi.kernels.fixed_point import unscaled
 from kpi.kernels.instants import microseconds_since_epoch
 from kpi.kernels.masks import booleans, true, valid
 
-# A day's margin on each side: every time zone shows these instants in the years 1 to 9999.
+# With a margin of a day: every time zone shows these instants in the years 1 to 9999.
 EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 LATEST = datetime(9999, 12, 30, tzinfo=UTC)
 
-_LEAST, _MOST = -(2**63), 2**63 - 1
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
-
-# One row must not make a day's 64-bit sums overflow, which would cost every other row of the day.
 MAX_QUANTITY = 10**9
 MAX_LINE_UNITS = 10**17
-
+"""Limits of one line. Beyond them a row could overflow a day's 64-bit sums, and so cost every other
+row of the day. Units are those of the price's scale."""
 
 Values: TypeAlias = pa.Array | pa.ChunkedArray
-"""Of one column; numbers and instants may come in several pieces."""
+"""Values of one column; numbers and instants may come in blocks."""
 
 
-class Problem(NamedTuple):
-    """Rows of a chunk that share a reason: `rows` is a mask over its rows."""
+@dataclass(frozen=True)
+class Problem:
+    """Rows of a chunk that share a reason.
+
+    Attributes:
+        reason: The reason.
+        column: Canonical name of the column; None for a whole record.
+        expected: Text that completes "expected ...".
+        rows: Mask over the rows.
+    """
 
     reason: Reason
     column: str | None
@@ -48,12 +56,12 @@ class Problem(NamedTuple):
 def broken_rules(
     dataset: Dataset, values: Mapping[str, Values], found: list[Problem]
 ) -> list[Problem]:
-    """The rules that rows break.
+    """Find the rules that rows break.
 
     Args:
-        dataset: Whose rules.
-        values: Canonical column -> its typed values, one or more.
-        found: What is wrong with the rows already; a bad value is not reported as missing too.
+        dataset: The dataset of the rows.
+        values: Canonical column -> its typed values, at least one.
+        found: Problems known before; a bad value is not reported as missing too.
     """
     problems = []
     for name, array in values.items():
@@ -72,20 +80,20 @@ def broken_rules(
     return problems + _amount_problems(dataset, values)
 
 
-def _pieces(values: Values) -> list[pa.Array]:
+def _blocks(values: Values) -> list[pa.Array]:
     return values.chunks if isinstance(values, pa.ChunkedArray) else [values]
 
 
 def _valid(values: Values) -> Mask:
-    return np.concatenate([valid(piece) for piece in _pieces(values)])
+    return np.concatenate([valid(block) for block in _blocks(values)])
 
 
-def _joined(values: Values) -> npt.NDArray[np.int64]:
-    return np.concatenate([_numbers(piece) for piece in _pieces(values)])
+def _all_numbers(values: Values) -> npt.NDArray[np.int64]:
+    return np.concatenate([_numbers(block) for block in _blocks(values)])
 
 
 def _amount_problems(dataset: Dataset, values: Mapping[str, Values]) -> list[Problem]:
-    """Quantities, and prices times quantities, that no shop sells."""
+    """Check quantities, and prices times quantities, against the limits of one line."""
     if dataset.name != "order_items" or "quantity" not in values:
         return []
     quantity = values["quantity"].fill_null(1).to_numpy(zero_copy_only=False)
@@ -97,7 +105,7 @@ def _amount_problems(dataset: Dataset, values: Mapping[str, Values]) -> list[Pro
     if dataset.unit_price and "sale_price" in values:
         price = values["sale_price"]
         known = _valid(price)
-        units = np.where(known, _joined(price), 0).astype(np.float64) * quantity
+        units = np.where(known, _all_numbers(price), 0).astype(np.float64) * quantity
         broken = (np.abs(units) > MAX_LINE_UNITS) & ~broken
         if broken.any():
             most = Decimal(MAX_LINE_UNITS).scaleb(-price.type.scale)
@@ -114,10 +122,10 @@ def _range_problems(column: Column, values: Values) -> list[Problem]:
     if (low is None and high is None) or len(values) == 0:
         return []
     scale = values.type.scale if pa.types.is_decimal(values.type) else 0
-    least = _LEAST if low is None else math.ceil(_units(low, scale))
-    most = _MOST if high is None else math.floor(_units(high, scale))
-    # Whatever stands behind nulls is looked at too, and disregarded only if it matters.
-    numbers = [_numbers(piece) for piece in _pieces(values)]
+    least = _INT64_MIN if low is None else math.ceil(_units(low, scale))
+    most = _INT64_MAX if high is None else math.floor(_units(high, scale))
+    # The values behind nulls are compared too; masking them first would cost every clean chunk.
+    numbers = [_numbers(block) for block in _blocks(values)]
     if all(int(some.min()) >= least and int(some.max()) <= most for some in numbers if len(some)):
         return []
     broken = np.concatenate([(some < least) | (some > most) for some in numbers])
@@ -130,7 +138,7 @@ def _range_problems(column: Column, values: Values) -> list[Problem]:
 
 
 def _numbers(array: pa.Array) -> npt.NDArray[np.int64]:
-    """The integers behind decimals, integers or timestamps; of nulls, whatever stands there."""
+    """View decimals, integers or timestamps as integers; those behind nulls are arbitrary."""
     if pa.types.is_decimal(array.type):
         return unscaled(array)
     return np.frombuffer(array.buffers()[1], np.int64)[array.offset :][: len(array)]
@@ -143,7 +151,7 @@ def _units(limit: Decimal | datetime, scale: int) -> Decimal | int:
 
 
 def _text_problems(column: Column, array: pa.Array) -> list[Problem]:
-    """On the dictionary where there is one: its values are few."""
+    """Check texts, on the dictionary where there is one."""
     texts = array.dictionary if isinstance(array, pa.DictionaryArray) else array
     problems = []
     if column.max_bytes is not None:

@@ -1,11 +1,17 @@
-"""Texts of the commonest shapes, told apart and read a whole column at a time.
+"""Decode texts of the most common shapes eight bytes at a time (SWAR: SIMD within a register).
 
-A screen before the regular expressions of `kpi.validation.slow_path`, which take ten times as
-long: what it reads is surely good, about the rest it says nothing.
+A text of another shape decodes to null, which says nothing about it: `kpi.validation.slow_path`
+decides, at ten times the cost. Each decoder has a scalar reference beside it, `reference_...`,
+which tests hold it against.
+
+In the byte diagrams the first character of a text stands left, as in memory. It is the lowest byte
+of a little-endian word, so a shift to the right by 8 bits moves all characters one place left.
 """
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from functools import cache
 
 import numpy as np
@@ -16,89 +22,120 @@ from kpi.contract.arrow_types import arrow_type
 from kpi.contract.model import Column
 from kpi.kernels.arrays import Bytes, Int64s, Mask, Words
 from kpi.kernels.fixed_point import to_decimals
+from kpi.kernels.instants import EPOCH, microseconds_since_epoch
 from kpi.kernels.masks import bitmap, booleans, valid, word
 
-_WORD = 8
-_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
-_ZEROS = np.uint64(0x3030303030303030)
-"""Eight times the digit 0."""
+_WORD_BYTES = 8
+_ALL_BITS = np.uint64(0xFFFFFFFFFFFFFFFF)
+_ZERO_DIGITS = word(*b"00000000")
 
-_MOST_DIGITS = 18
-"""So many fit an int64 whatever they are."""
+INT64_SAFE_DIGITS = 18
+"""Digits that fit an int64 whatever they are."""
 
-_ROWS_AT_ONCE = 1 << 17
-"""Timestamps worked on at once: of the rows of a chunk mostly all. With fewer, threads wait for
-each other between short steps for longer than the cache spares."""
+TIMESTAMP_BATCH_ROWS = 1 << 17
+"""Timestamps decoded at once: mostly all of a chunk. With fewer, threads would contend for the GIL
+between short steps for longer than the cache saves."""
 
-_FEW = 1000
-"""Up to so many texts of another length are passed over one by one."""
+_MAX_COPIED_RUNS = 1000
+"""Texts of another length up to which copying the runs between is faster than a filter."""
 
-_WIDTH = len("2025-03-30T16:14:26")
+_TIMESTAMP_BYTES = len("2025-03-30T16:14:26")
 
-_SLOTS = 16
-"""For each year, of which those of the months 1 to 12 are in use."""
+_MONTH_SLOTS = 16
+"""Calendar entries for each year; 1 to 12 are months."""
 
-_DIGIT, _SAME = 0x80 - 10, 0x7F
-"""Added to what is left of a character: the highest bit shows more than 9, or more than 0."""
+# Added to a byte b < 0x80, each sets the highest bit exactly if b is above 9, or above 0.
+_ABOVE_9, _ABOVE_0 = 0x80 - 10, 0x80 - 1
 
-_CLOCK, _DATE = word(*b"00:00:00"), word(*b"0000-00-")
-_OF_CLOCK = word(_DIGIT, _DIGIT, _SAME, _DIGIT, _DIGIT, _SAME, _DIGIT, _DIGIT)
-_OF_DATE = word(_DIGIT, _DIGIT, _DIGIT, _DIGIT, _SAME, _DIGIT, _DIGIT, _SAME)
+_CLOCK_SHAPE, _DATE_SHAPE = word(*b"00:00:00"), word(*b"0000-00-")
+_CLOCK_TEST = word(
+    *(_ABOVE_9, _ABOVE_9, _ABOVE_0, _ABOVE_9, _ABOVE_9, _ABOVE_0, _ABOVE_9, _ABOVE_9)
+)
+_DATE_TEST = word(*(_ABOVE_9, _ABOVE_9, _ABOVE_9, _ABOVE_9, _ABOVE_0, _ABOVE_9, _ABOVE_9, _ABOVE_0))
 _HIGHEST_BITS = word(*[0x80] * 8)
 _CLOCK_PAIRS, _DATE_PAIRS = word(*b"\xff\0\0\xff\0\0\xff\0"), word(*b"\xff\0\xff\0\0\xff\0\0")
-_HOUR_TO_SECOND = word(0x80 - 24, 0, 0, 0x80 - 60, 0, 0, 0x80 - 60, 0)
-_MONTH = word(0, 0, 0, 0, 0, 0x80 - 13, 0, 0)
+# Set the highest bit of an hour above 23, a minute or second above 59, and a month above 12.
+_CLOCK_LIMITS = word(0x80 - 24, 0, 0, 0x80 - 60, 0, 0, 0x80 - 60, 0)
+_MONTH_LIMIT = word(0, 0, 0, 0, 0, 0x80 - 13, 0, 0)
 
 
-def plain_timestamps(text: pa.Array) -> pa.Array:
-    """As `pa.timestamp("us")`, the texts that are a time of day on a day that its month has, like
-    2025-03-30T16:14:26; null for others.
-    """
+def decode_timestamps(text: pa.Array) -> pa.Array:
+    """Decode texts like 2025-03-30T16:14:26 (or with a blank for T) to `pa.timestamp("us")`."""
     offsets, codes, lengths = _parts(text)
-    fitting = lengths == _WIDTH
+    fitting = lengths == _TIMESTAMP_BYTES
     rows = int(np.count_nonzero(fitting))
-    if len(codes) != rows * _WIDTH:
-        others = np.flatnonzero(~fitting & (offsets[1:] > offsets[:-1]))
-        if len(others) > _FEW:
-            _, codes, _ = _parts(text.filter(booleans(fitting)))
-        else:
-            # What lies between them, which takes a filter ten times as long.
-            starts = [0, *(offsets[others + 1] - offsets[0]).tolist()]
-            ends = [*(offsets[others] - offsets[0]).tolist(), len(codes)]
-            runs = zip(starts, ends, strict=True)
-            codes = np.concatenate([codes[start:end] for start, end in runs])
+    if len(codes) != rows * _TIMESTAMP_BYTES:
+        codes = _join_fitting(text, offsets, codes, fitting)
     values, good = np.empty(rows, np.int64), np.empty(rows, bool)
-    for start in range(0, rows, _ROWS_AT_ONCE):
-        end = min(start + _ROWS_AT_ONCE, rows)
-        values[start:end], good[start:end] = _instants(codes[start * _WIDTH : end * _WIDTH])
+    for start in range(0, rows, TIMESTAMP_BATCH_ROWS):
+        end = min(start + TIMESTAMP_BATCH_ROWS, rows)
+        batch = codes[start * _TIMESTAMP_BYTES : end * _TIMESTAMP_BYTES]
+        values[start:end], good[start:end] = _decode_adjacent_timestamps(batch)
     if rows != len(text):
-        every, plain = np.zeros(len(text), np.int64), np.zeros(len(text), bool)
-        every[fitting], plain[fitting] = values, good
-        values, good = every, plain
+        all_values, all_good = np.zeros(len(text), np.int64), np.zeros(len(text), bool)
+        all_values[fitting], all_good[fitting] = values, good
+        values, good = all_values, all_good
     buffers = [bitmap(good), pa.py_buffer(values)]
     return pa.Array.from_buffers(pa.timestamp("us"), len(text), buffers)
 
 
-def _instants(codes: Bytes) -> tuple[Int64s, Mask]:
-    """Microseconds since 1970 of timestamps that lie side by side, and which of them are plain."""
-    rows = len(codes) // _WIDTH
-    clock = np.ndarray((rows,), "<u8", codes, 11, (_WIDTH,)) ^ _CLOCK
-    date = np.ndarray((rows,), "<u8", codes, 0, (_WIDTH,)) ^ _DATE
-    # Everything in place: together, more columns than these fit no cache.
+def reference_timestamp(text: str) -> int | None:
+    """Decode one text to microseconds since 1970, as `decode_timestamps` does."""
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", text, re.ASCII):
+        return None
+    # Python's calendar has no year 0; 400 years later all days are the same.
+    shifted = f"{int(text[:4]) % 400 + 2000}{text[4:]}"
+    try:
+        instant = datetime.fromisoformat(shifted).replace(tzinfo=EPOCH.tzinfo)
+    except ValueError:
+        return None
+    cycles = int(text[:4]) // 400 - 5
+    return microseconds_since_epoch(instant) + cycles * 146_097 * 86_400 * 1_000_000
+
+
+def _join_fitting(
+    text: pa.Array, offsets: npt.NDArray[np.int32], codes: Bytes, fitting: Mask
+) -> Bytes:
+    """Join the bytes of the fitting texts; the others are mostly few."""
+    others = np.flatnonzero(~fitting & (offsets[1:] > offsets[:-1]))
+    if len(others) > _MAX_COPIED_RUNS:
+        return _parts(text.filter(booleans(fitting)))[1]
+    starts = [0, *(offsets[others + 1] - offsets[0]).tolist()]
+    ends = [*(offsets[others] - offsets[0]).tolist(), len(codes)]
+    return np.concatenate([codes[start:end] for start, end in zip(starts, ends, strict=True)])
+
+
+def _decode_adjacent_timestamps(codes: Bytes) -> tuple[Int64s, Mask]:
+    """Decode texts of 19 bytes that lie side by side: microseconds since 1970, and which are good.
+
+    2 0 2 5 - 0 3 - 3 0 T 1 6 : 1 4 : 2 6
+    [---- date ---] d d s [--- clock ---]     two words of 8, two digits, a separator
+
+    date xor shape   2 0 2 5 . 0 3 .          each digit is its value, each hyphen 0
+    pairs            20 . 25 . . 3 . .        10 * digit + next digit, in the first's place
+    product          century * 1600 + year * 16 + month: the slot in the calendar
+    clock xor shape  1 6 . 1 4 . 2 6
+    pairs            16 . . 14 . . 26 .
+    product          hour * 60 + minute; the second is the highest pair
+    """
+    rows = len(codes) // _TIMESTAMP_BYTES
+    strides = (_TIMESTAMP_BYTES,)
+    clock = np.ndarray((rows,), "<u8", codes, 11, strides) ^ _CLOCK_SHAPE
+    date = np.ndarray((rows,), "<u8", codes, 0, strides) ^ _DATE_SHAPE
+    # In place from here: more columns than these do not fit the cache together.
     spare = np.empty(rows, np.uint64)
-    # A character with its highest bit set carries into the next, but is wrong by itself.
-    wrong = clock + _OF_CLOCK
+    # A byte with its highest bit set carries into the next, but is wrong by itself.
+    wrong = clock + _CLOCK_TEST
     wrong |= clock
-    wrong |= np.add(date, _OF_DATE, out=spare)
+    wrong |= np.add(date, _DATE_TEST, out=spare)
     wrong |= date
-    _pair_up(clock, _CLOCK_PAIRS, spare)
-    _pair_up(date, _DATE_PAIRS, spare)
-    wrong |= np.add(clock, _HOUR_TO_SECOND, out=spare)
-    wrong |= np.add(date, _MONTH, out=spare)
+    _pair_digits(clock, _CLOCK_PAIRS, spare)
+    _pair_digits(date, _DATE_PAIRS, spare)
+    wrong |= np.add(clock, _CLOCK_LIMITS, out=spare)
+    wrong |= np.add(date, _MONTH_LIMIT, out=spare)
     wrong &= _HIGHEST_BITS
-    # Century, year and month stand in bytes 0, 2 and 5, hour, minute and second in 0, 3 and 6: a
-    # product moves them on top of each other.
-    date *= np.uint64(100 * _SLOTS << 40 | _SLOTS << 24 | 1)
+    # Pairs are in bytes 0, 2 and 5 (date) or 0, 3 and 6 (clock): the product lines them up.
+    date *= np.uint64(100 * _MONTH_SLOTS << 40 | _MONTH_SLOTS << 24 | 1)
     date >>= np.uint64(40)
     date &= np.uint64(0x3FFFF)
     slot = date.view(np.int64)
@@ -109,23 +146,29 @@ def _instants(codes: Bytes) -> tuple[Int64s, Mask]:
     clock *= np.uint64(60)
     seconds += clock
     first_day, days = _calendar()
-    tens, units = (codes[at::_WIDTH] - np.uint8(ord("0")) for at in (8, 9))
+    tens, units = (codes[at::_TIMESTAMP_BYTES] - np.uint8(ord("0")) for at in (8, 9))
     day = tens * np.uint8(10) + units
     good = (wrong == 0) & (tens <= 9) & (units <= 9)
     good &= day - np.uint8(1) < days.take(slot, mode="clip")
-    good &= (codes[10::_WIDTH] == ord("T")) | (codes[10::_WIDTH] == ord(" "))
-    since = first_day.take(slot, mode="clip")
-    since += day
-    since -= 1
-    values = np.multiply(since, 86_400, out=slot, dtype=np.int64)
+    good &= (codes[10::_TIMESTAMP_BYTES] == ord("T")) | (codes[10::_TIMESTAMP_BYTES] == ord(" "))
+    day_number = first_day.take(slot, mode="clip")
+    day_number += day
+    day_number -= 1
+    values = np.multiply(day_number, 86_400, out=slot, dtype=np.int64)
     values += seconds.view(np.int64)
     values *= 1_000_000
     values[~good] = 0
     return values, good
 
 
-def _pair_up(digits: Words, places: np.uint64, spare: Words) -> None:
-    """Make two digits each one number, in the place of the first."""
+def _pair_digits(digits: Words, places: np.uint64, spare: Words) -> None:
+    """Make 10 * digit + next digit of each byte, and keep those at some places.
+
+    digits              1  6  0  1  4  0  2  6
+    digits >> 8         6  0  1  4  0  2  6  0
+    10 * digits + that  16 60 1  14 40 2  26 60
+    & places            16 .  .  14 .  .  26 .
+    """
     np.right_shift(digits, np.uint64(8), out=spare)
     digits *= np.uint64(10)
     digits += spare
@@ -134,70 +177,121 @@ def _pair_up(digits: Words, places: np.uint64, spare: Words) -> None:
 
 @cache
 def _calendar() -> tuple[npt.NDArray[np.int32], Bytes]:
-    """For each slot of the years 0 to 9999 the day that its month begins with, since 1970-01-01,
-    and how many it has; none where there is no such month."""
+    """Tabulate the months of the years 0 to 9999 by slot, 16 * year + month.
+
+    Returns:
+        The day number of each month's first day (1970-01-01 is 0), and its days; 0 for no month.
+    """
     months = np.arange("0000-01", "10000-01", dtype="datetime64[M]").reshape(-1, 12)
     begin, end = (some.astype("datetime64[D]").astype(np.int32) for some in (months, months + 1))
-    beside = ((0, 0), (1, _SLOTS - 13))
+    beside = ((0, 0), (1, _MONTH_SLOTS - 13))
     return np.pad(begin, beside).ravel(), np.pad(end - begin, beside).ravel().astype(np.uint8)
 
 
-def plain_integers(text: pa.Array) -> pa.Array:
-    """As `pa.int64()`, the texts that are one to 18 digits and nothing else; null for others."""
+def decode_integers(text: pa.Array) -> pa.Array:
+    """Decode texts of one to 18 digits to `pa.int64()`."""
     offsets, codes, lengths = _parts(text)
-    plain = (lengths >= 1) & (lengths <= _MOST_DIGITS)
+    plain = (lengths >= 1) & (lengths <= INT64_SAFE_DIGITS)
     others = np.flatnonzero(codes - np.uint8(ord("0")) > 9)
     plain[np.searchsorted(offsets, others + offsets[0], side="right") - 1] = False
-    return _only(text, offsets, plain).cast(pa.int64())
+    return _with_validity(text, offsets, plain).cast(pa.int64())
 
 
-def plain_decimals(text: pa.Array, column: Column) -> pa.Array:
-    """As the column's type, the texts of up to eight characters that are digits with exactly as
-    many behind the point as the column has; null for others."""
+def reference_integer(text: str) -> int | None:
+    """Decode one text as `decode_integers` does."""
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
+
+
+def decode_decimals(text: pa.Array, column: Column) -> pa.Array:
+    """Decode texts of up to eight bytes, with as many digits behind the point as the column has.
+
+    Null for all texts of a column whose scale leaves no room for that.
+    """
     scale, kind = column.scale, arrow_type(column)
-    if scale > _WORD - 2 or column.precision < _WORD:
+    if scale > _WORD_BYTES - 2 or column.precision < _WORD_BYTES:
         return pa.nulls(len(text), kind)
-    shape = b"0" * (_WORD - scale - 1) + b"." + b"0" * scale if scale else b"0" * _WORD
-    plain, units = _numbers(text, shape, scale + 2)
+    shape = b"0" * (_WORD_BYTES - scale - 1) + b"." + b"0" * scale
+    plain, units = _decode_units(text, shape if scale else b"0" * _WORD_BYTES, scale + 2)
     _, values = to_decimals(units, kind).buffers()
     return pa.Array.from_buffers(kind, len(text), [bitmap(plain), values])
 
 
-def _numbers(text: pa.Array, shape: bytes, shortest: int) -> tuple[Mask, Int64s]:
-    """Texts that end as the shape does and have zeros' digits in front; the numbers, without point,
-    and 0 for other texts.
+def reference_decimal_units(text: str, scale: int) -> int | None:
+    """Decode one text to units of its scale as `decode_decimals` does; None for another shape."""
+    pattern = rf"[0-9]+\.[0-9]{{{scale}}}" if scale else "[0-9]{2,}"
+    if len(text) > _WORD_BYTES or not re.fullmatch(pattern, text):
+        return None
+    return int(text.replace(".", ""))
+
+
+def _decode_units(text: pa.Array, shape: bytes, shortest: int) -> tuple[Mask, Int64s]:
+    """Decode texts that end like a shape; the digits in front may be fewer.
+
+        text             7 4 . 9 0
+        aligned          0 0 0 7 4 . 9 0      shifted to the right end, filled with zeros
+        point closed     0 0 0 0 7 4 9 0      what stands before the point moves into its place
+        pairs, fours     00 00 74 90  ->  0000 7490  ->  7490
+
+    Args:
+        text: The texts.
+        shape: Eight bytes: zeros for digits, and a point or none.
+        shortest: Bytes of the shortest text.
+
+    Returns:
+        Which texts have the shape; their digits as one number, 0 for the other texts.
     """
     offsets, codes, lengths = _parts(text)
-    padded = np.zeros(len(codes) + _WORD, np.uint8)
+    padded = np.zeros(len(codes) + _WORD_BYTES, np.uint8)
     padded[: len(codes)] = codes
-    # The eight bytes from any position on.
+    # The eight bytes from each position on.
     words = np.ndarray((len(codes) + 1,), "<u8", padded, 0, (1,))
-    good = (lengths >= shortest) & (lengths <= _WORD)
-    # The last character in the last byte, and zeros where there is none in front.
-    missing = (8 * (_WORD - np.clip(lengths, 1, _WORD))).astype(np.uint64)
+    good = (lengths >= shortest) & (lengths <= _WORD_BYTES)
+    missing = (8 * (_WORD_BYTES - np.clip(lengths, 1, _WORD_BYTES))).astype(np.uint64)
     aligned = words[offsets[:-1] - offsets[0]] << missing
-    aligned |= _ZEROS & ~(_ALL << missing)
-    good &= _fits(aligned, shape)
-    aligned[~good] = _ZEROS
+    aligned |= _ZERO_DIGITS & ~(_ALL_BITS << missing)
+    good &= _has_shape(aligned, shape)
+    aligned[~good] = _ZERO_DIGITS
     point = shape.find(b".")
     if point >= 0:
-        # The digits in front of the point move into its place.
         front = np.uint64((1 << 8 * point) - 1)
         aligned = (aligned & ~((front << np.uint64(8)) | np.uint64(255))) | (
             (aligned & front) << np.uint64(8)
         )
-    # Neighbours at once: eight digits to four pairs, to two fours, to one number.
-    value = aligned & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return good, _eight_digits(aligned)
+
+
+def _eight_digits(digits: Words) -> Int64s:
+    """Convert eight digits to a number: to four pairs, to two fours, to one.
+
+    7 4 9 0   * (10 << 8 | 1) >> 8     74 . 90 .        likewise * (100 << 16 | 1) >> 16
+    """
+    value = digits & np.uint64(0x0F0F0F0F0F0F0F0F)
     value = (value * np.uint64(10 * 2**8 + 1)) >> np.uint64(8)
     value = ((value & np.uint64(0x00FF00FF00FF00FF)) * np.uint64(100 * 2**16 + 1)) >> np.uint64(16)
     value = (value & np.uint64(0x0000FFFF0000FFFF)) * np.uint64(10_000 * 2**32 + 1)
-    return good, (value >> np.uint64(32)).astype(np.int64)
+    return (value >> np.uint64(32)).astype(np.int64)
+
+
+def _has_shape(words: Words, shape: bytes) -> Mask:
+    """Check for digits where the shape has a 0, and for the shape's own bytes elsewhere.
+
+    A digit's code differs from that of 0 by 0 to 9, so its upper half stays clear, even with 6
+    added: 9 + 6 = 15. Only a byte that is wrong already carries into the next.
+    """
+    differ = words ^ np.uint64(int.from_bytes(shape, "little"))
+    digits = word(*(0xF0 if code == ord("0") else 0 for code in shape))
+    six = word(*(6 if code == ord("0") else 0 for code in shape))
+    wrong = (differ | (differ + six)) & digits
+    wrong |= differ & ~(digits | (digits >> np.uint64(4)))
+    return wrong == 0
 
 
 def _parts(text: pa.Array) -> tuple[npt.NDArray[np.int32], Bytes, npt.NDArray[np.int32]]:
-    """Where texts start and end, the bytes from the first to the last, and how long each is.
+    """View the buffers of a string array.
 
-    The length of a null is 0, whatever lies behind it.
+    Returns:
+        Offsets of the texts and of the end; the bytes from the first to the last; the length of
+        each text, 0 for null.
     """
     _, offsets_buffer, data = text.buffers()
     offsets = np.frombuffer(offsets_buffer, np.int32)[text.offset : text.offset + len(text) + 1]
@@ -210,21 +304,7 @@ def _parts(text: pa.Array) -> tuple[npt.NDArray[np.int32], Bytes, npt.NDArray[np
     return offsets, codes, lengths
 
 
-def _only(text: pa.Array, offsets: npt.NDArray[np.int32], keep: Mask) -> pa.Array:
-    """The same texts, null where they are not kept."""
-    buffers = [bitmap(keep), pa.py_buffer(np.ascontiguousarray(offsets)), text.buffers()[2]]
+def _with_validity(text: pa.Array, offsets: npt.NDArray[np.int32], which: Mask) -> pa.Array:
+    """Return the same texts, null where a mask is False."""
+    buffers = [bitmap(which), pa.py_buffer(np.ascontiguousarray(offsets)), text.buffers()[2]]
     return pa.Array.from_buffers(pa.string(), len(text), buffers)
-
-
-def _fits(words: Words, shape: bytes) -> Mask:
-    """Whether a word has digits where the shape has a 0, and else what the shape has."""
-    differ = words ^ np.uint64(int.from_bytes(shape.ljust(_WORD, b"\0"), "little"))
-    digits = np.uint64(
-        int.from_bytes(bytes(0xF0 if code == ord("0") else 0 for code in shape), "little")
-    )
-    six = np.uint64(int.from_bytes(bytes(6 if code == ord("0") else 0 for code in shape), "little"))
-    # A digit's code differs from that of 0 by 0 to 9: its upper half is not touched, not even
-    # when 6 is added. (Only a byte that is wrong already carries into the next.)
-    wrong = (differ | (differ + six)) & digits
-    wrong |= differ & ~(digits | (digits >> np.uint64(4)))
-    return wrong == 0

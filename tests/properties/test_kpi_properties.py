@@ -293,7 +293,7 @@ def strained() -> Iterator[None]:
         return high & np.uint64(7), low
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kpi.validation.arrow_csv, "BLOCK_BYTES", 60)
+        patch.setattr(kpi.validation.arrow_csv, "ARROW_BLOCK_BYTES", 60)
         patch.setattr(kpi.kernels.hash_index, "DENSE_MAX_SLOTS_PER_KEY", -(10**6))
         patch.setattr(kpi.kernels.key_hashing, "_hash_texts", colliding)
         yield

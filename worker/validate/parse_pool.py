@@ -9,7 +9,7 @@ from typing import Any
 
 from kpi.csv.chunk import Chunk
 from kpi.validation.parser import ChunkParser
-from kpi.validation.rejects import Parsed
+from kpi.validation.rejects import ParsedChunk
 
 CHUNKS_IN_FLIGHT = 4
 """Chunks being parsed or waiting to be encoded: two for each of two cores."""
@@ -17,7 +17,7 @@ CHUNKS_IN_FLIGHT = 4
 
 async def parse_in_order(
     parser: ChunkParser, first: Chunk | None, chunks: AsyncIterator[Chunk], executor: Executor
-) -> AsyncGenerator[Parsed, None]:
+) -> AsyncGenerator[ParsedChunk, None]:
     """Parse chunks concurrently and yield the results in order; at most `CHUNKS_IN_FLIGHT`.
 
     A task of its own reads and submits chunks, so that the threads have work while the consumer
@@ -31,11 +31,11 @@ async def parse_in_order(
     """
     loop = asyncio.get_running_loop()
     slots = asyncio.Semaphore(CHUNKS_IN_FLIGHT)
-    running: asyncio.Queue[asyncio.Future[Parsed] | None] = asyncio.Queue()
+    running: asyncio.Queue[asyncio.Future[ParsedChunk] | None] = asyncio.Queue()
 
     async def submit_chunks() -> None:
         try:
-            if first is not None and (len(first.data) or first.malformed):
+            if first is not None and (first.size or first.malformed):
                 await slots.acquire()
                 running.put_nowait(loop.run_in_executor(executor, parser.parse, first))
             await slots.acquire()
@@ -74,9 +74,9 @@ class KeyOrder:
         self._last: Any = None
         self.is_strictly_increasing = True
 
-    def include(self, parsed: Parsed) -> None:
+    def include(self, parsed: ParsedChunk) -> None:
         """Add the next chunk, which has at least one clean row."""
-        if not (parsed.ascending and self.is_strictly_increasing):
+        if not (parsed.is_key_increasing and self.is_strictly_increasing):
             self.is_strictly_increasing = False
             return
         keys = parsed.clean.column(self._column)

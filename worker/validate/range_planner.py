@@ -85,7 +85,7 @@ async def _find_edge_from(
         block_sizes=block_sizes,
     ) as stream:
         async for block in stream.blocks():
-            chunk = splitter.push(block.data, again=block.overlap)
-            if chunk is not None and chunk.offset + len(chunk.data) >= target:
-                return chunk.offset + len(chunk.data)
+            chunk = splitter.push(block.data, overlap=block.overlap)
+            if chunk is not None and chunk.offset + chunk.size >= target:
+                return chunk.offset + chunk.size
     return source.info.size_bytes

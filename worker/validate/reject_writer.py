@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kpi.validation.rejects import PARSED_REJECTS, REJECTS, written_out
+from kpi.validation.rejects import PARSED_REJECTS, REJECTS, expand_reasons
 from worker.clean import Workspace
 from worker.clean.writer import ParquetStream, parquet_stream
 
@@ -87,7 +87,9 @@ class RejectWriter:
         group_rows = 2 * self._batch.rows
         for at in range(0, rejects.num_rows, group_rows):
             group = rejects.slice(at, group_rows)
-            await self._stream.write(await loop.run_in_executor(self._executor, written_out, group))
+            await self._stream.write(
+                await loop.run_in_executor(self._executor, expand_reasons, group)
+            )
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from kpi.contract.model import Dataset
 from kpi.csv.chunk import Chunk
 from kpi.csv.header import Layout
 from kpi.validation.parser import ChunkParser
-from kpi.validation.rejects import Parsed
+from kpi.validation.rejects import ParsedChunk
 from worker.clean.writer import parquet_stream
 from worker.state.entry import Part
 from worker.validate.context import ValidationContext
@@ -113,7 +113,7 @@ class RowWriter:
             ascending=key_order.is_strictly_increasing,
         )
 
-    def _count(self, parsed: Parsed) -> None:
+    def _count(self, parsed: ParsedChunk) -> None:
         counts = self._counts
         counts.rows += parsed.rows
         counts.clean += parsed.clean.num_rows

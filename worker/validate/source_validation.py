@@ -7,8 +7,8 @@ from contextlib import aclosing
 
 from kpi.csv.chunk import Chunk
 from kpi.csv.header import Layout, Refusal, read_layout
-from kpi.csv.line_limit import few_lines
-from kpi.csv.record_index import record_starts
+from kpi.csv.line_limit import limit_lines
+from kpi.csv.record_index import find_records
 from kpi.csv.splitter import RecordSplitter
 from worker.objects.source import Source
 from worker.state import Entry
@@ -91,8 +91,8 @@ class SourceValidation:
         async with aclosing(self._stream.blocks()) as blocks:
             async for block in blocks:
                 overlap = block.overlap
-                for part in few_lines(block.data, lambda: splitter.unfinished_bytes):
-                    chunk = splitter.push(part, again=overlap)
+                for part in limit_lines(block.data, lambda: splitter.unfinished_bytes):
+                    chunk = splitter.push(part, overlap=overlap)
                     overlap = 0
                     if chunk is not None:
                         yield chunk
@@ -110,7 +110,7 @@ class SourceValidation:
 
         async def chunks(stream: SourceStream) -> AsyncIterator[Chunk]:
             async for block in stream.blocks():
-                chunk = splitter.push(block.data, again=block.overlap)
+                chunk = splitter.push(block.data, overlap=block.overlap)
                 if chunk is not None:
                     yield chunk
 
@@ -129,18 +129,18 @@ class SourceValidation:
         """Read the layout, and return the remainder of the chunk that holds the header."""
         dataset = self._contract.datasets[self._source.dataset]
         async for chunk in chunks:
-            starts, ends = record_starts(chunk, delimiter=self._contract.delimiter)
+            records = find_records(chunk, delimiter=self._contract.delimiter)
             malformed = chunk.malformed[0] if chunk.malformed else None
-            at = chunk.offset + int(starts[0]) if len(starts) else None
+            at = chunk.offset + int(records.starts[0]) if len(records) else None
             if malformed is not None and (at is None or malformed.offset < at):
                 reason = f"expected a header, got a record with {malformed.reason}"
                 return Refusal(reason=reason), None
             if at is None:
                 continue
-            record = bytes(chunk.data[starts[0] : ends[0]])
+            record = bytes(chunk.data[records.starts[0] : records.ends[0]])
             layout = read_layout(record, self._contract, dataset)
-            rest = int(starts[1]) if len(starts) > 1 else len(chunk.data)
-            return layout, chunk.behind(rest)
+            rest = int(records.starts[1]) if len(records) > 1 else chunk.size
+            return layout, chunk.after(rest)
         return Refusal(reason="expected a header, got an empty file"), None
 
     def _entry(self, parts: tuple[Part, ...]) -> Entry:

@@ -12,7 +12,7 @@ from kpi.csv.chunk import Chunk
 from kpi.csv.header import Layout, read_layout
 from kpi.csv.splitter import RecordSplitter
 from kpi.validation.parser import ChunkParser
-from kpi.validation.rejects import Parsed
+from kpi.validation.rejects import ParsedChunk
 
 CONTRACT = """
 {settings}
@@ -57,10 +57,7 @@ def layout_of(contract: Contract, header: bytes = b"id,v", dataset: str = "produ
 
 def parser_of(contract: Contract, *, careful: bool = False) -> ChunkParser:
     """A parser of products; `careful` as if `v` had had a bad value before."""
-    parser = ChunkParser(layout_of(contract))
-    if careful:
-        parser._suspects.add("v")
-    return parser
+    return ChunkParser(layout_of(contract), raw_columns=["v"] if careful else ())
 
 
 BEFORE = b'"\r\n\xe9,7'
@@ -71,20 +68,20 @@ def chunk_of(data: bytes, contract: Contract) -> Chunk:
     splitter = RecordSplitter(
         delimiter=contract.delimiter, max_record_bytes=contract.max_record_bytes
     )
-    chunk = splitter.push(BEFORE + data, again=len(BEFORE), last=True)
+    chunk = splitter.push(BEFORE + data, overlap=len(BEFORE), last=True)
     assert chunk is not None
     return chunk
 
 
 def chunks_of(
-    data: bytes, cuts: Sequence[int], again: int, *, max_record_bytes: int
+    data: bytes, cuts: Sequence[int], overlap: int, *, max_record_bytes: int
 ) -> list[Chunk]:
     """The chunks of a stream that is cut into blocks, each of which begins with so many bytes of
     the one before."""
     splitter = RecordSplitter(max_record_bytes=max_record_bytes)
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     pushed = [
-        splitter.push(data[max(start - again, 0) : end], again=min(again, start))
+        splitter.push(data[max(start - overlap, 0) : end], overlap=min(overlap, start))
         for start, end in pairwise(edges)
     ]
     return [chunk for chunk in [*pushed, splitter.push(b"", last=True)] if chunk is not None]
@@ -101,7 +98,7 @@ def rows_of(texts: Sequence[bytes]) -> bytes:
     return b"".join(b"%d,%b\n" % (number, field(text)) for number, text in enumerate(texts))
 
 
-def verdicts(parsed: Parsed, count: int) -> list[Verdict]:
+def verdicts(parsed: ParsedChunk, count: int) -> list[Verdict]:
     """Verdicts of rows `0,...`, `1,...` and so on, each of which must be there once."""
     found: dict[int, Verdict] = {}
     for row in parsed.clean.select(["id", "v"]).to_pylist():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from kpi.csv.chunk import Chunk
-from kpi.csv.record_bytes import field_counts, records_of, undecodable, without_records
-from kpi.csv.record_index import record_starts
+from kpi.csv.record_bytes import copy_records, field_counts, find_non_utf8, without_records
+from kpi.csv.record_index import find_records
 
 MANY = 6_000
 
@@ -17,24 +17,22 @@ def test_many_records_are_told_apart_like_few(kinds: tuple[bytes, ...]) -> None:
     widths = (1, 2, 3)
     records = [kinds[number % 3] for number in range(MANY)]
     chunk = Chunk.of(b"\n".join(records) + b"\n")
-    starts, ends = record_starts(chunk)
+    bounds = find_records(chunk)
 
-    counts = field_counts(chunk, starts, ends)
+    counts = field_counts(chunk, bounds)
     assert counts.tolist() == [widths[number % 3] for number in range(MANY)]
 
-    data, lengths = records_of(chunk, starts, ends)
-    assert data.tobytes() == b"".join(records)
-    assert lengths.tolist() == [len(record) for record in records]
+    assert copy_records(chunk, bounds).tobytes() == b"".join(records)
+    assert bounds.lengths.tolist() == [len(record) for record in records]
 
     # Every sixth is left.
-    taken = [number for number in range(MANY) if number % 6]
-    left = without_records(chunk, starts[taken], ends[taken])
-    assert len(left.data) == len(chunk.data)
+    taken = np.array([number for number in range(MANY) if number % 6])
+    left = without_records(chunk, bounds[taken])
+    assert left.size == chunk.size
     assert left.quotes.tolist() == [at for at, code in enumerate(left.data) if code == ord('"')]
-    kept_starts, kept_ends = record_starts(left)
-    assert kept_starts.tolist() == starts[::6].tolist()
-    assert kept_ends.tolist() == ends[::6].tolist()
-    assert records_of(left, kept_starts, kept_ends)[0].tobytes() == b"".join(records[::6])
+    kept = find_records(left)
+    assert kept.pairs() == bounds[::6].pairs()
+    assert copy_records(left, kept).tobytes() == b"".join(records[::6])
 
 
 @pytest.mark.parametrize("text", [b"plain", "café".encode(), "日本語".encode() * 5])
@@ -45,8 +43,8 @@ def test_some_byte_of_each_undecodable_record_is_found(text: bytes, bad: list[in
     for number in bad:
         rows[number] = b"%d,livr\xe9e\n" % number
     chunk = Chunk.of(b"".join(rows))
-    starts, _ = record_starts(chunk)
-    found = set((np.searchsorted(starts, undecodable(chunk), side="right") - 1).tolist())
+    starts = find_records(chunk).starts
+    found = set((np.searchsorted(starts, find_non_utf8(chunk), side="right") - 1).tolist())
     assert found >= set(bad)
     if text.isascii():
         assert found == set(bad)
@@ -54,10 +52,10 @@ def test_some_byte_of_each_undecodable_record_is_found(text: bytes, bad: list[in
 
 def test_quotes_go_and_move_with_their_records() -> None:
     chunk = Chunk.of(b'1,"a"\n2,b\n3,"c,d"\n')
-    starts, ends = record_starts(chunk)
-    left = without_records(chunk, starts[:1], ends[:1])
+    bounds = find_records(chunk)
+    left = without_records(chunk, bounds[:1])
     assert (left.quotes.tolist(), left.few_quotes is None) == ([12, 16], False)
-    assert without_records(chunk, starts[::2], ends[::2]).plain
-    rest = chunk.behind(int(starts[1]))
+    assert without_records(chunk, bounds[::2]).has_no_quotes
+    rest = chunk.after(int(bounds.starts[1]))
     assert (bytes(rest.data), rest.offset) == (b'2,b\n3,"c,d"\n', 6)
     assert rest.quotes.tolist() == [6, 10]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpi.csv.line_limit import MOST_LINES, few_lines
-from kpi.csv.record_index import record_starts
+from kpi.csv.line_limit import MAX_CHUNK_LINES, limit_lines
+from kpi.csv.record_index import find_records
 from kpi.csv.splitter import RecordSplitter
 
 BLOCK = 8 * 2**20
@@ -23,7 +23,7 @@ def nothing() -> int:
 )
 def test_the_parts_are_the_block(pieces: list[bytes], times: int) -> None:
     block = b"".join(pieces) * times * 100
-    parts = list(few_lines(block, nothing))
+    parts = list(limit_lines(block, nothing))
     assert b"".join(parts) == block
     assert all(parts) or not block
 
@@ -33,11 +33,11 @@ def test_the_parts_are_the_block(pieces: list[bytes], times: int) -> None:
 def test_short_lines_come_few_at_a_time(end: bytes, width: int) -> None:
     line = b"x" * width + end
     block = line * (BLOCK // len(line))
-    parts = list(few_lines(block, nothing))
+    parts = list(limit_lines(block, nothing))
     assert b"".join(parts) == block
-    assert max(part.count(end) for part in parts) <= MOST_LINES
+    assert max(part.count(end) for part in parts) <= MAX_CHUNK_LINES
     # No more of them than that asks for.
-    assert len(parts) <= block.count(end) / MOST_LINES + 1
+    assert len(parts) <= block.count(end) / MAX_CHUNK_LINES + 1
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
@@ -46,11 +46,11 @@ def test_a_block_of_ordinary_lines_is_one_part(length: int, end: bytes) -> None:
     """Also where every byte that is looked at happens to be a line end."""
     line = end + b"x" * (length - len(end))
     block = line * (BLOCK // length)
-    assert list(few_lines(block, nothing)) == [block]
+    assert list(limit_lines(block, nothing)) == [block]
 
 
 def test_nothing_is_one_part() -> None:
-    assert list(few_lines(b"", nothing)) == [b""]
+    assert list(limit_lines(b"", nothing)) == [b""]
 
 
 def test_a_record_of_many_lines_is_not_read_again_for_each_part() -> None:
@@ -58,10 +58,10 @@ def test_a_record_of_many_lines_is_not_read_again_for_each_part() -> None:
     splitter = RecordSplitter(max_record_bytes=4 * BLOCK)
     pushed: list[int] = []
     for block in (b'"' + b'""\n' * 700_000, b'""\n' * 700_000):
-        for part in few_lines(block, lambda: splitter.unfinished_bytes):
+        for part in limit_lines(block, lambda: splitter.unfinished_bytes):
             assert splitter.push(part) is None
             pushed.append(splitter.unfinished_bytes)
     assert sum(pushed) < 6 * pushed[-1]
     chunk = splitter.push(b'"\n', last=True)
     assert chunk is not None
-    assert len(record_starts(chunk)[0]) == 1
+    assert len(find_records(chunk)) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,11 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import kpi.csv.newline_index
 import kpi.csv.record_index
 from kpi.csv.chunk import Chunk
-from kpi.csv.newline_index import LineFeeds
-from kpi.csv.record_index import Records, record_starts
+from kpi.csv.newline_index import NewlineIndex
+from kpi.csv.record_index import RecordIndex, find_records
 from kpi.csv.splitter import RecordSplitter
 from tests.support.profiles import examples
 from tests.unit.kpi.csv.test_splitter import pieces
@@ -30,17 +30,15 @@ LINES = st.lists(st.sampled_from([b"\n", b"a", b"b" * 7, b"c" * 63, b"d" * 64, b
 def test_line_feeds_are_counted_and_found(
     many: int, data: bytes, block_bytes: int, blocks: int
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kpi.csv.newline_index, "_BLOCK", block_bytes)
-        patch.setattr(kpi.csv.newline_index, "_CACHED", block_bytes * blocks)
-        patch.setattr(kpi.csv.newline_index, "_MANY", many)
-        _counts_and_finds_line_feeds(data)
-
-
-def _counts_and_finds_line_feeds(data: bytes) -> None:
     places = [place for place, code in enumerate(data) if code == 10]
-    lines = LineFeeds(memoryview(b"\n\r" + data)[2:])
-    assert lines.beside_returns == (b"\r" in data)
+    chunk = replace(Chunk.of(b"\n\r" + data), start=2)
+    lines = NewlineIndex(
+        chunk,
+        count_block_bytes=block_bytes,
+        scan_block_bytes=block_bytes * blocks,
+        list_factor=many,
+    )
+    assert lines.has_carriage_returns == (b"\r" in data)
     assert len(lines) == len(places)
     assert lines.select(np.arange(len(places))).tolist() == places
     before = [data.count(b"\n", 0, place) for place in range(len(data))]
@@ -61,17 +59,14 @@ def test_records_are_where_the_list_has_them(
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     chunks = [splitter.push(data[a:b]) for a, b in pairwise(edges)]
     for chunk in filter(None, [*chunks, splitter.push(b"", last=True)]):
-        starts, ends = record_starts(chunk)
-        quick = Records(chunk, exact=False)
-        assert quick.exact or len(quick) >= len(starts)
-        # What it is to be told by.
-        has_blank_lines = len(quick) != len(starts)
-        records = Records(chunk, exact=has_blank_lines)
+        listed = find_records(chunk)
+        starts, ends = listed.starts, listed.ends
+        unchecked = RecordIndex(chunk)
+        assert len(unchecked) >= len(starts)
+        records = unchecked.numbered(len(starts))
         assert len(records) == len(starts)
         some = np.array([n for n in range(len(starts)) if random.random() < 0.5], np.int64)
-        found_starts, found_ends = records.spans(some)
-        assert found_starts.tolist() == starts[some].tolist()
-        assert found_ends.tolist() == ends[some].tolist()
+        assert records.bounds(some).pairs() == listed[some].pairs()
         inside = [
             (place, number)
             for number, (start, end) in enumerate(zip(starts, ends, strict=True))
@@ -79,21 +74,20 @@ def test_records_are_where_the_list_has_them(
             if chunk.data[place] not in b"\r\n"
         ]
         places = np.array([place for place, _ in inside], np.int64)
-        assert records.holding(places).tolist() == sorted({number for _, number in inside})
-        every = np.arange(len(chunk.data))
+        assert records.numbers_at(places).tolist() == sorted({number for _, number in inside})
+        every = np.arange(chunk.size)
         before = [int((starts < place).sum()) for place in every]
-        assert records.starting_before(every).tolist() == before
+        assert records.count_before(every).tolist() == before
 
 
 def test_few_records_are_found_without_listing_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kpi.csv.record_index, "record_starts", None)
+    monkeypatch.setattr(kpi.csv.record_index, "find_records", None)
     data = b"".join(b'%d,"x,y"\n' % number for number in range(1000)) + b"the last"
-    records = Records(Chunk.of(data), exact=False)
-    starts, ends = records.spans(np.array([0, 999, 1000]))
-    found = [data[start:end] for start, end in zip(starts, ends, strict=True)]
+    records = RecordIndex(Chunk.of(data)).numbered(1001)
+    found = [data[start:end] for start, end in records.bounds(np.array([0, 999, 1000])).pairs()]
     assert (len(records), found) == (1001, [b'0,"x,y"', b'999,"x,y"', b"the last"])
 
 
 def test_blank_lines_are_seen_in_the_number_of_records() -> None:
     chunk = Chunk.of(b"1,a\n\n2,b\n")
-    assert (len(Records(chunk, exact=False)), len(Records(chunk))) == (3, 2)
+    assert (len(RecordIndex(chunk)), len(RecordIndex(chunk).numbered(2))) == (3, 2)

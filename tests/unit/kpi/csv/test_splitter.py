@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kpi.contract.reject_reasons import Reason
 from kpi.csv.chunk import Chunk
-from kpi.csv.record_index import record_starts
+from kpi.csv.record_index import find_records
 from kpi.csv.splitter import RecordSplitter
 from tests.support.profiles import examples
 from tests.unit.kpi.columns import chunks_of
@@ -65,18 +65,15 @@ def scan(data: bytes, start: int) -> tuple[int, bool]:
 
 
 def split(
-    data: bytes, cuts: list[int], again: int = 0, limit: int = LIMIT
+    data: bytes, cuts: list[int], overlap: int = 0, limit: int = LIMIT
 ) -> list[tuple[int, bytes, bool]]:
-    chunks = chunks_of(data, cuts, again, max_record_bytes=limit)
+    chunks = chunks_of(data, cuts, overlap, max_record_bytes=limit)
     return sorted(found for chunk in chunks for found in records_of(chunk))
 
 
 def records_of(chunk: Chunk) -> list[tuple[int, bytes, bool]]:
-    starts, ends = record_starts(chunk)
-    found = [
-        (chunk.offset + int(a), bytes(chunk.data[a:b]), True)
-        for a, b in zip(starts, ends, strict=True)
-    ]
+    records = find_records(chunk)
+    found = [(chunk.offset + a, bytes(chunk.data[a:b]), True) for a, b in records.pairs()]
     return found + [(bad.offset, bad.raw, False) for bad in chunk.malformed]
 
 
@@ -122,9 +119,9 @@ def test_a_record_that_goes_on_in_a_block_that_repeats_its_beginning_is_not_join
     splitter = RecordSplitter(max_record_bytes=1000)
     assert splitter.push(b"1,a\n2,b") is not None
     block = b"\n2,b\n3,c\n"
-    chunk = splitter.push(block, again=4)
+    chunk = splitter.push(block, overlap=4)
     assert chunk is not None
-    assert (chunk.data.obj is block, bytes(chunk.data), chunk.offset) == (True, block[1:], 4)
+    assert (chunk.buffer is block, bytes(chunk.data), chunk.offset) == (True, block[1:], 4)
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r"])

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 import kpi.validation.arrow_csv
 from kpi.contract.loading import built_in
+from kpi.validation.arrow_csv import ConversionFailure, explain_failure, read_csv
 from kpi.validation.parser import ChunkParser
-from kpi.validation.rejects import Parsed
-from kpi.validation.slow_path import RAW_DICTIONARY
+from kpi.validation.rejects import ParsedChunk
+from kpi.validation.text import RAW_DICTIONARY
 from tests.unit.kpi.columns import chunk_of, layout_of
 
 HEADER = b"id,order_id,product_id,status,created_at,sale_price"
@@ -56,11 +57,11 @@ def files(draw: st.DrawFn, contract: str) -> bytes:
     return data.removesuffix(end) if draw(st.booleans()) else data
 
 
-def parsed(data: bytes, contract: str, block_bytes: int, times: int) -> list[Parsed]:
+def parsed(data: bytes, contract: str, block_bytes: int, times: int) -> list[ParsedChunk]:
     """What becomes of a chunk; of the same chunk again once its bad columns are known."""
     chosen = built_in(contract)
     parser = ChunkParser(layout_of(chosen, HEADER, "order_items"))
-    with mock.patch.object(kpi.validation.arrow_csv, "BLOCK_BYTES", block_bytes):
+    with mock.patch.object(kpi.validation.arrow_csv, "ARROW_BLOCK_BYTES", block_bytes):
         return [parser.parse(chunk_of(data, chosen)) for _ in range(times)]
 
 
@@ -75,10 +76,10 @@ def test_a_chunk_in_blocks(contract: str, data: st.DataObject, block_bytes: int)
         assert one.clean.equals(whole.clean)
         assert all(column.num_chunks <= 1 for column in one.clean.columns)
         assert one.rejects.to_pylist() == whole.rejects.to_pylist()
-        assert (one.rows, one.reasons, one.ascending) == (
+        assert (one.rows, one.reasons, one.is_key_increasing) == (
             whole.rows,
             whole.reasons,
-            whole.ascending,
+            whole.is_key_increasing,
         )
 
 
@@ -138,13 +139,13 @@ def test_decimals_of_every_block_are_counted(times: int) -> None:
 
 @pytest.mark.parametrize("row", [0, 7_499, 14_999])
 def test_hexadecimal_is_found_wherever_it_stands(row: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kpi.validation.arrow_csv, "_CACHED", 1000)
+    monkeypatch.setattr(kpi.validation.arrow_csv, "SCAN_BLOCK_BYTES", 1000)
     rows = [
         b",".join([*numbers(number, "default"), b"shipped", TIME, b"9.50\n"])
         for number in range(15_000)
     ]
     rows[row] = b",".join([*numbers(row, "default")[:2], b"0X1F", b"shipped", TIME, b"9.50\n"])
-    [found] = parsed(b"".join(rows), "default", kpi.validation.arrow_csv.BLOCK_BYTES, 1)
+    [found] = parsed(b"".join(rows), "default", kpi.validation.arrow_csv.ARROW_BLOCK_BYTES, 1)
     assert (found.rejects.column("row").to_pylist(), found.reasons) == ([row], {"wrong_type": 1})
 
 
@@ -154,3 +155,71 @@ def test_hexadecimal_is_found_at_the_very_end() -> None:
     rows = b"\n".join(b"%b,shipped,1,%b" % (TIME, number) for number in (b"1", b"0x2"))
     found = ChunkParser(layout).parse(chunk_of(rows, contract))
     assert found.rejects.column("row").to_pylist() == [1]
+
+
+def failure_of(record: bytes, kind: pa.DataType) -> tuple[str, ConversionFailure | None]:
+    """Read `0,` + `record` with its second column typed; the message, and what we make of it."""
+    contract = built_in("default")
+    layout = layout_of(contract, b"id,category", "products")
+    types = {"f0": pa.int64(), "f1": kind}
+    chunk = chunk_of(b"0," + record + b"\n", contract)
+    with pytest.raises(pa.ArrowInvalid) as raised:
+        read_csv(chunk, ["f0", "f1"], types, layout, lambda _: "error", is_utf8=True)
+    return str(raised.value), explain_failure(raised.value)
+
+
+NAIVE, ZONED = pa.timestamp("us"), pa.timestamp("us", "UTC")
+
+
+@pytest.mark.parametrize(
+    ("record", "kind", "message", "failure"),
+    [
+        (
+            b"x",
+            pa.int64(),
+            "In CSV column #1: Row #1: CSV conversion error to int64: invalid value 'x'",
+            ConversionFailure(1, is_zone_mismatch=False),
+        ),
+        (
+            b"2025-03-01T10:00:00Z",
+            NAIVE,
+            "In CSV column #1: Row #1: CSV conversion error to timestamp[us]: "
+            "expected no zone offset in '2025-03-01T10:00:00Z'",
+            ConversionFailure(1, is_zone_mismatch=True),
+        ),
+        (
+            b"2025-03-01T10:00:00",
+            ZONED,
+            "In CSV column #1: Row #1: CSV conversion error to timestamp[us, tz=UTC]: "
+            "expected a zone offset in '2025-03-01T10:00:00'",
+            ConversionFailure(1, is_zone_mismatch=True),
+        ),
+        (
+            b"1,2",
+            pa.binary(),
+            "CSV parse error: Row #1: Expected 2 columns, got 3: 0,1,2",
+            None,
+        ),
+        (
+            b"expected no zone offset in",
+            pa.int64(),
+            "In CSV column #1: Row #1: CSV conversion error to int64: "
+            "invalid value 'expected no zone offset in'",
+            ConversionFailure(1, is_zone_mismatch=False),
+        ),
+        (
+            b"In CSV column #0: x,y",
+            pa.binary(),
+            "CSV parse error: Row #1: Expected 2 columns, got 3: 0,In CSV column #0: x,y",
+            None,
+        ),
+    ],
+    ids=["value", "no-zone", "zone", "columns", "quoted-zone", "quoted-column"],
+)
+def test_messages_of_arrow_are_understood(
+    record: bytes, kind: pa.DataType, message: str, failure: ConversionFailure | None
+) -> None:
+    """A new version of Arrow that words an error differently fails here, not in a shop's file."""
+    got, explained = failure_of(record, kind)
+    assert got.startswith(message)
+    assert explained == failure

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import kpi.validation.parser
+import kpi.validation.reading
 from kpi.contract.loading import built_in, parse_contract
 from kpi.contract.model import Contract
 from kpi.contract.reject_reasons import Reason
 from kpi.csv.header import Layout, Refusal, read_layout
 from kpi.validation.parser import ChunkParser
-from kpi.validation.rejects import rises
+from kpi.validation.rejects import is_strictly_increasing
 from tests.support.profiles import examples
 from tests.unit.kpi.columns import chunk_of, chunks_of, contract_of, layout_of, parser_of
 
@@ -146,9 +146,8 @@ def test_every_record_is_clean_or_a_reject_and_knows_its_place(
     forced: tuple[str, ...], file: File, cuts: list[int], few_wrong: int
 ) -> None:
     contract = CONTRACT_FOR_LENGTH
-    parser = ChunkParser(layout_of(contract, HEADER))
-    parser._suspects.update(forced)
-    with mock.patch.object(kpi.validation.parser, "FEW_WRONG", few_wrong):
+    parser = ChunkParser(layout_of(contract, HEADER), raw_columns=forced)
+    with mock.patch.object(kpi.validation.reading, "MAX_HANDLED_ROWS", few_wrong):
         clean, rejects, reasons = parse(file, cuts, parser, contract)
     numbered = list(enumerate(file.records))
     assert [
@@ -229,7 +228,7 @@ def test_a_large_chunk_with_one_bad_row_in_the_middle() -> None:
 )
 def test_a_chunk_tells_whether_its_keys_rise(rows: bytes, ascending: bool) -> None:
     parsed = ChunkParser(layout_of(CONTRACT, HEADER)).parse(chunk_of(rows, CONTRACT))
-    assert parsed.ascending is ascending
+    assert parsed.is_key_increasing is ascending
 
 
 @pytest.mark.parametrize(
@@ -239,14 +238,16 @@ def test_a_chunk_tells_whether_its_keys_rise(rows: bytes, ascending: bool) -> No
 def test_keys_of_text_rise_by_their_bytes(rows: bytes, ascending: bool) -> None:
     contract = built_in("string-ids")
     parsed = ChunkParser(layout_of(contract, HEADER)).parse(chunk_of(rows, contract))
-    assert parsed.ascending is ascending
+    assert parsed.is_key_increasing is ascending
 
 
 @pytest.mark.parametrize("twice", [None, *range(1, 203)])
 def test_wherever_a_key_of_text_stands_twice_they_do_not_rise(twice: int | None) -> None:
     keys = [number - (twice is not None and number >= twice) for number in range(203)]
     table = pa.table({"id": [f"{key:03}" for key in keys]})
-    assert rises(table, layout_of(built_in("string-ids"), HEADER)) is (twice is None)
+    assert is_strictly_increasing(table, layout_of(built_in("string-ids"), HEADER)) is (
+        twice is None
+    )
 
 
 # Headers.
@@ -355,9 +356,9 @@ def test_a_record_may_say_what_a_message_of_the_parser_says(number: int) -> None
     """Those of wrong width are told with their text."""
     contract = contract_of('type = "string"')
     last = b"In CSV column #%d: x,y,z\n" % number
-    data = b"1,a\n" + b"2,b,c\n" * kpi.validation.parser.FEW_WRONG + last
+    data = b"1,a\n" + b"2,b,c\n" * kpi.validation.reading.MAX_HANDLED_ROWS + last
     parsed = parser_of(contract).parse(chunk_of(data, contract))
-    assert parsed.reasons == {"wrong_column_count": kpi.validation.parser.FEW_WRONG + 1}
+    assert parsed.reasons == {"wrong_column_count": kpi.validation.reading.MAX_HANDLED_ROWS + 1}
     assert parsed.clean.num_rows == 1
 
 

@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 
 from kpi.contract.loading import built_in
 from kpi.contract.model import Column
-from kpi.validation import slow_path
+from kpi.validation import decimals, integers, slow_path, timestamps
+from kpi.validation import text as text_
 
 PATTERNS = (
-    slow_path.NAIVE_TIMESTAMP,
-    slow_path.ZONED_TIMESTAMP,
-    slow_path.LONG_FRACTION,
-    slow_path.PLAIN_INTEGER,
-    slow_path.DECIMAL,
+    timestamps.NAIVE_TIMESTAMP,
+    timestamps.ZONED_TIMESTAMP,
+    timestamps.LONG_FRACTION,
+    integers.PLAIN_INTEGER,
+    decimals.DECIMAL,
 )
 SHAPES = st.sampled_from(
     ["2024-02-29T10:11:12.1234567+01:00", "2023-02-29", "-12", "007", "1.5e-3", ".5", "12.", ""]
@@ -38,7 +39,7 @@ NEARLY = st.builds(
 def test_few_values_match_as_many_do(pattern: str, values: list[str | None]) -> None:
     text = pa.array(values, pa.string())
     together = pc.match_substring_regex(text, pattern).to_pylist()
-    assert slow_path._matches(text, pattern).tolist() == [one is True for one in together]
+    assert text_.matches(text, pattern).tolist() == [one is True for one in together]
 
 
 @pytest.mark.parametrize("text", ["1" * 101 + "x", "0" * 101 + "x", "1" * 102, " " * 101 + "x"])
@@ -46,9 +47,9 @@ def test_few_values_match_as_many_do(pattern: str, values: list[str | None]) -> 
 def test_a_long_value_is_left_to_patterns_that_do_not_go_back(
     pattern: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slow_path, "_compiled", None)
+    monkeypatch.setattr(text_, "compiled", None)
     together = pc.match_substring_regex(pa.array([text]), pattern).to_pylist()
-    assert slow_path._matches(pa.array([text]), pattern).tolist() == together
+    assert text_.matches(pa.array([text]), pattern).tolist() == together
 
 
 @pytest.mark.parametrize("kind", ["integer", "decimal", "timestamp"])

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpi.contract.loading import parse_contract
+from kpi.validation.decimals import within_precision
 from kpi.validation.parser import ChunkParser
-from kpi.validation.slow_path import decoded, within_precision
+from kpi.validation.text import decode
 from tests.unit.kpi.columns import (
     Verdict,
     chunk_of,
@@ -225,7 +226,7 @@ def test_undecodable_bytes_are_found(values: list[bytes | None]) -> None:
         return True
 
     padded = pa.array([b"\xff", *values, b"\xff"], pa.binary())
-    texts, found = decoded(padded.slice(1, len(values)))
+    texts, found = decode(padded.slice(1, len(values)))
     assert found.tolist() == [value is not None and not is_utf8(value) for value in values]
     assert texts.to_pylist() == [
         value.decode() if value is not None and is_utf8(value) else None for value in values

@@ -15,8 +15,15 @@ from hypothesis import strategies as st
 import kpi.validation.swar
 from kpi.contract.arrow_types import arrow_type
 from kpi.contract.model import Column
-from kpi.validation.slow_path import NAIVE_TIMESTAMP
-from kpi.validation.swar import plain_decimals, plain_integers, plain_timestamps
+from kpi.validation.swar import (
+    decode_decimals,
+    decode_integers,
+    decode_timestamps,
+    reference_decimal_units,
+    reference_integer,
+    reference_timestamp,
+)
+from kpi.validation.timestamps import NAIVE_TIMESTAMP
 
 CHARACTERS = st.sampled_from("0123456789-:T .+/;@\x00A") | st.characters()
 
@@ -45,10 +52,11 @@ def arrays(texts: st.SearchStrategy[str]) -> st.SearchStrategy[pa.Array]:
 @example(texts=pa.array(["0000-01-01T00:00:00", "2025-02-29T00:00:00", "2025-04-31T00:00:00"]))
 @example(texts=pa.array(["2025-01-01T24:00:00", "2025-01-01T00:60:00", "2025-01-01T00:00:60"]))
 @example(texts=pa.array(["2025-00-01T00:00:00", "2025-13-01T00:00:00", "2025-01-00T00:00:00"]))
-def test_plain_timestamps_are_timestamps(few: int, texts: pa.Array) -> None:
-    with mock.patch.object(kpi.validation.swar, "_FEW", few):
-        instants = plain_timestamps(texts).cast(pa.int64())
+def test_timestamps_decode_as_their_reference(few: int, texts: pa.Array) -> None:
+    with mock.patch.object(kpi.validation.swar, "_MAX_COPIED_RUNS", few):
+        instants = decode_timestamps(texts).cast(pa.int64())
     for text, instant in zip(texts.to_pylist(), instants.to_pylist(), strict=True):
+        assert instant == (None if text is None else reference_timestamp(text))
         likely = text is not None and re.fullmatch(NAIVE_TIMESTAMP.strip("^$"), text)
         assert (instant is not None) == (bool(likely) and len(text) == len("2025-03-30T16:14:26"))
         if instant is not None and not text.startswith("0000"):
@@ -58,7 +66,7 @@ def test_plain_timestamps_are_timestamps(few: int, texts: pa.Array) -> None:
 def test_every_day_of_the_calendar_is_one() -> None:
     days = [date.fromordinal(number) for number in range(1, date.max.toordinal() + 1, 13)]
     days += [date(year, 2, 28) + timedelta(1) for year in range(1, 9999)]
-    instants = plain_timestamps(pa.array([f"{day.isoformat()} 23:59:59" for day in days]))
+    instants = decode_timestamps(pa.array([f"{day.isoformat()} 23:59:59" for day in days]))
     seconds = [(day.toordinal() - date(1970, 1, 1).toordinal()) * 86_400 + 86_399 for day in days]
     assert instants.cast(pa.int64()).to_pylist() == [1_000_000 * second for second in seconds]
 
@@ -72,7 +80,7 @@ def test_what_no_calendar_has_is_none_among_many() -> None:
         for day in range(40)
         for hour in ("00", "23", "24", "29")
     ]
-    got = plain_timestamps(pa.array(texts)).is_valid().to_pylist()
+    got = decode_timestamps(pa.array(texts)).is_valid().to_pylist()
     assert got == [bool(re.fullmatch(NAIVE_TIMESTAMP.strip("^$"), text)) for text in texts]
 
 
@@ -82,7 +90,7 @@ def test_every_character_in_every_place(base: str) -> None:
     texts = [base[:at] + code + base[at + 1 :] for at in range(len(base)) for code in codes]
     texts += [base[:at] + "\u00b0" + base[at + 2 :] for at in range(len(base) - 1)]  # two bytes
     texts += [base[:at] + "\u00fa" + base[at + 2 :] for at in range(len(base) - 1)]
-    instants = plain_timestamps(pa.array(texts)).cast(pa.int64()).to_pylist()
+    instants = decode_timestamps(pa.array(texts)).cast(pa.int64()).to_pylist()
     for text, instant in zip(texts, instants, strict=True):
         likely = re.fullmatch(NAIVE_TIMESTAMP.strip("^$"), text, re.ASCII)
         assert instant == (microseconds(datetime.fromisoformat(text)) if likely else None)
@@ -94,16 +102,13 @@ def microseconds(moment: datetime) -> int:
 
 @pytest.mark.parametrize("scale", [0, 1, 2, 3, 6, 7])
 @given(texts=arrays(AMOUNTS | spoiled(AMOUNTS) | st.text("0123456789.-", max_size=10)))
-def test_plain_decimals_are_decimals(scale: int, texts: pa.Array) -> None:
+def test_decimals_decode_as_their_reference(scale: int, texts: pa.Array) -> None:
     column = Column(name="price", type="decimal", precision=15, scale=scale)
-    pattern = rf"[0-9]+\.[0-9]{{{scale}}}" if scale else "[0-9]+"
-    values = plain_decimals(texts, column)
+    values = decode_decimals(texts, column)
     assert values.type == arrow_type(column)
     for text, value in zip(texts.to_pylist(), values.to_pylist(), strict=True):
-        likely = text is not None and re.fullmatch(pattern, text, re.ASCII)
-        assert value is None or (likely and value == Decimal(text))
-        if likely and scale + 2 <= len(text) <= 8 and scale < 7:
-            assert value is not None
+        units = None if text is None or scale > 6 else reference_decimal_units(text, scale)
+        assert value == (None if units is None else Decimal(units).scaleb(-scale))
 
 
 @given(
@@ -114,10 +119,9 @@ def test_plain_decimals_are_decimals(scale: int, texts: pa.Array) -> None:
         | st.text("09", min_size=17, max_size=20)
     )
 )
-def test_plain_integers_are_integers(texts: pa.Array) -> None:
-    for text, number in zip(texts.to_pylist(), plain_integers(texts).to_pylist(), strict=True):
-        plain = text is not None and bool(re.fullmatch("[0-9]{1,18}", text, re.ASCII))
-        assert number == (int(text) if plain else None)
+def test_integers_decode_as_their_reference(texts: pa.Array) -> None:
+    for text, number in zip(texts.to_pylist(), decode_integers(texts).to_pylist(), strict=True):
+        assert number == (None if text is None else reference_integer(text))
 
 
 @pytest.mark.parametrize("behind", ["x", "12", "12.50", "2025-03-30T16:14:26"])
@@ -126,22 +130,22 @@ def test_what_lies_behind_a_null_is_not_read(behind: str) -> None:
     buffers = [pa.py_buffer(b"\x02"), *whole.buffers()[1:]]
     texts = pa.Array.from_buffers(pa.string(), 2, buffers)
     column = Column(name="price", type="decimal")
-    for read in (plain_integers, plain_timestamps, lambda some: plain_decimals(some, column)):
+    for read in (decode_integers, decode_timestamps, lambda some: decode_decimals(some, column)):
         first, second = read(texts).to_pylist()
         assert (first, second) == (None, read(whole).to_pylist()[1])
 
 
 def test_a_column_of_few_digits_is_left_to_others() -> None:
     column = Column(name="price", type="decimal", precision=7, scale=2)
-    assert plain_decimals(pa.array(["99999.99"]), column).null_count == 1
+    assert decode_decimals(pa.array(["99999.99"]), column).null_count == 1
 
 
 def test_nothing() -> None:
     column = Column(name="price", type="decimal")
     for texts in (pa.array([], pa.string()), pa.nulls(3, pa.string())):
         for values in (
-            plain_timestamps(texts),
-            plain_decimals(texts, column),
-            plain_integers(texts),
+            decode_timestamps(texts),
+            decode_decimals(texts, column),
+            decode_integers(texts),
         ):
             assert len(values) == values.null_count == len(texts)
