@@ -16,7 +16,7 @@ from kpi.csv.newline_index import NewlineIndex
 from kpi.csv.record_index import RecordIndex, find_records
 from kpi.csv.splitter import RecordSplitter
 from tests.support.profiles import examples
-from tests.unit.kpi.csv.test_splitter import pieces
+from tests.unit.kpi.csv.test_splitter import PARTS
 
 LINES = st.lists(st.sampled_from([b"\n", b"a", b"b" * 7, b"c" * 63, b"d" * 64, b"\r"]), max_size=80)
 
@@ -46,7 +46,7 @@ def test_line_feeds_are_counted_and_found(
 
 
 @given(
-    st.lists(pieces | st.sampled_from([b"1,a\n", b'2,"b"\n', b"3,c\n"]), max_size=60),
+    st.lists(PARTS | st.sampled_from([b"1,a\n", b'2,"b"\n', b"3,c\n"]), max_size=60),
     st.lists(st.integers(0, 200), max_size=3),
     st.randoms(use_true_random=False),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate, cycle, takewhile
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -13,10 +15,8 @@ from kpi.csv.splitter import RecordSplitter
 from tests.support.profiles import examples
 from tests.unit.kpi.columns import chunks_of
 
-LIMIT = 64
 
-
-def reference(data: bytes, limit: int = LIMIT) -> list[tuple[int, bytes, bool]]:
+def reference(data: bytes, limit: int) -> list[tuple[int, bytes, bool]]:
     """The grammar as one loop over bytes: (offset, raw without line end, well-formed)."""
     records = []
     start = 0
@@ -64,55 +64,58 @@ def scan(data: bytes, start: int) -> tuple[int, bool]:
         return at, True
 
 
-def split(
-    data: bytes, cuts: list[int], overlap: int = 0, limit: int = LIMIT
-) -> list[tuple[int, bytes, bool]]:
-    chunks = chunks_of(data, cuts, overlap, max_record_bytes=limit)
-    return sorted(found for chunk in chunks for found in records_of(chunk))
-
-
 def records_of(chunk: Chunk) -> list[tuple[int, bytes, bool]]:
     records = find_records(chunk)
     found = [(chunk.offset + a, bytes(chunk.data[a:b]), True) for a, b in records.pairs()]
     return found + [(bad.offset, bad.raw, False) for bad in chunk.malformed]
 
 
-pieces = st.sampled_from(
+PARTS = st.sampled_from(
     [
-        b"a",
-        b"1",
-        b",",
-        b"\n",
-        b"\r\n",
-        b"\r",
-        b'"',
-        b'""',
-        b'"x"',
-        b'"x,y"',
-        b'"x\ny"',
-        b" ",
-        b"\xff",
+        *(b"a", b"1", b",", b"\n", b"\r\n", b"\r", b'"', b'""', b'"x"', b'"x,y"', b'"x\ny"'),
+        *(b" ", b"\xff"),
     ]
 )
+EDGES = st.one_of(
+    st.sampled_from([b'"', b",", b"\n", b"a"]),
+    st.sampled_from([b'"', b",", b"\r", b"\n", b"a"]),
+    st.sampled_from([b'""', b'"', b'a",', b'"b\n', b"\r\n", b',"']),
+    st.sampled_from([b'a","b\n', b'"', b"\n", b"x,y\n", b'"x"y\n']),
+)
+STREAMS = st.lists(PARTS, max_size=60) | st.lists(EDGES, max_size=40)
+LENGTHS = st.lists(st.integers(1, 20), min_size=1, max_size=8) | st.lists(
+    st.integers(1, 200), min_size=1, max_size=6
+)
+"""Lengths of the blocks of a stream; they repeat until its end."""
 
 
 @given(
-    st.lists(pieces, max_size=60).map(b"".join),
-    st.lists(st.integers(0, 200), max_size=6),
-    st.integers(0, 30),
+    STREAMS.map(b"".join),
+    LENGTHS,
+    st.just(0) | st.integers(0, 30),
+    st.sampled_from([2, 3, 6, 10, 20, 64]),
 )
-@examples(15)
-@example(b'a,"b\nc,d\n', [4], 0)
-@example(b'"a"x,1\n"b",2\n', [3], 9)
-@example(b'a"b,c\n"d"\r\ne', [7], 2)
-@example(b"a\rb\r", [2], 1)
-@example(b"x" * 200 + b"\nok,1\n", [100, 150], 0)
-@example(b"x" * 200 + b"\nok,1\n", [100, 150], 20)
-@example(b'"' + b"x\n" * 100 + b'"\nok,1\n', [100, 150], 99)
-def test_any_cut_into_blocks_gives_the_records_of_the_grammar(
-    data: bytes, cuts: list[int], again: int
+@examples(25)
+@example(b'a,"b\nc,d\n', [4, 99], 0, 64)
+@example(b'"a"x,1\n"b",2\n', [3, 99], 9, 64)
+@example(b'a"b,c\n"d"\r\ne', [7, 99], 2, 64)
+@example(b"a\rb\r", [2], 1, 64)
+@example(b"x" * 200 + b"\nok,1\n", [100, 50, 200], 0, 64)
+@example(b"x" * 200 + b"\nok,1\n", [100, 50, 200], 20, 64)
+@example(b'"' + b"x\n" * 100 + b'"\nok,1\n', [100, 50, 200], 99, 64)
+@example(b'a",\r\n', [4, 1], 0, 3)  # a carriage return at the end of a block: not of the record
+@example(b'"",""b\na"\r\n"\r\n', [3], 0, 3)
+@example(b'"x\ny","z\n",a"\nb"\n', [100], 0, 6)
+@example(b'"\n"\n",x\ny",z\n', [100], 0, 3)
+@example(b'"a\n"b\n","\n"\n', [100], 0, 4)
+def test_any_cut_and_any_limit_give_the_records_of_the_grammar(
+    data: bytes, lengths: list[int], overlap: int, limit: int
 ) -> None:
-    assert split(data, cuts, again) == reference(data)
+    cuts = list(takewhile(lambda edge: edge < len(data), accumulate(cycle(lengths))))
+    chunks = chunks_of(data, cuts, overlap, max_record_bytes=limit)
+    assert sorted(found for chunk in chunks for found in records_of(chunk)) == reference(
+        data, limit
+    )
 
 
 def test_a_record_that_goes_on_in_a_block_that_repeats_its_beginning_is_not_joined() -> None:
