@@ -171,6 +171,13 @@ def test_a_record_that_is_too_long_is_passed_over_in_bounded_memory(block: int) 
     assert held <= 101
 
 
+def test_a_line_over_the_limit_is_too_long_whatever_its_quotes() -> None:
+    chunk = RecordSplitter(max_record_bytes=10).push(b'1,"x"y\n2,"' + b"x" * 20 + b"\n", last=True)
+    assert chunk is not None
+    reasons = [bad.reason for bad in chunk.malformed]
+    assert reasons == [Reason.MALFORMED_QUOTES, Reason.RECORD_TOO_LONG]
+
+
 def test_quotes_inside_a_bare_field_are_ordinary_characters() -> None:
     chunk = RecordSplitter(max_record_bytes=1000).push(b'5" pipe,1\n6" pipe,2\n', last=True)
     assert chunk is not None
