@@ -37,7 +37,7 @@ from tests.support import oracle
 from tests.support.profiles import examples
 from tests.support.shops import ALL_TABLES, Pipeline
 from worker.transform import Report, transform
-from worker.transform.limits import TransformLimits
+from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.validate.stream import BlockSizes
 
 # What is written must not wait for a disk: nothing here tests that it survives a power failure.
@@ -306,7 +306,7 @@ def strained() -> Iterator[None]:
 
 
 async def run_history(
-    home: Path, shop: Shop, history: History, block_sizes: BlockSizes
+    home: Path, shop: Shop, history: History, block_sizes: BlockSizes, limits: TransformLimits
 ) -> tuple[dict[str, list[dict[str, object]]], Report]:
     paths = write(home / "in", shop, history.uploads, dirty=True)
     async with Pipeline(home / "work", shop.contract, block_sizes) as pipeline:
@@ -319,7 +319,7 @@ async def run_history(
                 workspace=pipeline.workspace,
                 state=pipeline.state,
                 tables=step.tables,
-                limits=STRAINED_LIMITS,
+                limits=limits,
                 **options,  # type: ignore[arg-type]  # days
             )
 
@@ -339,7 +339,7 @@ async def run_history(
                 assert not (await bring_up(step)).days
         report = await bring_up(Step(ALL_TABLES))
         rows = await pipeline.all_rows()
-        anew = await pipeline.transform(everything=True, limits=STRAINED_LIMITS)
+        anew = await pipeline.transform(everything=True, limits=limits)
         assert await pipeline.all_rows() == rows
         assert anew.waiting == report.waiting
         entries = await pipeline.state.entries()
@@ -359,13 +359,14 @@ def test_any_history_gives_the_rows_of_the_oracle(name: str, strain: bool) -> No
     @examples(0.15 if strain else 0.3)
     @given(histories(shop))
     def check(history: History) -> None:
-        limits: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-        blocks = BlockSizes()
+        patches: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+        blocks, limits = BlockSizes(), DEFAULT_LIMITS
         if strain:
-            limits, blocks = strained(), BlockSizes(history.block_bytes, history.block_bytes // 3)
-        with tempfile.TemporaryDirectory(dir=MEMORY) as folder, limits:
+            blocks = BlockSizes(history.block_bytes, history.block_bytes // 3)
+            patches, limits = strained(), STRAINED_LIMITS
+        with tempfile.TemporaryDirectory(dir=MEMORY) as folder, patches:
             home = Path(folder)
-            rows, report = asyncio.run(run_history(home, shop, history, blocks))
+            rows, report = asyncio.run(run_history(home, shop, history, blocks, limits))
             write(home / "clean", shop, history.uploads, dirty=False)
             files = in_order(home / "clean", history.uploads)
             assert rows == oracle.kpis(files, shop.layout)

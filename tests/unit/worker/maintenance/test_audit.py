@@ -15,7 +15,7 @@ from tests.support.shops import ALL_TABLES, Pipeline, Upload, write
 from worker.maintenance.audit import Audit, audit
 from worker.state import DayKpis, Progress, Row
 from worker.state.memory import MemoryState
-from worker.transform import day_batches
+from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 
 DAY, SECOND, LATER = date(2025, 3, 1), date(2025, 3, 2), date(2025, 3, 7)
 UPLOADS = (
@@ -101,6 +101,7 @@ class Shop:
         self.state = State()
         self.pipeline = Pipeline(folder / "work")
         self.pipeline.state = self.state
+        self.limits = DEFAULT_LIMITS
         self._folder = folder
 
     async def upload(self, *uploads: Upload) -> None:
@@ -118,6 +119,7 @@ class Shop:
             first=first,
             last=last,
             sample=sample,
+            limits=self.limits,
         )
 
     async def order(self, *days: date) -> None:
@@ -179,10 +181,9 @@ async def test_a_progress_record_beyond_the_ledger_counts_as_its_head(shop: Shop
 @pytest.mark.parametrize("batch_orders", [1, 500_000])
 @pytest.mark.parametrize("day", ["0001-01-01", "2024-12-31", "2025-03-05", "2025-03-09"])
 async def test_a_row_of_a_day_without_orders_is_wrong(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, day: str, batch_orders: int
+    shop: Shop, day: str, batch_orders: int
 ) -> None:
-    monkeypatch.setattr(day_batches, "ORDERS_AT_ONCE", batch_orders)
-    monkeypatch.setattr(day_batches, "SCATTERED_AT_ONCE", batch_orders)
+    shop.limits = TransformLimits(batch_orders=batch_orders, scattered_batch_orders=batch_orders)
     await shop.order(SECOND, LATER)
     await shop.pipeline.transform()
     assert (await shop.audit()).days == 3
