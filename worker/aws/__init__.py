@@ -1,1 +1,1 @@
-"""AWS clients, and which of their errors a retry may cure."""
+"""AWS clients, and which of their errors are transient."""

@@ -1,4 +1,4 @@
-"""Errors of AWS clients: what they are called, and which of them another attempt may cure."""
+"""Classify errors of AWS clients: transient or final, by code and HTTP status."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from botocore.exceptions import (
 )
 
 CLIENT_ERRORS = (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError, OSError)
-"""Everything that a call of a client may raise because the world, not the code, went wrong."""
+"""Errors that a call of a client may raise for reasons outside of this program."""
 
 SETUP_ERRORS = (NoCredentialsError, NoRegionError, PartialCredentialsError, ProfileNotFound)
-"""Those of them that say that the AWS environment is not set up."""
+"""Those of them that mean that the AWS environment is not set up."""
 
-# "Error retries and exponential backoff" and "Common errors" of S3 and DynamoDB; a HEAD request has
-# no body, so that its status stands where the code would be (see `status`).
+# "Error retries and exponential backoff" and "Common errors" of S3 and DynamoDB. The answer to a
+# HEAD request has no body and so no code; `status` classifies it.
 _TRANSIENT_CODES = frozenset(
     {
         "BandwidthLimitExceeded",
@@ -48,21 +48,21 @@ _TRANSIENT_CODES = frozenset(
 
 
 def error_code(error: BaseException | None) -> str:
-    """The service's code for an error; empty where it did not come from the service."""
+    """Return the service's code of an error; empty where it did not come from the service."""
     if not isinstance(error, ClientError):
         return ""
     return error.response.get("Error", {}).get("Code", "")
 
 
 def status(error: BaseException | None) -> int:
-    """The HTTP status of an error; 0 where it did not come from the service."""
+    """Return the HTTP status of an error; 0 where it did not come from the service."""
     if not isinstance(error, ClientError):
         return 0
     return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same call may succeed a moment later: throttling, 5xx, broken connections."""
+    """Check whether the same call may succeed later: throttling, 5xx, broken connections."""
     if isinstance(error, ClientError):
         return error_code(error) in _TRANSIENT_CODES or status(error) == 429 or status(error) >= 500
     if isinstance(error, SSLError):
