@@ -1,7 +1,7 @@
-"""What the columns of a contract, and the attributes of a KPI table, are in Arrow.
+"""Map the columns of a contract to Arrow types.
 
-Apart from both, which need nothing of Arrow: a worker has read its settings and asked the ledger
-before Arrow would be imported.
+A module of its own, so that contracts load without Arrow: a worker reads its settings and asks the
+ledger before it imports Arrow.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from kpi.contract.model import Column
 from kpi.kernels.uuids import UUID
 
 INSTANT = pa.timestamp("us", tz="UTC")
-"""Every timestamp of the clean zone."""
+"""Type of every timestamp in the clean zone."""
 
 
 def arrow_type(column: Column) -> pa.DataType:
-    """Type of a column in the clean zone."""
+    """Return the type of a column in the clean zone."""
     if column.type == "integer":
         return pa.int64()
     if column.type == "decimal":

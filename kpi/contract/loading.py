@@ -28,15 +28,16 @@ from kpi.errors import ContractError
 
 
 def built_in_names() -> list[str]:
-    """Names of the contracts that come with shopkpi."""
+    """List the contracts that come with shopkpi."""
     files = resources.files("kpi.contract").joinpath("builtin").iterdir()
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
 def built_in(name: str = "default") -> Contract:
-    """A contract that comes with shopkpi.
+    """Load a contract that comes with shopkpi.
 
-    Errors: `ContractError` for a name that is not in `built_in_names()`.
+    Raises:
+        ContractError: The name is not in `built_in_names()`.
     """
     if name not in built_in_names():
         known = ", ".join(built_in_names())
@@ -50,9 +51,10 @@ def parse_contract(text: str, *, source: str) -> Contract:
 
     Args:
         text: TOML.
-        source: What messages call it.
+        source: Name of the contract in messages.
 
-    Errors: `ContractError` that lists everything that is wrong.
+    Raises:
+        ContractError: The text is no contract; lists every problem.
     """
     try:
         document = tomllib.loads(text)
@@ -98,7 +100,7 @@ def _contract(root: Reader, text: str) -> Contract:
 
 
 def _is_time_zone(zone: str) -> bool:
-    """Whether both time zone databases, Python's and Arrow's, have it, on every machine."""
+    """Check that Python's and Arrow's time zone databases both have a zone, on every machine."""
     if zone == "UTC":
         return True
     import pyarrow as pa  # noqa: PLC0415  (0.15 s, which UTC does not need)
@@ -109,7 +111,7 @@ def _is_time_zone(zone: str) -> bool:
         pc.local_timestamp(pa.scalar(0, pa.timestamp("us", zone)))
     except (KeyError, ValueError, OSError):  # Arrow's errors are ValueErrors
         return False
-    return zone != "localtime"  # that of the machine
+    return zone != "localtime"  # the zone of the machine
 
 
 def _dataset(table: Reader, name: str) -> Dataset:

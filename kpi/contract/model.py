@@ -1,6 +1,6 @@
-"""Contracts: what the columns of each dataset are. Read from TOML, frozen, checked as a whole.
+"""Data contracts: the columns of each dataset. Frozen, and checked as a whole when loaded.
 
-`contracts/default.toml` is the built-in one and shows every setting that there is.
+`builtin/default.toml` names every setting.
 """
 
 from __future__ import annotations
@@ -12,46 +12,43 @@ from decimal import Decimal
 from typing import Literal
 
 ColumnType = Literal["integer", "string", "uuid", "decimal", "timestamp"]
-ID: tuple[ColumnType, ...] = ("integer", "string", "uuid")
-"""Types that an id may have."""
-
 DATASETS = ("orders", "order_items", "products")
 
 MAX_PRECISION = 18
-"""Digits of a decimal that still fit the 64-bit integers that sums are made of."""
+"""Digits of a decimal that fit a 64-bit integer, as sums use."""
 
 MAX_KEY_BYTES = 1024
-"""Of a text that is the sort key of a KPI row (DynamoDB's limit)."""
+"""Bytes of a text that is the sort key of a KPI row (DynamoDB's limit)."""
 
 KEY_TYPES: tuple[ColumnType, ...] = ("integer", "string", "uuid")
-"""Of columns that identify a row; see `kpi.kernels.keys.keys_of`."""
+"""Types of ids, and of columns that identify a row."""
 
 KPI_KEYS = {"products": "category", "order_items": "product_id"}
 """Columns whose texts become sort keys."""
 
 STRPTIME = re.compile(r"(?:[^%\0]|%[YymdebBhaAjHIMSpDFTRnt%])+(?:\s*%z)?")
-"""Formats that mean the same on every machine; an offset can only stand at the end."""
+"""Formats that mean the same on every machine, with an offset only at the end."""
 
 ROLES: Mapping[str, Mapping[str, tuple[bool, tuple[ColumnType, ...]]]] = {
     "orders": {
-        "order_id": (True, ID),
-        "user_id": (True, ID),
+        "order_id": (True, KEY_TYPES),
+        "user_id": (True, KEY_TYPES),
         "created_at": (True, ("timestamp",)),
         "status": (False, ("string",)),
     },
     "order_items": {
-        "order_id": (True, ID),
-        "product_id": (True, ID),
+        "order_id": (True, KEY_TYPES),
+        "product_id": (True, KEY_TYPES),
         "sale_price": (True, ("decimal",)),
         "status": (False, ("string",)),
         "quantity": (False, ("integer",)),
     },
     "products": {
-        "id": (True, ID),
+        "id": (True, KEY_TYPES),
         "category": (False, ("string",)),
     },
 }
-"""Columns that the KPIs are made of: dataset -> column -> (must be in the contract, its types)."""
+"""Columns that the KPIs read: dataset -> column -> (must be in the contract, its types)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +57,9 @@ class Column:
 
     Attributes:
         name: Canonical name, in the clean zone and the KPIs.
-        type: What its text must parse as.
+        type: Type of its values.
         required: A row without a value is a reject; a file without the column is refused.
-        headers: Other headers that mean this column, compared like `name`.
+        headers: Other headers of this column, compared like `name`.
         precision: Digits of a decimal.
         scale: Digits of a decimal behind the point.
         formats: strptime formats of a timestamp, tried in turn; empty for ISO 8601.
@@ -87,7 +84,16 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """One dataset: its columns in the order of the clean zone, and the key of a row."""
+    """One dataset.
+
+    Attributes:
+        name: One of `DATASETS`.
+        folder: Last folder of its objects' keys.
+        key: Columns that identify a row.
+        columns: Canonical name -> column, in the order of the clean zone.
+        returned: Statuses that mean "returned", folded; of orders only.
+        unit_price: Whether `sale_price` is for one unit, not for the line; of order items only.
+    """
 
     name: str
     folder: str
@@ -103,7 +109,22 @@ class Dataset:
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """All of a contract. `digest` changes whenever its text does."""
+    """A contract.
+
+    Attributes:
+        name: Name in messages.
+        datasets: Name -> dataset, for all of `DATASETS`.
+        digest: Hash of `text`.
+        delimiter: One ASCII character.
+        null_values: Texts that mean "no value".
+        source_time_zone: Zone of timestamps without offset.
+        business_time_zone: Zone whose calendar gives an order its date.
+        max_reject_rate: Share of rejects above which an object is refused.
+        max_record_bytes: Longest record.
+        max_columns: Most columns of a header.
+        max_inflation: Most decompressed bytes per compressed byte.
+        text: The TOML.
+    """
 
     name: str
     datasets: Mapping[str, Dataset]
@@ -124,10 +145,13 @@ class Contract:
         return self.datasets["orders"].returned
 
     def dataset_of(self, key: str) -> str | None:
-        """The dataset of an object by the folder it lies in; None where no contract folder fits.
+        """Find the dataset of an object by its folders; the nearest to the object wins.
 
         Args:
-            key: Key of the object; the folder nearest to the object wins.
+            key: Key of the object.
+
+        Returns:
+            None where no folder is one of the contract's.
         """
         folders = {dataset.folder: name for name, dataset in self.datasets.items()}
         for segment in reversed(key.split("/")[:-1]):
@@ -137,5 +161,5 @@ class Contract:
 
 
 def header_form(text: str) -> str:
-    """A header as it is compared: without surrounding space, without regard to case."""
+    """Fold a header for comparison: no blanks around, no case."""
     return text.strip().casefold()

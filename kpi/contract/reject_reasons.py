@@ -1,4 +1,4 @@
-"""Why a row is set aside."""
+"""Codes of reject reasons."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class Reason(enum.StrEnum):
-    """Code of a reject reason, as it stands in receipts, rejects and metrics."""
+    """Code of a reject reason in receipts, rejects and metrics."""
 
     MISSING_VALUE = "missing_value"
     """A required column is empty."""

@@ -1,4 +1,4 @@
-"""Typed access to a TOML document that gathers every problem instead of stopping at the first."""
+"""Read typed values from a TOML document, collecting every problem."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 Choice = TypeVar("Choice", bound=str)
 
 WHOLE_DIGITS, FRACTION_DIGITS = 19, 18
-"""Of a limit: a 64-bit integer has 19, and Arrow compares decimals of up to 76 in all."""
+"""Digits of a limit. A 64-bit integer has 19; Arrow compares decimals of up to 76 in all."""
 
 SHOWN_CHARACTERS = 200
-"""Of a wrong value in a message."""
+"""Characters of a wrong value in a message."""
 
 
 class Reader:
-    """One table of the document. Values that are wrong are reported and replaced by defaults."""
+    """One table of the document. Wrong values become problems, and defaults replace them."""
 
     def __init__(
         self, values: dict[str, Any], path: str = "", problems: list[str] | None = None
@@ -106,7 +106,7 @@ class Reader:
         return options[0]
 
     def finish(self) -> None:
-        """Report the settings that nobody asked for: they are misspelt or in the wrong place."""
+        """Report the settings that were never read: they are misspelt or in the wrong place."""
         for key in self._values:
             if key not in self._seen:
                 known = ", ".join(sorted(self._seen))

@@ -17,7 +17,7 @@ FEW_RECORDS = 4000
 
 @dataclass(frozen=True, kw_only=True)
 class Malformed:
-    """A record whose fields cannot be told apart.
+    """A record whose fields cannot be separated.
 
     Attributes:
         offset: Its stream offset.

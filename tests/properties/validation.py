@@ -58,7 +58,7 @@ class Outcome:
     rejects: Rows
 
     @property
-    def told(self) -> tuple[object, ...]:
+    def facts(self) -> tuple[object, ...]:
         """All of it but what names its objects and how long it took."""
         entry = self.entry
         counts = (entry.rows_read, entry.rows_clean, entry.rows_rejected, entry.reasons)
@@ -73,7 +73,7 @@ def outcome(
     block_bytes: int = READ_BLOCK_BYTES,
     wrap: Callable[[MemoryStore], ObjectStore] = lambda store: store,
 ) -> Outcome:
-    """Validate a file, read in blocks of so many bytes, from a store that `wrap` may spoil."""
+    """Validate a file, read in blocks of `block_bytes`, from a store that `wrap` may spoil."""
     return asyncio.run(_outcome(data, dataset, contract, block_bytes, wrap))
 
 

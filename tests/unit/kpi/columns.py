@@ -76,8 +76,7 @@ def chunk_of(data: bytes, contract: Contract) -> Chunk:
 def chunks_of(
     data: bytes, cuts: Sequence[int], overlap: int, *, max_record_bytes: int
 ) -> list[Chunk]:
-    """The chunks of a stream that is cut into blocks, each of which begins with so many bytes of
-    the one before."""
+    """Split a stream whose blocks each repeat the last `overlap` bytes of the one before."""
     splitter = RecordSplitter(max_record_bytes=max_record_bytes)
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     pushed = [
@@ -113,7 +112,7 @@ def verdicts(parsed: ParsedChunk, count: int) -> list[Verdict]:
 
 
 def judge(texts: Sequence[bytes], contract: Contract, *, careful: bool = False) -> list[Verdict]:
-    """Verdicts of texts that stand in one column of one chunk."""
+    """Judge texts in one column of one chunk."""
     parsed = parser_of(contract, careful=careful).parse(chunk_of(rows_of(texts), contract))
     return verdicts(parsed, len(texts))
 

@@ -1,4 +1,4 @@
-"""Contracts: everything that is wrong is told at once, and nothing that cannot work is taken."""
+"""A contract is loaded whole, or refused with every problem."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_every_problem_is_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "expected"),
     [
         ("order_id = {", "other_id = {", "orders.columns.order_id"),
         ("sale_price = {", "price = {", "order_items.columns.sale_price"),
@@ -85,13 +85,13 @@ def test_every_problem_is_listed() -> None:
         ("required = true", 'required = "yes"', "required"),
     ],
 )
-def test_what_cannot_work_is_not_taken(old: str, new: str, told: str) -> None:
+def test_what_cannot_work_is_not_taken(old: str, new: str, expected: str) -> None:
     found = problems_of((old, new))
-    assert any(told in problem for problem in found), found
+    assert any(expected in problem for problem in found), found
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "expected"),
     [
         # Orders and products count once, and items name them by these columns alone.
         ('key = ["order_id"]', 'key = ["order_id", "user_id"]', "orders.key"),
@@ -99,9 +99,11 @@ def test_what_cannot_work_is_not_taken(old: str, new: str, told: str) -> None:
         ('key = ["id"]', 'key = ["id", "category"]', "products.key"),
     ],
 )
-def test_orders_and_products_have_the_keys_that_items_name(old: str, new: str, told: str) -> None:
+def test_orders_and_products_have_the_keys_that_items_name(
+    old: str, new: str, expected: str
+) -> None:
     found = problems_of((old, new))
-    assert any(told in problem for problem in found), found
+    assert any(expected in problem for problem in found), found
 
 
 @pytest.mark.parametrize("column", ["sale_price", "created_at"])

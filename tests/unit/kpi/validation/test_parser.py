@@ -1,4 +1,4 @@
-"""Every record ends in exactly one place, told by row, byte offset and raw bytes."""
+"""Every record becomes one clean row or one reject with its row, byte offset and raw bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import kpi.validation.reading
 from kpi.contract.loading import built_in, parse_contract
 from kpi.contract.model import Contract
 from kpi.contract.reject_reasons import Reason
-from kpi.csv.header import Layout, Refusal, read_layout
 from kpi.validation.parser import ChunkParser
 from kpi.validation.rejects import is_strictly_increasing
 from tests.support.profiles import examples
@@ -33,7 +32,7 @@ class Record:
     """A record of a file, and what must become of it.
 
     Attributes:
-        raw: Its bytes without line end; `%d` stands for its number.
+        raw: Its bytes without line end; `%d` is replaced by its number.
         reasons: Reason and column of each fault; empty where it is clean.
         clean: Column -> value, of the columns that tell clean rows apart.
     """
@@ -182,12 +181,12 @@ def test_rejects_say_what_was_expected() -> None:
     parser = ChunkParser(layout_of(CONTRACT_FOR_LENGTH, HEADER))
     file = b"".join(record.raw.replace(b"%d", b"1") + b"\n" for record in RECORDS)
     parsed = parser.parse(chunk_of(file, CONTRACT_FOR_LENGTH))
-    told = {
+    expected_reasons = {
         (one["reason"], one["column"]): one["expected"]
         for reject in parsed.rejects.to_pylist()
         for one in reject["reasons"]
     }
-    assert told == {
+    assert expected_reasons == {
         ("missing_value", "category"): "a value",
         ("missing_value", "id"): "a value",
         ("out_of_range", "retail_price"): "at least 0",
@@ -196,11 +195,13 @@ def test_rejects_say_what_was_expected() -> None:
         ("undecodable", "note"): "UTF-8",
         ("undecodable", "category"): "UTF-8",
         ("too_long", "category"): "at most 1000 bytes",
-        ("wrong_column_count", None): told["wrong_column_count", None],
+        ("wrong_column_count", None): expected_reasons["wrong_column_count", None],
         ("malformed_quotes", None): "a closing quote before a delimiter or line end",
         ("record_too_long", None): "a record of at most max_record_bytes",
     }
-    assert told["wrong_column_count", None] in [f"6 columns, got {got}" for got in (1, 3, 7)]
+    assert expected_reasons["wrong_column_count", None] in [
+        f"6 columns, got {got}" for got in (1, 3, 7)
+    ]
 
 
 def test_a_large_chunk_with_one_bad_row_in_the_middle() -> None:
@@ -250,65 +251,6 @@ def test_wherever_a_key_of_text_stands_twice_they_do_not_rise(twice: int | None)
     )
 
 
-# Headers.
-
-
-def names_of(header: bytes) -> tuple[str, ...] | str:
-    found = read_layout(header, CONTRACT, CONTRACT.datasets["products"])
-    return found.names if isinstance(found, Layout) else found.reason
-
-
-@pytest.mark.parametrize(
-    ("header", "names"),
-    [
-        (b"id,category", ("id", "category")),
-        (b"category,id", ("category", "id")),
-        (b"\xef\xbb\xbfid,category", ("id", "category")),
-        (b'\xef\xbb\xbf"id","category"', ("id", "category")),
-        (b"ID , Category", ("id", "category")),
-        (b"id,category,colour", ("id", "category", "?colour")),
-        (b'id,category,"a ""b"", c"', ("id", "category", '?a "b", c')),
-        (b"id,category,x,x", ("id", "category", "?x", "?x#4")),
-        (b"id,category,", ("id", "category", "?")),
-        (b"id,category,,", ("id", "category", "?", "?#4")),
-    ],
-)
-def test_a_header_names_the_columns(header: bytes, names: tuple[str, ...]) -> None:
-    assert names_of(header) == names
-
-
-@pytest.mark.parametrize(
-    ("header", "told"),
-    [
-        (b"id,name", "expected column category, got the header: id, name"),
-        (b"a,b", "expected columns id, category, got the header: a, b"),
-        ("Größe (cm), ,x_2".encode(), "got the header: Größe (cm), , x_2"),
-        (b"id;name;e-mail", "got the header: id;name;e-mail (is its delimiter ';'?)"),
-        (b"id\tname", "got the header: id\tname (is its delimiter '\\t'?)"),
-        (b"7;Toys", "a first record of 1 that are no column names"),
-        ("Price €,Total ($),Kim's".encode(), "got the header: Price €, Total ($), Kim's"),
-        (b"id,2nd <x>", "expected column category, got the header: id, 2nd <x>"),
-        (b"7,Toys", "got a first record of 2 that are no column names: is the header missing?"),
-        (b"kim@example.com,Kim", "a first record of 2 that are no column names"),
-        (b"a4111111111111111,Kim", "a first record of 2 that are no column names"),
-        (b"fa1b2c3d-4aaa-bbbb-cccc-dddddddddddd", "a first record of 1 that are no column names"),
-        (
-            b"Once upon a time there was a customer who had lost her old address, and",
-            "a first record of 2 that are no column",
-        ),
-        (b"id,category,ID", "expected column id once, got it twice in the header"),
-        ("id,category".encode("utf-16"), "expected UTF-8, got UTF-16"),
-        ("id,category".encode("utf-16-le"), "NUL bytes"),
-        (b"id,cat\xe9gorie", "expected a header in UTF-8, got byte 0xe9 at 6"),
-        (b"id,category" + b",x" * 1000, "expected at most 1000 columns, got 1002"),
-    ],
-)
-def test_a_header_that_does_not_fit_is_refused(header: bytes, told: str) -> None:
-    found = read_layout(header, CONTRACT, CONTRACT.datasets["products"])
-    assert isinstance(found, Refusal)
-    assert told in found.reason
-
-
 def test_unknown_columns_are_rescued_row_by_row() -> None:
     header = b"colour,id,size,category"
     layout = layout_of(CONTRACT, header)
@@ -329,14 +271,6 @@ def test_an_object_without_an_optional_column_has_nulls_there() -> None:
     assert {name for name, value in row.items() if value is not None} == {"id", "category"}
 
 
-def test_headers_may_be_aliases() -> None:
-    contract = built_in("olist")
-    layout = layout_of(contract, b"product_category_name,PRODUCT_ID")
-    assert layout.names == ("category", "id")
-    both = read_layout(b"product_id,id", contract, contract.datasets["products"])
-    assert isinstance(both, Refusal)
-
-
 @pytest.mark.parametrize("broken", [[0], [2499], [0, 1, 2498, 2499], [7, 1203, 1204]])
 def test_few_rejects_among_many_rows(broken: list[int]) -> None:
     """Too few for a filter of the whole chunk."""
@@ -353,7 +287,7 @@ def test_few_rejects_among_many_rows(broken: list[int]) -> None:
 
 @pytest.mark.parametrize("number", [0, 7])
 def test_a_record_may_say_what_a_message_of_the_parser_says(number: int) -> None:
-    """Those of wrong width are told with their text."""
+    """Arrow quotes records of the wrong column count."""
     contract = contract_of('type = "string"')
     last = b"In CSV column #%d: x,y,z\n" % number
     data = b"1,a\n" + b"2,b,c\n" * kpi.validation.reading.MAX_HANDLED_ROWS + last
