@@ -19,7 +19,7 @@ AWS_CLIENT = {"aiobotocore", "botocore", "aiohttp"}  # aiobotocore brings the ot
 
 # What each part of the program may import beside the standard library and itself.
 ALLOWED = {
-    "kpi": {"pyarrow", "numpy"},
+    "kpi": {"cryptography", "pyarrow", "numpy"},
     "worker": {
         *{"kpi", "pyarrow", "numpy"},
         *{"aiofiles", "click", "orjson", "rich", "uvloop"},
@@ -287,7 +287,13 @@ def test_what_parses_is_not_imported_before_there_is_something_to_parse() -> Non
         "worker.cli.serve, worker.cli.sample, worker.validate.task, worker.validate.range_task"
     )
     stores = "worker.objects.s3, worker.state.dynamodb.store, worker.state.sqlite.store"
-    late = {"numpy", "pyarrow", "worker.validate.source_validation", "worker.transform"}
+    late = {
+        "cryptography",
+        "numpy",
+        "pyarrow",
+        "worker.validate.source_validation",
+        "worker.transform",
+    }
     looking = (
         f"import sys, {modules}, {stores}; from kpi.contract.loading import built_in; built_in()"
     )

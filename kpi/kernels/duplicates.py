@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from kpi.kernels.arrays import Mask, Positions, Words
 from kpi.kernels.fixed_point import run_starts
+from kpi.kernels.process_secrets import MULTIPLIER, SECOND_MULTIPLIER
 from kpi.kernels.sorting import SERIAL, Execution, is_nearly_sorted, sort
 
 PARTITION_BLOCK_KEYS = 1 << 18
@@ -19,9 +20,6 @@ PARTITION_BLOCK_KEYS = 1 << 18
 
 CLASS_KEYS = 1 << 15
 """Keys of a class, about: with their table they fit the cache of a core."""
-
-SPREAD = np.uint64(0x9E3779B97F4A7C15)
-"""The high bits of a product with it depend on every bit (Fibonacci hashing)."""
 
 MAX_PROBE_ROUNDS = 16
 """Rounds in which rows that share a slot are rehashed; what still collides then is sorted."""
@@ -70,7 +68,7 @@ def mark_distinct(first: npt.NDArray[np.integer], *others: Words) -> Mask:
     """
     marked = np.zeros(len(first), bool)
     rows = np.arange(len(first), dtype=np.int32)
-    hashes = (first.astype(np.uint64) * SPREAD + others[0]) * SPREAD
+    hashes = (first.astype(np.uint64) * MULTIPLIER + others[0]) * MULTIPLIER
     bits = _slot_bits(len(first))
     table = np.empty(1 << bits, np.int32)
     columns = (first, *others)
@@ -89,8 +87,8 @@ def mark_distinct(first: npt.NDArray[np.integer], *others: Words) -> Mask:
         if len(lost) == 0:
             return marked
         rows = rows[lost]
-        hashes = (hashes[lost] ^ (hashes[lost] >> np.uint64(29))) * SPREAD
-    # Keys chosen to collide in every round.
+        hashes = (hashes[lost] ^ (hashes[lost] >> np.uint64(29))) * MULTIPLIER
+    # What still collides after these rounds is sorted, so that the time stays bounded.
     order = np.lexsort([column[rows] for column in columns])
     is_first = np.logical_or.reduce([run_starts(column[rows][order]) for column in columns])
     marked[rows[order[is_first]]] = True
@@ -109,8 +107,8 @@ def find_members(keys: Words, members: Words) -> Positions:
     fewest, most = _MEMBER_TABLE_BITS
     bits = np.uint64(64 - min(max(_slot_bits(16 * len(members)), fewest), most))
     taken = np.zeros(1 << (64 - int(bits)), bool)
-    taken[(members * SPREAD >> bits).view(np.int64)] = True
-    rows = np.flatnonzero(taken[(keys * SPREAD >> bits).view(np.int64)])
+    taken[(members * MULTIPLIER >> bits).view(np.int64)] = True
+    rows = np.flatnonzero(taken[(keys * MULTIPLIER >> bits).view(np.int64)])
     return rows[np.isin(keys[rows], members)]
 
 
@@ -119,17 +117,17 @@ def assign_shares(keys: Words, count: int) -> Words:
 
     The sizes hold whatever the keys have in common, such as that all of them are even.
     """
-    mixed = keys * SPREAD
-    # Differences in high bits alone, as of UUIDs that count up, reach the lower bits here.
+    mixed = keys * MULTIPLIER
+    # Differences in high bits alone reach the lower bits here.
     mixed ^= mixed >> np.uint64(32)
-    mixed *= SPREAD
+    mixed *= SECOND_MULTIPLIER
     mixed >>= np.uint64(32)
     return mixed % np.uint64(count)
 
 
 def _partition(block: Words, bits: int) -> list[int]:
     """Group the keys of a block by class in place; return where each class begins, and the end."""
-    classes = ((block * SPREAD) >> np.uint64(64 - bits)).astype(np.uint8)
+    classes = ((block * MULTIPLIER) >> np.uint64(64 - bits)).astype(np.uint8)
     block[:] = block[np.argsort(classes, kind="stable")]
     return [0, *np.cumsum(np.bincount(classes, minlength=1 << bits)).tolist()]
 
@@ -141,11 +139,11 @@ def _duplicates_in_class(keys: Words, class_bits: int) -> Words:
         keys: Keys of the class.
         class_bits: Leading bits of the hash, which all keys of a class share.
     """
-    if len(keys) > 4 * CLASS_KEYS:  # chosen to fall into one class
+    if len(keys) > 4 * CLASS_KEYS:  # an improbable multiplier: sorting bounds the time
         keys.sort()
         return _repeated_neighbours(keys)
     bits = _slot_bits(len(keys))
-    slots = ((keys * SPREAD << np.uint64(class_bits)) >> np.uint64(64 - bits)).astype(np.int64)
+    slots = ((keys * MULTIPLIER << np.uint64(class_bits)) >> np.uint64(64 - bits)).astype(np.int64)
     table = np.empty(1 << bits, np.int32)
     rows = np.arange(len(keys), dtype=np.int32)
     table[slots] = rows

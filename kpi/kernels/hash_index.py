@@ -1,14 +1,20 @@
-"""Map keys to positions with a linear-probing hash table."""
+"""Map keys to positions: by direct addressing, a linear-probing hash table, or binary search.
+
+Slots depend on secrets of the process, so keys cannot be chosen to collide. Where integers collide
+nevertheless, the table is given up for binary search, and the time stays bounded.
+"""
 
 from __future__ import annotations
+
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
 
-from kpi.kernels.arrays import Mask, Positions
-from kpi.kernels.duplicates import SPREAD
+from kpi.kernels.arrays import Mask, Positions, Words
 from kpi.kernels.fixed_point import run_starts
 from kpi.kernels.keys import KEY_BLOCK_ROWS, Keys
+from kpi.kernels.process_secrets import MULTIPLIER, SECOND_MULTIPLIER
 from kpi.kernels.sorting import SERIAL, Execution
 
 DENSE_MAX_SLOTS_PER_KEY = 4
@@ -17,6 +23,9 @@ DENSE_MAX_SLOTS_PER_KEY = 4
 HASH_SLOTS_PER_KEY = 3
 """Slots of the hash table for each key: five of six keys stand in their first slot."""
 
+MAX_PROBES = 100
+"""Slots that the insertion of an integer may try. A table of random slots needs about 15."""
+
 RUN_SAMPLE_KEYS = 1_000
 """Keys sampled to judge whether equal keys follow each other."""
 
@@ -24,7 +33,8 @@ RUN_SAMPLE_KEYS = 1_000
 class KeyIndex:
     """Finds the position of keys among a fixed set of keys.
 
-    Integers that lie close together are addressed directly; other keys are in a hash table.
+    Integers that lie close together are addressed directly. Other keys are in a hash table, or
+    sorted where too many integers collide.
     """
 
     def __init__(self, keys: Keys, execution: Execution = SERIAL) -> None:
@@ -36,7 +46,7 @@ class KeyIndex:
         """
         self._size = len(keys)
         self._dense: npt.NDArray[np.int32] | None = None
-        self._hashed: _HashTable | None = None
+        self._table: _HashTable | _SortedKeys | None = None
         if len(keys) == 0:
             return
         if keys.low is None:
@@ -47,7 +57,10 @@ class KeyIndex:
                 dense[values - self._min] = np.arange(len(values), dtype=np.int32)
                 self._dense = dense
                 return
-        self._hashed = _HashTable(keys, execution)
+        try:
+            self._table = _HashTable(keys, execution)
+        except _ProbeLimitError:
+            self._table = _SortedKeys(keys.high)
 
     def __len__(self) -> int:
         return self._size
@@ -60,9 +73,27 @@ class KeyIndex:
             slots = keys.high - np.uint64(self._min % 2**64)
             np.minimum(slots, np.uint64(len(self._dense) - 1), out=slots)
             return self._dense.take(slots.view(np.int64)).astype(np.int64)
-        if self._hashed is None:
+        if self._table is None:
             return np.full(len(keys), -1, np.int64)
-        return self._hashed.find(keys)
+        return self._table.find(keys)
+
+
+class _ProbeLimitError(Exception):
+    """An insertion has tried `MAX_PROBES` slots."""
+
+
+class _SortedKeys:
+    """Integers in ascending order, for binary search."""
+
+    def __init__(self, values: Words) -> None:
+        self._order = np.argsort(values, kind="stable")
+        self._values = values[self._order]
+
+    def find(self, keys: Keys) -> Positions:
+        """Find a position with each key; -1 where there is none."""
+        at = np.searchsorted(self._values, keys.high)
+        np.minimum(at, len(self._values) - 1, out=at)
+        return np.where(self._values[at] == keys.high, self._order[at], -1)
 
 
 class _HashTable:
@@ -107,10 +138,17 @@ class _HashTable:
 
         Returns:
             Keys that came to `stop`, and that slot for each of them.
+
+        Raises:
+            _ProbeLimitError: Integers collide too often. Hashes under a secret key never do.
         """
         keys = self._keys
         over = [rows[:0]]
-        while len(rows):
+        for probes in count():
+            if not len(rows):
+                break
+            if keys.low is None and probes == MAX_PROBES:
+                raise _ProbeLimitError
             free = self._slots[slots] < 0
             # Of several keys that want a slot, the last one written has it; the others go on.
             self._slots[slots[free]] = rows[free]
@@ -165,12 +203,20 @@ class _HashTable:
         return differ
 
     def _first_slots(self, keys: Keys) -> Positions:
-        # Map the upper 32 bits of a hash to [0, size) by a multiplication (Lemire, 2019).
-        slots = keys.high * SPREAD
-        slots >>= np.uint64(32)
+        slots = keys.high >> np.uint64(32) if keys.low is not None else _hash_integers(keys.high)
+        # Map 32 random bits to [0, size) by a multiplication (Lemire, 2019).
         slots *= np.uint64(self._size)
         slots >>= np.uint64(32)
         return slots.view(np.int64)
+
+
+def _hash_integers(values: Words) -> Words:
+    """Hash integers to 32 bits. One multiplication alone would leave patterns of their order."""
+    mixed = values * MULTIPLIER
+    mixed ^= mixed >> np.uint64(32)
+    mixed *= SECOND_MULTIPLIER
+    mixed >>= np.uint64(32)
+    return mixed
 
 
 def _run_starts(keys: Keys) -> Positions:

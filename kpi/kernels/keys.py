@@ -1,6 +1,6 @@
 """Represent row keys as numbers, and find the latest row of each key.
 
-Integers are their own keys, and UUIDs are 128 bits in another order. Any other key is a 128-bit
+Integers are their own keys, and UUIDs are 128 bits, encrypted. Any other key is a 128-bit
 hash, so neither memory nor time grows with the length of an id.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from kpi.kernels.arrays import Mask, Positions, Words
-from kpi.kernels.key_hashing import hash_columns
+from kpi.kernels.key_hashing import PROCESS_HASHER, KeyHasher
 
 KEY_BLOCK_ROWS = 1 << 18
 """Keys inserted or compared at once: their intermediate arrays fit the cache."""
@@ -23,9 +23,9 @@ KEY_BLOCK_ROWS = 1 << 18
 class Keys:
     """Keys as numbers, equal where the keys are equal.
 
-    An integer column is its own values, and a column of UUIDs its own 128 bits, mixed one to one.
-    Of any other key there are 128 bits of hash. By the birthday bound, any two of n different keys
-    share a hash with a probability of n**2 / 2**129: 1.5e-21 for a billion keys.
+    An integer column is its own values, and a column of UUIDs its own 128 bits, encrypted one to
+    one. Of any other key there are 128 bits of hash under a secret key: `key_hashing` states the
+    bound for two keys to share one, also for chosen keys.
 
     Attributes:
         high: The integers themselves, or the first half of the hash.
@@ -46,15 +46,16 @@ class Keys:
 NO_KEYS = Keys(np.zeros(0, np.uint64), None)
 
 
-def keys_of(columns: Sequence[pa.ChunkedArray]) -> Keys:
+def keys_of(columns: Sequence[pa.ChunkedArray], hasher: KeyHasher = PROCESS_HASHER) -> Keys:
     """Compute the keys of some rows.
 
     Args:
         columns: The columns of the key, each without null: integers, UUIDs or strings.
+        hasher: Hashes what is not an integer. Keys are comparable under one hasher alone.
     """
     if len(columns) == 1 and pa.types.is_integer(columns[0].type):
         return Keys(columns[0].to_numpy().view(np.uint64), None)
-    return Keys(*hash_columns(columns))
+    return Keys(*hasher.hash_rows(columns))
 
 
 def concat_keys(parts: Sequence[Keys]) -> Keys:

@@ -21,18 +21,18 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import kpi.kernels.hash_index
-import kpi.kernels.key_hashing
 import kpi.validation.arrow_csv
 from kpi.aggregation.tables import table_names
 from kpi.contract.loading import built_in, parse_contract
 from kpi.contract.model import Contract
+from kpi.kernels.arrays import Words
+from kpi.kernels.key_hashing import KeyHasher
 from tests.support import oracle
 from tests.support.profiles import examples
 from tests.support.shops import ALL_TABLES, Pipeline
@@ -276,9 +276,6 @@ def in_order(folder: Path, uploads: Sequence[Upload]) -> dict[str, list[Path]]:
     return {dataset: [path for _, path in sorted(of)] for dataset, of in files.items()}
 
 
-Hashes = npt.NDArray[np.uint64]
-
-
 STRAINED_LIMITS = TransformLimits(
     batch_orders=2,
     scattered_batch_orders=3,
@@ -292,16 +289,16 @@ STRAINED_LIMITS = TransformLimits(
 @contextlib.contextmanager
 def strained() -> Iterator[None]:
     """Lower the limits that only gigabytes reach to a few rows, and let hashes collide."""
-    hashed = kpi.kernels.key_hashing._hash_texts
+    hash_rows = KeyHasher.hash_rows
 
-    def colliding(texts: pa.Array) -> tuple[Hashes, Hashes]:
-        high, low = hashed(texts)
-        return high & np.uint64(7), low
+    def colliding(hasher: KeyHasher, columns: Sequence[pa.ChunkedArray]) -> tuple[Words, Words]:
+        high, low = hash_rows(hasher, columns)
+        return high & np.uint64(7 << 61), low
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kpi.validation.arrow_csv, "ARROW_BLOCK_BYTES", 60)
         patch.setattr(kpi.kernels.hash_index, "DENSE_MAX_SLOTS_PER_KEY", -(10**6))
-        patch.setattr(kpi.kernels.key_hashing, "_hash_texts", colliding)
+        patch.setattr(KeyHasher, "hash_rows", colliding)
         yield
 
 

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 import kpi.kernels.duplicates
 from kpi.kernels.duplicates import (
-    SPREAD,
     assign_shares,
     find_duplicates,
     find_members,
     mark_distinct,
 )
 from kpi.kernels.keys import keys_of
+from kpi.kernels.process_secrets import MULTIPLIER
 from kpi.kernels.sorting import Execution
 from kpi.kernels.uuids import UUID
 
@@ -83,7 +83,7 @@ def test_many_numbers(vectors: bool, count: int) -> None:
 
 def test_numbers_that_were_made_to_fall_into_one_class() -> None:
     """Multiples of what undoes the spreading: their hashes are small numbers."""
-    undo = np.uint64(pow(int(SPREAD), -1, 2**64))
+    undo = np.uint64(pow(int(MULTIPLIER), -1, 2**64))
     numbers = np.arange(400_000, dtype=np.uint64)[::-1] * undo
     numbers[7] = numbers[399_000]
     assert find_duplicates(numbers).tolist() == [999 * int(undo) % 2**64]
