@@ -1,4 +1,4 @@
-"""What tests of several states ask for."""
+"""Reads that tests of several states share."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ async def rows(
 
 
 async def stored(state: KpiStore) -> dict[str, list[Row]]:
-    """All rows of the two tables that `day_kpis` fills."""
+    """Read all rows of the two tables that `day_kpis` fills."""
     return {table: await rows(state, table) for table in ("order_kpis", "category_kpis")}

@@ -1,4 +1,4 @@
-"""What an audit finds, over every store: days are published wrong through the store itself."""
+"""Findings of an audit over every store; wrong days are published through the store itself."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Shop:
         await self.state.publish(DayKpis(order_date=day, tables=tables), as_of)
 
     async def promise(self, sequence: int) -> None:
-        """Say that every table has come to a sequence."""
+        """Record that every table has come to a sequence."""
         published = dict.fromkeys(ALL_TABLES, sequence)
         await self.state.advance(Progress(published=published, waiting_as_of=sequence))
 
@@ -153,7 +153,7 @@ async def test_a_day_that_should_have_no_rows(shop: Shop) -> None:
     assert found.days == 3
 
 
-async def test_a_state_that_the_ledger_has_not_come_to(shop: Shop) -> None:
+async def test_a_sequence_beyond_the_head_is_a_difference(shop: Shop) -> None:
     await shop.transform()
     right = await shop.rows("order_kpis", SECOND)
     await shop.publish(SECOND, 999, order_kpis=right)
@@ -187,7 +187,7 @@ async def test_nothing_was_published_yet(shop: Shop) -> None:
     )
 
 
-async def test_a_slice_of_days_is_held_against_its_own_state(shop: Shop) -> None:
+async def test_days_published_apart_are_compared_at_their_sequence(shop: Shop) -> None:
     await shop.transform(first=FIRST, last=FIRST)
     assert await shop.audit() == Audit(as_of=0, days=1, differences=())
     await shop.upload(Upload("order_items", (("4", "1", "1", "", "2.00"),), 4))

@@ -1,6 +1,6 @@
-"""What a commit to SQLite rests on: once it has returned, no power failure takes it back.
+"""A commit to SQLite survives a power failure once it has returned.
 
-SQLite promises that in WAL mode with `synchronous` at FULL, not with less
+SQLite promises that in WAL mode with `synchronous` at FULL and not below
 (sqlite.org/pragma.html#pragma_synchronous: a commit in WAL mode with NORMAL may be lost).
 """
 
@@ -23,18 +23,18 @@ FULL = 2
 
 @pytest.fixture
 def commits(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
-    """For each transaction of any connection: `synchronous` and the journal mode as it ends."""
+    """Record `synchronous` and the journal mode at the end of each transaction."""
     found: list[tuple[int, str]] = []
     connect = sqlite3.connect
 
     class Connection(sqlite3.Connection):
         def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
             if sql.lstrip().upper().startswith(("COMMIT", "END")):
-                told = [
+                values = [
                     super(Connection, self).execute(f"PRAGMA {name}").fetchone()[0]
                     for name in ("synchronous", "journal_mode")
                 ]
-                found.append((told[0], told[1]))
+                found.append((values[0], values[1]))
             return super().execute(sql, *args)
 
         def commit(self) -> None:

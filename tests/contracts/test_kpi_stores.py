@@ -1,4 +1,4 @@
-"""What every KPI store must do: `worker.state.KpiStore`, over SQLite, memory and DynamoDB."""
+"""Contract of `worker.state.KpiStore`, over SQLite, memory and DynamoDB."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from worker.state import DayKpis, Outcome, Progress, Row, State
 # Publication.
 
 
-async def test_a_published_day_is_there(state: State) -> None:
+async def test_a_published_day_is_read_back(state: State) -> None:
     day = day_kpis(DAY, categories=["Jeans", "Swim"])
 
     assert await state.publish(day, 1) is Outcome.PUBLISHED
@@ -47,7 +47,7 @@ async def test_a_later_state_replaces_the_day(state: State) -> None:
     assert await stored(state) == with_as_of(later, 3)
 
 
-async def test_as_of_rises_where_the_kpis_stay(state: State) -> None:
+async def test_as_of_rises_where_the_kpis_are_equal(state: State) -> None:
     await state.publish(day_kpis(DAY), 1)
 
     assert await state.publish(day_kpis(DAY), 2) is Outcome.PUBLISHED
@@ -75,7 +75,7 @@ async def test_a_deleted_row_does_not_come_back(state: State) -> None:
     assert await stored(state) == with_as_of(without, 3)
 
 
-async def test_a_day_that_has_become_empty_stays_empty(state: State) -> None:
+async def test_an_emptied_day_stays_empty(state: State) -> None:
     await state.publish(day_kpis(DAY), 1)
 
     assert await state.publish(empty_day(DAY), 3) is Outcome.PUBLISHED
@@ -85,7 +85,7 @@ async def test_a_day_that_has_become_empty_stays_empty(state: State) -> None:
     assert await stored(state) == {"order_kpis": [], "category_kpis": []}
 
 
-async def test_a_day_that_was_empty_first_keeps_earlier_states_away(state: State) -> None:
+async def test_a_day_empty_at_first_rejects_earlier_states(state: State) -> None:
     assert await state.publish(empty_day(DAY), 2) is Outcome.PUBLISHED
 
     assert await state.publish(day_kpis(DAY), 1) is Outcome.SUPERSEDED
@@ -93,7 +93,7 @@ async def test_a_day_that_was_empty_first_keeps_earlier_states_away(state: State
     assert await stored(state) == {"order_kpis": [], "category_kpis": []}
 
 
-async def test_tables_that_are_not_named_are_left_alone(state: State) -> None:
+async def test_tables_not_named_are_left_alone(state: State) -> None:
     both = day_kpis(DAY)
     await state.publish(both, 1)
     orders_only = DayKpis(order_date=DAY, tables={"order_kpis": [order_row(DAY, Decimal("5.00"))]})
@@ -106,7 +106,7 @@ async def test_tables_that_are_not_named_are_left_alone(state: State) -> None:
     }
 
 
-async def test_a_day_partly_of_a_later_state_must_be_computed_again(state: State) -> None:
+async def test_a_day_partly_of_a_later_state_is_contended(state: State) -> None:
     orders_only = DayKpis(order_date=DAY, tables={"order_kpis": [order_row(DAY)]})
     await state.publish(orders_only, 3)
 
@@ -273,14 +273,14 @@ async def test_progress_of_many_waiting_sources(state: State) -> None:
     assert await state.progress() == many
 
 
-async def test_of_two_records_of_one_sequence_the_new_one_stays(state: State) -> None:
+async def test_of_two_records_at_one_sequence_the_new_one_wins(state: State) -> None:
     await state.advance(Progress(waiting={"a": 2}, waiting_as_of=3))
     await state.advance(Progress(waiting={"a": 3}, waiting_as_of=3))
     await state.advance(Progress(waiting={"a": 1}, waiting_as_of=2))
     assert await state.progress() == Progress(waiting={"a": 3}, waiting_as_of=3)
 
 
-async def test_days_tell_what_was_published_whole(state: State) -> None:
+async def test_days_have_the_sequences_of_whole_tables(state: State) -> None:
     assert await state.days() == {}
     published = day_kpis(DAY)
     await state.publish(published, 3)

@@ -1,4 +1,4 @@
-"""What every ledger must do: `worker.state.Ledger`, over SQLite, memory and DynamoDB."""
+"""Contract of `worker.state.Ledger`, over SQLite, memory and DynamoDB."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def test_an_entry_of_many_parts(state: State) -> None:
     assert await state.find("large") == large.at(1)
 
 
-async def test_an_effect_never_gives_way_to_an_earlier_one(state: State) -> None:
+async def test_an_effect_is_never_replaced_by_an_earlier_one(state: State) -> None:
     at_2 = Effect(as_of=2, superseded_rows=1, days=3, first_day=DAY, last_day=DAY)
     at_3 = Effect(as_of=3, waiting_items=5)
 

@@ -1,4 +1,4 @@
-"""What every object store must do: `worker.objects.ObjectStore`, over a folder, memory and S3."""
+"""Contract of `worker.objects.ObjectStore`, over a folder, memory and S3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is particular to S3: versions, pages, broken connections, lost answers, permissions."""
+"""Properties of S3 alone: versions, pages, broken connections, lost answers, permissions."""
 
 from __future__ import annotations
 
@@ -155,9 +155,7 @@ async def test_an_object_overwritten_while_its_body_broke_is_changed(aws: Emulat
 
 @LOST
 @pytest.mark.parametrize("marker", [b"PUT /", b"HEAD /", b"GET /", b"DELETE /"])
-async def test_small_calls_are_tried_again(
-    aws: Emulator, marker: bytes, lost: dict[str, Any]
-) -> None:
+async def test_small_calls_are_retried(aws: Emulator, marker: bytes, lost: dict[str, Any]) -> None:
     async with behind_proxy(aws) as (store, proxy, _):
         # aiohttp sends some of them again by itself, once.
         proxy.faults = [Fault(marker=marker, **lost) for _ in range(3)]
@@ -172,7 +170,7 @@ async def test_small_calls_are_tried_again(
 
 @LOST
 @pytest.mark.parametrize("marker", [b"?uploads", b"partNumber=2", b"POST /"])
-async def test_calls_of_a_multipart_upload_are_tried_again(
+async def test_calls_of_a_multipart_upload_are_retried(
     aws: Emulator, marker: bytes, lost: dict[str, Any]
 ) -> None:
     data = random.Random(2).randbytes(2 * PART_BYTES + 100)
@@ -274,7 +272,7 @@ async def test_a_forbidden_object_says_what_is_missing(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(("size", "fits"), [(2 * PART_BYTES, True), (2 * PART_BYTES + 1, False)])
-async def test_an_upload_that_is_no_longer_known_was_completed_if_its_object_is_there(
+async def test_an_unknown_upload_whose_object_exists_was_completed(
     monkeypatch: pytest.MonkeyPatch, size: int, fits: bool
 ) -> None:
     def answers(request: str) -> tuple[str, bytes]:
@@ -302,7 +300,7 @@ async def test_an_upload_that_is_no_longer_known_was_completed_if_its_object_is_
                     await write(store, "data", bytes(size))
 
 
-async def test_a_body_that_ends_early_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_ends_early_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     ranges: list[bytes] = [b"abc", b"de"]
 
     def answers(_: str) -> tuple[str, bytes]:

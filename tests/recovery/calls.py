@@ -1,7 +1,7 @@
-"""Every AWS call of a run, numbered; chosen ones go wrong.
+"""Number every AWS call of a run, and make chosen ones fail.
 
-Calls are let through one at a time, in the order in which they are asked for, so that a run makes
-the same calls each time. What the worker sees of a fault is what aiobotocore would show it.
+Calls pass one at a time, in the order of their requests, so that a run makes the same calls each
+time. The worker sees a fault as aiobotocore would show it.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _CHANGING = ("TransactWriteItems", "PutItem", "UpdateItem", "DeleteItem", "Batch
 
 
 class Dead(BaseException):
-    """The process has been killed: no code may go on, whatever it handles."""
+    """The process has been killed: no code may go on, whatever it catches."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One call of a run; it is the same in another workspace.
+    """One call of a run; equal in another workspace.
 
     Attributes:
         name: S3's method and the end of the path, or DynamoDB's operation.
@@ -56,10 +56,10 @@ class Call:
 
 @dataclass(kw_only=True)
 class Calls:
-    """What goes wrong, and what was called.
+    """Faults of a run, and the calls that it made.
 
     Attributes:
-        faults: Calls that have a fault. Such a call that is tried again is let through, and is no
+        faults: Calls that fail. A retry of such a call passes, and is no
             other call.
         made: Calls made so far.
     """
@@ -71,7 +71,7 @@ class Calls:
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def send(self, send: Callable[[Any], Any], request: Any) -> Any:
-        """In the place of `AIOHTTPSession.send`."""
+        """Replace `AIOHTTPSession.send`."""
         async with self._turn:
             # Whoever is not waiting for an answer comes to its next call meanwhile: which call is
             # next then does not depend on how long answers take.
@@ -124,7 +124,7 @@ class Calls:
 
     @contextmanager
     def in_the_way(self) -> Iterator[None]:
-        """All clients' calls in the block."""
+        """Intercept all clients' calls in the block."""
         through = AIOHTTPSession.send
 
         async def send(session: AIOHTTPSession, request: Any) -> Any:
@@ -143,7 +143,7 @@ class _Body:
 
 
 def _answer(request: Any, *, throttled: bool) -> AioAWSResponse:
-    """An error in the words of the service."""
+    """Build an error answer of the service."""
     if "X-Amz-Target" in request.headers:
         code = "ThrottlingException" if throttled else "InternalServerError"
         body = f'{{"__type": "com.amazonaws.dynamodb.v20120810#{code}", "message": "."}}'
@@ -159,7 +159,7 @@ def _answer(request: Any, *, throttled: bool) -> AioAWSResponse:
 
 
 async def _whole(answer: Any, call: Call) -> Any:
-    """The answer, once all of it is here: else its end would come at any time."""
+    """Read the whole answer: otherwise its end would come at any time."""
     if call.streaming:
         answer.raw.content = _Stream(await answer.raw.read())
     return answer
@@ -173,7 +173,7 @@ class _Stream:
         self._breaks_off = breaks_off
 
     def set_read_chunk_size(self, _: int) -> None:
-        """How much may have come before the socket is paused; here there is none."""
+        """Ignore the limit for pausing the socket: there is none."""
 
     async def readchunk(self) -> tuple[bytes, bool]:
         if self._pieces:
@@ -183,7 +183,7 @@ class _Stream:
         return b"", False
 
     def exception(self) -> None:
-        """What aiohttp asks when it closes a response: none must be told to the reader."""
+        """Return no error for aiohttp to pass on when it closes a response."""
 
     def set_exception(self, *_: object) -> None:
-        """What aiohttp would tell a reader that comes too late; ours does not."""
+        """Ignore the error that aiohttp sets for a late reader."""

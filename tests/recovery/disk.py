@@ -1,8 +1,8 @@
-"""What of a folder would be left after a power failure: the least that a disk may keep.
+"""Model of a disk after a power failure: the least of a folder that it may keep.
 
-A file keeps the bytes that it had at its last fsync, a folder the names that it had at its own
-(fsync(2): a file's name is not on the disk before its folder is synced). SQLite syncs its files at
-each commit, and its folder when it makes its log.
+A file keeps the bytes of its last fsync, a folder the names of its own. By fsync(2), a file's name
+is not on the disk before its folder is synced. SQLite syncs its files at each commit, and its
+folder when it creates its log.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _open = os.open  # not what a test has put in its place
 
 
 class Disk:
-    """Told of every sync below `root`; what is there at the beginning is kept."""
+    """Record every sync below `root`; what exists at the beginning is kept."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -26,21 +26,21 @@ class Disk:
         self.arrived(root)
 
     def arrived(self, folder: Path) -> None:
-        """What lies below `folder` came from elsewhere, and is on the disk."""
+        """Record that everything below `folder` is on the disk."""
         for path, _, files in os.walk(folder):
             self._keep_names(Path(path))
             for file in files:
                 self._keep_bytes(Path(path, file))
 
     def synced(self, path: Path) -> None:
-        """A file or folder is synced."""
+        """Record the sync of a file or folder."""
         if path.is_dir():
             self._keep_names(path)
         else:
             self._keep_bytes(path)
 
     def committed(self) -> None:
-        """A COMMIT has returned."""
+        """Record that a COMMIT has returned."""
         for path in self._root.rglob("*.db*"):
             self._keep_bytes(path)
             if path.name.endswith("-wal") and path.stat().st_ino not in self._logs:
@@ -48,7 +48,7 @@ class Disk:
                 self._keep_names(path.parent)
 
     def copy(self, folder: str) -> None:
-        """Make `folder` what would be left."""
+        """Write what would be left to `folder`."""
         target = Path(folder)
         target.mkdir()
         for name, kept in self._tree(self._root.stat().st_ino, ""):
@@ -60,7 +60,7 @@ class Disk:
                 os.utime(path, ns=(kept[1], kept[1]))
 
     def _tree(self, folder: int, prefix: str) -> list[tuple[str, tuple[bytes, int] | None]]:
-        """Paths and bytes of files; None for a folder, which stands before what is in it."""
+        """Read paths and bytes of files; None for a folder, which precedes its content."""
         found: list[tuple[str, tuple[bytes, int] | None]] = []
         for name, inode in self._names.get(folder, {}).items():
             if inode in self._folders:

@@ -1,4 +1,4 @@
-"""Threads that are none, so that a run does the same in the same order each time."""
+"""Executor without threads, so that a run does the same in the same order each time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Inline(ThreadPoolExecutor):
-    """Does everything at once, on the thread that asks for it."""
+    """Run each call at once, on the calling thread."""
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         future: Future[T] = Future()

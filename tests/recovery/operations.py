@@ -1,10 +1,9 @@
-"""Every file operation and SQLite statement of a run, numbered: what they leave behind, and how
-each of them fails.
+"""Number every file operation and SQLite statement of a run, and make chosen ones fail.
 
 A run takes place in a forked child, on one thread and so in the same order each time. What Python
 does with files goes through the functions of `os`, and a file being written through `io.FileIO`,
 SQLite's through its connection: each call is one operation here. Within a SQLite statement nothing
-is interrupted: that a commit is atomic is SQLite's promise, not ours.
+is interrupted: SQLite itself promises that a commit is atomic.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ class Operation:
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """What a run leaves behind where it ends between two operations.
+    """What a run leaves behind when it ends between two operations.
 
     Attributes:
         kind: `KILLED`: all that was done is there. `POWER`: only what was synced.
@@ -86,7 +85,7 @@ class Moment:
 
 @dataclass(kw_only=True)
 class Outcome:
-    """What became of a run.
+    """Result of a run.
 
     Attributes:
         operations: Operations until it ended.
@@ -107,12 +106,12 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Strike:
-    """What fails.
+    """A fault.
 
     Attributes:
         at: The operation, from 1.
         kind: How: one of `FAILED`.
-        lasting: Whether all that comes after it, and needs the same, fails so too.
+        lasting: Whether later operations that need the same fail too.
     """
 
     at: int
@@ -214,12 +213,12 @@ class _Child:
                     self._keep()
 
     def _fails(self, strike: Strike) -> bool:
-        """Whether the operation that is next is struck.
+        """Return whether the next operation fails.
 
-        What lasts is as on a machine. A full disk refuses what needs room: names can still be
-        removed, and a transaction that writes nothing still ends. A broken disk answers nothing any
-        more. Permission is asked for where something is opened or named: what is open goes on, be
-        it a file or the database, which is another user's where it refuses a statement.
+        A lasting fault is as on a machine. A full disk refuses what needs room: names can still be
+        removed, and a transaction that writes nothing still ends. A broken disk answers nothing.
+        Permission is checked where something is opened or named. An open file goes on, and so does
+        the database: where it refuses a statement, it belongs to another user.
         """
         operations = self._outcome.operations
         if len(operations) <= strike.at or not strike.lasting:
@@ -234,7 +233,7 @@ class _Child:
         return True
 
     def _keep(self) -> None:
-        """Keep what is there now."""
+        """Keep a copy of the present state."""
         if self._moments is None or self._disk is None:
             return
         after, step = len(self._outcome.operations), self._outcome.step
@@ -251,7 +250,7 @@ class _Child:
 
     @contextlib.contextmanager
     def _aside(self) -> Iterator[None]:
-        """What we do ourselves is no operation."""
+        """Exclude the harness's own calls from the operations."""
         self._traced = False
         try:
             yield
@@ -262,7 +261,7 @@ class _Child:
         return f"{_path(path)}{os.sep}".startswith(self._root)
 
     def _trace(self) -> None:
-        """Put ourselves between the program and `os`, for the rest of this process."""
+        """Intercept the functions of `os` for the rest of this process."""
         changing = ("ENOSPC", "EIO", "EACCES")
         for name, kinds in {
             "stat": ("EIO", "EACCES"),
@@ -333,7 +332,7 @@ class _Child:
             with self._aside():
                 if name == "fsync" and self._disk:
                     self._disk.synced(Path(_path(args[0])))
-                # A folder that is there is told of before room or rights are asked for, and to open
+                # An existing folder is reported before room or rights are checked, and to open
                 # what is there takes no room.
                 needless: tuple[str, ...] = ()
                 if name == "mkdir" and os.path.lexists(args[0]):
@@ -353,7 +352,7 @@ class _Child:
         return _without_chance(os.path.relpath(_path(path), self._root))
 
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
-        """Python tells of everything that changes files, by whatever way it is done."""
+        """Check by audit events that no change of a file bypasses the harness."""
         if not self._traced or event not in _CHANGES:
             return
         if event == "open" and not args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC):
@@ -365,7 +364,7 @@ class _Child:
     # SQLite.
 
     def statement(self, sql: str, act: Callable[[], T], *, full: bool) -> T:
-        """One statement of a connection, which was told `synchronous = FULL` or not."""
+        """Run one statement of a connection, with `synchronous = FULL` or not."""
         verb, *_ = sql.split() or [""]
         kinds = ("EIO",) if verb in {"SELECT", "ROLLBACK"} else FAILED
 
@@ -426,12 +425,12 @@ def _sqlite_error(kind: str) -> sqlite3.Error:
 
 
 def _path(path: Any) -> str:
-    """The absolute path of a path or open file."""
+    """Return the absolute path of a path or open file."""
     if isinstance(path, int):
         return str(Path(f"/proc/self/fd/{path}").readlink())
     return str(Path(os.fsdecode(path)).absolute())
 
 
 def _without_chance(path: str) -> str:
-    """The path, without what chance and the process id put into the name of a temporary file."""
+    """Return the path without the random parts of a temporary file's name."""
     return re.sub(r"(/\..*)\.\d+\.[0-9a-f]{8}\.tmp$", r"\1.tmp", path)

@@ -1,4 +1,4 @@
-"""What a workspace holds: all of it, and what of it must not depend on what went wrong."""
+"""Content of a workspace, and the part that must not depend on faults."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TABLES = ("ledger", "effects", "days", "progress", *sorted(KPI_TABLES))
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """What lies below a folder.
+    """Content of a folder.
 
     Attributes:
         objects: Path -> bytes, of what may be listed.
@@ -34,12 +34,12 @@ class Held:
 
     @property
     def digest(self) -> str:
-        """The same where all of it is the same."""
+        """Digest the content."""
         return hashlib.sha256(repr(self).encode()).hexdigest()
 
 
 def look(root: Path, database: str) -> Held:
-    """Read everything and change nothing, not even what SQLite would recover."""
+    """Read everything and change nothing, not even by SQLite's recovery."""
     objects, hidden = {}, []
     for path in sorted(root.rglob("*")):
         key = path.relative_to(root).as_posix()
@@ -75,7 +75,7 @@ def _tables(database: Path) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def _without_seconds(key: str, data: bytes) -> bytes:
-    """An entry says how long its validation took; all else of it is a function of the upload."""
+    """Drop the duration: all else of an entry is a function of the upload."""
     if not key.endswith(".json"):
         return data
     fields = json.loads(data)
@@ -85,7 +85,7 @@ def _without_seconds(key: str, data: bytes) -> bytes:
 
 
 def result(held: Held) -> dict[str, Any]:
-    """What must be equal, whatever went wrong on the way: all but the order of the commits."""
+    """Return what must be equal whatever failed: all but the order of the commits."""
     tables = dict(held.tables)
     ledger = tables.pop("ledger")
     (progress,) = tables.pop("progress")
@@ -108,7 +108,7 @@ def result(held: Held) -> dict[str, Any]:
 
 
 def _effect(text: str) -> dict[str, Any]:
-    """All but the sequence of the transform, which tells when and not what."""
+    """Drop the sequence of the transform: it says when and not what."""
     fields: dict[str, Any] = json.loads(text)
     fields.pop("as_of")
     return fields

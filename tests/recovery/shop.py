@@ -1,4 +1,4 @@
-"""A small shop whose files have everything that a run must bear: dirt, a refusal, an update."""
+"""A small shop whose files have dirt, a refusal and an update."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DIRT = ("?", "", "returned", "never", "much")
 
 
 def first_files() -> dict[str, bytes]:
-    """Key -> content. One file is refused; the others keep a few broken rows out."""
+    """Return key -> content. One file is refused; the others have a few rejects."""
     statuses = ("delivered", "returned", "shipped")
     orders = [
         (str(one), str(one % 5), statuses[one % 3], f"2025-03-{1 + one % 3:02d}T10:00:00")
@@ -37,7 +37,7 @@ def first_files() -> dict[str, bytes]:
 
 
 def later_files() -> dict[str, bytes]:
-    """Orders that change their day, their customer or their status, and one awaited by items."""
+    """Return orders that change their day, customer or status, and one that items wait for."""
     return {
         "orders/2.csv": _csv(
             "orders",
@@ -51,7 +51,7 @@ def later_files() -> dict[str, bytes]:
 
 
 def write_files(folder: Path, files: dict[str, bytes], *, second: int) -> None:
-    """Write files below `folder`, uploaded so many seconds after the first possible moment."""
+    """Write files below `folder`, with upload times in seconds after the first."""
     for number, (key, data) in enumerate(files.items()):
         path = folder / key
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""How many crash points were tried, for the end of the test run."""
+"""Report the number of crash points tried at the end of the test run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _PROPERTY = "crash points"
 
 
 def tried(record_property: Callable[[str, object], None], where: str, count: int) -> None:
-    """A test has tried so many points over these stores."""
+    """Record how many points a test has tried over some stores."""
     record_property(_PROPERTY, [where, count])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One line, if there were any."""
+    """Print one line, if there were any."""
     counts: Counter[str] = Counter()
     for report in terminalreporter.getreports("passed"):
         for name, value in report.user_properties:

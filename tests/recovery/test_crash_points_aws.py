@@ -1,13 +1,12 @@
-"""Runs over S3 and DynamoDB in which every AWS call goes wrong, or is the last.
+"""Runs over S3 and DynamoDB in which every AWS call fails, or is the last.
 
 Each *point* is one call of a run (see `calls`) and one thing that happens to it:
 
-- the process is killed before it, and so after the one before; then the task that had died, and
-  those after it, are run again;
-- it is throttled; or takes effect, but is answered with an error of the service, or not at all; or
-  the connection is reset in the middle of an object's bytes: the run must end well by itself.
+- The process is killed before it. Then the task that died, and those after it, are run again.
+- It is throttled. Or it takes effect, and is answered with an error of the service or not at all.
+  Or the connection is reset in the middle of an object's bytes. The run must end well by itself.
 
-Then clean zone, rejects, ledger and KPI tables are those of a run that nothing disturbed. A day may
+Then clean zone, rejects, ledger and KPI tables are those of an undisturbed run. A day may
 take up to three transactions here, so that some of the runs end within its publication. All calls
 are struck by each fault every time, every fifth one in the same run; kills between calls that only
 read are one. With SHOPKPI_EVERY_POINT=1 each point has a run of its own.
@@ -161,7 +160,7 @@ async def open_world(aws: Emulator) -> AsyncIterator[World]:
 
 
 async def begin(world: World) -> Session:
-    """A workspace and tables that nobody has used."""
+    """Return a new workspace and new tables."""
     prefix = unique_name("zone")
     location = Location(bucket=world.zone_bucket, key=prefix)
     database = world.database
@@ -181,7 +180,7 @@ async def begin(world: World) -> Session:
 async def perform(
     world: World, session: Session, steps: Sequence[Step], calls: Calls
 ) -> int | None:
-    """Do the steps; returns the one that a kill ended."""
+    """Do the steps, and return the one that a kill ended."""
     with calls.in_the_way():
         for number, step in enumerate(steps):
             try:
@@ -198,7 +197,7 @@ async def perform(
 
 
 async def result(world: World, session: Session) -> dict[str, Any]:
-    """All that must not depend on what went wrong: but for the order of commits, everything."""
+    """Return what must not depend on faults: everything but the order of commits."""
     state, zone = session.state, session.workspace.location
     listed = await world.zone._bucket.client.list_objects_v2(
         Bucket=zone.bucket, Prefix=f"{zone.key}/"
@@ -282,7 +281,7 @@ async def test_a_run_killed_between_any_two_calls_is_run_again(
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_run_bears_what_happens_to_its_calls(
+async def test_a_run_survives_faults_of_its_calls(
     aws: Emulator, run: str, fault: str, record_property: Callable[[str, object], None]
 ) -> None:
     steps = RUNS[run]

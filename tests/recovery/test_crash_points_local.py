@@ -2,19 +2,18 @@
 
 Each *point* is one operation of a run (see `operations`) and one thing that happens there:
 
-- the process is killed before it: the next one finds what the operations so far have left;
-- the power fails before it: all that was not synced is lost (see `disk`);
-- the operation fails, as it does on a full disk (ENOSPC), a broken one (EIO) or without permission
-  (EACCES), and either it alone or all that comes after it and needs the same (see
-  `operations.Strike`): the command says so in a sentence, exit code 1, or does without.
+- The process is killed before it. The next one finds what the operations so far have left.
+- The power fails before it. All that was not synced is lost (see `disk`).
+- The operation fails, as on a full disk (ENOSPC), a broken one (EIO) or without permission
+  (EACCES). It fails alone, or with all later ones that need the same (see `operations.Strike`). The
+  command says so in a sentence and exits with 1, or does without.
 
-Then the command that had ended so, and those after it, are run again: objects of the clean zone,
-byte by byte, rejects, ledger and KPI tables are those of a run that nothing disturbed. Points that
-leave the same files and tables behind share one such second run.
+Then the command that ended so, and those after it, are run again. Clean files (byte by byte),
+rejects, ledger and KPI tables are those of an undisturbed run. Points that leave the same files and
+tables behind share one such second run.
 
-All moments to be killed are tried each time, and a sixth of the errors: from operation to operation
-it is the turn of another kind, and after each three kinds of those that last or of those that do
-not. With SHOPKPI_EVERY_POINT=1 all are.
+Every kill is tried each time, and a sixth of the errors. The kind of error changes from operation
+to operation; lasting and single ones change after every three. SHOPKPI_EVERY_POINT=1 tries all.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ Step = Callable[[], Sequence[str]]
 
 
 def update_arrives(root: Path) -> list[Step]:
-    """A first run, then one that finds an update."""
+    """Do a first run, then one that finds an update."""
 
     def later() -> tuple[str, ...]:
         shop.write_files(root / UPLOADS, shop.later_files(), second=100)
@@ -54,7 +53,7 @@ def update_arrives(root: Path) -> list[Step]:
 
 
 def many_tasks(root: Path) -> list[Step]:
-    """What the cloud does with a large file: ranges, slices of days, and the raw files moved."""
+    """Split a large file as in the cloud: ranges, batches of days, and raw files moved."""
     items = shop.first_files()["order_items/1.csv"]
     middle = items.index(b"\n", len(items) // 2) + 1
     shop.write_files(root / UPLOADS, shop.later_files(), second=100)
@@ -71,13 +70,13 @@ def many_tasks(root: Path) -> list[Step]:
 
 @dataclass(kw_only=True)
 class Scene:
-    """A shop, the commands that are run on it, and what they lead to.
+    """A shop, commands that are run on it, and their result.
 
     Attributes:
         root: Working folder; emptied for each point.
         steps: The commands.
-        undisturbed: What the run that nothing disturbed did.
-        expected: What it led to.
+        undisturbed: What the undisturbed run did.
+        expected: Its result.
         proven: What was left behind by points whose second run ended well, and how far they were.
     """
 
@@ -89,7 +88,7 @@ class Scene:
     proven: set[tuple[int, str]] = field(default_factory=set)
 
     def begin(self, there: Path | None = None) -> None:
-        """Put what is there, or the files that users have uploaded, into the working folder."""
+        """Fill the working folder with what was left, or with the uploads."""
         shutil.rmtree(self.root, ignore_errors=True)
         shutil.copytree(there or self.template, self.root)
 
@@ -122,7 +121,7 @@ def make_scene(home: Path, commands: Callable[[Path], list[Step]]) -> Scene:
     return scene
 
 
-def test_the_run_that_nothing_disturbs_is_worth_disturbing(scene: Scene) -> None:
+def test_the_undisturbed_run_does_all_that_is_tested(scene: Scene) -> None:
     # Without looking on, the run is the same.
     scene.begin()
     again = operations.run(scene.root, scene.steps)
@@ -141,7 +140,7 @@ def test_the_run_that_nothing_disturbs_is_worth_disturbing(scene: Scene) -> None
 
 
 @pytest.mark.parametrize("kind", [KILLED, POWER])
-def test_a_run_that_is_cut_off_is_run_again(
+def test_a_killed_run_is_run_again(
     scene: Scene, kind: str, record_property: Callable[[str, object], None]
 ) -> None:
     moments = [one for one in scene.undisturbed.moments if one.kind == kind]
@@ -154,7 +153,7 @@ def test_a_run_that_is_cut_off_is_run_again(
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_a_run_that_meets_an_error_is_run_again(
+def test_a_failed_run_is_run_again(
     scene: Scene, part: int, record_property: Callable[[str, object], None]
 ) -> None:
     strikes = [
@@ -171,7 +170,7 @@ def test_a_run_that_meets_an_error_is_run_again(
 
 
 def strike(scene: Scene, one: Strike) -> None:
-    """An operation fails."""
+    """Make an operation fail."""
     scene.begin()
     struck = operations.run(scene.root, scene.steps, one)
     planned = scene.undisturbed.operations[: one.at]
@@ -187,7 +186,7 @@ def strike(scene: Scene, one: Strike) -> None:
 
 
 def run_again(scene: Scene, step: int, what: str, *, may_hide: bool = False) -> None:
-    """From that command on, whatever lies there now."""
+    """Run the commands from that one on, over what is left."""
     left = (step, scene.held().digest)
     if left in scene.proven:
         return

@@ -1,7 +1,7 @@
-"""What is stored and comes back with other bytes: told in words that name it, never a traceback.
+"""Stored bytes that come back changed: an error that names them, never a traceback.
 
-Nothing promises that damage is found where the bytes can still be read: pages have no checksums,
-and the tables are then those of other values.
+Damage may pass where the bytes can still be read: pages have no checksums, and the tables are then
+those of other values.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TIMES = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """A shop that has been validated: its ledger, and the bytes of its clean objects."""
+    """A validated shop: its ledger, and the bytes of its clean files."""
 
     entries: list[Entry]
     objects: dict[str, bytes]
@@ -64,7 +64,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
 
 
 async def transformed(kept: Kept) -> list[object]:
-    """The rows of a transform of what was kept."""
+    """Return the rows of a transform of what was kept."""
     store, state = MemoryStore(), MemoryState()
     for key, data in kept.objects.items():
         async with store.create(f"zone/{key}") as writer:
@@ -82,7 +82,7 @@ async def transformed(kept: Kept) -> list[object]:
 
 
 def damaged(data: bytes, chance: random.Random, start: int = 0) -> bytes:
-    """Some bits flipped, or some bytes replaced, from `start` on."""
+    """Flip some bits or replace some bytes from `start` on."""
     found = bytearray(data)
     for _ in range(chance.choice((1, 1, 1, 2, 4))):
         bits = chance.choice((1 << chance.randrange(8), chance.randrange(1, 256)))
@@ -150,7 +150,7 @@ def in_a_child(work: Callable[[], Iterator[object]]) -> list[list[object]]:
 
 
 @pytest.mark.parametrize("damage", [with_a_damaged_object, with_a_damaged_entry])
-def test_whatever_a_byte_becomes_it_is_read_or_told(kept: Kept, damage: Damage) -> None:
+def test_a_changed_byte_is_read_or_an_error(kept: Kept, damage: Damage) -> None:
     found = in_a_child(lambda: trials(kept, damage))
     for seed, (error, message, names) in enumerate(found):
         assert error == "", f"{seed}: {error}: {message}"
@@ -195,7 +195,7 @@ def zeros_in_the_pages(data: bytes) -> bytes:
     "damage", [cut_short, another_end, zeros_in_the_footer, zeros_in_the_pages]
 )
 @pytest.mark.parametrize("zone", ["clean", "rejects"])
-def test_a_damaged_object_is_told(home: Path, zone: str, damage: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_object_is_named(home: Path, zone: str, damage: Callable[[bytes], bytes]) -> None:
     (path,) = (home / ".shopkpi" / zone / "order_items").rglob("*.parquet")
     path.write_bytes(damage(path.read_bytes()))
     command = ("transform", "--all") if zone == "clean" else ("rejects", "order_items/1.csv")
@@ -207,7 +207,7 @@ def test_a_damaged_object_is_told(home: Path, zone: str, damage: Callable[[bytes
     assert "got" in line
 
 
-def test_a_damaged_ledger_entry_is_told(home: Path) -> None:
+def test_a_damaged_ledger_entry_is_named(home: Path) -> None:
     with closing(sqlite3.connect(home / ".shopkpi/shopkpi.db")) as db:
         db.execute(
             "UPDATE ledger SET entry = substr(entry, 1, 400) WHERE entry LIKE '%orders/1.csv%'"

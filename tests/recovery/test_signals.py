@@ -1,4 +1,4 @@
-"""Runs that are told to stop, or are killed, at moments drawn by chance; then run again.
+"""Runs that are stopped or killed at random moments, and run again.
 
 Fargate Spot sends SIGTERM two minutes before it takes a task away, an orchestrator ten seconds or
 thirty; after that comes SIGKILL.

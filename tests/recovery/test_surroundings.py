@@ -1,4 +1,4 @@
-"""What a user sees where the world around a run is not as it should be.
+"""Messages to a user when the surroundings of a run are wrong.
 
 Elsewhere: a missing bucket (`tests/e2e/test_aws.py`), a full disk and two runs at once
 (`tests/e2e/test_newcomer.py`), a workspace that cannot be made (`tests/e2e/test_wrong_use.py`).
@@ -46,7 +46,7 @@ class Done(NamedTuple):
     err: str
 
     def says(self, *words: str) -> None:
-        """Exit code 1, and one sentence with these words."""
+        """Check for exit code 1, and one sentence with these words."""
         assert self.code == 1, self
         assert len(self.err.splitlines()) == 1, self.err
         for word in words:
@@ -87,7 +87,7 @@ def change(path: Path) -> None:
 
 
 @pytest.mark.parametrize("happens", [change, Path.unlink], ids=["changed", "deleted"])
-def test_a_file_that_does_not_stay_is_not_taken(
+def test_a_file_that_changes_is_not_accepted(
     folder: Path, monkeypatch: pytest.MonkeyPatch, happens: Callable[[Path], object]
 ) -> None:
     path = folder / "shop" / "orders" / "1.csv"
@@ -109,7 +109,7 @@ def test_a_file_that_does_not_stay_is_not_taken(
     assert again.code == (0 if happens is change else 2)
 
 
-async def test_a_file_that_changes_under_the_last_read_is_not_taken(
+async def test_a_file_changed_during_the_last_read_is_not_accepted(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = folder / "shop" / "orders" / "1.csv"
@@ -144,7 +144,7 @@ def stores(ministack: Emulator, monkeypatch: pytest.MonkeyPatch) -> tuple[str, l
 
 
 @pytest.mark.parametrize("happens", ["changed", "deleted"])
-def test_an_s3_object_that_does_not_stay_is_not_taken(
+def test_an_s3_object_that_changes_is_not_accepted(
     stores: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch, happens: str
 ) -> None:
     bucket, options = stores
@@ -195,7 +195,7 @@ def refusing(headers: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("late_s", [0, 86_400], ids=["permission", "clock"])
-def test_s3_that_refuses_is_told_with_its_likely_cause(
+def test_a_refusal_of_s3_names_its_likely_cause(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late_s: int
 ) -> None:
     with refusing(f"Date: {formatdate(time.time() + late_s, usegmt=True)}\r\n") as url:
@@ -207,7 +207,7 @@ def test_s3_that_refuses_is_told_with_its_likely_cause(
 
 
 def test_only_log_lines_have_this_machines_time() -> None:
-    """A wrong clock changes no result: which upload is later, its store says."""
+    """A wrong clock changes no result: the store says which upload is later."""
     clock = re.compile(r"datetime\.now|date\.today|time\.time\(|utcnow")
     found = {
         path.relative_to(ROOT).as_posix()
@@ -265,26 +265,26 @@ def as_nobody(home: Path, *arguments: str) -> Done:
     return done
 
 
-def test_a_file_that_may_not_be_read_is_told(public: Path) -> None:
+def test_an_unreadable_file_is_named(public: Path) -> None:
     public.chmod(0o777)
     (public / "shop/orders/1.csv").chmod(0o600)
     done = as_nobody(public, "run", "shop", "--workspace", "work")
     done.says("shop/orders/1.csv", "cannot read: Permission denied")
 
 
-def test_a_folder_that_may_not_be_read_is_told(public: Path) -> None:
+def test_an_unreadable_folder_is_named(public: Path) -> None:
     public.chmod(0o777)
     (public / "shop/orders").chmod(0o700)
     done = as_nobody(public, "run", "shop", "--workspace", "work")
     done.says("shop", "cannot read: Permission denied")
 
 
-def test_a_workspace_that_may_not_be_written_is_told(public: Path) -> None:
+def test_an_unwritable_workspace_is_named(public: Path) -> None:
     done = as_nobody(public, "run", "shop", "--workspace", "work")
     done.says("work", "Permission denied")
 
 
-def test_somebody_elses_workspace_can_neither_be_changed_nor_asked(public: Path) -> None:
+def test_another_users_workspace_is_closed(public: Path) -> None:
     work = str(public / "work")
     assert shopkpi("run", str(public / "shop"), "--workspace", work).code == 0
     for command in (["run", "shop"], ["query", "orders"]):

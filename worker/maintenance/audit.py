@@ -5,13 +5,13 @@ which sequence each day of it is whole (`KpiStore.days`). What must be there fol
 claim excuses a row from being compared: a day that claims a later sequence than its table, or has
 no sequence to keep to, is computed at its own. A sequence beyond the ledger's head is wrong.
 
-Why there is no false alarm while others publish. The progress record is read before the days: every
-day that it promises has been begun by then, and is at its sequence or a later one, or its KPIs have
-not changed since. Rows are read between two readings of the days, whose sequences never fall. Where
-a day says the same before and after, the rows between were those of that sequence. Where it does
-not, whoever publishes it may have caused the difference, as may whoever has begun a day and not
-ended it: such a day is left out and counted as unsettled. Of a day that is not ended, rows up to
-the promised sequence are compared all the same: they are left of the earlier state.
+Why there is no false alarm while others publish. The progress record is read before the days. By
+then every day that it promises has been begun and is at its sequence or a later one, or its KPIs
+have not changed since. Rows are read between two readings of the days, whose sequences never fall.
+Where a day says the same before and after, the rows between were those of that sequence. Where it
+does not, its writer may have caused the difference, and so may a writer that has begun a day and
+not ended it. Such a day is left out and counted as unsettled. Of a day that is not ended, rows up
+to the promised sequence are compared all the same: they are left of the earlier state.
 """
 
 from __future__ import annotations
@@ -114,8 +114,8 @@ async def audit(
         tables: KPI tables to compare.
         first: First day; None for no bound.
         last: Last day.
-        sample: Number of published days chosen at random, and at most as many others that may have
-            an order; None for all days, with those that should have neither order nor row.
+        sample: Number of published days chosen at random, with at most as many others that may have
+            an order. None for all days, with those that should have neither order nor row.
         limits: What may be held in memory at once.
 
     Raises:

@@ -1,7 +1,7 @@
 """Find the days that may have changed since a ledger sequence: a superset, never a miss.
 
-A day changes when an order of it arrives, moves in or moves out, when an item of such an order
-arrives, moves or changes, or when a product of its items becomes known or changes its category.
+A day changes when an order of it arrives, moves in or moves out. It changes when an item of such an
+order arrives, moves or changes, or when a product of its items becomes known or changes category.
 """
 
 from __future__ import annotations

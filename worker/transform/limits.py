@@ -12,8 +12,8 @@ class TransformLimits:
     Attributes:
         batch_orders: Orders of one batch of days: about 100 bytes each with what is kept of their
             items.
-        scattered_batch_orders: The same where each batch has to read every item, as order ids in
-            random order make it: about 40 bytes an order, and 4 for each of its items.
+        scattered_batch_orders: The same where order ids are in random order, so that each batch has
+            to read every item. About 40 bytes an order, and 4 for each of its items.
         read_rows: Rows of one file that are read and processed together. With fewer, threads wait
             for each other between short steps.
         single_pass_rows: Rows with overlapping key ranges whose keys are compared in one pass,

@@ -176,7 +176,7 @@ class _Pipeline:
             return outcome
 
         # Days that never had an order may be millions: one order of the year 1 is enough. A day
-        # with any version of an order gets its guard even where no row is left of it: otherwise a
+        # with any version of an order gets its guard even where no row is left of it. Otherwise a
         # late writer of an older state could publish that version.
         known = {to_day(day) for day in self._work.begun} | order_days
         due = np.intersect1d(days, np.array(sorted(known), np.int32), assume_unique=True)

@@ -1,4 +1,4 @@
-"""What DynamoDB may answer, and the emulators do not."""
+"""Answers of DynamoDB that the emulators never give."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from worker.state.dynamodb.store import DynamoDBState
 
 
 def canned(*answers: tuple[int, dict[str, Any]]) -> Callable[[str], tuple[str, bytes]]:
-    """Answers a request after the other with these statuses and JSON bodies."""
+    """Answer one request after the other with these statuses and JSON bodies."""
     left = list(answers)
 
     def answer(_: str) -> tuple[str, bytes]:
@@ -72,7 +72,7 @@ async def answered(
         failed("SomethingNew", 503),
     ],
 )
-async def test_a_throttled_call_is_tried_again(
+async def test_a_throttled_call_is_retried(
     monkeypatch: pytest.MonkeyPatch, answer: tuple[int, dict[str, Any]]
 ) -> None:
     async with answered(monkeypatch, answer, answer, HEAD_IS_7) as state:
@@ -88,7 +88,7 @@ async def test_a_call_throttled_for_good_is_given_up(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     "reason", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"]
 )
-async def test_a_commit_cancelled_by_a_busy_item_is_tried_again(
+async def test_a_commit_cancelled_by_a_busy_item_is_retried(
     monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     answers = [HEAD_IS_7, cancelled("None", "None", reason), HEAD_IS_7, NOTHING]
@@ -97,7 +97,7 @@ async def test_a_commit_cancelled_by_a_busy_item_is_tried_again(
 
 
 @pytest.mark.parametrize("reason", ["TransactionConflict", "ConditionalCheckFailed"])
-async def test_a_publication_cancelled_by_another_is_tried_again(
+async def test_a_publication_cancelled_by_another_is_retried(
     monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     read = [NOTHING, (200, {"Items": []}), (200, {"Items": []})]
@@ -106,7 +106,7 @@ async def test_a_publication_cancelled_by_another_is_tried_again(
         assert await state.publish(day_kpis(DAY), 1) is Outcome.PUBLISHED
 
 
-async def test_a_transaction_that_is_wrong_is_not_tried_again(
+async def test_a_wrong_transaction_is_not_retried(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with answered(monkeypatch, HEAD_IS_7, cancelled("None", "ValidationError")) as state:
@@ -116,7 +116,7 @@ async def test_a_transaction_that_is_wrong_is_not_tried_again(
             await state.commit(entry("a"))
 
 
-async def test_keys_that_a_batch_leaves_over_are_asked_for_again(
+async def test_unprocessed_keys_of_a_batch_are_read_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def item(source_id: str) -> dict[str, Any]:
@@ -187,11 +187,9 @@ DAMAGED: dict[str, tuple[list[dict[str, Any]], Callable[[DynamoDBState], Awaitab
 
 
 @pytest.mark.parametrize("named", DAMAGED)
-async def test_items_that_are_not_ours_are_told(
-    monkeypatch: pytest.MonkeyPatch, named: str
-) -> None:
+async def test_damaged_items_are_named(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
     answers, ask = DAMAGED[named]
     async with answered(monkeypatch, *[(200, fields) for fields in answers]) as state:
-        with pytest.raises(StoreError) as told:
+        with pytest.raises(StoreError) as error:
             await ask(state)
-    assert f"expected a {named} as it was written, got " in str(told.value)
+    assert f"expected a {named} as it was written, got " in str(error.value)

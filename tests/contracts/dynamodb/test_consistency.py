@@ -1,7 +1,7 @@
-"""Every read is strongly consistent. Emulators always are: it is the requests that are looked at.
+"""Every read is strongly consistent; the requests are checked, as emulators always are.
 
-The protocol rests on it: a writer that read an old guard, head or record would go by a state that
-has passed (`worker.state.dynamodb.kpis`), and a ledger read late would leave source objects out.
+The protocol depends on it. A writer that read an old guard, head or record would rely on a past
+state (`worker.state.dynamodb.kpis`). A ledger read late would miss source objects.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ METHODS: dict[str, Callable[[DynamoDBState], Awaitable[object]]] = {
 
 
 class Requests:
-    """Requests of a client, as they are sent."""
+    """Record the requests of a client."""
 
     def __init__(self, state: DynamoDBState) -> None:
         self.sent: list[tuple[str, dict[str, Any]]] = []
@@ -51,7 +51,7 @@ class Requests:
         self.sent.append((model.name, json.loads(params["body"])))
 
     def eventual(self) -> list[tuple[str, dict[str, Any]]]:
-        """Reads that may answer with what was there before."""
+        """Return the reads that are not strongly consistent."""
         return [(name, asked) for name, asked in self.sent if not _is_consistent(name, asked)]
 
 
@@ -65,7 +65,7 @@ def _is_consistent(name: str, asked: dict[str, Any]) -> bool:
 
 @pytest.fixture
 async def filled(state: DynamoDBState) -> DynamoDBState:
-    """Everything that can be read is there, and the days are known to whoever asks."""
+    """Fill everything that can be read."""
     await state.commit(entry("a"))
     await state.record_effects({"a": Effect(as_of=1)})
     await state.publish(day_kpis(DAY), 1)
@@ -73,14 +73,14 @@ async def filled(state: DynamoDBState) -> DynamoDBState:
     return state
 
 
-def test_every_method_of_a_state_is_looked_at() -> None:
+def test_every_method_of_a_state_is_checked() -> None:
     methods = {name for name, _ in inspect.getmembers(State, inspect.isfunction)}
     public = {name for name in methods if not name.startswith("_")}
     assert public == METHODS.keys() | NO_READS
 
 
 @pytest.mark.parametrize("method", METHODS)
-async def test_a_state_reads_what_is_there_now(filled: DynamoDBState, method: str) -> None:
+async def test_state_reads_are_strongly_consistent(filled: DynamoDBState, method: str) -> None:
     requests = Requests(filled)
     await METHODS[method](filled)
     assert {name for name, _ in requests.sent} & READS
@@ -88,9 +88,7 @@ async def test_a_state_reads_what_is_there_now(filled: DynamoDBState, method: st
 
 
 @pytest.mark.parametrize("table", ["category_kpis", "product_kpis"])
-async def test_rows_with_groups_are_those_that_are_there_now(
-    filled: DynamoDBState, table: str
-) -> None:
+async def test_rows_with_groups_are_strongly_consistent(filled: DynamoDBState, table: str) -> None:
     requests = Requests(filled)
     await rows(filled, table, first=DAY, last=DAY)
     assert [asked["TableName"].rpartition("-")[2] for _, asked in requests.sent] == [
@@ -100,9 +98,11 @@ async def test_rows_with_groups_are_those_that_are_there_now(
     assert requests.eventual() == []
 
 
-async def test_only_one_group_is_read_late(filled: DynamoDBState) -> None:
-    """DynamoDB refuses consistent reads of a secondary index; what is shown of one category or
-    product decides nothing, and `KpiStore.rows` says so."""
+async def test_only_one_group_is_eventually_consistent(filled: DynamoDBState) -> None:
+    """DynamoDB refuses consistent reads of a secondary index.
+
+    Rows of one category or product are only shown; `KpiStore.rows` says so.
+    """
     requests = Requests(filled)
     assert await rows(filled, "category_kpis", group="Jeans")
     ((name, asked),) = requests.eventual()
@@ -111,7 +111,7 @@ async def test_only_one_group_is_read_late(filled: DynamoDBState) -> None:
     assert "ConsistentRead" not in asked
 
 
-async def test_every_batch_of_keys_is_read_as_it_is_now(filled: DynamoDBState) -> None:
+async def test_every_batch_of_keys_is_strongly_consistent(filled: DynamoDBState) -> None:
     requests = Requests(filled)
     await filled.effects([f"{number:03d}" for number in range(250)])
     assert [name for name, _ in requests.sent] == ["BatchGetItem"] * 3

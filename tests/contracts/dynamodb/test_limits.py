@@ -1,4 +1,4 @@
-"""What no item or key holds, and what is missing, told in words."""
+"""Limits of items and keys, and missing tables, as errors in words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_a_ledger_of_more_than_one_page(state: DynamoDBState) -> None:
     assert await state.entries() == committed
 
 
-async def test_an_entry_that_no_item_holds_is_refused_in_words(state: DynamoDBState) -> None:
+async def test_an_entry_too_large_for_an_item_is_an_error(state: DynamoDBState) -> None:
     draw = random.Random(1)
     parts = tuple(
         Part(
@@ -46,7 +46,7 @@ async def test_an_entry_that_no_item_holds_is_refused_in_words(state: DynamoDBSt
 
 
 @pytest.mark.parametrize("category", ["", "é" * 513])
-async def test_a_category_that_no_key_holds_leaves_the_day(
+async def test_a_category_too_long_for_a_key_leaves_the_day(
     state: DynamoDBState, category: str
 ) -> None:
     await state.publish(day_kpis(DAY), 1)
@@ -58,7 +58,7 @@ async def test_a_category_that_no_key_holds_leaves_the_day(
 
 
 @pytest.mark.usefixtures("aws")
-async def test_missing_tables_are_told_with_their_cure() -> None:
+async def test_missing_tables_are_an_error_with_a_hint() -> None:
     async with await DynamoDBState.open("nowhere", retry=QUICK) as state:
         with pytest.raises(StoreError, match=r"dynamodb://nowhere: .*`shopkpi tables create`"):
             await state.head()
@@ -67,7 +67,7 @@ async def test_missing_tables_are_told_with_their_cure() -> None:
 
 
 @pytest.mark.usefixtures("aws")
-async def test_tables_that_are_missing_are_created() -> None:
+async def test_missing_tables_are_created() -> None:
     prefix = unique_name("state")
     async with await DynamoDBState.open(prefix) as state:
         assert await state.create_tables() == [

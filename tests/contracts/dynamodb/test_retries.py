@@ -1,4 +1,4 @@
-"""Requests and answers that are lost: what is tried again is done once."""
+"""Lost requests and answers: what is retried is applied once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOST = pytest.mark.parametrize(
 
 
 @LOST
-async def test_a_commit_tried_again_is_done_once(
+async def test_a_retried_commit_is_applied_once(
     aws: Emulator, state: DynamoDBState, lost: dict[str, Any]
 ) -> None:
     async with another(aws, state) as (writer, proxy):
@@ -37,7 +37,7 @@ async def test_a_commit_tried_again_is_done_once(
     assert await state.entries() == [committed]
 
 
-async def test_the_token_tells_a_lost_answer_from_a_failed_condition(
+async def test_the_token_separates_lost_answer_and_failed_condition(
     aws: Emulator, state: DynamoDBState
 ) -> None:
     item: Item = {"kind": {"S": "test"}, "id": {"S": "test"}}
@@ -52,7 +52,7 @@ async def test_the_token_tells_a_lost_answer_from_a_failed_condition(
 
 @LOST
 @pytest.mark.parametrize("transaction", [0, 1, 2])
-async def test_a_publication_tried_again_is_done_once(
+async def test_a_retried_publication_is_applied_once(
     aws: Emulator, state: DynamoDBState, lost: dict[str, Any], transaction: int
 ) -> None:
     async with another(aws, state) as (writer, proxy):
@@ -67,7 +67,7 @@ async def test_a_publication_tried_again_is_done_once(
 
 
 @LOST
-async def test_an_advance_tried_again_is_done_once(
+async def test_a_retried_advance_is_applied_once(
     aws: Emulator, state: DynamoDBState, lost: dict[str, Any]
 ) -> None:
     record = Progress(published={"order_kpis": 3}, waiting={"a": 1}, waiting_as_of=3)

@@ -61,7 +61,7 @@ async def test_a_day_that_a_dead_writer_began_is_contended(
     assert await stored(state) == with_as_of(large_day(4, first=50), 4)
 
 
-async def test_who_publishes_one_table_does_not_make_another_whole(
+async def test_publishing_one_table_makes_no_other_whole(
     aws: Emulator, state: DynamoDBState
 ) -> None:
     await state.publish(large_day(1), 1)
@@ -76,7 +76,7 @@ async def test_who_publishes_one_table_does_not_make_another_whole(
     assert await state.days() == {DAY: {"order_kpis": 3}}
 
 
-async def test_a_dead_writer_is_succeeded_by_its_retry(aws: Emulator, state: DynamoDBState) -> None:
+async def test_a_dead_writer_is_completed_by_its_retry(aws: Emulator, state: DynamoDBState) -> None:
     await state.publish(large_day(1), 1)
     async with another(aws, state, retry=ONCE) as (dying, proxy):
         proxy.faults = [Fault(marker=TRANSACTION, skip=1, request_lost=True)]
@@ -98,7 +98,7 @@ async def test_a_writer_overtaken_between_its_transactions_gives_way(
     assert await stored(state) == with_as_of(newer, 2)
 
 
-async def test_a_writer_that_overtakes_goes_on_over_an_earlier_one(
+async def test_a_later_writer_goes_on_over_an_earlier_one(
     aws: Emulator, state: DynamoDBState
 ) -> None:
     newer = large_day(2, first=100)
@@ -130,7 +130,7 @@ async def test_a_transaction_delivered_late_does_nothing(
 async def test_rows_that_lost_their_guard_are_found(
     state: DynamoDBState, categories: list[str], *, asked: bool
 ) -> None:
-    """Somebody emptied the ledger table but not the KPI tables."""
+    """The ledger table was emptied, the KPI tables were not."""
     await state.publish(day_kpis(DAY, categories=["Jeans", "Swim"]), 7)
     await state.database.client.delete_item(
         TableName=state.database.table("ledger"),
@@ -147,7 +147,7 @@ async def test_rows_that_lost_their_guard_are_found(
 
 
 @pytest.mark.parametrize("as_of", [1, 3])
-async def test_a_day_that_another_begins_is_not_taken_for_new(
+async def test_a_day_begun_by_another_is_not_new(
     aws: Emulator, state: DynamoDBState, as_of: int
 ) -> None:
     between, mine = large_day(2), large_day(as_of, first=100)
@@ -161,7 +161,7 @@ async def test_a_day_that_another_begins_is_not_taken_for_new(
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_writers_that_race_and_die_never_take_a_day_back(
+async def test_racing_and_dying_writers_never_take_a_day_back(
     aws: Emulator, state: DynamoDBState, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Small transactions, so that a day of ten rows takes several.
@@ -212,7 +212,7 @@ async def test_writers_that_race_and_die_never_take_a_day_back(
 
 
 async def watch(state: DynamoDBState) -> None:
-    """Until cancelled, see that neither the day nor a category goes back."""
+    """Check until cancelled that neither the day nor a category goes back."""
     latest: dict[str, int] = {}
     while True:
         for rows in (await stored(state)).values():
@@ -223,7 +223,7 @@ async def watch(state: DynamoDBState) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_commits_that_race_and_die_leave_one_sequence(
+async def test_racing_and_dying_commits_leave_one_sequence(
     aws: Emulator, state: DynamoDBState, seed: int
 ) -> None:
     draw = random.Random(seed)

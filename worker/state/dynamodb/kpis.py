@@ -1,23 +1,23 @@
 """KPI tables in DynamoDB, and the record of how far they have come.
 
 Why a day never goes back in time. Each day has a guard (`worker.state.day_guard`) in the ledger
-table, and every transaction that touches a row of the day also puts the guard, on the condition
-that its `version` is still the one that the writer read, raising it by one. Guards are never
-deleted. So:
+table. Every transaction that touches a row of the day also puts the guard, with its `version`
+raised by one. Its condition is that the version is still the one that the writer read. Guards are
+never deleted. So:
 
-1. The transactions of a day are in one order, that of the versions, and between the guard that a
-   writer read and its transaction on it no other has changed the day. Rows read after the guard are
+1. The transactions of a day are in one order, that of the versions. Between the guard that a writer
+   read and its transaction on it, no other has changed the day. Rows read after the guard are
    therefore the rows that the transaction meets, or its condition fails. That holds for a writer
    that wakes up late, and for a request delivered late: its version has passed.
    A day without a guard when all were read is assumed to have none still: its first transaction
    fails where that is no longer so.
 2. `claim` never falls: a writer at sequence a writes only where it read claim <= a, and sets claim
    to a. A row of the day is never of a higher sequence than the claim, and is deleted or replaced
-   only by a writer whose sequence is at least the claim. So no row goes back, and a row that the
-   state at b deleted is never put by a writer at a < b: after b's first transaction it reads claim
-   b, and before it, its own transaction fails.
-3. `published[table] = a` is put by the last transaction of an attempt that saw every row of the
-   table, wrote every difference, and met no other writer between: the table was then whole at a.
+   only by a writer whose sequence is at least the claim. So no row goes back. A row that the state
+   at b deleted is never put by a writer at a < b. After b's first transaction that writer reads
+   claim b, and before it, its own transaction fails.
+3. `published[table] = a` is put by the last transaction of an attempt. That attempt saw every row
+   of the table, wrote every difference, and met no other writer: the table was then whole at a.
    With 2, rows are whole at `published` where claim = published, and a mixture of `published` and
    claim where a later writer has begun. A writer at a that finds such a mixture neither goes back
    (CONTENDED) nor waits; one at the claim or above ends it. A writer that died half-way is

@@ -1,4 +1,4 @@
-"""Moving raw files away never takes one that nobody has read."""
+"""Archiving never moves a raw file that was not validated."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Overwriting(FolderStore):
         return data
 
 
-async def test_an_upload_that_comes_during_the_move_stays(tmp_path: Path) -> None:
+async def test_an_upload_during_the_move_stays(tmp_path: Path) -> None:
     path = tmp_path / "orders" / "1.csv"
     path.parent.mkdir()
     path.write_text(ORDERS)
@@ -67,7 +67,7 @@ async def test_an_upload_that_comes_during_the_move_stays(tmp_path: Path) -> Non
     ],
 )
 async def test_no_key_of_s3_leads_out_of_a_folder(tmp_path: Path, key: str) -> None:
-    """There `..` is a name like any other."""
+    """In a key of S3, `..` is an ordinary name."""
     bucket, state, folder = MemoryStore("shop"), MemoryState(), tmp_path / "a" / "b" / "old"
     async with bucket.create(key) as writer:
         await writer.write(b"x")

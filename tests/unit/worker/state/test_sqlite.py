@@ -1,4 +1,4 @@
-"""SQLite: what several processes do to one file at once, and rows that are read in parts."""
+"""SQLite: several processes on one file, and rows read in pages."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_new_database_may_be_opened_by_many_at_once(tmp_path: Path) -> None:
     assert [one.exitcode for one in workers] == [0] * 4
 
 
-def test_a_lock_that_is_never_given_back_is_told(
+def test_a_lock_that_is_never_released_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker.state.sqlite.connection, "BUSY_TIMEOUT_S", 0.2)
@@ -76,7 +76,7 @@ def test_a_lock_that_is_never_given_back_is_told(
 
 
 @pytest.mark.parametrize("opened", [False, True])
-async def test_who_waits_for_a_lock_can_be_stopped(tmp_path: Path, opened: bool) -> None:
+async def test_closing_ends_the_wait_for_a_lock(tmp_path: Path, opened: bool) -> None:
     path = tmp_path / "shopkpi.db"
     state = await SqliteState.open(path) if opened else None
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
@@ -99,7 +99,7 @@ NAMES = {day: [f"category {number}" for number in range(day.day % 4)] for day in
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, 4, 100])
-async def test_rows_are_read_some_whole_days_at_a_time(
+async def test_pages_of_rows_end_with_whole_days(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
     monkeypatch.setattr(worker.state.sqlite.store, "PAGE_ROWS", at_once)
@@ -152,7 +152,7 @@ async def test_rows_are_read_some_whole_days_at_a_time(
         ("UPDATE progress SET record = '{\"x\": 1}'", "progress record"),
     ],
 )
-async def test_what_is_damaged_is_named(tmp_path: Path, damage: str, named: str) -> None:
+async def test_damaged_rows_are_named(tmp_path: Path, damage: str, named: str) -> None:
     state = await SqliteState.open(tmp_path / "shopkpi.db")
     try:
         await state.publish(day_kpis(MAY[0]), 1)
@@ -211,7 +211,7 @@ async def test_days_published_at_once_share_a_transaction(traced: Traced) -> Non
     assert await published(traced.state) == [day.isoformat() for day in MAY]
 
 
-async def test_states_of_one_day_published_at_once_take_their_turns(traced: Traced) -> None:
+async def test_states_of_one_day_are_published_in_turn(traced: Traced) -> None:
     each = (traced.state.publish(day_kpis(MAY[0]), as_of) for as_of in (2, 3, 1, 2))
     outcomes = await asyncio.gather(*each)
     later, earlier = Outcome.PUBLISHED, Outcome.SUPERSEDED
@@ -220,9 +220,7 @@ async def test_states_of_one_day_published_at_once_take_their_turns(traced: Trac
 
 
 @pytest.mark.parametrize("failing", [1, 2])
-async def test_days_of_a_transaction_that_failed_are_tried_alone(
-    traced: Traced, failing: int
-) -> None:
+async def test_days_of_a_failed_transaction_are_tried_alone(traced: Traced, failing: int) -> None:
     traced.failing = failing
     outcomes = await traced.publish(*MAY)
     if failing == 1:  # alone from the beginning
@@ -249,7 +247,7 @@ GUARD = "guard of 2024-05-04"
         ("UPDATE days SET claim = 'x' WHERE order_date = '2024-05-04'", GUARD),
     ],
 )
-async def test_a_day_that_cannot_be_published_keeps_no_other_back(
+async def test_a_day_that_fails_to_publish_holds_no_other_back(
     traced: Traced, harm: str, named: str
 ) -> None:
     await traced.publish(*MAY)
@@ -269,7 +267,7 @@ BEGIN INSERT INTO child VALUES (7); END
 """
 
 
-async def test_a_day_that_cannot_be_committed_keeps_no_other_back(
+async def test_a_day_that_fails_to_commit_holds_no_other_back(
     tmp_path: Path, traced: Traced
 ) -> None:
     with closing(sqlite3.connect(tmp_path / "shopkpi.db", isolation_level=None)) as other:
@@ -283,7 +281,7 @@ async def test_a_day_that_cannot_be_committed_keeps_no_other_back(
     assert outcomes == [Outcome.PUBLISHED] * (len(MAY) - 1)
 
 
-async def test_no_transaction_takes_more_than_some_days(
+async def test_a_transaction_has_a_bounded_number_of_days(
     traced: Traced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker.state.sqlite.store, "TRANSACTION_DAYS", 2)
@@ -291,7 +289,7 @@ async def test_no_transaction_takes_more_than_some_days(
     assert traced.transactions == 1 + -(-(len(MAY) - 1) // 2)
 
 
-async def test_a_full_disk_is_told(traced: Traced) -> None:
+async def test_a_full_disk_is_an_error(traced: Traced) -> None:
     state, names = traced.state, [f"category {number}" for number in range(300)]
 
     async def publish() -> list[Outcome | BaseException]:
@@ -306,7 +304,7 @@ async def test_a_full_disk_is_told(traced: Traced) -> None:
     assert await publish() == [Outcome.PUBLISHED] * len(MAY)
 
 
-async def test_what_was_begun_before_closing_is_done(tmp_path: Path) -> None:
+async def test_closing_waits_for_begun_publications(tmp_path: Path) -> None:
     path = tmp_path / "shopkpi.db"
     state = await SqliteState.open(path)
     tasks = [asyncio.ensure_future(state.publish(day_kpis(day), 1)) for day in MAY]
@@ -331,14 +329,14 @@ async def test_closing_does_not_wait_for_other_processes(
     assert {str(one).partition(".db: ")[2] for one in outcomes} == {"database is locked"}
 
 
-async def test_who_is_told_to_stop_keeps_no_other_back(traced: Traced) -> None:
+async def test_a_cancelled_publication_holds_no_other_back(traced: Traced) -> None:
     tasks = [asyncio.ensure_future(traced.state.publish(day_kpis(day), 1)) for day in MAY]
     await asyncio.sleep(0)
     for number in (0, 1, 3):
         tasks[number].cancel()
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-    told = [number for number, one in enumerate(outcomes) if isinstance(one, BaseException)]
-    assert told == [0, 1, 3]
+    done = [number for number, one in enumerate(outcomes) if isinstance(one, BaseException)]
+    assert done == [0, 1, 3]
     assert {MAY[number].isoformat() for number in (2, 4, 5)} <= {*await published(traced.state)}
     # Nobody waits any more.
     assert await traced.publish(*MAY, as_of=2) == [Outcome.PUBLISHED] * len(MAY)

@@ -1,4 +1,4 @@
-"""A day that cannot be computed keeps no other day back."""
+"""A day that cannot be computed holds no other day back."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ async def test_all_other_days_are_published(tmp_path: Path, too_large: set[int])
         for path in write(tmp_path, shop(9, too_large)):
             await pipeline.validate(path)
         for _ in range(2):
-            with pytest.raises(KpiError, match="64 bits") as told:
+            with pytest.raises(KpiError, match="64 bits") as error:
                 await pipeline.transform()
-            named = re.findall(r"(\d{4}-\d\d-\d\d): amounts", str(told.value))
+            named = re.findall(r"(\d{4}-\d\d-\d\d): amounts", str(error.value))
             assert named == [str(date.fromordinal(739_000 + day)) for day in sorted(too_large)]
             assert [row["order_date"] for row in await rows(pipeline)] == [
                 str(date.fromordinal(739_000 + day)) for day in range(9) if day not in too_large
             ]
 
-        # The same rows with other amounts, uploaded later, are the cure.
+        # The same rows with right amounts, uploaded later, cure it.
         (_, items) = write(tmp_path / "later", shop(9, too_large, "2.00", second=2))
         await pipeline.validate(items)
         await pipeline.transform()
@@ -69,7 +69,7 @@ async def test_some_of_many_days_are_named(tmp_path: Path, monkeypatch: pytest.M
         assert len(await rows(pipeline)) == 1
 
 
-async def test_such_a_day_hides_nothing_from_an_audit(tmp_path: Path) -> None:
+async def test_a_failed_day_hides_nothing_from_an_audit(tmp_path: Path) -> None:
     async with Pipeline(tmp_path / "work", CONTRACT) as pipeline:
         for path in write(tmp_path, shop(9, set())):
             await pipeline.validate(path)
