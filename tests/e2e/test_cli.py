@@ -96,9 +96,7 @@ def test_a_receipt_tells_what_became_of_a_file(shopkpi: Shopkpi) -> None:
 
 
 @pytest.mark.parametrize("command", ["run", "validate"])
-def test_a_receipt_tells_the_hash_of_a_file_where_it_is_asked_for(
-    shopkpi: Shopkpi, command: str
-) -> None:
+def test_receipt_has_the_sha256_where_asked_for(shopkpi: Shopkpi, command: str) -> None:
     put_shop()
     content = Path("shop/orders/1.csv").read_bytes()
     for options, expected in (((), None), (("--sha256",), hashlib.sha256(content).hexdigest())):
@@ -140,8 +138,8 @@ def test_an_audit_finds_days_that_were_never_published(shopkpi: Shopkpi) -> None
     db.close()
     found = shopkpi("audit", "--format", "json")
     assert found.code == 3
-    told = [json.loads(line) for line in found.out.splitlines()]
-    assert {one["order_date"] for one in told[:-1]} == {"2025-03-02"}
+    events = [json.loads(line) for line in found.out.splitlines()]
+    assert {one["order_date"] for one in events[:-1]} == {"2025-03-02"}
     assert shopkpi("audit", "--to", "2025-03-01").code == 0
 
 

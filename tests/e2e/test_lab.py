@@ -14,7 +14,7 @@ LAB = Path(__file__).parents[3] / "shared" / "data" / "lab"
 
 
 @pytest.mark.skipif(not LAB.exists(), reason="the lab data is not here; it is not part of shopkpi")
-def test_lab_data_gives_the_published_counts_and_the_rows_of_the_oracle(tmp_path: Path) -> None:
+def test_lab_data_gives_published_counts_and_oracle_rows(tmp_path: Path) -> None:
     files = {name: sorted((LAB / name).glob("*.csv")) for name in oracle.COLUMNS}
     rows = run(tmp_path, [path for paths in files.values() for path in paths])
     assert rows == oracle.kpis(files)

@@ -92,10 +92,10 @@ def test_the_address_of_a_queue_shows_no_secret(
     assert done.code == 1
     (line,) = done.out.splitlines()
     assert json.loads(line)["event"] == "serve.started"
-    for told in (line, done.err):
-        assert "127.0.0.1:1/queue" in told
-        assert "hunter2secret" not in told
-        assert "abcdef" not in told
+    for text in (line, done.err):
+        assert "127.0.0.1:1/queue" in text
+        assert "hunter2secret" not in text
+        assert "abcdef" not in text
 
 
 @pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGINT])

@@ -148,8 +148,8 @@ def test_an_audit_finds_what_was_changed_behind_our_back(tmp_path: Path) -> None
         db.execute("DELETE FROM category_kpis WHERE category = 'Beauty'")
     found = shopkpi("audit", cwd=tmp_path)
     assert found.returncode == 3
-    told = [json.loads(line) for line in found.stdout.splitlines()]
-    assert told[-1]["differences"] == 4
+    events = [json.loads(line) for line in found.stdout.splitlines()]
+    assert events[-1]["differences"] == 4
     lines(shopkpi("transform", "--all", cwd=tmp_path))
     assert shopkpi("audit", "--sample", "2", cwd=tmp_path).returncode == 0
 

@@ -1,4 +1,4 @@
-"""Wrong settings, places and files, told in words."""
+"""Wrong settings, places and files: one message that names each problem."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.e2e.files import ORDERS, put, put_shop
 from tests.support.commands import Done, Shopkpi, shopkpi_process
 
 
-def all_told(done: Done, *words: str) -> None:
+def assert_names(done: Done, *words: str) -> None:
     assert done.code == 2
     missing = [word for word in words if word not in done.err]
     assert not missing, done.err
@@ -21,23 +21,23 @@ def all_told(done: Done, *words: str) -> None:
 def test_every_bad_setting_is_told_at_once(shopkpi: Shopkpi) -> None:
     put_shop()
     bad = ("--workspace", "ftp://x", "--state", "mysql://x", "--contract", "none.toml")
-    told = ("--workspace", "--state", "--contract", "none.toml", "mysql")
-    all_told(
-        shopkpi("run", "shop", "gopher://x", *bad, "--kpis", "orders"), *told, "--kpis", "gopher"
+    named = ("--workspace", "--state", "--contract", "none.toml", "mysql")
+    assert_names(
+        shopkpi("run", "shop", "gopher://x", *bad, "--kpis", "orders"), *named, "--kpis", "gopher"
     )
     days = ("--from", "monday", "--to", "2025-02-30")
-    all_told(
-        shopkpi("transform", *bad, *days, "--kpis", "x"), *told, "monday", "2025-02-30", "--kpis"
+    assert_names(
+        shopkpi("transform", *bad, *days, "--kpis", "x"), *named, "monday", "2025-02-30", "--kpis"
     )
-    all_told(shopkpi("query", "orders", *bad, *days), *told, "monday", "2025-02-30")
-    all_told(shopkpi("audit", *bad, *days), *told, "monday", "2025-02-30")
+    assert_names(shopkpi("query", "orders", *bad, *days), *named, "monday", "2025-02-30")
+    assert_names(shopkpi("audit", *bad, *days), *named, "monday", "2025-02-30")
     assert not Path(".shopkpi").exists()
 
 
 @pytest.mark.parametrize("question", [["query", "orders"], ["ledger"], ["query", "category"]])
 def test_a_question_makes_no_database(shopkpi: Shopkpi, question: list[str]) -> None:
     done = shopkpi(*question, "--workspace", "mispelt")
-    all_told(done, "mispelt", "nothing is there")
+    assert_names(done, "mispelt", "nothing is there")
     assert not Path("mispelt").exists()
 
 
@@ -118,7 +118,7 @@ def test_what_is_not_utf8_is_told(shopkpi: Shopkpi, words: str) -> None:
     put_shop()
     if words.startswith(("ledger", "rejects", "query category", "transform")):
         assert shopkpi("run", "shop").code == 0
-    all_told(shopkpi(*words.replace("?", NOT_UTF8).split()), "\\udcff")
+    assert_names(shopkpi(*words.replace("?", NOT_UTF8).split()), "\\udcff")
 
 
 def test_names_of_files_may_be_any_bytes(shopkpi: Shopkpi) -> None:
@@ -138,13 +138,13 @@ def test_numbers_of_any_length_are_told(shopkpi: Shopkpi) -> None:
     put_shop()
     for digits in ("9" * 32, "9" * 5000):
         file = "shop/orders/1.csv"
-        all_told(shopkpi("validate", file, "--range", f"0-{digits}"), "--range", "0-1048576")
-        all_told(shopkpi("sample", "x", "--days", digits), "days")
-        all_told(shopkpi("sample", "x", "--start", digits), "--start")
-        all_told(shopkpi("serve", "--queue", "q", "--concurrency", digits), "--concurrency")
+        assert_names(shopkpi("validate", file, "--range", f"0-{digits}"), "--range", "0-1048576")
+        assert_names(shopkpi("sample", "x", "--days", digits), "days")
+        assert_names(shopkpi("sample", "x", "--start", digits), "--start")
+        assert_names(shopkpi("serve", "--queue", "q", "--concurrency", digits), "--concurrency")
     many = "9" * 5000
-    all_told(shopkpi("query", "orders", "--top", many), "--top")
-    all_told(shopkpi("plan", "--days", many), "--days")
+    assert_names(shopkpi("query", "orders", "--top", many), "--top")
+    assert_names(shopkpi("plan", "--days", many), "--days")
 
 
 def test_a_sample_that_cannot_be_written_is_told(shopkpi: Shopkpi) -> None:

@@ -1,4 +1,4 @@
-"""Metrics in log lines, by CloudWatch's embedded metric format (its specification, version 0)."""
+"""Embed metrics in log lines: CloudWatch's embedded metric format (specification, version 0)."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ UNITS: Mapping[str, Mapping[str, str]] = {
 
 
 def metric_fields(event: str) -> dict[str, Any]:
-    """What a log line needs besides its fields for CloudWatch to take metrics from it.
+    """Return the fields that let CloudWatch take metrics from a log line.
 
-    Nothing, where the event has no metrics, or `SHOPKPI_METRICS_NAMESPACE` is not set: outside AWS
-    nobody reads them. The dimensions are the deployment (`SHOPKPI_DEPLOYMENT`) and the event.
+    There are none where the event has no metrics, or `SHOPKPI_METRICS_NAMESPACE` is not set, as
+    outside AWS. The dimensions are the deployment (`SHOPKPI_DEPLOYMENT`) and the event.
     """
     namespace = os.environ.get("SHOPKPI_METRICS_NAMESPACE")
     units = UNITS.get(event)

@@ -1,7 +1,7 @@
-"""What a command says: JSON lines for machines, progress bars and tables for people.
+"""Report what a command does: JSON lines for programs, progress bars and tables for people.
 
-A JSON line has a constant dotted `event`, and counts, bytes and seconds as fields; values of rows
-never stand in one.
+A JSON line has a constant dotted `event`, and counts, bytes and seconds as fields. It never holds a
+value of a row.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
 
 
 class Reporter(Protocol):
-    """Is told what happens, in the order in which it happens."""
+    """Receive what happens, in the order in which it happens."""
 
     def start(self, sources: Sequence[Source]) -> None:
-        """These are about to be validated."""
+        """Begin the validation of sources."""
 
     def reading(self, source: Source, stored_bytes: int, rows: int) -> None:
-        """So much of a source has been read."""
+        """Report how much of a source has been read."""
 
     def validated(self, entry: Entry, *, new: bool) -> None:
-        """A source's entry is in the ledger; `new` where it was not before."""
+        """Report an entry of the ledger; `new` where this run committed it."""
 
     def publishing(self, done: int, total: int) -> None:
-        """So many days have been published."""
+        """Report how many days have been published."""
 
     def transformed(self, report: Report, effects: Mapping[str, Effect]) -> None:
-        """The KPI tables have come to the ledger's head."""
+        """Report that the KPI tables are up to date with the ledger."""
 
     def close(self) -> None:
-        """Nothing more happens."""
+        """End; nothing more is reported."""
 
 
 class JsonReporter:
-    """JSON lines."""
+    """Write JSON lines."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stdout
@@ -68,17 +68,17 @@ class JsonReporter:
         )
 
     def reading(self, source: Source, stored_bytes: int, rows: int) -> None:
-        """Lines are for what has happened, not for progress."""
+        """Write nothing: progress is for people."""
 
     def validated(self, entry: Entry, *, new: bool) -> None:
-        # An entry without sequence is that of a range whose object is not committed yet.
+        # The entry of a range has no sequence until its object is committed.
         event = "source.known" if entry.sequence else "range.validated"
         if new:
             event = "source.committed" if entry.verdict == "accepted" else "source.refused"
         self.emit(event, **receipt(entry))
 
     def publishing(self, done: int, total: int) -> None:
-        """Lines are for what has happened, not for progress."""
+        """Write nothing: progress is for people."""
 
     def transformed(self, report: Report, effects: Mapping[str, Effect]) -> None:
         for source_id, effect in effects.items():
@@ -106,11 +106,11 @@ class JsonReporter:
         )
 
     def close(self) -> None:
-        """Every line has been flushed."""
+        """Do nothing: every line has been flushed."""
 
 
 class SilentReporter:
-    """Says nothing: the tables at the end say all."""
+    """Report nothing: the tables at the end show the result."""
 
     def start(self, sources: Sequence[Source]) -> None: ...
 

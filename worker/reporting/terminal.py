@@ -1,4 +1,4 @@
-"""Progress bars on a terminal."""
+"""Draw progress bars on a terminal; rich is slow to import, so only a terminal imports this."""
 
 from __future__ import annotations
 
@@ -6,16 +6,24 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
+if TYPE_CHECKING:
     from worker.objects.source import Source
     from worker.state import Effect, Entry
     from worker.transform import Report
 
 
 class TerminalReporter:
-    """Progress bars on a terminal's standard error."""
+    """Draw progress bars on a terminal's standard error."""
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
@@ -26,15 +34,6 @@ class TerminalReporter:
         self._started = time.perf_counter()
 
     def start(self, sources: Sequence[Source]) -> None:
-        from rich.console import Console  # noqa: PLC0415  (slow to import, and only needed here)
-        from rich.progress import (  # noqa: PLC0415
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -66,7 +65,7 @@ class TerminalReporter:
             self._progress.update(self._days, completed=done, rate=f"{done} of {total} days")
 
     def transformed(self, report: Report, effects: Mapping[str, Effect]) -> None:
-        """The command prints tables of it."""
+        """Do nothing: the command prints tables."""
 
     def close(self) -> None:
         if self._progress is not None:

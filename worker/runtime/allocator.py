@@ -1,4 +1,4 @@
-"""What memory allocators are told, so that a process stays as small as what it holds."""
+"""Configure memory allocators so that freed memory goes back to the system."""
 
 from __future__ import annotations
 
@@ -11,40 +11,43 @@ M_MMAP_THRESHOLD = -3
 M_ARENA_MAX = -8
 """Parameters of glibc's `mallopt` (malloc.h)."""
 
-MMAP_BYTES = 12 * 2**20
-"""Arrays from this size on go back to the system when they are freed; those of one block of a file
-are smaller, and getting each of them anew would cost more than keeping them."""
+MMAP_THRESHOLD_BYTES = 12 * 2**20
+"""Size from which an array is returned to the system when it is freed. Arrays of one block of a
+file are smaller: to allocate them from the system each time would cost more than to keep them."""
 
-KEPT_BYTES = 64 * 2**20
-"""How much of the others may be kept for the next."""
+TRIM_THRESHOLD_BYTES = 64 * 2**20
+"""Freed bytes at the top of the heap that malloc may keep."""
 
 
 def choose_allocator() -> None:
-    """Have Arrow take all of its memory from jemalloc; to be called before it is imported.
+    """Make Arrow allocate all memory by jemalloc; call this before Arrow is imported.
 
-    Its other allocators keep more of what chunks leave behind, and where Python names one, parts of
-    Arrow still use another, so that each keeps something.
+    Arrow's other allocators keep more freed memory. Where Python selects one, parts of Arrow still
+    use another, and each keeps some.
     """
-    if sys.platform == "linux":  # whose packages have it
+    if sys.platform == "linux":  # whose wheels include jemalloc
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
 
 
 def set_up() -> None:
-    """To be called before there are threads (benchmarks/README.md says what it saves)."""
-    # numpy's arrays come from malloc, which by itself keeps more the larger those are that it has
-    # seen, and that for every thread.
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's alone
+    """Bound what malloc keeps; call this before there are threads.
+
+    benchmarks/README.md has the figures.
+    """
+    # numpy allocates by malloc, which raises its thresholds with the largest array that it has
+    # seen, in an arena for each thread.
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # only glibc has it
     if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, MMAP_BYTES)
-        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+        mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
+        mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES)
         mallopt(M_ARENA_MAX, 1)
 
 
 def give_back() -> None:
-    """Return what was freed to the system, before much is needed for something else."""
+    """Return freed memory to the system, before much is allocated for something else."""
     import pyarrow as pa  # noqa: PLC0415  (the allocator must have been chosen)
 
     pa.default_memory_pool().release_unused()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only glibc has it
     if trim is not None:
         trim(0)

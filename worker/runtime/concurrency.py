@@ -1,4 +1,4 @@
-"""Many things of one kind, some at a time."""
+"""Work on many items concurrently, in threads or tasks."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ R = TypeVar("R")
 
 
 def in_threads(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """As `map`, in two threads: numpy and Arrow let others run while they compute."""
+    """Map in two threads: numpy and Arrow release the interpreter's lock while they compute."""
     with ThreadPoolExecutor(2, thread_name_prefix="part") as threads:
         return list(threads.map(work, items))
 
 
 async def each(items: Iterable[T], work: Callable[[T], Awaitable[R]], at_once: int) -> list[R]:
-    """What `work` makes of each item, in the order of the items, `at_once` of them at a time.
+    """Await `work` for each item, `at_once` concurrently; return results in the items' order.
 
-    There are no more tasks than that, and no more than items.
+    There are at most `at_once` tasks, and no more than items.
 
-    Errors: the first that `work` raises, once the others have been cancelled.
+    Raises:
+        Exception: The first that `work` raises, once the others have been cancelled.
     """
     numbered = enumerate(items)
     made: dict[int, R] = {}
@@ -35,7 +36,7 @@ async def each(items: Iterable[T], work: Callable[[T], Awaitable[R]], at_once: i
             except asyncio.CancelledError as error:
                 task = asyncio.current_task()
                 if task is None or not task.cancelling():
-                    # Nobody cancelled it: the group would pass over what is missing.
+                    # Nobody cancelled this task: the group would ignore the missing result.
                     raise RuntimeError("cancelled by what it waited for") from error
                 raise
 

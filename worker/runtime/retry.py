@@ -1,4 +1,4 @@
-"""Waiting before another attempt: exponential backoff with full jitter, bounded.
+"""Wait before another attempt: exponential backoff with full jitter, bounded.
 
 Full jitter (a wait drawn evenly between zero and the exponential bound) spreads clients that failed
 together; see "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
@@ -15,14 +15,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
-    """How often and how long to try.
+    """Set how often and how long to try.
 
     Attributes:
         attempts: Attempts in all, the first one included.
         first_wait_s: Upper bound of the first wait; each later bound is twice the one before.
         max_wait_s: No wait is longer.
         limit_s: No attempt begins later than this after the first one.
-        sleep: Waits that many seconds; tests and simulations give their own.
+        sleep: Waits for some seconds; tests and simulations pass their own.
         clock: Seconds from a fixed point, never going back.
         draw: A number from 0 to 1, evenly.
     """
@@ -36,12 +36,12 @@ class RetryPolicy:
     draw: Callable[[], float] = random.random
 
     def start(self) -> Retries:
-        """Count from here: the first attempt is about to be made."""
+        """Start counting attempts and time; the first attempt follows."""
         return Retries(self)
 
 
 class Retries:
-    """Attempts of one piece of work under a policy.
+    """Count the attempts of one operation under a policy.
 
     Attributes:
         attempts: Attempts begun so far.
@@ -53,7 +53,7 @@ class Retries:
         self._started_s = policy.clock()
 
     async def again(self) -> bool:
-        """Wait before the next attempt; False, at once, where none is left."""
+        """Wait before the next attempt; return False at once where none is left."""
         policy = self._policy
         if self.attempts >= policy.attempts:
             return False

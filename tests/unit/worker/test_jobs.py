@@ -26,19 +26,19 @@ class Opened:
     """What `open_all` opens, as long as it takes, and what became of it."""
 
     def __init__(self, wait_s: dict[str, float], wrong: dict[str, Exception]) -> None:
-        self.told: list[str] = []
+        self.events: list[str] = []
         self._wait_s, self._wrong = wait_s, wrong
 
     @asynccontextmanager
     async def _open(self, name: str) -> AsyncIterator[list[Source]]:
-        self.told.append(f"{name} begun")
+        self.events.append(f"{name} begun")
         try:
             await asyncio.sleep(self._wait_s.get(name, 0))
             if name in self._wrong:
                 raise self._wrong[name]
             yield []
         finally:
-            self.told.append(f"{name} closed")
+            self.events.append(f"{name} closed")
 
     def sources(self, inputs: Sequence[str], *_: object) -> object:
         del inputs
@@ -63,8 +63,8 @@ async def test_both_are_open_in_the_block_and_closed_behind_it(
 ) -> None:
     opened._wait_s[slow] = 0.01
     async with open_all(["x"], settings(workspace), None):
-        assert sorted(opened.told) == ["session begun", "sources begun"]
-    assert sorted(opened.told[2:]) == ["session closed", "sources closed"]
+        assert sorted(opened.events) == ["session begun", "sources begun"]
+    assert sorted(opened.events[2:]) == ["session closed", "sources closed"]
 
 
 @pytest.mark.parametrize("workspace", [LOCAL, REMOTE])
@@ -78,8 +78,8 @@ async def test_an_error_of_the_sources_is_told_first(
         async with asyncio.timeout(5), open_all(["x"], settings(workspace), None):
             pass
     # Nothing is made for input that is not there; and nothing stays open.
-    assert opened.told.count("session begun") == opened.told.count("session closed")
-    assert ("session begun" in opened.told) == (workspace == REMOTE)
+    assert opened.events.count("session begun") == opened.events.count("session closed")
+    assert ("session begun" in opened.events) == (workspace == REMOTE)
 
 
 @pytest.mark.parametrize("workspace", [LOCAL, REMOTE])
@@ -92,7 +92,7 @@ async def test_a_state_that_cannot_be_opened_closes_the_sources(
     with pytest.raises(StoreError, match="session"):
         async with open_all(["x"], settings(workspace), None):
             pass
-    assert "sources closed" in opened.told
+    assert "sources closed" in opened.events
 
 
 async def test_no_database_is_made_for_input_that_is_not_there(opened: Opened) -> None:
@@ -101,14 +101,14 @@ async def test_no_database_is_made_for_input_that_is_not_there(opened: Opened) -
     with pytest.raises(ConfigError, match="sources"):
         async with open_all(["x"], settings(REMOTE, "sqlite:///tmp/shop.db"), None):
             pass
-    assert "session begun" not in opened.told
+    assert "session begun" not in opened.events
 
 
 async def test_an_error_in_the_block_goes_through(opened: Opened) -> None:
     with pytest.raises(RuntimeError, match="on purpose"):
         async with open_all(["x"], settings(REMOTE), None):
             raise RuntimeError("on purpose")
-    assert sorted(opened.told[2:]) == ["session closed", "sources closed"]
+    assert sorted(opened.events[2:]) == ["session closed", "sources closed"]
 
 
 def test_a_wrong_input_leaves_no_folder(tmp_path: Path) -> None:

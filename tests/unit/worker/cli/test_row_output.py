@@ -25,8 +25,8 @@ def print_all(form: str, count: int) -> None:
 @pytest.mark.parametrize("count", [0, 1, BATCH_ROWS, BATCH_ROWS + 1, 3 * BATCH_ROWS])
 def test_they_are_one_list_and_one_file(count: int, capfd: pytest.CaptureFixture[str]) -> None:
     print_all("json", count)
-    told = orjson.dumps(rows(count), option=orjson.OPT_INDENT_2).decode() + "\n"
-    assert capfd.readouterr().out == told
+    expected = orjson.dumps(rows(count), option=orjson.OPT_INDENT_2).decode() + "\n"
+    assert capfd.readouterr().out == expected
     print_all("csv", count)
     header, *cells = [*csv.reader(io.StringIO(capfd.readouterr().out))] or [None]
     assert header == (["day", "orders", "why"] if count else None)

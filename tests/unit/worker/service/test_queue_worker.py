@@ -130,7 +130,7 @@ async def test_what_nobody_waits_for_any_more_is_cancelled() -> None:
     assert world.events() == ["job.started", "job.expired"]
 
 
-async def test_an_answer_that_comes_too_late_is_logged_and_the_message_deleted() -> None:
+async def test_late_answer_is_logged_and_its_message_deleted() -> None:
     world = World([body("t", "transform")])
 
     async def run(_: Sequence[str]) -> None:
@@ -196,7 +196,7 @@ async def test_a_job_that_takes_longer_goes_back_to_the_queue() -> None:
     assert world.events()[-2:] == ["serve.stopping", "job.abandoned"]
 
 
-async def test_a_job_does_not_go_back_into_a_poll_that_nobody_listens_to() -> None:
+async def test_released_job_does_not_reach_an_abandoned_poll() -> None:
     world = World([body("t", "transform")])
 
     async def run(_: Sequence[str]) -> None:
@@ -213,7 +213,7 @@ async def test_stopping_does_not_wait_for_a_poll() -> None:
     assert time.monotonic() - started_s < 5
 
 
-async def test_a_queue_that_cannot_be_read_ends_the_service_but_not_its_jobs() -> None:
+async def test_unreadable_queue_ends_the_service_but_not_its_jobs() -> None:
     world = World([body("t", "transform")])
 
     async def run(_: Sequence[str]) -> None:

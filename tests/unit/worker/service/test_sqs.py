@@ -182,7 +182,7 @@ async def test_a_job_that_is_abandoned_is_there_for_the_next_worker() -> None:
 
 
 @pytest.mark.usefixtures("aws")
-async def test_poison_goes_to_the_dead_letters_and_an_expired_token_goes_away() -> None:
+async def test_poison_becomes_a_dead_letter_and_expired_token_is_dropped() -> None:
     async with clients() as (sqs, _):
         dead = await make_queue(sqs)
         arn = await sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
