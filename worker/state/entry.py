@@ -93,6 +93,8 @@ class Entry:
         contract: Digest of the contract that the rows were validated with.
         seconds: Wall time of the validation.
         sequence: Ledger sequence of its commit; 0 before the commit.
+        notes: What validation passed over or changed -> how often, such as `gzip_padding_bytes`;
+            absent from the text of an entry without any.
     """
 
     source_id: str
@@ -114,12 +116,16 @@ class Entry:
     seconds: float
     sequence: int = 0
     rows_before: tuple[int, ...] = ()
+    notes: dict[str, int] = field(default_factory=dict)
 
     def at(self, sequence: int) -> Entry:
         return replace(self, sequence=sequence)
 
     def to_json(self) -> bytes:
-        return orjson.dumps(asdict(self))
+        fields = asdict(self)
+        if not self.notes:
+            del fields["notes"]
+        return orjson.dumps(fields)
 
     @classmethod
     def from_json(cls, data: bytes | str) -> Entry:

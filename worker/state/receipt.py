@@ -27,6 +27,8 @@ def receipt(entry: Entry, effect: Effect | None = None) -> dict[str, Any]:
         "uploaded_at": entry.uploaded_at.isoformat(),
         "seconds": entry.seconds,
     }
+    if entry.notes:
+        fields["notes"] = entry.notes
     if effect is not None:
         fields |= {
             "as_of": effect.as_of,

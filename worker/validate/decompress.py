@@ -5,47 +5,95 @@ from __future__ import annotations
 import asyncio
 import io
 import queue
-from collections.abc import AsyncGenerator, AsyncIterator
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from typing import Protocol
 
 import pyarrow as pa
 
 from worker.validate.block import Block
+from worker.validate.codecs import Codec
 from worker.validate.verdict import Unreadable
 
 COMPRESSED_BLOCKS_QUEUED = 3
 """Compressed blocks that wait to be decompressed."""
 
+GZIP_READ_BYTES = 2**16
+"""Compressed bytes of one step of `PaddedGzip`."""
 
-async def decompress(
-    codec: str, first: Block, rest: AsyncIterator[Block], block_bytes: int
+LINE_ENDS = (b"\n", b"\r\n")
+
+
+class TextStream(Protocol):
+    """A file of decompressed bytes; its errors are `OSError`."""
+
+    def read(self, size: int) -> bytes:
+        """Read up to `size` bytes; none at the end."""
+
+
+def decompress(
+    codec: Codec, stored: AsyncIterator[Block], block_bytes: int
 ) -> AsyncGenerator[bytes, None]:
     """Yield the text in blocks of `block_bytes`; the last may be shorter.
 
     Args:
-        codec: `gzip`, `zstd` or `bz2`; members that follow each other are joined.
-        first: First of the compressed blocks.
-        rest: The other blocks.
+        codec: Compression; members that follow each other are joined.
+        stored: The compressed blocks.
         block_bytes: Bytes of text in a block.
 
     Raises:
         Unreadable: The bytes cannot be decompressed.
-        Exception: Whatever reading `rest` raises.
+        Exception: Whatever reading `stored` raises.
     """
+    reader = _BlockReader(asyncio.get_running_loop())
+    text_stream = pa.CompressedInputStream(pa.PythonFile(reader, mode="r"), codec.value)
+    return _read_in_thread(codec, reader, text_stream, stored, block_bytes)
+
+
+async def decompress_padded_gzip(
+    stored: AsyncIterator[Block], block_bytes: int, on_padding: Callable[[int], None]
+) -> AsyncGenerator[bytes, None]:
+    """Decompress gzip members that zeros or a line end follow; slower than `decompress`.
+
+    Args:
+        stored: The compressed blocks.
+        block_bytes: Bytes of text in a block.
+        on_padding: Called at the end with the bytes of padding.
+
+    Raises:
+        Unreadable: The bytes cannot be decompressed, or other bytes follow.
+        Exception: Whatever reading `stored` raises.
+    """
+    reader = _BlockReader(asyncio.get_running_loop())
+    padded = PaddedGzip(reader)
+    texts = _read_in_thread(Codec.GZIP, reader, padded, stored, block_bytes)
+    async with aclosing(texts):
+        async for text in texts:
+            yield text
+    on_padding(padded.padding_bytes)
+
+
+async def _read_in_thread(
+    codec: Codec,
+    reader: _BlockReader,
+    text_stream: TextStream,
+    stored: AsyncIterator[Block],
+    block_bytes: int,
+) -> AsyncGenerator[bytes, None]:
+    """Read a text stream in a thread, while the event loop feeds what it reads from."""
     loop = asyncio.get_running_loop()
-    reader = _BlockReader(loop)
-    reader.put(first.new)
-    feeding = asyncio.create_task(_feed(reader, rest))
+    feeding = asyncio.create_task(_feed(reader, stored))
     with ThreadPoolExecutor(1, thread_name_prefix="decompress") as thread:
         try:
-            stream = pa.CompressedInputStream(pa.PythonFile(reader, mode="r"), codec)
             while True:
                 try:
-                    text = await loop.run_in_executor(thread, _read_full, stream, block_bytes)
+                    text = await loop.run_in_executor(thread, _read_full, text_stream, block_bytes)
                 except OSError as error:
                     if feeding.done() and not feeding.cancelled() and feeding.exception():
                         break  # the source failed, not the compression
-                    raise Unreadable(f"expected {codec} data, got: {error}") from error
+                    raise Unreadable(f"expected {codec.value} data, got: {error}") from error
                 if not text:
                     break
                 yield text
@@ -56,7 +104,7 @@ async def decompress(
             await asyncio.gather(feeding, return_exceptions=True)
 
 
-def _read_full(stream: pa.NativeFile, size: int) -> bytes:
+def _read_full(stream: TextStream, size: int) -> bytes:
     parts = []
     while size > 0:
         part = stream.read(size)
@@ -65,6 +113,77 @@ def _read_full(stream: pa.NativeFile, size: int) -> bytes:
         parts.append(part)
         size -= len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class PaddedGzip:
+    """A file of the text of gzip members, which passes over padding behind the last one.
+
+    Tapes and block devices pad with zeros, which gzip(1) ignores; editors and upload scripts append
+    a line end.
+
+    Attributes:
+        padding_bytes: Bytes of padding passed over.
+    """
+
+    def __init__(self, compressed: io.RawIOBase) -> None:
+        self._compressed = compressed
+        self._member = _new_member()
+        self._input = b""
+        self.padding_bytes = 0
+
+    def read(self, size: int) -> bytes:
+        """Read up to `size` bytes of text; none at the end.
+
+        Raises:
+            OSError: The bytes are no gzip member.
+        """
+        while True:
+            if self._member.eof and not self._begin_member():
+                return b""
+            if not self._input:
+                self._input = self._read_compressed()
+                if not self._input:
+                    raise OSError("the data end within a gzip member")
+            try:
+                text = self._member.decompress(self._input, size)
+            except zlib.error as error:
+                raise OSError(str(error)) from error
+            self._input = self._member.unused_data or self._member.unconsumed_tail
+            if text:
+                return text
+
+    def _begin_member(self) -> bool:
+        """Begin the next member; False where only padding is left."""
+        while len(self._input) < len(Codec.GZIP.magic):
+            more = self._read_compressed()
+            if not more:
+                break
+            self._input += more
+        if self._input.startswith(Codec.GZIP.magic):
+            self._member = _new_member()
+            return True
+        self._skip_padding()
+        return False
+
+    def _skip_padding(self) -> None:
+        if self._input[:1] == b"\0":
+            while self._input:
+                if self._input.count(0) < len(self._input):
+                    raise OSError("other bytes than a gzip member follow the last one")
+                self.padding_bytes += len(self._input)
+                self._input = self._read_compressed()
+        elif (self._input and self._input not in LINE_ENDS) or self._read_compressed():
+            raise OSError("other bytes than a gzip member follow the last one")
+        else:
+            self.padding_bytes += len(self._input)
+            self._input = b""
+
+    def _read_compressed(self) -> bytes:
+        return self._compressed.read(GZIP_READ_BYTES) or b""
+
+
+def _new_member() -> zlib._Decompress:
+    return zlib.decompressobj(wbits=31)  # 16: a gzip header, 15: any window (zlib manual)
 
 
 async def _feed(reader: _BlockReader, stored: AsyncIterator[Block]) -> None:

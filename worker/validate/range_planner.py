@@ -7,7 +7,8 @@ from kpi.csv.grammar import QUOTE
 from kpi.csv.splitter import RecordSplitter
 from worker.objects.source import Source
 from worker.validate.byte_range import ByteRange
-from worker.validate.stream import CODECS, DEFAULT_BLOCK_SIZES, BlockSizes, SourceStream
+from worker.validate.codecs import find_codec
+from worker.validate.stream import DEFAULT_BLOCK_SIZES, BlockSizes, SourceStream
 
 SPLIT_BYTES = 2**30
 """Default length of a range."""
@@ -31,7 +32,7 @@ async def plan_ranges(
     """
     size = source.info.size_bytes
     head = await source.store.read(source.info, 0, min(size, 8))
-    if any(head.startswith(magic) for magic in CODECS):
+    if find_codec(head) is not None:
         return [ByteRange(0, size)]
     edges = [0]
     for target in range(split_bytes, size, split_bytes):

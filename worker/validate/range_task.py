@@ -119,11 +119,13 @@ def _join(entries: Sequence[Entry], contract: Contract) -> Entry:
     rows = sum(entry.rows_read for entry in entries)
     rejected = sum(entry.rows_rejected for entry in entries)
     reasons: Counter[str] = Counter()
+    notes: Counter[str] = Counter()
     rejects: list[str] = []
     rows_before: list[int] = []
     rows_so_far = 0
     for entry in entries:
         reasons.update(entry.reasons)
+        notes.update(entry.notes)
         rejects += entry.rejects
         rows_before += [rows_so_far] * len(entry.rejects)
         rows_so_far += entry.rows_read
@@ -136,6 +138,7 @@ def _join(entries: Sequence[Entry], contract: Contract) -> Entry:
         parts=tuple(part for entry in entries for part in entry.parts),
         rejects=tuple(rejects),
         rows_before=tuple(rows_before),
+        notes=dict(notes),
         seconds=round(sum(entry.seconds for entry in entries), 3),
     )
     refused = next((entry.reason for entry in entries if entry.verdict == "refused"), None)

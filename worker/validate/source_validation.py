@@ -19,6 +19,8 @@ from worker.validate.row_writer import ResultKeys, RowWriter
 from worker.validate.stream import SourceStream
 from worker.validate.verdict import RowCounts, Unreadable, refuse
 
+LINE_ENDS = b"\r\n"
+
 
 class SourceValidation:
     """Validation of one source object, or of a byte range of it."""
@@ -37,6 +39,7 @@ class SourceValidation:
         self._byte_range = byte_range
         self._counts = RowCounts()
         self._rejects_key: str | None = None
+        self._last_byte = b""
 
     async def run(self) -> Entry:
         """Stream the object through; its clean file appears only if it is accepted.
@@ -49,7 +52,7 @@ class SourceValidation:
             async with aclosing(self._chunks()) as chunks:
                 return await self._validate(chunks)
         except Unreadable as unreadable:
-            return self._refused(str(unreadable))
+            return await self._refused(str(unreadable))
 
     async def _validate(self, chunks: AsyncIterator[Chunk]) -> Entry:
         if self._byte_range and self._byte_range.start > 0:
@@ -57,14 +60,13 @@ class SourceValidation:
         else:
             layout, first = await self._read_header(chunks)
         if isinstance(layout, Refusal):
-            async for _ in chunks:
-                pass  # for the digest of all bytes
-            return self._refused(layout.reason)
+            return await self._refused(layout.reason)
         writer = RowWriter(self._result_keys(), layout, self._context, self._counts)
         part, refusal = await writer.write(first, chunks, may_refuse=self._byte_range is None)
         self._rejects_key = writer.rejects_key
         if refusal is not None:
-            return self._refused(refusal)
+            return await self._refused(refusal)
+        await self._stream.finish_digest()
         return self._entry(parts=(part,) if part is not None and part.rows else ())
 
     def _result_keys(self) -> ResultKeys:
@@ -75,7 +77,8 @@ class SourceValidation:
         )
         return ResultKeys(clean=clean, rejects=rejects)
 
-    def _refused(self, reason: str) -> Entry:
+    async def _refused(self, reason: str) -> Entry:
+        await self._stream.finish_digest()
         return refuse(self._entry(parts=()), reason)
 
     def _splitter(self, offset: int = 0) -> RecordSplitter:
@@ -96,6 +99,7 @@ class SourceValidation:
                     overlap = 0
                     if chunk is not None:
                         yield chunk
+                self._last_byte = block.data[-1:] or self._last_byte
                 if progress:
                     progress(self._source, self._stream.bytes_read, self._counts.rows)
         chunk = splitter.push(b"", last=True)
@@ -163,4 +167,11 @@ class SourceValidation:
             rejects=(self._rejects_key,) if self._rejects_key else (),
             contract=self._contract.digest,
             seconds=0.0,
+            notes=self._notes(),
         )
+
+    def _notes(self) -> dict[str, int]:
+        notes = dict(self._stream.notes)
+        if self._last_byte and self._last_byte not in LINE_ENDS:
+            notes["no_final_line_end"] = 1
+        return notes

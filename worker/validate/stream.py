@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 from worker.errors import SourceError
 from worker.objects import ObjectInfo, ObjectStore
 from worker.validate.block import Block
 from worker.validate.byte_range import ByteRange
+from worker.validate.codecs import Codec, find_codec, find_foreign_format
 from worker.validate.verdict import Unreadable
 
 READ_BLOCK_BYTES = 8 * 2**20
@@ -32,16 +34,8 @@ unless it is longer than this.
 READ_AHEAD_BLOCKS = 3
 """Ranged reads in flight: enough to hide S3's first-byte latency behind parsing."""
 
-CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
-"""First bytes -> compression that is read (RFC 1952, RFC 8878, bzip2's manual)."""
-
-FOREIGN_FORMATS = {
-    b"PK\x03\x04": "a ZIP archive (an Excel workbook is one)",
-    b"PAR1": "a Parquet file",
-    b"%PDF": "a PDF document",
-    b"\xfd7zXZ": "an xz archive",
-}
-"""First bytes -> format that is refused by name."""
+MAX_COMPRESSIONS = 2
+"""Compressions within each other that are read: gzip in gzip comes from `Content-Encoding`."""
 
 INFLATION_FREE_BYTES = 2**20
 """Decompressed bytes before `max_inflation` applies: small files may be as regular as they like."""
@@ -61,6 +55,8 @@ class BlockSizes:
 
 
 DEFAULT_BLOCK_SIZES = BlockSizes()
+
+_Blocks = AsyncGenerator[Block, None]
 
 
 class SourceStream:
@@ -102,6 +98,18 @@ class SourceStream:
         self._next = self._start
         self._reads: deque[tuple[int, int, asyncio.Task[bytes]]] = deque()
         self.bytes_read = 0
+        self._codecs: list[Codec] = []
+        self._padding_bytes: dict[int, int] = {}
+
+    @property
+    def notes(self) -> dict[str, int]:
+        """What is unusual about the compression, for the receipt."""
+        notes = {}
+        if len(self._codecs) > 1:
+            notes["_in_".join(codec.value for codec in reversed(self._codecs))] = 1
+        if self._padding_bytes:
+            notes["gzip_padding_bytes"] = sum(self._padding_bytes.values())
+        return notes
 
     @property
     def sha256(self) -> str | None:
@@ -129,42 +137,105 @@ class SourceStream:
             Unreadable: The bytes are of a foreign format, or cannot be decompressed.
             SourceError: The object cannot be read.
         """
-        stored = self._stored_blocks()
-        first = await anext(stored, Block(b""))
-        codec = _of_magic(first.data, CODECS)
-        foreign = _of_magic(first.data, FOREIGN_FORMATS)
         try:
-            if foreign is not None:
-                raise Unreadable(f"expected CSV text, got {foreign}")
-            if codec is not None:
-                async with aclosing(self._decompressed(codec, first, stored)) as texts:
-                    async for text in texts:
-                        yield Block(text)
-                return
-            if first.data:
-                yield first
-            async for block in stored:
-                yield block
+            decoded = self._decode(self._stored_blocks(), self._read_again)
+            async with aclosing(decoded):
+                async for block in decoded:
+                    yield block
         finally:
             await self._hash_idle()
 
-    async def _decompressed(
-        self, codec: str, first: Block, stored: AsyncIterator[Block]
-    ) -> AsyncGenerator[bytes, None]:
-        from worker.validate.decompress import decompress  # noqa: PLC0415  (it imports Arrow)
+    async def _decode(self, blocks: _Blocks, read_again: Callable[[], _Blocks]) -> _Blocks:
+        """Decompress blocks until they are not compressed any more.
 
-        text_bytes = 0
+        Args:
+            blocks: The blocks.
+            read_again: Returns the same blocks once more, from the first.
+        """
+        async with aclosing(blocks):
+            first = await anext(blocks, Block(b""))
+            codec = find_codec(first.data)
+            foreign = find_foreign_format(first.data)
+            if foreign is not None:
+                raise Unreadable(f"expected CSV text, got {foreign}")
+            if codec is None:
+                if first.data:
+                    yield first
+                async for block in blocks:
+                    yield block
+                return
+            depth = len(self._codecs)
+            if depth == MAX_COMPRESSIONS:
+                raise Unreadable(
+                    f"expected CSV text in {MAX_COMPRESSIONS} compressions at most, got "
+                    f"{codec.value} data within them"
+                )
+            self._codecs.append(codec)
+            decoded = self._decode(
+                self._decompress(depth, _prepend(first, blocks), read_again),
+                lambda: self._decompress(depth, read_again(), read_again),
+            )
+            async with aclosing(decoded):
+                async for block in decoded:
+                    yield block
+
+    async def _decompress(
+        self, depth: int, blocks: _Blocks, read_again: Callable[[], _Blocks]
+    ) -> _Blocks:
+        """Remove the compression at `depth`; where gzip fails, retry and pass over padding."""
+        from worker.validate.decompress import (  # noqa: PLC0415  (it imports Arrow)
+            decompress,
+            decompress_padded_gzip,
+        )
+
+        codec = self._codecs[depth]
+        text_bytes, failure = 0, None
         block_bytes = self._sizes.block_bytes
-        async with aclosing(decompress(codec, first, stored, block_bytes)) as texts:
-            async for text in texts:
+        async with aclosing(decompress(codec, blocks, block_bytes)) as texts:
+            try:
+                async for text in texts:
+                    text_bytes += len(text)
+                    yield self._bounded(text, text_bytes)
+            except _Bomb:
+                raise
+            except Unreadable as error:
+                failure = error
+        if failure is None:
+            return
+        if codec is not Codec.GZIP:
+            raise failure
+        yielded_bytes, text_bytes = text_bytes, 0
+        padded = decompress_padded_gzip(
+            read_again(), block_bytes, partial(self._padding_bytes.__setitem__, depth)
+        )
+        async with aclosing(padded):
+            async for text in padded:
                 text_bytes += len(text)
-                allowed = self._max_inflation * max(self.bytes_read, 1) + INFLATION_FREE_BYTES
-                if text_bytes > allowed:
-                    raise Unreadable(
-                        f"expected at most {self._max_inflation} bytes out per byte in, got "
-                        f"{text_bytes} bytes from {self.bytes_read} (limits.max_inflation)"
-                    )
-                yield text
+                new = min(len(text), text_bytes - yielded_bytes)
+                if new > 0:
+                    yield self._bounded(text[len(text) - new :], text_bytes)
+
+    def _bounded(self, text: bytes, text_bytes: int) -> Block:
+        """Hold the length of the text so far against `max_inflation`."""
+        allowed = self._max_inflation * max(self.bytes_read, 1) + INFLATION_FREE_BYTES
+        if text_bytes > allowed:
+            raise _Bomb(
+                f"expected at most {self._max_inflation} bytes out per byte in, got "
+                f"{text_bytes} bytes from {self.bytes_read} (limits.max_inflation)"
+            )
+        return Block(text)
+
+    async def _read_again(self) -> _Blocks:
+        """Read the stored blocks once more."""
+        async with SourceStream(
+            self._store,
+            self._info,
+            byte_range=ByteRange(self._start, self._end),
+            max_inflation=self._max_inflation,
+            block_sizes=self._sizes,
+        ) as stream:
+            async for block in stream._stored_blocks():
+                yield block
 
     def _read_ahead(self) -> None:
         while self._next < self._end and len(self._reads) < READ_AHEAD_BLOCKS:
@@ -175,24 +246,47 @@ class SourceStream:
             self._reads.append((overlap, wanted_bytes, read))
             self._next = stop
 
-    async def _stored_blocks(self) -> AsyncIterator[Block]:
-        while self._reads:
-            overlap, wanted_bytes, read = self._reads.popleft()
-            block = Block(await read, overlap)
-            if len(block.data) != wanted_bytes:
-                # Rows would get lost or doubled, and every count would still add up.
-                raise SourceError(
-                    url=self._info.url,
-                    expected=f"{wanted_bytes} bytes",
-                    actual=f"{len(block.data)} bytes",
-                )
-            await self._hash_idle()
-            if self._hash is not None:
-                # It must see the blocks in turn, but the parser need not wait for it.
-                self._hashing = asyncio.create_task(self._hash_block(block.new))
-            self.bytes_read += len(block.new)
+    async def _stored_blocks(self) -> _Blocks:
+        while (block := await self._next_stored_block()) is not None:
             yield block
-            self._read_ahead()
+
+    async def _next_stored_block(self) -> Block | None:
+        """Take the next block that was read; None behind the last.
+
+        A caller that is cancelled leaves the block for the next call, so that the digest misses
+        none.
+        """
+        self._read_ahead()
+        if not self._reads:
+            return None
+        overlap, wanted_bytes, read = self._reads[0]
+        await asyncio.wait([read])
+        await self._hash_idle()
+        self._reads.popleft()
+        block = Block(read.result(), overlap)
+        if len(block.data) != wanted_bytes:
+            # Rows would get lost or doubled, and every count would still add up.
+            raise SourceError(
+                url=self._info.url,
+                expected=f"{wanted_bytes} bytes",
+                actual=f"{len(block.data)} bytes",
+            )
+        if self._hash is not None:
+            # It must see the blocks in turn, but the parser need not wait for it.
+            self._hashing = asyncio.create_task(self._hash_block(block.new))
+        self.bytes_read += len(block.new)
+        return block
+
+    async def finish_digest(self) -> None:
+        """Read what is left of the object, where its digest is asked for.
+
+        Raises:
+            SourceError: The object cannot be read.
+        """
+        if self._hash is not None:
+            while await self._next_stored_block() is not None:
+                pass
+            await self._hash_idle()
 
     async def _hash_idle(self) -> None:
         """Wait until the blocks so far are hashed; cancelling the caller does not stop that."""
@@ -205,5 +299,11 @@ class SourceStream:
             self._hashed_bytes += len(data)
 
 
-def _of_magic(head: bytes, names: dict[bytes, str]) -> str | None:
-    return next((name for magic, name in names.items() if head.startswith(magic)), None)
+async def _prepend(first: Block, rest: _Blocks) -> _Blocks:
+    yield first
+    async for block in rest:
+        yield block
+
+
+class _Bomb(Unreadable):
+    """The object exceeds `max_inflation`."""
