@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from worker.state.entry import Effect, Entry
+from worker.state.records import Record, Ruling
 
 __all__ = [
     "DayKpis",
@@ -23,7 +24,9 @@ __all__ = [
     "Ledger",
     "Outcome",
     "Progress",
+    "Record",
     "Row",
+    "Ruling",
     "State",
 ]
 
@@ -88,7 +91,9 @@ class Progress:
 
 
 class Ledger(Protocol):
-    """One entry per source object, in one sequence. Reads are strongly consistent.
+    """Entries of source objects and rulings on them, in one sequence.
+
+    Reads are strongly consistent.
 
     Raises:
         StoreError: From every method, after retries.
@@ -104,11 +109,20 @@ class Ledger(Protocol):
         source object has been committed already, nothing changes and its entry is returned.
         """
 
+    async def rule(self, ruling: Ruling) -> Ruling:
+        """Append `ruling` under the next sequence, once for each `ruling_id`; see `commit`."""
+
     async def head(self) -> int:
         """Return the last sequence; 0 for an empty ledger."""
 
     async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
-        """Return entries with after < sequence <= up_to (default: all), ascending by sequence."""
+        """Return entries with after < sequence <= up_to (default: all), ascending by sequence.
+
+        Rulings take sequences too, so sequences of entries may have gaps.
+        """
+
+    async def records(self, *, after: int = 0, up_to: int | None = None) -> list[Record]:
+        """Return entries and rulings with after < sequence <= up_to, ascending by sequence."""
 
     async def record_effects(self, effects: Mapping[str, Effect]) -> None:
         """Record the effect of each source_id; one of a lower `as_of` never replaces another."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,3 +31,21 @@ def parsing(what: str) -> Iterator[None]:
             actual=f"{type(error).__name__}: {error}",
             retryable=False,
         ) from error
+
+
+def damaged_record(what: str, data: bytes | str, error: Exception) -> StoreError:
+    """Build an error that names the source object where its name can still be read."""
+    text = data.decode("utf-8", "replace") if isinstance(data, bytes) else str(data)
+    named = next(
+        (
+            found
+            for name in ("url", "source_id")
+            if (found := re.search(rf'"{name}":"([^"\x00-\x1f]+)"', text))
+        ),
+        None,
+    )
+    owner = f" of {named[1]}" if named else f" that begins with {text[:40]!r}"
+    return StoreError(
+        f"the ledger: {what}{owner}: expected JSON as it was written, got {len(text)} characters "
+        f"that are damaged ({type(error).__name__}: {error})"
+    )

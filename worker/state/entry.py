@@ -22,7 +22,6 @@ type integer is a number, any other id a string. `created_at` is microseconds si
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -30,8 +29,7 @@ from typing import Any, Literal, get_args
 
 import orjson
 
-from worker.errors import StoreError
-from worker.state.corruption import DAMAGE
+from worker.state.corruption import DAMAGE, damaged_record
 
 Verdict = Literal["accepted", "refused"]
 
@@ -150,7 +148,7 @@ class Entry:
                     raise TypeError(f"{name} {fields[name]!r}")
             return cls(**fields)
         except DAMAGE as error:
-            raise _damaged("an entry", data, error) from error
+            raise damaged_record("an entry", data, error) from error
 
 
 def part_from_json(fields: dict[str, Any]) -> Part:
@@ -196,22 +194,4 @@ class Effect:
                     fields[name] = date.fromisoformat(fields[name])
             return cls(**fields)
         except DAMAGE as error:
-            raise _damaged("an effect", data, error) from error
-
-
-def _damaged(what: str, data: bytes | str, error: Exception) -> StoreError:
-    """Build an error that names the source object where its name can still be read."""
-    text = data.decode("utf-8", "replace") if isinstance(data, bytes) else str(data)
-    named = next(
-        (
-            found
-            for name in ("url", "source_id")
-            if (found := re.search(rf'"{name}":"([^"\x00-\x1f]+)"', text))
-        ),
-        None,
-    )
-    owner = f" of {named[1]}" if named else f" that begins with {text[:40]!r}"
-    return StoreError(
-        f"the ledger: {what}{owner}: expected JSON as it was written, got {len(text)} characters "
-        f"that are damaged ({type(error).__name__}: {error})"
-    )
+            raise damaged_record("an effect", data, error) from error

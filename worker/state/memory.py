@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date
 
 from kpi.aggregation.tables import KPI_TABLES
-from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Row
+from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Record, Row, Ruling
 from worker.state.day_guard import Guard
 from worker.state.kpi_rows import stored_row
 
@@ -15,7 +15,7 @@ class MemoryState:
     """In-memory `worker.state.State`. No method awaits anything, so each is one transaction."""
 
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
+        self._records: list[Record] = []
         self._effects: dict[str, Effect] = {}
         self._progress = Progress()
         self._guards: dict[str, Guard] = {}
@@ -23,22 +23,34 @@ class MemoryState:
         self._rows: dict[str, dict[str, list[Row]]] = {name: {} for name in KPI_TABLES}
 
     async def find(self, source_id: str) -> Entry | None:
-        found = (entry for entry in self._entries if entry.source_id == source_id)
+        found = (entry for entry in await self.entries() if entry.source_id == source_id)
         return next(found, None)
 
     async def commit(self, entry: Entry) -> Entry:
         earlier = await self.find(entry.source_id)
         if earlier is not None:
             return earlier
-        committed = entry.at(len(self._entries) + 1)
-        self._entries.append(committed)
+        committed = entry.at(len(self._records) + 1)
+        self._records.append(committed)
+        return committed
+
+    async def rule(self, ruling: Ruling) -> Ruling:
+        for record in self._records:
+            if isinstance(record, Ruling) and record.ruling_id == ruling.ruling_id:
+                return record
+        committed = ruling.at(len(self._records) + 1)
+        self._records.append(committed)
         return committed
 
     async def head(self) -> int:
-        return len(self._entries)
+        return len(self._records)
 
     async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
-        return self._entries[max(after, 0) : None if up_to is None else max(up_to, 0)]
+        records = await self.records(after=after, up_to=up_to)
+        return [record for record in records if isinstance(record, Entry)]
+
+    async def records(self, *, after: int = 0, up_to: int | None = None) -> list[Record]:
+        return self._records[max(after, 0) : None if up_to is None else max(up_to, 0)]
 
     async def record_effects(self, effects: Mapping[str, Effect]) -> None:
         for source_id, effect in effects.items():

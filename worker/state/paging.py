@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from worker.state import Entry, Ledger
+from worker.state import Entry, Ledger, Record
 
 PAGE_ENTRIES = 500
 """Entries of one page: about 1 MiB."""
+
+
+async def records_in_pages(ledger: Ledger, head: int) -> AsyncIterator[list[Record]]:
+    """Yield the records up to a sequence in pages, ascending; as `entries_in_pages`."""
+    for after in range(0, head, PAGE_ENTRIES):
+        yield await ledger.records(after=after, up_to=min(after + PAGE_ENTRIES, head))
 
 
 async def entries_in_pages(ledger: Ledger, head: int) -> AsyncIterator[list[Entry]]:

@@ -30,11 +30,14 @@ CONCURRENT_FOOTER_READS = 32
 
 
 class Catalog:
-    """All clean files of a dataset or some of them, from the earliest version to the latest."""
+    """Some clean files of a dataset, from the earliest version to the latest.
+
+    Without `ranks` these are all files that count.
+    """
 
     def __init__(self, table: FileTable, ranks: Ranks | None = None) -> None:
         self._table = table
-        self._ranks = np.arange(len(table)) if ranks is None else ranks
+        self._ranks = table.counted if ranks is None else ranks
 
     def __len__(self) -> int:
         return len(self._ranks)
@@ -67,6 +70,10 @@ class Catalog:
     def bytes_read(self) -> int:
         """Bytes read so far of all clean files of the dataset."""
         return self._table.bytes_read
+
+    def with_retracted(self) -> Catalog:
+        """Select every file of the dataset, those of retracted uploads too."""
+        return Catalog(self._table, np.arange(len(self._table)))
 
     def of_sources(self, source_ids: Collection[str]) -> Catalog:
         """Select the files of some source objects."""

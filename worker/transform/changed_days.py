@@ -85,6 +85,15 @@ async def items_without_order(
     return waiting
 
 
+async def days_of_files(orders: Catalog, contract: Contract) -> Days:
+    """Return the days of every order in some files, whatever its version."""
+    found = [NO_DAYS]
+    for group in await orders.row_groups():
+        created = single_array((await _read(group, ["created_at"])).column("created_at"))
+        found.append(_distinct_days(created, contract))
+    return np.unique(np.concatenate(found))
+
+
 async def days_of_latest_orders(
     file: CleanFile, versions: LatestVersions, contract: Contract
 ) -> Days:

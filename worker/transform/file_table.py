@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.contract.model import Dataset
+from kpi.kernels.arrays import Mask
+from kpi.kernels.masks import true
 from worker.state import Entry
 from worker.transform.clean_files import CleanFile
 from worker.transform.file_cache import FileCache
@@ -45,6 +47,7 @@ class FileTable:
     """One row for each clean file of a dataset: about 0.3 KiB, for as many as were ever committed.
 
     Rows are added in any order; `close` sorts them. A `CleanFile` is built only for a file in use.
+    Files of retracted uploads are kept: they say which days a retraction changes.
 
     Attributes:
         dataset: The dataset.
@@ -70,6 +73,7 @@ class FileTable:
         self._batches: list[pa.RecordBatch] = []
         self._columns: dict[str, pa.Array] = {}
         self._files: dict[int, CleanFile] = {}
+        self._retracted: Mask = np.zeros(0, bool)
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Add the files of accepted entries of the dataset."""
@@ -77,8 +81,12 @@ class FileTable:
         if rows:
             self._batches.append(pa.RecordBatch.from_pylist(rows, schema=self._schema))
 
-    def close(self) -> None:
-        """Sort the files from the earliest version to the latest; nothing is added afterwards."""
+    def close(self, retracted: Collection[str] = ()) -> None:
+        """Sort the files from the earliest version to the latest; nothing is added afterwards.
+
+        Args:
+            retracted: Source objects that do not count.
+        """
         table = pa.Table.from_batches(self._batches, self._schema)
         self._batches.clear()
         # The later version wins a key. The sort is stable: parts of one entry keep their order.
@@ -87,9 +95,16 @@ class FileTable:
         for name in table.column_names:
             self._columns[name] = table.column(name).take(order).combine_chunks()
             table = table.drop_columns([name])  # gives its memory back
+        sources = pa.array(sorted(retracted), pa.string())
+        self._retracted = true(pc.is_in(self._columns["source_id"], sources))
 
     def __len__(self) -> int:
         return len(self._columns["key"])
+
+    @property
+    def counted(self) -> Ranks:
+        """Ranks of the files that count."""
+        return np.flatnonzero(~self._retracted)
 
     def file(self, rank: int) -> CleanFile:
         """Return the file of a rank; the same object at each call."""

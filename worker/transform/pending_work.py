@@ -54,10 +54,13 @@ class PendingWork:
         record: How far the tables have come.
         snapshot: The clean zone at the head.
         new_sources: Source objects that the tables do not have yet.
+        ruled_sources: Of these, the ones that were retracted or restored.
         every_day: Whether every day may have changed.
         days: Days to publish, ascending.
         skipped: Whether days were left out because they are whole at the head already.
         begun: Days whose publication was ever begun.
+        retracted_days: Days with an order of an upload that was retracted since then. They get a
+            guard even where no order is left: else a transform that slept could publish them.
         order_versions: Latest orders.
         item_versions: Latest items.
     """
@@ -66,10 +69,12 @@ class PendingWork:
     record: Progress
     snapshot: Snapshot
     new_sources: set[str]
+    ruled_sources: set[str]
     every_day: bool
     days: Days
     skipped: bool
     begun: Mapping[date, object]
+    retracted_days: Days
     order_versions: LatestVersions
     item_versions: LatestVersions
 
@@ -99,7 +104,8 @@ async def find_pending_work(
     new_sources = snapshot.sources_since(since)
     changed = await _changed_days(task, snapshot, new_sources, since)
     begun = await task.state.days()
-    every_day = date_range.select(await _every_day(snapshot, begun))
+    retracted_days = await _retracted_days(task, snapshot, since)
+    every_day = date_range.select(await _every_day(snapshot, begun, retracted_days))
     due = every_day if changed is None else np.intersect1d(every_day, changed, assume_unique=True)
     days = due
     if not everything:
@@ -109,10 +115,12 @@ async def find_pending_work(
         record=record,
         snapshot=snapshot,
         new_sources=new_sources,
+        ruled_sources=snapshot.ruled_since(since),
         every_day=changed is None,
         days=days,
         skipped=len(days) < len(due),
         begun=begun,
+        retracted_days=retracted_days,
         order_versions=LatestVersions(snapshot.orders),
         item_versions=LatestVersions(snapshot.items),
     )
@@ -121,18 +129,25 @@ async def find_pending_work(
 async def _changed_days(
     task: TransformTask, snapshot: Snapshot, new_sources: set[str], since: int
 ) -> Days | None:
-    """Return the days that new source objects may have changed; None for every day."""
+    """Return the days that new source objects may have changed; None for every day.
+
+    Rows of retracted uploads are looked at as well: their days change when they go and return.
+    """
     if since == 0:
         return None
-    orders, items, products = (one.of_sources(new_sources) for one in snapshot.catalogs)
-    of_products = await _days_of_products(task, snapshot, products, since)
+    every = [one.with_retracted() for one in snapshot.catalogs]
+    orders, items, products = (one.of_sources(new_sources) for one in every)
+    if not products.source_ids.isdisjoint(snapshot.ruled_since(since)):
+        # Categories go back to those of earlier uploads, which may be sold on any day.
+        return None
+    of_products = await _days_of_products(
+        task, snapshot, snapshot.products.of_sources(new_sources), since
+    )
     if of_products is None:
         return None
     contract = task.contract
-    of_orders = await changed_days.days_of_new_orders(snapshot.orders, orders, contract)
-    of_items = await changed_days.days_of_new_items(
-        snapshot.items, snapshot.orders, items, contract
-    )
+    of_orders = await changed_days.days_of_new_orders(every[0], orders, contract)
+    of_items = await changed_days.days_of_new_items(every[1], every[0], items, contract)
     return np.unique(np.concatenate([of_orders, of_items, of_products]))
 
 
@@ -183,7 +198,15 @@ def _whole_days(task: TransformTask, begun: Mapping[date, Mapping[str, int]], he
     return np.array(days, np.int32)
 
 
-async def _every_day(snapshot: Snapshot, begun: Iterable[date]) -> Days:
+async def _retracted_days(task: TransformTask, snapshot: Snapshot, since: int) -> Days:
+    """Return the days of every order in uploads that were ruled on since and do not count."""
+    orders = snapshot.orders.with_retracted().without(snapshot.orders)
+    ruled = orders.of_sources(snapshot.ruled_since(since))
+    return await changed_days.days_of_files(ruled, task.contract)
+
+
+async def _every_day(snapshot: Snapshot, begun: Iterable[date], retracted_days: Days) -> Days:
     """Return the days that may have an order, and those whose orders may all be gone."""
     of_begun = np.array([to_day(day) for day in begun], np.int32)
-    return distinct(np.concatenate([await possible_days(snapshot.orders), of_begun]))
+    of_orders = await possible_days(snapshot.orders)
+    return distinct(np.concatenate([of_orders, of_begun, retracted_days]))

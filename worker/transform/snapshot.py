@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from kpi.contract.model import Contract
 from worker.clean import Workspace
-from worker.state import Ledger
-from worker.state.paging import entries_in_pages
+from worker.state import Entry, Ledger, Ruling
+from worker.state.paging import records_in_pages
+from worker.state.records import retracted_sources
 from worker.transform.catalog import Catalog
 from worker.transform.file_cache import FileCache
 from worker.transform.file_table import FileTable
@@ -16,12 +17,21 @@ from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """The clean files of each dataset, from the earliest version to the latest."""
+    """The clean files of each dataset, from the earliest version to the latest.
+
+    Attributes:
+        contract: Meaning of the clean rows.
+        orders: Files of orders that count.
+        items: Files of order items that count.
+        products: Files of products that count.
+        rulings: Rulings on uploads, ascending by sequence.
+    """
 
     contract: Contract
     orders: Catalog
     items: Catalog
     products: Catalog
+    rulings: tuple[Ruling, ...] = ()
 
     @property
     def catalogs(self) -> tuple[Catalog, Catalog, Catalog]:
@@ -36,8 +46,13 @@ class Snapshot:
         return sum(catalog.size_bytes for catalog in self.catalogs)
 
     def sources_since(self, sequence: int) -> set[str]:
-        """Return the source objects with clean rows that were committed after a sequence."""
-        return set().union(*(catalog.since(sequence).source_ids for catalog in self.catalogs))
+        """Return the source objects that were committed, or ruled on, after a sequence."""
+        new = (catalog.with_retracted().since(sequence).source_ids for catalog in self.catalogs)
+        return set().union(*new, self.ruled_since(sequence))
+
+    def ruled_since(self, sequence: int) -> set[str]:
+        """Return the source objects that were retracted or restored after a sequence."""
+        return {ruling.source_id for ruling in self.rulings if ruling.sequence > sequence}
 
 
 async def open_snapshot(
@@ -56,10 +71,16 @@ async def open_snapshot(
     for name in ("orders", "order_items", "products"):
         dataset = contract.datasets[name]
         tables[name] = FileTable(dataset, FileCache(dataset, workspace, contract), limits)
-    async for entries in entries_in_pages(ledger, head):
+    rulings: list[Ruling] = []
+    async for records in records_in_pages(ledger, head):
+        rulings += (one for one in records if isinstance(one, Ruling))
+        accepted = [one for one in records if isinstance(one, Entry) and one.verdict == "accepted"]
         for name, table in tables.items():
-            table.add(one for one in entries if (one.dataset, one.verdict) == (name, "accepted"))
+            table.add(one for one in accepted if one.dataset == name)
+    retracted = retracted_sources(rulings)
     for table in tables.values():
-        table.close()
+        table.close(retracted)
     orders, items, products = map(Catalog, tables.values())
-    return Snapshot(contract=contract, orders=orders, items=items, products=products)
+    return Snapshot(
+        contract=contract, orders=orders, items=items, products=products, rulings=tuple(rulings)
+    )

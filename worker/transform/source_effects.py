@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Set
 
 from kpi.aggregation.calendar import to_date
 from worker.state import Effect
 from worker.transform import changed_days
+from worker.transform.catalog import Catalog
 from worker.transform.clean_files import CleanFile
 from worker.transform.day_loader import Observed
 from worker.transform.intervals import IntervalSet
@@ -42,17 +44,28 @@ async def count_waiting_items(work: PendingWork, observed: Observed) -> dict[str
 async def _sources_to_count(work: PendingWork) -> set[str]:
     """Return the new source objects, and those whose waiting items may have changed.
 
-    These have waiting items of which an order, or a later version, may have arrived.
+    These have waiting items of which an order, or a later version, may have arrived. A retraction
+    makes items wait whose order it takes away, and brings back items that it had superseded.
     """
-    items, orders = work.snapshot.items, work.snapshot.orders
-    key = items.dataset.key[0]
-    new_items = await items.of_sources(work.new_sources).row_groups()
-    new_orders = await orders.of_sources(work.new_sources).row_groups()
-    new_versions = IntervalSet(one for group in new_items for one in group.intervals(key))
-    arrived = IntervalSet(one for group in new_orders for one in group.intervals("order_id"))
-    waiting = items.of_sources(work.record.waiting)
-    due = waiting.intersecting(key, new_versions).source_ids
-    return due | waiting.intersecting("order_id", arrived).source_ids | work.new_sources
+    items = work.snapshot.items
+    due = await _sharing_keys(work, work.new_sources, items.of_sources(work.record.waiting))
+    due |= await _sharing_keys(work, work.ruled_sources, items)
+    return due | work.new_sources
+
+
+async def _sharing_keys(work: PendingWork, source_ids: Set[str], among: Catalog) -> set[str]:
+    """Return the sources of items that may share an order or a key with rows of some uploads."""
+    items, orders = (
+        one.with_retracted().of_sources(source_ids)
+        for one in (work.snapshot.items, work.snapshot.orders)
+    )
+    key = among.dataset.key[0]
+    keys = IntervalSet(one for group in await items.row_groups() for one in group.intervals(key))
+    order_ids = IntervalSet(
+        one for group in await orders.row_groups() for one in group.intervals("order_id")
+    )
+    sharing_key = among.intersecting(key, keys).source_ids
+    return sharing_key | among.intersecting("order_id", order_ids).source_ids
 
 
 async def observe_days(task: TransformTask, work: PendingWork, observed: Observed) -> None:

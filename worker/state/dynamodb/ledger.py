@@ -4,7 +4,8 @@
 |---|---|---|
 | `head` | `head` | sequence: of the last entry |
 | `source` | source_id | sequence: of its entry |
-| `sequence` | sequence, 12 digits | entry: JSON |
+| `ruling` | ruling_id | sequence: of the ruling |
+| `sequence` | sequence, 12 digits | entry: JSON of an entry or a ruling |
 | `effect` | source_id | as_of, effect: JSON |
 | `progress` | `progress` | version, progress: JSON (see `worker.state.dynamodb.kpis`) |
 | `day` | ISO date | version, claim, published (see `worker.state.dynamodb.kpis`) |
@@ -16,11 +17,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from kpi.aggregation.tables import LEDGER_PARTITION_KEY, LEDGER_SORT_KEY, LEDGER_TABLE
 from worker.errors import StoreError
-from worker.state import Effect, Entry
+from worker.state import Effect, Entry, Record, Ruling
 from worker.state.corruption import parsing
 from worker.state.dynamodb.client import CONDITION_FAILED, Database
 from worker.state.dynamodb.items import (
@@ -32,9 +33,12 @@ from worker.state.dynamodb.items import (
     put,
     unchanged,
 )
+from worker.state.records import record_from_json
 
 if TYPE_CHECKING:
     from worker.state.dynamodb.items import Item
+
+R = TypeVar("R", Entry, Ruling)
 
 _SEQUENCE_DIGITS = 12
 """Digits of a sequence in a sort key, so that keys sort as numbers do."""
@@ -58,35 +62,26 @@ class DynamoDBLedger:
 
     async def find(self, source_id: str) -> Entry | None:
         """Return the committed entry of a source object; None before its commit."""
-        database = self._database
-        doing = f"looking up source object {source_id}"
-        pointer = await database.get(doing, LEDGER_TABLE, ledger_key("source", source_id))
-        if pointer is None:
-            return None
-        sequence = _sequence(pointer)
-        item = await database.get(doing, LEDGER_TABLE, _sequence_key(sequence))
-        if item is None:
-            message = f"{doing}: no entry at its sequence {sequence}"
-            raise StoreError(message, url=database.url, retryable=False)
-        return _entry(item)
+        return await self._find(f"looking up source object {source_id}", "source", source_id, Entry)
 
     async def commit(self, entry: Entry) -> Entry:
         """Append `entry` under the next sequence, or return the one committed before."""
-        doing = f"committing source object {entry.source_id}"
-        retries = self._database.retry.start()
-        while True:
-            sequence = await self.head() + 1
-            committed = entry.at(sequence)
-            reasons = await self._append(doing, committed)
-            if not reasons:
-                return committed
-            if reasons[0] == CONDITION_FAILED:
-                earlier = await self.find(entry.source_id)
-                if earlier is not None:
-                    return earlier
-            # Another source object took the sequence, or is about to.
-            if not await retries.again():
-                raise StoreError(f"{doing}: others kept committing", url=self._database.url)
+        # Attributes of their own for what a state machine or a person at the console reads first.
+        pointer: Item = {
+            **ledger_key("source", entry.source_id),
+            "verdict": {"S": entry.verdict},
+            "url": {"S": entry.url},
+            **({"reason": {"S": entry.reason}} if entry.reason else {}),
+        }
+        return await self._commit(f"committing source object {entry.source_id}", pointer, entry)
+
+    async def rule(self, ruling: Ruling) -> Ruling:
+        """Append `ruling` under the next sequence, or return the one committed before."""
+        pointer: Item = {
+            **ledger_key("ruling", ruling.ruling_id),
+            "source_id": {"S": ruling.source_id},
+        }
+        return await self._commit(f"committing a {ruling.kind}", pointer, ruling)
 
     async def head(self) -> int:
         """Return the last sequence; 0 for an empty ledger."""
@@ -97,6 +92,11 @@ class DynamoDBLedger:
 
     async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
         """Return entries with after < sequence <= up_to (default: all), ascending by sequence."""
+        records = await self.records(after=after, up_to=up_to)
+        return [record for record in records if isinstance(record, Entry)]
+
+    async def records(self, *, after: int = 0, up_to: int | None = None) -> list[Record]:
+        """Return entries and rulings with after < sequence <= up_to, ascending by sequence."""
         last = _LAST_SEQUENCE if up_to is None else min(up_to, _LAST_SEQUENCE)
         if last <= after:
             return []
@@ -106,7 +106,7 @@ class DynamoDBLedger:
             (LEDGER_PARTITION_KEY, "sequence"),
             (LEDGER_SORT_KEY, _digits(after + 1), _digits(last)),
         )
-        return [_entry(item) async for item in items]
+        return [_record(item) async for item in items]
 
     async def record_effects(self, effects: Mapping[str, Effect]) -> None:
         """Record the effect of each source_id; one of a lower `as_of` never replaces another."""
@@ -140,28 +140,53 @@ class DynamoDBLedger:
         }
         return {source_id: found[source_id] for source_id in source_ids if source_id in found}
 
-    async def _append(self, doing: str, entry: Entry) -> list[str]:
-        """Commit `entry` at its sequence; see `Database.transact` for what is returned."""
+    async def _find(self, doing: str, kind: str, name: str, of: type[R]) -> R | None:
+        """Return the record that a pointer of some kind and name leads to; None without one."""
+        database = self._database
+        pointer = await database.get(doing, LEDGER_TABLE, ledger_key(kind, name))
+        if pointer is None:
+            return None
+        sequence = _sequence(pointer)
+        item = await database.get(doing, LEDGER_TABLE, _sequence_key(sequence))
+        record = None if item is None else _record(item)
+        if not isinstance(record, of):
+            message = f"{doing}: no {of.__name__.lower()} at its sequence {sequence}"
+            raise StoreError(message, url=database.url, retryable=False)
+        return record
+
+    async def _commit(self, doing: str, pointer: Item, record: R) -> R:
+        """Append a record, or return the one committed before under its pointer's key."""
+        kind, name = (pointer[key]["S"] for key in (LEDGER_PARTITION_KEY, LEDGER_SORT_KEY))
+        retries = self._database.retry.start()
+        while True:
+            committed = record.at(await self.head() + 1)
+            reasons = await self._append(doing, pointer, committed)
+            if not reasons:
+                return committed
+            if reasons[0] == CONDITION_FAILED:
+                earlier = await self._find(doing, kind, name, type(record))
+                if earlier is not None:
+                    return earlier
+            # Another record took the sequence, or is about to.
+            if not await retries.again():
+                raise StoreError(f"{doing}: others kept committing", url=self._database.url)
+
+    async def _append(self, doing: str, pointer: Item, record: Record) -> list[str]:
+        """Commit `record` at its sequence; see `Database.transact` for what is returned."""
         table = self._database.table(LEDGER_TABLE)
-        # Attributes of their own for what a state machine or a person at the console reads first.
-        source: Item = {
-            **ledger_key("source", entry.source_id),
-            "sequence": number(entry.sequence),
-            "verdict": {"S": entry.verdict},
-            "url": {"S": entry.url},
-            **({"reason": {"S": entry.reason}} if entry.reason else {}),
+        sequence = number(record.sequence)
+        what = f"the {type(record).__name__.lower()} of {record.url}"
+        item: Item = {
+            **_sequence_key(record.sequence),
+            "entry": document(record.to_json(), what),
         }
-        receipt: Item = {
-            **_sequence_key(entry.sequence),
-            "entry": document(entry.to_json(), f"the entry of {entry.url}"),
-        }
-        head: Item = {**ledger_key("head", "head"), "sequence": number(entry.sequence)}
+        head: Item = {**ledger_key("head", "head"), "sequence": sequence}
         return await self._database.transact(
             doing,
             [
-                {"Put": put(table, source, absent("sequence"))},
-                {"Put": put(table, receipt, absent("entry"))},
-                {"Put": put(table, head, unchanged("sequence", entry.sequence - 1))},
+                {"Put": put(table, {**pointer, "sequence": sequence}, absent("sequence"))},
+                {"Put": put(table, item, absent("entry"))},
+                {"Put": put(table, head, unchanged("sequence", record.sequence - 1))},
             ],
         )
 
@@ -178,8 +203,8 @@ def _sequence_key(sequence: int) -> Item:
     return ledger_key("sequence", _digits(sequence))
 
 
-def _entry(item: Item) -> Entry:
-    return Entry.from_json(_json(item, "entry"))
+def _record(item: Item) -> Record:
+    return record_from_json(_json(item, "entry"))
 
 
 def _sequence(item: Item) -> int:

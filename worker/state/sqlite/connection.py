@@ -27,12 +27,13 @@ BUSY_TIMEOUT_S = 60.0
 BUSY_POLL_S = 1.0
 """Longest wait between two looks whether the state is being closed."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version in the file's header; raised whenever the tables below change."""
 
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS ledger (
-    sequence INTEGER PRIMARY KEY, source_id TEXT NOT NULL UNIQUE, entry TEXT NOT NULL
+    sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, record TEXT NOT NULL,
+    UNIQUE (kind, name)
 );
 CREATE TABLE IF NOT EXISTS effects (
     source_id TEXT PRIMARY KEY, as_of INTEGER NOT NULL, effect TEXT NOT NULL
@@ -45,6 +46,17 @@ CREATE TABLE IF NOT EXISTS progress (
     id INTEGER PRIMARY KEY CHECK (id = 1), record TEXT NOT NULL
 );
 """
+
+_FROM_VERSION_1 = """
+ALTER TABLE ledger RENAME TO ledger_1;
+CREATE TABLE ledger (
+    sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, record TEXT NOT NULL,
+    UNIQUE (kind, name)
+);
+INSERT INTO ledger SELECT sequence, 'entry', source_id, entry FROM ledger_1;
+DROP TABLE ledger_1
+"""
+"""Brings a database of release 0.1.0, whose ledger held entries alone, to version 2."""
 
 
 class SqliteFile:
@@ -150,7 +162,11 @@ class SqliteFile:
         self._begin(db)
         (version,) = db.execute("PRAGMA user_version").fetchone()
         (present,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if present and version != SCHEMA_VERSION:
+        if present and version == 1:
+            # The transaction is one: whoever is killed here leaves version 1 as it was.
+            for statement in _FROM_VERSION_1.split(";"):
+                db.execute(statement)
+        elif present and version != SCHEMA_VERSION:
             raise ConfigError(
                 url=self.url,
                 expected=f"a database of schema {SCHEMA_VERSION}",

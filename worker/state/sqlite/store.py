@@ -9,15 +9,19 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from kpi.aggregation.tables import KPI_TABLES, PLACES, KpiTable
-from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Row
+from worker.errors import StoreError
+from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Record, Row, Ruling
 from worker.state.corruption import parsing
 from worker.state.day_guard import Guard
+from worker.state.records import record_from_json
 from worker.state.sqlite.connection import SqliteFile
+
+R = TypeVar("R", Entry, Ruling)
 
 PAGE_ROWS = 10_000
 """KPI rows read in one transaction, and the rest of the last day's."""
@@ -71,26 +75,13 @@ class SqliteState:
         return []  # opening has created them
 
     async def find(self, source_id: str) -> Entry | None:
-        query = "SELECT sequence, entry FROM ledger WHERE source_id = ?"
-        row = await self._file.run(lambda db: db.execute(query, (source_id,)).fetchone())
-        return Entry.from_json(row[1]).at(row[0]) if row else None
+        return await self._file.run(lambda db: _find(db, "entry", source_id, Entry))
 
     async def commit(self, entry: Entry) -> Entry:
-        def append(db: sqlite3.Connection) -> Entry:
-            row = db.execute(
-                "SELECT sequence, entry FROM ledger WHERE source_id = ?", (entry.source_id,)
-            ).fetchone()
-            if row:
-                return Entry.from_json(row[1]).at(row[0])
-            (head,) = db.execute("SELECT coalesce(max(sequence), 0) FROM ledger").fetchone()
-            committed = entry.at(head + 1)
-            db.execute(
-                "INSERT INTO ledger (sequence, source_id, entry) VALUES (?, ?, ?)",
-                (committed.sequence, committed.source_id, committed.to_json().decode()),
-            )
-            return committed
+        return await self._file.run(lambda db: _append(db, "entry", entry.source_id, entry))
 
-        return await self._file.run(append)
+    async def rule(self, ruling: Ruling) -> Ruling:
+        return await self._file.run(lambda db: _append(db, "ruling", ruling.ruling_id, ruling))
 
     async def head(self) -> int:
         query = "SELECT coalesce(max(sequence), 0) FROM ledger"
@@ -98,13 +89,19 @@ class SqliteState:
         return int(head)
 
     async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
-        query = "SELECT sequence, entry FROM ledger WHERE sequence > ? AND sequence <= ? ORDER BY 1"
+        records = await self.records(after=after, up_to=up_to)
+        return [record for record in records if isinstance(record, Entry)]
+
+    async def records(self, *, after: int = 0, up_to: int | None = None) -> list[Record]:
+        query = (
+            "SELECT sequence, record FROM ledger WHERE sequence > ? AND sequence <= ? ORDER BY 1"
+        )
         last = 2**62 if up_to is None else up_to
-        # Row by row: all texts at once would take as much memory as the entries.
+        # Row by row: all texts at once would take as much memory as the records.
         return await self._file.run(
             lambda db: [
-                Entry.from_json(entry).at(sequence)
-                for sequence, entry in db.execute(query, (after, last))
+                record_from_json(text).at(sequence)
+                for sequence, text in db.execute(query, (after, last))
             ]
         )
 
@@ -216,6 +213,37 @@ class SqliteState:
             rows, after = await self._file.run(page)
             for row in rows:
                 yield _from_row(described, names, row)
+
+
+def _find(db: sqlite3.Connection, kind: str, name: str, of: type[R]) -> R | None:
+    """Return the record of a kind and a name; None before its commit."""
+    query = "SELECT sequence, record FROM ledger WHERE kind = ? AND name = ?"
+    row = db.execute(query, (kind, name)).fetchone()
+    if row is None:
+        return None
+    record = record_from_json(row[1]).at(row[0])
+    if not isinstance(record, of):
+        raise StoreError(
+            f"record {row[0]} of the ledger is of another kind",
+            expected=kind,
+            actual=type(record).__name__.lower(),
+            retryable=False,
+        )
+    return record
+
+
+def _append(db: sqlite3.Connection, kind: str, name: str, record: R) -> R:
+    """Append a record, or return the one committed before under its kind and name."""
+    earlier = _find(db, kind, name, type(record))
+    if earlier is not None:
+        return earlier
+    (head,) = db.execute("SELECT coalesce(max(sequence), 0) FROM ledger").fetchone()
+    committed = record.at(head + 1)
+    db.execute(
+        "INSERT INTO ledger (sequence, kind, name, record) VALUES (?, ?, ?, ?)",
+        (committed.sequence, kind, name, committed.to_json().decode()),
+    )
+    return committed
 
 
 def _publish(db: sqlite3.Connection, publication: _Publication) -> Outcome:
