@@ -6,15 +6,15 @@ import asyncio
 from dataclasses import replace
 
 from tests.contracts.states import CONCURRENTLY, DAY, rows
-from tests.support.samples import (
-    entry,
-)
+from tests.support.samples import entry, ruling
 from worker.state import Effect, Progress, State
 
 
 async def test_a_new_ledger_is_empty(state: State) -> None:
     assert await state.head() == 0
     assert await state.entries() == []
+    assert await state.records() == []
+    assert await state.rulings() == []
     assert await state.find("a") is None
     assert await state.progress() == Progress()
     assert await state.effects(["a"]) == {}
@@ -42,6 +42,43 @@ async def test_a_source_object_is_committed_once(state: State) -> None:
     assert again == first
     assert other.sequence == 2
     assert await state.head() == 2
+
+
+async def test_rulings_share_the_sequence_of_entries(state: State) -> None:
+    first = await state.commit(entry("a"))
+    retraction = await state.rule(ruling("a"))
+    last = await state.commit(entry("b"))
+
+    assert retraction == ruling("a").at(2)
+    assert await state.head() == 3
+    assert await state.entries() == [first, last]
+    assert await state.records() == [first, retraction, last]
+    assert await state.records(after=1, up_to=2) == [retraction]
+    assert await state.entries(after=1, up_to=2) == []
+    assert await state.find("a") == first
+
+
+async def test_a_repeated_ruling_is_committed_once(state: State) -> None:
+    await state.commit(entry("a"))
+    first = await state.rule(ruling("a"))
+    assert await state.rule(ruling("a")) == first
+    other = await state.rule(ruling("a", "restoration", "2"))
+
+    assert other.sequence == 3
+    assert await state.rulings() == [first, other]
+    assert await state.head() == 3
+
+
+@CONCURRENTLY
+async def test_rulings_and_commits_at_once_take_all_sequences(state: State) -> None:
+    names = [f"source-{number}" for number in range(4)]
+    await asyncio.gather(
+        *(state.commit(entry(name)) for name in names),
+        *(state.rule(ruling(name, ruling_id=name)) for name in [*names, *names]),
+    )
+    records = await state.records()
+    assert [one.sequence for one in records] == list(range(1, 9))
+    assert sorted(one.source_id for one in await state.rulings()) == names
 
 
 @CONCURRENTLY

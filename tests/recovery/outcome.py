@@ -68,19 +68,22 @@ def _tables(database: Path) -> dict[str, list[tuple[Any, ...]]]:
         }
     if "ledger" in tables:
         tables["ledger"] = [
-            (sequence, source_id, _without_seconds(".json", entry.encode()))
-            for sequence, source_id, entry in tables["ledger"]
+            (sequence, kind, "" if kind == "ruling" else name, _lasting(record.encode()))
+            for sequence, kind, name, record in tables["ledger"]
         ]
     return tables
 
 
 def _without_seconds(key: str, data: bytes) -> bytes:
-    """Drop the duration: all else of an entry is a function of the upload."""
-    if not key.endswith(".json"):
-        return data
-    fields = json.loads(data)
-    fields.pop("seconds")
-    fields.pop("sequence")
+    """Drop what depends on the clock: all else of an entry is a function of the upload."""
+    return _lasting(data) if key.endswith(".json") else data
+
+
+def _lasting(record: bytes) -> bytes:
+    """Drop what says when a record was written."""
+    fields = json.loads(record)
+    for name in ("seconds", "sequence", "ruling_id", "recorded_at"):
+        fields.pop(name, None)
     return json.dumps(fields, sort_keys=True).encode()
 
 

@@ -68,6 +68,17 @@ def many_tasks(root: Path) -> list[Step]:
     return [partial(tuple, command) for command in commands]
 
 
+def uploads_are_retracted(root: Path) -> list[Step]:
+    """Uploads are taken out of the KPIs, one of them is put back."""
+    del root
+    commands = [
+        ("run", "shop", *JSON, *KPIS),
+        ("retract", "orders/1.csv", "products/1.csv", "--reason", "test", *JSON, *KPIS),
+        ("restore", "products/1.csv", *JSON, *KPIS),
+    ]
+    return [partial(tuple, command) for command in commands]
+
+
 @dataclass(kw_only=True)
 class Scene:
     """A shop, commands that are run on it, and their result.
@@ -96,7 +107,7 @@ class Scene:
         return look(self.root, ".shopkpi/shopkpi.db")
 
 
-@pytest.fixture(scope="module", params=[update_arrives, many_tasks])
+@pytest.fixture(scope="module", params=[update_arrives, many_tasks, uploads_are_retracted])
 def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
     # In memory where that is possible: thousands of folders are made and removed.
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

@@ -9,6 +9,7 @@ from random import Random
 from kpi.aggregation.tables import KPI_TABLES
 from tests.simulation.model import BROKEN, Record, Upload
 from tests.simulation.schedule import Fault, What
+from worker.state.records import Decision
 
 DAYS = ("2025-03-01", "2025-03-02", "2025-03-03")
 STATUSES = ("delivered", "returned", "")
@@ -17,6 +18,7 @@ DATASETS = ("orders", "order_items", "products")
 
 VALIDATE_FAULTS = ("find", "read", "create", "create", "commit", "commit", "list", "delete")
 TRANSFORM_FAULTS = ("publish",) * 4 + ("advance",) * 3 + ("progress", "entries", "days", "rows")
+RULE_FAULTS = ("find", "rule", "rule")
 AUDIT_FAULTS = ("days", "entries", "rows")
 
 
@@ -75,11 +77,26 @@ class Audit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Someone retracts or restores an upload, if the ledger has it.
+
+    Attributes:
+        number: Which upload, as `Validate.number`.
+        kind: The ruling.
+        fault: What befalls the process.
+    """
+
+    number: int
+    kind: Decision
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Wait:
     """Nothing new happens until all workers have ended or sleep."""
 
 
-Step = Put | Validate | Transform | Audit | Wait
+Step = Put | Validate | Transform | Audit | Rule | Wait
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +146,7 @@ class _Author:
         self._kinds = {"put": 6, "validate": random.choice((0, 1, 4)), "audit": 1}
         self._kinds["transform"] = random.choice((3, 5, 8))
         self._kinds["there and back"] = random.choice((0, 0, 9))
+        self._kinds["rule"] = random.choice((0, 0, 2, 6))
         self._sells = self._kinds["there and back"] > 0 or random.random() < 0.6
         self._ways = {"all": 6, "slice": random.choice((0, 2, 8)), "planned": 1, "everything": 1}
 
@@ -146,6 +164,8 @@ class _Author:
                 steps.append(self._validate(random.randrange(uploads)))
             elif kind == "transform":
                 steps.append(self._transform())
+            elif kind == "rule":
+                steps += self._rulings(uploads)
             elif kind == "there and back":
                 steps += self._there_and_back(uploads)
                 uploads += 2
@@ -190,6 +210,16 @@ class _Author:
             steps.append(step)
             if not isinstance(step, Put) and random.random() < self._waits:
                 steps.append(Wait())
+        return steps
+
+    def _rulings(self, uploads: int) -> list[Step]:
+        """Retract an upload; sometimes restore it after a transform has begun."""
+        random = self._random
+        number = random.randrange(uploads)
+        fault = self._fault(RULE_FAULTS, self._validate_faults)
+        steps: list[Step] = [Rule(number=number, kind="retraction", fault=fault)]
+        if random.random() < 0.5:
+            steps += [self._transform(), Rule(number=number, kind="restoration")]
         return steps
 
     def _any_upload(self) -> Upload:

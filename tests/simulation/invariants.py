@@ -9,6 +9,7 @@ from tests.simulation import model
 from tests.simulation.model import Upload
 from worker.objects import ObjectStore
 from worker.state import Entry
+from worker.state import Record as LedgerRecord
 from worker.state.memory import MemoryState
 
 
@@ -41,7 +42,7 @@ class Invariants:
         self._state = state
         self._clean = clean
         self._uploads = uploads
-        self._known: list[Entry] = []
+        self._known: list[LedgerRecord] = []
         self._published: dict[tuple[str, str], int] = {}
         self._reached: Mapping[str, int] = {}
         self._models: list[tuple[model.Tables, int]] = []
@@ -57,17 +58,19 @@ class Invariants:
         return self._model(sequence)[0]
 
     async def _check_ledger(self) -> None:
-        entries = await MemoryState.entries(self._state)
-        _require([one.sequence for one in entries] == list(range(1, len(entries) + 1)), "a gap")
-        _require(entries[: len(self._known)] == self._known, "a committed entry has changed")
+        records = list(await MemoryState.records(self._state))
+        _require([one.sequence for one in records] == list(range(1, len(records) + 1)), "a gap")
+        _require(records[: len(self._known)] == self._known, "a committed record has changed")
+        entries = [one for one in records if isinstance(one, Entry)]
         _require(len({one.source_id for one in entries}) == len(entries), "committed twice")
         there = {info.key async for info in self._clean.list("")}
         for entry in entries:
             for part in entry.parts:
                 _require(part.key in there, f"{part.key} of {entry.url} is not in the clean zone")
-        for entry in entries[len(self._known) :]:
-            _check_receipt(entry, self._uploads[entry.source_id])
-        self._known = entries
+        for record in records[len(self._known) :]:
+            if isinstance(record, Entry):
+                _check_receipt(record, self._uploads[record.source_id])
+        self._known = records
 
     async def _check_days(self) -> None:
         rows: dict[tuple[str, str], list[dict[str, object]]] = defaultdict(list)
@@ -117,7 +120,14 @@ class Invariants:
     def _model(self, sequence: int) -> tuple[model.Tables, int]:
         _require(sequence <= len(self._known), f"nothing was committed as {sequence}")
         for number in range(len(self._models), sequence + 1):
-            uploads = [self._uploads[entry.source_id] for entry in self._known[:number]]
+            counted: dict[str, bool] = {}
+            for record in self._known[:number]:
+                counted[record.source_id] = (
+                    counted.get(record.source_id, True)
+                    if isinstance(record, Entry)
+                    else record.kind == "restoration"
+                )
+            uploads = [self._uploads[one] for one, counts in counted.items() if counts]
             self._models.append((model.kpis(uploads), model.waiting(uploads)))
         return self._models[sequence]
 

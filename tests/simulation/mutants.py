@@ -75,8 +75,8 @@ class NoLedgerCheck(_Mutant):
         return None
 
     async def commit(self, entry: Entry) -> Entry:
-        committed = entry.at(len(self._entries) + 1)
-        self._entries.append(committed)
+        committed = entry.at(len(self._records) + 1)
+        self._records.append(committed)
         return committed
 
 
@@ -99,8 +99,8 @@ class CheckBeforehand(_Mutant):
         if earlier is not None:
             return earlier
         await self.pause()
-        committed = entry.at(len(self._entries) + 1)
-        self._entries.append(committed)
+        committed = entry.at(len(self._records) + 1)
+        self._records.append(committed)
         return committed
 
 
@@ -111,10 +111,11 @@ class SameSequence(_Mutant):
         earlier = await self.find(entry.source_id)
         if earlier is not None:
             return earlier
-        sequence = len(self._entries) + 1
+        sequence = len(self._records) + 1
         await self.pause()
-        self._entries.append(entry.at(sequence))
-        return self._entries[-1]
+        committed = entry.at(sequence)
+        self._records.append(committed)
+        return committed
 
 
 class CounterFirst(_Mutant):
@@ -125,10 +126,10 @@ class CounterFirst(_Mutant):
         self._begun = 0
 
     async def head(self) -> int:
-        return max(self._begun, len(self._entries))
+        return max(self._begun, len(self._records))
 
     async def commit(self, entry: Entry) -> Entry:
-        self._begun = len(self._entries) + 1
+        self._begun = len(self._records) + 1
         await self.pause()
         return await super().commit(entry)
 
@@ -153,7 +154,7 @@ class ProgressAhead(_Mutant):
     """Takes the head at which the progress record is written, not the one it was computed at."""
 
     async def advance(self, progress: Progress) -> Progress:
-        head = len(self._entries)
+        head = len(self._records)
         published = dict.fromkeys(progress.published, head)
         return await super().advance(replace(progress, published=published))
 

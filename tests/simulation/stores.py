@@ -11,7 +11,7 @@ from typing import TypeVar
 from tests.simulation.schedule import Process, Scheduler
 from worker.objects import ObjectInfo, ObjectStore, ObjectWriter
 from worker.objects.memory import MemoryWriter
-from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Row, State
+from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Record, Row, Ruling, State
 
 T = TypeVar("T")
 Check = Callable[[], Awaitable[None]]
@@ -56,6 +56,10 @@ class SteppedState(_Stepped):
     async def commit(self, entry: Entry) -> Entry:
         return await self._write("commit", entry.source_id, lambda: self._state.commit(entry))
 
+    async def rule(self, ruling: Ruling) -> Ruling:
+        detail = f"{ruling.kind} {ruling.source_id}"
+        return await self._write("rule", detail, lambda: self._state.rule(ruling))
+
     async def head(self) -> int:
         return await self._read("head", "", self._state.head)
 
@@ -63,6 +67,14 @@ class SteppedState(_Stepped):
         return await self._read(
             "entries", up_to, lambda: self._state.entries(after=after, up_to=up_to)
         )
+
+    async def records(self, *, after: int = 0, up_to: int | None = None) -> list[Record]:
+        return await self._read(
+            "entries", up_to, lambda: self._state.records(after=after, up_to=up_to)
+        )
+
+    async def rulings(self) -> list[Ruling]:
+        return await self._read("rulings", "", self._state.rulings)
 
     async def record_effects(self, effects: Mapping[str, Effect]) -> None:
         await self._write("record_effects", "", lambda: self._state.record_effects(effects))

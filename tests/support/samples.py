@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from worker.state import DayKpis, Entry, Row
+from worker.state import DayKpis, Entry, Row, Ruling
 from worker.state.entry import Interval, Part
+from worker.state.records import Decision
 
 
 def entry(source_id: str, *, parts: int = 1) -> Entry:
@@ -41,6 +42,18 @@ def entry(source_id: str, *, parts: int = 1) -> Entry:
         rejects=(f"rejects/{source_id}.jsonl",),
         contract="c0ffee",
         seconds=0.25,
+    )
+
+
+def ruling(source_id: str, kind: Decision = "retraction", ruling_id: str = "1") -> Ruling:
+    """A ruling on the upload of `entry(source_id)`."""
+    return Ruling(
+        kind=kind,
+        ruling_id=ruling_id,
+        source_id=source_id,
+        url=entry(source_id).url,
+        reason="test orders",
+        recorded_at=datetime(2024, 6, 1, 8, tzinfo=UTC),
     )
 
 

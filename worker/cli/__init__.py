@@ -29,6 +29,8 @@ COMMANDS = {
     "plan": Row("worker.cli.plan", "Divide a huge file, or the days to publish, for many tasks."),
     "query": Row("worker.cli.query", "KPI rows."),
     "rejects": Row("worker.cli.query", "Rejected rows, and why."),
+    "restore": Row("worker.cli.retract", "Put retracted uploads back into the KPIs."),
+    "retract": Row("worker.cli.retract", "Take uploads out of the KPIs."),
     "run": Row("worker.cli.run", "Files in, KPIs out."),
     "sample": Row("worker.cli.sample", "Sample data of any size."),
     "serve": Row("worker.cli.serve", "Take commands from a queue: the warm service in AWS."),

@@ -22,6 +22,7 @@ from worker.cli.render import show_receipts, show_rows
 from worker.cli.row_output import BATCH_ROWS, print_rows
 from worker.errors import ConfigError
 from worker.jobs import open_session
+from worker.maintenance.rulings import has_name
 from worker.settings import read_day, read_settings
 from worker.state.paging import entries_in_pages
 from worker.state.receipt import receipt
@@ -30,7 +31,7 @@ from worker.stores import open_state
 if TYPE_CHECKING:
     from worker.clean import Workspace
     from worker.settings import Settings
-    from worker.state import Effect, Entry, Row, State
+    from worker.state import Effect, Entry, Row, Ruling, State
 
 TABLES = {"orders": "order_kpis", "category": "category_kpis", "product": "product_kpis"}
 REVENUE = {
@@ -81,7 +82,7 @@ def query(
     if misplaced:
         raise click.UsageError(f"--{misplaced[0]} goes with `query {misplaced[0]}`")
     name = TABLES[table]
-    _check_database_exists(settings)
+    check_database_exists(settings)
     output_format = choose_format(output_format)
 
     async def work() -> None:
@@ -119,17 +120,20 @@ def ledger(
     """
     settings = read_settings(workspace=workspace, state=state, contract=contract)
     output_format = choose_format(output_format)
-    _check_database_exists(settings)
+    check_database_exists(settings)
+
+    rulings: dict[str, Ruling] = {}
 
     async def work() -> list[tuple[Entry, Effect | None]]:
         store = await open_state(settings.state_url)
         try:
+            rulings.update({ruling.source_id: ruling for ruling in await store.rulings()})
             found = _find_with_effects(store, source)
             if output_format == "table":
                 return [pair async for pair in found]
             with print_rows(output_format) as output:
                 async for entry, effect in found:
-                    output.add(receipt(entry, effect))
+                    output.add(receipt(entry, effect, rulings.get(entry.source_id)))
             return []
         finally:
             await store.close()
@@ -138,9 +142,9 @@ def ledger(
     if output_format == "table":
         with until_reader_leaves():
             effects = {entry.source_id: effect for entry, effect in found if effect is not None}
-            show_receipts([entry for entry, _ in found], effects)
+            show_receipts([entry for entry, _ in found], effects, rulings)
             if source is not None and len(found) == 1:
-                one = receipt(*found[0])
+                one = receipt(*found[0], rulings.get(found[0][0].source_id))
                 show_rows({"field": key, "value": str(value)} for key, value in one.items())
 
 
@@ -196,7 +200,7 @@ async def _top_rows(rows: AsyncIterator[Row], attribute: str, count: int) -> Asy
         yield row
 
 
-def _check_database_exists(settings: Settings) -> None:
+def check_database_exists(settings: Settings) -> None:
     """Refuse a misspelt path: a question must not create an empty database."""
     path = settings.state_url.removeprefix("sqlite://")
     if path != settings.state_url and not _exists(Path(path)):
@@ -218,7 +222,7 @@ async def _find(state: State, source: str | None) -> AsyncIterator[list[Entry]]:
     """Find entries of the source objects of a name, or all of them, page by page."""
     missing = source is not None
     async for entries in entries_in_pages(state, await state.head()):
-        found = [entry for entry in entries if source is None or _has_name(entry, source)]
+        found = [entry for entry in entries if source is None or has_name(entry, source)]
         if found:
             missing = False
             yield found
@@ -233,11 +237,6 @@ async def _find_with_effects(
         effects = await state.effects([entry.source_id for entry in entries])
         for entry in entries:
             yield entry, effects.get(entry.source_id)
-
-
-def _has_name(entry: Entry, source: str) -> bool:
-    name = "/" + source.removeprefix("./")
-    return source in (entry.source_id, entry.url) or entry.url.endswith(name)
 
 
 async def _read_rejects(entry: Entry, workspace: Workspace) -> AsyncIterator[dict[str, object]]:

@@ -11,7 +11,7 @@ from worker.cli.sanitize import visible
 if TYPE_CHECKING:
     from worker.cli.rich_console import PlainConsole
     from worker.jobs import Session
-    from worker.state import Effect, Entry, Row
+    from worker.state import Effect, Entry, Row, Ruling
     from worker.transform import Report
 
 MAX_CELL_CHARACTERS = 1000
@@ -32,16 +32,32 @@ def show_rows(rows: Iterable[Mapping[str, object]], title: str = "") -> None:
     _console().print_table(columns, cells, title)
 
 
-def show_receipts(entries: Sequence[Entry], effects: Mapping[str, Effect]) -> None:
-    """Print one line for each source object, then refusals and reject reasons."""
+def show_receipts(
+    entries: Sequence[Entry],
+    effects: Mapping[str, Effect],
+    rulings: Mapping[str, Ruling] | None = None,
+) -> None:
+    """Print one line for each source object, then refusals and reject reasons.
+
+    Args:
+        entries: Ledger entries.
+        effects: source_id -> what the rows changed.
+        rulings: source_id -> the last ruling on it.
+    """
     rows = []
+    retracted = [
+        ruling
+        for entry in entries
+        if (ruling := (rulings or {}).get(entry.source_id)) and ruling.kind == "retraction"
+    ]
+    gone = {ruling.source_id for ruling in retracted}
     for entry in entries:
         effect = effects.get(entry.source_id)
         rows.append(
             {
                 "source": entry.source_id,
                 "file": "/".join(entry.url.split("/")[-2:]),
-                "verdict": entry.verdict,
+                "verdict": "retracted" if entry.source_id in gone else entry.verdict,
                 "read": entry.rows_read,
                 "clean": entry.rows_clean,
                 "rejected": entry.rows_rejected,
@@ -57,6 +73,9 @@ def show_receipts(entries: Sequence[Entry], effects: Mapping[str, Effect]) -> No
     for entry in entries:
         if entry.verdict == "refused":
             _console().print(f"refused {_clip(entry.url)}\n  {_clip(entry.reason or '')}")
+    for ruling in retracted:
+        because = f": {_clip(ruling.reason)}" if ruling.reason else ""
+        _console().print(f"retracted {_clip(ruling.url)} at {ruling.sequence}{because}")
     counts: dict[str, int] = {}
     for entry in entries:
         for reason, count in entry.reasons.items():

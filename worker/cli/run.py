@@ -85,7 +85,7 @@ def run(
         lambda: [locate(text) for text in inputs],
     )
     output_format = choose_format(output_format)
-    reporter = _make_reporter(output_format)
+    reporter = make_reporter(output_format)
 
     async def work() -> None:
         async with open_all(inputs, settings, dataset) as (sources, session):
@@ -142,7 +142,7 @@ def validate(
     _check_single_source(sources, version_id, byte_range, commits=commit_ranges)
     settings = read_settings(workspace=workspace, state=state, contract=contract, sha256=sha256)
     output_format = choose_format(output_format)
-    reporter = _make_reporter(output_format)
+    reporter = make_reporter(output_format)
 
     async def work() -> list[Entry]:
         async with open_all(sources, settings, dataset, version_id) as (found, session):
@@ -215,7 +215,7 @@ def transform(
         lambda: read_day(last, "--to"),
     )
     output_format = choose_format(output_format)
-    reporter = _make_reporter(output_format)
+    reporter = make_reporter(output_format)
 
     async def work() -> Report:
         async with open_session(settings) as session:
@@ -267,7 +267,8 @@ async def bring_up_to_date(
     return report, effects
 
 
-def _make_reporter(output_format: str) -> Reporter:
+def make_reporter(output_format: str) -> Reporter:
+    """Build the reporter of a command: JSON lines, progress bars on a terminal, or silence."""
     if output_format == "json":
         return JsonReporter()
     if not sys.stderr.isatty():

@@ -18,7 +18,7 @@ from worker.state.receipt import receipt
 
 if TYPE_CHECKING:
     from worker.objects.source import Source
-    from worker.state import Effect, Entry
+    from worker.state import Effect, Entry, Ruling
     from worker.transform import Report
 
 
@@ -33,6 +33,9 @@ class Reporter(Protocol):
 
     def validated(self, entry: Entry, *, new: bool) -> None:
         """Report an entry of the ledger; `new` where this run committed it."""
+
+    def ruled(self, ruling: Ruling) -> None:
+        """A ruling on an upload is in the ledger."""
 
     def publishing(self, done: int, total: int) -> None:
         """Report how many days have been published."""
@@ -77,6 +80,16 @@ class JsonReporter:
             event = "source.committed" if entry.verdict == "accepted" else "source.refused"
         self.emit(event, **receipt(entry))
 
+    def ruled(self, ruling: Ruling) -> None:
+        event = "source.retracted" if ruling.kind == "retraction" else "source.restored"
+        self.emit(
+            event,
+            source_id=ruling.source_id,
+            url=ruling.url,
+            sequence=ruling.sequence,
+            reason=ruling.reason,
+        )
+
     def publishing(self, done: int, total: int) -> None:
         """Write nothing: progress is for people."""
 
@@ -117,6 +130,8 @@ class SilentReporter:
     def reading(self, source: Source, stored_bytes: int, rows: int) -> None: ...
 
     def validated(self, entry: Entry, *, new: bool) -> None: ...
+
+    def ruled(self, ruling: Ruling) -> None: ...
 
     def publishing(self, done: int, total: int) -> None: ...
 

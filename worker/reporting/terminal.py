@@ -18,7 +18,7 @@ from rich.progress import (
 
 if TYPE_CHECKING:
     from worker.objects.source import Source
-    from worker.state import Effect, Entry
+    from worker.state import Effect, Entry, Ruling
     from worker.transform import Report
 
 
@@ -54,6 +54,9 @@ class TerminalReporter:
     def validated(self, entry: Entry, *, new: bool) -> None:  # noqa: ARG002
         self._read[entry.source_id] = (entry.size_bytes, entry.rows_read)
         self._show()
+
+    def ruled(self, ruling: Ruling) -> None:
+        """The command prints a table of what changes."""
 
     def publishing(self, done: int, total: int) -> None:
         if self._progress is not None:

@@ -124,6 +124,9 @@ class Ledger(Protocol):
     async def records(self, *, after: int = 0, up_to: int | None = None) -> list[Record]:
         """Return entries and rulings with after < sequence <= up_to, ascending by sequence."""
 
+    async def rulings(self) -> list[Ruling]:
+        """Return all rulings, ascending by sequence; there are few."""
+
     async def record_effects(self, effects: Mapping[str, Effect]) -> None:
         """Record the effect of each source_id; one of a lower `as_of` never replaces another."""
 

@@ -52,6 +52,9 @@ class MemoryState:
     async def records(self, *, after: int = 0, up_to: int | None = None) -> list[Record]:
         return self._records[max(after, 0) : None if up_to is None else max(up_to, 0)]
 
+    async def rulings(self) -> list[Ruling]:
+        return [record for record in self._records if isinstance(record, Ruling)]
+
     async def record_effects(self, effects: Mapping[str, Effect]) -> None:
         for source_id, effect in effects.items():
             earlier = self._effects.get(source_id)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from worker.state import Effect, Entry
+    from worker.state import Effect, Entry, Ruling
 
 
-def receipt(entry: Entry, effect: Effect | None = None) -> dict[str, Any]:
-    """Flatten a ledger entry and its effect into the fields that are printed."""
+def receipt(
+    entry: Entry, effect: Effect | None = None, ruling: Ruling | None = None
+) -> dict[str, Any]:
+    """Flatten a ledger entry, its effect and the last ruling on it into the printed fields."""
     fields: dict[str, Any] = {
         "source_id": entry.source_id,
         "sequence": entry.sequence,
@@ -37,5 +39,12 @@ def receipt(entry: Entry, effect: Effect | None = None) -> dict[str, Any]:
             "days": effect.days,
             "first_day": effect.first_day and effect.first_day.isoformat(),
             "last_day": effect.last_day and effect.last_day.isoformat(),
+        }
+    if ruling is not None:
+        fields |= {
+            "ruling": ruling.kind,
+            "ruling_reason": ruling.reason,
+            "ruled_at": ruling.recorded_at.isoformat(),
+            "ruling_sequence": ruling.sequence,
         }
     return fields

@@ -15,7 +15,7 @@ import pytest
 
 from tests.contracts.dynamodb.workers import DAY, large_day
 from tests.contracts.states import rows
-from tests.support.samples import day_kpis, entry
+from tests.support.samples import day_kpis, entry, ruling
 from worker.state import Effect, Progress, State
 from worker.state.dynamodb.store import DynamoDBState
 
@@ -30,7 +30,10 @@ METHODS: dict[str, Callable[[DynamoDBState], Awaitable[object]]] = {
     # The second one reads the entry that is there already.
     "commit": lambda state: state.commit(entry("a")),
     "head": lambda state: state.head(),
+    "rule": lambda state: state.rule(ruling("a")),
     "entries": lambda state: state.entries(),
+    "records": lambda state: state.records(),
+    "rulings": lambda state: state.rulings(),
     "effects": lambda state: state.effects(["a", "b"]),
     "publish": lambda state: state.publish(large_day(3), 3),
     "progress": lambda state: state.progress(),

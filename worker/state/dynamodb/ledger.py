@@ -108,6 +108,15 @@ class DynamoDBLedger:
         )
         return [_record(item) async for item in items]
 
+    async def rulings(self) -> list[Ruling]:
+        """Return all rulings, ascending by sequence; there are few."""
+        doing = "reading rulings"
+        pointers = self._database.query(doing, LEDGER_TABLE, (LEDGER_PARTITION_KEY, "ruling"))
+        keys = [_sequence_key(_sequence(pointer)) async for pointer in pointers]
+        found = await self._database.batch_get(doing, LEDGER_TABLE, keys)
+        rulings = [record for record in map(_record, found) if isinstance(record, Ruling)]
+        return sorted(rulings, key=lambda ruling: ruling.sequence)
+
     async def record_effects(self, effects: Mapping[str, Effect]) -> None:
         """Record the effect of each source_id; one of a lower `as_of` never replaces another."""
         slots = asyncio.Semaphore(_CONCURRENT_WRITES)

@@ -105,6 +105,12 @@ class SqliteState:
             ]
         )
 
+    async def rulings(self) -> list[Ruling]:
+        query = "SELECT sequence, record FROM ledger WHERE kind = 'ruling' ORDER BY 1"
+        rows = await self._file.run(lambda db: db.execute(query).fetchall())
+        records = [record_from_json(text).at(sequence) for sequence, text in rows]
+        return [record for record in records if isinstance(record, Ruling)]
+
     async def record_effects(self, effects: Mapping[str, Effect]) -> None:
         statement = (
             "INSERT INTO effects (source_id, as_of, effect) VALUES (?, ?, ?) "

@@ -1,0 +1,83 @@
+"""Retract and restore uploads: find the upload that is meant, and commit the ruling."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from worker.errors import ConfigError
+from worker.state import Entry, Ledger, Ruling
+from worker.state.paging import entries_in_pages
+from worker.state.records import Decision, retracted_sources
+
+LISTED_VERSIONS = 10
+"""Versions of a name that an error lists."""
+
+
+def has_name(entry: Entry, name: str) -> bool:
+    """Return whether a source id, a URL or the end of a URL names an upload."""
+    return name in (entry.source_id, entry.url) or entry.url.endswith("/" + name.removeprefix("./"))
+
+
+async def plan_rulings(
+    ledger: Ledger, names: Sequence[str], kind: Decision, reason: str
+) -> list[Ruling]:
+    """Prepare a ruling on each named upload whose state it would change.
+
+    Args:
+        ledger: Where the uploads are.
+        names: Source ids, URLs or ends of URLs.
+        kind: What is decided.
+        reason: Why; empty where none is given.
+
+    Returns:
+        Rulings that are not committed yet. An upload that is in the wanted state has none.
+
+    Raises:
+        ConfigError: A name is unknown, belongs to several versions, or to a refused file.
+        StoreError: The ledger cannot be read, after retries.
+    """
+    found: dict[str, list[Entry]] = {name: [] for name in names}
+    async for entries in entries_in_pages(ledger, await ledger.head()):
+        for name, versions in found.items():
+            versions += [entry for entry in entries if has_name(entry, name)]
+    for name, versions in found.items():
+        _check_unique(name, versions)
+    uploads = {entry.source_id: entry for (entry,) in found.values()}
+    retracted = retracted_sources(await ledger.rulings())
+    now = datetime.now(UTC)
+    return [
+        Ruling(
+            kind=kind,
+            ruling_id=secrets.token_hex(8),
+            source_id=source_id,
+            url=entry.url,
+            reason=reason,
+            recorded_at=now,
+        )
+        for source_id, entry in uploads.items()
+        if (source_id in retracted) != (kind == "retraction")
+    ]
+
+
+def _check_unique(name: str, versions: Sequence[Entry]) -> None:
+    """Raise an error unless a name belongs to one upload that was accepted."""
+    if not versions:
+        raise ConfigError("no source object in the ledger has this id or name", url=name)
+    if len(versions) > 1:
+        latest = sorted(versions, key=lambda entry: entry.uploaded_at, reverse=True)
+        listed = ", ".join(
+            f"{entry.source_id} (uploaded {entry.uploaded_at:%Y-%m-%d %H:%M:%S} UTC, {entry.url})"
+            for entry in latest[:LISTED_VERSIONS]
+        )
+        more = (
+            f", and {len(latest) - LISTED_VERSIONS} more" if len(latest) > LISTED_VERSIONS else ""
+        )
+        raise ConfigError(
+            f"{len(versions)} uploads have this name: {listed}{more}",
+            url=name,
+            hint="name one by its id",
+        )
+    if versions[0].verdict == "refused":
+        raise ConfigError("it was refused: nothing of it counts", url=versions[0].url)
