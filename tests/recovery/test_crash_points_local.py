@@ -69,11 +69,11 @@ def many_tasks(root: Path) -> list[Step]:
 
 
 def uploads_are_retracted(root: Path) -> list[Step]:
-    """Uploads are taken out of the KPIs, one of them is put back."""
-    del root
+    """An update and the products are taken out of the KPIs, the products are put back."""
+    shop.write_files(root / UPLOADS, shop.later_files(), second=100)
     commands = [
         ("run", "shop", *JSON, *KPIS),
-        ("retract", "orders/1.csv", "products/1.csv", "--reason", "test", *JSON, *KPIS),
+        ("retract", "orders/2.csv", "products/1.csv", "--reason", "test", *JSON, *KPIS),
         ("restore", "products/1.csv", *JSON, *KPIS),
     ]
     return [partial(tuple, command) for command in commands]
@@ -144,9 +144,9 @@ def test_the_undisturbed_run_does_all_that_is_tested(scene: Scene) -> None:
     names = [one.name for one in again.operations]
     for word in ("fsync", "link", "write", "mkdir", "unlink", "pread", "INSERT", "COMMIT"):
         assert any(word in name for name in names)
-    assert len(held.tables["ledger"]) == 5
+    assert len(held.tables["ledger"]) >= 5
     for table in ("order_kpis", "category_kpis", "product_kpis"):
-        assert len(held.tables[table]) > 3
+        assert len(held.tables[table]) >= 3
     assert any("rejects/orders" in key for key in held.objects)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +21,7 @@ from worker.cli.options import (
 )
 from worker.cli.render import show_receipts, show_rows
 from worker.cli.row_output import BATCH_ROWS, print_rows
-from worker.errors import ConfigError
+from worker.errors import ConfigError, StoreError
 from worker.jobs import open_session
 from worker.maintenance.rulings import has_name
 from worker.settings import read_day, read_settings
@@ -214,8 +215,12 @@ def check_database_exists(settings: Settings) -> None:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError):  # no name that a file could have
+    except ValueError:  # no name that a file could have
         return False
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise StoreError(f"cannot read: {error.strerror}", url=path) from error
 
 
 async def _find(state: State, source: str | None) -> AsyncIterator[list[Entry]]:
