@@ -11,8 +11,8 @@ class ContractError(KpiError):
     def __init__(self, source: str, problems: list[str]) -> None:
         self.source = source
         self.problems = problems
-        lines = "\n".join(f"  - {problem}" for problem in problems)
-        super().__init__(f"contract {source} is not usable:\n{lines}")
+        self.title = f"contract {source} is not usable:"
+        super().__init__("\n".join([self.title, *(f"  - {problem}" for problem in problems)]))
 
 
 class BalanceError(KpiError):

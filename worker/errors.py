@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
+
+from kpi.errors import ContractError, KpiError
 
 
 class WorkerError(Exception):
@@ -66,6 +69,14 @@ class ConfigError(WorkerError):
     retryable = False
 
 
+class InvalidSettings(ConfigError):  # noqa: N818
+    """Report everything that is wrong with the settings, one problem a line."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
 class SourceError(WorkerError):
     """Report an object that cannot be read as its store or the ledger promised."""
 
@@ -102,3 +113,26 @@ class StoreError(WorkerError):
 
 class Interrupted(WorkerError):  # noqa: N818
     """Report that a signal stopped the work: it left nothing half done and can be repeated."""
+
+
+def exit_code(error: Exception) -> int:
+    """Return what a process that ends with an error returns."""
+    if isinstance(error, WorkerError):
+        return error.exit_code
+    return ConfigError.exit_code if isinstance(error, ContractError) else WorkerError.exit_code
+
+
+def describe(error: Exception) -> str:
+    """Word an error; one that nothing here raises on purpose with its class."""
+    if isinstance(error, WorkerError | KpiError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def describe_lines(error: Exception) -> list[str]:
+    """Word an error in as many lines as it reports problems; texts in them may hold line ends."""
+    if isinstance(error, ContractError):
+        return [error.title, *(f"  - {problem}" for problem in error.problems)]
+    if isinstance(error, InvalidSettings):
+        return list(error.problems)
+    return [describe(error)]

@@ -11,7 +11,7 @@ from kpi.aggregation.tables import table_names
 from kpi.contract.loading import built_in, built_in_names, parse_contract
 from kpi.contract.model import Contract
 from kpi.errors import ContractError
-from worker.errors import ConfigError
+from worker.errors import ConfigError, InvalidSettings, describe_lines
 from worker.objects.location import Location, locate
 
 DEFAULT_WORKSPACE = ".shopkpi"
@@ -57,7 +57,7 @@ def read_settings(
         sha256: Whether receipts hold the SHA-256 of the bytes.
 
     Raises:
-        ConfigError: It lists everything that is wrong.
+        InvalidSettings: It lists everything that is wrong.
     """
     problems: list[str] = []
     location, state_url = locate(DEFAULT_WORKSPACE), state
@@ -77,14 +77,15 @@ def read_settings(
     try:
         found = read_contract(contract)
     except (ContractError, ConfigError) as error:
-        problems.append(f"--contract: {error}")
+        first, *others = describe_lines(error)
+        problems += [f"--contract: {first}", *others]
     tables: frozenset[str] = frozenset()
     try:
         tables = table_names([name.strip() for name in kpis.split(",") if name.strip()])
     except ValueError as error:
         problems.append(f"--kpis: {error}")
     if problems or found is None:
-        raise ConfigError("\n".join(problems))
+        raise InvalidSettings(problems)
     return Settings(
         workspace=location, state_url=state_url, contract=found, tables=tables, sha256=sha256
     )

@@ -218,6 +218,7 @@ def test_only_log_lines_have_this_machines_time() -> None:
     assert found == {
         "worker/reporting/reporters.py",
         "worker/reporting/emf.py",
+        "worker/cli/error_output.py",  # the line of an error
         "worker/objects/s3_client.py",  # to tell that the clock is wrong
         "worker/objects/memory.py",  # serves simulations, which give it a clock
     }

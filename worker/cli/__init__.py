@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import gc
-import io
-import os
 import sys
 
 from worker.cli.interrupts import EndedByCtrlC
 
 with EndedByCtrlC():  # these imports take a moment
-    import traceback
-
     import click
 
-    from kpi.errors import ContractError, KpiError
     from worker.cli.command_table import CommandTable, Row
-    from worker.cli.sanitize import visible, without_secrets
+    from worker.cli.error_output import ErrorOutput
     from worker.cli.stdio import take_over
-    from worker.errors import WorkerError
     from worker.runtime.allocator import choose_allocator
 
 COMMANDS = {
@@ -68,37 +62,15 @@ def main() -> None:
     """Run the command line; every outcome is an exit code, no user sees a traceback."""
     choose_allocator()
     gc.set_threshold(IMPORT_GC_THRESHOLD)
+    errors = ErrorOutput()
     try:
         if sys.stdout is sys.__stdout__:  # else a test reads what its calls print
             take_over()
-        sys.exit(shopkpi(standalone_mode=False) or 0)
+        sys.exit(shopkpi(standalone_mode=False, obj=errors) or 0)
     except click.ClickException as error:
-        text = io.StringIO()
-        error.show(text)
-        click.echo(_printable(text.getvalue()), err=True, nl=False)
+        errors.write_usage(error)
         sys.exit(2)
     except click.exceptions.Abort:
         sys.exit(130)
     except Exception as error:  # noqa: BLE001  (nothing above could report it)
-        sys.exit(_explain(error))
-
-
-def _explain(error: Exception) -> int:
-    """Write an error to standard error; return the exit code."""
-    if os.environ.get("SHOPKPI_DEBUG"):
-        click.echo(_printable("".join(traceback.format_exception(error))), err=True)
-    if isinstance(error, WorkerError):
-        click.echo(f"shopkpi: {_printable(str(error))}", err=True)
-        return error.exit_code
-    if isinstance(error, KpiError):
-        click.echo(f"shopkpi: {_printable(str(error))}", err=True)
-        return 2 if isinstance(error, ContractError) else 1
-    kind = type(error).__name__
-    click.echo(f"shopkpi: {kind}: {_printable(str(error))}", err=True)
-    click.echo("This should not happen. SHOPKPI_DEBUG=1 shows where it did.", err=True)
-    return 1
-
-
-def _printable(text: str) -> str:
-    """Remove secrets and control characters: error output is also collected by others."""
-    return visible(without_secrets(text))
+        sys.exit(errors.write(error))

@@ -7,6 +7,7 @@ import click
 from kpi.contract.loading import built_in
 from worker.cli.event_loop import run_async
 from worker.cli.options import utf8_or_path
+from worker.cli.sanitize import one_line
 from worker.settings import read_contract
 from worker.stores import open_state
 
@@ -41,8 +42,8 @@ def check(file: str) -> None:
     found = read_contract(file)
     for name, dataset in found.datasets.items():
         columns = ", ".join(f"{one.name} {one.type}" for one in dataset.columns.values())
-        click.echo(f"{name}: key {', '.join(dataset.key)}; columns {columns}")
-    click.echo(f"contract {found.name!r} is usable")
+        click.echo(one_line(f"{name}: key {', '.join(dataset.key)}; columns {columns}"))
+    click.echo(one_line(f"contract {found.name!r} is usable"))
 
 
 @click.group()

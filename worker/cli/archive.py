@@ -7,7 +7,7 @@ import sys
 import click
 
 from worker.cli.event_loop import run_async
-from worker.cli.options import store_options, utf8_or_path, version_id_option
+from worker.cli.options import report_errors_as_json, store_options, utf8_or_path, version_id_option
 from worker.maintenance.archive import archive as move_object
 from worker.objects.location import locate
 from worker.reporting.reporters import JsonReporter
@@ -41,6 +41,7 @@ def archive(
       shopkpi archive s3://shop-in/orders/1.csv --to s3://shop-archive --state dynamodb://shop \\
         --workspace s3://shop-clean
     """
+    report_errors_as_json()
     settings = read_settings(workspace=workspace, state=state, contract=contract)
 
     async def work() -> None:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from worker.cli.event_loop import run_async
-from worker.cli.options import choose_format, format_option, kpis_option, read_all, store_options
+from worker.cli.options import (
+    choose_event_format,
+    format_option,
+    kpis_option,
+    read_all,
+    store_options,
+)
 from worker.cli.render import show_rows
 from worker.errors import StoreError
 from worker.jobs import open_session
@@ -59,6 +65,7 @@ def audit(
       shopkpi audit
       shopkpi audit --sample 7
     """
+    output_format = choose_event_format(output_format)
     settings, *days = read_all(
         lambda: read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis),
         lambda: read_day(first, "--from"),
@@ -80,7 +87,7 @@ def audit(
             )
 
     found = run_async(work)
-    _report(found, as_json=choose_format(output_format) == "json")
+    _report(found, as_json=output_format == "json")
     if found.differences:
         sys.exit(EXIT_DIFFERENCES)
     if found.unpublished:

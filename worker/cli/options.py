@@ -9,8 +9,9 @@ from typing import Any, TypeVar, overload
 
 import click
 
+from worker.cli.error_output import ErrorOutput
 from worker.cli.stdio import discard
-from worker.errors import ConfigError
+from worker.errors import ConfigError, InvalidSettings, describe_lines
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -95,6 +96,25 @@ def choose_format(output_format: str | None) -> str:
     return output_format or ("table" if sys.stdout.isatty() else "json")
 
 
+def choose_event_format(output_format: str | None) -> str:
+    """Choose as `choose_format` for a command whose JSON is lines of events.
+
+    Where they are, an error becomes such a line too.
+    """
+    chosen = choose_format(output_format)
+    if chosen == "json":
+        report_errors_as_json()
+    return chosen
+
+
+def report_errors_as_json() -> None:
+    """Make the error of this command a JSON line."""
+    context = click.get_current_context(silent=True)
+    output = context.find_object(ErrorOutput) if context else None
+    if output is not None:
+        output.as_json = True
+
+
 @overload
 def read_all(one: Callable[[], A], two: Callable[[], B], /) -> tuple[A, B]: ...
 
@@ -109,7 +129,7 @@ def read_all(*readers: Callable[[], object]) -> tuple[object, ...]:
     """Call every reader of settings, so that the user hears of all problems at once.
 
     Raises:
-        ConfigError: It lists what is wrong with any of them.
+        InvalidSettings: It lists what is wrong with any of them.
     """
     values: list[object] = []
     problems: list[str] = []
@@ -117,9 +137,9 @@ def read_all(*readers: Callable[[], object]) -> tuple[object, ...]:
         try:
             values.append(reader())
         except ConfigError as error:
-            problems.append(str(error))
+            problems += describe_lines(error)
     if problems:
-        raise ConfigError("\n".join(problems))
+        raise InvalidSettings(problems)
     return tuple(values)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from worker.cli.sanitize import visible
+from worker.cli.sanitize import one_line
 
 if TYPE_CHECKING:
     from worker.cli.rich_console import PlainConsole
@@ -156,4 +156,4 @@ def _clip(text: str) -> str:
     """Shorten a text, and escape what a terminal would act on."""
     if len(text) > MAX_CELL_CHARACTERS:
         text = f"{text[:MAX_CELL_CHARACTERS]}... ({len(text):,} characters)"
-    return visible(text)
+    return one_line(text)

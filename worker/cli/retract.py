@@ -8,7 +8,7 @@ import click
 
 from worker.cli.event_loop import run_async
 from worker.cli.options import (
-    choose_format,
+    choose_event_format,
     format_option,
     kpis_option,
     store_options,
@@ -110,7 +110,7 @@ def _rule(
     output_format: str | None,
 ) -> None:
     check_database_exists(settings)
-    output_format = choose_format(output_format)
+    output_format = choose_event_format(output_format)
     reporter = make_reporter(output_format)
 
     async def work() -> None:

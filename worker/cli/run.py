@@ -10,7 +10,7 @@ import click
 from worker import jobs
 from worker.cli.event_loop import run_async
 from worker.cli.options import (
-    choose_format,
+    choose_event_format,
     format_option,
     kpis_option,
     read_all,
@@ -78,13 +78,13 @@ def run(
       shopkpi run shop/orders/monday.csv.gz --format json
       shopkpi run s3://shop-input --workspace s3://shop-clean --state dynamodb://shop
     """
+    output_format = choose_event_format(output_format)
     settings, _ = read_all(
         lambda: read_settings(
             workspace=workspace, state=state, contract=contract, kpis=kpis, sha256=sha256
         ),
         lambda: [locate(text) for text in inputs],
     )
-    output_format = choose_format(output_format)
     reporter = make_reporter(output_format)
 
     async def work() -> None:
@@ -140,8 +140,8 @@ def validate(
       shopkpi validate year/order_items/2025.csv --range 0-268435398
     """
     _check_single_source(sources, version_id, byte_range, commits=commit_ranges)
+    output_format = choose_event_format(output_format)
     settings = read_settings(workspace=workspace, state=state, contract=contract, sha256=sha256)
-    output_format = choose_format(output_format)
     reporter = make_reporter(output_format)
 
     async def work() -> list[Entry]:
@@ -209,12 +209,12 @@ def transform(
       shopkpi transform --from 2025-03-01 --to 2025-03-31 --state dynamodb://shop \\
         --workspace s3://shop-clean
     """
+    output_format = choose_event_format(output_format)
     settings, *days = read_all(
         lambda: read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis),
         lambda: read_day(first, "--from"),
         lambda: read_day(last, "--to"),
     )
-    output_format = choose_format(output_format)
     reporter = make_reporter(output_format)
 
     async def work() -> Report:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from worker.cli.options import choose_format, format_option
+from worker.cli.options import choose_event_format, format_option
 from worker.cli.render import show_rows
 from worker.errors import WorkerError
 from worker.reporting.reporters import JsonReporter
@@ -71,6 +71,7 @@ def sample(
       shopkpi sample year --orders 4000000
       shopkpi sample olist --layout olist   # then: shopkpi run olist --contract olist
     """
+    output_format = choose_event_format(output_format)
     first = read_day(start, "--start")
     from worker.sample import SampleSpec, write_sample  # noqa: PLC0415  (Arrow, 0.3 s)
 
@@ -101,7 +102,7 @@ def sample(
         }
         for file in report.files
     ]
-    if choose_format(output_format) == "json":
+    if output_format == "json":
         reporter = JsonReporter(sys.stdout)
         for row in rows:
             reporter.emit("sample.written", **row)

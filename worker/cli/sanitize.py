@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import unicodedata
+from collections.abc import Mapping
 
 SECRET_VARIABLES = (
     "AWS_ACCESS_KEY_ID",
@@ -35,6 +37,9 @@ _CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
+_LINE_ENDS = re.compile("[\n\u2028\u2029]")
+"""Line ends that `visible` keeps; the others of `str.splitlines` are control characters."""
+
 _FORMULA = frozenset("=+-@")
 """First characters of a formula in spreadsheets, also in full width (OWASP, "CSV Injection")."""
 
@@ -56,6 +61,19 @@ def without_secrets(text: str) -> str:
 def visible(text: str) -> str:
     """Escape characters that a terminal would act on instead of showing them."""
     return _CONTROLS.sub(lambda found: _escape(found.group()), text)
+
+
+def one_line(text: str) -> str:
+    """Escape line ends too: a text from outside must not begin a line of its own."""
+    return _LINE_ENDS.sub(lambda found: _escape(found.group()), visible(text))
+
+
+def json_line(value: Mapping[str, object]) -> str:
+    """Write JSON in one line by the count of every reader, with nothing that a terminal acts on."""
+    text = json.dumps(value, ensure_ascii=False)
+    for pattern in (_CONTROLS, _LINE_ENDS):
+        text = pattern.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    return text
 
 
 def spreadsheet_cell(text: str) -> str:

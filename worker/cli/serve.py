@@ -11,12 +11,13 @@ import click
 from click.core import ParameterSource
 
 from worker.cli.event_loop import run_async
-from worker.cli.options import kpis_option, store_options, utf8
+from worker.cli.options import kpis_option, report_errors_as_json, store_options, utf8
 from worker.cli.run import bring_up_to_date, transform, validate
-from worker.cli.sanitize import without_secrets
+from worker.cli.sanitize import one_line, without_secrets
+from worker.errors import describe
 from worker.jobs import open_session, open_sources, validate_all
 from worker.reporting.reporters import JsonReporter
-from worker.service.queue_worker import Refused, Service, describe
+from worker.service.queue_worker import Refused, Service
 from worker.settings import read_settings
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def serve(
       shopkpi serve --queue https://sqs.eu-central-1.amazonaws.com/123456789012/shop \\
         --workspace s3://shop-clean --state dynamodb://shop
     """
+    report_errors_as_json()
     settings = read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis)
 
     async def work() -> None:
@@ -81,7 +83,7 @@ def serve(
                 run=CommandRunner(session, reporter).run,
                 emit=reporter.emit,
                 concurrency=concurrency,
-                word_error=lambda error: without_secrets(describe(error)),
+                word_error=lambda error: one_line(without_secrets(describe(error))),
             ).serve(stop)
         reporter.emit("serve.stopped")
 

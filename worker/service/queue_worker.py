@@ -16,8 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kpi.errors import ContractError, KpiError
-from worker.errors import ConfigError, WorkerError
+from worker.errors import ConfigError, WorkerError, describe, exit_code
 
 MAX_RECEIVED_MESSAGES = 10
 """Of one ReceiveMessage (SQS API reference)."""
@@ -114,13 +113,6 @@ def read_body(body: str) -> Job | None:
     words = command if isinstance(command, list) else []
     usable = bool(words) and all(isinstance(word, str) for word in words)
     return Job(token=token, command=tuple(words) if usable else None)
-
-
-def exit_code(error: Exception) -> int:
-    """Return the exit code of the command line for an error."""
-    if isinstance(error, WorkerError):
-        return error.exit_code
-    return 2 if isinstance(error, ContractError) else 1
 
 
 class Service:
@@ -295,10 +287,3 @@ class Service:
 async def _any(futures: set[asyncio.Future[Any]]) -> None:
     """Wait until one of them is done."""
     await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
-
-
-def describe(error: Exception) -> str:
-    """Word an error."""
-    if isinstance(error, WorkerError | KpiError):
-        return str(error)
-    return f"{type(error).__name__}: {error}"

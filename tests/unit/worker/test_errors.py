@@ -8,16 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from kpi.errors import ContractError, KpiError
 from worker.errors import (
     ConfigError,
     DamagedObject,
     Interrupted,
+    InvalidSettings,
     SourceChanged,
     SourceError,
     SourceMissing,
     StoreError,
     WorkerError,
+    describe_lines,
+    exit_code,
 )
+from worker.service.queue_worker import Refused
 
 
 @pytest.mark.parametrize(
@@ -61,9 +66,32 @@ def test_only_what_a_retry_can_cure_is_retryable() -> None:
     assert StoreError("x").retryable, "the class must keep its own value"
 
 
-def test_exit_code_tells_wrong_use_from_failure() -> None:
-    assert ConfigError("x").exit_code == 2
-    assert {kind.exit_code for kind in (WorkerError, SourceMissing, StoreError)} == {1}
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError("x"), 2),
+        (Refused("x"), 2),
+        (InvalidSettings(["x"]), 2),
+        (ContractError("mine", ["x"]), 2),
+        (StoreError("x"), 1),
+        (SourceError("x"), 1),
+        (Interrupted("x"), 1),
+        (KpiError("x"), 1),
+        (ValueError("x"), 1),
+        (MemoryError(), 1),
+    ],
+)
+def test_exit_code_tells_wrong_use_from_failure(error: Exception, code: int) -> None:
+    assert exit_code(error) == code
+
+
+def test_lines_are_the_problems() -> None:
+    contract = ContractError("mine", ["a\nb", "c"])
+    assert describe_lines(contract) == ["contract mine is not usable:", "  - a\nb", "  - c"]
+    assert "\n".join(describe_lines(contract)) == str(contract)
+    assert describe_lines(InvalidSettings(["--a: x", "--b: y\nz"])) == ["--a: x", "--b: y\nz"]
+    assert describe_lines(StoreError("x", url="/a\nb")) == ["/a\nb: x"]
+    assert describe_lines(KeyError("x")) == ["KeyError: 'x'"]
 
 
 @pytest.mark.parametrize("copied", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
