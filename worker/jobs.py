@@ -7,12 +7,12 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from worker.clean import Workspace
 from worker.objects import ObjectStore
 from worker.objects.location import locate
-from worker.objects.source import Source
+from worker.objects.source import HeaderCallback, Source
 from worker.reporting.reporters import Reporter
 from worker.runtime.concurrency import each
 from worker.settings import Settings
@@ -120,10 +120,20 @@ async def open_all(
 
 
 async def validate_all(
-    session: Session, sources: Sequence[Source], reporter: Reporter
+    session: Session,
+    sources: Sequence[Source],
+    reporter: Reporter,
+    refused_header: HeaderCallback | None = None,
 ) -> list[Entry]:
-    """Validate sources, small ones concurrently; return entries in the order of the sources."""
-    context = _context(session, reporter)
+    """Validate sources, small ones concurrently; return entries in the order of the sources.
+
+    Args:
+        session: Stores and threads.
+        sources: Sources to validate.
+        reporter: Hears of each.
+        refused_header: See `ValidationContext`.
+    """
+    context = replace(_context(session, reporter), refused_header=refused_header)
     entries: dict[Source, Entry] = {}
 
     async def one(source: Source) -> None:

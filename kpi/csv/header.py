@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -19,9 +18,11 @@ RESCUED = "_rescued"
 MAX_HEADER_BYTES = 255
 """Bytes of one column's name. `_rescued` repeats the names of unknown columns in every row."""
 
-NAME_PATTERN = re.compile(r"([^\W\d][\w .:%#&'$€+*()\[\]/-]*)?")
-MAX_NAME_CHARACTERS, MAX_NAME_DIGITS = 60, 3
-"""Shape of a column's name, as against an id, an amount, a date or an address."""
+MAX_MATCHED_HEADERS = 200
+"""Headers compared with the known spellings for the reason of a refusal."""
+
+MAX_DIFFERENT_LETTERS = 2
+"""Between a header and a known spelling that it is close to."""
 
 OTHER_DELIMITERS = ";\t|,"
 """Delimiters to suggest where the contract's own yields one column."""
@@ -34,9 +35,16 @@ DICTIONARY_COLUMNS = frozenset({"status", "category"})
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """The reason for refusing a source object as a whole: what was expected, and what came."""
+    """The reason for refusing a source object as a whole: what was expected, and what came.
+
+    Attributes:
+        reason: For the ledger, logs and mails.
+        header: The first record as it came, for the terminal of a person who has the file; empty
+            where it could not be read. It may hold values of a row.
+    """
 
     reason: str
+    header: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,30 +142,65 @@ def read_layout(record: bytes, contract: Contract, dataset: Dataset) -> Layout |
     missing = [name for name in dataset.required if name not in names]
     if missing:
         wanted = f"column{'s' * (len(missing) > 1)} {', '.join(missing)}"
-        is_header = len(missing) < len(dataset.required)
-        return Refusal(reason=f"expected {wanted}, got {_shown(headers, is_header=is_header)}")
+        got = _describe(headers, known, contract.delimiter)
+        return Refusal(reason=f"expected {wanted}, got {got}", header=tuple(headers))
     return Layout(contract=contract, dataset=dataset, names=tuple(names))
 
 
-def _shown(headers: Sequence[str], *, is_header: bool) -> str:
-    """Describe the headers for a reason, which ends in logs.
+def _describe(headers: Sequence[str], known: Mapping[str, str], delimiter: str) -> str:
+    """Describe the headers for a reason, which ends in the ledger, logs and mails.
 
-    A first record that is no header is data, so it is not shown.
+    The first record may be data, where the header is missing. So only names that are known, or
+    close to a known spelling, are quoted.
     """
-    names = [header.strip() for header in headers]
-    text = f"the header: {', '.join(names[:20])[:500]}"
-    if is_header or all(map(_is_name, names)):
-        return text
-    for other in OTHER_DELIMITERS:
-        if len(names) == 1 and all(_is_name(name.strip()) for name in names[0].split(other)):
-            return f"{text} (is its delimiter {other!r}?)"
-    return f"a first record of {len(names)} that are no column names: is the header missing?"
+    matches = _match(headers, known)
+    if matches:
+        return f"a header of {_count(headers)}; {matches}"
+    if len(headers) == 1:
+        for other in OTHER_DELIMITERS.replace(delimiter, ""):
+            parts = headers[0].split(other)
+            if len(parts) > 1 and (matches := _match(parts, known)):
+                hint = f"with the delimiter {other!r} it has {len(parts)}; {matches}"
+                return f"a header of 1 column; {hint} (csv.delimiter)"
+    return f"a first record of {_count(headers)}, none of them known; is the header missing?"
 
 
-def _is_name(text: str) -> bool:
-    is_short = len(text) <= MAX_NAME_CHARACTERS
-    has_few_digits = sum(map(str.isdigit, text)) <= MAX_NAME_DIGITS
-    return is_short and has_few_digits and NAME_PATTERN.fullmatch(text) is not None
+def _count(headers: Sequence[str]) -> str:
+    return f"{len(headers)} column{'s' * (len(headers) != 1)}"
+
+
+def _match(headers: Sequence[str], known: Mapping[str, str]) -> str:
+    """Name the headers that are a known spelling, or close to one."""
+    names: list[str] = []
+    similar: list[str] = []
+    for header in map(header_form, headers[:MAX_MATCHED_HEADERS]):
+        if header in known:
+            names.append(known[header])
+            continue
+        spelling = next((one for one in known if _is_close(header, one)), None)
+        if spelling is not None:
+            similar.append(f"{header} ({known[spelling]}?)")
+    found = (("known", names), ("similar", similar))
+    return "; ".join(f"{word}: {', '.join(listed)}" for word, listed in found if listed)
+
+
+def _is_close(text: str, spelling: str) -> bool:
+    """Check for at most two letters of difference, and one in three.
+
+    With more, a short value of a row would be close to a short name: `ok` to `id`.
+    """
+    limit = min(MAX_DIFFERENT_LETTERS, len(spelling) // 3)
+    return abs(len(text) - len(spelling)) <= limit and _edit_distance(text, spelling) <= limit
+
+
+def _edit_distance(one: str, other: str) -> int:
+    """Count letters to insert, delete or replace (Levenshtein)."""
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        diagonal, row[0] = row[0], i
+        for j, b in enumerate(other, 1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (a != b))
+    return row[-1]
 
 
 def _decode(record: bytes) -> str | Refusal:

@@ -32,10 +32,15 @@ def show_rows(rows: Iterable[Mapping[str, object]], title: str = "") -> None:
     _console().print_table(columns, cells, title)
 
 
+Headers = dict[str, tuple[str, ...]]
+"""Id of a refused source -> its header, of files of this machine."""
+
+
 def show_receipts(
     entries: Sequence[Entry],
     effects: Mapping[str, Effect],
     rulings: Mapping[str, Ruling] | None = None,
+    headers: Headers | None = None,
 ) -> None:
     """Print one line for each source object, then refusals and reject reasons.
 
@@ -43,6 +48,7 @@ def show_receipts(
         entries: Ledger entries.
         effects: source_id -> what the rows changed.
         rulings: source_id -> the last ruling on it.
+        headers: See `Headers`.
     """
     rows = []
     retracted = [
@@ -73,6 +79,8 @@ def show_receipts(
     for entry in entries:
         if entry.verdict == "refused":
             _console().print(f"refused {_clip(entry.url)}\n  {_clip(entry.reason or '')}")
+            if header := (headers or {}).get(entry.source_id):
+                _console().print(f"  its first record: {_clip(', '.join(header))}")
     for ruling in retracted:
         because = f": {_clip(ruling.reason)}" if ruling.reason else ""
         _console().print(f"retracted {_clip(ruling.url)} at {ruling.sequence}{because}")
@@ -100,7 +108,11 @@ def show_report(report: Report) -> None:
 
 
 async def show_run(
-    session: Session, entries: Sequence[Entry], effects: Mapping[str, Effect], report: Report
+    session: Session,
+    entries: Sequence[Entry],
+    effects: Mapping[str, Effect],
+    report: Report,
+    headers: Headers,
 ) -> None:
     """Print KPIs, receipts, and where everything is stored."""
     settings = session.settings
@@ -120,7 +132,7 @@ async def show_run(
             if row["order_date"] == last
         ]
         show_rows(of_day, f"Category KPIs of {last} (shopkpi query category shows all)")
-    show_receipts(entries, effects)
+    show_receipts(entries, effects, headers=headers)
     show_report(report)
     where = settings.workspace.url.removeprefix("file://")
     _console().print(

@@ -20,7 +20,7 @@ from worker.cli.options import (
     utf8_or_path,
     version_id_option,
 )
-from worker.cli.render import show_receipts, show_report, show_run
+from worker.cli.render import Headers, show_receipts, show_report, show_run
 from worker.errors import ConfigError
 from worker.jobs import open_all, open_session, validate_all
 from worker.objects.location import locate
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from worker.jobs import Session
+    from worker.objects.source import HeaderCallback, Source
     from worker.reporting.reporters import Reporter
     from worker.state import Effect, Entry
     from worker.transform import Report
@@ -86,15 +87,18 @@ def run(
         lambda: [locate(text) for text in inputs],
     )
     reporter = make_reporter(output_format)
+    headers: Headers = {}
 
     async def work() -> None:
         async with open_all(inputs, settings, dataset) as (sources, session):
-            entries = await validate_all(session, sources, reporter)
+            entries = await validate_all(
+                session, sources, reporter, _keep_local(headers, output_format)
+            )
             report, effects = await bring_up_to_date(session, reporter, entries)
             if output_format == "table":
                 reporter.close()
                 with until_reader_leaves():
-                    await show_run(session, entries, effects, report)
+                    await show_run(session, entries, effects, report, headers)
 
     try:
         run_async(work)
@@ -143,6 +147,7 @@ def validate(
     output_format = choose_event_format(output_format)
     settings = read_settings(workspace=workspace, state=state, contract=contract, sha256=sha256)
     reporter = make_reporter(output_format)
+    headers: Headers = {}
 
     async def work() -> list[Entry]:
         async with open_all(sources, settings, dataset, version_id) as (found, session):
@@ -150,14 +155,14 @@ def validate(
                 return [await jobs.validate_range(session, found[0], byte_range, reporter)]
             if commit_ranges:
                 return [await jobs.commit_ranges(session, found[0], reporter)]
-            return await validate_all(session, found, reporter)
+            return await validate_all(session, found, reporter, _keep_local(headers, output_format))
 
     try:
         entries = run_async(work)
     finally:
         reporter.close()
     if output_format == "table":
-        show_receipts(entries, {})
+        show_receipts(entries, {}, headers=headers)
 
 
 def _check_single_source(
@@ -265,6 +270,18 @@ async def bring_up_to_date(
     effects = await session.state.effects([entry.source_id for entry in entries])
     reporter.transformed(report, effects)
     return report, effects
+
+
+def _keep_local(headers: Headers, output_format: str) -> HeaderCallback | None:
+    """Keep the headers of refused files of this machine, for tables; a log gets none."""
+    if output_format != "table":
+        return None
+
+    def keep(source: Source, header: tuple[str, ...]) -> None:
+        if not source.info.bucket:
+            headers[source.source_id] = header
+
+    return keep
 
 
 def make_reporter(output_format: str) -> Reporter:

@@ -33,5 +33,8 @@ def identify(bucket: str, key: str, version: str) -> str:
     return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
+HeaderCallback = Callable[[Source, tuple[str, ...]], None]
+"""Called with a source that is refused for its header, and that header."""
+
 ProgressCallback = Callable[[Source, int, int], None]
 """Called with a source, its stored bytes read so far, and its rows so far."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kpi.contract.model import Contract
 from worker.clean import Workspace
-from worker.objects.source import ProgressCallback
+from worker.objects.source import HeaderCallback, ProgressCallback
 from worker.state import Ledger
 from worker.validate.stream import DEFAULT_BLOCK_SIZES, BlockSizes
 
@@ -22,6 +22,8 @@ class ValidationContext:
         ledger: Receives the entry.
         executor: Threads that parse and encode.
         progress: Called with each block read; None to report nothing.
+        refused_header: Called with a header that refuses a source, for the terminal of the person
+            who has the file. The ledger's reason names only columns that are known or nearly so.
         sha256: Whether entries carry the SHA-256 of the stored bytes. Costs a tenth of the CPU
             time of a validation; a byte range has none.
         block_sizes: How sources are read; tests make blocks of a few bytes.
@@ -32,5 +34,6 @@ class ValidationContext:
     ledger: Ledger
     executor: Executor
     progress: ProgressCallback | None = None
+    refused_header: HeaderCallback | None = None
     sha256: bool = False
     block_sizes: BlockSizes = DEFAULT_BLOCK_SIZES

@@ -60,6 +60,8 @@ class SourceValidation:
         else:
             layout, first = await self._read_header(chunks)
         if isinstance(layout, Refusal):
+            if self._context.refused_header and layout.header:
+                self._context.refused_header(self._source, layout.header)
             return await self._refused(layout.reason)
         writer = RowWriter(self._result_keys(), layout, self._context, self._counts)
         part, refusal = await writer.write(first, chunks, may_refuse=self._byte_range is None)

@@ -30,3 +30,18 @@ def test_commit_without_all_ranges_says_what_is_missing(tmp_path: Path) -> None:
     assert done.code == 1
     size = file.stat().st_size
     assert f"not all ranges are in: nothing from byte 0 of {size} on" in done.err
+
+
+def test_only_a_table_shows_the_header_of_a_refused_file(tmp_path: Path) -> None:
+    file = tmp_path / "shop" / "orders" / "1.csv"
+    file.parent.mkdir(parents=True)
+    file.write_text("Jane Doe,hunter2,[red]x:smile:\nJohn,y,z\n")
+    table = shopkpi(tmp_path, "run", "shop", "--format", "table")
+    assert table.code == 0
+    assert "its first record: Jane Doe, hunter2, [red]x:smile:" in table.out
+    events = shopkpi(tmp_path, "validate", "shop", "--workspace=w", "--format", "json")
+    ledger = shopkpi(tmp_path, "ledger", "--format", "json")
+    for text in (events.out, events.err, ledger.out):
+        assert "hunter2" not in text
+        assert "Jane" not in text
+    assert "none of them known" in ledger.out
