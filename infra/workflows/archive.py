@@ -13,11 +13,16 @@ from constructs import Construct
 from infra.buckets import ARCHIVE_FOLDER, Buckets
 from infra.compute import Compute
 from infra.settings import MIB, cpu_units
-from infra.workflows.steps import FAILURE, UNCHANGED, URL, VERSION_ID, WorkerTasks, retry_call, when
+from infra.workflows.steps import FAILURE, UNCHANGED, URL, VERSION_ID, retry_call, when
+from infra.workflows.worker_tasks import WorkerTasks
 
 # CopyObject accepts 5 GB (S3 API reference). The lower limit keeps the call short enough not to be
 # cut off; a task moves larger objects.
 COPY_LIMIT_BYTES = 1024 * MIB
+
+# A key of S3 has 1,024 bytes at most, and `archive/<source_id>/` comes before it. The worker gives
+# objects with longer keys a short one. URL encoding makes no key shorter than its bytes.
+COPY_LIMIT_KEY_BYTES = 1024 - len(ARCHIVE_FOLDER) - 17
 
 
 class ArchiveStates(Construct):
@@ -49,7 +54,10 @@ class ArchiveStates(Construct):
         done = sfn.Succeed.jsonata(self, "Done", state_name="Done")
         archive = self._archive("Archive")
         archive.next(done)
-        small = when(f"$states.input.size <= {COPY_LIMIT_BYTES}")
+        small = when(
+            f"$states.input.size <= {COPY_LIMIT_BYTES} and "
+            f"$length($encodeUrlComponent($states.input.key)) <= {COPY_LIMIT_KEY_BYTES}"
+        )
         self.accepted = (
             sfn.Choice.jsonata(self, "IsCopyable", state_name="IsCopyable")
             .when(small, self._copy_and_delete(archive, done))
@@ -84,6 +92,7 @@ class ArchiveStates(Construct):
                 _allow(archived, "s3:PutObjectTagging"),
                 _allow(incoming, "s3:GetObjectVersion", "s3:GetObjectVersionTagging"),
                 _allow(self._buckets.input.bucket_arn, "s3:ListBucket"),
+                *self._compute.decrypt_rights,
             ],
             parameters={
                 "Bucket": self._buckets.archive.bucket_name,

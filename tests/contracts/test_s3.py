@@ -271,6 +271,29 @@ async def test_a_forbidden_object_says_what_is_missing(monkeypatch: pytest.Monke
                 await store.delete("data")
 
 
+async def test_an_object_under_a_foreign_key_names_the_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key = "arn:aws:kms:eu-central-1:123456789012:key/1234"
+    message = f"is not authorized to perform: kms:Decrypt on resource: {key}"
+    body = f"<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>".encode()
+
+    def answers(request: str) -> tuple[str, bytes]:
+        if request.startswith("HEAD"):
+            head = '200 OK\r\nETag: "0"\r\nContent-Length: 9\r\nx-amz-version-id: v1'
+            return f"{head}\r\nLast-Modified: Wed, 01 May 2024 12:00:00 GMT", b""
+        return f"403 Forbidden\r\nContent-Length: {len(body)}", body
+
+    async with answering(answers) as url:
+        Emulator(name="encrypted", endpoint_url=url).use(monkeypatch)
+        async with await S3Store.open("bucket", retry=QUICK) as store:
+            info = await store.stat("data")
+            with pytest.raises(SourceError, match="input_kms_key_arn") as caught:
+                await store.read(info, 0, 9)
+    assert key in str(caught.value)
+    assert not caught.value.retryable
+
+
 @pytest.mark.parametrize(("size", "fits"), [(2 * PART_BYTES, True), (2 * PART_BYTES + 1, False)])
 async def test_an_unknown_upload_whose_object_exists_was_completed(
     monkeypatch: pytest.MonkeyPatch, size: int, fits: bool

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+from pathlib import Path
+
 import orjson
 
 from worker.errors import SourceChanged, SourceError, StoreError
@@ -12,6 +15,11 @@ from worker.state import Entry, Ledger
 from worker.state.paging import entries_in_pages
 from worker.state.receipt import receipt
 from worker.validate.stream import READ_BLOCK_BYTES
+
+MAX_KEY_BYTES = 1024
+"""Bytes of a key in S3 (S3 user guide, "Naming Amazon S3 objects")."""
+
+VERDICT_SUFFIX = ".verdict.json"
 
 
 async def archive(
@@ -57,7 +65,7 @@ async def archive(
     key = _target(entry, place.key, to)
     await _copy(source, info, store, key)
     if entry.verdict == "refused":
-        async with store.create(f"{key}.verdict.json") as writer:
+        async with store.create(f"{key}{VERDICT_SUFFIX}") as writer:
             await writer.write(orjson.dumps(receipt(entry), option=orjson.OPT_INDENT_2))
     kind, _, found_id = info.version.partition(":")
     if kind != "version" and await source.stat(place.key) != info:
@@ -97,7 +105,19 @@ async def _moved(
 
 def _target(entry: Entry, key: str, to: Location) -> str:
     zone = "archive" if entry.verdict == "accepted" else "quarantine"
-    return to.join(zone, entry.source_id, key if to.bucket else _as_path(key))
+    target = to.join(zone, entry.source_id, key if to.bucket else _as_path(key))
+    if to.bucket and len(f"{target}{VERDICT_SUFFIX}".encode()) > MAX_KEY_BYTES:
+        return to.join(zone, entry.source_id, _short_key(key))
+    return target
+
+
+def _short_key(key: str) -> str:
+    """Shorten a key to its dataset folder and a hash; the ledger has the whole key."""
+    folder, _, name = key.rpartition("/")
+    endings = "".join(Path(name).suffixes[-2:])
+    short = f"{sha256(key.encode()).hexdigest()[:32]}{endings if len(endings) <= 16 else ''}"
+    dataset = Path(folder).name
+    return f"{dataset}/{short}" if dataset and len(dataset.encode()) <= 255 else short
 
 
 def _as_path(key: str) -> str:

@@ -99,11 +99,21 @@ class BucketClient:
         if reading and status(error) == 404:
             return SourceMissing(url=url)
         if status(error) == 403:
-            hint = f"needed: {_TO_READ if reading else _TO_WRITE}, and the use of its KMS key"
-            if _clock_skew_s(error) > _CLOCK_SKEW_S:
-                hint = "the clock of this machine is wrong"
+            hint = _what_is_needed(error, reading=reading)
             return kind(f"not allowed ({error})", url=url, hint=hint, retryable=False)
         return kind(str(error), url=url, retryable=False)
+
+
+def _what_is_needed(error: Exception, *, reading: bool) -> str:
+    """Name what a refused call lacks."""
+    if "kms:" in str(error):
+        return (
+            "the object is encrypted with a KMS key; needed: kms:Decrypt in the policies of this "
+            "role and of the key, for a deployment in AWS by its setting input_kms_key_arn"
+        )
+    if _clock_skew_s(error) > _CLOCK_SKEW_S:
+        return "the clock of this machine is wrong"
+    return f"needed: {_TO_READ if reading else _TO_WRITE}, and the use of its KMS key"
 
 
 def _clock_skew_s(error: Exception) -> float:

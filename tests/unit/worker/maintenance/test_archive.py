@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -85,3 +86,58 @@ async def test_no_key_of_s3_leads_out_of_a_folder(tmp_path: Path, key: str) -> N
     assert written[0].resolve() == written[0]
     # Asked again, it is found where it went.
     assert await archive(bucket, place, **arguments) == (found.at(1), copy)
+
+
+@pytest.mark.parametrize("verdict", ["accepted", "refused"])
+@pytest.mark.parametrize(
+    ("key", "is_kept"),
+    [
+        (f"orders/{'a' * 900}/b.csv.gz", True),
+        (f"orders/{'a' * 1000}.csv", False),
+        (f"orders/{'ß' * 500}.csv", False),
+        (f"{'a' * 1024}", False),
+    ],
+)
+async def test_a_key_too_long_for_its_folder_is_shortened(
+    key: str, is_kept: bool, verdict: Literal["accepted", "refused"]
+) -> None:
+    bucket, target, state = MemoryStore("shop"), MemoryStore("old"), MemoryState()
+    async with bucket.create(key) as writer:
+        await writer.write(b"x")
+    info = await bucket.stat(key)
+    found = replace(entry("1"), source_id=source_id(info), url=info.url, verdict=verdict)
+    await state.commit(found)
+    place = Location(bucket="shop", key=key)
+    arguments: dict[str, Any] = {"ledger": state, "store": target, "to": locate("s3://old")}
+
+    _, copy = await archive(bucket, place, **arguments)
+
+    zone = "archive" if verdict == "accepted" else "quarantine"
+    assert copy.startswith(f"{zone}/{found.source_id}/")
+    assert copy.endswith(key) is is_kept
+    written = [one.key async for one in target.list("")]
+    assert copy in written
+    # The limit of S3, which a store in memory does not have.
+    assert all(len(one.encode()) <= 1024 for one in written)
+    assert await archive(bucket, place, **arguments) == (found.at(1), copy)
+
+
+async def test_short_keys_keep_folder_and_ending() -> None:
+    bucket, target, state = MemoryStore("shop"), MemoryStore("old"), MemoryState()
+    copies = []
+    for name in ("a", "b"):
+        key = f"orders/{name * 1000}.csv.gz"
+        async with bucket.create(key) as writer:
+            await writer.write(b"x")
+        info = await bucket.stat(key)
+        await state.commit(replace(entry("1"), source_id=source_id(info), url=info.url))
+        _, copy = await archive(
+            bucket,
+            Location(bucket="shop", key=key),
+            ledger=state,
+            store=target,
+            to=locate("s3://old"),
+        )
+        copies.append(copy)
+        assert re.fullmatch(r"archive/[0-9a-f]{16}/orders/[0-9a-f]{32}\.csv\.gz", copy)
+    assert len(set(copies)) == 2
