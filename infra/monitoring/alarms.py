@@ -14,11 +14,14 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.compute import METRICS_NAMESPACE, Compute
+from infra.compute import METRICS_NAMESPACE, NOT_NOW, Compute
 from infra.monitoring.notifications import Notifications
 from infra.settings import Settings
 
 FIVE_MINUTES = Duration.minutes(5)
+
+REJECT_RATE_MIN_ROWS = 100
+"""Rows within an hour below which a reject rate says nothing."""
 
 
 class WorkerMetrics:
@@ -48,11 +51,11 @@ class WorkerMetrics:
 
 
 class Alarms(Construct):
-    """Alarms that publish to the topic on each change between OK and ALARM.
+    """Alarms that publish to the topic when they go off, and link to docs/runbook.md.
 
     Attributes:
         stopped: Log group of the tasks that failed; ECS itself forgets them within the hour.
-        exits: Metric that counts those tasks.
+        failed_tasks: Metric that counts those tasks.
         all: Every alarm.
     """
 
@@ -76,39 +79,62 @@ class Alarms(Construct):
         self.stopped = logs.LogGroup(
             self, "StoppedTasks", retention=log_retention, removal_policy=RemovalPolicy.DESTROY
         )
-        self.exits = self._count_failed_tasks(compute)
+        self.failed_tasks = self._count_failed_tasks(compute)
         self._executions(machines)
         self._alarm(
-            "DeadLetters", "An event or message could not be delivered", _depth(notifications)
+            "DeadLetters",
+            "An event or message could not be delivered",
+            _depth(notifications),
+            runbook="dead-letters",
         )
-        self._alarm("TaskExits", "A task ended with an exit code other than 0", self.exits)
+        self._alarm(
+            "TaskExits",
+            "A task failed, or never started",
+            self.failed_tasks,
+            runbook="failed-tasks",
+        )
         self._uploads(settings, machines["Ingest"])
         self._throttling(tables)
         self._alarm(
             "Uncommitted",
-            "An upload has lain in the input bucket for too long; the sweep started it again",
+            "An upload has been in the input bucket for too long",
             age,
-            threshold=60 * settings.sweep_min_age_minutes,
+            runbook="uploads-left-behind",
+            threshold=60 * settings.uncommitted_alarm_minutes,
         )
         if settings.audit_sample_days:
             self._alarm(
                 "AuditDifferences",
-                "Published days are not what the clean zone gives; `shopkpi transform --all`",
+                "Published days differ from what the clean zone gives",
                 self._metrics.of("audit.finished", "differences"),
+                runbook="audit-differences",
             )
 
     def _executions(self, machines: Mapping[str, sfn.StateMachine]) -> None:
         for name, machine in machines.items():
-            metrics = {
+            failures = {
                 "Failed": ("failed", machine.metric_failed(period=FIVE_MINUTES)),
                 "TimedOut": ("timed out", machine.metric_timed_out(period=FIVE_MINUTES)),
-                "Throttled": ("were throttled", machine.metric_throttled(period=FIVE_MINUTES)),
             }
-            for kind, (verb, metric) in metrics.items():
-                self._alarm(f"{name}{kind}", f"{name} executions {verb}", metric)
+            for kind, (verb, metric) in failures.items():
+                self._alarm(
+                    f"{name}{kind}",
+                    f"{name} executions {verb}",
+                    metric,
+                    runbook=f"failed-{name.lower()}-executions",
+                )
+            self._alarm(
+                f"{name}Throttled",
+                f"{name} executions were throttled",
+                machine.metric_throttled(period=FIVE_MINUTES),
+                runbook="throttled-executions",
+            )
 
     def _count_failed_tasks(self, compute: Compute) -> cloudwatch.Metric:
-        """Keep and count the events of tasks with an exit code other than 0.
+        """Keep and count the events of tasks that failed or never started.
+
+        Not counted are exit code 5 ("not now") and Spot interruptions, which are retried as a
+        matter of course. A task that never started has no exit code, only a stop code.
 
         The rule is an L1 construct, since the L2 target for log groups deploys a Lambda function.
         """
@@ -129,14 +155,20 @@ class Alarms(Construct):
         rule = events.CfnRule(
             self,
             "BadExit",
-            description="A task of shopkpi ended with an exit code other than 0",
+            description="A task of shopkpi failed, or never started",
             event_pattern={
                 "source": ["aws.ecs"],
                 "detail-type": ["ECS Task State Change"],
                 "detail": {
                     "clusterArn": [compute.cluster.cluster_arn],
                     "lastStatus": ["STOPPED"],
-                    "containers": {"exitCode": [{"anything-but": 0}]},
+                    "$or": [
+                        {
+                            "containers": {"exitCode": [{"anything-but": [0, NOT_NOW]}]},
+                            "stopCode": [{"anything-but": ["SpotInterruption"]}],
+                        },
+                        {"stopCode": ["TaskFailedToStart"]},
+                    ],
                 },
             },
             targets=[
@@ -164,7 +196,7 @@ class Alarms(Construct):
         hour = Duration.hours(1)
         committed = "source.committed"
         rate = cloudwatch.MathExpression(
-            expression="IF(read > 0, rejected / read, 0)",
+            expression=f"IF(read >= {REJECT_RATE_MIN_ROWS}, rejected / read, 0)",
             using_metrics={
                 "rejected": self._metrics.of(committed, "rows_rejected", period=hour),
                 "read": self._metrics.of(committed, "rows_read", period=hour),
@@ -176,12 +208,14 @@ class Alarms(Construct):
             "RejectRate",
             "More rows than usual broke the contract within an hour",
             rate,
+            runbook="rejected-rows",
             threshold=settings.reject_rate_alarm,
         )
         self._alarm(
             "Lag",
             "An upload took too long to become KPIs",
             ingest.metric_time(period=FIVE_MINUTES, statistic="Maximum"),
+            runbook="slow-uploads",
             threshold=60_000 * settings.lag_alarm_minutes,  # Step Functions reports milliseconds
         )
         if settings.success_within_hours:
@@ -189,6 +223,7 @@ class Alarms(Construct):
                 "NoSuccess",
                 "No upload has become KPIs for too long",
                 ingest.metric_succeeded(period=hour),
+                runbook="no-uploads",
                 # An alarm evaluates one day at most, and so does the setting.
                 periods=settings.success_within_hours,
                 comparison=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
@@ -215,6 +250,7 @@ class Alarms(Construct):
                     using_metrics=dict(metrics),
                     period=FIVE_MINUTES,
                 ),
+                runbook="throttled-tables",
                 periods=3,
             )
 
@@ -224,6 +260,7 @@ class Alarms(Construct):
         description: str,
         metric: cloudwatch.IMetric,
         *,
+        runbook: str,
         threshold: float = 1,
         periods: int = 1,
         comparison: cloudwatch.ComparisonOperator = (
@@ -234,7 +271,7 @@ class Alarms(Construct):
         alarm = cloudwatch.Alarm(
             self,
             name,
-            alarm_description=description,
+            alarm_description=explained(description, runbook),
             metric=metric,
             threshold=threshold,
             evaluation_periods=periods,
@@ -242,8 +279,12 @@ class Alarms(Construct):
             treat_missing_data=missing,
         )
         alarm.add_alarm_action(self._topic)
-        alarm.add_ok_action(self._topic)
         self.all.append(alarm)
+
+
+def explained(description: str, section: str) -> str:
+    """Return the description of an alarm with the anchor of its section of the runbook."""
+    return f"{description}. What to do: docs/runbook.md#{section}"
 
 
 def _depth(notifications: Notifications) -> cloudwatch.Metric:

@@ -69,8 +69,8 @@ def statements(document: Json) -> set[tuple[str, str]]:
     pairs = set()
     for statement in document["Statement"]:
         assert statement["Effect"] == "Allow"
-        for action in _list(statement["Action"]):
-            for resource in _list(statement["Resource"]):
+        for action in as_list(statement["Action"]):
+            for resource in as_list(statement["Resource"]):
                 pairs.add((action, resolve(resource)))
     return pairs
 
@@ -117,7 +117,7 @@ def _split(separator: str, text: str) -> list[str]:
     return parts if len(parts) > 1 else [text] * 8
 
 
-def _list(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
