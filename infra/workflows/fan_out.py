@@ -12,7 +12,8 @@ from constructs import Construct
 from infra.buckets import PLANS_FOLDER, Buckets
 from infra.compute import Compute
 from infra.settings import MIB, Settings, cpu_units
-from infra.workflows.steps import UNCHANGED, URL, VERSION_ID, WorkerTasks, adding, retry
+from infra.workflows.steps import URL, VERSION_ID, retry
+from infra.workflows.worker_tasks import WorkerTasks
 
 
 class FanOut(Construct):
@@ -50,7 +51,7 @@ class FanOut(Construct):
             "PlanRanges",
             self._compute.validate,
             ["plan", *source, "--split-bytes", size, "--output", self._url("ranges")],
-            outputs=self._adding_key("ranges"),
+            new_fields=self._key_field("ranges"),
         )
         each = self._map(
             "ValidateRanges",
@@ -58,7 +59,7 @@ class FanOut(Construct):
                 "ValidateRange",
                 self._compute.validate,
                 ["validate", *source, "--range", "{% $states.input.range %}"],
-                handled=False,
+                failure=self._fail_child("ValidateRange"),
             ),
             plan_key="$.ranges_key",
             item={"url": "$.url", "version_id": "$.version_id", "range": "$$.Map.Item.Value.range"},
@@ -78,7 +79,7 @@ class FanOut(Construct):
             "PlanDays",
             self._compute.transform,
             ["plan", "--days", days, "--output", self._url("days")],
-            outputs=self._adding_key("days"),
+            new_fields=self._key_field("days"),
         )
         first, last = "{% $states.input.from %}", "{% $states.input.to %}"
         each = self._map(
@@ -87,7 +88,7 @@ class FanOut(Construct):
                 "TransformSlice",
                 self._compute.transform,
                 ["transform", "--from", first, "--to", last],
-                handled=False,
+                failure=self._fail_child("TransformSlice"),
             ),
             plan_key="$.days_key",
             item={"from": "$$.Map.Item.Value.from", "to": "$$.Map.Item.Value.to"},
@@ -100,8 +101,9 @@ class FanOut(Construct):
         folder = f"s3://{self._clean.bucket_name}/{PLANS_FOLDER}"
         return f"{{% '{folder}' & $states.input.source_id & '/{plan}.json' %}}"
 
-    def _adding_key(self, plan: str) -> str:
-        return adding(f"'{plan}_key': '{PLANS_FOLDER}' & $states.input.source_id & '/{plan}.json'")
+    def _key_field(self, plan: str) -> str:
+        """Return the field that tells the Distributed Map the key of its plan."""
+        return f"'{plan}_key': '{PLANS_FOLDER}' & $states.input.source_id & '/{plan}.json'"
 
     def _task(
         self,
@@ -109,8 +111,8 @@ class FanOut(Construct):
         task: ecs.FargateTaskDefinition,
         command: Sequence[str],
         *,
-        outputs: str = UNCHANGED,
-        handled: bool = True,
+        new_fields: str = "",
+        failure: sfn.IChainable | None = None,
     ) -> sfn.TaskStateBase:
         return self._worker.run(
             self,
@@ -119,8 +121,18 @@ class FanOut(Construct):
             command=command,
             cpu=str(cpu_units(self._settings.large_task_vcpu)),
             timeout=self._timeout,
-            outputs=outputs,
-            handled=handled,
+            new_fields=new_fields,
+            failure=failure,
+        )
+
+    def _fail_child(self, name: str) -> sfn.Fail:
+        """End the execution of one element, which fails its map."""
+        return sfn.Fail.jsonata(
+            self,
+            f"{name}Failed",
+            state_name=f"{name}Failed",
+            error="{% $states.input.failure.Error %}",
+            cause="{% $states.input.failure.Cause %}",
         )
 
     def _map(

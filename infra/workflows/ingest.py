@@ -25,13 +25,13 @@ from infra.workflows.steps import (
     URL,
     VERSION_ID,
     FailureStates,
-    WorkerTasks,
     adding,
     publish,
     retry_call,
     when,
 )
 from infra.workflows.warm_service import WarmService
+from infra.workflows.worker_tasks import WorkerTasks
 from kpi.aggregation.tables import LEDGER_PARTITION_KEY, LEDGER_SORT_KEY
 
 MEDIUM_FACTOR = 16
@@ -116,13 +116,25 @@ class Ingest(Construct):
             .when(when("$exists($states.input.entry.verdict)"), verdict)
             .when(when(self._is_huge()), self._fan_out.ranges(read_verdict))
             .otherwise(
-                self._run("Validate", self._compute.validate, command, then=read_verdict).start
+                self._run(
+                    "Validate",
+                    self._compute.validate,
+                    command,
+                    cpu=self._cpu_by_size(),
+                    then=read_verdict,
+                ).start
             )
         )
         return find_entry
 
     def _transform(self, move: sfn.IChainable) -> sfn.IChainable:
-        transform = self._run("Transform", self._compute.transform, ["transform"], then=move)
+        transform = self._run(
+            "Transform",
+            self._compute.transform,
+            ["transform"],
+            cpu=self._cpu_of_transform(),
+            then=move,
+        )
         return (
             self._choice("HasManyDays")
             .when(when(self._is_huge()), self._fan_out.days(transform.task))
@@ -135,11 +147,12 @@ class Ingest(Construct):
         task: ecs.FargateTaskDefinition,
         command: Sequence[str],
         *,
+        cpu: str,
         then: sfn.IChainable,
     ) -> _WorkerStep:
         """Run a task sized by the object, or the warm service (if any) for a small object."""
         state = self._worker.run(
-            self, name, task=task, command=command, cpu=self._cpu(), timeout=self._timeout
+            self, name, task=task, command=command, cpu=cpu, timeout=self._timeout
         )
         state.next(then)
         if self._warm is None:
@@ -204,6 +217,7 @@ class Ingest(Construct):
                 "reason": f"{{% $exists({reason}) ? {reason} : 'see the verdict' %}}",
                 "quarantine": f"{{% '{quarantine}' & $states.input.source_id & '/' & "
                 "$states.input.key %}",
+                "runbook": "docs/runbook.md#refused-uploads",
             },
         )
         notify.add_catch(self._failure, errors=["States.ALL"], outputs=FAILURE)
@@ -215,13 +229,26 @@ class Ingest(Construct):
         limit = self._settings.split_above_mib * MIB
         return f"$states.input.size > {limit} and $contains($states.input.key, /\\.csv$/i)"
 
-    def _cpu(self) -> str:
+    def _cpu_by_size(self) -> str:
         """Return JSONata for the CPU units of a task by the size of the source object."""
         settings, size = self._settings, "$states.input.size"
         return (
             f"{size} <= {settings.small_mib * MIB} ? {cpu_units(settings.small_task_vcpu)} : "
             f"{size} <= {MEDIUM_FACTOR * settings.small_mib * MIB} "
             f"? {cpu_units(settings.medium_task_vcpu)} : {cpu_units(settings.large_task_vcpu)}"
+        )
+
+    def _cpu_of_transform(self) -> str:
+        """Return JSONata for the CPU units of a transform: at least a medium task for products.
+
+        A product of another category changes every day on which it was sold, whatever the size of
+        the upload.
+        """
+        folder = self._settings.folder_of("products")
+        medium = cpu_units(self._settings.medium_task_vcpu)
+        return (
+            f"$substring($states.input.key, 0, {len(folder)}) = '{folder}' "
+            f"? $max([{medium}, {self._cpu_by_size()}]) : {self._cpu_by_size()}"
         )
 
     def _choice(self, name: str) -> sfn.Choice:

@@ -10,28 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from aws_cdk import Duration
-from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
-
-from infra.compute import Compute
 
 UNCHANGED = "{% $states.input %}"
 URL = "{% $states.input.url %}"
 VERSION_ID = "{% $states.input.version_id %}"
 SOURCE_ID = "{% $states.input.source_id %}"
 FAILURE = "{% $merge([$states.input, {'failure': $states.errorOutput}]) %}"
-
-# Names that Step Functions gives to the errors of RunTask: no capacity, throttling, quota.
-CAPACITY_ERRORS = (
-    "AmazonECS.Unknown",
-    "ECS.AmazonECSException",
-    "ECS.LimitExceededException",
-    "ECS.ServerException",
-    "ECS.ThrottlingException",
-)
 
 
 def adding(fields: str) -> str:
@@ -103,6 +91,8 @@ class FailureStates(Construct):
                 "input": "{% $states.context.Execution.Input %}",
                 "error": "{% $states.input.failure.Error %}",
                 "cause": "{% $states.input.failure.Cause %}",
+                "exit_code": "{% $states.input.exit_code %}",
+                "runbook": f"docs/runbook.md#failed-{workflow}-executions",
             },
         )
         # The execution must fail with its own error, even where the topic cannot be reached.
@@ -139,84 +129,3 @@ def _operand(value: str) -> str:
     if value.startswith("{%"):
         return value.removeprefix("{%").removesuffix("%}").strip()
     return f"'{value}'"
-
-
-class WorkerTasks:
-    """Factory of states that run the worker's command line as a Fargate task and wait for it.
-
-    A task with an exit code other than 0 fails its state with States.TaskFailed.
-    """
-
-    def __init__(self, compute: Compute, *, failure: sfn.IChainable, spot: bool) -> None:
-        self._compute = compute
-        self._failure = failure
-        self._spot = spot
-
-    def run(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        task: ecs.FargateTaskDefinition,
-        command: Sequence[str],
-        cpu: str,
-        timeout: Duration,
-        outputs: str = UNCHANGED,
-        handled: bool = True,
-    ) -> tasks.EcsRunTask:
-        """Build the state of one task.
-
-        Args:
-            scope: Parent construct of the state.
-            construct_id: Name of the state.
-            task: Task definition, which carries the rights.
-            command: Arguments of `shopkpi`; each a text or a JSONata expression.
-            cpu: JSONata for the size in CPU units, 1024 a vCPU; memory is 2 MiB per unit.
-            timeout: Longest run of one attempt.
-            outputs: Output of the state.
-            handled: Whether a Catch leads to the failure states once the retries are used up;
-                inside a Distributed Map it is the map that has the Catch.
-        """
-        state = tasks.EcsRunTask.jsonata(
-            scope,
-            construct_id,
-            state_name=construct_id,
-            integration_pattern=sfn.IntegrationPattern.RUN_JOB,
-            cluster=self._compute.cluster,
-            task_definition=task,
-            launch_target=self._launch_target(),
-            security_groups=[self._compute.network.tasks],
-            subnets=self._compute.network.subnets,
-            # ECS expects both as strings (API reference, TaskOverride).
-            cpu=f"{{% $string({cpu}) %}}",
-            memory_mib=f"{{% $string(2 * ({cpu})) %}}",
-            container_overrides=[
-                tasks.ContainerOverride(
-                    container_definition=task.default_container, command=list(command)
-                )
-            ],
-            task_timeout=sfn.Timeout.duration(timeout),
-            outputs=outputs,
-        )
-        never_retry(state, "States.QueryEvaluationError")
-        retry(state, errors=CAPACITY_ERRORS, first_s=5, attempts=8)
-        retry(state, errors=["States.Timeout"], first_s=10, attempts=1)
-        retry(state, errors=["States.TaskFailed"], first_s=10, attempts=3)
-        if handled:
-            state.add_catch(self._failure, errors=["States.ALL"], outputs=FAILURE)
-        return state
-
-    def _launch_target(self) -> tasks.EcsFargateLaunchTarget:
-        # A strategy of two providers divides tasks between them and does not fall back from one to
-        # the other. Hence the first attempt is Spot, and each retry is on demand.
-        provider = "{% $states.context.State.RetryCount = 0 ? 'FARGATE_SPOT' : 'FARGATE' %}"
-        return tasks.EcsFargateLaunchTarget(
-            platform_version=ecs.FargatePlatformVersion.VERSION1_4,
-            capacity_provider_options=tasks.CapacityProviderOptions.custom(
-                capacity_provider_strategy=[
-                    ecs.CapacityProviderStrategy(
-                        capacity_provider=provider if self._spot else "FARGATE", weight=1
-                    )
-                ]
-            ),
-        )

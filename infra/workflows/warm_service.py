@@ -192,7 +192,8 @@ class WarmService(Construct):
         alarm = asleep.create_alarm(
             self,
             "Wake",
-            alarm_description="Work waits and no warm task runs: starts one",
+            alarm_description="Messages wait and no warm task runs; this alarm starts one. "
+            "What to do: docs/runbook.md#sleeping-warm-service",
             threshold=1,
             evaluation_periods=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,

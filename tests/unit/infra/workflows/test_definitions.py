@@ -126,35 +126,6 @@ def test_version_comes_from_the_event_or_the_bucket(template: Template) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mib", "cpu", "memory"),
-    [(1, "512", "1024"), (64, "512", "1024"), (65, "2048", "4096"), (1025, "4096", "8192")],
-)
-def test_larger_objects_get_larger_tasks(
-    template: Template, mib: int, cpu: str, memory: str
-) -> None:
-    for name in ("Validate", "Transform"):
-        overrides = state(template, "ingest", name)["Arguments"]["Overrides"]
-        document = {"size": mib * MIB}
-        assert evaluate(overrides["Cpu"], input=document) == cpu
-        assert evaluate(overrides["Memory"], input=document) == memory
-
-
-def test_spot_comes_first_and_on_demand_after_a_failure(template: Template) -> None:
-    for machine in MACHINES:
-        for name, one, _ in states(template.definitions[machine]):
-            if not one.get("Resource", "").endswith("ecs:runTask.sync"):
-                continue
-            (strategy,) = one["Arguments"]["CapacityProviderStrategy"]
-            providers = [
-                evaluate(strategy["CapacityProvider"], context={"State": {"RetryCount": count}})
-                for count in (0, 1, 3)
-            ]
-            assert providers == ["FARGATE_SPOT", "FARGATE", "FARGATE"], name
-            network = one["Arguments"]["NetworkConfiguration"]["AwsvpcConfiguration"]
-            assert "AssignPublicIp" not in network, name
-
-
-@pytest.mark.parametrize(
     ("key", "mib", "entry", "next_"),
     [
         ("orders/a.csv", 1, {}, "Validate"),
@@ -234,21 +205,6 @@ def test_maps_read_the_plans(template: Template) -> None:
         planned = state(template, "ingest", f"Plan{plan.title()}")["Output"]
         output = evaluate(planned, input={"source_id": "abc"})
         assert output[f"{plan}_key"] == f"plans/abc/{plan}.json"
-
-
-@pytest.mark.parametrize(
-    ("key", "age_s", "next_"),
-    [
-        ("orders/a.csv", 7300, "ReportAge"),
-        ("orders/a.csv", 7000, "Recent"),
-        ("elsewhere/a.csv", 7300, "Recent"),
-    ],
-)
-def test_the_sweep_starts_old_objects_of_datasets(
-    template: Template, key: str, age_s: int, next_: str
-) -> None:
-    document = {"key": key, "modified": int(datetime.now(UTC).timestamp()) - age_s}
-    assert chosen(state(template, "sweep", "IsLeftBehind"), document) == next_
 
 
 def test_a_moved_object_keeps_its_key(template: Template) -> None:

@@ -9,7 +9,8 @@ for /tmp, without capabilities. Only the network is that of this machine.
 It also changes two things in MiniStack's Step Functions to what AWS documents:
 
 - `ecs:runTask.sync` fails its state with States.TaskFailed when a container exits with a code other
-  than 0 (Step Functions developer guide, "Run Amazon ECS or Fargate tasks").
+  than 0; the cause is the task, its fields in upper camel case (Step Functions developer guide,
+  "Run Amazon ECS or Fargate tasks").
 - A nested `states:startExecution` whose name is taken fails its state with
   StepFunctions.ExecutionAlreadyExistsException; MiniStack leaves out the service and the suffix.
 """
@@ -139,26 +140,31 @@ class Containers:
         if real := os.environ.get("STANDIN_IMAGE"):
             container = PodmanContainer(real, name, command, _given(environment))
         else:
-            container = Container(
-                name,
-                [*json.loads(os.environ["STANDIN_ENTRYPOINT"]), *command],
-                _environment(environment),
-            )
+            entry_point = json.loads(os.environ["STANDIN_ENTRYPOINT"])
+            # `exit-<command>` holds the code that the next container of that command exits with.
+            if code := self._take_order(f"exit-{command[0]}"):
+                entry_point = ["sh", "-c", f"exit {int(code)}"]
+            container = Container(name, [*entry_point, *command], _environment(environment))
         self._all[container.id] = container
         with (self._home / "runs.jsonl").open("a") as runs:
             deployment = environment["SHOPKPI_STATE"].removeprefix("dynamodb://")
             run = {"deployment": deployment, "image": image, "command": command}
             runs.write(json.dumps(run) + "\n")
         # `kill-<command>` holds seconds: the next container of that command is killed then.
-        order = self._home / f"kill-{command[0]}"
+        if seconds := self._take_order(f"kill-{command[0]}"):
+            kill = threading.Thread(target=container.kill_in, args=(float(seconds),), daemon=True)
+            kill.start()
+        return container
+
+    def _take_order(self, name: str) -> str:
+        """Read and delete a file that a test has written; empty if there is none."""
+        order = self._home / name
         try:
-            seconds = float(order.read_text())
+            text = order.read_text()
             order.unlink()
         except FileNotFoundError:
-            pass
-        else:
-            threading.Thread(target=container.kill_in, args=(seconds,), daemon=True).start()
-        return container
+            return ""
+        return text
 
     def get(self, name: str) -> Container:
         if name not in self._all:
@@ -212,6 +218,15 @@ def _given(given: dict[str, str]) -> dict[str, str]:
     return {**keys, "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", **here}
 
 
+def _upper_camel_case(value: Any) -> Any:
+    """Rename the fields of a task as Step Functions does: `exitCode` becomes `ExitCode`."""
+    if isinstance(value, dict):
+        return {
+            f"{name[:1].upper()}{name[1:]}": _upper_camel_case(one) for name, one in value.items()
+        }
+    return [_upper_camel_case(one) for one in value] if isinstance(value, list) else value
+
+
 def _behave_like_aws() -> None:
     from ministack.services import stepfunctions  # noqa: PLC0415  (it is importing us)
 
@@ -223,7 +238,7 @@ def _behave_like_aws() -> None:
         for task in result["tasks"]:
             codes = [container.get("exitCode") for container in task["containers"]]
             if any(code != 0 for code in codes):
-                cause = json.dumps(task, default=str)
+                cause = json.dumps(_upper_camel_case(task), default=str)
                 raise stepfunctions._ExecutionError("States.TaskFailed", cause)
         return result
 
