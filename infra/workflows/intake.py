@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
@@ -46,12 +48,14 @@ class Intake(Construct):
         *,
         settings: Settings,
         bucket: s3.IBucket,
+        decrypt_rights: Sequence[iam.PolicyStatement],
         ingest: sfn.StateMachine,
         topic: sns.ITopic,
         dlq: sqs.IQueue,
         log_group: logs.ILogGroup,
     ) -> None:
         super().__init__(scope, construct_id)
+        self._decrypt_rights = decrypt_rights
         failure = FailureStates(self, "Failure", topic=topic, workflow="intake").start
         start = self._start(ingest, failure)
         self.state_machine = sfn.StateMachine(
@@ -94,7 +98,8 @@ class Intake(Construct):
     ) -> sfn.Choice:
         """Find the object version: the event names it, the sweep's listing does not."""
         ignored = sfn.Succeed.jsonata(self, "Ignored", state_name="Ignored")
-        again = "'again': $exists($states.input.again) ? '-' & $states.input.again : ''"
+        is_again = "$exists($states.input.again) and $states.input.again != ''"
+        again = f"'again': {is_again} ? '-' & $states.input.again : ''"
         named = sfn.Pass.jsonata(
             self,
             "VersionOfEvent",
@@ -114,7 +119,8 @@ class Intake(Construct):
             iam_resources=[bucket.arn_for_objects("*")],
             # Without this right S3 answers 403 instead of 404 for a missing object.
             additional_iam_statements=[
-                iam.PolicyStatement(actions=["s3:ListBucket"], resources=[bucket.bucket_arn])
+                iam.PolicyStatement(actions=["s3:ListBucket"], resources=[bucket.bucket_arn]),
+                *self._decrypt_rights,
             ],
             parameters={"Bucket": f"{{% {BUCKET} %}}", "Key": f"{{% {OBJECT}.key %}}"},
             task_timeout=sfn.Timeout.duration(Duration.minutes(1)),

@@ -16,7 +16,15 @@ from constructs import Construct
 
 from infra.compute import METRICS_NAMESPACE
 from infra.settings import Settings
-from infra.workflows.steps import UNCHANGED, FailureStates, retry, retry_call, when
+from infra.workflows.steps import (
+    FAILURE,
+    UNCHANGED,
+    FailureStates,
+    adding,
+    retry,
+    retry_call,
+    when,
+)
 
 AGE_METRIC = "uncommitted_age_seconds"
 
@@ -25,11 +33,17 @@ class Sweep(Construct):
     """State machine and schedule that start objects left behind in the input bucket.
 
     An ingest execution moves its object out of the bucket. An object older than
-    `settings.sweep_min_age_minutes` was missed (no event came) or failed. Each sweep starts one
-    more execution for it and reports its age as the metric `uncommitted_age_seconds`.
+    `settings.sweep_min_age_minutes` was missed (no event came), has failed, or is being processed.
+    The sweep reports its age as the metric `uncommitted_age_seconds` and starts its intake.
+
+    The name of an execution keeps the sweep from starting one twice. Within the longest run of an
+    execution after the upload, the name is that which the event would have given: it is taken if
+    the execution runs or has failed. Then comes one retry per length of that run, `...-retry-1`,
+    `...-retry-2` and so on.
 
     Attributes:
-        state_machine: Standard. Input: `again`, the suffix of the execution names of this sweep.
+        state_machine: Standard. Input: `again`, a suffix for all executions of this sweep instead;
+            empty for none.
         age: The metric.
     """
 
@@ -58,13 +72,15 @@ class Sweep(Construct):
         failure = FailureStates(self, "Failure", topic=topic, workflow="sweep").start
         objects = self._for_each_object(bucket, intake)
         objects.add_catch(failure, errors=["States.ALL"], result_path="$.failure")
-        objects.next(sfn.Succeed.jsonata(self, "Swept", state_name="Swept"))
+        swept = sfn.Succeed.jsonata(self, "Swept", state_name="Swept")
+        objects.next(swept)
+        first = self._skip_empty_bucket(bucket, failure=failure, objects=objects, swept=swept)
         self.state_machine = sfn.StateMachine(
             self,
             "StateMachine",
             state_machine_name=f"{settings.prefix}-sweep",
             comment="Starts uploads again that nothing has picked up",
-            definition_body=sfn.DefinitionBody.from_chainable(objects),
+            definition_body=sfn.DefinitionBody.from_chainable(first),
             timeout=Duration.hours(2),
             tracing_enabled=True,
             logs=sfn.LogOptions(
@@ -81,14 +97,42 @@ class Sweep(Construct):
             schedule=scheduler.ScheduleExpression.expression(self._settings.sweep_schedule),
             target=targets.StepFunctionsStartExecution(
                 self.state_machine,
-                input=scheduler.ScheduleTargetInput.from_object(
-                    {"again": scheduler.ContextAttribute.execution_id}
-                ),
+                input=scheduler.ScheduleTargetInput.from_object({"again": ""}),
                 dead_letter_queue=dlq,
                 max_event_age=Duration.hours(1),
                 retry_attempts=10,
             ),
         )
+
+    def _skip_empty_bucket(
+        self,
+        bucket: s3.IBucket,
+        *,
+        failure: sfn.IChainable,
+        objects: sfn.IChainable,
+        swept: sfn.IChainable,
+    ) -> sfn.IChainable:
+        """Ask for one key first: AWS does not document a Distributed Map over an empty listing."""
+        listing = tasks.CallAwsService.jsonata(
+            self,
+            "ListOneKey",
+            state_name="ListOneKey",
+            service="s3",
+            action="listObjectsV2",
+            iam_action="s3:ListBucket",
+            iam_resources=[bucket.bucket_arn],
+            parameters={"Bucket": bucket.bucket_name, "MaxKeys": 1},
+            task_timeout=sfn.Timeout.duration(Duration.minutes(1)),
+            outputs=adding("'key_count': $count($states.result.Contents)"),
+        )
+        retry_call(listing)
+        listing.add_catch(failure, errors=["States.ALL"], outputs=FAILURE)
+        listing.next(
+            sfn.Choice.jsonata(self, "IsEmpty", state_name="IsEmpty")
+            .when(when("$states.input.key_count = 0"), swept)
+            .otherwise(objects)
+        )
+        return listing
 
     def _for_each_object(self, bucket: s3.IBucket, intake: sfn.StateMachine) -> sfn.DistributedMap:
         """Map over the listing of the bucket."""
@@ -161,7 +205,7 @@ class Sweep(Construct):
                         "bucket": {"name": bucket.bucket_name},
                         "object": {"key": "{% $states.input.key %}"},
                     },
-                    "again": "{% $states.input.again %}",
+                    "again": f"{{% {self._suffix(age)} %}}",
                 }
             ),
             task_timeout=sfn.Timeout.duration(Duration.minutes(1)),
@@ -175,4 +219,14 @@ class Sweep(Construct):
             sfn.Choice.jsonata(self, "IsLeftBehind", state_name="IsLeftBehind")
             .when(when(left_behind), report)
             .otherwise(sfn.Succeed.jsonata(self, "Recent", state_name="Recent"))
+        )
+
+    def _suffix(self, age_s: str) -> str:
+        """Return JSONata for the suffix of the execution's name; empty for the first execution."""
+        # An execution that the sweep starts early in a window ends within it.
+        window_s = 3600 * (self._settings.execution_timeout_hours + 1)
+        return (
+            f"( $window := $floor({age_s} / {window_s}); "
+            "$states.input.again != '' ? $states.input.again : "
+            "$window = 0 ? '' : 'retry-' & $window )"
         )
