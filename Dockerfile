@@ -4,9 +4,11 @@
 #   docker run --rm --read-only --tmpfs /tmp -v "$PWD/data:/data:ro" -v "$PWD/out:/out" \
 #     shopkpi run /data --workspace /out
 #
-# BASE_IMAGE is any image with python3 (3.11 or later), its venv module and CA certificates; both
-# stages start from it, so that the interpreter that the packages were made for is the one that runs.
-ARG BASE_IMAGE=python:3.11.14-slim-bookworm
+# BASE_IMAGE is any image with python3 (3.11 or later), its venv module and CA certificates. Both
+# stages start from it, so that the packages run on the interpreter that they were installed for.
+# It is pinned by the digest of the index of all architectures: the tag alone is rebuilt now and
+# then. `docker buildx imagetools inspect python:3.11.14-slim-bookworm` shows the digest of today.
+ARG BASE_IMAGE=python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 
 FROM ${BASE_IMAGE} AS build
 SHELL ["/bin/sh", "-eu", "-c"]

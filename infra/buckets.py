@@ -28,12 +28,12 @@ class Buckets(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        retain_data: bool,
+        removal: RemovalPolicy,
         archive_after_days: int,
         expire_after_days: int,
     ) -> None:
         super().__init__(scope, construct_id)
-        self._removal = RemovalPolicy.RETAIN if retain_data else RemovalPolicy.DESTROY
+        self._removal = removal
         self._logs = self._bucket("AccessLogs", [_expire(90)], keeps_versions=False)
         self.input = self._bucket("Input", [_expire_old_versions(90)])
         # An L1 override: the L2 property `event_bridge_enabled` deploys a Lambda function for what

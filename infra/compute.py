@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from aws_cdk import Duration, RemovalPolicy, Size
+from aws_cdk import Aws, CfnRule, CfnRuleAssertion, Duration, Fn, RemovalPolicy, Size
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as assets
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
@@ -16,7 +17,7 @@ from constructs import Construct
 
 from infra.buckets import ARCHIVE_FOLDER, PLANS_FOLDER, QUARANTINE_FOLDER, Buckets
 from infra.network import Network
-from infra.settings import Settings, cpu_units
+from infra.settings import ECR_IMAGE, Settings, cpu_units
 from infra.tables import Tables
 
 CONTAINER = "worker"
@@ -25,6 +26,11 @@ USER = "10001:10001"
 """User and group id that the Dockerfile gives the worker."""
 
 METRICS_NAMESPACE = "shopkpi"
+
+# Exit codes of the worker that decide about a retry; docs/deploy.md lists all of them.
+WRONG_USE = 2
+NOT_NOW = 5
+"""A contract or a format is being changed: the same command succeeds later."""
 
 READ_ITEMS = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
 # TransactWriteItems needs the right of each action in it (DynamoDB developer guide).
@@ -46,6 +52,7 @@ class Compute(Construct):
         validate_rights: Policy statements of the role of `validate`.
         transform_rights: Policy statements of the role of `transform`.
         audit_rights: Policy statements for reading the clean zone, the ledger and the KPI tables.
+        decrypt_rights: Policy statements for reading uploads under a customer's KMS key, if any.
     """
 
     def __init__(
@@ -69,7 +76,7 @@ class Compute(Construct):
             "SHOPKPI_STATE": f"dynamodb://{settings.prefix}",
             "SHOPKPI_WORKSPACE": f"s3://{buckets.clean.bucket_name}",
         }
-        self._image = _image(settings.image_uri)
+        self._image = self._find_image(settings)
         self.log_group = logs.LogGroup(
             self,
             "Logs",
@@ -87,12 +94,25 @@ class Compute(Construct):
             if settings.warm_service
             else ecs.ContainerInsights.DISABLED,
         )
+        self._define_rights(settings, buckets, tables)
+        self.validate = self.add_task("Validate", rights=self.validate_rights)
+        self.transform = self.add_task("Transform", rights=self.transform_rights)
+        self.archive = self.add_task("Archive", rights=self._archive_rights)
+
+    def _define_rights(self, settings: Settings, buckets: Buckets, tables: Tables) -> None:
+        # S3 decrypts on behalf of the caller, who needs the right to (S3 user guide, SSE-KMS).
+        self.decrypt_rights = (
+            [iam.PolicyStatement(actions=["kms:Decrypt"], resources=[settings.input_kms_key_arn])]
+            if settings.input_kms_key_arn
+            else []
+        )
         ledger = _items((*READ_ITEMS, *WRITE_ITEMS), tables.ledger)
         self.validate_rights = [
             _objects(READ_OBJECTS, buckets.input),
             _listing(buckets.input, buckets.clean),
             _objects((*READ_OBJECTS, *WRITE_OBJECTS, "s3:DeleteObject"), buckets.clean),
             ledger,
+            *self.decrypt_rights,
         ]
         self.transform_rights = [
             _listing(buckets.clean),
@@ -107,16 +127,46 @@ class Compute(Construct):
             _objects(READ_OBJECTS, buckets.clean),
             _items(READ_ITEMS, tables.ledger, *tables.kpis.values()),
         ]
-        archive_rights = [
+        self._archive_rights = [
             _listing(buckets.input, buckets.archive),
             _objects((*READ_OBJECTS, "s3:DeleteObject", "s3:DeleteObjectVersion"), buckets.input),
             _objects((*READ_OBJECTS, *WRITE_OBJECTS), buckets.archive, ARCHIVE_FOLDER),
             _objects((*READ_OBJECTS, *WRITE_OBJECTS), buckets.archive, QUARANTINE_FOLDER),
             _items(READ_ITEMS, tables.ledger),
+            *self.decrypt_rights,
         ]
-        self.validate = self.add_task("Validate", rights=self.validate_rights)
-        self.transform = self.add_task("Transform", rights=self.transform_rights)
-        self.archive = self.add_task("Archive", rights=archive_rights)
+
+    def _find_image(self, settings: Settings) -> ecs.ContainerImage:
+        """Return the image in Amazon ECR that the settings name, else the one that the CDK builds.
+
+        Either one gives the execution role of each task the right to pull it.
+        """
+        named = ECR_IMAGE.fullmatch(settings.image_uri)
+        if named is None:
+            base = settings.base_image
+            return ecs.ContainerImage.from_asset(
+                str(Path(__file__).parents[1]),
+                platform=assets.Platform.LINUX_AMD64,
+                build_args={"BASE_IMAGE": base} if base else None,
+            )
+        account, region, name = named["account"], named["region"], named["repository"]
+        CfnRule(
+            self,
+            "ImageIsInThisRegion",
+            assertions=[
+                CfnRuleAssertion(
+                    assert_=Fn.condition_equals(Aws.REGION, region),
+                    assert_description=f"image_uri is in {region}; tasks reach no other region",
+                )
+            ],
+        )
+        repository = ecr.Repository.from_repository_attributes(
+            self,
+            "Image",
+            repository_arn=f"arn:aws:ecr:{region}:{account}:repository/{name}",
+            repository_name=name,
+        )
+        return ecs.ContainerImage.from_ecr_repository(repository, named["digest"] or named["tag"])
 
     def add_task(
         self,
@@ -174,15 +224,6 @@ class Compute(Construct):
             ecs.MountPoint(container_path=SCRATCH_FOLDER, source_volume="scratch", read_only=False)
         )
         return task
-
-
-def _image(uri: str) -> ecs.ContainerImage:
-    if uri:
-        return ecs.ContainerImage.from_registry(uri)
-    return ecs.ContainerImage.from_asset(
-        str(Path(__file__).parents[1]),
-        platform=assets.Platform.LINUX_AMD64,
-    )
 
 
 def _objects(actions: Sequence[str], bucket: s3.IBucket, folder: str = "") -> iam.PolicyStatement:

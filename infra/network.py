@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import Fn, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_logs as logs
 from constructs import Construct
@@ -36,8 +36,9 @@ class Network(Construct):
             self,
             "Vpc",
             ip_addresses=ec2.IpAddresses.cidr("10.0.0.0/20"),
-            max_azs=None if availability_zones else az_count,
-            availability_zones=list(availability_zones) or None,
+            # By number of zones, a stack without a region gets two at most, and no warning.
+            availability_zones=list(availability_zones)
+            or [Fn.select(number, Fn.get_azs()) for number in range(az_count)],
             nat_gateways=0,
             subnet_configuration=[
                 ec2.SubnetConfiguration(

@@ -26,11 +26,46 @@ LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 
 
 KPIS = tuple(name.removesuffix("_kpis") for name in KPI_TABLES)
 
-# Object keys and bucket names hold no whitespace; a schedule is `rate(...)` or `cron(...)`.
+# Tasks reach the registry of their own region only, through VPC endpoints. A tag or a digest is
+# required: without one, ECS would run whatever `latest` is at that moment.
+ECR_IMAGE = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com"
+    r"/(?P<repository>[a-z0-9][a-z0-9._/-]{1,255})"
+    r"(:(?P<tag>\w[\w.-]{0,127})|@(?P<digest>sha256:[0-9a-f]{64}))",
+    re.ASCII,
+)
+PINNED_IMAGE = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 SCHEDULE = re.compile(r"(rate|cron)\([^()]+\)")
-STAGE = re.compile(r"[a-z][a-z0-9-]{0,11}")
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-PREFIX = re.compile(r"([^/\s]+/)*")
+
+
+@dataclass(frozen=True)
+class TextRule:
+    """Form of a text setting, and the words for it in an error."""
+
+    pattern: re.Pattern[str]
+    expected: str
+    may_be_empty: bool = True
+
+
+TEXT_RULES: Mapping[str, TextRule] = {
+    "stage": TextRule(
+        re.compile(r"[a-z][a-z0-9-]{0,11}"), "a-z, 0-9 and -, 12 characters at most", False
+    ),
+    "alarm_email": TextRule(re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+"), "an e-mail address"),
+    "incoming_prefix": TextRule(re.compile(r"([^/\s]+/)*"), "folders, each ending in '/'"),
+    "image_uri": TextRule(
+        ECR_IMAGE,
+        "an image in Amazon ECR with a tag or a digest, "
+        "ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG (tasks reach no other registry)",
+    ),
+    "base_image": TextRule(PINNED_IMAGE, "an image pinned by digest, NAME:TAG@sha256:DIGEST"),
+    "input_kms_key_arn": TextRule(
+        re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+"),
+        "the ARN of a KMS key, arn:aws:kms:REGION:ACCOUNT:key/ID (no alias)",
+    ),
+    "sweep_schedule": TextRule(SCHEDULE, "rate(...) or cron(...)", False),
+    "audit_schedule": TextRule(SCHEDULE, "rate(...) or cron(...)", False),
+}
 
 
 def cpu_units(vcpu: float) -> int:
@@ -52,13 +87,17 @@ class Settings:
 
     Attributes:
         stage: Names the deployment: tables are `shopkpi-<stage>-...`.
-        retain_data: Keep buckets and tables when the stack is deleted, and refuse to delete
-            tables. Default: true for stage `prod`.
+        retain_data: Keep buckets and tables when the stack is deleted. Default: true for stage
+            `prod`.
+        protect_tables: Let DynamoDB refuse to delete the tables; for the second deployment, since
+            a creation that rolls back could not delete them.
         alarm_email: Receives refusals, failures and alarms; empty for nobody.
         contract: Name of a contract that is part of the image.
         kpis: KPIs that are computed.
         incoming_prefix: Parent of the dataset folders in the input bucket; ends in `/` or is empty.
-        image_uri: Image to run instead of building the Dockerfile; empty to build.
+        image_uri: Image in Amazon ECR to run instead of building the Dockerfile; empty to build.
+        base_image: Base image of the build, pinned by digest; empty for that of the Dockerfile.
+        input_kms_key_arn: Customer managed KMS key that uploads are encrypted with, if any.
         az_count: Availability zones that tasks and endpoints spread over.
         availability_zones: Their names, instead of the region's first `az_count`.
         spot: Try Fargate Spot first.
@@ -78,23 +117,28 @@ class Settings:
         log_retention_days: How long logs are kept.
         archive_after_days: Processed raw objects go to Glacier Instant Retrieval after this.
         expire_after_days: Processed raw objects are deleted after this; 0 for never.
-        sweep_schedule: When objects that nothing picked up are started again.
+        sweep_schedule: When the sweep looks for objects that nothing has picked up.
         sweep_min_age_minutes: The sweep starts objects that are older than this.
+        uncommitted_alarm_minutes: Age of an object in the input bucket that raises the alarm.
         audit_sample_days: Days that each audit recomputes; 0 for no audit.
         audit_schedule: When the audit runs.
         reject_rate_alarm: Share of rejected rows, over an hour, that raises the alarm.
         lag_alarm_minutes: Time from upload to KPIs that raises the alarm.
-        success_within_hours: Alarm when no upload has become KPIs for so long; 0 for none.
+        success_within_hours: Longest time without a successful upload before the alarm; 0 for
+            none. Default: 24 for stage `prod`, else 0.
         athena_scan_limit_gib: Largest scan of one Athena query.
     """
 
     stage: str = "dev"
     retain_data: bool = False
+    protect_tables: bool = False
     alarm_email: str = ""
     contract: str = "default"
     kpis: tuple[str, ...] = ("order", "category")
     incoming_prefix: str = ""
     image_uri: str = ""
+    base_image: str = ""
+    input_kms_key_arn: str = ""
     az_count: int = 2
     availability_zones: tuple[str, ...] = ()
     spot: bool = True
@@ -113,8 +157,9 @@ class Settings:
     log_retention_days: int = 30
     archive_after_days: int = 30
     expire_after_days: int = 0
-    sweep_schedule: str = "cron(0 3 * * ? *)"
-    sweep_min_age_minutes: int = 120
+    sweep_schedule: str = "rate(15 minutes)"
+    sweep_min_age_minutes: int = 5
+    uncommitted_alarm_minutes: int = 120
     audit_sample_days: int = 3
     audit_schedule: str = "cron(0 4 * * ? *)"
     reject_rate_alarm: float = 0.05
@@ -134,8 +179,11 @@ class Settings:
     @property
     def incoming_folders(self) -> tuple[str, ...]:
         """Key prefixes of the datasets in the input bucket, each ending in `/`."""
-        datasets = self.contract_definition.datasets.values()
-        return tuple(f"{self.incoming_prefix}{dataset.folder}/" for dataset in datasets)
+        return tuple(self.folder_of(name) for name in self.contract_definition.datasets)
+
+    def folder_of(self, dataset: str) -> str:
+        """Return the key prefix of a dataset in the input bucket, which ends in `/`."""
+        return f"{self.incoming_prefix}{self.contract_definition.datasets[dataset].folder}/"
 
 
 def read_settings(context: Mapping[str, object]) -> Settings:
@@ -160,7 +208,9 @@ def read_settings(context: Mapping[str, object]) -> Settings:
             values[name] = _convert(own[name], types_of[name])
         except ValueError as error:
             problems.append(f"{name}: {error}, got {own[name]!r}")
-    values.setdefault("retain_data", values.get("stage") == "prod")
+    is_prod = values.get("stage") == "prod"
+    values.setdefault("retain_data", is_prod)
+    values.setdefault("success_within_hours", 24 if is_prod else 0)
     settings = Settings(**values)  # type: ignore[arg-type]  # _convert gave each its type
     # A value that could not be read is left at its default, which adds no second problem.
     problems += _problems(settings)
@@ -204,7 +254,10 @@ def _problems(settings: Settings) -> list[str]:
         if not fine:
             problems.append(f"{name}: expected {expected}, got {getattr(settings, name)!r}")
 
-    expect("stage", bool(STAGE.fullmatch(settings.stage)), "a-z, 0-9 and -, 12 characters at most")
+    for name, rule in TEXT_RULES.items():
+        value = getattr(settings, name)
+        fine = (rule.may_be_empty and not value) or bool(rule.pattern.fullmatch(value))
+        expect(name, fine, rule.expected)
     known = built_in_names()
     expect("contract", settings.contract in known, f"one of {', '.join(known)}")
     expect(
@@ -212,18 +265,11 @@ def _problems(settings: Settings) -> list[str]:
         bool(settings.kpis) and set(settings.kpis) <= set(KPIS),
         f"one or more of {', '.join(KPIS)}",
     )
-    email = settings.alarm_email
-    expect("alarm_email", not email or bool(EMAIL.fullmatch(email)), "an e-mail address")
-    prefix = settings.incoming_prefix
-    expect("incoming_prefix", bool(PREFIX.fullmatch(prefix)), "folders, each ending in '/'")
     zones = settings.availability_zones
     expect("az_count", 1 <= settings.az_count <= 3, "1 to 3")
     expect("availability_zones", not zones or len(zones) <= 3, "at most 3 names")
     for name in ("small_task_vcpu", "medium_task_vcpu", "large_task_vcpu"):
         expect(name, getattr(settings, name) in VCPUS, f"one of {', '.join(map(str, VCPUS))}")
-    for name in ("sweep_schedule", "audit_schedule"):
-        fine = bool(SCHEDULE.fullmatch(getattr(settings, name)))
-        expect(name, fine, "rate(...) or cron(...)")
     retention = settings.log_retention_days
     expect("log_retention_days", retention in LOG_RETENTION_DAYS, f"one of {LOG_RETENTION_DAYS}")
     expect("reject_rate_alarm", 0 < settings.reject_rate_alarm <= 1, "above 0, at most 1")
@@ -253,6 +299,7 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "archive_after_days": (0, 3650),
     "expire_after_days": (0, 36_500),
     "sweep_min_age_minutes": (0, 10_080),
+    "uncommitted_alarm_minutes": (1, 10_080),
     "audit_sample_days": (0, 3660),
     "lag_alarm_minutes": (1, 1440),
     "success_within_hours": (0, 24),

@@ -34,15 +34,20 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
         super().__init__(scope, construct_id, description="shopkpi: daily KPIs from uploaded files")
         self.settings = settings
         self._retention = _retention(settings.log_retention_days)
+        removal = _removal(retain_data=settings.retain_data)
         self.buckets = Buckets(
             self,
             "Buckets",
-            retain_data=settings.retain_data,
+            removal=removal,
             archive_after_days=settings.archive_after_days,
             expire_after_days=settings.expire_after_days,
         )
         self.tables = Tables(
-            self, "Tables", prefix=settings.prefix, retain_data=settings.retain_data
+            self,
+            "Tables",
+            prefix=settings.prefix,
+            removal=removal,
+            protect=settings.protect_tables,
         )
         self.notifications = Notifications(self, "Notifications", email=settings.alarm_email)
         self.compute = self._add_compute()
@@ -110,6 +115,7 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             "Intake",
             settings=settings,
             bucket=self.buckets.input,
+            decrypt_rights=self.compute.decrypt_rights,
             ingest=self.ingest.state_machine,
             topic=topic,
             dlq=dlq,
@@ -162,6 +168,17 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
         }
         for name, value in outputs.items():
             cdk.CfnOutput(self, name, value=value)
+
+
+def _removal(*, retain_data: bool) -> cdk.RemovalPolicy:
+    """Return the removal policy of buckets and tables.
+
+    Retained data outlives the stack. A creation that rolls back deletes it all the same: it is
+    empty, and tables of fixed names would block the next creation.
+    """
+    if retain_data:
+        return cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+    return cdk.RemovalPolicy.DESTROY
 
 
 def _retention(days: int) -> logs.RetentionDays:

@@ -18,11 +18,18 @@ class Tables(Construct):
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, prefix: str, retain_data: bool
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        prefix: str,
+        removal: RemovalPolicy,
+        protect: bool,
     ) -> None:
         super().__init__(scope, construct_id)
         self._prefix = prefix
-        self._retain = retain_data
+        self._removal = removal
+        self._protect = protect
         self.ledger = self._table(LEDGER_TABLE, LEDGER_PARTITION_KEY, LEDGER_SORT_KEY)
         self.kpis = {
             table.name: self._table(table.name, table.partition_key, table.group_key)
@@ -48,8 +55,8 @@ class Tables(Construct):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
-            deletion_protection=self._retain,
-            removal_policy=RemovalPolicy.RETAIN if self._retain else RemovalPolicy.DESTROY,
+            deletion_protection=self._protect,
+            removal_policy=self._removal,
         )
 
 

@@ -21,13 +21,13 @@ SETTINGS = {
     "stage": STAGE,
     # The emulator knows no availability zones of a region.
     "availability_zones": "us-east-1a",
-    "image_uri": "shopkpi:test",
+    "image_uri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/shopkpi:test",
     "kpis": "order,category,product",
     # Small limits make a test's file a large one.
     "small_mib": "1",
     "range_mib": "2",
     "split_above_mib": "2",
-    # The sweep starts each object of the bucket at once.
+    # The sweep takes every object for left behind.
     "sweep_min_age_minutes": "0",
 }
 

@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.e2e.cloud.deployment import emulated
+from infra.adopt import resource_mapping
+from tests.e2e.cloud.deployment import Deployment, emulated
 from tests.e2e.cloud.running import SETTINGS, Cloud
 from tests.unit.infra.templates import ROOT
 
@@ -70,3 +72,40 @@ def test_a_deployment_comes_and_goes(cloud: Cloud, tmp_path: Path) -> None:
     run(cloud, "deploy", *changed, "--require-approval", "never")
     assert "Number of stacks with differences: 0" in run(cloud, "diff", *changed)
     assert "destroyed" in run(cloud, "destroy", *changed, "--force")
+
+
+def client(cloud: Cloud, service: str) -> Any:
+    return Deployment(cloud.emulator, "kept", cloud.home).client(service)
+
+
+def test_a_new_stack_adopts_what_the_old_one_kept(cloud: Cloud, tmp_path: Path) -> None:
+    app = synth(cloud, tmp_path / "out", stage="kept", retain_data="true")
+    run(cloud, "bootstrap", "aws://123456789012/us-east-1", *app)
+    run(cloud, "deploy", *app, "--require-approval", "never")
+    formation, tables = client(cloud, "cloudformation"), client(cloud, "dynamodb")
+    (stack,) = formation.describe_stacks(StackName="ShopKpi-kept")["Stacks"]
+    listed = formation.list_stack_resources(StackName=stack["StackId"])
+    row = {"kind": {"S": "head"}, "id": {"S": "head"}, "sequence": {"N": "7"}}
+    tables.put_item(TableName="shopkpi-kept-ledger", Item=row)
+    run(cloud, "destroy", *app, "--force")
+    assert (
+        tables.get_item(
+            TableName="shopkpi-kept-ledger", Key={"kind": {"S": "head"}, "id": {"S": "head"}}
+        )["Item"]
+        == row
+    )
+
+    mapping = tmp_path / "kept.json"
+    mapping.write_text(json.dumps(resource_mapping(listed["StackResourceSummaries"])))
+    run(cloud, "import", "ShopKpi-kept", *app, "--resource-mapping", str(mapping), "--force")
+    run(cloud, "deploy", "ShopKpi-kept", *app, "--require-approval", "never")
+
+    assert "Number of stacks with differences: 0" in run(cloud, "diff", *app)
+    assert (
+        tables.get_item(
+            TableName="shopkpi-kept-ledger", Key={"kind": {"S": "head"}, "id": {"S": "head"}}
+        )["Item"]
+        == row
+    )
+    adopted = formation.list_stack_resources(StackName="ShopKpi-kept")["StackResourceSummaries"]
+    assert resource_mapping(adopted) == json.loads(mapping.read_text())

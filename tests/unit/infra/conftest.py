@@ -15,6 +15,10 @@ from tests.unit.infra.templates import Template
 os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
 
 
+ECR_IMAGE_URI = f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/shopkpi@sha256:{'ab' * 32}"
+KMS_KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group the tests of this folder in one xdist worker: a synthesis takes seconds."""
     here = Path(__file__).parent
@@ -55,10 +59,13 @@ def full_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "warm_service": "true",
             "warm_min_tasks": "0",
             "audit_sample_days": "7",
-            "success_within_hours": "24",
             "expire_after_days": "730",
             "contract": "olist",
             "incoming_prefix": "incoming/",
+            "image_uri": ECR_IMAGE_URI,
+            "input_kms_key_arn": KMS_KEY_ARN,
+            "protect_tables": "true",
+            "az_count": "3",
         },
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.unit.infra.templates import Template, environment
+from tests.unit.infra.conftest import ECR_IMAGE_URI, KMS_KEY_ARN
+from tests.unit.infra.templates import Template, environment, resolve
 
 
 def test_containers_are_confined(template: Template, full: Template) -> None:
@@ -35,3 +36,50 @@ def test_the_environment_names_state_and_workspace(template: Template, full: Tem
     assert environment(full)["SHOPKPI_STATE"] == "dynamodb://shopkpi-prod"
     assert environment(full)["SHOPKPI_CONTRACT"] == "olist"
     assert environment(full)["SHOPKPI_KPIS"] == "order,category,product"
+
+
+def test_the_execution_role_may_pull_the_image(template: Template, full: Template) -> None:
+    built = "arn:aws:ecr:eu-central-1:123456789012:repository/cdk-hnb659fds-container-assets-"
+    named = "arn:aws:ecr:eu-central-1:123456789012:repository/team/shopkpi"
+    pull = {"BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"}
+    for deployment, repository in ((template, built), (full, named)):
+        for task in deployment.of_type("AWS::ECS::TaskDefinition").values():
+            role = task["Properties"]["ExecutionRoleArn"]["Fn::GetAtt"][0]
+            rights = deployment.rights(role)
+            for action in pull:
+                (resource,) = {on for what, on in rights if what == f"ecr:{action}"}
+                assert resource.startswith(repository), role
+            assert ("ecr:GetAuthorizationToken", "*") in rights
+
+
+def test_a_named_image_runs_by_its_digest(full: Template) -> None:
+    for task in full.of_type("AWS::ECS::TaskDefinition").values():
+        (container,) = task["Properties"]["ContainerDefinitions"]
+        assert resolve(container["Image"]) == ECR_IMAGE_URI
+
+
+def test_a_named_image_must_be_in_the_region_of_the_stack(full: Template) -> None:
+    # The VPC endpoints of the registry lead to the stack's own region.
+    (rule,) = [one for name, one in full.body["Rules"].items() if "Image" in name]
+    (assertion,) = rule["Assertions"]
+    assert assertion["Assert"] == {"Fn::Equals": [{"Ref": "AWS::Region"}, "eu-central-1"]}
+
+
+def test_tasks_that_read_uploads_may_use_their_key(template: Template, full: Template) -> None:
+    assert not any("kms" in action for action, _ in everything(template))
+    users = {
+        role
+        for role in full.of_type("AWS::IAM::Role")
+        if ("kms:Decrypt", KMS_KEY_ARN) in full.rights(role)
+    }
+    assert {role[:-8] for role in users} == {
+        "ComputeValidateRole",
+        "ComputeArchiveRole",
+        "ComputeServeRole",
+        "IngestStateMachineRole",
+        "IntakeStateMachineRole",
+    }
+
+
+def everything(template: Template) -> set[tuple[str, str]]:
+    return {right for role in template.of_type("AWS::IAM::Role") for right in template.rights(role)}

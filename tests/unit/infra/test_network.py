@@ -28,6 +28,16 @@ def test_tasks_reach_the_services_that_they_need(template: Template, full: Templ
     assert endpoints(full) == endpoints(template) | {"sqs", "states"}
 
 
+def test_every_zone_that_is_asked_for_gets_a_subnet(template: Template, full: Template) -> None:
+    for deployment, count in ((template, 2), (full, 3)):
+        subnets = deployment.of_type("AWS::EC2::Subnet").values()
+        assert len(subnets) == count
+        zones = {resolve(subnet["Properties"]["AvailabilityZone"]) for subnet in subnets}
+        assert len(zones) == count
+        endpoint = deployment.named("NetworkVpcEcrApi", "AWS::EC2::VPCEndpoint")
+        assert len(endpoint["SubnetIds"]) == count
+
+
 def endpoints(template: Template) -> set[str]:
     return {
         resolve(one["Properties"]["ServiceName"]).removeprefix("com.amazonaws.eu-central-1.")

@@ -94,6 +94,56 @@ def test_one_error_lists_every_wrong_setting() -> None:
     )
 
 
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "123456789012.dkr.ecr.eu-central-1.amazonaws.com/shopkpi:2026-11-30",
+        f"123456789012.dkr.ecr.us-east-1.amazonaws.com/team/shopkpi@{DIGEST}",
+    ],
+)
+def test_an_image_in_ecr_is_accepted(image: str) -> None:
+    assert read_settings({"image_uri": image}).image_uri == image
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "shopkpi:test",
+        "docker.io/library/python:3.11",
+        "ghcr.io/team/shopkpi:1",
+        "public.ecr.aws/team/shopkpi:1",
+        "123456789012.dkr.ecr.eu-central-1.amazonaws.com/shopkpi",
+        "123456789012.dkr.ecr.eu-central-1.amazonaws.com/shopkpi@sha256:abc",
+        "123456789012.dkr.ecr.eu-central-1.amazonaws.com.example.com/shopkpi:1",
+    ],
+)
+def test_an_image_that_tasks_cannot_pull_is_refused(image: str) -> None:
+    with pytest.raises(SettingsError, match="image_uri: expected an image in Amazon ECR"):
+        read_settings({"image_uri": image})
+
+
+def test_a_base_image_without_a_digest_is_refused() -> None:
+    assert read_settings({"base_image": f"python:3.11-slim@{DIGEST}"})
+    for image in ("python:3.11-slim", "python", "python@sha256:abc"):
+        with pytest.raises(SettingsError, match="base_image: expected an image pinned by digest"):
+            read_settings({"base_image": image})
+
+
+def test_a_key_is_named_by_its_arn() -> None:
+    for key in ("alias/shop", "arn:aws:kms:eu-central-1:123456789012:alias/shop", "1234abcd"):
+        with pytest.raises(SettingsError, match="input_kms_key_arn: expected the ARN"):
+            read_settings({"input_kms_key_arn": key})
+
+
+@pytest.mark.parametrize(("stage", "hours"), [("dev", 0), ("prod", 24)])
+def test_the_stage_decides_whether_uploads_are_missed(stage: str, hours: int) -> None:
+    assert read_settings({"stage": stage}).success_within_hours == hours
+    assert read_settings({"stage": stage, "success_within_hours": "6"}).success_within_hours == 6
+
+
 @pytest.mark.parametrize("name", sorted(LIMITS))
 def test_numbers_have_limits(name: str) -> None:
     for number in (LIMITS[name][0] - 1, LIMITS[name][1] + 1):

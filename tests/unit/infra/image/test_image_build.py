@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from infra.image.prune_packages import SERVICE_MODELS, prune
+from infra.settings import PINNED_IMAGE
 from tests.unit.infra.templates import ROOT
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
@@ -28,6 +29,12 @@ def test_copied_files_exist_and_are_sent_to_the_builder() -> None:
     for source in sources:
         assert (ROOT / source).exists(), source
         assert f"!{source}" in ignore, source
+
+
+def test_the_base_image_is_pinned_by_digest() -> None:
+    (base,) = re.findall(r"^ARG BASE_IMAGE=(.*)$", DOCKERFILE, re.MULTILINE)
+    assert PINNED_IMAGE.fullmatch(base)
+    assert set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)) == {"${BASE_IMAGE}"}
 
 
 def test_scripts_run_by_the_build_are_copied_first() -> None:
