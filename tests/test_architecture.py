@@ -91,7 +91,7 @@ LAYERS: dict[str, set[str]] = {
     "infra.nag_suppressions": {"infra.stack"},
     "infra.app": {"infra.nag_suppressions", "infra.settings", "infra.stack"},
     "infra.image": set(),
-    "infra.adopt": set(),
+    "infra.operations": set(),
 }
 """Folder (or loose module) -> others of the same package that it may import. Without circles."""
 

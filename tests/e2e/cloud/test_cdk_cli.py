@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from infra.adopt import resource_mapping
+from infra.operations.adopt import resource_mapping
 from tests.e2e.cloud.deployment import Deployment, emulated
 from tests.e2e.cloud.running import SETTINGS, Cloud
 from tests.unit.infra.templates import ROOT

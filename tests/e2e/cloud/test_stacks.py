@@ -41,7 +41,9 @@ def test_a_creation_that_fails_leaves_no_tables(
     assert len(names) == left
 
 
-def test_a_second_creation_succeeds_after_a_failed_one(cloud: Cloud, retaining_template: str) -> None:
+def test_a_second_creation_succeeds_after_a_failed_one(
+    cloud: Cloud, retaining_template: str
+) -> None:
     fixed = json.loads(retaining_template)
     del fixed["Resources"]["Broken"]
     with pytest.raises(AssertionError, match="ROLLBACK"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.adopt import IDENTIFIERS, resource_mapping
+from infra.operations.adopt import IDENTIFIERS, resource_mapping
 from tests.unit.infra.templates import Template
 
 
