@@ -1,6 +1,7 @@
 """Name the buckets and tables that a deleted stack has kept, for `cdk import` to adopt.
 
-aws cloudformation list-stack-resources --stack-name ARN | python -m infra.operations.adopt > kept.json
+    aws cloudformation list-stack-resources --stack-name ARN \\
+        | python -m infra.operations.adopt > kept.json
 """
 
 from __future__ import annotations
