@@ -59,14 +59,15 @@ LAYERS: dict[str, set[str]] = {
     "worker.clean": {"worker.errors", "worker.objects", "worker.state"},
     "worker.validate": {"worker.clean", "worker.errors", "worker.objects", "worker.state"},
     "worker.transform": {"worker.clean", "worker.errors", "worker.runtime", "worker.state"},
-    "worker.reporting": {"worker.objects", "worker.state", "worker.transform"},
+    "worker.reporting": {"worker.errors", "worker.objects", "worker.state", "worker.transform"},
     "worker.maintenance": {
         *{"worker.clean", "worker.errors", "worker.objects", "worker.state"},
         *{"worker.transform", "worker.validate"},
     },
     "worker.service": {"worker.aws", "worker.errors", "worker.runtime"},
     "worker.jobs": {
-        *{"worker.clean", "worker.objects", "worker.reporting", "worker.runtime"},
+        *{"worker.clean", "worker.errors", "worker.objects"},
+        *{"worker.reporting", "worker.runtime"},
         *{"worker.settings", "worker.state", "worker.stores", "worker.validate"},
     },
     "worker.cli": {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from kpi.errors import ContractError, KpiError
+
+MAX_SOURCES_SHOWN = 10
+"""Sources that a message names."""
 
 
 class WorkerError(Exception):
@@ -99,6 +102,28 @@ class SourceChanged(SourceError):  # noqa: N818
     def _comparison(self) -> str:
         """Leave versions out of the message: they tell a person nothing."""
         return ""
+
+
+class SourcesLeft(SourceError):  # noqa: N818
+    """Report sources that could not be read, after everything else was done.
+
+    Attributes:
+        errors: URL -> what is wrong with that source.
+    """
+
+    def __init__(self, errors: Mapping[str, Exception], *, of: int) -> None:
+        shown = [
+            describe(error) if url in describe(error) else f"{url}: {describe(error)}"
+            for url, error in list(errors.items())[:MAX_SOURCES_SHOWN]
+        ]
+        more = len(errors) - len(shown)
+        super().__init__(
+            f"{len(errors)} of {of} files could not be read: {'; '.join(shown)}"
+            + (f"; and {more} more" if more else ""),
+            hint="all others are done; the next run tries these again",
+            retryable=any(getattr(error, "retryable", True) for error in errors.values()),
+        )
+        self.errors = dict(errors)
 
 
 class DamagedObject(SourceError):  # noqa: N818

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
+from kpi.errors import KpiError
 from worker.clean import Workspace
+from worker.errors import SourceError, SourcesLeft
 from worker.objects import ObjectStore
 from worker.objects.location import locate
 from worker.objects.source import HeaderCallback, Source
@@ -119,13 +121,42 @@ async def open_all(
         yield sources, await opening
 
 
+@dataclass(frozen=True, kw_only=True)
+class Validated:
+    """Hold what became of some sources.
+
+    Attributes:
+        entries: Ledger entries, in the order of the sources.
+        left: URL -> error of a source that could not be read.
+    """
+
+    entries: list[Entry]
+    left: Mapping[str, Exception]
+
+    def check(self) -> None:
+        """Raise what was left.
+
+        Raises:
+            SourceError: The only source could not be read.
+            SourcesLeft: Of several, some could not be read.
+        """
+        count = len(self.entries) + len(self.left)
+        if count == 1:
+            for error in self.left.values():
+                raise error
+        if self.left:
+            raise SourcesLeft(self.left, of=count)
+
+
 async def validate_all(
     session: Session,
     sources: Sequence[Source],
     reporter: Reporter,
     refused_header: HeaderCallback | None = None,
-) -> list[Entry]:
-    """Validate sources, small ones concurrently; return entries in the order of the sources.
+) -> Validated:
+    """Validate sources, small ones concurrently.
+
+    A source that cannot be read keeps no other back.
 
     Args:
         session: Stores and threads.
@@ -135,9 +166,15 @@ async def validate_all(
     """
     context = replace(_context(session, reporter), refused_header=refused_header)
     entries: dict[Source, Entry] = {}
+    left: dict[str, Exception] = {}
 
     async def one(source: Source) -> None:
-        entry, new = await validate(source, context)
+        try:
+            entry, new = await validate(source, context)
+        except (SourceError, KpiError) as error:
+            left[source.info.url] = error
+            reporter.left(source, error)
+            return
         entries[source] = entry
         reporter.validated(entry, new=new)
 
@@ -147,7 +184,7 @@ async def validate_all(
     for source in sources:
         if source.info.size_bytes > SMALL_SOURCE_BYTES:
             await one(source)
-    return [entries[source] for source in sources]
+    return Validated(entries=[entries[one] for one in sources if one in entries], left=left)
 
 
 async def validate_range(

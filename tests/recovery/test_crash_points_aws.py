@@ -86,7 +86,7 @@ async def validate_all_below(world: World, session: Session, *prefixes: str) -> 
         (world.uploads, Location(bucket=world.uploads_bucket, key=prefix)) for prefix in prefixes
     ]
     sources = await find_sources(places, CONTRACT)
-    await validate_all(session, sources, SilentReporter())
+    (await validate_all(session, sources, SilentReporter())).check()
 
 
 async def transform_days(_: World, session: Session, *days: date | None) -> None:

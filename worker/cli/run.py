@@ -22,7 +22,7 @@ from worker.cli.options import (
 )
 from worker.cli.render import Headers, show_receipts, show_report, show_run
 from worker.errors import ConfigError
-from worker.jobs import open_all, open_session, validate_all
+from worker.jobs import Validated, open_all, open_session, validate_all
 from worker.objects.location import locate
 from worker.reporting.reporters import JsonReporter, SilentReporter
 from worker.settings import read_day, read_settings
@@ -71,7 +71,8 @@ def run(
     """Validate files and bring the KPI tables up to date, in one process.
 
     INPUT is a folder with the folders orders/, order_items/ and products/, a single file in such a
-    folder, or s3://bucket/prefix. Files that are in the ledger already are not read again.
+    folder, or s3://bucket/prefix. Files that are in the ledger already are not read again. A file
+    that cannot be read keeps no other back: the exit code is 1, and the message names it.
 
     \b
     Examples:
@@ -91,14 +92,16 @@ def run(
 
     async def work() -> None:
         async with open_all(inputs, settings, dataset) as (sources, session):
-            entries = await validate_all(
+            validated = await validate_all(
                 session, sources, reporter, _keep_local(headers, output_format)
             )
+            entries = validated.entries
             report, effects = await bring_up_to_date(session, reporter, entries)
             if output_format == "table":
                 reporter.close()
                 with until_reader_leaves():
                     await show_run(session, entries, effects, report, headers)
+        validated.check()
 
     try:
         run_async(work)
@@ -149,20 +152,24 @@ def validate(
     reporter = make_reporter(output_format)
     headers: Headers = {}
 
-    async def work() -> list[Entry]:
+    async def work() -> Validated:
         async with open_all(sources, settings, dataset, version_id) as (found, session):
             if byte_range is not None:
-                return [await jobs.validate_range(session, found[0], byte_range, reporter)]
-            if commit_ranges:
-                return [await jobs.commit_ranges(session, found[0], reporter)]
-            return await validate_all(session, found, reporter, _keep_local(headers, output_format))
+                entry = await jobs.validate_range(session, found[0], byte_range, reporter)
+            elif commit_ranges:
+                entry = await jobs.commit_ranges(session, found[0], reporter)
+            else:
+                keep = _keep_local(headers, output_format)
+                return await validate_all(session, found, reporter, keep)
+            return Validated(entries=[entry], left={})
 
     try:
-        entries = run_async(work)
+        validated = run_async(work)
     finally:
         reporter.close()
-    if output_format == "table":
-        show_receipts(entries, {}, headers=headers)
+    if output_format == "table" and validated.entries:
+        show_receipts(validated.entries, {}, headers=headers)
+    validated.check()
 
 
 def _check_single_source(

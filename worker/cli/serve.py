@@ -114,7 +114,7 @@ class CommandRunner:
             return
         sources, version_id = parameters["sources"], parameters["version_id"]
         async with open_sources(sources, self._session.settings, None, version_id) as found:
-            await validate_all(self._session, found, self._reporter)
+            (await validate_all(self._session, found, self._reporter)).check()
 
 
 def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:

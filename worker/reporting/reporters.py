@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 import orjson
 
+from worker.errors import describe
 from worker.reporting.emf import metric_fields
 from worker.state.receipt import receipt
 
@@ -34,8 +35,11 @@ class Reporter(Protocol):
     def validated(self, entry: Entry, *, new: bool) -> None:
         """Report an entry of the ledger; `new` where this run committed it."""
 
+    def left(self, source: Source, error: Exception) -> None:
+        """Report a source that could not be read; the next run tries it again."""
+
     def ruled(self, ruling: Ruling) -> None:
-        """A ruling on an upload is in the ledger."""
+        """Report that a ruling on an upload is in the ledger."""
 
     def publishing(self, done: int, total: int) -> None:
         """Report how many days have been published."""
@@ -79,6 +83,15 @@ class JsonReporter:
         if new:
             event = "source.committed" if entry.verdict == "accepted" else "source.refused"
         self.emit(event, **receipt(entry))
+
+    def left(self, source: Source, error: Exception) -> None:
+        self.emit(
+            "source.left",
+            source_id=source.source_id,
+            url=source.info.url,
+            error=type(error).__name__,
+            problem=describe(error),
+        )
 
     def ruled(self, ruling: Ruling) -> None:
         event = "source.retracted" if ruling.kind == "retraction" else "source.restored"
@@ -130,6 +143,8 @@ class SilentReporter:
     def reading(self, source: Source, stored_bytes: int, rows: int) -> None: ...
 
     def validated(self, entry: Entry, *, new: bool) -> None: ...
+
+    def left(self, source: Source, error: Exception) -> None: ...
 
     def ruled(self, ruling: Ruling) -> None: ...
 

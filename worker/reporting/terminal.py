@@ -55,6 +55,9 @@ class TerminalReporter:
         self._read[entry.source_id] = (entry.size_bytes, entry.rows_read)
         self._show()
 
+    def left(self, source: Source, error: Exception) -> None:
+        """Do nothing: the error at the end names the source."""
+
     def ruled(self, ruling: Ruling) -> None:
         """The command prints a table of what changes."""
 
