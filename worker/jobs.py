@@ -44,15 +44,19 @@ class Session:
 
 
 @asynccontextmanager
-async def open_session(settings: Settings) -> AsyncIterator[Session]:
+async def open_session(settings: Settings, *, read_only: bool = False) -> AsyncIterator[Session]:
     """Open what the settings name; close it when the block ends.
+
+    Args:
+        settings: What to open.
+        read_only: Whether the state is only read.
 
     Raises:
         StoreError: The state cannot be opened.
     """
     store = await open_objects(settings.workspace)
     try:
-        state = await open_state(settings.state_url)
+        state = await open_state(settings.state_url, read_only=read_only)
         try:
             with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="parse") as executor:
                 yield Session(

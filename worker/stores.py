@@ -25,8 +25,12 @@ async def open_objects(location: Location) -> ObjectStore:
     return FolderStore()
 
 
-async def open_state(url: str) -> State:
+async def open_state(url: str, *, read_only: bool = False) -> State:
     """Open the ledger and KPI tables of a URL.
+
+    Args:
+        url: `sqlite:///path` or `dynamodb://prefix`.
+        read_only: Whether to change nothing, not even to create a database.
 
     Raises:
         ConfigError: It is neither `sqlite:///path` nor `dynamodb://prefix`.
@@ -38,7 +42,7 @@ async def open_state(url: str) -> State:
     if parts.scheme == "sqlite" and not parts.netloc and parts.path not in ("", "/"):
         from worker.state.sqlite.store import SqliteState  # noqa: PLC0415
 
-        return await SqliteState.open(Path(url.removeprefix("sqlite://")))
+        return await SqliteState.open(Path(url.removeprefix("sqlite://")), read_only=read_only)
     if parts.scheme == "dynamodb" and parts.netloc and parts.path in ("", "/"):
         from worker.state.dynamodb.store import DynamoDBState  # noqa: PLC0415
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from kpi.aggregation.tables import KPI_TABLES
 
-_TABLES = ("ledger", "effects", "days", "progress", *sorted(KPI_TABLES))
+_TABLES = ("ledger", "effects", "days", "progress", "waiting", *sorted(KPI_TABLES))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +100,7 @@ def result(held: Held) -> dict[str, Any]:
         "ledger": sorted(row[1:] for row in ledger),
         # Whole at the ledger's head; which sequence that is depends on nothing but the uploads.
         "progress": record,
+        "waiting": tables.pop("waiting"),
         "days": [row[0] for row in days],
         "effects": [(row[0], _effect(row[2])) for row in tables.pop("effects")],
         **{

@@ -285,9 +285,23 @@ def test_an_unwritable_workspace_is_named(public: Path) -> None:
     done.says("work", "Permission denied")
 
 
-def test_another_users_workspace_is_closed(public: Path) -> None:
-    work = str(public / "work")
-    assert shopkpi("run", str(public / "shop"), "--workspace", work).code == 0
-    for command in (["run", "shop"], ["query", "orders"]):
-        done = as_nobody(public, *command, "--workspace", "work")
-        done.says("work/shopkpi.db", "attempt to write a readonly database")
+def test_another_users_readable_workspace_is_not_changed(public: Path) -> None:
+    work = public / "work"
+    assert shopkpi("run", str(public / "shop"), "--workspace", str(work)).code == 0
+    work.chmod(0o755)
+    (work / "shopkpi.db").chmod(0o644)
+    done = as_nobody(public, "run", "shop", "--workspace", "work")
+    done.says("work/shopkpi.db", "attempt to write a readonly database")
+    done = as_nobody(public, "query", "orders", "--workspace", "work")
+    assert done.code == 0
+    assert "total_orders" in done.out
+    assert [one.name for one in work.glob("*.db*")] == ["shopkpi.db"]
+
+
+def test_another_users_closed_database_cannot_be_read(public: Path) -> None:
+    work = public / "work"
+    assert shopkpi("run", str(public / "shop"), "--workspace", str(work)).code == 0
+    work.chmod(0o755)
+    (work / "shopkpi.db").chmod(0o600)
+    done = as_nobody(public, "query", "orders", "--workspace", "work")
+    done.says("work/shopkpi.db", "unable to open database file")

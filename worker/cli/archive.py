@@ -46,7 +46,7 @@ def archive(
 
     async def work() -> None:
         place, target = locate(source), locate(to)
-        ledger = await open_state(settings.state_url)
+        ledger = await open_state(settings.state_url, read_only=True)
         stores = await open_objects(place), await open_objects(target)
         try:
             entry, key = await move_object(

@@ -75,7 +75,7 @@ def audit(
     async def work() -> Audit:
         from worker.maintenance.audit import audit as compare  # noqa: PLC0415  (Arrow, 0.3 s)
 
-        async with open_session(settings) as session:
+        async with open_session(settings, read_only=True) as session:
             return await compare(
                 contract=settings.contract,
                 workspace=session.workspace,

@@ -81,7 +81,7 @@ async def _plan_ranges(
 async def _plan_days(settings: Settings, days: int) -> list[dict[str, str]]:
     from worker.transform import plan_days  # noqa: PLC0415  (Arrow, 0.3 s)
 
-    async with open_session(settings) as session:
+    async with open_session(settings, read_only=True) as session:
         slices = await plan_days(
             contract=settings.contract,
             workspace=session.workspace,

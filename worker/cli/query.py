@@ -87,7 +87,7 @@ def query(
     output_format = choose_format(output_format)
 
     async def work() -> None:
-        store = await open_state(settings.state_url)
+        store = await open_state(settings.state_url, read_only=True)
         try:
             rows = store.rows(name, group=groups.get(table), first=days[0], last=days[1])
             if top is not None:
@@ -126,7 +126,7 @@ def ledger(
     rulings: dict[str, Ruling] = {}
 
     async def work() -> list[tuple[Entry, Effect | None]]:
-        store = await open_state(settings.state_url)
+        store = await open_state(settings.state_url, read_only=True)
         try:
             rulings.update({ruling.source_id: ruling for ruling in await store.rulings()})
             found = _find_with_effects(store, source)
@@ -174,7 +174,7 @@ def rejects(
     output_format = choose_format(output_format)
 
     async def work() -> None:
-        async with open_session(settings) as session:
+        async with open_session(settings, read_only=True) as session:
             entries = [one async for page in _find(session.state, source) for one in page]
             with print_rows(output_format) as output:
                 for entry in entries:

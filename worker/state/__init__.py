@@ -64,7 +64,7 @@ class Outcome(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far the KPI tables have come; one record, replaced whole.
+    """How far the KPI tables have come: one record, and a row for each source that waits.
 
     Attributes:
         published: KPI table name -> sequence up to which every day of it has been published.
@@ -154,7 +154,11 @@ class KpiStore(Protocol):
         """Return the progress record; an empty one at first."""
 
     async def advance(self, progress: Progress) -> Progress:
-        """Replace the record by `record.merge(progress)` atomically, and return that."""
+        """Replace the record by `record.merge(progress)`, and return that.
+
+        Everything but `waiting` changes atomically. Where many sources wait, a reader may meet
+        some of their new counts together with the old record.
+        """
 
     async def days(self) -> dict[date, Mapping[str, int]]:
         """Return every day ever begun -> KPI table -> sequence at which it is whole.

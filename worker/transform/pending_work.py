@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.aggregation.calendar import NO_DAYS, Days, to_day
@@ -168,7 +169,7 @@ async def _days_of_products(
     for source_id in sorted(new.source_ids):
         ids, categories = await latest_products(new.of_sources([source_id]))
         at = pc.index_in(ids, value_set=old_ids)
-        same = pc.equal(old_categories.take(at).fill_null(""), categories.fill_null(""))
+        same = equal_or_both_null(old_categories.take(at), categories)
         if pc.any(pc.and_(at.is_valid(), pc.invert(same))).as_py():
             return None
         becomes_known |= at.null_count > 0
@@ -186,6 +187,12 @@ async def _days_of_products(
         if published.get(CATEGORY_KPIS.name, since + 1) > since:
             days.add(to_day(day))
     return np.array(sorted(days), np.int32)
+
+
+def equal_or_both_null(left: pa.Array, right: pa.Array) -> pa.Array:
+    """Compare texts null-safely: null equals null, and differs from every text, even the empty."""
+    both_null = pc.and_(left.is_null(), right.is_null())
+    return pc.or_(pc.equal(left, right).fill_null(False), both_null)
 
 
 def _whole_days(task: TransformTask, begun: Mapping[date, Mapping[str, int]], head: int) -> Days:

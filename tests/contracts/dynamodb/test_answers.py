@@ -160,7 +160,10 @@ DAMAGED: dict[str, tuple[list[dict[str, Any]], Callable[[DynamoDBState], Awaitab
         lambda state: state.effects(["a"]),
     ),
     "progress record": (
-        [{"Item": item("progress", "progress", version={"N": "1"}, progress={"S": '{"a":1}'})}],
+        [
+            {"Item": item("progress", "progress", version={"N": "1"}, progress={"S": '{"a":1}'})},
+            {"Items": []},
+        ],
         lambda state: state.progress(),
     ),
     "guard of 2025-01-02": (

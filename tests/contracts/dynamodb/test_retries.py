@@ -67,12 +67,14 @@ async def test_a_retried_publication_is_applied_once(
 
 
 @LOST
+@pytest.mark.parametrize("waiting", [{}, {"a": 1}])
 async def test_a_retried_advance_is_applied_once(
-    aws: Emulator, state: DynamoDBState, lost: dict[str, Any]
+    aws: Emulator, state: DynamoDBState, lost: dict[str, Any], waiting: dict[str, int]
 ) -> None:
-    record = Progress(published={"order_kpis": 3}, waiting={"a": 1}, waiting_as_of=3)
+    record = Progress(published={"order_kpis": 3}, waiting=waiting, waiting_as_of=3)
+    marker = TRANSACTION if waiting else b"PutItem"
     async with another(aws, state) as (writer, proxy):
-        proxy.faults = [Fault(marker=b"PutItem", **lost)]
+        proxy.faults = [Fault(marker=marker, **lost)]
         assert await writer.advance(record) == record
         assert proxy.faults == []
 

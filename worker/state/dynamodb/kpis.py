@@ -1,4 +1,4 @@
-"""KPI tables in DynamoDB, and the record of how far they have come.
+"""KPI tables in DynamoDB.
 
 Why a day never goes back in time. Each day has a guard (`worker.state.day_guard`) in the ledger
 table. Every transaction that touches a row of the day also puts the guard, with its `version`
@@ -31,12 +31,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict
 from datetime import date
 from itertools import chain
 from typing import TYPE_CHECKING
-
-import orjson
 
 from kpi.aggregation.tables import (
     KPI_TABLES,
@@ -47,11 +44,11 @@ from kpi.aggregation.tables import (
     KpiTable,
 )
 from worker.errors import StoreError
-from worker.state import DayKpis, Outcome, Progress, Row
+from worker.state import DayKpis, Outcome, Row
 from worker.state.corruption import parsing
 from worker.state.day_guard import Guard
 from worker.state.dynamodb.client import TRANSACTION_WRITES, Database
-from worker.state.dynamodb.items import document, document_bytes, number, put, unchanged
+from worker.state.dynamodb.items import number, put, unchanged
 from worker.state.dynamodb.ledger import ledger_key
 from worker.state.dynamodb.rows import is_same, row_item, row_key, row_of
 
@@ -67,7 +64,7 @@ _CONCURRENT_DAYS = 32
 
 
 class DynamoDBKpis:
-    """DynamoDB implementation of `worker.state.KpiStore`."""
+    """DynamoDB implementation of `worker.state.KpiStore`, but for the progress record."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -97,22 +94,6 @@ class DynamoDBKpis:
                 )
                 raise StoreError(message, url=self._database.url)
             guard = await self._guard(day.order_date)
-
-    async def progress(self) -> Progress:
-        """Return the progress record; an empty one at first."""
-        return (await self._progress())[0]
-
-    async def advance(self, progress: Progress) -> Progress:
-        """Replace the record by `record.merge(progress)` atomically, and return that."""
-        doing = "advancing the progress record"
-        retries = self._database.retry.start()
-        while True:
-            record, version = await self._progress()
-            merged = record.merge(progress)
-            if merged == record or await self._replace_progress(doing, merged, version):
-                return merged
-            if not await retries.again():
-                raise StoreError(f"{doing}: others kept advancing it", url=self._database.url)
 
     async def days(self) -> dict[date, Mapping[str, int]]:
         """Return every day ever begun -> KPI table -> sequence at which it is whole."""
@@ -221,26 +202,6 @@ class DynamoDBKpis:
         }
         table = self._database.table(LEDGER_TABLE)
         return {"Put": put(table, item, unchanged("version", before.version))}
-
-    async def _progress(self) -> tuple[Progress, int]:
-        """Read the progress record and its version; 0 where there is none."""
-        item = await self._database.get(
-            "reading the progress record", LEDGER_TABLE, ledger_key("progress", "progress")
-        )
-        if item is None:
-            return Progress(), 0
-        with parsing("progress record"):
-            fields = orjson.loads(document_bytes(item["progress"]))
-            return Progress(**fields), int(item["version"]["N"])
-
-    async def _replace_progress(self, doing: str, record: Progress, version: int) -> bool:
-        item: Item = {
-            **ledger_key("progress", "progress"),
-            "version": number(version + 1),
-            "progress": document(orjson.dumps(asdict(record)), "the progress record"),
-        }
-        table = self._database.table(LEDGER_TABLE)
-        return await self._database.put(doing, put(table, item, unchanged("version", version)))
 
     async def _days(self, first: date | None, last: date | None) -> list[str]:
         """Read the days that were ever published, ascending, as ISO dates."""

@@ -7,7 +7,8 @@
 | `ruling` | ruling_id | sequence: of the ruling |
 | `sequence` | sequence, 12 digits | entry: JSON of an entry or a ruling |
 | `effect` | source_id | as_of, effect: JSON |
-| `progress` | `progress` | version, progress: JSON (see `worker.state.dynamodb.kpis`) |
+| `progress` | `progress` | version, claim, progress: JSON (see `worker.state.dynamodb.progress`) |
+| `waiting` | source_id | items: that wait for their order (see `worker.state.dynamodb.progress`) |
 | `day` | ISO date | version, claim, published (see `worker.state.dynamodb.kpis`) |
 
 Every read is strongly consistent.

@@ -6,10 +6,11 @@ from worker.runtime.retry import RetryPolicy
 from worker.state.dynamodb.client import Database
 from worker.state.dynamodb.kpis import DynamoDBKpis
 from worker.state.dynamodb.ledger import DynamoDBLedger
+from worker.state.dynamodb.progress import DynamoDBProgress
 from worker.state.dynamodb.tables import create_tables
 
 
-class DynamoDBState(DynamoDBLedger, DynamoDBKpis):
+class DynamoDBState(DynamoDBLedger, DynamoDBKpis, DynamoDBProgress):
     """DynamoDB implementation of `worker.state.State`. Create it by `DynamoDBState.open`.
 
     Attributes:
@@ -19,6 +20,7 @@ class DynamoDBState(DynamoDBLedger, DynamoDBKpis):
     def __init__(self, database: Database) -> None:
         DynamoDBLedger.__init__(self, database)
         DynamoDBKpis.__init__(self, database)
+        DynamoDBProgress.__init__(self, database)
         self.database = database
 
     @classmethod

@@ -7,6 +7,7 @@ its turn.
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
 import time
@@ -14,10 +15,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote
 
-from kpi.aggregation.tables import KPI_TABLES, Kind, KpiTable
-from worker.errors import ConfigError, StoreError
+from worker.errors import StoreError
 from worker.objects.fsync import make_folder
+from worker.state.sqlite.schema import (
+    MIGRATED_VERSIONS,
+    SCHEMA_VERSION,
+    check_version,
+    create_tables,
+)
 
 T = TypeVar("T")
 
@@ -27,43 +34,22 @@ BUSY_TIMEOUT_S = 60.0
 BUSY_POLL_S = 1.0
 """Longest wait between two looks whether the state is being closed."""
 
-SCHEMA_VERSION = 2
-"""Version in the file's header; raised whenever the tables below change."""
-
-_LEDGER = """
-CREATE TABLE IF NOT EXISTS ledger (
-    sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, record TEXT NOT NULL,
-    UNIQUE (kind, name)
-);
-CREATE TABLE IF NOT EXISTS effects (
-    source_id TEXT PRIMARY KEY, as_of INTEGER NOT NULL, effect TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS days (
-    order_date TEXT PRIMARY KEY, version INTEGER NOT NULL, claim INTEGER NOT NULL,
-    published TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS progress (
-    id INTEGER PRIMARY KEY CHECK (id = 1), record TEXT NOT NULL
-);
-"""
-
-_FROM_VERSION_1 = """
-ALTER TABLE ledger RENAME TO ledger_1;
-CREATE TABLE ledger (
-    sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, record TEXT NOT NULL,
-    UNIQUE (kind, name)
-);
-INSERT INTO ledger SELECT sequence, 'entry', source_id, entry FROM ledger_1;
-DROP TABLE ledger_1
-"""
-"""Brings a database of release 0.1.0, whose ledger held entries alone, to version 2."""
-
 
 class SqliteFile:
     """A database that is opened on first use."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Prepare the file; nothing is opened yet.
+
+        Args:
+            path: The file.
+            read_only: Whether to open it for reading alone. A missing file then reads as an empty
+                database, and is not created.
+        """
         self._path = path
+        self._read_only = read_only
+        self._opened_file: tuple[int, int] | None = None
+        self._needs_no_log = False
         self._connection: sqlite3.Connection | None = None
         # sqlite3 connections stay on the thread that made them.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
@@ -96,6 +82,7 @@ class SqliteFile:
         def transact() -> T:
             try:
                 db = self._connect()
+                self._check_file()
                 self._begin(db)
                 try:
                     result = work(db)
@@ -105,6 +92,7 @@ class SqliteFile:
                     if db.in_transaction:
                         db.execute("ROLLBACK")
                     raise
+                self._check_file()
             except sqlite3.Error as error:
                 raise StoreError(str(error), url=self.url) from error
             except OSError as error:
@@ -115,7 +103,8 @@ class SqliteFile:
 
     def _begin(self, db: sqlite3.Connection) -> None:
         """Begin a transaction once no other process is writing."""
-        self._when_free(lambda: db.execute("BEGIN IMMEDIATE"))
+        mode = "DEFERRED" if self._read_only else "IMMEDIATE"
+        self._when_free(lambda: db.execute(f"BEGIN {mode}"))
 
     def _when_free(self, act: Callable[[], object]) -> None:
         """Retry an action until no other process holds a lock that it needs.
@@ -140,8 +129,11 @@ class SqliteFile:
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
-            make_folder(self._path.parent)
-            db = sqlite3.connect(self._path, timeout=BUSY_POLL_S, isolation_level=None)
+            if self._read_only:
+                db = self._open_to_read()
+            else:
+                make_folder(self._path.parent)
+                db = sqlite3.connect(self._path, timeout=BUSY_POLL_S, isolation_level=None)
             try:
                 self._prepare(db)
             except BaseException:
@@ -150,50 +142,76 @@ class SqliteFile:
             self._connection = db
         return self._connection
 
+    def _open_to_read(self) -> sqlite3.Connection:
+        if not self._path.exists():
+            db = sqlite3.connect(":memory:", isolation_level=None)
+            create_tables(db, 0)
+            return db
+        url = f"file://{quote(os.fsencode(self._path.absolute()))}?mode=ro"
+        if not os.access(self._path.parent, os.W_OK) and not self._log.exists():
+            # A reader creates the log's index, which it may not do here. Without a log nobody
+            # writes, and the file can be read as it is (sqlite.org/wal.html, "Read-Only
+            # Databases").
+            url += "&immutable=1"
+            self._needs_no_log = True
+        db = sqlite3.connect(url, timeout=BUSY_POLL_S, isolation_level=None, uri=True)
+        try:
+            version = check_version(db, self.url)
+            if version not in MIGRATED_VERSIONS:
+                return db
+            # Read an earlier version as a migrated copy: only a writer migrates the file.
+            copy = sqlite3.connect(":memory:", isolation_level=None)
+            db.backup(copy)
+        except BaseException:
+            db.close()
+            raise
+        db.close()
+        create_tables(copy, version)
+        return copy
+
+    @property
+    def _log(self) -> Path:
+        return self._path.with_name(self._path.name + "-wal")
+
     def _prepare(self, db: sqlite3.Connection) -> None:
         """Set up the connection, and create missing tables."""
-        # Readers never wait for a writer, and a commit is on the disk when it returns. Another
-        # process that opens a new database holds a lock that the timeout does not wait for
-        # (sqlite.org/wal.html: a change of the mode may fail with SQLITE_BUSY at once).
-        self._when_free(lambda: db.execute("PRAGMA journal_mode = WAL").close())
-        db.execute("PRAGMA synchronous = FULL")
         # KiB. The default is four times as much, for a ledger that is read once.
         db.execute("PRAGMA cache_size = -512")
-        self._begin(db)
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        (present,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if present and version == 1:
-            # The transaction is one: whoever is killed here leaves version 1 as it was.
-            for statement in _FROM_VERSION_1.split(";"):
-                db.execute(statement)
-        elif present and version != SCHEMA_VERSION:
-            raise ConfigError(
+        version = check_version(db, self.url)  # before anything is written
+        if not self._read_only:
+            # Readers never wait for a writer, and a commit is on the disk when it returns. Another
+            # process that opens a new database holds a lock that the timeout does not wait for
+            # (sqlite.org/wal.html: a change of the mode may fail with SQLITE_BUSY at once).
+            self._when_free(lambda: db.execute("PRAGMA journal_mode = WAL").close())
+            db.execute("PRAGMA synchronous = FULL")
+            if version != SCHEMA_VERSION:
+                self._begin(db)
+                create_tables(db, check_version(db, self.url))
+                db.execute("COMMIT")
+        self._opened_file = _file_id(self._path)
+
+    def _check_file(self) -> None:
+        """Check that the file at the path is still the one that was opened.
+
+        SQLite goes on writing to a deleted file, and every commit succeeds.
+
+        Raises:
+            StoreError: It was deleted or replaced.
+        """
+        if self._opened_file != _file_id(self._path):
+            raise StoreError(
+                "the database was deleted or replaced while it was in use",
                 url=self.url,
-                expected=f"a database of schema {SCHEMA_VERSION}",
-                actual=f"{version}: it is not shopkpi's, or another version made it",
-                hint="use another one",
+                hint="run the command again",
             )
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        for statement in (*_LEDGER.split(";"), *map(_create_statement, KPI_TABLES.values())):
-            db.execute(statement)
-        for table in KPI_TABLES.values():
-            for index in table.indexes:
-                if index.name != "by_month":  # dates are a primary key's first column here
-                    db.execute(
-                        f"CREATE INDEX IF NOT EXISTS {table.name}_{index.name} "
-                        f"ON {table.name} ({index.partition_key}, {index.sort_key})"
-                    )
-        db.execute("COMMIT")
+        if self._needs_no_log and self._log.exists():
+            raise StoreError("a writer has begun while it was read", url=self.url, hint="try again")
 
 
-def _create_statement(table: KpiTable) -> str:
-    columns = [f"{name} {_sql_type(kind)} NOT NULL" for name, kind in table.attributes.items()]
-    key = "order_date" + (f", {table.group_key}" if table.group_key else "")
-    return (
-        f"CREATE TABLE IF NOT EXISTS {table.name} "
-        f"({', '.join(columns)}, as_of INTEGER NOT NULL, PRIMARY KEY ({key})) WITHOUT ROWID"
-    )
-
-
-def _sql_type(kind: Kind) -> str:
-    return "INTEGER" if kind == "count" else "TEXT"
+def _file_id(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from every other that exists; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino

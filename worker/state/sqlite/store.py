@@ -50,15 +50,25 @@ class _Publication:
 class SqliteState:
     """`State` over SQLite, for one event loop. Decimals are kept as text with all their digits."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = SqliteFile(path)
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self._file = SqliteFile(path, read_only=read_only)
         self._publishing = asyncio.Lock()
         self._publications: list[_Publication] = []
 
     @classmethod
-    async def open(cls, path: Path) -> SqliteState:
-        """Open the file, creating it and its tables where they are missing."""
-        state = cls(path)
+    async def open(cls, path: Path, *, read_only: bool = False) -> SqliteState:
+        """Open the file, creating it and its tables where they are missing.
+
+        Args:
+            path: The file.
+            read_only: Whether to open it for reading alone. A missing file then reads as an empty
+                database, and is not created.
+
+        Raises:
+            ConfigError: The file is not a database of this schema.
+            StoreError: It cannot be opened.
+        """
+        state = cls(path, read_only=read_only)
         try:
             await state._file.run(lambda _: None)
         except BaseException:
@@ -164,15 +174,20 @@ class SqliteState:
 
     async def advance(self, progress: Progress) -> Progress:
         def merge(db: sqlite3.Connection) -> Progress:
-            merged = _read_progress(db).merge(progress)
+            before = _read_progress(db)
+            merged = before.merge(progress)
             record = orjson.dumps(
-                {
-                    "published": dict(merged.published),
-                    "waiting": dict(merged.waiting),
-                    "waiting_as_of": merged.waiting_as_of,
-                }
+                {"published": dict(merged.published), "waiting_as_of": merged.waiting_as_of}
             )
             db.execute("INSERT OR REPLACE INTO progress VALUES (1, ?)", (record.decode(),))
+            db.executemany(
+                "DELETE FROM waiting WHERE source_id = ?",
+                [(one,) for one in before.waiting if one not in merged.waiting],
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO waiting (source_id, items) VALUES (?, ?)",
+                [one for one in merged.waiting.items() if before.waiting.get(one[0]) != one[1]],
+            )
             return merged
 
         return await self._file.run(merge)
@@ -317,8 +332,12 @@ def _from_row(table: KpiTable, names: list[str], row: Sequence[str | int]) -> Ro
 
 def _read_progress(db: sqlite3.Connection) -> Progress:
     row = db.execute("SELECT record FROM progress").fetchone()
+    if not row:
+        return Progress()
     with parsing("progress record"):
-        return Progress(**orjson.loads(row[0])) if row else Progress()
+        query = "SELECT source_id, items FROM waiting"
+        waiting = {source_id: int(items) for source_id, items in db.execute(query)}
+        return Progress(**orjson.loads(row[0]), waiting=waiting)
 
 
 def _iso(day: date | None, default: str) -> str:

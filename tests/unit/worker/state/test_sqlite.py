@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import sqlite3
 import threading
 import time
@@ -21,7 +22,7 @@ import pytest
 import worker.state.sqlite.connection
 import worker.state.sqlite.store
 from tests.support.samples import day_kpis
-from worker.errors import StoreError
+from worker.errors import ConfigError, StoreError
 from worker.state import Outcome, Progress
 from worker.state.sqlite.store import SqliteState
 
@@ -346,3 +347,124 @@ async def read_all(state: SqliteState) -> None:
     await state.progress()
     await state.days()
     assert [row async for row in state.rows("order_kpis")]
+
+
+def set_up_foreign(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(statement)
+        db.commit()
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize(
+    "statement",
+    ["CREATE TABLE t (x)", "PRAGMA user_version = 77", "PRAGMA application_id = 5"],
+)
+async def test_a_foreign_database_is_refused_unchanged(
+    tmp_path: Path, statement: str, read_only: bool
+) -> None:
+    path = tmp_path / "app.db"
+    set_up_foreign(path, statement)
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match="not shopkpi's"):
+        await SqliteState.open(path, read_only=read_only)
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["app.db"]
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_database_deleted_while_in_use_is_an_error(tmp_path: Path, replaced: bool) -> None:
+    path = tmp_path / "shopkpi.db"
+    state = await SqliteState.open(path)
+    await state.publish(day_kpis(MAY[0]), 1)
+    for file in tmp_path.iterdir():
+        file.unlink()
+    if replaced:
+        await (await SqliteState.open(path)).close()
+    with pytest.raises(StoreError, match="deleted or replaced"):
+        await state.publish(day_kpis(MAY[1]), 1)
+    with pytest.raises(StoreError, match="deleted or replaced"):
+        await state.head()
+    await state.close()
+
+
+async def test_a_database_deleted_during_a_transaction_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "shopkpi.db"
+    state = await SqliteState.open(path)
+    with pytest.raises(StoreError, match="deleted or replaced"):
+        await state._file.run(lambda _: path.unlink())
+    await state.close()
+
+
+async def test_a_reader_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "shopkpi.db"
+    writer = await SqliteState.open(path)
+    await writer.publish(day_kpis(MAY[0]), 1)
+    await writer.close()
+    before = path.read_bytes()
+    reader = await SqliteState.open(Path(f"/{path}"), read_only=True)  # as sqlite:////path has it
+    assert await published(reader) == [MAY[0].isoformat()]
+    with pytest.raises(StoreError, match="readonly"):
+        await reader.publish(day_kpis(MAY[1]), 1)
+    await reader.close()
+    assert path.read_bytes() == before
+
+
+async def test_a_reader_of_a_missing_database_creates_nothing(tmp_path: Path) -> None:
+    reader = await SqliteState.open(tmp_path / "folder" / "shopkpi.db", read_only=True)
+    assert await reader.head() == 0
+    assert await published(reader) == []
+    await reader.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_reader_sees_what_a_writer_commits(tmp_path: Path) -> None:
+    path = tmp_path / "shopkpi.db"
+    writer = await SqliteState.open(path)
+    reader = await SqliteState.open(path, read_only=True)
+    await writer.publish(day_kpis(MAY[0]), 1)
+    assert await published(reader) == [MAY[0].isoformat()]
+    await reader.close()
+    await writer.publish(day_kpis(MAY[1]), 1)
+    await writer.close()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.getuid() == 0, reason="root may write everywhere")
+async def test_a_database_in_a_read_only_folder_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "shopkpi.db"
+    await (await SqliteState.open(path)).close()
+    tmp_path.chmod(0o500)
+    try:
+        reader = await SqliteState.open(path, read_only=True)
+        assert await reader.head() == 0
+        await reader.close()
+    finally:
+        tmp_path.chmod(0o700)
+
+
+async def test_waiting_items_of_schema_1_get_rows_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "shopkpi.db"
+    state = await SqliteState.open(path)
+    record = Progress(published={"order_kpis": 3}, waiting={"a": 2, "b": 1}, waiting_as_of=3)
+    await state.advance(record)
+    await state.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        text = '{"published":{"order_kpis":3},"waiting":{"a":2,"b":1},"waiting_as_of":3}'
+        db.execute("UPDATE progress SET record = ?", (text,))
+        db.execute("DROP TABLE waiting")
+        db.execute("DROP TABLE ledger")
+        columns = "sequence INTEGER PRIMARY KEY, source_id TEXT NOT NULL UNIQUE, entry TEXT"
+        db.execute(f"CREATE TABLE ledger ({columns})")
+        db.execute("PRAGMA user_version = 1")
+    reader = await SqliteState.open(path, read_only=True)
+    assert await reader.progress() == record
+    await reader.close()
+    state = await SqliteState.open(path)
+    assert await state.progress() == record
+    later = Progress(waiting={"b": 4, "c": 1}, waiting_as_of=4)
+    assert (await state.advance(later)).waiting == later.waiting
+    assert (await state.progress()).waiting == later.waiting
+    await state.close()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT * FROM waiting").fetchall() == [("b", 4), ("c", 1)]
+        assert 'waiting"' not in db.execute("SELECT record FROM progress").fetchone()[0]
