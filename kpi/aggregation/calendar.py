@@ -7,9 +7,9 @@ from datetime import date, timedelta
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from kpi.kernels.instants import EPOCH, MICROSECONDS_PER_DAY
+from kpi.kernels.time_zones import to_local
 
 Days = npt.NDArray[np.int32]
 """Days since 1970-01-01."""
@@ -29,10 +29,9 @@ def order_days(created_at: pa.Array, time_zone: str) -> Days:
         created_at: Instants (`kpi.contract.arrow_types.INSTANT`), without null.
         time_zone: The IANA zone whose calendar counts.
     """
-    local = created_at
+    microseconds = created_at.cast(pa.int64()).to_numpy(zero_copy_only=False)
     if time_zone != "UTC":
-        local = pc.local_timestamp(created_at.cast(pa.timestamp("us", tz=time_zone)))
-    microseconds = local.cast(pa.int64()).to_numpy(zero_copy_only=False)
+        microseconds = to_local(microseconds, time_zone)
     return (microseconds // MICROSECONDS_PER_DAY).astype(np.int32)
 
 

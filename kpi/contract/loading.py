@@ -7,7 +7,6 @@ import re
 import tomllib
 from importlib import resources
 from typing import get_args
-from zoneinfo import ZoneInfo
 
 from kpi.contract.model import (
     DATASETS,
@@ -24,7 +23,8 @@ from kpi.contract.model import (
     header_form,
 )
 from kpi.contract.toml_reader import Reader
-from kpi.errors import ContractError
+from kpi.errors import ContractError, KpiError
+from kpi.kernels.zone_data import zone_data, zone_names
 
 
 def built_in_names() -> list[str]:
@@ -77,10 +77,7 @@ def _contract(root: Reader, text: str) -> Contract:
     if len(delimiter.encode()) != 1 or delimiter in '"\r\n\0' or delimiter.isalnum():
         expected = "one ASCII character, not a letter, digit, quote, line end or NUL"
         csv.problem("delimiter", expected, delimiter)
-    zones = {key: time.text(key, "UTC") for key in ("source_time_zone", "business_time_zone")}
-    for key, zone in zones.items():
-        if not _is_time_zone(zone):
-            time.problem(key, "an IANA time zone such as Europe/Berlin", zone)
+    zones = {key: _time_zone(time, key) for key in ("source_time_zone", "business_time_zone")}
     contract = Contract(
         name=name,
         delimiter=delimiter,
@@ -99,19 +96,16 @@ def _contract(root: Reader, text: str) -> Contract:
     return contract
 
 
-def _is_time_zone(zone: str) -> bool:
-    """Check that Python's and Arrow's time zone databases both have a zone, on every machine."""
-    if zone == "UTC":
-        return True
-    import pyarrow as pa  # noqa: PLC0415  (0.15 s, which UTC does not need)
-    import pyarrow.compute as pc  # noqa: PLC0415
-
-    try:
-        ZoneInfo(zone)
-        pc.local_timestamp(pa.scalar(0, pa.timestamp("us", zone)))
-    except (KeyError, ValueError, OSError):  # Arrow's errors are ValueErrors
-        return False
-    return zone != "localtime"  # the zone of the machine
+def _time_zone(time: Reader, key: str) -> str:
+    zone = time.text(key, "UTC")
+    if zone != "UTC":
+        try:
+            zone_data(zone)
+        except KpiError:
+            if zone in zone_names():
+                raise  # the database is wrong, not the contract
+            time.problem(key, "an IANA time zone such as Europe/Berlin", zone)
+    return zone
 
 
 def _dataset(table: Reader, name: str) -> Dataset:

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from kpi.contract.arrow_types import INSTANT
 from kpi.contract.model import Column, Contract
-from kpi.kernels.masks import booleans, true, valid
+from kpi.kernels.masks import bitmap, booleans, true, valid
+from kpi.kernels.time_zones import to_utc
 from kpi.validation.swar import decode_timestamps
 from kpi.validation.text import convert_rest, keep, matches
 
@@ -34,16 +35,21 @@ LONG_FRACTION = rf"^({_DATE}{_SECOND}\.\d{{6}})\d{{1,6}}({_OFFSET})?$"
 _HOPELESS = re.compile(r"[^-+.:0-9TZ ]")
 
 
-def to_instants(local: pa.Array, contract: Contract) -> pa.Array:
+def to_instants(
+    local: pa.Array | pa.ChunkedArray, contract: Contract
+) -> pa.Array | pa.ChunkedArray:
     """Convert timestamps to instants; those without offset are in the source time zone.
 
     An hour that a clock change repeats is its first occurrence; one that it skips is the change.
     """
-    if local.type.tz is None and contract.source_time_zone != "UTC":
-        local = pc.assume_timezone(
-            local, contract.source_time_zone, ambiguous="earliest", nonexistent="latest"
-        )
-    return local.cast(INSTANT)
+    if local.type.tz is not None or contract.source_time_zone == "UTC":
+        return local.cast(INSTANT)
+    if isinstance(local, pa.ChunkedArray):
+        chunks = [to_instants(chunk, contract) for chunk in local.chunks]
+        return pa.chunked_array(chunks, INSTANT)
+    microseconds = local.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    instants = pa.py_buffer(to_utc(microseconds, contract.source_time_zone))
+    return pa.Array.from_buffers(INSTANT, len(local), [bitmap(valid(local)), instants])
 
 
 def to_timestamps(text: pa.Array, column: Column, contract: Contract) -> pa.Array:

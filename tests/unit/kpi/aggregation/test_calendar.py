@@ -23,6 +23,7 @@ from kpi.contract.arrow_types import INSTANT
         ("Europe/Berlin", datetime(2025, 3, 1, 23, 0, tzinfo=UTC), date(2025, 3, 2)),
         ("Europe/Berlin", datetime(2025, 7, 1, 22, 0, tzinfo=UTC), date(2025, 7, 2)),
         ("Europe/Berlin", datetime(2025, 7, 1, 21, 59, tzinfo=UTC), date(2025, 7, 1)),
+        ("Europe/Berlin", datetime(2038, 7, 1, 22, 0, tzinfo=UTC), date(2038, 7, 2)),
         ("America/Sao_Paulo", datetime(2025, 1, 1, 2, 59, tzinfo=UTC), date(2024, 12, 31)),
         ("Pacific/Kiritimati", datetime(9999, 12, 30, tzinfo=UTC), date(9999, 12, 30)),
         ("Pacific/Kiritimati", datetime(2025, 1, 1, 10, tzinfo=UTC), date(2025, 1, 2)),
