@@ -20,7 +20,7 @@ from worker.state import Entry
 from worker.validate.byte_range import ByteRange, first_gap, tile
 from worker.validate.context import ValidationContext
 from worker.validate.task import validate_uncommitted
-from worker.validate.verdict import check_balance, refuse, too_many_rejects
+from worker.validate.verdict import check_balance, describe_codes, refuse, too_many_rejects
 
 
 async def validate_range(
@@ -142,5 +142,5 @@ def _join(entries: Sequence[Entry], contract: Contract) -> Entry:
         seconds=round(sum(entry.seconds for entry in entries), 3),
     )
     refused = next((entry.reason for entry in entries if entry.verdict == "refused"), None)
-    reason = refused or too_many_rejects(contract, rows, rejected, reasons)
+    reason = refused or too_many_rejects(contract, rows, rejected, lambda: describe_codes(reasons))
     return refuse(joined, reason) if reason else joined

@@ -16,6 +16,7 @@ from worker.clean.writer import parquet_stream
 from worker.state.entry import Part
 from worker.validate.context import ValidationContext
 from worker.validate.parse_pool import KeyOrder, parse_in_order
+from worker.validate.reject_summary import RejectSummary
 from worker.validate.reject_writer import RejectWriter, open_reject_writer
 from worker.validate.verdict import RowCounts, Unreadable, too_many_rejects
 
@@ -80,7 +81,7 @@ class RowWriter:
         may_refuse: bool,
     ) -> Part:
         dataset, counts, context = self._layout.dataset, self._counts, self._context
-        key_order = KeyOrder(dataset.key)
+        key_order, summary = KeyOrder(dataset.key), RejectSummary(self._layout)
         wanted = dict.fromkeys((*dataset.key, *RANGED_COLUMNS))
         async with parquet_stream(
             context.workspace.store,
@@ -94,14 +95,16 @@ class RowWriter:
             results = parse_in_order(parser, first, chunks, context.executor)
             async with aclosing(results):
                 async for parsed in results:
-                    await rejects.write(parsed.rejects, counts.rows)
+                    if parsed.rejects.num_rows:
+                        await rejects.write(parsed.rejects, counts.rows)
+                        summary.add(parsed.rejects)
                     if parsed.clean.num_rows:
                         key_order.include(parsed)
                         await clean_file.write(parsed.clean)
                     self._count(parsed)
             if may_refuse:
                 reason = too_many_rejects(
-                    self._layout.contract, counts.rows, counts.rejected, counts.reasons
+                    self._layout.contract, counts.rows, counts.rejected, summary.describe
                 )
                 if reason:
                     raise _Refused(reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -43,7 +43,7 @@ def refuse(entry: Entry, reason: str) -> Entry:
 
 
 def too_many_rejects(
-    contract: Contract, rows: int, rejected: int, reasons: Mapping[str, int]
+    contract: Contract, rows: int, rejected: int, describe: Callable[[], str]
 ) -> str | None:
     """Hold the share of rejects against the contract's `max_reject_rate`.
 
@@ -51,7 +51,7 @@ def too_many_rejects(
         contract: Contract with the limit.
         rows: Rows read.
         rejected: Rejects among them.
-        reasons: Reject reason -> rows that have it.
+        describe: Names the most frequent reasons.
 
     Returns:
         Why the object is refused; None where it is not.
@@ -60,11 +60,15 @@ def too_many_rejects(
     # 0.29 * 100 is less than 29 in binary floating point: take the rate as it is written.
     if rejected <= Decimal(str(allowed)) * rows:
         return None
-    most = ", ".join(f"{reason} {count}" for reason, count in Counter(reasons).most_common(3))
     return (
         f"expected at most {allowed:.2%} rejects (limits.max_reject_rate), got "
-        f"{rejected} of {rows} rows ({rejected / rows:.2%}): {most}"
+        f"{rejected} of {rows} rows ({rejected / rows:.2%}): {describe()}"
     )
+
+
+def describe_codes(reasons: Counter[str]) -> str:
+    """Name the most frequent reject reasons, where only their counts are known."""
+    return ", ".join(f"{reason} {rows}" for reason, rows in reasons.most_common(3))
 
 
 @dataclass
