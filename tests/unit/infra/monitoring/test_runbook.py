@@ -23,6 +23,13 @@ def sections() -> dict[str, str]:
     return found
 
 
+def commands(section: str) -> list[str]:
+    """Return the commands that show what is wrong, continued lines joined."""
+    block = re.search(r"\*\*Look\.\*\*\n\n```\n(.*?)```", section, re.DOTALL)
+    assert block, section[:80]
+    return block[1].replace("\\\n", "").splitlines()
+
+
 def alarm_name(logical_id: str) -> str:
     return logical_id[:-8].removeprefix("Alarms")
 
@@ -59,10 +66,7 @@ def test_every_section_has_cause_commands_action_and_urgency() -> None:
 
 def test_every_section_shows_two_commands() -> None:
     for anchor, body in sections().items():
-        block = re.search(r"\*\*Look\.\*\*\n\n```\n(.*?)```", body, re.DOTALL)
-        assert block, anchor
-        commands = block[1].replace("\\\n", "").splitlines()
-        assert len(commands) == 2, (anchor, commands)
+        assert len(commands(body)) == 2, anchor
 
 
 def test_every_mail_names_its_section(template: Template) -> None:
