@@ -50,7 +50,7 @@ audit-dependencies: $(VENV)/dev
 # The AWS deployment is synthesized by the CDK, which runs on Node; without it that part is left out.
 NODE_TESTS := tests/unit/infra tests/e2e/cloud
 # `make test` runs one scenario of the emulated cloud, `make e2e` all of them.
-LONG_TESTS := tests/e2e/cloud/test_scenarios.py tests/e2e/cloud/test_cdk_cli.py
+LONG_TESTS := $(filter-out %/test_uploads.py,$(wildcard tests/e2e/cloud/test_*.py))
 ifneq ($(shell command -v npm),)
 LEFT_OUT := $(LONG_TESTS)
 setup: $(VENV)/dev .venv-ministack/ready node_modules/ready
