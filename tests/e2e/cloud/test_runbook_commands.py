@@ -14,7 +14,7 @@ from tests.e2e.cloud import shop
 from tests.e2e.cloud.deployment import Deployment
 from tests.unit.infra.monitoring.test_runbook import commands, sections
 
-# AWS CLI 1 has no `logs tail`, and an SQS endpoint of its own. The emulator knows no service quotas.
+# AWS CLI 1 has no `logs tail`, and an SQS endpoint of its own. The emulator has no service quotas.
 PREAMBLE = """
 aws() {
     case "$1 $2" in
