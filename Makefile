@@ -71,7 +71,7 @@ HISTORIES ?= 100000
 
 # New examples on each run; a failure prints how to repeat it.
 fuzz: $(VENV)/dev
-	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n 2 tests/properties tests/simulation/test_stateful.py
+	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n 2 tests/properties tests/simulation/test_histories.py tests/unit/kpi/csv
 
 soak: $(VENV)/dev .venv-ministack/ready
 	SHOPKPI_HISTORIES=$(HISTORIES) $(BIN)/pytest -n 2 tests/simulation/test_histories.py

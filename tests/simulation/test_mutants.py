@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import find
 
-from tests.simulation.history import make_history
+from tests.simulation.generation import histories
+from tests.simulation.history import Transform
+from tests.simulation.invariants import Violation
 from tests.simulation.mutants import HARMLESS, MUTANTS
-from tests.simulation.shrink import shrink
-from tests.simulation.world import run_history
+from tests.simulation.search import FIND, search
 
-HISTORIES = 2000
-"""What `test_histories` runs each time."""
+BATCHES = 20
+BATCH_HISTORIES = 100
+"""What `test_histories` runs in CI."""
 
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_broken_rule_is_found(name: str) -> None:
-    backend = MUTANTS[name]
-    for seed in range(HISTORIES):
-        if run_history(make_history(seed), backend).violation is not None:
+    for batch in range(BATCHES):
+        try:
+            search(batch, MUTANTS[name], histories=BATCH_HISTORIES, phases=FIND)
+        except Violation:
             return
-    pytest.fail(f"no history of {HISTORIES} notices {name}")
+    pytest.fail(f"no history of {BATCHES * BATCH_HISTORIES} notices {name}")
 
 
-def test_a_counterexample_is_made_small_and_fails_each_time() -> None:
-    backend = MUTANTS["DeletesNothing"]
-    histories = (make_history(seed) for seed in range(HISTORIES))
-    failing = next(one for one in histories if run_history(one, backend).violation is not None)
-    smallest = shrink(failing, lambda one: run_history(one, backend).violation is not None)
-    assert len(smallest.steps) <= 8
-    assert run_history(smallest, backend) == run_history(smallest, backend)
-    assert run_history(smallest, backend).violation is not None
-    assert run_history(smallest).violation is None
+def test_hypothesis_makes_a_history_small() -> None:
+    smallest = find(
+        histories(), lambda history: sum(isinstance(one, Transform) for one in history.steps) > 1
+    )
+    assert len(smallest.steps) <= 4
+
+
+def test_a_violation_says_its_steps_and_how_to_repeat_it() -> None:
+    with pytest.raises(Violation, match=r"(?s)repeat: SHOPKPI_SEED=0 .*steps:.*Put.*turns:"):
+        search(0, MUTANTS["NoLedgerCheck"], histories=BATCH_HISTORIES, phases=FIND)
 
 
 def test_what_breaks_no_rule_is_not_found() -> None:
-    for seed in range(100):
-        assert run_history(make_history(seed), HARMLESS).violation is None
+    search(0, HARMLESS, histories=BATCH_HISTORIES, phases=FIND)
