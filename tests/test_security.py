@@ -77,30 +77,46 @@ def risks(name: str, tree: ast.Module) -> Iterator[str]:
 
 
 def sql_risks(name: str, tree: ast.Module) -> Iterator[str]:
-    """Values that are written into SQL instead of being bound to it."""
+    """Find values that are written into SQL instead of being bound to it."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.JoinedStr):
-            first = node.values[0]
-            if isinstance(first, ast.Constant) and SQL.match(str(first.value)):
-                for part in node.values:
-                    if isinstance(part, ast.FormattedValue):
-                        put_in = ast.unparse(part.value)
-                        if put_in not in NAMES_OF_OURS:
-                            yield f"{name}:{node.lineno} puts {put_in} into SQL"
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr == "executescript":
-                yield f"{name}:{node.lineno} runs a script"
-            if node.func.attr in ("execute", "executemany"):
-                statement = node.args[0]
-                if not isinstance(statement, ast.Constant | ast.Name | ast.JoinedStr):
-                    yield f"{name}:{node.lineno} executes {ast.unparse(statement)}"
-        text = None
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
-            text = node.left
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".format"):
-            text = node.func.value if isinstance(node.func, ast.Attribute) else None
-        if isinstance(text, ast.Constant) and SQL.match(str(text.value)):
-            yield f"{name}:{getattr(node, 'lineno', 0)} formats SQL"
+        for risk in (*interpolated(node), *executed(node), *formatted(node)):
+            yield f"{name}:{getattr(node, 'lineno', 0)} {risk}"
+
+
+def interpolated(node: ast.AST) -> Iterator[str]:
+    """Find values in f-strings of SQL, but for names of our tables and columns."""
+    if isinstance(node, ast.JoinedStr) and is_sql(node.values[0]):
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                value = ast.unparse(part.value)
+                if value not in NAMES_OF_OURS:
+                    yield f"puts {value} into SQL"
+
+
+def executed(node: ast.AST) -> Iterator[str]:
+    """Find scripts, and statements that are put together where they are executed."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        if node.func.attr == "executescript":
+            yield "runs a script"
+        if node.func.attr in ("execute", "executemany"):
+            statement = node.args[0]
+            if not isinstance(statement, ast.Constant | ast.Name | ast.JoinedStr):
+                yield f"executes {ast.unparse(statement)}"
+
+
+def formatted(node: ast.AST) -> Iterator[str]:
+    """Find SQL that is filled in by `%` or `str.format`."""
+    text: ast.AST | None = None
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+        text = node.left
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        text = node.func.value if node.func.attr == "format" else None
+    if is_sql(text):
+        yield "formats SQL"
+
+
+def is_sql(node: ast.AST | None) -> bool:
+    return isinstance(node, ast.Constant) and SQL.match(str(node.value)) is not None
 
 
 def test_nothing_from_outside_is_run() -> None:

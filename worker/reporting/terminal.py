@@ -59,7 +59,7 @@ class TerminalReporter:
         """Do nothing: the error at the end names the source."""
 
     def ruled(self, ruling: Ruling) -> None:
-        """The command prints a table of what changes."""
+        """Do nothing: the command prints a table of what changes."""
 
     def publishing(self, done: int, total: int) -> None:
         if self._progress is not None:
