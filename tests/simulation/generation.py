@@ -24,6 +24,9 @@ DATASETS = ("orders", "order_items", "products")
 
 VALIDATE_FAULTS = ("find", "read", "create", "create", "commit", "commit", "list", "delete")
 TRANSFORM_FAULTS = ("publish",) * 4 + ("advance",) * 3 + ("progress", "entries", "days", "rows")
+MAX_STEPS = 18
+"""Steps of a history beside those that open the shop."""
+
 RULE_FAULTS = ("find", "rule", "rule")
 AUDIT_FAULTS = ("days", "entries", "rows")
 
@@ -108,8 +111,8 @@ class _Author:
         choices = self._choices
         steps: list[Step] = self._shop() if self._sells else []
         uploads = sum(isinstance(step, Put) for step in steps)
-        wanted = len(steps) + choices.between(1, 18)
-        while len(steps) < wanted:
+        most = len(steps) + MAX_STEPS
+        while len(steps) < most and choices.chance(93):
             kind = choices.weighted(self._kinds)
             if kind == "put" or not uploads:
                 steps += [Put(upload=self._any_upload()), self._validate(uploads)]
