@@ -12,6 +12,7 @@ from kpi.contract.model import (
     DATASETS,
     KEY_TYPES,
     KPI_KEYS,
+    MAX_FORMAT_CHARACTERS,
     MAX_KEY_BYTES,
     MAX_PRECISION,
     ROLES,
@@ -172,7 +173,10 @@ def _column(table: Reader, name: str, *, key: bool) -> Column:
         max_bytes=max_bytes or None,
     )
     for form in column.formats:
-        if not STRPTIME.fullmatch(form) or not re.search("%[YyDF]", form):
+        if len(form) > MAX_FORMAT_CHARACTERS:
+            expected = f"formats of at most {MAX_FORMAT_CHARACTERS} characters"
+            table.problem("formats", expected, f"one of {len(form)}")
+        elif not STRPTIME.fullmatch(form) or not re.search("%[YyDF]", form):
             table.problem("formats", "strptime formats with a year; %z last; no %f, %s or %Z", form)
     if name.startswith("_"):
         table.problem("", "a column name that does not start with '_'", name)

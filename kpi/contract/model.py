@@ -26,8 +26,13 @@ KEY_TYPES: tuple[ColumnType, ...] = ("integer", "string", "uuid")
 KPI_KEYS = {"products": "category", "order_items": "product_id"}
 """Columns whose texts become sort keys."""
 
-STRPTIME = re.compile(r"(?:[^%\0]|%[YymdebBhaAjHIMSpDFTRnt%])+(?:\s*%z)?")
-"""Formats that mean the same on every machine, with an offset only at the end."""
+STRPTIME = re.compile(r"(?:[^%\0]|%[YymdebBhaAjHIMSpDFTRnt%])+(?:%z)?")
+"""Formats that mean the same on every machine, with an offset only at the end.
+
+No text matches in two ways, so that the time to refuse one is linear.
+"""
+
+MAX_FORMAT_CHARACTERS = 200
 
 ROLES: Mapping[str, Mapping[str, tuple[bool, tuple[ColumnType, ...]]]] = {
     "orders": {

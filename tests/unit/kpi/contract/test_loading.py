@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 import tomllib
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpi.contract.loading import built_in, built_in_names, parse_contract
+from kpi.contract.model import STRPTIME
 from kpi.errors import ContractError
 
 
@@ -259,3 +261,19 @@ def test_any_value_anywhere_is_taken_or_told_to_be_wrong(path: tuple[str, ...], 
         assert set(contract.datasets) == {"orders", "order_items", "products"}
     else:
         assert problems
+
+
+def test_format_of_many_characters_is_refused() -> None:
+    column = 'created_at = { type = "timestamp", required = true'
+    found = problems_of((column, f'{column}, formats = ["%Y{" " * 20_000}%Q"]'))
+    assert found == [
+        "orders.columns.created_at.formats: expected formats of at most 200 characters, "
+        "got 'one of 20004'"
+    ]
+
+
+def test_pattern_of_formats_is_linear() -> None:
+    started = time.process_time()
+    assert STRPTIME.fullmatch("%Y" + " " * 200_000 + "%Q") is None
+    assert STRPTIME.fullmatch("%Y-%m-%d" + " " * 200_000 + "%z")
+    assert time.process_time() - started < 1
