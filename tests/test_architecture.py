@@ -44,7 +44,7 @@ LAYERS: dict[str, set[str]] = {
     "kpi.validation": {"kpi.contract", "kpi.csv", "kpi.errors", "kpi.kernels"},
     "kpi.aggregation": {"kpi.contract", "kpi.kernels"},
     "worker.errors": set(),
-    "worker.runtime": set(),
+    "worker.runtime": {"worker.errors"},
     "worker.aws": set(),
     "worker.sample": {"worker.errors"},
     "worker.objects": {"worker.aws", "worker.errors", "worker.runtime"},

@@ -14,6 +14,7 @@ import uvloop
 
 from worker.errors import Interrupted
 from worker.runtime import allocator
+from worker.runtime.open_files import ensure_open_files
 
 T = TypeVar("T")
 
@@ -35,7 +36,9 @@ def run_async(work: Callable[[], Coroutine[Any, Any, T]], *, clean_stop: bool = 
 
     Raises:
         Interrupted: A signal cancelled it.
+        ConfigError: The process may open too few files.
     """
+    ensure_open_files()
     allocator.set_up()
     gc.set_threshold(GC_THRESHOLD)
     # The loop would restore Python's own handlers, not the ones that it replaced.
