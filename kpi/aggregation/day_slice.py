@@ -6,35 +6,30 @@ category never cross from one day to another.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.aggregation.calendar import Days, distinct_days, numbered
+from kpi.aggregation.group_sums import GroupSums, GroupTotals, count_groups, sum_groups
+from kpi.aggregation.measured import ItemSales, Measured, Pairs
+from kpi.aggregation.products import Products
 from kpi.aggregation.schemas import MONEY, RATE, arrow_schema
 from kpi.aggregation.tables import (
     CATEGORY_KPIS,
-    NO_CATEGORY,
     ORDER_KPIS,
     PRODUCT_KPIS,
-    UNKNOWN_CATEGORY,
 )
 from kpi.aggregation.unique_customers import count_customers
 from kpi.contract.model import Contract
 from kpi.kernels import fixed_point
 from kpi.kernels.arrays import Int64s, Mask, Positions
 from kpi.kernels.hash_index import KeyIndex
-from kpi.kernels.keys import KEY_BLOCK_ROWS, NO_KEYS, Keys, keys_of
+from kpi.kernels.keys import KEY_BLOCK_ROWS, NO_KEYS, Keys
 from kpi.kernels.masks import booleans, true, valid
 from kpi.kernels.sorting import SERIAL, Execution, is_nearly_sorted, sort, sort_runs
 from kpi.kernels.uuids import UUID, format_uuids
-
-Pairs = npt.NDArray[np.integer]
-"""An order's position and a group of its items (category or product), as `position * groups +
-group`, and in the lowest bit whether an item was returned. 32 bits wide where that is enough."""
 
 RATE_ONE = 10_000
 """The rate 1 at the scale of `RATE`."""
@@ -50,88 +45,6 @@ def is_returned(status: pa.Array, contract: Contract) -> Mask:
             matches, indices = np.append(matches, False), indices.fill_null(len(matches))
         return matches.take(indices.to_numpy())
     return true(pc.is_in(pc.utf8_lower(status), returned))
-
-
-class Products:
-    """The latest version of every product: product id -> category.
-
-    Attributes:
-        categories: Names of all categories, ascending; a category's code is its position here.
-    """
-
-    def __init__(self, ids: pa.Array, categories: pa.Array) -> None:
-        """Index the products.
-
-        Args:
-            ids: Distinct product ids.
-            categories: Category of each; null where it has none.
-        """
-        self._index = KeyIndex(keys_of([pa.chunked_array([ids])]))
-        texts = categories.cast(pa.string()).fill_null(NO_CATEGORY)
-        names = sorted({UNKNOWN_CATEGORY, NO_CATEGORY, *pc.unique(texts).to_pylist()})
-        self.categories: list[str] = names
-        codes = pc.index_in(texts, value_set=pa.array(names, pa.string()))
-        # Position -1, an unknown product, reads the last element.
-        self._codes = np.append(
-            codes.to_numpy(zero_copy_only=False).astype(np.int64), names.index(UNKNOWN_CATEGORY)
-        )
-
-    def category_codes(self, product_ids: pa.Array) -> Int64s:
-        """Return the code of each product's category."""
-        return self._codes[self._index.find(keys_of([pa.chunked_array([product_ids])]))]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ItemSales:
-    """What the product KPIs need of some items, a value an item.
-
-    Attributes:
-        position: Position of its order in the slice.
-        product_ids: Its product.
-        revenue: Price, at the scale of `sale_price`.
-        units: Quantity.
-        returned: Whether it was returned.
-    """
-
-    position: Positions
-    product_ids: pa.Array
-    revenue: Int64s
-    units: Int64s
-    returned: Mask
-
-
-@dataclass(kw_only=True)
-class Totals:
-    """Sums over batches of items; made by `DaySlice.measure` for `DaySlice.add`.
-
-    Attributes:
-        items: Items sold, by day.
-        revenue: Revenue, by day.
-        category_revenue: Revenue, by day and category.
-        pairs: Order and category of each item.
-        sales: Columns for the product KPIs; empty where these are not wanted.
-    """
-
-    items: Int64s
-    revenue: Int64s
-    category_revenue: Int64s
-    pairs: list[Pairs] = field(default_factory=list)
-    sales: list[ItemSales] = field(default_factory=list)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """A measured batch of items.
-
-    Attributes:
-        totals: Its sums, for `DaySlice.add`.
-        matched: Items whose order is in the slice.
-        days: Days of those orders, ascending.
-    """
-
-    totals: Totals
-    matched: int
-    days: Days
 
 
 def build_day_slice(
@@ -221,11 +134,11 @@ class DaySlice:
         self._groups = len(products.categories)
         fits = 2 * len(day) * self._groups <= fixed_point.INT32_MAX
         self._pair_type = np.int32 if fits else np.int64
-        self._totals = Totals(
-            items=np.zeros(size, np.int64),
-            revenue=np.zeros(size, np.int64),
-            category_revenue=np.zeros(size * self._groups, np.int64),
-        )
+        self._items = np.zeros(size, np.int64)
+        self._revenue = np.zeros(size, np.int64)
+        self._category_revenue = GroupTotals(size * self._groups)
+        self._pairs: list[Pairs] = []
+        self._sales: list[ItemSales] = []
         self._scale = contract.datasets["order_items"].columns["sale_price"].scale
 
     def find(self, orders: Keys) -> Positions:
@@ -260,44 +173,47 @@ class DaySlice:
                 price = fixed_point.times(price, quantity)
         category = self._products.category_codes(items.column("product_id"))
         group = day * groups + category
-        revenue_by_group = fixed_point.sums(group, price, size * groups)
+        category_revenue = sum_groups(group, price, size * groups)
+        if category_revenue.codes is None:  # a sum of sums is faster than one of items
+            revenue = fixed_point.row_sums(category_revenue.sums.reshape(size, groups))
+        else:
+            revenue = fixed_point.sums(day, price, size)
         returned = self._returned_items(items, position)
         pairs: Pairs = (((position * groups + category) << 1) | returned).astype(self._pair_type)
         if is_nearly_sorted(pairs):
             # Here several threads sort, each in its cache; the final merge is cheap then.
             sort(pairs, self._execution.in_one_thread())
-        totals = Totals(
-            items=count,
-            revenue=fixed_point.row_sums(revenue_by_group.reshape(size, groups)),
-            category_revenue=revenue_by_group,
-            pairs=[pairs],
-        )
+        sales = None
         if self._with_products:
-            units = np.ones(len(price), np.int64) if quantity is None else quantity
-            totals.sales.append(
-                ItemSales(
-                    position=position,
-                    product_ids=items.column("product_id"),
-                    revenue=price,
-                    units=units,
-                    returned=returned,
-                )
+            sales = ItemSales(
+                position=position,
+                product_ids=items.column("product_id"),
+                revenue=price,
+                units=np.ones(len(price), np.int64) if quantity is None else quantity,
+                returned=returned,
             )
-        days = self._dates[np.flatnonzero(present)]
-        return Measured(totals=totals, matched=len(position), days=days)
+        return Measured(
+            items=count,
+            revenue=revenue,
+            category_revenue=category_revenue,
+            pairs=pairs,
+            sales=sales,
+            matched=len(position),
+            days=self._dates[np.flatnonzero(present)],
+        )
 
-    def add(self, batch: Totals) -> None:
+    def add(self, batch: Measured) -> None:
         """Add the sums of a measured batch.
 
         Raises:
             KpiError: A sum does not fit 64 bits.
         """
-        totals = self._totals
-        totals.items = fixed_point.add(totals.items, batch.items)
-        totals.revenue = fixed_point.add(totals.revenue, batch.revenue)
-        totals.category_revenue = fixed_point.add(totals.category_revenue, batch.category_revenue)
-        totals.pairs += batch.pairs
-        totals.sales += batch.sales
+        self._items = fixed_point.add(self._items, batch.items)
+        self._revenue = fixed_point.add(self._revenue, batch.revenue)
+        self._category_revenue.add(batch.category_revenue)
+        self._pairs.append(batch.pairs)
+        if batch.sales is not None:
+            self._sales.append(batch.sales)
 
     def close(self) -> None:
         """Free the index of orders, once no more items will come."""
@@ -315,8 +231,8 @@ class DaySlice:
             [
                 self._date_array(np.arange(size)),
                 pa.array(orders),
-                self._money(self._totals.revenue),
-                pa.array(self._totals.items),
+                self._money(self._revenue),
+                pa.array(self._items),
                 _rate(returned, orders),
                 pa.array(self._customers),
             ],
@@ -325,10 +241,10 @@ class DaySlice:
 
     def category_kpis(self) -> pa.Table:
         """Compute `CATEGORY_KPIS`, ascending by day, then category."""
-        orders, returned = self._orders_by_group()
-        filled = np.flatnonzero(orders)
-        orders, returned = orders[filled], returned[filled]
-        revenue = self._totals.category_revenue[filled]
+        orders_by_group, returned_by_group = self._orders_by_group()
+        filled = orders_by_group.non_zero()
+        orders, returned = orders_by_group.at(filled), returned_by_group.at(filled)
+        revenue = self._category_revenue.total().at(filled)
         names = pa.array(self._products.categories, pa.string())
         return pa.table(
             [
@@ -341,32 +257,33 @@ class DaySlice:
             schema=arrow_schema(CATEGORY_KPIS),
         )
 
-    def _orders_by_group(self) -> tuple[Int64s, Int64s]:
+    def _orders_by_group(self) -> tuple[GroupSums, GroupSums]:
         """Count the orders of each day and category, and those of them with a returned item."""
-        size = len(self._dates) * self._groups
-        every = np.concatenate([np.zeros(0, self._pair_type), *self._totals.pairs])
-        self._totals.pairs = [every]
+        every = np.concatenate([np.zeros(0, self._pair_type), *self._pairs])
+        self._pairs = [every]
         sort_runs(every, self._execution)
+        possible = len(self._dates) * self._groups
 
-        def count(starts: range) -> tuple[Int64s, Int64s]:
-            orders, returned = np.zeros(size, np.int64), np.zeros(size, np.int64)
+        def count(starts: range) -> tuple[GroupTotals, GroupTotals]:
+            orders, returned = GroupTotals(possible), GroupTotals(possible)
             for start in starts:
                 pairs, with_return = _distinct_pairs(every, start, start + KEY_BLOCK_ROWS)
                 position, category = np.divmod(pairs, self._groups)
                 group = self._day[position] * np.int64(self._groups) + category
-                orders += np.bincount(group, minlength=size)
-                returned += np.bincount(group[with_return], minlength=size)
+                orders.add(count_groups(group, possible))
+                returned.add(count_groups(group[with_return], possible))
             return orders, returned
 
         starts = range(0, len(every), KEY_BLOCK_ROWS)
-        (orders, returned), (more, more_returned) = self._execution.apply(
-            count, (starts[::2], starts[1::2])
-        )
-        return orders + more, returned + more_returned
+        halves = (starts[::2], starts[1::2])
+        (orders, returned), (more, more_returned) = self._execution.apply(count, halves)
+        orders.add(more.total())
+        returned.add(more_returned.total())
+        return orders.total(), returned.total()
 
     def product_kpis(self) -> pa.Table:
         """Compute `PRODUCT_KPIS`, ascending by day, then product id."""
-        sales = self._totals.sales
+        sales = self._sales
         if not sales:
             return arrow_schema(PRODUCT_KPIS).empty_table()
         position = np.concatenate([sale.position for sale in sales])

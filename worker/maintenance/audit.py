@@ -25,7 +25,7 @@ from datetime import date
 import numpy as np
 
 from kpi.aggregation.calendar import NO_DAYS, Days, to_date, to_day
-from kpi.aggregation.day_slice import Products
+from kpi.aggregation.products import Products
 from kpi.aggregation.tables import DEFAULT_TABLES, KPI_TABLES
 from kpi.contract.model import Contract
 from kpi.errors import KpiError

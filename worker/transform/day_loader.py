@@ -11,13 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from kpi.aggregation.calendar import Days, distinct_days, order_days
-from kpi.aggregation.day_slice import (
-    DaySlice,
-    Measured,
-    Products,
-    build_day_slice,
-    is_returned,
-)
+from kpi.aggregation.day_slice import DaySlice, build_day_slice, is_returned
+from kpi.aggregation.measured import Measured
+from kpi.aggregation.products import Products
 from kpi.aggregation.tables import CATEGORY_KPIS, ORDER_KPIS, PRODUCT_KPIS
 from kpi.contract.arrow_types import arrow_type
 from kpi.kernels.arrays import Mask, Positions
@@ -268,7 +264,7 @@ class _ItemReader:
         table = await file.read(batch, wanted)
         mask = _mask(batch, self._context.item_versions)
         measured = await asyncio.to_thread(self._add_up, table, positions, mask)
-        self._slice.add(measured.totals)
+        self._slice.add(measured)
         observed = self._context.observed
         observed.matched[file] += measured.matched
         observed.add_days(file, measured.days)

@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 
 from kpi.aggregation.calendar import Days, to_date
-from kpi.aggregation.day_slice import Products
+from kpi.aggregation.products import Products
 from kpi.aggregation.tables import KPI_TABLES
 from worker.state import Record, Row, Ruling, State
 from worker.transform.day_batches import plan_batches

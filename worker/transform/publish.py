@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from kpi.aggregation.calendar import Days, to_date, to_day
-from kpi.aggregation.day_slice import DaySlice, Products
+from kpi.aggregation.day_slice import DaySlice
+from kpi.aggregation.products import Products
 from kpi.aggregation.tables import KPI_TABLES
 from kpi.errors import KpiError
 from worker.runtime import allocator

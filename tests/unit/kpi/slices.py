@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from kpi.aggregation.day_slice import DaySlice, Measured, Products, build_day_slice
+from kpi.aggregation.day_slice import DaySlice, build_day_slice
+from kpi.aggregation.measured import Measured
+from kpi.aggregation.products import Products
 from kpi.contract.loading import parse_contract
 from kpi.contract.model import Contract
 from kpi.kernels.keys import Keys, keys_of

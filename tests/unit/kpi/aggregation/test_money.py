@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from kpi.aggregation.day_slice import Products, build_day_slice
+from kpi.aggregation.day_slice import build_day_slice
+from kpi.aggregation.products import Products
 from kpi.errors import KpiError
 from tests.unit.kpi.slices import contract_of, items_of, keys, measure, slice_of
 
@@ -26,7 +27,7 @@ def test_rates_and_averages_are_rounded_half_to_even() -> None:
     )
     two = items_of([Decimal("0.01"), Decimal("0.04")], pa.decimal128(18, 2))
     batch = two.set_column(0, "order_id", pa.array([0, 1], pa.int64()))
-    day_slice.add(measure(day_slice, batch).totals)
+    day_slice.add(measure(day_slice, batch))
     assert day_slice.order_kpis()["return_rate"].to_pylist() == [Decimal("0.0312")]
     # 0.05 over two orders, one of them returned.
     categories = day_slice.category_kpis().to_pylist()
@@ -49,11 +50,11 @@ def test_revenue_beyond_64_bits_is_an_error_and_no_other_number(categories: int)
         returned=np.zeros(1, bool),
     )
     nine = items_of([largest] * 9, pa.decimal128(18, 2))
-    day_slice.add(measure(day_slice, nine).totals)
+    day_slice.add(measure(day_slice, nine))
     assert day_slice.order_kpis()["total_revenue"].to_pylist() == [9 * largest]
     # By adding up batches, and in one batch of one category or of many.
     with pytest.raises(KpiError, match="64 bits"):
-        day_slice.add(measure(day_slice, nine).totals)
+        day_slice.add(measure(day_slice, nine))
     with pytest.raises(KpiError, match="64 bits"):
         measure(day_slice, items_of([largest] * 12, pa.decimal128(18, 2)))
 
@@ -73,7 +74,7 @@ def test_a_price_times_a_quantity_beyond_64_bits_is_an_error() -> None:
 def test_money_without_places_is_published_with_two() -> None:
     day_slice = slice_of(contract_of(scale=0), 1)
     yen = Decimal(300_000_000_000_000_000)
-    day_slice.add(measure(day_slice, items_of([yen], pa.decimal128(18, 0))).totals)
+    day_slice.add(measure(day_slice, items_of([yen], pa.decimal128(18, 0))))
     try:
         revenue = day_slice.order_kpis()["total_revenue"].to_pylist()
     except KpiError:
@@ -87,7 +88,7 @@ def test_an_average_of_amounts_with_many_places() -> None:
     batch = items_of([Decimal("0.005")] * orders, pa.decimal128(18, 18))
     batch = batch.set_column(0, "order_id", pa.array(range(orders), pa.int64()))
     try:
-        day_slice.add(measure(day_slice, batch).totals)
+        day_slice.add(measure(day_slice, batch))
         rows = day_slice.category_kpis().to_pylist()
     except KpiError:
         return
