@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from kpi.aggregation.day_slice import DaySlice
 from kpi.aggregation.products import Products
 from kpi.aggregation.tables import KPI_TABLES
 from kpi.errors import KpiError
+from kpi.kernels.fixed_point import run_starts
 from worker.runtime import allocator
 from worker.state import DayKpis, Outcome, Row
 from worker.transform.day_batches import plan_batches
@@ -164,16 +166,20 @@ class _Pipeline:
             order_days: Days that any version of an order is on.
         """
         slots = asyncio.Semaphore(CONCURRENT_PUBLICATIONS)
-        by_day = {name: rows_by_day(name, table) for name, table in tables.items()}
+        by_day = {name: split_by_day(table) for name, table in tables.items()}
 
         async def publish(order_date: date) -> Outcome:
-            rows = {name: of_table.get(order_date, []) for name, of_table in by_day.items()}
             async with slots:
+                # Only of days that are being published: as dictionaries, rows take the most memory.
+                rows = {
+                    name: to_rows(name, days[order_date]) if order_date in days else []
+                    for name, days in by_day.items()
+                }
                 day = DayKpis(order_date=order_date, tables=rows)
                 outcome = await self._task.state.publish(day, self._work.head)
-            self._published.days.append(order_date)
-            for name, of_table in rows.items():
-                self._published.rows[name] += len(of_table)
+                self._published.days.append(order_date)
+                for name, of_table in rows.items():
+                    self._published.rows[name] += len(of_table)
             return outcome
 
         # Days that never had an order may be millions: one order of the year 1 is enough. A day
@@ -188,14 +194,25 @@ class _Pipeline:
             raise Contended
 
 
-def rows_by_day(name: str, table: pa.Table) -> dict[date, list[Row]]:
-    """Group the rows of a KPI table by day, in the form that stores take."""
-    days: dict[date, list[Row]] = {}
+def split_by_day(table: pa.Table) -> dict[date, pa.Table]:
+    """Slice a KPI table, whose rows are in the order of days, by day."""
+    days = table.column("order_date").cast(pa.int32()).to_numpy()
+    edges = [*np.flatnonzero(run_starts(days)).tolist(), len(days)]
+    return {to_date(days[start]): table.slice(start, end - start) for start, end in pairwise(edges)}
+
+
+def to_rows(name: str, table: pa.Table) -> list[Row]:
+    """Convert rows of a KPI table to the form that stores take."""
     names = list(KPI_TABLES[name].attributes)
     columns = [table.column(attribute).to_pylist() for attribute in names]
+    rows: list[Row] = []
     for values in zip(*columns, strict=True):
         row: dict[str, Any] = dict(zip(names, values, strict=True))
-        day = row["order_date"]
-        row["order_date"] = day.isoformat()
-        days.setdefault(day, []).append(row)
-    return days
+        row["order_date"] = row["order_date"].isoformat()
+        rows.append(row)
+    return rows
+
+
+def rows_by_day(name: str, table: pa.Table) -> dict[date, list[Row]]:
+    """Group the rows of a KPI table by day, in the form that stores take."""
+    return {day: to_rows(name, rows) for day, rows in split_by_day(table).items()}
