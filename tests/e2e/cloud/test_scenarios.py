@@ -287,6 +287,23 @@ def test_an_object_that_no_single_copy_takes_is_moved_in_parts(cloud: Cloud) -> 
     assert deployment.keys("InputBucket") == []
 
 
+def test_an_object_with_a_long_key_is_archived(deployment: Deployment, tmp_path: Path) -> None:
+    orders = shop.csv_bytes(shop.orders(range(1, 9)))
+    wrong = b"nothing,that,belongs,here\n1,2,3,4\n"
+    deployment.upload(f"orders/{'a' * 1000}.csv", orders)
+    deployment.upload(f"orders/{'b' * 1000}.csv", wrong)
+    executions = deployment.succeed(2)
+    for one in executions:
+        assert deployment.states_of(one)[-2] in ("Archive", "NotifyRefusal")
+    assert deployment.keys("InputBucket") == []
+    (archived,) = deployment.keys("ArchiveBucket", "archive/")
+    assert deployment.read("ArchiveBucket", archived) == orders
+    refused, verdict = deployment.keys("ArchiveBucket", "quarantine/")
+    assert deployment.read("ArchiveBucket", refused) == wrong
+    assert "b" * 1000 in json.loads(deployment.read("ArchiveBucket", verdict))["url"]
+    shop.expect_kpis(deployment, tmp_path, {"orders": [orders]})
+
+
 def test_small_uploads_take_the_warm_service(warm_deployment: Deployment, tmp_path: Path) -> None:
     deployment = warm_deployment
     orders = shop.orders(range(1, 60))

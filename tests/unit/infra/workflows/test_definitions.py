@@ -207,21 +207,6 @@ def test_maps_read_the_plans(template: Template) -> None:
         assert output[f"{plan}_key"] == f"plans/abc/{plan}.json"
 
 
-def test_a_moved_object_keeps_its_key(template: Template) -> None:
-    document = {
-        "bucket": "in",
-        "key": "orders/monday & co/größe+1.csv",
-        "version_id": "v1",
-        "source_id": "abc",
-    }
-    arguments = state(template, "ingest", "CopyToArchive")["Arguments"]
-    assert evaluate(arguments["Key"], input=document) == f"archive/abc/{document['key']}"
-    # CopySource is URL-encoded (S3 API reference, CopyObject).
-    assert evaluate(arguments["CopySource"], input=document) == (
-        "in/orders%2Fmonday%20%26%20co%2Fgr%C3%B6%C3%9Fe%2B1.csv?versionId=v1"
-    )
-
-
 def test_small_objects_go_to_the_warm_service(full: Template) -> None:
     choice = state(full, "ingest", "IsValidateSmall")
     assert chosen(choice, {"size": 64 * MIB}) == "ValidateWarm"
