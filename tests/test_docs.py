@@ -8,11 +8,14 @@ from pathlib import Path
 
 import click
 
-from kpi.contract.loading import built_in
+from kpi.contract.loading import built_in, parse_contract
+from kpi.contract.shop import ROLES
 from tests.support.commands import every_command
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (ROOT / "docs" / "commands.md").read_text("utf-8")
+LANGUAGE = (ROOT / "docs" / "language.md").read_text("utf-8")
+LOADER = (ROOT / "kpi" / "contract" / "language.py").read_text("utf-8")
 CONTRACT = (ROOT / "docs" / "contract.md").read_text("utf-8")
 
 
@@ -50,6 +53,24 @@ def test_the_contract_page_names_every_setting_of_the_built_in_contract() -> Non
         for column in document[dataset]["columns"].values():
             names |= set(column)
     assert not [name for name in sorted(names) if f"`{name}`" not in CONTRACT]
+
+
+def test_the_language_page_names_every_word() -> None:
+    words = {
+        *re.findall(r'(?:text|texts|boolean|table|tables|has|value|one_or_more)\("(\w+)"', LOADER),
+        *(name for columns in ROLES.values() for name in columns),
+    }
+    assert {"fill", "valid_from", "discount_percent"} <= words
+    tables = {"files", "references", *ROLES}
+    assert not [word for word in sorted(words - tables) if f"`{word}`" not in LANGUAGE]
+    assert not [name for name in sorted(tables) if f"[{name}" not in LANGUAGE]
+
+
+def test_the_contract_of_the_language_page_is_one() -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", LANGUAGE, re.DOTALL)
+    shop = parse_contract(text, source="docs").shop
+    assert shop is not None
+    assert shop.currency == "EUR"
 
 
 def test_links_between_the_pages_lead_somewhere() -> None:

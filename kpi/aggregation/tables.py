@@ -39,6 +39,7 @@ class KpiTable:
         name: Table name, without the store's prefix.
         group_key: Sort key beside `order_date`; None where a day has one row.
         attributes: Keys and KPI attributes in display order, and their kinds.
+        optional: KPI attributes that a row has only where the contract gives them a meaning.
         indexes: Secondary indexes; `month` (`YYYY-MM`) is derived from order_date by the store.
     """
 
@@ -46,8 +47,14 @@ class KpiTable:
     group_key: str | None
     attributes: Mapping[str, Kind] = field(hash=False)
     indexes: tuple[Index, ...]
+    optional: Mapping[str, Kind] = field(default_factory=dict, hash=False)
 
     partition_key: str = "order_date"
+
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        """Attributes that a row may have, in display order, and their kinds."""
+        return {**self.attributes, **self.optional}
 
 
 BY_MONTH = Index(name="by_month", partition_key="month", sort_key="order_date")
@@ -62,6 +69,16 @@ ORDER_KPIS = KpiTable(
         "total_items_sold": "count",
         "return_rate": "rate",
         "unique_customers": "count",
+    },
+    optional={
+        "gross_sales": "money",
+        "discounts": "money",
+        "refunds": "money",
+        "net_sales": "money",
+        "avg_order_value": "money",
+        "excluded_orders": "count",
+        "anonymous_orders": "count",
+        "other_currency_orders": "count",
     },
     indexes=(BY_MONTH,),
 )

@@ -6,8 +6,9 @@ import hashlib
 import re
 import tomllib
 from importlib import resources
-from typing import get_args
+from typing import TypedDict, get_args
 
+from kpi.contract.language import read_shop
 from kpi.contract.model import (
     DATASETS,
     KEY_TYPES,
@@ -26,6 +27,13 @@ from kpi.contract.model import (
 from kpi.contract.toml_reader import Reader
 from kpi.errors import ContractError, KpiError
 from kpi.kernels.zone_data import zone_data, zone_names
+
+
+class _Limits(TypedDict):
+    max_reject_rate: float
+    max_record_bytes: int
+    max_columns: int
+    max_inflation: int
 
 
 def built_in_names() -> list[str]:
@@ -64,11 +72,43 @@ def parse_contract(text: str, *, source: str) -> Contract:
     except ValueError as error:  # a `TOMLDecodeError`, or an integer of thousands of digits
         raise ContractError(source, [f"not TOML: {error}"]) from error
     reader = Reader(document)
-    contract = _contract(reader, text)
-    _check_roles(contract, reader.problems)
+    if _language(reader) == 2:
+        contract = _contract_of_shop(reader, text)
+    else:
+        contract = _contract(reader, text)
+        _check_roles(contract, reader.problems)
     if reader.problems:
         raise ContractError(source, reader.problems)
     return contract
+
+
+def _language(root: Reader) -> int:
+    return root.integer("language", 1, low=1, high=2)
+
+
+def _contract_of_shop(root: Reader, text: str) -> Contract:
+    shop = read_shop(root, is_time_zone=_is_time_zone)
+    limits = root.table("limits")
+    contract = Contract(
+        name=shop.name,
+        datasets={},
+        shop=shop,
+        **_limits(limits),
+        digest=hashlib.sha256(text.encode()).hexdigest()[:16],
+        text=text,
+    )
+    for table in (root, limits):
+        table.finish()
+    return contract
+
+
+def _limits(limits: Reader) -> _Limits:
+    return {
+        "max_reject_rate": limits.number("max_reject_rate", 0.1, low=0, high=1),
+        "max_record_bytes": limits.integer("max_record_bytes", 16 * 2**20, low=1024, high=2**28),
+        "max_columns": limits.integer("max_columns", 1000, low=1, high=10_000),
+        "max_inflation": limits.integer("max_inflation", 1100, low=1, high=10**6),
+    }
 
 
 def _contract(root: Reader, text: str) -> Contract:
@@ -83,11 +123,9 @@ def _contract(root: Reader, text: str) -> Contract:
         name=name,
         delimiter=delimiter,
         null_values=csv.texts("null_values", ("",)),
-        **zones,
-        max_reject_rate=limits.number("max_reject_rate", 0.1, low=0, high=1),
-        max_record_bytes=limits.integer("max_record_bytes", 16 * 2**20, low=1024, high=2**28),
-        max_columns=limits.integer("max_columns", 1000, low=1, high=10_000),
-        max_inflation=limits.integer("max_inflation", 1100, low=1, high=10**6),
+        source_time_zone=zones["source_time_zone"],
+        business_time_zone=zones["business_time_zone"],
+        **_limits(limits),
         datasets={name: _dataset(root.table(name, required=True), name) for name in DATASETS},
         digest=hashlib.sha256(text.encode()).hexdigest()[:16],
         text=text,
@@ -99,14 +137,26 @@ def _contract(root: Reader, text: str) -> Contract:
 
 def _time_zone(time: Reader, key: str) -> str:
     zone = time.text(key, "UTC")
-    if zone != "UTC":
-        try:
-            zone_data(zone)
-        except KpiError:
-            if zone in zone_names():
-                raise  # the database is wrong, not the contract
-            time.problem(key, "an IANA time zone such as Europe/Berlin", zone)
+    if not _is_time_zone(zone):
+        time.problem(key, "an IANA time zone such as Europe/Berlin", zone)
     return zone
+
+
+def _is_time_zone(zone: str) -> bool:
+    """Whether the time zone database has a zone.
+
+    Raises:
+        KpiError: The database has it, and is wrong.
+    """
+    if zone == "UTC":
+        return True
+    try:
+        zone_data(zone)
+    except KpiError:
+        if zone in zone_names():
+            raise
+        return False
+    return True
 
 
 def _dataset(table: Reader, name: str) -> Dataset:

@@ -9,7 +9,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from kpi.contract.shop import Shop
 
 ColumnType = Literal["integer", "string", "uuid", "decimal", "timestamp"]
 DATASETS = ("orders", "order_items", "products")
@@ -129,6 +132,7 @@ class Contract:
         max_columns: Most columns of a header.
         max_inflation: Most decompressed bytes per compressed byte.
         text: The TOML.
+        shop: Meaning of a contract of language 2, which has no `datasets`.
     """
 
     name: str
@@ -143,6 +147,7 @@ class Contract:
     max_columns: int = 1000
     max_inflation: int = 1100
     text: str = field(default="", repr=False)
+    shop: Shop | None = None
 
     @property
     def returned(self) -> tuple[str, ...]:

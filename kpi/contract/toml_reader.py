@@ -43,6 +43,30 @@ class Reader:
         path = f"{self._path}.{key}" if self._path else key
         return Reader(value, path, self.problems)
 
+    def tables(self, key: str) -> list[Reader]:
+        """Read an array of tables."""
+        value = self._take(key, [])
+        if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+            self.problem(key, f"tables under [[{key}]]", value)
+            return []
+        return [
+            Reader(one, f"{key} {number}", self.problems) for number, one in enumerate(value, 1)
+        ]
+
+    def has(self, key: str) -> bool:
+        """Tell whether the document has a setting."""
+        return key in self._values
+
+    def value(self, key: str) -> Any:  # noqa: ANN401  (TOML values have any type)
+        """Read a setting of any type; None where it is missing."""
+        return self._take(key, None)
+
+    def one_or_more(self, key: str) -> tuple[str, ...]:
+        """Read a text or a list of texts; empty where it is missing."""
+        if isinstance(self._values.get(key), str):
+            return (self.text(key, ""),)
+        return self.texts(key, ())
+
     def text(self, key: str, default: str) -> str:
         value = self._take(key, default)
         if isinstance(value, str):

@@ -122,18 +122,9 @@ def assemble(
             f"{rows.num_rows} rows and {len(wrong.numbers)} of wrong width"
         )
     broken = _broken_rows(problems, rows.num_rows)
-    reasons = _ReasonSets()
-    codes = np.concatenate(
-        [
-            reasons.add_problems(problems, broken),
-            reasons.add_column_counts(wrong.counts, expected=len(layout.names)),
-        ]
-    )
-    numbers = np.concatenate([renumber_after_removal(broken, wrong.numbers), wrong.numbers])
-    order = np.argsort(numbers)
-    malformed_codes = reasons.add_malformed(chunk.malformed)
-    rejects = _reject_table(
-        chunk, index, numbers[order], np.concatenate([codes[order], malformed_codes]), reasons
+    numbers = renumber_after_removal(broken, wrong.numbers)
+    rejects, counts = assemble_rejects(
+        chunk, index, Broken(problems, broken, numbers), wrong, width=len(layout.names)
     )
     clean = without(rows, broken)
     total = len(index) + len(chunk.malformed)
@@ -146,9 +137,51 @@ def assemble(
         clean=clean,
         rejects=rejects,
         rows=total,
-        reasons=reasons.count(np.concatenate([codes, malformed_codes])),
+        reasons=counts,
         is_key_increasing=is_strictly_increasing(clean, layout),
     )
+
+
+@dataclass(frozen=True)
+class Broken:
+    """Rows that have problems.
+
+    Attributes:
+        problems: What is wrong, as masks over all rows.
+        rows: Positions of the rows that have some, ascending.
+        numbers: Their record numbers.
+    """
+
+    problems: list[Problem]
+    rows: Positions
+    numbers: Positions
+
+
+def assemble_rejects(
+    chunk: Chunk, index: RecordIndex, broken: Broken, wrong: WrongColumnCounts, *, width: int
+) -> tuple[pa.Table, Counter[str]]:
+    """Assemble the rejects of a chunk, and count them by reason.
+
+    Args:
+        chunk: The chunk.
+        index: Its records, with right numbers.
+        broken: Rows that have problems.
+        wrong: The records of the wrong column count.
+        width: Column count of a right record.
+    """
+    reasons = _ReasonSets()
+    codes = np.concatenate(
+        [
+            reasons.add_problems(broken.problems, broken.rows),
+            reasons.add_column_counts(wrong.counts, expected=width),
+        ]
+    )
+    numbers = np.concatenate([broken.numbers, wrong.numbers])
+    order = np.argsort(numbers)
+    malformed_codes = reasons.add_malformed(chunk.malformed)
+    every = np.concatenate([codes[order], malformed_codes])
+    rejects = _reject_table(chunk, index, numbers[order], every, reasons)
+    return rejects, reasons.count(every)
 
 
 def _broken_rows(problems: list[Problem], rows: int) -> Positions:

@@ -43,6 +43,12 @@ def check(file: str) -> None:
     for name, dataset in found.datasets.items():
         columns = ", ".join(f"{one.name} {one.type}" for one in dataset.columns.values())
         click.echo(one_line(f"{name}: key {', '.join(dataset.key)}; columns {columns}"))
+    if found.shop is not None:
+        for layout in found.shop.files:
+            click.echo(one_line(f"files {layout.match.text}: feed {', '.join(layout.feeds)}"))
+        for name, one in found.shop.all_datasets.items():
+            parts = f"key {', '.join(one.key)}; columns {', '.join(one.columns)}"
+            click.echo(one_line(f"{name}: {parts}"))
     click.echo(one_line(f"contract {found.name!r} is usable"))
 
 

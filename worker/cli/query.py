@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kpi.aggregation.tables import KPI_TABLES, KpiTable
 from worker.cli.event_loop import run_async
 from worker.cli.options import (
     choose_format,
@@ -93,8 +94,10 @@ def query(
             if top is not None:
                 rows = _top_rows(rows, REVENUE[name], top)
             with print_rows(output_format) as output:
+                names: list[str] = []
                 async for row in rows:
-                    output.add({key: value for key, value in row.items() if key != "as_of"})
+                    names = names or _shown_names(KPI_TABLES[name], row, settings)
+                    output.add({key: row.get(key) for key in names})
         finally:
             await store.close()
 
@@ -184,12 +187,18 @@ def rejects(
     run_async(work, clean_stop=False)
 
 
+def _shown_names(table: KpiTable, row: Row, settings: Settings) -> list[str]:
+    """Name the attributes that are printed: the optional ones where the contract has any."""
+    is_shop = settings.contract.shop is not None or not row.keys().isdisjoint(table.optional)
+    return list(table.kinds if is_shop else table.attributes)
+
+
 async def _top_rows(rows: AsyncIterator[Row], attribute: str, count: int) -> AsyncIterator[Row]:
     """Select the rows of the largest values; of equal ones the first."""
     most: list[Row] = []
 
     def keep() -> None:
-        most.sort(key=lambda row: Decimal(row[attribute]), reverse=True)
+        most.sort(key=lambda row: Decimal(row[attribute] or 0), reverse=True)
         del most[count:]
 
     async for row in rows:

@@ -57,6 +57,7 @@ def show_receipts(
         if (ruling := (rulings or {}).get(entry.source_id)) and ruling.kind == "retraction"
     ]
     gone = {ruling.source_id for ruling in retracted}
+    passed_over = any(entry.feeds for entry in entries)
     for entry in entries:
         effect = effects.get(entry.source_id)
         rows.append(
@@ -67,6 +68,7 @@ def show_receipts(
                 "read": entry.rows_read,
                 "clean": entry.rows_clean,
                 "rejected": entry.rows_rejected,
+                **({"passed over": entry.rows_passed_over} if passed_over else {}),
                 "superseded": effect.superseded_rows if effect else None,
                 "waiting": effect.waiting_items if effect else None,
                 "days": effect.days if effect else None,
@@ -75,7 +77,8 @@ def show_receipts(
                 "seq": entry.sequence,
             }
         )
-    show_rows(rows, "Receipts: rows read = clean + rejected")
+    title = "Receipts: rows read = clean + rejected"
+    show_rows(rows, f"{title} + passed over" if passed_over else title)
     for entry in entries:
         if entry.verdict == "refused":
             _console().print(f"refused {_clip(entry.url)}\n  {_clip(entry.reason or '')}")

@@ -90,5 +90,5 @@ def _flat(value: object) -> object:
 
 def _cell(value: object) -> str:
     """Format a cell that no spreadsheet takes for a formula; numbers stay numbers."""
-    flat = _flat(value)
+    flat = _flat("" if value is None else value)
     return spreadsheet_cell(flat) if isinstance(flat, str) else _to_json(flat)

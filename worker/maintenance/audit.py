@@ -32,6 +32,7 @@ from kpi.errors import KpiError
 from worker.clean import Workspace
 from worker.maintenance.claims import Cell, Claims
 from worker.state import Row, State
+from worker.state.kpi_rows import stored_row
 from worker.state.paging import entries_in_pages
 from worker.transform.day_batches import plan_batches
 from worker.transform.day_loader import (
@@ -45,6 +46,7 @@ from worker.transform.day_ranges import DateRange, possible_days
 from worker.transform.latest_versions import LatestVersions
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.transform.publish import rows_by_day
+from worker.transform.shop_transform import ShopState, open_shop, rows_of_day
 from worker.transform.snapshot import Snapshot, open_snapshot
 
 
@@ -156,7 +158,7 @@ class _Auditor:
         claims, latest = self._claims, self._claims.latest
         snapshot = await self._snapshot(latest)
         begun = date_range.select(_day_numbers(claims.begun))
-        others = np.setdiff1d(date_range.select(await possible_days(snapshot.orders)), begun)
+        others = np.setdiff1d(date_range.select(await _days_of(snapshot)), begun)
         gaps: DateRange | None = date_range
         if sample is not None:
             begun, others, gaps = _sample(begun, sample), _sample(others, sample), None
@@ -197,7 +199,9 @@ class _Auditor:
             failed=self._failed,
         )
 
-    async def _snapshot(self, sequence: int) -> Snapshot:
+    async def _snapshot(self, sequence: int) -> Snapshot | ShopState:
+        if self._contract.shop is not None:
+            return await open_shop(self._state, sequence, self._workspace, self._contract.shop)
         return await open_snapshot(
             self._state, sequence, self._workspace, self._contract, limits=self._limits
         )
@@ -209,7 +213,7 @@ class _Auditor:
             self._suspects += found
 
     async def _cells(
-        self, snapshot: Snapshot, days: Days, gaps: DateRange | None
+        self, snapshot: Snapshot | ShopState, days: Days, gaps: DateRange | None
     ) -> AsyncIterator[tuple[Cell, list[Difference] | KpiError]]:
         """Compare each table of some days that has rows, or must have some.
 
@@ -221,7 +225,12 @@ class _Auditor:
         Yields:
             A table and a day with its differences, or why it cannot be computed.
         """
-        recomputation = await _Recomputation.of(snapshot, days, frozenset(self._claims.reached))
+        tables = frozenset(self._claims.reached)
+        recomputation: _Recomputation | _ShopRecomputation
+        if isinstance(snapshot, ShopState):
+            recomputation = _ShopRecomputation(snapshot, days, tables)
+        else:
+            recomputation = await _Recomputation.of(snapshot, days, tables)
         for batch, ranges in _with_ranges(recomputation.batches, gaps):
             expected, failed = await recomputation.rows(batch)
             for name, by_day in sorted(expected.items()):
@@ -307,6 +316,40 @@ class _Recomputation:
         return {name: rows_by_day(name, table) for name, table in computed.items()}, {}
 
 
+class _ShopRecomputation:
+    """KPI rows of some days of a contract of language 2."""
+
+    def __init__(self, state: ShopState, days: Days, tables: frozenset[str]) -> None:
+        self._state = state
+        self._tables = tables
+        self.batches = [days] if len(days) else []
+
+    async def rows(
+        self, days: Days
+    ) -> tuple[dict[str, dict[date, list[Row]]], dict[date, KpiError]]:
+        """Return the rows of each table by day, as stores return them."""
+        found: dict[str, dict[date, list[Row]]] = {name: {} for name in self._tables}
+        for day in map(to_date, days.tolist()):
+            for name, rows in rows_of_day(self._state.kpis, day, self._tables).items():
+                if rows:
+                    found[name][day] = [
+                        {
+                            key: value
+                            for key, value in stored_row(KPI_TABLES[name], row, 0).items()
+                            if key != "as_of"
+                        }
+                        for row in rows
+                    ]
+        return found, {}
+
+
+async def _days_of(snapshot: Snapshot | ShopState) -> Days:
+    """Find the days that may have an order."""
+    if isinstance(snapshot, ShopState):
+        return snapshot.order_days
+    return await possible_days(snapshot.orders)
+
+
 def _is_certain(one: Difference, before: Claims, after: Claims) -> bool:
     """Return whether no writer can have caused a difference between two readings."""
     was_begun, is_begun = (one.order_date in claims.begun for claims in (before, after))
@@ -316,7 +359,7 @@ def _is_certain(one: Difference, before: Claims, after: Claims) -> bool:
         return True
     # A later state has put the row, or deleted it: or there is no such state.
     return one.published is not None and not (
-        before.sequence(one.cell) < int(one.published["as_of"]) <= after.head
+        before.sequence(one.cell) < int(str(one.published["as_of"])) <= after.head
     )
 
 

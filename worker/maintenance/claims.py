@@ -52,7 +52,7 @@ class Claims:
         """Return the `as_of` of a right row: the day's sequence, or any where it is unknown."""
         claimed = self.whole(cell)
         if claimed is None and published is not None:
-            claimed = int(published["as_of"])
+            claimed = int(str(published["as_of"]))
         return self.sequence(cell) if claimed is None or claimed > self.head else claimed
 
     @property

@@ -28,9 +28,13 @@ __all__ = [
     "Row",
     "Ruling",
     "State",
+    "Value",
 ]
 
-Row = Mapping[str, str | int | Decimal]
+Value = str | int | Decimal | None
+"""One attribute of a KPI row; None where the contract gives it no meaning."""
+
+Row = Mapping[str, Value]
 """One KPI row: attribute name to value; `order_date` is an ISO date."""
 
 

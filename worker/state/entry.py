@@ -15,6 +15,9 @@ keep apart as well:
 | `rejects` | array of strings |
 | `rows_before` | array of integers |
 
+A contract of language 2 adds `feeds` (dataset -> `clean`, `rejected`, `passed_over`, `notes`), the
+integer `rows_passed_over` where it is not 0, and to each part its `dataset`.
+
 `ranges` of a part is an object: column -> `{"low": .., "high": ..}`. Its columns are those that
 files are pruned by: the first column of the dataset's key, `order_id`, and `created_at`. An id of
 type integer is a number, any other id a string. `created_at` is microseconds since 1970-01-01 UTC.
@@ -56,6 +59,7 @@ class Part:
             the file's footer has no statistics of it.
         ascending: Whether the dataset's key is strictly increasing from row to row, so that no key
             is in it twice.
+        dataset: Dataset of the rows, where the source object feeds several; else empty.
     """
 
     key: str
@@ -63,6 +67,24 @@ class Part:
     size_bytes: int
     ranges: dict[str, Interval] = field(default_factory=dict)
     ascending: bool = False
+    dataset: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FeedCounts:
+    """Rows of a source object by what they are for one dataset that it feeds.
+
+    Attributes:
+        clean: Rows in the clean zone.
+        rejected: Rows that broke the contract.
+        passed_over: Rows that the contract's `only` leaves out.
+        notes: What else happened to values -> number of times.
+    """
+
+    clean: int
+    rejected: int
+    passed_over: int
+    notes: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +102,7 @@ class Entry:
             all read in one pass: byte ranges were validated apart, or the object was refused early.
         verdict: `accepted`, or `refused` as a whole.
         reason: Why it was refused; None where accepted.
-        rows_read: Records found = rows_clean + rows_rejected.
+        rows_read: Records found = rows_clean + rows_rejected + rows_passed_over.
         rows_clean: Rows in the clean zone; 0 where refused.
         rows_rejected: Rejected rows; all of them where refused.
         reasons: Reject reason -> rows with it (a row may have several).
@@ -90,6 +112,8 @@ class Entry:
             numbers do not count.
         contract: Digest of the contract that the rows were validated with.
         seconds: Wall time of the validation.
+        rows_passed_over: Rows that are rows of no dataset.
+        feeds: Dataset -> its rows.
         sequence: Ledger sequence of its commit; 0 before the commit.
         notes: What validation passed over or changed -> how often, such as `gzip_padding_bytes`;
             absent from the text of an entry without any.
@@ -115,14 +139,20 @@ class Entry:
     sequence: int = 0
     rows_before: tuple[int, ...] = ()
     notes: dict[str, int] = field(default_factory=dict)
+    rows_passed_over: int = 0
+    feeds: dict[str, FeedCounts] = field(default_factory=dict)
 
     def at(self, sequence: int) -> Entry:
         return replace(self, sequence=sequence)
 
     def to_json(self) -> bytes:
         fields = asdict(self)
-        if not self.notes:
-            del fields["notes"]
+        for name in ("notes", "rows_passed_over", "feeds"):
+            if not fields[name]:
+                del fields[name]
+        for part in fields["parts"]:
+            if not part["dataset"]:
+                del part["dataset"]
         return orjson.dumps(fields)
 
     @classmethod
@@ -141,6 +171,9 @@ class Entry:
             fields["parts"] = tuple(part_from_json(part) for part in fields["parts"])
             fields["rejects"] = tuple(fields["rejects"])
             fields["rows_before"] = tuple(fields.get("rows_before", ()))
+            fields["feeds"] = {
+                name: FeedCounts(**counts) for name, counts in fields.get("feeds", {}).items()
+            }
             if fields["verdict"] not in get_args(Verdict):
                 raise ValueError(f"verdict {fields['verdict']!r}")
             for name in _COUNTS:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Context, Decimal, Inexact, InvalidOperation
 
 from kpi.aggregation.tables import PLACES, Kind, KpiTable
-from worker.state import Row
+from worker.state import Row, Value
 
 EXACT = Context(prec=76, traps=[Inexact, InvalidOperation])
 """Arithmetic on the decimals of a row, with an error where a digit would be lost."""
@@ -16,7 +16,7 @@ _STEPS: Mapping[Kind, Decimal] = {
 }
 
 
-def scaled(value: str | int | Decimal, name: str, kind: Kind) -> str | int | Decimal:
+def scaled(value: Value, name: str, kind: Kind) -> Value:
     """Quantize a decimal to the places of its kind; return other values unchanged.
 
     Raises:
@@ -31,7 +31,7 @@ def scaled(value: str | int | Decimal, name: str, kind: Kind) -> str | int | Dec
         raise ValueError(message) from error
 
 
-def stored_row(table: KpiTable, row: Row, as_of: int) -> dict[str, str | int | Decimal]:
+def stored_row(table: KpiTable, row: Row, as_of: int) -> dict[str, Value]:
     """Build the row that `KpiStore.rows` returns: in the table's order, `as_of` last.
 
     Raises:
@@ -41,7 +41,14 @@ def stored_row(table: KpiTable, row: Row, as_of: int) -> dict[str, str | int | D
     if missing:
         message = f"a row of {table.name} has no {', '.join(missing)}"
         raise ValueError(message)
-    values: Mapping[str, str | int | Decimal] = {
-        name: scaled(row[name], name, kind) for name, kind in table.attributes.items()
+    values: Mapping[str, Value] = {
+        name: scaled(row[name], name, kind)
+        for name, kind in table.kinds.items()
+        if name in table.attributes or row.get(name) is not None
     }
     return {**values, "as_of": as_of}
+
+
+def whole_or_decimal(text: str) -> int | Decimal:
+    """Read a count: a whole number, or a quantity with decimals."""
+    return Decimal(text) if "." in text else int(text)

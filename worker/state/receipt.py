@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ def receipt(
         "uploaded_at": entry.uploaded_at.isoformat(),
         "seconds": entry.seconds,
     }
+    if entry.feeds:
+        fields["rows_passed_over"] = entry.rows_passed_over
+        fields["feeds"] = {name: asdict(counts) for name, counts in entry.feeds.items()}
     if entry.notes:
         fields["notes"] = entry.notes
     if effect is not None:

@@ -25,6 +25,7 @@ from worker.transform.day_ranges import DateRange
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.transform.pending_work import TransformTask, find_pending_work
 from worker.transform.publish import Contended, publish_days
+from worker.transform.shop_transform import pending_shop_days, transform_shop
 from worker.transform.source_effects import count_waiting_items, observe_days, record_effects
 
 MAX_ROUNDS = 20
@@ -124,8 +125,11 @@ async def plan_days(
         First and last day of each part with at most `days` days, ascending.
     """
     task = TransformTask(contract=contract, workspace=workspace, state=state, tables=tables)
-    work = await find_pending_work(task)
-    pending = NO_DAYS if work is None else work.days
+    if contract.shop is not None:
+        pending = await pending_shop_days(task)
+    else:
+        work = await find_pending_work(task)
+        pending = NO_DAYS if work is None else work.days
     return [
         (to_date(pending[at]), to_date(pending[min(at + days, len(pending)) - 1]))
         for at in range(0, len(pending), days)
@@ -136,6 +140,8 @@ async def _transform_once(
     task: TransformTask, date_range: DateRange, *, everything: bool
 ) -> Report:
     started = time.perf_counter()
+    if task.contract.shop is not None:
+        return await _transform_shop_once(task, date_range, everything=everything)
     work = await find_pending_work(task, date_range, everything=everything)
     if work is None:
         return Report(
@@ -165,4 +171,22 @@ async def _transform_once(
         clean_bytes=work.snapshot.size_bytes,
         clean_bytes_read=work.snapshot.bytes_read,
         seconds=round(time.perf_counter() - started, 3),
+    )
+
+
+async def _transform_shop_once(
+    task: TransformTask, date_range: DateRange, *, everything: bool
+) -> Report:
+    done = await transform_shop(task, date_range, everything=everything)
+    if done is None:
+        waiting = dict((await task.state.progress()).waiting)
+        return Report(as_of=await task.state.head(), waiting=waiting)
+    return Report(
+        as_of=done.as_of,
+        days=done.days,
+        rows=done.rows,
+        waiting=done.waiting,
+        clean_bytes=done.clean_bytes,
+        clean_bytes_read=done.clean_bytes,
+        seconds=done.seconds,
     )

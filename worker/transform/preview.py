@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 
-from kpi.aggregation.calendar import Days, to_date
+import numpy as np
+
+from kpi.aggregation.calendar import Days, to_date, to_day
 from kpi.aggregation.products import Products
 from kpi.aggregation.tables import KPI_TABLES
-from worker.state import Record, Row, Ruling, State
+from kpi.contract.shop import Shop
+from worker.state import Record, Row, Ruling, State, Value
+from worker.state.kpi_rows import stored_row
 from worker.transform.day_batches import plan_batches
 from worker.transform.day_loader import (
     LoadContext,
@@ -22,9 +25,7 @@ from worker.transform.day_loader import (
 )
 from worker.transform.pending_work import PendingWork, TransformTask, find_pending_work
 from worker.transform.publish import rows_by_day
-
-Value = str | int | Decimal
-"""A value of a KPI row."""
+from worker.transform.shop_transform import open_shop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class RowChange:
         before, after = self.before or {}, self.after or {}
         return [
             (name, before.get(name), after.get(name))
-            for name in KPI_TABLES[self.table].attributes
+            for name in KPI_TABLES[self.table].kinds
             if before.get(name) != after.get(name)
             and name not in ("order_date", KPI_TABLES[self.table].group_key)
         ]
@@ -80,8 +81,35 @@ async def preview_rulings(task: TransformTask, rulings: Sequence[Ruling]) -> lis
         tables=task.tables,
         limits=task.limits,
     )
+    if task.contract.shop is not None:
+        return await _shop_changes(task, supposed, task.contract.shop)
     work = await find_pending_work(supposed)
     return [] if work is None else await _changes(task, work)
+
+
+async def _shop_changes(
+    task: TransformTask, supposed: TransformTask, shop: Shop
+) -> list[RowChange]:
+    """Compare every day by a contract of language 2."""
+    head = await supposed.state.head()
+    state = await open_shop(supposed.state, head, task.workspace, shop)
+    days = set(await task.state.days()).union(*state.kpis.tables.values())
+    changes: list[RowChange] = []
+    for name in sorted(task.tables) if days else ():
+        before = await _published(task.state, name, np.array(sorted(map(to_day, days))))
+        after = {
+            (day, _group(name, row)): _as_stored(name, row)
+            for day, rows in state.kpis.tables[name].items()
+            for row in rows
+        }
+        changes += _differing(name, before, after)
+    return sorted(changes, key=lambda one: (one.table, one.order_date))
+
+
+def _as_stored(name: str, row: Row) -> Row:
+    stored = stored_row(KPI_TABLES[name], row, 0)
+    del stored["as_of"]
+    return stored
 
 
 async def _changes(task: TransformTask, work: PendingWork) -> list[RowChange]:
@@ -105,17 +133,18 @@ async def _changes(task: TransformTask, work: PendingWork) -> list[RowChange]:
                 for day, rows in rows_by_day(name, table).items()
                 for row in rows
             }
-            changes += [
-                RowChange(
-                    table=name,
-                    order_date=place[0],
-                    before=before.get(place),
-                    after=after.get(place),
-                )
-                for place in sorted({*before, *after})
-                if before.get(place) != after.get(place)
-            ]
+            changes += _differing(name, before, after)
     return sorted(changes, key=lambda one: (one.table, one.order_date))
+
+
+def _differing(
+    name: str, before: Mapping[tuple[date, str], Row], after: Mapping[tuple[date, str], Row]
+) -> list[RowChange]:
+    return [
+        RowChange(table=name, order_date=place[0], before=before.get(place), after=after.get(place))
+        for place in sorted({*before, *after})
+        if before.get(place) != after.get(place)
+    ]
 
 
 async def _published(state: State, table: str, days: Days) -> dict[tuple[date, str], Row]:

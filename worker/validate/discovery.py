@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from kpi.contract.model import Contract
+from kpi.contract.shop import Shop
 from worker.errors import ConfigError
 from worker.objects import ObjectInfo, ObjectStore
 from worker.objects.location import Location
@@ -15,6 +16,13 @@ WORKSPACE_ZONES = ("clean", "rejects", "pieces")
 
 DATASET_ORDER = {"products": 0, "orders": 1, "order_items": 2}
 """Parents first: joins then find them."""
+
+
+FEEDS_SEPARATOR = "+"
+"""Between the datasets that one source object feeds."""
+
+UNMATCHED = "unmatched"
+"""Dataset of a source object that no pattern of the contract matches."""
 
 
 async def find_sources(
@@ -40,6 +48,8 @@ async def find_sources(
     Raises:
         ConfigError: A place has nothing in it, or nothing that belongs to a dataset.
     """
+    if contract.shop is not None:
+        return await _find_by_patterns(inputs, contract.shop, dataset, version_id, workspace)
     found: dict[str, Source] = {}
     for store, location in inputs:
         before = len(found)
@@ -69,6 +79,42 @@ async def find_sources(
             source.info.url,
         ),
     )
+
+
+async def _find_by_patterns(
+    inputs: Sequence[tuple[ObjectStore, Location]],
+    shop: Shop,
+    dataset: str | None,
+    version_id: str | None,
+    workspace: Location | None,
+) -> list[Source]:
+    """List the source objects below some places, with the datasets that patterns say they feed.
+
+    An object that no pattern matches is listed too: validation refuses it by name.
+
+    Raises:
+        ConfigError: A place has nothing in it, or a dataset is named.
+    """
+    if dataset is not None:
+        raise ConfigError(
+            option="--dataset",
+            expected="no such option: [[files]] of the contract says what a file feeds",
+            actual=dataset,
+        )
+    found: dict[str, Source] = {}
+    for store, location in inputs:
+        listed = 0
+        async for info in _list(store, location, version_id):
+            name = info.key.rsplit("/", 1)[-1]
+            if _is_own_result(info, workspace) or name.startswith((".", "_")):
+                continue
+            listed += 1
+            layout = shop.layout_of(info.key)
+            feeds = FEEDS_SEPARATOR.join(layout[0].feeds) if layout else UNMATCHED
+            found.setdefault(info.url, Source(info=info, dataset=feeds, store=store))
+        if not listed:
+            raise ConfigError("nothing is there", url=location.url)
+    return sorted(found.values(), key=lambda source: (source.info.uploaded_at, source.info.url))
 
 
 async def _list(

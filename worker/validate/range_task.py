@@ -46,6 +46,12 @@ async def validate_range(
     if known is not None:
         return known, False
     size = source.info.size_bytes
+    if context.contract.shop is not None and byte_range != ByteRange(0, size):
+        raise ConfigError(
+            url=source.info.url,
+            expected=f"the whole object, 0-{size}: contracts of language 2 are not split",
+            actual=str(byte_range),
+        )
     if byte_range.end > size:
         raise ConfigError(
             url=source.info.url, expected=f"a range within {size} bytes", actual=str(byte_range)
@@ -116,6 +122,8 @@ async def _read_manifests(source: Source, context: ValidationContext) -> dict[By
 
 def _join(entries: Sequence[Entry], contract: Contract) -> Entry:
     """Join the entries of an object's ranges, in their order, to the entry of the object."""
+    if entries[0].feeds:
+        return entries[0]  # of language 2, whose objects are not split
     rows = sum(entry.rows_read for entry in entries)
     rejected = sum(entry.rows_rejected for entry in entries)
     reasons: Counter[str] = Counter()

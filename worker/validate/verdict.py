@@ -17,16 +17,22 @@ class Unreadable(Exception):  # noqa: N818  (the caller makes it a verdict)
 
 
 def check_balance(entry: Entry) -> Entry:
-    """Return the entry if every row of it is either clean or rejected.
+    """Return the entry if every row of it is clean, rejected or passed over.
 
     Raises:
         BalanceError: The counts do not add up.
     """
-    if entry.rows_read != entry.rows_clean + entry.rows_rejected:
+    if entry.rows_read != entry.rows_clean + entry.rows_rejected + entry.rows_passed_over:
         raise BalanceError(
-            f"{entry.url}: {entry.rows_read} rows read, but {entry.rows_clean} clean and "
-            f"{entry.rows_rejected} rejected"
+            f"{entry.url}: {entry.rows_read} rows read, but {entry.rows_clean} clean, "
+            f"{entry.rows_rejected} rejected and {entry.rows_passed_over} passed over"
         )
+    for name, feed in entry.feeds.items():
+        if entry.rows_read != feed.clean + feed.rejected + feed.passed_over:
+            raise BalanceError(
+                f"{entry.url}: {entry.rows_read} rows read, but for {name} {feed.clean} clean, "
+                f"{feed.rejected} rejected and {feed.passed_over} passed over"
+            )
     return entry
 
 
@@ -38,6 +44,8 @@ def refuse(entry: Entry, reason: str) -> Entry:
         reason=reason,
         rows_clean=0,
         rows_rejected=entry.rows_read,
+        rows_passed_over=0,
+        feeds={},
         parts=(),
     )
 

@@ -9,7 +9,7 @@ from kpi.aggregation.tables import PLACES, KpiTable
 from worker.errors import StoreError
 from worker.state import Row
 from worker.state.corruption import parsing
-from worker.state.kpi_rows import EXACT, scaled, stored_row
+from worker.state.kpi_rows import EXACT, scaled, stored_row, whole_or_decimal
 
 if TYPE_CHECKING:
     from worker.state.dynamodb.items import Item, Value
@@ -35,7 +35,7 @@ def row_item(table: KpiTable, row: Row, as_of: int) -> Item:
                 retryable=False,
             )
     return {
-        **{name: _value(value) for name, value in values.items()},
+        **{name: _value(value) for name, value in values.items() if value is not None},
         "month": {"S": str(values[table.partition_key])[:7]},
     }
 
@@ -52,9 +52,14 @@ def row_of(table: KpiTable, item: Item) -> Row:
     Raises:
         StoreError: It is damaged.
     """
-    row: dict[str, str | int | Decimal] = {}
+    row: dict[str, str | int | Decimal | None] = {}
     with parsing(f"row of {table.name} of {item[table.partition_key]['S']}"):
-        for name, kind in table.attributes.items():
+        for name, kind in table.kinds.items():
+            if name not in item:
+                # Of a key it is damage; of a KPI the contract gave it no meaning.
+                if name not in table.optional:
+                    row[name] = item[name]["S"] if kind in ("date", "text") else None
+                continue
             value = item[name]
             if "S" in value:
                 row[name] = value["S"]
@@ -62,7 +67,7 @@ def row_of(table: KpiTable, item: Item) -> Row:
                 # DynamoDB drops trailing zeros.
                 row[name] = scaled(Decimal(value["N"]), name, kind)
             else:
-                row[name] = int(value["N"])
+                row[name] = whole_or_decimal(value["N"])
         row["as_of"] = int(item["as_of"]["N"])
     return row
 

@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import orjson
 
 from kpi.aggregation.tables import KPI_TABLES, PLACES, KpiTable
 from worker.errors import StoreError
-from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Record, Row, Ruling
+from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Record, Row, Ruling, Value
 from worker.state.corruption import parsing
 from worker.state.day_guard import Guard
+from worker.state.kpi_rows import whole_or_decimal
 from worker.state.records import record_from_json
 from worker.state.sqlite.connection import SqliteFile
+from worker.state.sqlite.kpi_columns import extend, needs_extension, stored_names
 
 R = TypeVar("R", Entry, Ruling)
 
@@ -205,8 +207,7 @@ class SqliteState:
         group: str | None = None,
     ) -> AsyncIterator[Row]:
         described = KPI_TABLES[table]
-        names = [*described.attributes, "as_of"]
-        order = ", ".join(names[: 2 if described.group_key else 1])
+        order = ", ".join([*described.attributes][: 2 if described.group_key else 1])
         conditions, values = ["order_date BETWEEN ? AND ?"], [_iso(first, "0"), _iso(last, "9999z")]
         if group is not None and described.group_key:
             conditions.append(f"{described.group_key} = ?")
@@ -218,22 +219,24 @@ class SqliteState:
             f"WHERE {' AND '.join(conditions)} ORDER BY order_date LIMIT 1 OFFSET ?"
         )
         conditions.append("order_date <= ?")
-        of_page = (
-            f"SELECT {', '.join(names)} FROM {table} "  # noqa: S608
-            f"WHERE {' AND '.join(conditions)} ORDER BY {order}"
-        )
         after: str | None = ""
 
-        def page(db: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], str | None]:
+        def page(db: sqlite3.Connection) -> tuple[list[Row], str | None]:
             """Read rows of the next days, and the last of these; None where none follow."""
             bounds = [*values, after]
             (end,) = db.execute(last_of_page, [*bounds, PAGE_ROWS]).fetchone() or (None,)
-            return db.execute(of_page, [*bounds, end or "9999z"]).fetchall(), end
+            names = [*stored_names(db, described), "as_of"]
+            of_page = (
+                f"SELECT {', '.join(names)} FROM {table} "  # noqa: S608
+                f"WHERE {' AND '.join(conditions)} ORDER BY {order}"
+            )
+            found = db.execute(of_page, [*bounds, end or "9999z"]).fetchall()
+            return [_from_row(described, names, row) for row in found], end
 
         while after is not None:
             rows, after = await self._file.run(page)
             for row in rows:
-                yield _from_row(described, names, row)
+                yield row
 
 
 def _find(db: sqlite3.Connection, kind: str, name: str, of: type[R]) -> R | None:
@@ -288,13 +291,15 @@ def _publish(db: sqlite3.Connection, publication: _Publication) -> Outcome:
 def _replace_rows(
     db: sqlite3.Connection, table: KpiTable, order_date: str, rows: Sequence[Row], as_of: int
 ) -> None:
-    names = list(table.attributes)
+    if any(needs_extension(table, row) for row in rows):
+        extend(db, table)
+    names = stored_names(db, table)
     # Names come from kpi.aggregation.tables, values are bound.
     db.execute(f"DELETE FROM {table.name} WHERE order_date = ?", (order_date,))  # noqa: S608
     places = ", ".join("?" * (len(names) + 1))
     db.executemany(
         f"INSERT INTO {table.name} ({', '.join(names)}, as_of) VALUES ({places})",  # noqa: S608
-        [(*(_to_sql(row[name]) for name in names), as_of) for row in rows],
+        [(*(_to_sql(_value_of(table, row, name)) for name in names), as_of) for row in rows],
     )
 
 
@@ -316,17 +321,28 @@ def _read_guards(db: sqlite3.Connection, order_date: str | None = None) -> dict[
     return guards
 
 
-def _to_sql(value: str | int | Decimal) -> str | int:
+def _value_of(table: KpiTable, row: Row, name: str) -> Value:
+    return row.get(name) if name in table.optional else row[name]
+
+
+def _to_sql(value: Value) -> str | int | None:
     return f"{value:f}" if isinstance(value, Decimal) else value
 
 
-def _from_row(table: KpiTable, names: list[str], row: Sequence[str | int]) -> Row:
-    values: dict[str, str | int | Decimal] = dict(zip(names, row, strict=True))
+def _from_row(table: KpiTable, names: list[str], row: Sequence[str | int | None]) -> Row:
+    values: dict[str, Value] = {
+        name: value
+        for name, value in zip(names, row, strict=True)
+        if value is not None or name not in table.optional
+    }
     with parsing(f"row of {table.name} of {values['order_date']}"):
         date.fromisoformat(str(values["order_date"]))
-        for name, kind in table.attributes.items():
-            if kind in PLACES:
-                values[name] = Decimal(values[name])
+        for name, kind in table.kinds.items():
+            value = values.get(name)
+            if value is not None and kind in PLACES:
+                values[name] = Decimal(value)
+            elif isinstance(value, str) and kind == "count":
+                values[name] = whole_or_decimal(value)
     return values
 
 

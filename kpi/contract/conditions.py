@@ -1,0 +1,77 @@
+"""Conditions of a contract: which texts a cell may have for a row to count as something."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+
+SIGNS = {"<0": -1, ">0": 1}
+"""Patterns that test the sign of a number."""
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Texts that a cell is compared with (rule 24).
+
+    They hold if any plain text matches, or there is none, and no text behind a `!` does.
+
+    Attributes:
+        texts: As the contract has them: `*` any value, empty for none, `C*` begins with, `!x` not
+            x, `<0` and `>0` the sign of a number. Case and outer blanks do not matter.
+    """
+
+    texts: tuple[str, ...]
+
+    @cached_property
+    def plain(self) -> tuple[str, ...]:
+        """Texts of which one must match."""
+        return tuple(text for text in self.texts if not text.startswith("!"))
+
+    @cached_property
+    def negated(self) -> tuple[str, ...]:
+        """Texts of which none may match, without their `!`."""
+        return tuple(text[1:] for text in self.texts if text.startswith("!"))
+
+    def match(self, cell: str | None) -> bool:
+        """Compare one cell; None is a cell without a value."""
+        text = "" if cell is None else fold(cell)
+        return (not self.plain or any(_matches(one, text) for one in self.plain)) and not any(
+            _matches(one, text) for one in self.negated
+        )
+
+
+Condition = Mapping[str, Patterns]
+"""Column -> its patterns; all columns must hold."""
+
+Conditions = tuple[Condition, ...]
+"""Conditions of which one is enough."""
+
+
+def fold(text: str) -> str:
+    """Bring a text into the form that conditions compare: without outer blanks and case."""
+    return text.strip().casefold()
+
+
+def columns_of(conditions: Conditions) -> tuple[str, ...]:
+    """Name the columns that some conditions read, each once."""
+    return tuple(dict.fromkeys(name for condition in conditions for name in condition))
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """Compare a folded text with one pattern."""
+    wanted = fold(pattern)
+    if wanted == "*":
+        return text != ""
+    if wanted in SIGNS:
+        try:
+            sign = Decimal(text).compare(0)
+        except InvalidOperation:
+            return False
+        return sign == SIGNS[wanted]
+    if "*" in wanted:
+        parts = (re.escape(part) for part in wanted.split("*"))
+        return re.fullmatch(".*".join(parts), text, re.DOTALL) is not None
+    return text == wanted

@@ -1,0 +1,180 @@
+"""Texts to instants and to the days that they stand on, in the forms that a contract names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kpi.contract.forms import (
+    MONTHS,
+    UNIX_MILLISECONDS,
+    UNIX_SECONDS,
+    DateForm,
+)
+from kpi.contract.shop import AS_WRITTEN
+from kpi.kernels.arrays import Int64s, Mask
+from kpi.kernels.instants import MICROSECONDS_PER_DAY
+from kpi.kernels.masks import true
+from kpi.kernels.time_zones import to_local, to_utc
+
+MICROSECONDS = 1_000_000
+_MONTH_NUMBERS = pa.array([*MONTHS, *(month[:3] for month in MONTHS)])
+_UNIX_STEP = {UNIX_SECONDS: MICROSECONDS, UNIX_MILLISECONDS: 1_000}
+
+
+@dataclass(frozen=True)
+class Times:
+    """Times read from texts.
+
+    Attributes:
+        instants: Microseconds since 1970 in UTC; a time without an offset is in the contract's
+            `times` zone, and taken as UTC where days are as written.
+        days: Days since 1970, as `day` of the contract has it.
+        valid: Where a text is a time.
+        wrong: Where a text is there and is none.
+    """
+
+    instants: Int64s
+    days: npt.NDArray[np.int32]
+    valid: Mask
+    wrong: Mask
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time zones of a contract.
+
+    Attributes:
+        day: `as written`, or the zone whose calendar counts.
+        times: Zone of times that carry none.
+    """
+
+    day: str
+    times: str
+
+
+def read_times(texts: pa.Array, forms: Sequence[DateForm], clock: Clock) -> Times:
+    """Read times; the first form that a text has counts.
+
+    Args:
+        texts: Without outer blanks; null where a cell has no value.
+        forms: How they are written.
+        clock: Zones.
+    """
+    encoded = pc.dictionary_encode(texts)
+    distinct = _read_distinct(encoded.dictionary, forms, clock)
+    at = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
+    return Times(
+        instants=np.append(distinct.instants, 0)[at],
+        days=np.append(distinct.days, np.int32(0))[at],
+        valid=np.append(distinct.valid, False)[at],
+        wrong=np.append(distinct.wrong, False)[at],
+    )
+
+
+def _read_distinct(texts: pa.Array, forms: Sequence[DateForm], clock: Clock) -> Times:
+    size = len(texts)
+    wall, offset = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    valid, zoned = np.zeros(size, bool), np.zeros(size, bool)
+    for form in forms:
+        todo = ~valid
+        if not todo.any():
+            break
+        if form.example in _UNIX_STEP:
+            found, of_form = _unix(texts, _UNIX_STEP[form.example])
+            of_offset, of_zoned = np.zeros(size, np.int64), found
+        else:
+            found, of_form, of_offset, of_zoned = _parts(texts, form)
+        found = found & todo
+        wall[found], offset[found], zoned[found] = of_form[found], of_offset[found], of_zoned[found]
+        valid |= found
+    instants = wall - offset
+    if clock.day == AS_WRITTEN:
+        days = wall // MICROSECONDS_PER_DAY
+    else:
+        local = valid & ~zoned
+        if local.any() and clock.times != "UTC":
+            instants[local] = to_utc(wall[local], clock.times)
+        days = to_local(instants, clock.day) // MICROSECONDS_PER_DAY
+    return Times(
+        instants=np.where(valid, instants, 0),
+        days=np.where(valid, days, 0).astype(np.int32),
+        valid=valid,
+        wrong=~valid & true(texts.is_valid()),
+    )
+
+
+def _unix(texts: pa.Array, step: int) -> tuple[Mask, Int64s]:
+    """Read seconds or milliseconds since 1970."""
+    fits = true(pc.match_substring_regex(texts, r"^-?[0-9]{1,13}(\.[0-9]*)?$"))
+    whole = pc.replace_substring_regex(texts, r"\..*$", "")
+    numbers = pc.if_else(pa.array(fits), whole, "0").cast(pa.int64())
+    values = numbers.to_numpy(zero_copy_only=False)
+    fits &= np.abs(values) < 2**53 // step * 1000
+    return fits, np.where(fits, values, 0) * step
+
+
+def _parts(texts: pa.Array, form: DateForm) -> tuple[Mask, Int64s, Int64s, Mask]:
+    """Read years to fractions: (which are valid, wall clock, offset, which have an offset)."""
+    found = pc.extract_regex(texts, f"^(?:{form.pattern})$")
+    valid = true(found.is_valid())
+    names = {field.name for field in found.type}
+
+    def number(name: str, default: int) -> Int64s:
+        if name not in names:
+            return np.full(len(texts), default, np.int64)
+        digits = pc.fill_null(found.field(name), "")
+        shown = pc.if_else(pc.equal(digits, ""), str(default), digits)
+        return shown.cast(pa.int64()).to_numpy(zero_copy_only=False)
+
+    year, day = number("year", 2000), number("day", 1)
+    if "(?P<year>[0-9]{2})" in form.pattern:
+        year = year + 2000
+    month_texts = pc.fill_null(found.field("month"), "1")
+    if "(?i:january" in form.pattern:
+        at = pc.index_in(pc.utf8_lower(month_texts), value_set=_MONTH_NUMBERS).fill_null(0)
+        month = at.to_numpy(zero_copy_only=False).astype(np.int64) % 12 + 1
+    else:
+        month = number("month", 1)
+    hour, minute, second = number("hour", 0), number("minute", 0), number("second", 0)
+    if "half" in names:
+        afternoon = true(pc.equal(pc.utf8_lower(pc.fill_null(found.field("half"), "")), "pm"))
+        valid &= (hour >= 1) & (hour <= 12)
+        hour = hour % 12 + 12 * afternoon
+    valid &= (
+        (year >= 1) & (month >= 1) & (month <= 12) & (hour < 24) & (minute < 60) & (second < 60)
+    )
+    months = np.where(valid, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
+    first = months.astype("datetime64[D]").astype(np.int64)
+    length = (months + 1).astype("datetime64[D]").astype(np.int64) - first
+    valid &= (day >= 1) & (day <= length)
+    clock = ((hour * 60 + minute) * 60 + second) * MICROSECONDS
+    if "fraction" in names:
+        padded = pc.utf8_slice_codeunits(
+            pc.utf8_rpad(pc.fill_null(found.field("fraction"), ""), 6, "0"), 0, 6
+        )
+        clock += padded.cast(pa.int64()).to_numpy(zero_copy_only=False)
+    offset, zoned = _offsets(found, names)
+    return valid, (first + day - 1) * MICROSECONDS_PER_DAY + clock, offset, zoned
+
+
+def _offsets(found: pa.StructArray, names: set[str]) -> tuple[Int64s, Mask]:
+    """Read offsets from UTC in microseconds, and tell where there are some."""
+    if "zone" not in names:
+        return np.zeros(len(found), np.int64), np.zeros(len(found), bool)
+    zone = pc.fill_null(found.field("zone"), "")
+    parts = pc.extract_regex(zone, "^(?P<sign>[+-])(?P<hour>[0-9]{2}):?(?P<minute>[0-9]{2})?$")
+    signs = np.where(true(pc.equal(parts.field("sign"), "-")), -1, 1)
+    hours, minutes = (
+        pc.if_else(pc.equal(pc.fill_null(parts.field(name), ""), ""), "0", parts.field(name))
+        .cast(pa.int64())
+        .fill_null(0)
+        .to_numpy(zero_copy_only=False)
+        for name in ("hour", "minute")
+    )
+    return signs * (hours * 60 + minutes) * 60 * MICROSECONDS, true(pc.not_equal(zone, ""))

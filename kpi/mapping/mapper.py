@@ -1,0 +1,370 @@
+"""Rows of a file to rows of the datasets that it feeds (rules 1 and 2)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kpi.contract.conditions import columns_of
+from kpi.contract.model import header_form
+from kpi.contract.reject_reasons import Reason
+from kpi.contract.shop import FileLayout, Shop, ShopColumn, ShopDataset
+from kpi.errors import KpiError
+from kpi.kernels.arrays import Mask, Positions
+from kpi.kernels.masks import booleans, true
+from kpi.mapping.columns import (
+    ARROW_TYPES,
+    EXPECTED,
+    Forms,
+    Typed,
+    minor_units_of,
+    read_column,
+)
+from kpi.mapping.conditions import has_signs, holds
+from kpi.mapping.dates import Clock
+from kpi.mapping.file_rows import FileRows, bare, without_words
+from kpi.mapping.fill import ComesBackError, Filler
+from kpi.validation.rules import Problem
+
+DAY, ROW = "_day", "_row"
+"""Clean columns beside those of the contract: an order's day, and the row's number in its file."""
+
+DATED = {"orders": "created_at", "refunds": "created_at"}
+"""Dataset -> column whose day is kept; of a reference it is `valid_from`."""
+
+
+class FileRefusedError(KpiError):
+    """The file cannot be read by its contract; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRows:
+    """What some rows of a file are for one dataset.
+
+    Attributes:
+        clean: Rows of `clean_schema`.
+        rejected: Rows that broke the contract.
+        passed_over: Rows that `only` leaves out.
+        problems: What is wrong, as masks over the rows of the file.
+        notes: How often something happened that a receipt tells of.
+    """
+
+    clean: pa.Table
+    rejected: Mask
+    passed_over: Mask
+    problems: list[Problem]
+    notes: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MappedRows:
+    """What some rows of a file are.
+
+    Attributes:
+        rows: Number of them; blank records and repeated headers are none.
+        kept: Position of each among the records that were given.
+        datasets: By name.
+    """
+
+    rows: int
+    kept: Positions
+    datasets: Mapping[str, DatasetRows]
+
+
+def dated_column(dataset: ShopDataset) -> str | None:
+    """Name the column whose day is kept."""
+    name = DATED.get(dataset.name, dataset.valid_from)
+    return name if name in dataset.columns else None
+
+
+def clean_schema(dataset: ShopDataset) -> pa.Schema:
+    """Make the schema of a dataset's rows in the clean zone."""
+    fields = [pa.field(one.name, ARROW_TYPES[one.stored_kind]) for one in dataset.columns.values()]
+    if dated_column(dataset) is not None:
+        fields.append(pa.field(DAY, pa.int32()))
+    if dataset.key_by == "row":
+        fields.append(pa.field(ROW, pa.int64(), nullable=False))
+    return pa.schema(fields)
+
+
+def wanted_headers(shop: Shop, layout: FileLayout) -> list[tuple[str, ...]]:
+    """List the headers that a file must have; of each tuple, one."""
+    wanted: list[tuple[str, ...]] = []
+    for name in layout.feeds:
+        for column in shop.all_datasets[name].columns.values():
+            wanted += [column.headers] if column.headers else []
+            wanted += [(header,) for header in (*column.join, *column.when)]
+    wanted += [(layout.fill,)] if layout.fill else []
+    for conditions in layout.only.values():
+        wanted += [(header,) for header in columns_of(conditions)]
+    of_path = {f"{{{name}}}" for name in layout.match.names}
+    return [
+        tuple(map(header_form, headers))
+        for headers in dict.fromkeys(wanted)
+        if not of_path & set(headers)
+    ]
+
+
+class Mapper:
+    """Maps the rows of one file, piece after piece, in their order."""
+
+    def __init__(
+        self,
+        shop: Shop,
+        layout: FileLayout,
+        headers: Sequence[str],
+        names: Mapping[str, str],
+        *,
+        last_day: int,
+    ) -> None:
+        """Resolve the headers that the contract names.
+
+        Args:
+            shop: Contract.
+            layout: Entry of `[[files]]` that takes the file.
+            headers: Of the file, in order.
+            names: Texts that the pattern took from the path.
+            last_day: Latest day of an order, days since 1970.
+
+        Raises:
+            FileRefusedError: A header is missing, or stands twice.
+        """
+        self._shop = shop
+        self._layout = layout
+        self._headers = list(headers)
+        self._names = {f"{{{name}}}": text for name, text in names.items()}
+        self._datasets = {name: shop.all_datasets[name] for name in layout.feeds}
+        self._positions = self._resolve()
+        self._forms = Forms(
+            numbers=layout.numbers, dates=layout.dates, clock=Clock(shop.day, shop.times)
+        )
+        self._first_day = int(np.datetime64(shop.not_before, "D").astype(np.int64))
+        self._last_day = last_day
+        self._fillers = {name: Filler() for name in self._datasets} if layout.fill else {}
+        self._fillable = self._fillable_headers()
+        self._signs: dict[tuple[str, str], frozenset[int]] = {}
+        self._rows_before = 0
+
+    @property
+    def schemas(self) -> dict[str, pa.Schema]:
+        """Schema of the clean rows of each dataset."""
+        return {name: clean_schema(dataset) for name, dataset in self._datasets.items()}
+
+    def map(self, cells: Sequence[pa.Array]) -> MappedRows:
+        """Map the next records.
+
+        Args:
+            cells: For each header, the cells of the records as `pa.binary()` or `pa.string()`.
+
+        Raises:
+            FileRefusedError: The records show that the contract does not fit the file.
+        """
+        kept = self._without_blank_records(cells)
+        if len(kept) < len(cells[0]):
+            cells = [column.take(pa.array(kept)) for column in cells]
+        file_rows = FileRows(cells, self._headers, self._positions, self._names, self._layout)
+        datasets = {
+            name: self._of_dataset(dataset, file_rows) for name, dataset in self._datasets.items()
+        }
+        self._rows_before += len(kept)
+        return MappedRows(rows=len(kept), kept=kept, datasets=datasets)
+
+    def _resolve(self) -> dict[str, int]:
+        """Find the position of each header that the contract names."""
+        positions: dict[str, int] = {}
+        twice: dict[str, list[str]] = {}
+        for at, header in enumerate(self._headers):
+            form = header_form(header)
+            if form in positions:
+                twice.setdefault(form, [self._headers[positions[form]]]).append(header)
+            else:
+                positions[form] = at
+        missing = []
+        for forms in wanted_headers(self._shop, self._layout):
+            both = [twice[form] for form in forms if form in twice]
+            if both:
+                raise FileRefusedError(f"expected column {both[0][0]!r} once, got {both[0]}")
+            if not any(form in positions for form in forms):
+                missing.append(" or ".join(forms))
+        if missing:
+            raise FileRefusedError(
+                f"expected column{'s' * (len(missing) > 1)} {', '.join(dict.fromkeys(missing))}, "
+                f"got the header: {', '.join(map(str.strip, self._headers[:20]))[:500]}"
+            )
+        return positions
+
+    def _fillable_headers(self) -> set[str]:
+        """Headers that only orders and products read, and none of them as a key (rule 6)."""
+        read: set[str] = set()
+        kept: set[str] = set()
+        for name, dataset in self._datasets.items():
+            for column in dataset.columns.values():
+                forms = {header_form(one) for one in (*column.headers, *column.join)}
+                if name in ("orders", "products") and column.name not in dataset.key:
+                    read |= forms
+                else:
+                    kept |= forms
+        return read - kept
+
+    def _without_blank_records(self, cells: Sequence[pa.Array]) -> Positions:
+        """Positions of the records that are rows: neither blank nor a repeated header."""
+        rows = len(cells[0])
+        blank = np.ones(rows, bool)
+        header = np.ones(rows, bool)
+        for text, column in zip(self._headers, cells, strict=True):
+            if blank.any():
+                blank &= ~true(pc.greater(pc.binary_length(bare(column)), 0))
+            if header.any():
+                header &= true(pc.equal(column.cast(pa.binary()), text.encode()))
+        return np.flatnonzero(~blank & ~header)
+
+    def _of_dataset(self, dataset: ShopDataset, file_rows: FileRows) -> DatasetRows:
+        rows = len(file_rows)
+        only = self._layout.only.get(dataset.name)
+        inside = np.ones(rows, bool)
+        if only is not None:
+            inside = holds(only, file_rows.texts_for(has_signs(only)), rows)
+        texts = self._cells(dataset, file_rows, inside)
+        deleted = holds(dataset.deleted, lambda name: texts[name], rows) & inside
+        units = self._minor_units(file_rows) if self._layout.minor_units else None
+        problems, notes = file_rows.undecodable(dataset, inside), Counter[str]()
+        arrays: list[pa.Array] = []
+        needed = {*dataset.key, *([dataset.version] if dataset.version else [])}
+        days = None
+        for column in dataset.columns.values():
+            typed = read_column(texts[column.name], column, self._forms, units)
+            checked = inside if column.name in needed else inside & ~deleted
+            problems += self._problems(column, texts[column.name], typed, checked)
+            if typed.rounded is not None and (typed.rounded & inside).any():
+                notes["rounded"] += int((typed.rounded & inside).sum())
+            self._check_signs(dataset, column, typed)
+            arrays.append(typed.values)
+            if column.name == dated_column(dataset):
+                days = typed
+        if days is not None and days.days is not None:
+            valid = true(days.values.is_valid())
+            arrays.append(pa.array(days.days, pa.int32(), mask=~valid))
+            if dataset.name == "orders":
+                outside = (days.days < self._first_day) | (days.days > self._last_day)
+                outside &= valid & inside & ~deleted
+                problems += self._out_of_bounds(outside)
+        if dataset.key_by == "row":
+            arrays.append(pa.array(np.arange(rows) + self._rows_before))
+        rejected = np.zeros(rows, bool)
+        for problem in problems:
+            rejected |= problem.rows
+        clean = pa.table(arrays, schema=clean_schema(dataset).remove_metadata())
+        return DatasetRows(
+            clean=clean.filter(booleans(inside & ~rejected)),
+            rejected=rejected,
+            passed_over=~inside,
+            problems=problems,
+            notes=notes,
+        )
+
+    def _cells(
+        self, dataset: ShopDataset, file_rows: FileRows, inside: Mask
+    ) -> dict[str, pa.Array]:
+        """Texts of a dataset's columns: filled, joined, and those that do not hold left out."""
+        found: dict[str, pa.Array] = {}
+        filled: dict[str, pa.Array] = {}
+        fill = self._layout.fill
+        if fill is not None and dataset.name in ("orders", "products"):
+            some = pa.array(np.flatnonzero(inside))
+            headers = {
+                header_form(one)
+                for column in dataset.columns.values()
+                for one in (*self._header_of(column), *column.join)
+            }
+            columns = {
+                form: file_rows.texts(form).take(some)
+                for form in sorted(headers & self._fillable)
+                if form in self._positions
+            }
+            try:
+                of_some = self._fillers[dataset.name].fill(
+                    file_rows.texts(fill).take(some), columns
+                )
+            except ComesBackError as error:
+                raise FileRefusedError(
+                    f"expected the rows of one {fill!r} to follow on each other, got one that "
+                    f"comes back after another: sort the file by {fill!r}"
+                ) from error
+            at = np.full(len(inside), -1)
+            at[inside] = np.arange(int(inside.sum()))
+            places = pa.array(at, mask=~inside)
+            filled = {form: texts.take(places) for form, texts in of_some.items()}
+
+        def texts(header: str) -> pa.Array:
+            form = header_form(header)
+            return filled[form] if form in filled else file_rows.texts(header)
+
+        for column in dataset.columns.values():
+            if column.join:
+                values = pc.binary_join_element_wise(*map(texts, column.join), " ")
+            else:
+                values = texts(self._header_of(column)[0])
+            if column.blanks:
+                values = without_words(values, column.blanks)
+            if column.when:
+                mask = holds(
+                    (column.when,), file_rows.texts_for(has_signs((column.when,))), len(inside)
+                )
+                values = pc.if_else(pa.array(mask), values, pa.scalar(None, pa.string()))
+            if not inside.all():
+                values = pc.if_else(booleans(inside), values, pa.scalar(None, pa.string()))
+            found[column.name] = values
+        return found
+
+    def _header_of(self, column: ShopColumn) -> tuple[str, ...]:
+        """Name the first header that the file has."""
+        for header in column.headers:
+            if header in self._names or header_form(header) in self._positions:
+                return (header,)
+        return column.headers[:1]
+
+    def _minor_units(self, file_rows: FileRows) -> Positions:
+        currencies = None
+        for dataset in self._datasets.values():
+            column = dataset.columns.get("currency")
+            if column is not None and column.headers and currencies is None:
+                currencies = file_rows.texts(self._header_of(column)[0])
+        return minor_units_of(currencies, self._shop.currency, len(file_rows))
+
+    def _problems(
+        self, column: ShopColumn, texts: pa.Array, typed: Typed, checked: Mask
+    ) -> list[Problem]:
+        found = []
+        wrong = typed.wrong & checked
+        if wrong.any():
+            expected = EXPECTED.get(column.stored_kind, "text")
+            found.append(Problem(Reason.WRONG_TYPE, column.name, expected, wrong))
+        if column.required:
+            missing = ~true(texts.is_valid()) & checked
+            if missing.any():
+                found.append(Problem(Reason.MISSING_VALUE, column.name, "a value", missing))
+        return found
+
+    def _out_of_bounds(self, outside: Mask) -> list[Problem]:
+        if not outside.any():
+            return []
+        first, last = (
+            np.datetime64(day, "D").astype(str) for day in (self._first_day, self._last_day)
+        )
+        expected = f"a day from {first} to {last} (not_before, not_after)"
+        return [Problem(Reason.OUT_OF_RANGE, "created_at", expected, outside)]
+
+    def _check_signs(self, dataset: ShopDataset, column: ShopColumn, typed: Typed) -> None:
+        """Refuse a file whose discounts or refunds have both signs (rule 12)."""
+        key = dataset.name, column.name
+        self._signs[key] = self._signs.get(key, frozenset()) | typed.signs
+        if len(self._signs[key]) > 1:
+            raise FileRefusedError(
+                f"expected {dataset.name}.{column.name} with one sign, got amounts with both: it "
+                "is a size, whose sign is dropped"
+            )

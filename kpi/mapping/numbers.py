@@ -1,0 +1,158 @@
+"""Texts to exact decimals, in the form that a contract says a file writes them in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kpi.contract.forms import SPACES, NumberForm
+from kpi.kernels.arrays import Int64s, Mask
+from kpi.kernels.masks import true
+
+FRACTION_DIGITS = 18
+"""Decimals that are looked at one by one: so many fit 64 bits."""
+
+TOTAL_DIGITS = 18
+"""Digits of a number at its scale: so many fit 64 bits."""
+
+_EXACT = Context(prec=400, rounding=ROUND_HALF_EVEN)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Numbers read from texts.
+
+    Attributes:
+        units: Numbers at the scale asked for, rounded half-even; 0 where there is none.
+        valid: Where a text is a number that fits.
+        wrong: Where a text is there and is no number, or does not fit.
+        rounded: Where decimals beyond the scale were dropped.
+    """
+
+    units: Int64s
+    valid: Mask
+    wrong: Mask
+    rounded: Mask
+
+
+def read_numbers(texts: pa.Array, form: NumberForm, scale: int) -> Numbers:
+    """Read decimals.
+
+    Args:
+        texts: Without outer blanks; null where a cell has no value.
+        form: How they are written.
+        scale: Decimal places of the result.
+    """
+    encoded = pc.dictionary_encode(texts)
+    distinct = _read_distinct(encoded.dictionary, form, scale)
+    # Null reads the last element.
+    at = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
+    return Numbers(
+        units=np.append(distinct.units, 0)[at],
+        valid=np.append(distinct.valid, False)[at],
+        wrong=np.append(distinct.wrong, False)[at],
+        rounded=np.append(distinct.rounded, False)[at],
+    )
+
+
+def _read_distinct(texts: pa.Array, form: NumberForm, scale: int) -> Numbers:
+    sign, digits = _split_sign(texts, form)
+    found = pc.extract_regex(digits, f"^(?:{form.pattern})$")
+    matches = true(found.is_valid())
+    # An array of structs without one that matches has children all the same.
+    whole, fraction, exponent = (
+        pc.fill_null(found.field(name), "") for name in ("whole", "fraction", "exponent")
+    )
+    for mark in SPACES if form.group == " " else form.group:
+        whole = pc.replace_substring(whole, mark, "")
+    whole = pc.utf8_ltrim(whole, "0")
+    widths = pc.binary_length(whole).to_numpy(zero_copy_only=False)
+    some = true(pc.greater(pc.add(pc.binary_length(fraction), _lengths(found, "whole")), 0))
+    matches &= some
+    fits = widths <= TOTAL_DIGITS - scale
+    plain = matches & fits & ~true(pc.greater(pc.binary_length(exponent), 0))
+    high = _integers(whole, plain)
+    padded = pc.utf8_slice_codeunits(
+        pc.utf8_rpad(fraction, FRACTION_DIGITS, "0"), 0, FRACTION_DIGITS
+    )
+    low = _integers(padded, plain)
+    step = 10 ** (FRACTION_DIGITS - scale)
+    units, rest = high * 10**scale + low // step, low % step
+    beyond = true(
+        pc.match_substring_regex(
+            pc.utf8_slice_codeunits(fraction, FRACTION_DIGITS, 2**31 - 1), "[1-9]"
+        )
+    )
+    half = step // 2
+    up = (rest > half) | ((rest == half) & (beyond | (units % 2 == 1)))
+    units, rounded = units + up, (rest > 0) | beyond
+    valid = plain.copy()
+    for at in np.flatnonzero(matches & ~plain).tolist():
+        value, exact = _slow(whole[at].as_py(), fraction[at].as_py(), exponent[at].as_py(), scale)
+        valid[at] = value is not None
+        units[at], rounded[at] = value or 0, not exact
+    return Numbers(
+        units=np.where(valid, units * sign, 0),
+        valid=valid,
+        wrong=~valid & true(texts.is_valid()),
+        rounded=rounded & valid,
+    )
+
+
+def _lengths(found: pa.StructArray, name: str) -> pa.Array:
+    return pc.binary_length(pc.fill_null(found.field(name), ""))
+
+
+def _split_sign(texts: pa.Array, form: NumberForm) -> tuple[Int64s, pa.Array]:
+    """Part signs, parentheses, and the texts that the form has around a number, from the digits."""
+    text = pc.replace_substring(texts, "\u2212", "-")
+    sign = np.ones(len(text), np.int64)
+    around = true(pc.match_substring_regex(text, r"^\(.*\)$"))
+    sign[around] = -1
+    text = pc.if_else(pa.array(around), pc.utf8_slice_codeunits(text, 1, -1), text)
+    signed = around
+    for _ in range(2):  # a sign stands outside a currency, or inside
+        before = true(pc.starts_with(text, "-")) & ~signed
+        behind = true(pc.ends_with(text, "-")) & ~signed & ~before
+        plus = true(pc.starts_with(text, "+")) & ~signed
+        sign[before | behind] = -1
+        rest = pc.utf8_slice_codeunits(text, 1, 2**31 - 1)
+        text = pc.if_else(pa.array(before | plus), rest, text)
+        text = pc.if_else(pa.array(behind), pc.utf8_slice_codeunits(text, 0, -1), text)
+        signed = signed | before | behind | plus
+        if form.prefix:
+            text = _without(text, form.prefix, at_start=True)
+        if form.suffix:
+            text = _without(text, form.suffix, at_start=False)
+        text = pc.utf8_trim(text, f"\t{SPACES}")
+    return sign, text
+
+
+def _without(text: pa.Array, part: str, *, at_start: bool) -> pa.Array:
+    has = (pc.starts_with if at_start else pc.ends_with)(text, part)
+    rest = (
+        pc.utf8_slice_codeunits(text, len(part), 2**31 - 1)
+        if at_start
+        else pc.utf8_slice_codeunits(text, 0, -len(part))
+    )
+    return pc.if_else(has, rest, text)
+
+
+def _integers(digits: pa.Array, which: Mask) -> Int64s:
+    """Digits as integers; 0 where there are none, or not asked for."""
+    shown = pc.if_else(pa.array(which & true(pc.not_equal(digits, ""))), digits, "0")
+    return shown.cast(pa.int64()).to_numpy(zero_copy_only=False)
+
+
+def _slow(whole: str, fraction: str, exponent: str, scale: int) -> tuple[int | None, bool]:
+    """Read a number with an exponent, or with more digits than 64 bits hold."""
+    number = Decimal(f"{whole or 0}.{fraction or 0}").scaleb(int(exponent or 0), _EXACT)
+    scaled = number.scaleb(scale, _EXACT)
+    if scaled.adjusted() >= TOTAL_DIGITS:
+        return None, True
+    value = int(scaled.to_integral_value(ROUND_HALF_EVEN))
+    return value, value == scaled

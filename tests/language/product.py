@@ -1,0 +1,130 @@
+"""The product on some files and a contract of language 2, for comparison with the reference."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from kpi.contract.loading import parse_contract
+from tests.language.reference import File, reference
+from tests.support.shops import Pipeline
+from worker.objects.location import locate
+from worker.state import Entry
+from worker.validate.discovery import find_sources
+from worker.validate.stream import DEFAULT_BLOCK_SIZES, BlockSizes
+from worker.validate.task import validate
+
+FIRST_SECOND = 1_760_000_000
+"""Time of an upload at second 0."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the product published.
+
+    Attributes:
+        orders: Day -> row of order_kpis, without keys and `as_of`.
+        categories: (day, category) -> row of category_kpis, likewise.
+        entries: Ledger entries by name of file, the last upload of each.
+        waiting: Rows that wait.
+    """
+
+    orders: dict[str, dict[str, Any]]
+    categories: dict[tuple[str, str], dict[str, Any]]
+    entries: dict[str, Entry]
+    waiting: int
+
+
+def write(folder: Path, file: File) -> None:
+    path = folder / file.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(file.text.encode())
+    time_ns = (FIRST_SECOND + file.second) * 10**9
+    os.utime(path, ns=(time_ns, time_ns))
+
+
+def run(
+    home: Path,
+    contract: str,
+    files: Sequence[File],
+    *,
+    one_by_one: bool = False,
+    block_sizes: BlockSizes = DEFAULT_BLOCK_SIZES,
+) -> Outcome:
+    """Validate files, later versions of a name in turn, and publish.
+
+    Args:
+        home: Folder of the workspace, and of the files.
+        contract: TOML.
+        files: In any order; their seconds say which came first.
+        one_by_one: Whether to transform after each file, and not once.
+        block_sizes: How files are read.
+    """
+
+    async def work() -> Outcome:
+        parsed = parse_contract(contract, source="test")
+        entries: dict[str, Entry] = {}
+        async with Pipeline(home / "ws", parsed, block_sizes) as pipeline:
+            for file in files:
+                write(home / "in", file)
+                (source,) = await find_sources(
+                    [(pipeline._store, locate(str(home / "in" / file.name)))], parsed
+                )
+                entries[file.name], _ = await validate(source, pipeline.context())
+                if one_by_one:
+                    await pipeline.transform()
+            report = await pipeline.transform()
+            rows = await pipeline.all_rows()
+        return Outcome(
+            orders={str(row.pop("order_date")): row for row in rows["order_kpis"]},
+            categories={
+                (str(row.pop("order_date")), str(row.pop("category"))): row
+                for row in rows["category_kpis"]
+            },
+            entries=entries,
+            waiting=sum(report.waiting.values()),
+        )
+
+    return asyncio.run(work())
+
+
+def same(published: dict[str, Any], expected: dict[str, Any]) -> bool:
+    """Compare two rows; an attribute that is not there has no value."""
+    return all(
+        _number(published.get(name)) == _number(expected.get(name))
+        for name in {*published, *expected}
+    )
+
+
+def _number(value: object) -> Decimal | None:
+    return None if value is None else Decimal(str(value))
+
+
+def check(home: Path, contract: str, files: Sequence[File], **options: Any) -> Outcome:
+    """Run product and reference, and compare all rows and receipts."""
+    outcome = run(home, contract, files, **options)
+    expected = reference(tomllib.loads(contract), list(files))
+    assert set(outcome.orders) == set(expected.orders)
+    for day, row in expected.orders.items():
+        assert same(outcome.orders[day], row), (day, outcome.orders[day], row)
+    assert set(outcome.categories) == set(expected.categories)
+    for place, row in expected.categories.items():
+        assert same(outcome.categories[place], row), (place, outcome.categories[place], row)
+    last = {file.name: file for file in sorted(files, key=lambda file: file.second)}
+    for name in last:
+        entry = outcome.entries[name]
+        assert (entry.verdict == "refused") == (name in expected.refused), entry.reason
+        for dataset, counts in entry.feeds.items():
+            found = expected.counts[name, dataset]
+            assert (counts.clean, counts.rejected, counts.passed_over) == (
+                found.clean,
+                found.rejected,
+                found.passed_over,
+            ), (name, dataset)
+    return outcome

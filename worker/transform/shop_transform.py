@@ -1,0 +1,259 @@
+"""Transformation by a contract of language 2: every day is computed from all clean rows."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+
+from kpi.aggregation.calendar import NO_DAYS, Days, to_date, to_day
+from kpi.aggregation.shop_kpis import ShopKpis, compute_kpis
+from kpi.aggregation.shop_versions import FileRows, LatestRows, latest
+from kpi.contract.shop import Shop
+from kpi.mapping.mapper import DAY, clean_schema
+from worker.clean import Workspace
+from worker.clean.reader import CleanObject
+from worker.errors import ConfigError
+from worker.runtime.concurrency import each
+from worker.state import DayKpis, Effect, Entry, Ledger, Outcome, Progress, Row
+from worker.state.paging import records_in_pages
+from worker.state.records import Ruling, retracted_sources
+from worker.transform.day_ranges import ALL_DAYS, DateRange
+from worker.transform.pending_work import TransformTask
+from worker.transform.publish import Contended
+
+CONCURRENT_READS = 4
+CONCURRENT_PUBLICATIONS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShopState:
+    """KPIs of a shop at one sequence of the ledger.
+
+    Attributes:
+        entries: Accepted entries, from the earliest upload to the latest.
+        rows: Latest rows of each dataset and reference.
+        files: For each of them the entry of each of its files.
+        kpis: Of all days.
+        size_bytes: Of the clean files.
+    """
+
+    entries: list[Entry]
+    rows: Mapping[str, LatestRows]
+    files: Mapping[str, list[Entry]]
+    kpis: ShopKpis
+    size_bytes: int
+
+    def waiting(self) -> dict[str, int]:
+        """Rows that wait for an order or a reference, by source object."""
+        waiting: dict[str, int] = {}
+        for name, mask in self.kpis.facts.waiting.items():
+            files = self.rows[name].files[mask]
+            for number, count in zip(*np.unique(files, return_counts=True), strict=True):
+                source_id = self.files[name][int(number)].source_id
+                waiting[source_id] = waiting.get(source_id, 0) + int(count)
+        return waiting
+
+    def effect(self, entry: Entry, as_of: int, waiting: int) -> Effect:
+        """Say what one source object changed."""
+        superseded = 0
+        days: set[int] = set()
+        for name, entries in self.files.items():
+            for number, one in enumerate(entries):
+                if one.source_id != entry.source_id:
+                    continue
+                rows = self.rows[name]
+                superseded += int(rows.superseded[number])
+                if DAY in rows.table.schema.names and name in ("orders", "refunds"):
+                    of_file = rows.table.column(DAY).filter(pa.array(rows.files == number))
+                    days.update(of_file.drop_null().to_pylist())
+        ordered = sorted(days)
+        return Effect(
+            as_of=as_of,
+            superseded_rows=superseded,
+            waiting_items=waiting,
+            days=len(ordered),
+            first_day=to_date(ordered[0]) if ordered else None,
+            last_day=to_date(ordered[-1]) if ordered else None,
+        )
+
+    @property
+    def order_days(self) -> Days:
+        """Days that an order of any kind, or a refund, stands on; ascending."""
+        facts = self.kpis.facts
+        refunds = NO_DAYS if facts.refunds is None else facts.refunds.day
+        return np.unique(np.concatenate([facts.orders.day, refunds]))
+
+
+async def open_shop(ledger: Ledger, head: int, workspace: Workspace, shop: Shop) -> ShopState:
+    """Compute the KPIs of all of the ledger's entries up to `head`.
+
+    All clean rows are held in memory.
+
+    Raises:
+        SourceError: A clean file cannot be read.
+        StoreError: The ledger cannot be read, after retries.
+    """
+    entries: list[Entry] = []
+    rulings: list[Ruling] = []
+    async for page in records_in_pages(ledger, head):
+        rulings += (one for one in page if isinstance(one, Ruling))
+        entries += (one for one in page if isinstance(one, Entry) and one.verdict == "accepted")
+    retracted = retracted_sources(rulings)
+    entries = [entry for entry in entries if entry.source_id not in retracted]
+    entries.sort(key=lambda entry: (entry.uploaded_at, entry.url, entry.source_id))
+    rows: dict[str, LatestRows] = {}
+    of_dataset: dict[str, list[Entry]] = {}
+    for name, dataset in shop.all_datasets.items():
+        fed = [entry for entry in entries if name in entry.feeds]
+
+        async def read(entry: Entry, name: str = name) -> FileRows:
+            return await _read(entry, name, workspace, shop)
+
+        files = await each(fed, read, CONCURRENT_READS)
+        schema = clean_schema(dataset)
+        rows[name] = await asyncio.to_thread(latest, dataset, files, schema)
+        of_dataset[name] = fed
+    return ShopState(
+        entries=entries,
+        rows=rows,
+        files=of_dataset,
+        kpis=await asyncio.to_thread(compute_kpis, shop, rows),
+        size_bytes=sum(part.size_bytes for entry in entries for part in entry.parts),
+    )
+
+
+async def _read(entry: Entry, dataset: str, workspace: Workspace, shop: Shop) -> FileRows:
+    """Read the clean rows of one source object for one dataset."""
+    found = shop.layout_of(entry.url)
+    if found is None:
+        raise ConfigError(
+            "it was cleaned with another contract",
+            url=entry.url,
+            expected=f"a file that an entry of [[files]] of contract {shop.name!r} matches",
+            hint="use the contract it was validated with, or another workspace",
+        )
+    layout = found[0]
+    schema = clean_schema(shop.all_datasets[dataset])
+    tables = []
+    for part in entry.parts:
+        if part.dataset == dataset:
+            file = CleanObject(workspace.store, workspace.absolute(part.key))
+            groups = range((await file.footer()).num_row_groups)
+            tables.append((await file.read(list(groups), schema.names)).cast(schema))
+    return FileRows(
+        table=pa.concat_tables([schema.empty_table(), *tables]),
+        name=entry.url,
+        entry=shop.files.index(layout),
+        replaces=layout.replaces,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShopReport:
+    """What a transform did; see `worker.transform.Report`."""
+
+    as_of: int
+    days: tuple[date, ...]
+    rows: dict[str, int]
+    waiting: dict[str, int]
+    clean_bytes: int
+    seconds: float
+
+
+async def transform_shop(
+    task: TransformTask, date_range: DateRange, *, everything: bool
+) -> ShopReport | None:
+    """Publish every day at the ledger's head; None where that has been done.
+
+    Raises:
+        Contended: Another worker is at the same day.
+        SourceError: A clean file cannot be read.
+        StoreError: A store fails, after retries.
+    """
+    started = time.perf_counter()
+    shop = task.contract.shop
+    head, record = await task.state.head(), await task.state.progress()
+    done = min([*(record.published.get(name, 0) for name in task.tables), record.waiting_as_of])
+    if shop is None or (done >= head and not everything):
+        return None
+    state = await open_shop(task.state, head, task.workspace, shop)
+    days = await _due_days(task, state, date_range, head, everything=everything)
+    counts = dict.fromkeys(sorted(task.tables), 0)
+    slots = asyncio.Semaphore(CONCURRENT_PUBLICATIONS)
+    finished = 0
+
+    async def publish(day: date) -> Outcome:
+        nonlocal finished
+        rows = rows_of_day(state.kpis, day, task.tables)
+        async with slots:
+            outcome = await task.state.publish(DayKpis(order_date=day, tables=rows), head)
+        for name, of_table in rows.items():
+            counts[name] += len(of_table)
+        finished += 1
+        if task.progress:
+            task.progress(finished, len(days))
+        return outcome
+
+    outcomes = await asyncio.gather(*map(publish, days))
+    if Outcome.CONTENDED in outcomes:
+        raise Contended
+    waiting = dict(record.waiting)
+    if not date_range.is_bounded:
+        waiting = state.waiting()
+        effects = {
+            entry.source_id: state.effect(entry, head, waiting.get(entry.source_id, 0))
+            for entry in state.entries
+            if entry.sequence > (0 if everything else done)
+        }
+        await task.state.record_effects(effects)
+        await task.state.advance(
+            Progress(
+                published=dict.fromkeys(task.tables, head), waiting=waiting, waiting_as_of=head
+            )
+        )
+    return ShopReport(
+        as_of=head,
+        days=tuple(days),
+        rows=counts,
+        waiting=waiting,
+        clean_bytes=state.size_bytes,
+        seconds=round(time.perf_counter() - started, 3),
+    )
+
+
+async def pending_shop_days(task: TransformTask) -> Days:
+    """Find the days that a transform would publish, ascending."""
+    head, shop = await task.state.head(), task.contract.shop
+    record = await task.state.progress()
+    done = min([*(record.published.get(name, 0) for name in task.tables), record.waiting_as_of])
+    if shop is None or done >= head:
+        return NO_DAYS
+    state = await open_shop(task.state, head, task.workspace, shop)
+    days = await _due_days(task, state, ALL_DAYS, head, everything=False)
+    return np.array([to_day(day) for day in days], np.int32)
+
+
+def rows_of_day(kpis: ShopKpis, day: date, tables: frozenset[str]) -> dict[str, list[Row]]:
+    """Rows of one day, by table."""
+    return {name: list(kpis.tables[name].get(day, [])) for name in sorted(tables)}
+
+
+async def _due_days(
+    task: TransformTask, state: ShopState, date_range: DateRange, head: int, *, everything: bool
+) -> list[date]:
+    """Days that have rows or ever had some, but for those that are whole at the head."""
+    begun = await task.state.days()
+    days = set(begun).union(*(state.kpis.tables[name] for name in task.tables))
+    days |= set(map(to_date, state.order_days.tolist()))
+    return sorted(
+        day
+        for day in days
+        if (date_range.first or day) <= day <= (date_range.last or day)
+        and (everything or not all(begun.get(day, {}).get(name, 0) >= head for name in task.tables))
+    )

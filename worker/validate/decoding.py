@@ -1,0 +1,66 @@
+"""Decode a stream of text to UTF-8."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from worker.validate.block import Block
+
+_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+
+
+async def decode(
+    blocks: AsyncIterator[Block], encoding: str | None, escape: str
+) -> AsyncGenerator[bytes, None]:
+    """Yield the text of a stream as UTF-8, without byte order mark.
+
+    Bytes that the encoding does not know stay as they are: what they stand in is rejected, where a
+    contract reads it.
+
+    Args:
+        blocks: The stream.
+        encoding: Of it; None for UTF-8, or UTF-16 where a byte order mark says so.
+        escape: A backslash where it makes the next character a plain one, else empty.
+    """
+    decoder: codecs.IncrementalDecoder | None = None
+    first, held = True, b""
+    async for block in blocks:
+        data = bytes(block.new)
+        if first:
+            name = encoding or _by_mark(data)
+            if name is not None and codecs.lookup(name).name != "utf-8":
+                decoder = codecs.getincrementaldecoder(name)("surrogateescape")
+        if decoder is not None:
+            data = decoder.decode(data).encode("utf-8", "surrogateescape")
+        if first:
+            data = data.removeprefix(codecs.BOM_UTF8)
+        first = False
+        if escape:
+            data, held = _without_escapes(held + data)
+        if data:
+            yield data
+    if decoder is not None or held:
+        rest = (
+            b"" if decoder is None else decoder.decode(b"", True).encode("utf-8", "surrogateescape")
+        )
+        if held + rest:
+            yield held + rest
+
+
+def _by_mark(data: bytes) -> str | None:
+    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return "utf-16" if data.startswith(marks) else None
+
+
+def _without_escapes(data: bytes) -> tuple[bytes, bytes]:
+    """Write an escaped quote as two; give back an escape character that ends the data."""
+    behind = len(data) - len(data.rstrip(b"\\"))
+    held = data[-1:] if behind % 2 else b""
+    whole = data[: len(data) - len(held)]
+
+    def plain(found: re.Match[bytes]) -> bytes:
+        return b'""' if found[1] == b'"' else found[1]
+
+    return _ESCAPED.sub(plain, whole), held
