@@ -16,10 +16,9 @@ REASONS = ", ".join(f"sum(reasons.{reason}) as {reason}" for reason in Reason)
 
 QUERIES = {
     "errors by source": """\
-filter @message like /^shopkpi: / or event = "job.failed"
-| fields coalesce(problem, replace(@message, "shopkpi: ", "")) as said
-| parse said /(?<source>\\S+): (?<why>.*)/
-| stats count(*) as times, latest(why) as last_problem by source
+filter event in ["command.failed", "job.failed"] or @message like /^(shopkpi|Error): /
+| fields coalesce(problem, @message) as said, coalesce(url, "no file") as source
+| stats count(*) as times, latest(said) as last_problem by source
 | sort times desc""",
     "slowest files": """\
 filter event = "source.committed"
