@@ -16,15 +16,19 @@ WORKDIR /src
 # Times in archives, and the order of sets in byte code: the same sources give the same bytes.
 ENV SOURCE_DATE_EPOCH=1704067200 PYTHONHASHSEED=0 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-# pip lives in an environment of its own and so never gets into the image.
+# pip and the build backend live in an environment of their own and so never get into the image.
 RUN python3 -m venv /pip && python3 -m venv --without-pip /opt/shopkpi
-COPY requirements.lock ./
-RUN /pip/bin/pip --python /opt/shopkpi/bin/python install \
-    --no-compile --only-binary :all: --require-hashes -r requirements.lock
+COPY requirements.lock requirements-build.lock ./
+RUN /pip/bin/pip install --only-binary :all: --require-hashes -r requirements-build.lock \
+    && /pip/bin/pip --python /opt/shopkpi/bin/python install \
+        --no-compile --only-binary :all: --require-hashes -r requirements.lock
 COPY pyproject.toml README.md ./
 COPY kpi kpi
 COPY worker worker
-RUN /pip/bin/pip --python /opt/shopkpi/bin/python install --no-compile --no-deps .
+# Without isolation, which would fetch a build backend that no lock names.
+RUN /pip/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
+    && /pip/bin/pip --python /opt/shopkpi/bin/python install \
+        --no-compile --no-deps --no-index /wheels/*.whl
 COPY infra/image/prune_packages.py ./
 # What no worker ever loads; then byte code, which a read-only container could not cache itself.
 RUN /opt/shopkpi/bin/python prune_packages.py \

@@ -85,10 +85,11 @@ image-test: $(VENV)/dev
 bench: $(VENV)/bench .venv-ministack/ready
 	$(BIN)/python -m benchmarks $(if $(PEERS),--peers $(PEERS)) $(if $(CASES),--cases $(CASES))
 
-$(VENV)/runtime: requirements.lock pyproject.toml
+# Without isolation, which would fetch a build backend that no lock names.
+$(VENV)/runtime: requirements.lock requirements-build.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python $(PIP) --require-hashes -r requirements.lock
-	$(BIN)/python $(PIP) --no-deps --editable .
+	$(BIN)/python $(PIP) --require-hashes -r requirements.lock -r requirements-build.lock
+	$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/dev: requirements-dev.lock $(VENV)/runtime
@@ -117,6 +118,7 @@ lock:
 	$(LOCK) pyproject.toml -o requirements.lock
 	$(LOCK) pyproject.toml --extra dev --extra infra -c requirements.lock -o requirements-dev.lock
 	$(LOCK) pyproject.toml --extra bench -c requirements.lock -o requirements-bench.lock
+	echo "setuptools>=77" | $(LOCK) - -o requirements-build.lock
 	echo "ministack==1.5.33" | $(LOCK) - -o requirements-ministack.lock
 
 clean:

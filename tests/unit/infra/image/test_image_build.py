@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
 
 from infra.image.prune_packages import SERVICE_MODELS, prune
 from infra.settings import PINNED_IMAGE
@@ -35,6 +39,49 @@ def test_the_base_image_is_pinned_by_digest() -> None:
     (base,) = re.findall(r"^ARG BASE_IMAGE=(.*)$", DOCKERFILE, re.MULTILINE)
     assert PINNED_IMAGE.fullmatch(base)
     assert set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)) == {"${BASE_IMAGE}"}
+
+
+def installs(text: str) -> list[str]:
+    """Every command that installs packages or builds one."""
+    command = re.compile(r"\$\(PIP\)|/pip (?:.* )?(?:install|wheel) ")
+    return [line for line in joined(text).splitlines() if command.search(line)]
+
+
+def joined(text: str) -> str:
+    return re.sub(r"\s*\\\n\s*", " ", text).replace(" && ", "\n")
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "Makefile"])
+def test_every_package_is_installed_by_its_hash(name: str) -> None:
+    """Or is our own, built by a backend that was."""
+    found = installs((ROOT / name).read_text("utf-8"))
+    assert len(found) >= 4
+    for command in found:
+        by_hash = "--require-hashes -r requirements" in command
+        own = "--no-deps" in command and (
+            "--no-build-isolation" in command or "--no-index /wheels/" in command
+        )
+        assert by_hash != own, command
+
+
+def test_every_lock_has_a_hash_for_each_package() -> None:
+    locks = sorted(ROOT.glob("requirements*.lock"))
+    assert ROOT / "requirements-build.lock" in locks
+    for lock in locks:
+        text = joined(lock.read_text("utf-8"))
+        packages = [line for line in text.splitlines() if "==" in line]
+        assert packages
+        assert not [line for line in packages if "--hash=sha256:" not in line], lock
+
+
+def test_build_lock_has_what_the_build_system_requires() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    (required,) = map(Requirement, project["build-system"]["requires"])
+    (locked,) = re.findall(
+        r"^(\S+)==(\S+)", (ROOT / "requirements-build.lock").read_text(), re.MULTILINE
+    )
+    assert locked[0] == required.name
+    assert locked[1] in required.specifier
 
 
 def test_scripts_run_by_the_build_are_copied_first() -> None:
