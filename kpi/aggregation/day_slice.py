@@ -22,12 +22,13 @@ from kpi.aggregation.tables import (
     PRODUCT_KPIS,
 )
 from kpi.aggregation.unique_customers import count_customers
+from kpi.contract.folding import fold
 from kpi.contract.model import Contract
 from kpi.kernels import fixed_point
 from kpi.kernels.arrays import Int64s, Mask, Positions
 from kpi.kernels.hash_index import KeyIndex
 from kpi.kernels.keys import KEY_BLOCK_ROWS, NO_KEYS, Keys
-from kpi.kernels.masks import booleans, true, valid
+from kpi.kernels.masks import booleans, valid
 from kpi.kernels.sorting import SERIAL, Execution, is_nearly_sorted, sort, sort_runs
 from kpi.kernels.uuids import UUID, format_uuids
 
@@ -37,14 +38,14 @@ RATE_ONE = 10_000
 
 def is_returned(status: pa.Array, contract: Contract) -> Mask:
     """Mark the statuses that mean "returned"; False for null."""
-    returned = pa.array(contract.returned, pa.string())
-    if isinstance(status, pa.DictionaryArray):
-        matches = true(pc.is_in(pc.utf8_lower(status.dictionary), returned))
-        indices = status.indices
-        if indices.null_count:
-            matches, indices = np.append(matches, False), indices.fill_null(len(matches))
-        return matches.take(indices.to_numpy())
-    return true(pc.is_in(pc.utf8_lower(status), returned))
+    encoded = status if isinstance(status, pa.DictionaryArray) else status.dictionary_encode()
+    returned = frozenset(contract.returned)
+    texts = encoded.dictionary.to_pylist()
+    matches = np.array([text is not None and fold(text) in returned for text in texts], bool)
+    indices = encoded.indices
+    if indices.null_count:
+        matches, indices = np.append(matches, False), indices.fill_null(len(matches))
+    return matches.take(indices.to_numpy())
 
 
 def build_day_slice(

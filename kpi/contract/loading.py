@@ -8,6 +8,7 @@ import tomllib
 from importlib import resources
 from typing import TypedDict, get_args
 
+from kpi.contract.folding import fold
 from kpi.contract.language import read_shop
 from kpi.contract.model import (
     DATASETS,
@@ -16,12 +17,15 @@ from kpi.contract.model import (
     MAX_FORMAT_CHARACTERS,
     MAX_KEY_BYTES,
     MAX_PRECISION,
+    MONEY,
+    MONEY_SCALE,
     ROLES,
     STRPTIME,
     Column,
     ColumnType,
     Contract,
     Dataset,
+    ExcessDigits,
     header_form,
 )
 from kpi.contract.toml_reader import Reader
@@ -168,13 +172,18 @@ def _dataset(table: Reader, name: str) -> Dataset:
         table.choice("price_per", ("line", "unit"), "line") if name == "order_items" else "line"
     )
     columns_table = table.table("columns", required=True)
+    key = table.texts("key", ())
+    read = {*ROLES[name], *key}
     columns = {
         column_name: _column(
-            columns_table.table(column_name), column_name, key=KPI_KEYS.get(name) == column_name
+            columns_table.table(column_name),
+            column_name,
+            is_kpi_key=KPI_KEYS.get(name) == column_name,
+            is_money=MONEY.get(name) == column_name,
+            is_read=column_name in read,
         )
         for column_name in columns_table.names()
     }
-    key = table.texts("key", ())
     if not key:
         table.problem("key", "a list of one or more columns", list(key))
     for key_name in key:
@@ -196,23 +205,32 @@ def _dataset(table: Reader, name: str) -> Dataset:
         folder=folder,
         key=key,
         columns=columns,
-        returned=tuple(status.lower() for status in returned),
+        returned=tuple(fold(status) for status in returned),
         unit_price=price_per == "unit",
     )
 
 
-def _column(table: Reader, name: str, *, key: bool) -> Column:
+def _column(table: Reader, name: str, *, is_kpi_key: bool, is_money: bool, is_read: bool) -> Column:
+    """Read one column.
+
+    Args:
+        table: The column's table.
+        name: Canonical name.
+        is_kpi_key: Whether its texts become keys of KPI rows.
+        is_money: Whether KPIs sum it.
+        is_read: Whether a KPI or the dataset's key reads it.
+    """
     kind = table.choice("type", get_args(ColumnType), None)
     is_decimal, is_string = kind == "decimal", kind == "string"
     has_limits = kind in ("integer", "decimal")
-    precision = table.integer("precision", 15, low=1, high=MAX_PRECISION) if is_decimal else 15
-    scale = table.integer("scale", 2, low=0, high=precision) if is_decimal else 2
-    default, most = (MAX_KEY_BYTES, MAX_KEY_BYTES) if key else (0, 2**28)
+    precision, scale = _digits(table, is_money=is_money) if is_decimal else (17, MONEY_SCALE)
+    default, most = (MAX_KEY_BYTES, MAX_KEY_BYTES) if is_kpi_key else (0, 2**28)
+    required = table.boolean("required", default=False)
     max_bytes = table.integer("max_bytes", default, low=1, high=most) if is_string else 0
     column = Column(
         name=name,
         type=kind,
-        required=table.boolean("required", default=False),
+        required=required,
         headers=table.texts("headers", ()),
         precision=precision,
         scale=scale,
@@ -221,6 +239,13 @@ def _column(table: Reader, name: str, *, key: bool) -> Column:
         maximum=table.decimal("max") if has_limits else None,
         allowed=table.texts("allowed", ()) if is_string else (),
         max_bytes=max_bytes or None,
+        on_excess_digits=(
+            table.choice("on_excess_digits", get_args(ExcessDigits), "round")
+            if is_decimal
+            else "round"
+        ),
+        trim=table.boolean("trim", default=True) if is_string else True,
+        rejects=required or is_read,
     )
     for form in column.formats:
         if len(form) > MAX_FORMAT_CHARACTERS:
@@ -232,6 +257,15 @@ def _column(table: Reader, name: str, *, key: bool) -> Column:
         table.problem("", "a column name that does not start with '_'", name)
     table.finish()
     return column
+
+
+def _digits(table: Reader, *, is_money: bool) -> tuple[int, int]:
+    """Read precision and scale; money gets the places that it keeps at least."""
+    precision = table.integer("precision", 17, low=1, high=MAX_PRECISION)
+    scale = table.integer("scale", min(MONEY_SCALE, precision), low=0, high=precision)
+    if is_money and scale < MONEY_SCALE:
+        precision, scale = min(precision + MONEY_SCALE - scale, MAX_PRECISION), MONEY_SCALE
+    return precision, scale
 
 
 def _check_roles(contract: Contract, problems: list[str]) -> None:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from kpi.contract.shop import Shop
 
+from kpi.contract.folding import fold
+
 ColumnType = Literal["integer", "string", "uuid", "decimal", "timestamp"]
 DATASETS = ("orders", "order_items", "products")
 
@@ -23,11 +25,20 @@ MAX_PRECISION = 18
 MAX_KEY_BYTES = 1024
 """Bytes of a text that is the sort key of a KPI row (DynamoDB's limit)."""
 
+ExcessDigits = Literal["round", "reject"]
+
 KEY_TYPES: tuple[ColumnType, ...] = ("integer", "string", "uuid")
 """Types of ids, and of columns that identify a row."""
 
 KPI_KEYS = {"products": "category", "order_items": "product_id"}
 """Columns whose texts become sort keys."""
+
+MONEY_SCALE = 4
+"""Decimal places that money keeps at least. Rounding each line to 2 would differ from a shop's own
+sums; published amounts are rounded once, after summing."""
+
+MONEY = {"order_items": "sale_price"}
+"""Columns that KPIs sum."""
 
 STRPTIME = re.compile(r"(?:[^%\0]|%[YymdebBhaAjHIMSpDFTRnt%])+(?:%z)?")
 """Formats that mean the same on every machine, with an offset only at the end.
@@ -70,6 +81,9 @@ class Column:
         headers: Other headers of this column, compared like `name`.
         precision: Digits of a decimal.
         scale: Digits of a decimal behind the point.
+        on_excess_digits: What becomes of a decimal with more digits behind the point.
+        trim: Whether a text loses its outer blanks.
+        rejects: Whether a bad value rejects its row; otherwise it becomes null.
         formats: strptime formats of a timestamp, tried in turn; empty for ISO 8601.
         minimum: Smallest value allowed.
         maximum: Largest value allowed.
@@ -81,8 +95,11 @@ class Column:
     type: ColumnType
     required: bool = False
     headers: tuple[str, ...] = ()
-    precision: int = 15
-    scale: int = 2
+    precision: int = 17
+    scale: int = MONEY_SCALE
+    on_excess_digits: ExcessDigits = "round"
+    trim: bool = True
+    rejects: bool = True
     formats: tuple[str, ...] = ()
     minimum: Decimal | None = None
     maximum: Decimal | None = None
@@ -171,5 +188,5 @@ class Contract:
 
 
 def header_form(text: str) -> str:
-    """Fold a header for comparison: no blanks around, no case."""
-    return text.strip().casefold()
+    """Fold a header for comparison."""
+    return fold(text)

@@ -15,11 +15,11 @@ PLAIN_INTEGER = r"^-?[0-9]{1,18}$"
 
 _INT64_DIGITS = len(str(2**63))
 
-_HOPELESS = re.compile(r"[^-0-9 \t]")
+_HOPELESS = re.compile(r"[^-0-9]")
 
 
 def to_integers(text: pa.Array) -> pa.Array:
-    """Convert texts; null for a bad one."""
+    """Convert texts without outer blanks; null for a bad one."""
     return convert_rest(text, decode_integers(text), _other_integers, _HOPELESS)
 
 
@@ -34,8 +34,7 @@ def _other_integers(text: pa.Array) -> pa.Array:
 
 
 def parse_integer(text: str) -> int | None:
-    """Convert one text: blanks around, a minus sign, digits; None for a bad one."""
-    text = text.strip(" \t")
+    """Convert one text: a minus sign, digits; None for a bad one."""
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit()):
         return None

@@ -10,23 +10,41 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from kpi.contract.arrow_types import INSTANT
 from kpi.contract.model import Column
+from kpi.contract.receipt_notes import Note
 from kpi.contract.reject_reasons import Reason
 from kpi.csv.chunk import Chunk
 from kpi.csv.header import RESCUED, Layout
 from kpi.csv.record_index import RecordIndex
+from kpi.kernels.arrays import Mask
 from kpi.kernels.uuids import UUID_TEXT, parse_uuid_column
 from kpi.validation.reading import ChunkReader, ReadColumns, one_array
 from kpi.validation.rejects import ParsedChunk, assemble, assemble_clean
-from kpi.validation.rules import Problem, Values, broken_rules
-from kpi.validation.slow_path import convert
+from kpi.validation.rules import Problem, Remark, Values, broken_rules
+from kpi.validation.slow_path import convert, decode_text, trim_column, without_values
 from kpi.validation.text import RAW_DICTIONARY
 from kpi.validation.timestamps import NAIVE, to_instants
+
+
+@dataclass(frozen=True)
+class _JudgedRows:
+    """The rows of a chunk that have the right column count.
+
+    Attributes:
+        table: Rows of the clean zone's schema.
+        problems: Problems that reject some of them.
+        remarks: What was changed in them.
+    """
+
+    table: pa.Table
+    problems: list[Problem]
+    remarks: list[Remark]
 
 
 class ChunkParser:
@@ -60,36 +78,64 @@ class ChunkParser:
         """
         index = RecordIndex(chunk, delimiter=self._layout.contract.delimiter)
         read = self._reader.read(chunk, index)
-        rows, problems = self._judge(read)
-        if not problems and not read.wrong_count and not chunk.malformed:
-            return assemble_clean(rows, self._layout)
+        rows = self._judge(read)
+        if not rows.problems and not read.wrong_count and not chunk.malformed:
+            return assemble_clean(rows.table, rows.remarks, self._layout)
         index = index.numbered(read.record_count)
-        wrong = read.wrong_column_counts(index)
-        return assemble(chunk, index, rows, problems, wrong, self._layout)
+        return assemble(
+            chunk,
+            index,
+            rows.table,
+            rows.problems,
+            rows.remarks,
+            read.wrong_column_counts(index),
+            self._layout,
+        )
 
-    def _judge(self, read: ReadColumns) -> tuple[pa.Table, list[Problem]]:
-        """Convert what is still raw, and hold all values against the contract's rules.
-
-        Returns:
-            The rows in the clean zone's schema, and the problems that they have.
-        """
+    def _judge(self, read: ReadColumns) -> _JudgedRows:
+        """Convert what is still raw, and hold all values against the contract's rules."""
         count = len(read.columns[0])
-        problems: list[Problem] = []
+        known: list[Problem] = []
+        remarks: list[Remark] = []
         values: dict[str, Values] = {}
         for name, column in zip(self._layout.names, read.columns, strict=True):
             if not name.startswith("?"):
-                values[name] = self._typed(column, name, problems)
+                values[name] = self._typed(column, name, known, remarks)
         if count:
-            problems += broken_rules(self._layout.dataset, values, problems)
+            known += broken_rules(self._layout.dataset, values, known)
+        problems = self._null_bad_values(values, known, remarks)
         if RESCUED in self._schema.names:
-            values[RESCUED] = self._rescued(read.columns, count, problems)
+            values[RESCUED] = self._rescued(read.columns, count, remarks)
         columns = [
             values[field.name] if field.name in values else pa.nulls(count, field.type)
             for field in self._schema
         ]
-        return pa.table(columns, schema=self._schema), problems
+        return _JudgedRows(pa.table(columns, schema=self._schema), problems, remarks)
 
-    def _typed(self, read: pa.ChunkedArray, name: str, problems: list[Problem]) -> Values:
+    def _null_bad_values(
+        self, values: dict[str, Values], known: list[Problem], remarks: list[Remark]
+    ) -> list[Problem]:
+        """Replace bad values by null in columns whose values reject no row.
+
+        Returns:
+            The problems that reject rows.
+        """
+        problems: list[Problem] = []
+        bad: dict[str, Mask] = {}
+        for problem in known:
+            column = self._layout.dataset.columns[problem.column] if problem.column else None
+            if column is None or column.rejects:
+                problems.append(problem)
+            else:
+                bad[column.name] = bad.get(column.name, problem.rows) | problem.rows
+        for name, rows in bad.items():
+            values[name] = without_values(values[name], rows)
+            remarks.append(Remark(Note.NULLED, rows))
+        return problems
+
+    def _typed(
+        self, read: pa.ChunkedArray, name: str, problems: list[Problem], remarks: list[Remark]
+    ) -> Values:
         """Convert a column to its type; numbers and instants may stay in blocks."""
         contract = self._layout.contract
         column = self._layout.dataset.columns[name]
@@ -105,33 +151,49 @@ class ChunkParser:
                 return values
             read = read.cast(pa.binary())
         array = one_array(read)
-        if array.type not in (pa.binary(), RAW_DICTIONARY):
+        if array.type in (pa.binary(), RAW_DICTIONARY):
+            array = self._converted(array, column, problems, remarks, is_uuid=is_uuid)
+        if column.type != "string":
             return array
-        values, bad, undecodable = convert(array, column, contract)
+        texts, trimmed = trim_column(array, column, contract)
+        if trimmed.any():
+            remarks.append(Remark(Note.TRIMMED, trimmed))
+        return texts
+
+    def _converted(
+        self,
+        raw: pa.Array,
+        column: Column,
+        problems: list[Problem],
+        remarks: list[Remark],
+        *,
+        is_uuid: bool,
+    ) -> pa.Array:
+        """Convert a column of raw bytes; texts are not trimmed yet."""
+        found = convert(raw, column, self._layout.contract)
         # Bad UUIDs of the right length need no raw column: they are found as fast.
-        if not is_uuid and bad.any():
-            self._reader.remember_bad_values(name)
-        if undecodable.any():
-            problems.append(Problem(Reason.UNDECODABLE, name, "UTF-8", undecodable))
-        wrong_type = bad & ~undecodable
+        if not is_uuid and (found.bad.any() or found.has_blanks or found.remarks):
+            self._reader.remember_bad_values(column.name)
+        if found.undecodable.any():
+            problems.append(Problem(Reason.UNDECODABLE, column.name, "UTF-8", found.undecodable))
+        wrong_type = found.bad & ~found.undecodable
         if wrong_type.any():
-            problems.append(Problem(Reason.WRONG_TYPE, name, describe(column), wrong_type))
-        return values
+            problems.append(Problem(Reason.WRONG_TYPE, column.name, describe(column), wrong_type))
+        remarks += found.remarks
+        return found.values
 
     def _rescued(
-        self, columns: list[pa.ChunkedArray], rows: int, problems: list[Problem]
+        self, columns: list[pa.ChunkedArray], rows: int, remarks: list[Remark]
     ) -> pa.Array:
         """Build the map of header -> text of the columns that the contract does not know."""
         texts, headers = [], []
         for name, column in zip(self._layout.names, columns, strict=True):
             if not name.startswith("?"):
                 continue
-            values, _, undecodable = convert(
-                one_array(column), Column(name=name, type="string"), self._layout.contract
-            )
-            if undecodable.any():
-                problems.append(Problem(Reason.UNDECODABLE, name[1:], "UTF-8", undecodable))
-            texts.append(values)
+            found = decode_text(one_array(column))
+            if found.undecodable.any():
+                remarks.append(Remark(Note.NULLED, found.undecodable))
+            texts.append(found.values)
             headers.append(name[1:])
         width = len(texts)
         # Row by row: value 0 of every column, then value 1 of every column, ...
@@ -145,7 +207,10 @@ class ChunkParser:
 def describe(column: Column) -> str:
     """Describe the values that a column takes, for messages."""
     if column.type == "decimal":
-        return f"a decimal of at most {column.precision} digits, {column.scale} behind the point"
+        whole = column.precision - column.scale
+        if column.on_excess_digits == "reject":
+            return f"a decimal of at most {whole} digits before and {column.scale} behind the point"
+        return f"a decimal of at most {whole} digits before the point"
     if column.type == "timestamp":
         return f"a timestamp like {' or '.join(column.formats) or '2025-03-30T16:14:26'}"
     if column.type == "uuid":

@@ -25,7 +25,7 @@ from kpi.errors import BalanceError
 from kpi.kernels.arrays import Mask, Positions
 from kpi.kernels.masks import without
 from kpi.validation.reading import WrongColumnCounts, renumber_after_removal
-from kpi.validation.rules import Problem
+from kpi.validation.rules import Problem, Remark
 
 REJECTS = pa.schema(
     [
@@ -72,6 +72,7 @@ class ParsedChunk:
         rejects: Rows of `PARSED_REJECTS`, likewise; `row` counts from 0 within the chunk.
         rows: Number of records in the chunk = clean rows + rejects.
         reasons: Reason -> number of rejects that have it.
+        notes: Note -> number of cells of clean rows that have it.
         is_key_increasing: Whether the key increases strictly from clean row to clean row; always
             False for a key of several columns.
     """
@@ -80,10 +81,11 @@ class ParsedChunk:
     rejects: pa.Table
     rows: int
     reasons: Counter[str]
+    notes: Counter[str]
     is_key_increasing: bool
 
 
-def assemble_clean(rows: pa.Table, layout: Layout) -> ParsedChunk:
+def assemble_clean(rows: pa.Table, remarks: list[Remark], layout: Layout) -> ParsedChunk:
     """Assemble the results of a chunk in which nothing is wrong."""
     clean = rows.combine_chunks()
     return ParsedChunk(
@@ -91,6 +93,7 @@ def assemble_clean(rows: pa.Table, layout: Layout) -> ParsedChunk:
         rejects=PARSED_REJECTS.empty_table(),
         rows=clean.num_rows,
         reasons=Counter(),
+        notes=_count_notes(remarks, np.zeros(0, np.int64)),
         is_key_increasing=is_strictly_increasing(clean, layout),
     )
 
@@ -100,6 +103,7 @@ def assemble(
     index: RecordIndex,
     rows: pa.Table,
     problems: list[Problem],
+    remarks: list[Remark],
     wrong: WrongColumnCounts,
     layout: Layout,
 ) -> ParsedChunk:
@@ -110,6 +114,7 @@ def assemble(
         index: Its records, with right numbers.
         rows: A row for each record of the right column count.
         problems: The problems of these rows.
+        remarks: What was changed in them.
         wrong: The records of the wrong column count.
         layout: Layout of the chunk.
 
@@ -138,6 +143,7 @@ def assemble(
         rejects=rejects,
         rows=total,
         reasons=counts,
+        notes=_count_notes(remarks, broken),
         is_key_increasing=is_strictly_increasing(clean, layout),
     )
 
@@ -189,6 +195,16 @@ def _broken_rows(problems: list[Problem], rows: int) -> Positions:
     for problem in problems:
         good &= ~problem.rows
     return np.flatnonzero(~good)
+
+
+def _count_notes(remarks: list[Remark], broken: Positions) -> Counter[str]:
+    """Count the changed cells of the rows that are not broken."""
+    notes: Counter[str] = Counter()
+    for remark in remarks:
+        cells = int(remark.rows.sum()) - int(remark.rows[broken].sum())
+        if cells:
+            notes[str(remark.note)] += cells
+    return notes
 
 
 class _ReasonSets:

@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kpi.contract.model import Column, Dataset
+from kpi.contract.model import KPI_KEYS, Column, Dataset
+from kpi.contract.receipt_notes import Note
 from kpi.contract.reject_reasons import Reason
 from kpi.kernels.arrays import Mask
 from kpi.kernels.fixed_point import unscaled
@@ -25,6 +26,10 @@ from kpi.kernels.masks import booleans, true, valid
 EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 LATEST = datetime(9999, 12, 30, tzinfo=UTC)
 
+FIRST_INSTANT = datetime(1, 1, 1, tzinfo=UTC)
+LAST_INSTANT = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+"""Instants that readers of the clean zone can show in UTC."""
+
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
 MAX_QUANTITY = 10**9
@@ -34,6 +39,19 @@ row of the day. Units are those of the price's scale."""
 
 Values: TypeAlias = pa.Array | pa.ChunkedArray
 """Values of one column; numbers and instants may come in blocks."""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Cells of a column that validation changed.
+
+    Attributes:
+        note: What changed.
+        rows: Mask over the rows.
+    """
+
+    note: Note
+    rows: Mask
 
 
 @dataclass(frozen=True)
@@ -74,7 +92,7 @@ def broken_rules(
             if missing.any():
                 problems.append(Problem(Reason.MISSING_VALUE, name, "a value", missing))
         if column.type == "string":
-            problems += _text_problems(column, array)
+            problems += _text_problems(column, array, is_key=KPI_KEYS.get(dataset.name) == name)
         else:
             problems += _range_problems(column, array)
     return problems + _amount_problems(dataset, values)
@@ -118,7 +136,8 @@ def _range_problems(column: Column, values: Values) -> list[Problem]:
     low: Decimal | datetime | None = column.minimum
     high: Decimal | datetime | None = column.maximum
     if column.type == "timestamp":
-        low, high = EARLIEST, LATEST
+        # Only an instant that a KPI reads is ever shown in another time zone.
+        low, high = (EARLIEST, LATEST) if column.rejects else (FIRST_INSTANT, LAST_INSTANT)
     if (low is None and high is None) or len(values) == 0:
         return []
     scale = values.type.scale if pa.types.is_decimal(values.type) else 0
@@ -150,10 +169,23 @@ def _units(limit: Decimal | datetime, scale: int) -> Decimal | int:
     return limit.scaleb(scale)
 
 
-def _text_problems(column: Column, array: pa.Array) -> list[Problem]:
-    """Check texts, on the dictionary where there is one."""
+def _text_problems(column: Column, array: pa.Array, *, is_key: bool) -> list[Problem]:
+    """Check texts, on the dictionary where there is one.
+
+    Args:
+        column: Their column.
+        array: The texts.
+        is_key: Whether they become keys of KPI rows, which no store lets be empty.
+    """
     texts = array.dictionary if isinstance(array, pa.DictionaryArray) else array
     problems = []
+    if is_key:
+        empty = true(pc.equal(pc.binary_length(texts), 0))
+        if empty.any():
+            expected = "a text that is not empty"
+            problems.append(
+                Problem(Reason.MISSING_VALUE, column.name, expected, _rows_with(array, empty))
+            )
     if column.max_bytes is not None:
         long = true(pc.greater(pc.binary_length(texts), column.max_bytes))
         if long.any():

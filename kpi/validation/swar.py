@@ -18,10 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from kpi.contract.arrow_types import arrow_type
 from kpi.contract.model import Column
 from kpi.kernels.arrays import Bytes, Int64s, Mask, Words
-from kpi.kernels.fixed_point import to_decimals
 from kpi.kernels.instants import EPOCH, microseconds_since_epoch
 from kpi.kernels.masks import bitmap, booleans, valid, word
 
@@ -38,6 +36,9 @@ between short steps for longer than the cache saves."""
 
 _MAX_COPIED_RUNS = 1000
 """Texts of another length up to which copying the runs between is faster than a filter."""
+
+_SAMPLE_ROWS = 16
+"""Texts looked at to find one of a plain number."""
 
 _TIMESTAMP_BYTES = len("2025-03-30T16:14:26")
 
@@ -202,23 +203,40 @@ def reference_integer(text: str) -> int | None:
     return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
 
 
-def decode_decimals(text: pa.Array, column: Column) -> pa.Array:
-    """Decode texts of up to eight bytes, with as many digits behind the point as the column has.
+def common_places(text: pa.Array, column: Column) -> int:
+    """Guess how many digits behind the point most texts have: as many as the first one."""
+    most = min(column.scale, _WORD_BYTES - 2)
+    for row in range(min(len(text), _SAMPLE_ROWS)):
+        value = text[row].as_py()
+        if value is not None and re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", value):
+            return min(len(value.partition(".")[2]), most)
+    return min(2, most)
 
-    Null for all texts of a column whose scale leaves no room for that.
+
+def decode_decimals(text: pa.Array, column: Column, places: int) -> tuple[Mask, Int64s]:
+    """Decode texts of up to eight bytes with some number of digits behind the point.
+
+    Args:
+        text: The texts.
+        column: Their column.
+        places: Digits behind the point: at most the column's scale, and at most 6.
+
+    Returns:
+        Which texts have that shape (none, where they may exceed the column's precision); their
+        units of the column's scale.
     """
-    scale, kind = column.scale, arrow_type(column)
-    if scale > _WORD_BYTES - 2 or column.precision < _WORD_BYTES:
-        return pa.nulls(len(text), kind)
-    shape = b"0" * (_WORD_BYTES - scale - 1) + b"." + b"0" * scale
-    plain, units = _decode_units(text, shape if scale else b"0" * _WORD_BYTES, scale + 2)
-    _, values = to_decimals(units, kind).buffers()
-    return pa.Array.from_buffers(kind, len(text), [bitmap(plain), values])
+    whole = _WORD_BYTES - places - 1 if places else _WORD_BYTES
+    if whole > column.precision - column.scale:
+        return np.zeros(len(text), bool), np.zeros(len(text), np.int64)
+    shape = b"0" * whole + b"." + b"0" * places if places else b"0" * whole
+    plain, units = _decode_units(text, shape, places + 2 if places else 1)
+    units *= 10 ** (column.scale - places)
+    return plain, units
 
 
-def reference_decimal_units(text: str, scale: int) -> int | None:
-    """Decode one text to units of its scale as `decode_decimals` does; None for another shape."""
-    pattern = rf"[0-9]+\.[0-9]{{{scale}}}" if scale else "[0-9]{2,}"
+def reference_decimal_units(text: str, places: int) -> int | None:
+    """Decode one text to units of `places` as `decode_decimals` does; None for another shape."""
+    pattern = rf"[0-9]+\.[0-9]{{{places}}}" if places else "[0-9]+"
     if len(text) > _WORD_BYTES or not re.fullmatch(pattern, text):
         return None
     return int(text.replace(".", ""))

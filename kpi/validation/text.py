@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kpi.kernels.arrays import Mask
+from kpi.contract.folding import BLANKS
+from kpi.kernels.arrays import Mask, Positions
 from kpi.kernels.masks import booleans, true, valid
 
 RAW_DICTIONARY = pa.dictionary(pa.int32(), pa.binary())
@@ -21,6 +23,11 @@ MAX_LOOP_VALUES, MAX_LOOP_CHARACTERS = 300, 100
 and the length of each up to which Python's backtracking is safe. RE2 needs no such limit."""
 
 _MAX_ASCII = 0x7F
+
+_STARTS_BLANK, _ENDS_BLANK = np.zeros(256, bool), np.zeros(256, bool)
+"""Bytes that the UTF-8 of a blank may start with, or end with."""
+_STARTS_BLANK[[blank.encode()[0] for blank in BLANKS]] = True
+_ENDS_BLANK[[blank.encode()[-1] for blank in BLANKS]] = True
 
 
 def decode(raw: pa.Array) -> tuple[pa.Array, Mask]:
@@ -61,6 +68,69 @@ def decode_dictionary(raw: pa.DictionaryArray) -> tuple[pa.DictionaryArray, Mask
     indices = renumbered.take(raw.indices)
     bad = valid(raw.indices) & ~valid(indices)
     return pa.DictionaryArray.from_arrays(indices, texts.drop_null()), bad
+
+
+@dataclass(frozen=True)
+class Trimmed:
+    """Texts without outer blanks.
+
+    Attributes:
+        values: The texts; null where a text was nothing but blanks, or means "no value".
+        changed: Which texts lost blanks.
+    """
+
+    values: pa.Array
+    changed: Mask
+
+
+def trim(text: pa.Array, null_values: Sequence[str]) -> Trimmed:
+    """Remove outer blanks.
+
+    Args:
+        text: `pa.string()`, or a dictionary of it.
+        null_values: Texts that mean "no value".
+    """
+    if isinstance(text, pa.DictionaryArray):
+        return _trim_dictionary(text, null_values)
+    changed = np.zeros(len(text), bool)
+    suspects = _may_have_outer_blanks(text)
+    if not len(suspects):
+        return Trimmed(text, changed)
+    some = text.take(pa.array(suspects))
+    cut = pc.utf8_trim(some, characters=BLANKS)
+    changed[suspects] = true(pc.less(pc.binary_length(cut), pc.binary_length(some)))
+    if not changed.any():
+        return Trimmed(text, changed)
+    cut = cut.filter(booleans(changed[suspects]))
+    means_none = pc.is_in(cut, pa.array(["", *null_values], pa.string()))
+    cut = pc.if_else(means_none, pa.scalar(None, pa.string()), cut)
+    return Trimmed(pc.replace_with_mask(text, booleans(changed), cut), changed)
+
+
+def _trim_dictionary(text: pa.DictionaryArray, null_values: Sequence[str]) -> Trimmed:
+    texts = trim(text.dictionary, null_values)
+    if not texts.changed.any():
+        return Trimmed(text, np.zeros(len(text), bool))
+    # Two texts may be equal now, and a dictionary holds each once.
+    encoded = texts.values.dictionary_encode()
+    changed = true(booleans(texts.changed).take(text.indices))
+    indices = encoded.indices.take(text.indices)
+    return Trimmed(pa.DictionaryArray.from_arrays(indices, encoded.dictionary), changed)
+
+
+def _may_have_outer_blanks(text: pa.Array) -> Positions:
+    """Find the texts whose first or last byte may be of a blank."""
+    _, offsets_buffer, data = text.buffers()
+    if data is None or not len(text):
+        return np.zeros(0, np.int64)
+    offsets = np.frombuffer(offsets_buffer, np.int32)[text.offset :][: len(text) + 1]
+    codes = np.frombuffer(data, np.uint8)
+    used = codes[offsets[0] : offsets[-1]]
+    if not len(used) or (int(used.min()) > ord(" ") and int(used.max()) <= _MAX_ASCII):
+        return np.zeros(0, np.int64)
+    filled = np.flatnonzero(offsets[1:] > offsets[:-1])
+    is_suspect = _STARTS_BLANK[codes[offsets[filled]]] | _ENDS_BLANK[codes[offsets[filled + 1] - 1]]
+    return filled[is_suspect]
 
 
 def convert_rest(

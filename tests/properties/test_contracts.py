@@ -54,7 +54,19 @@ VALUES = [
 SETTINGS = [
     *("delimiter", "null_values", "source_time_zone", "business_time_zone", "max_reject_rate"),
     *("max_record_bytes", "max_columns", "max_inflation", "folder", "key", "returned", "price_per"),
-    *("type", "required", "headers", "formats", "precision", "scale", "min", "max", "allowed"),
+    *(
+        "type",
+        "required",
+        "headers",
+        "formats",
+        "precision",
+        "scale",
+        "trim",
+        "on_excess_digits",
+        "min",
+        "max",
+        "allowed",
+    ),
     *("max_bytes", "name", '""', '"?"', '"a b"', '"\\u0000"', "_x", "quantity", "status"),
 ]
 

@@ -137,11 +137,11 @@ SHOPS = {
             built_in(),
             ('business_time_zone = "UTC"', 'business_time_zone = "Europe/Berlin"'),
             ('price_per = "line"', 'price_per = "unit"'),
-            ("scale = 2, required = true", "scale = 3, required = true"),
+            ('"decimal", required', '"decimal", scale = 3, required'),
             ("product_id = {", 'quantity = { type = "integer", min = 0 }\nproduct_id = {'),
         ),
         layout=oracle.Layout(
-            business_zone="Europe/Berlin", scale=3, quantity=True, unit_price=True
+            business_zone="Europe/Berlin", scale=4, quantity=True, unit_price=True
         ),
         headers={**DEFAULT_HEADERS, "order_items": (*ITEM_HEADER, "quantity")},
         order_ids=INTEGERS,
@@ -368,7 +368,7 @@ def test_any_history_gives_the_rows_of_the_oracle(name: str, strain: bool) -> No
             files = in_order(home / "clean", history.uploads)
             assert rows == oracle.kpis(files, shop.layout)
             assert sum(report.waiting.values()) == oracle.waiting_items(files, shop.layout)
-        if shop.layout.scale <= 2:
+        if max(len(price.partition(".")[2]) for price in shop.prices) <= 2:
             revenue: dict[object, Decimal] = defaultdict(Decimal)
             for row in rows["category_kpis"]:
                 revenue[row["order_date"]] += row["daily_revenue"]  # type: ignore[operator]  # a Decimal

@@ -26,7 +26,7 @@ sold AS (
 )
 SELECT CAST(order_date AS VARCHAR), count(*) AS total_orders,
     coalesce(sum(revenue), 0) AS total_revenue, CAST(coalesce(sum(items), 0) AS BIGINT),
-    count(*) FILTER (lower(status) IN {returned}) AS returned, count(DISTINCT user_id)
+    count(*) FILTER (lower(trim(status)) IN {returned}) AS returned, count(DISTINCT user_id)
 FROM days LEFT JOIN sold USING (order_id) GROUP BY order_date ORDER BY order_date
 """
 
@@ -34,7 +34,7 @@ CATEGORY_KPIS = """
 WITH lines AS (
     SELECT {day} AS order_date, i.order_id, {revenue} AS revenue,
         CASE WHEN p.id IS NULL THEN '(unknown)' ELSE coalesce(p.category, '(none)') END AS category,
-        lower(coalesce(i.status, o.status)) IN {returned} AS returned
+        lower(trim(coalesce(i.status, o.status))) IN {returned} AS returned
     FROM order_items i JOIN orders o ON o.order_id = i.order_id
     LEFT JOIN products p ON p.id = i.product_id
 )
@@ -47,7 +47,7 @@ PRODUCT_KPIS = """
 SELECT CAST({day} AS VARCHAR) AS order_date, CAST(i.product_id AS VARCHAR) AS product_id,
     CAST(sum({units}) AS BIGINT), sum({revenue}),
     count(DISTINCT i.order_id),
-    count(DISTINCT i.order_id) FILTER (lower(coalesce(i.status, o.status)) IN {returned})
+    count(DISTINCT i.order_id) FILTER (lower(trim(coalesce(i.status, o.status))) IN {returned})
 FROM order_items i JOIN orders o ON o.order_id = i.order_id
 GROUP BY 1, 2 ORDER BY 1, 2
 """
@@ -90,7 +90,7 @@ class Layout:
     keys: Mapping[str, str] = field(default_factory=lambda: KEYS)
     source_zone: str = "UTC"
     business_zone: str = "UTC"
-    scale: int = 2
+    scale: int = 4
     quantity: bool = False
     unit_price: bool = False
     returned: tuple[str, ...] = ("returned",)

@@ -16,7 +16,7 @@ from worker.clean.reader import CleanObject, decoding
 from worker.clean.value_clusters import ValueCluster
 from worker.errors import DamagedObject
 from worker.state.entry import Interval
-from worker.transform.file_cache import FileCache
+from worker.transform.file_cache import FileCache, may_widen
 
 BATCH_ROW_GROUPS = 6
 """Row groups read together. Each was made from a block of 8 MB, so that long rows take no more
@@ -137,11 +137,24 @@ class CleanFile:
             if name not in table.schema.names:
                 table = table.append_column(name, pa.nulls(table.num_rows, expected))
             elif _value_type(got := table.schema.field(name).type) != _value_type(expected):
-                raise self._cache.contract_mismatch(self.url, f"{name} as {expected}", got)
+                table = self._widened(table, name, got, expected)
             if name in self._cache.never_null and table.column(name).null_count:
                 wanted = f"a value of {name} in every row"
                 raise self._cache.contract_mismatch(self.url, wanted, "none in some")
         return table
+
+    def _widened(
+        self, table: pa.Table, name: str, got: pa.DataType, expected: pa.DataType
+    ) -> pa.Table:
+        """Give amounts that were cleaned with fewer decimal places those of the contract."""
+        mismatch = self._cache.contract_mismatch(self.url, f"{name} as {expected}", got)
+        if not may_widen(got, expected):
+            raise mismatch
+        try:
+            values = table.column(name).cast(expected)
+        except pa.ArrowInvalid as error:
+            raise mismatch from error
+        return table.set_column(table.schema.get_field_index(name), name, values)
 
     @property
     def bytes_read(self) -> int:

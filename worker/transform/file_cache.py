@@ -25,6 +25,13 @@ _KPI_COLUMNS = ("order_id", "user_id", "product_id", "sale_price", "id")
 """Columns that the KPIs are computed from: every clean file of a dataset has them in one type."""
 
 
+def may_widen(got: pa.DataType | None, expected: pa.DataType) -> bool:
+    """Check whether amounts were cleaned with fewer decimal places, which loses nothing."""
+    if got is None or not (pa.types.is_decimal(got) and pa.types.is_decimal(expected)):
+        return False
+    return bool(got.scale <= expected.scale)
+
+
 class _LruCache:
     """Least-recently-used bookkeeping for one kind of content of opened files.
 
@@ -87,7 +94,8 @@ class FileCache:
             if column is None:
                 continue
             got = schema.field(name).type if name in schema.names else None
-            if got != (expected := arrow_type(column)):
+            expected = arrow_type(column)
+            if got != expected and not may_widen(got, expected):
                 wanted = f"{dataset.name}.{name} as {expected}"
                 raise self.contract_mismatch(url, wanted, got or "no such column")
 

@@ -122,6 +122,7 @@ class RowWriter:
         counts.clean += parsed.clean.num_rows
         counts.rejected += parsed.rejects.num_rows
         counts.reasons.update(parsed.reasons)
+        counts.notes.update(parsed.notes)
 
 
 def high_cardinality(dataset: Dataset) -> Sequence[str]:

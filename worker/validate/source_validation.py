@@ -173,7 +173,7 @@ class SourceValidation:
         )
 
     def _notes(self) -> dict[str, int]:
-        notes = dict(self._stream.notes)
+        notes = dict(self._stream.notes) | dict(sorted(self._counts.notes.items()))
         if self._last_byte and self._last_byte not in LINE_ENDS:
             notes["no_final_line_end"] = 1
         return notes

@@ -88,9 +88,11 @@ class RowCounts:
         clean: Rows that passed.
         rejected: Rows that did not.
         reasons: Reject reason -> rows that have it; a row may have several.
+        notes: Note -> cells of clean rows that have it; see `kpi.contract.receipt_notes`.
     """
 
     rows: int = 0
     clean: int = 0
     rejected: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -45,8 +46,25 @@ class Verdict(NamedTuple):
 
 
 def contract_of(column: str, settings: str = "") -> Contract:
-    """A contract whose products have `id` and a column `v`, given as a TOML inline table."""
-    return parse_contract(CONTRACT.format(column=column, settings=settings), source="test")
+    """A contract whose products have `id` and a column `v`, given as a TOML inline table.
+
+    A bad `v` rejects its row, as in a column that a KPI reads.
+    """
+    return with_rejecting_columns(
+        parse_contract(CONTRACT.format(column=column, settings=settings), source="test")
+    )
+
+
+def with_rejecting_columns(contract: Contract) -> Contract:
+    """The contract, in which a bad value rejects its row in whatever column it is."""
+    datasets = {
+        name: replace(
+            dataset,
+            columns={column: replace(one, rejects=True) for column, one in dataset.columns.items()},
+        )
+        for name, dataset in contract.datasets.items()
+    }
+    return replace(contract, datasets=datasets)
 
 
 def layout_of(contract: Contract, header: bytes = b"id,v", dataset: str = "products") -> Layout:

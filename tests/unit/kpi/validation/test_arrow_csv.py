@@ -18,7 +18,7 @@ from kpi.validation.arrow_csv import ConversionFailure, explain_failure, read_cs
 from kpi.validation.parser import ChunkParser
 from kpi.validation.rejects import ParsedChunk
 from kpi.validation.text import RAW_DICTIONARY
-from tests.unit.kpi.columns import chunk_of, layout_of
+from tests.unit.kpi.columns import chunk_of, layout_of, with_rejecting_columns
 
 HEADER = b"id,order_id,product_id,status,created_at,sale_price"
 TIME = b"2025-03-01T10:00:00"
@@ -59,7 +59,7 @@ def files(draw: st.DrawFn, contract: str) -> bytes:
 
 def parsed(data: bytes, contract: str, block_bytes: int, times: int) -> list[ParsedChunk]:
     """What becomes of a chunk; of the same chunk again once its bad columns are known."""
-    chosen = built_in(contract)
+    chosen = with_rejecting_columns(built_in(contract))
     parser = ChunkParser(layout_of(chosen, HEADER, "order_items"))
     with mock.patch.object(kpi.validation.arrow_csv, "ARROW_BLOCK_BYTES", block_bytes):
         return [parser.parse(chunk_of(data, chosen)) for _ in range(times)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from unittest import mock
 
 import pyarrow as pa
@@ -16,14 +17,19 @@ from kpi.contract.loading import built_in, parse_contract
 from kpi.contract.model import Contract
 from kpi.contract.reject_reasons import Reason
 from kpi.validation.parser import ChunkParser
-from kpi.validation.rejects import is_strictly_increasing
+from kpi.validation.rejects import ParsedChunk, is_strictly_increasing
 from tests.support.profiles import examples
-from tests.unit.kpi.columns import chunk_of, chunks_of, contract_of, layout_of, parser_of
-
-CONTRACT = parse_contract(
-    built_in().text.replace("max_record_bytes = 16777216", "max_record_bytes = 1024"),
-    source="default with short records",
+from tests.unit.kpi.columns import (
+    chunk_of,
+    chunks_of,
+    contract_of,
+    layout_of,
+    parser_of,
+    with_rejecting_columns,
 )
+
+STRICT = built_in().text.replace("max_record_bytes = 16777216", "max_record_bytes = 1024")
+CONTRACT = with_rejecting_columns(parse_contract(STRICT, source="default with short records"))
 HEADER = b"id,note,sku,cost,category,retail_price"
 
 
@@ -59,12 +65,13 @@ RECORDS = [
     broken(b"%d,,,,,", (Reason.MISSING_VALUE, "category")),
     broken(b"%d,,,,Books,-1", (Reason.OUT_OF_RANGE, "retail_price")),
     broken(b"%d,,,abc,Books,1", (Reason.WRONG_TYPE, "cost")),
-    broken(b"%d,,,1.505,Books,1", (Reason.WRONG_TYPE, "cost")),
+    good(b"%d,,,1.505,Books,1", None, None, "Books"),
     broken(b"%d,,,99999999999999,Books,1", (Reason.WRONG_TYPE, "cost")),
     broken(b"%d.5,,,1,Books,1", (Reason.WRONG_TYPE, "id")),
     broken(b"0x%d,,,1,Books,1", (Reason.WRONG_TYPE, "id")),
     broken(b",no id %d,,1,Books,1", (Reason.MISSING_VALUE, "id")),
-    broken(b"%d,livr\xe9e,,1,Books,1", (Reason.UNDECODABLE, "note")),
+    good(b"%d,livr\xe9e,,1,Books,1", None, None, "Books"),
+    broken(b"%d,,livr\xe9e,1,Books,1", (Reason.UNDECODABLE, "sku")),
     broken(b"%d,,,1,\xff,1", (Reason.UNDECODABLE, "category")),
     broken(b"%d,,,1," + b"c" * 1001 + b",1", (Reason.TOO_LONG, "category")),
     broken(
@@ -82,8 +89,8 @@ RECORDS = [
     broken(b'%d,"text"behind,,1,Books,1', (Reason.MALFORMED_QUOTES, None)),
     broken(b"%d,,," + b"9" * 1100 + b",Books,1", (Reason.RECORD_TOO_LONG, None)),
 ]
-CONTRACT_FOR_LENGTH = parse_contract(
-    CONTRACT.text.replace("max_bytes = 1024", "max_bytes = 1000"), source="shorter categories"
+CONTRACT_FOR_LENGTH = with_rejecting_columns(
+    parse_contract(STRICT.replace("max_bytes = 1024", "max_bytes = 1000"), source="short texts")
 )
 
 
@@ -190,9 +197,9 @@ def test_rejects_say_what_was_expected() -> None:
         ("missing_value", "category"): "a value",
         ("missing_value", "id"): "a value",
         ("out_of_range", "retail_price"): "at least 0",
-        ("wrong_type", "cost"): "a decimal of at most 15 digits, 2 behind the point",
+        ("wrong_type", "cost"): "a decimal of at most 13 digits before the point",
         ("wrong_type", "id"): "a 64-bit integer",
-        ("undecodable", "note"): "UTF-8",
+        ("undecodable", "sku"): "UTF-8",
         ("undecodable", "category"): "UTF-8",
         ("too_long", "category"): "at most 1000 bytes",
         ("wrong_column_count", None): expected_reasons["wrong_column_count", None],
@@ -303,3 +310,96 @@ def test_a_record_of_wrong_width_before_thousands_of_rejects() -> None:
     assert parsed.reasons == {"wrong_column_count": 1, "wrong_type": 4001}
     assert parsed.rejects["row"].to_pylist() == list(range(4002))
     assert parsed.clean["id"].to_pylist() == [2]
+
+
+LENIENT = built_in()
+
+
+def parse_products(
+    rows: bytes, header: bytes = HEADER, contract: Contract = LENIENT
+) -> ParsedChunk:
+    return ChunkParser(layout_of(contract, header)).parse(chunk_of(rows, contract))
+
+
+@pytest.mark.parametrize(
+    ("row", "nulled"),
+    [
+        (b"7,,A-1,abc,Books,3.00\n", ("cost",)),
+        (b"7,,A-1,-1,Books,99999999999999\n", ("cost", "retail_price")),
+        (b"7,,livr\xe9e,1,Books,3.00\n", ("sku",)),
+        (b"7,livr\xe9e,A-1,1,Books,3.00\n", ("note",)),
+    ],
+)
+def test_a_bad_value_that_no_kpi_reads_is_null(row: bytes, nulled: tuple[str, ...]) -> None:
+    parsed = parse_products(b"1,,A-1,1.00,Books,1\n" + row)
+    assert (parsed.rejects.num_rows, parsed.notes) == (0, {"nulled": len(nulled)})
+    found = parsed.clean.to_pylist()[1]
+    cells = {**found, **dict(found["_rescued"])}
+    assert {name for name in ("sku", "cost", "retail_price", "note") if not cells[name]} >= {
+        *nulled
+    }
+    assert (found["id"], found["category"]) == (7, "Books")
+
+
+def test_a_required_column_rejects_though_no_kpi_reads_it() -> None:
+    text = built_in().text.replace(
+        'cost = { type = "decimal"', 'cost = { type = "decimal", required = true'
+    )
+    parsed = parse_products(b"7,,A-1,abc,Books,3.00\n", contract=parse_contract(text, source="t"))
+    assert parsed.reasons == {"wrong_type": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b"9999-12-31", datetime(9999, 12, 31, tzinfo=UTC)),
+        (b"9999-12-31T23:59:59", datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        (b"0001-01-01 00:00:00", datetime(1, 1, 1, tzinfo=UTC)),
+        (b"0000-01-01", None),
+        (b"9999-12-31T23:59:59-01:00", None),
+        (b"soon", None),
+    ],
+)
+def test_a_date_that_no_kpi_reads_may_be_a_sentinel(text: bytes, value: datetime | None) -> None:
+    contract = built_in()
+    layout = layout_of(contract, b"order_id,user_id,created_at,returned_at", "orders")
+    rows = b"1,1,2025-01-01T00:00:01,%b\n2,2,2025-01-01T00:00:01,\n" % text
+    parsed = ChunkParser(layout).parse(chunk_of(rows, contract))
+    assert parsed.rejects.num_rows == 0
+    assert parsed.clean["returned_at"].to_pylist() == [value, None]
+    assert parsed.notes == ({} if value else {"nulled": 1})
+
+
+def test_notes_count_cells_of_clean_rows_alone() -> None:
+    rows = b"1,, A ,1.00,Books ,1\n2,, A ,1.00,,1\n3,,A,1.123456,Books,x\n"
+    parsed = parse_products(rows)
+    assert parsed.reasons == {"missing_value": 1}
+    assert parsed.notes == {"trimmed": 2, "rounded": 1, "nulled": 1}
+
+
+def test_blanks_make_no_other_category() -> None:
+    parsed = parse_products(b"1,,,1,Hats,1\n2,,,1,Hats ,1\n3,,,1, ,1\n")
+    assert parsed.clean["category"].to_pylist() == ["Hats", "Hats"]
+    assert (parsed.reasons, parsed.notes) == ({"missing_value": 1}, {"trimmed": 1})
+
+
+@pytest.mark.parametrize("required", ["required = true, ", ""])
+@pytest.mark.parametrize(
+    ("dataset", "column"), [("products", "category"), ("order_items", "product_id")]
+)
+def test_an_empty_key_of_kpi_rows_is_a_reject(dataset: str, column: str, required: str) -> None:
+    """Where "" is no null: DynamoDB takes no empty key."""
+    text = built_in("string-ids").text.replace('null_values = [""]', 'null_values = ["NULL"]')
+    begin = 'category = { type = "string", '
+    contract = parse_contract(
+        text.replace(f"{begin}required = true, ", f"{begin}{required}"), source="t"
+    )
+    headers = {"products": b"id,category", "order_items": b"id,order_id,sale_price,product_id"}
+    row = {"products": b"7,%b\n", "order_items": b"7,1,2.00,%b\n"}[dataset]
+    layout = layout_of(contract, headers[dataset], dataset)
+    parsed = ChunkParser(layout).parse(chunk_of(row % b'""' + row % b"x", contract))
+    [reject] = parsed.rejects.to_pylist()
+    assert [(one["reason"], one["column"], one["expected"]) for one in reject["reasons"]] == [
+        ("missing_value", column, "a text that is not empty")
+    ]
+    assert parsed.clean[column].to_pylist() == ["x"]

@@ -68,7 +68,11 @@ def test_neighbours_do_not_change_a_verdict(
         ('type = "decimal", precision = 3, scale = 0', "999", "999"),
         ('type = "decimal", precision = 3, scale = 0', "7.", "7"),
         ('type = "decimal", precision = 3, scale = 0', "7.0", "7"),
-        ('type = "decimal", precision = 3, scale = 0', "7.5", WRONG),
+        ('type = "decimal", precision = 3, scale = 0', "7.5", "8"),
+        ('type = "decimal", precision = 3, scale = 0', "999.5", WRONG),
+        ('type = "decimal", on_excess_digits = "reject"', "7.12345", WRONG),
+        ('type = "decimal", on_excess_digits = "reject"', "1e-9", WRONG),
+        ('type = "decimal", on_excess_digits = "reject"', "7.1234000000000000000", "7.1234"),
         ('type = "decimal", precision = 3, scale = 0', "1000", WRONG),
         ('type = "decimal", min = 0', "-0.00", "0.00"),
         ('type = "decimal", min = 0', "-0.01", RANGE),
@@ -167,9 +171,10 @@ def test_each_column_has_its_own_formats() -> None:
     row = b"0,03/04/2025,03/04/2025,2025-03-04\n"
     parsed = parser.parse(chunk_of(row + b"1,,,03/04/2025\n", contract))
     assert parsed.clean.select(["a", "b", "v"]).to_pylist() == [
-        {"a": utc(2025, 4, 3), "b": utc(2025, 3, 4), "v": utc(2025, 3, 4)}
+        {"a": utc(2025, 4, 3), "b": utc(2025, 3, 4), "v": utc(2025, 3, 4)},
+        {"a": None, "b": None, "v": None},
     ]
-    assert [one["raw"] for one in parsed.rejects.to_pylist()] == [b"1,,,03/04/2025"]
+    assert parsed.notes == {"nulled": 1}
 
 
 @pytest.mark.parametrize("careful", [False, True])
@@ -178,7 +183,14 @@ def test_each_column_has_its_own_formats() -> None:
     [
         ('type = "string"', b"caf\xc3\xa9", "café"),
         ('type = "uuid"', b"0190163d-8694-739b-aea5-966c26f8ad9\xe9", UNDECODABLE),
-        ('type = "string"', b" as it is ", " as it is "),
+        ('type = "string"', b" as it is ", "as it is"),
+        ('type = "string", trim = false', b" as it is ", " as it is "),
+        ('type = "string"', b"  ", None),
+        ('type = "string", trim = false', b"  ", None),
+        ('type = "string"', "\u3000\ufeffCaf\u00e9\u00a0\n".encode(), "Caf\u00e9"),
+        ('type = "string"', "\u00e0 la \u0160".encode(), "\u00e0 la \u0160"),
+        ('type = "string", max_bytes = 2', b" ab  ", "ab"),
+        ('type = "string", allowed = ["a"]', b"a ", "a"),
         ('type = "string"', b"two\r\nlines", "two\r\nlines"),
         ('type = "string"', b'say "hi"', 'say "hi"'),
         ('type = "string"', b"a\x00b", "a\x00b"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from unittest import mock
 
 import pyarrow as pa
@@ -13,9 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import kpi.validation.swar
-from kpi.contract.arrow_types import arrow_type
 from kpi.contract.model import Column
 from kpi.validation.swar import (
+    common_places,
     decode_decimals,
     decode_integers,
     decode_timestamps,
@@ -104,11 +103,13 @@ def microseconds(moment: datetime) -> int:
 @given(texts=arrays(AMOUNTS | spoiled(AMOUNTS) | st.text("0123456789.-", max_size=10)))
 def test_decimals_decode_as_their_reference(scale: int, texts: pa.Array) -> None:
     column = Column(name="price", type="decimal", precision=15, scale=scale)
-    values = decode_decimals(texts, column)
-    assert values.type == arrow_type(column)
-    for text, value in zip(texts.to_pylist(), values.to_pylist(), strict=True):
-        units = None if text is None or scale > 6 else reference_decimal_units(text, scale)
-        assert value == (None if units is None else Decimal(units).scaleb(-scale))
+    for places in range(min(scale, 6) + 1):
+        plain, units = decode_decimals(texts, column, places)
+        for row, text in enumerate(texts.to_pylist()):
+            wanted = None if text is None else reference_decimal_units(text, places)
+            assert (int(units[row]) if plain[row] else None) == (
+                None if wanted is None else wanted * 10 ** (scale - places)
+            )
 
 
 @given(
@@ -124,28 +125,45 @@ def test_integers_decode_as_their_reference(texts: pa.Array) -> None:
         assert number == (None if text is None else reference_integer(text))
 
 
+def decimals(texts: pa.Array) -> pa.Array:
+    """Amounts of two places, in units."""
+    plain, units = decode_decimals(texts, Column(name="price", type="decimal"), 2)
+    return pa.array(units, mask=~plain)
+
+
 @pytest.mark.parametrize("behind", ["x", "12", "12.50", "2025-03-30T16:14:26"])
-def test_what_lies_behind_a_null_is_not_read(behind: str) -> None:
+def test_bytes_behind_a_null_are_not_read(behind: str) -> None:
     whole = pa.array([behind, behind])
     buffers = [pa.py_buffer(b"\x02"), *whole.buffers()[1:]]
     texts = pa.Array.from_buffers(pa.string(), 2, buffers)
-    column = Column(name="price", type="decimal")
-    for read in (decode_integers, decode_timestamps, lambda some: decode_decimals(some, column)):
+    for read in (decode_integers, decode_timestamps, decimals):
         first, second = read(texts).to_pylist()
         assert (first, second) == (None, read(whole).to_pylist()[1])
 
 
-def test_a_column_of_few_digits_is_left_to_others() -> None:
-    column = Column(name="price", type="decimal", precision=7, scale=2)
-    assert decode_decimals(pa.array(["99999.99"]), column).null_count == 1
+def test_a_column_of_few_digits_is_not_decoded() -> None:
+    column = Column(name="price", type="decimal", precision=6, scale=2)
+    plain, _ = decode_decimals(pa.array(["99999.99"]), column, 2)
+    assert not plain.any()
+
+
+@pytest.mark.parametrize(
+    ("texts", "places"),
+    [
+        (["12.50"], 2),
+        ([None, "x", "7"], 0),
+        (["1.123456789"], 4),
+        (["x"], 2),
+        ([], 2),
+    ],
+)
+def test_the_first_number_tells_the_places(texts: list[str | None], places: int) -> None:
+    column = Column(name="price", type="decimal")
+    assert common_places(pa.array(texts, pa.string()), column) == places
 
 
 def test_nothing() -> None:
-    column = Column(name="price", type="decimal")
     for texts in (pa.array([], pa.string()), pa.nulls(3, pa.string())):
-        for values in (
-            decode_timestamps(texts),
-            decode_decimals(texts, column),
-            decode_integers(texts),
-        ):
+        for read in (decode_timestamps, decimals, decode_integers):
+            values = read(texts)
             assert len(values) == values.null_count == len(texts)

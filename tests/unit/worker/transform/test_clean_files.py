@@ -93,3 +93,23 @@ async def test_high_cardinality_uuids_are_not_compressed(tmp_path: Path) -> None
     }
     items = built_in("uuid-ids").datasets["order_items"]
     assert "order_id" not in high_cardinality(replace(items, key=("order_id", "id")))
+
+
+async def test_amounts_cleaned_with_two_places_are_read_with_four(tmp_path: Path) -> None:
+    contract = built_in()
+    items = contract.datasets["order_items"]
+    price = replace(items.columns["sale_price"], precision=15, scale=2)
+    old_items = replace(items, columns={**items.columns, "sale_price": price})
+    old = replace(contract, datasets={**contract.datasets, "order_items": old_items})
+    orders = Upload("orders", (("1", "1", "", "2025-03-01"),), 0)
+    async with Pipeline(tmp_path, old) as pipeline:
+        before = Upload("order_items", (("1", "1", "1", "", "12.34"),), 0)
+        for path in shops.write(tmp_path / "before", [orders, before]):
+            await pipeline.validate(path)
+        pipeline.contract = contract
+        after = Upload("order_items", (("2", "1", "1", "", "1.005"),), 1)
+        for path in shops.write(tmp_path / "after", [after]):
+            await pipeline.validate(path)
+        await pipeline.transform()
+        [row] = (await pipeline.all_rows())["order_kpis"]
+    assert str(row["total_revenue"]) == "13.34"  # 13.345, rounded half-even once

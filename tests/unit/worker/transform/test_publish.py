@@ -15,9 +15,10 @@ from tests.support.shops import ALL_TABLES, Pipeline, Record, Upload, write
 from worker.maintenance.audit import Audit, audit
 from worker.state.sqlite.store import SqliteState
 
-LARGEST = "9999999999999999.99"
+LARGEST = "99999999999999.9999"
 CONTRACT = parse_contract(
-    built_in().text.replace("precision = 15", "precision = 18"), source="large amounts"
+    built_in().text.replace('"decimal", required', '"decimal", precision = 18, required'),
+    source="large amounts",
 )
 
 
