@@ -168,25 +168,25 @@ COMMANDS = [
 
 
 class Refusing(BaseHTTPRequestHandler):
-    """An S3 and a DynamoDB that quote what was signed, as the real ones do when it is wrong."""
+    """An S3 and a DynamoDB that quote the signed text, as AWS does for a wrong one."""
 
     seen: ClassVar[list[str]] = []
 
     def answer(self) -> None:
         token = self.headers.get("X-Amz-Security-Token", "")
         self.seen.append(self.headers.get("Authorization", ""))
-        told = (
+        quoted = (
             f"The Canonical String for this request should have been 'POST / "
             f"x-amz-security-token:{token}' with {self.headers.get('Authorization')}"
         )
         if self.headers.get("X-Amz-Target"):
             kind = "com.amazon.coral.service#InvalidSignatureException"
-            status, body = 400, json.dumps({"__type": kind, "message": told})
+            status, body = 400, json.dumps({"__type": kind, "message": quoted})
         else:
             status, body = (
                 403,
                 (
-                    f"<Error><Code>SignatureDoesNotMatch</Code><Message>{told}</Message>"
+                    f"<Error><Code>SignatureDoesNotMatch</Code><Message>{quoted}</Message>"
                     f"<AWSAccessKeyId>{KEY_ID}</AWSAccessKeyId></Error>"
                 ),
             )
@@ -198,7 +198,7 @@ class Refusing(BaseHTTPRequestHandler):
             self.wfile.write(body.encode())
 
     def log_message(self, *_: object) -> None:
-        """Nothing is logged here."""
+        """Log nothing."""
 
 
 for method in ("GET", "HEAD", "POST", "PUT"):
@@ -207,7 +207,7 @@ for method in ("GET", "HEAD", "POST", "PUT"):
 
 class QuietServer(ThreadingHTTPServer):
     def handle_error(self, *_: object) -> None:
-        """Clients that hang up early are no news; what is printed here would count as theirs."""
+        """Print nothing: output of the server would count as output of the command."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Any bytes as a contract: usable, or told what is wrong and where; a usable one can be used."""
+"""Any bytes as a contract: each problem is listed with its place, or files can be read with it."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def load(data: bytes) -> Contract | None:
 @example(TEXTS[0].encode().replace(b"min = 0", b"max = 1e-300"))
 @example(TEXTS[0].encode().replace(b"min = 0", b"max = 0x" + b"f" * 80))
 @example(TEXTS[0].encode().replace(b'"UTC"', b'"posixrules"'))
-def test_any_bytes_are_a_contract_that_works_or_told_to_be_none(data: bytes) -> None:
+def test_any_bytes_are_a_working_contract_or_listed_problems(data: bytes) -> None:
     contract = load(data)
     if contract is not None:
         check_in_use(contract)
@@ -224,7 +224,7 @@ def test_a_contract_has_a_size_limit() -> None:
     )
 )
 @examples(2)
-def test_any_setting_is_taken_or_told_to_be_wrong(given: dict[str, Any]) -> None:
+def test_any_setting_is_valid_or_named_in_an_error(given: dict[str, Any]) -> None:
     try:
         read_settings(**given)
     except ConfigError as error:

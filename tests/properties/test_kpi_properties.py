@@ -336,9 +336,9 @@ async def run_history(
                 assert not (await bring_up(step)).days
         report = await bring_up(Step(ALL_TABLES))
         rows = await pipeline.all_rows()
-        anew = await pipeline.transform(everything=True, limits=limits)
+        recomputed = await pipeline.transform(everything=True, limits=limits)
         assert await pipeline.all_rows() == rows
-        assert anew.waiting == report.waiting
+        assert recomputed.waiting == report.waiting
         entries = await pipeline.state.entries()
         effects = await pipeline.state.effects([entry.source_id for entry in entries])
         assert sum(report.waiting.values()) == sum(

@@ -1,4 +1,4 @@
-"""Names that try to lead elsewhere: files stay where they are, and are told as what they are."""
+"""Names that try to lead elsewhere: no file moves, and output shows each name as it is."""
 
 from __future__ import annotations
 

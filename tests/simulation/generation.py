@@ -57,7 +57,7 @@ class Choices:
         raise AssertionError(weights)
 
     def chance(self, percent: int) -> bool:
-        """Return True in so many of 100 cases."""
+        """Return True with a probability in percent."""
         return self.between(1, 100) > 100 - percent
 
 

@@ -36,7 +36,7 @@ class SimulationLoop(asyncio.SelectorEventLoop):
         future: asyncio.Future[T] = self.create_future()
         try:
             future.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001  (whoever awaits it is told)
+        except Exception as error:  # noqa: BLE001  (the awaiting task gets it)
             future.set_exception(error)
         return future
 

@@ -40,7 +40,7 @@ class SteppedState(_Stepped):
     """See `worker.state.State`.
 
     Args:
-        state: What it stands for.
+        state: The state that it wraps.
         scheduler: Gives turns.
         process: Who asks.
         check: Called after each write, before any other process can go on.

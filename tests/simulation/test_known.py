@@ -1,4 +1,4 @@
-"""Races that thousands of histories once brought up, told step by step."""
+"""Races that random histories found, step by step."""
 
 from __future__ import annotations
 

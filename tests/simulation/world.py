@@ -118,7 +118,7 @@ def run_history(history: History, backend: Backend | None = None) -> Outcome:
     scheduler = Scheduler(Random(history.schedule), history.calm)
     with asyncio.Runner(loop_factory=lambda: SimulationLoop(scheduler.choose)) as runner:
         clock = SimpleNamespace(perf_counter=runner.get_loop().time)
-        # Wall times stand in receipts: they would make runs of one seed differ.
+        # Receipts hold wall times, which would make runs of one seed differ.
         with (
             patch.object(worker.validate.task, "time", clock),
             patch.object(worker.transform, "time", clock),
@@ -170,7 +170,7 @@ class _World:
             await self._quiesce()
 
     def unhandled(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-        """Told of errors that no task waited for."""
+        """Handle errors that no task waited for."""
         error = context.get("exception")
         if not isinstance(error, Crash | Violation | WorkerError):
             self._violated(f"unhandled: {context}")
@@ -209,7 +209,7 @@ class _World:
                 ended = f"failed: {error}"
                 if not (self._may_fail(error) or process.dead):
                     self._violated(f"{process.name} failed: {error}")
-            except Exception:  # noqa: BLE001  (a bug, told as a violation)
+            except Exception:  # noqa: BLE001  (a bug counts as a violation)
                 ended = "bug"
                 self._violated(traceback.format_exc())
             self._scheduler.ended += 1

@@ -42,7 +42,7 @@ FILES_A_DAY = 20
 
 LATE_DAYS = 7
 LATE_ORDERS = 300
-"""Rows that are not new are of so many days, and of so many orders, before."""
+"""Age of the days and orders that later versions of rows belong to."""
 
 CORRECTIONS = 0.02
 """Files whose rows are of an earlier time."""
@@ -57,7 +57,7 @@ class Version:
         mtime_ns: When it was written.
         size_bytes: Its length.
         rows: Rows in it.
-        clean: Those that keep to the contract; 0 where so many do not that the file is refused.
+        clean: Rows that keep to the contract; 0 where the file is refused.
         truth: Plain CSV file with its clean rows, below the folder of truths; None where refused.
     """
 
@@ -76,7 +76,7 @@ class Version:
 def write_files(
     name: str, uploads: Path, truths: Path, seed: str, pause_s: float, stop: Event
 ) -> None:
-    """The life of one writer: a file now and then until it is told to stop."""
+    """Write a file now and then until `stop` is set."""
     writer = Writer(name, uploads, truths, Random(f"{seed}-{name}"))
     while not stop.wait(writer.random.uniform(0, 2 * pause_s)):
         writer.write_one()

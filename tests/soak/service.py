@@ -1,11 +1,10 @@
-"""A service gets the same commands again and again: its memory and open files stay where they are.
+"""A service repeats the same commands: its memory and its open files do not grow.
 
     python -m tests.soak.service --commands 3000
 
-`shopkpi serve` is the one process that lives long. Here it runs over MiniStack's SQS, Step
-Functions, S3 and DynamoDB: files that are there already, transforms with nothing to do, files that
-are missing and commands that are refused. Exit code 1 where it grows, or does not do what it is
-told.
+`shopkpi serve` is the one long-lived process. Here it runs over MiniStack's SQS, Step Functions, S3
+and DynamoDB. The commands are known files, transforms with nothing to do, missing files, and
+commands that are refused. The exit code is 1 where it grows or leaves a command undone.
 """
 
 from __future__ import annotations
@@ -81,7 +80,7 @@ class Seen:
         self._more = threading.Condition()
 
     async def at_least(self, count: int) -> None:
-        """Wait until so many commands have ended."""
+        """Wait until `count` commands have ended."""
 
         def wait() -> None:
             with self._more:
@@ -186,7 +185,7 @@ async def _serve(emulator: Emulator, commands: int) -> tuple[Seen, int]:
 def _service(
     emulator: Emulator, queue: str, stores: list[str], seen: Seen
 ) -> Iterator[subprocess.Popen[str]]:
-    """`shopkpi serve`, watched by `seen`; it is told to stop when the block ends."""
+    """Run `shopkpi serve`, watched by `seen`; a signal stops it when the block ends."""
     shopkpi, environment = [sys.executable, "-m", "worker"], os.environ | emulator.environment
     subprocess.run(
         [*shopkpi, "tables", "create", *stores[2:]],

@@ -42,11 +42,11 @@ def test_nothing_differs_after_a_while(tmp_path: Path, capsys: pytest.CaptureFix
 
 def _see_what_is_left_out(home: Path) -> None:
     ledger = home / "work" / "shopkpi.db"
-    told = {path: path.stat().st_mtime_ns for path in (home / "uploads").glob("*/*.csv")}
-    assert not workers.left_out(told, ledger)
-    newer = next(iter(told))
-    for wanted in ({newer: told[newer] + 1}, {home / "uploads" / "orders" / "other.csv": 1}):
-        assert workers.LEFT_OUT in workers.left_out(told | wanted, ledger)
+    given = {path: path.stat().st_mtime_ns for path in (home / "uploads").glob("*/*.csv")}
+    assert not workers.left_out(given, ledger)
+    newer = next(iter(given))
+    for wanted in ({newer: given[newer] + 1}, {home / "uploads" / "orders" / "other.csv": 1}):
+        assert workers.LEFT_OUT in workers.left_out(given | wanted, ledger)
 
 
 def test_runs_say_how_much_they_read(tmp_path: Path) -> None:

@@ -22,24 +22,24 @@ import psutil
 ROOT = Path(__file__).resolve().parents[2]
 
 SAMPLE_S = 0.1
-"""Between two looks at a running worker."""
+"""Time between two measurements of a running worker."""
 
 STOP_LIMIT_S = 10.0
-"""A worker that is told to stop is gone by then."""
+"""Time in which a worker ends after a signal."""
 
 
 EVERYTHING = 0.1
-"""Runs over all that is there, as a person does it; others are told of files, as a bucket does."""
+"""Share of runs over the whole folder, as a person starts them; others get a few files."""
 
 SAID_AGAIN = 5
-"""Files that a run is told of although they are not new."""
+"""Known files that a run gets again."""
 
 MARGIN_S = 2.0
-"""From the time that a file says it was written at until it is seen, with plenty to spare."""
+"""Upper bound of the time from the mtime of a file to its listing."""
 
 
 MOST = 0.5
-"""Of the bytes in the clean zone: a run that reads as much has nearly every day to compute."""
+"""Share of the clean zone's bytes that a run reads which computes nearly every day."""
 
 LEFT_OUT = "it ended well, but did not commit"
 
@@ -58,17 +58,17 @@ class Run:
 
     Attributes:
         at_s: When it began, in seconds of the soak.
-        read_most: Whether it was over all that was there, or read most of the clean zone: what it
-            was told of changed the category of a product, which may be sold on any day.
-        signal: What it was stopped by; None where it ended by itself.
+        read_most: Whether it ran over the whole folder, or read most of the clean zone. It does
+            where a product changes its category, since the product may be sold on any day.
+        signal: Signal that stopped it; None where it ended by itself.
         code: Its exit code.
         uploads: Files that had arrived then.
-        committed: Entries of the ledger when it was gone.
+        committed: Entries of the ledger after its end.
         state_bytes: Size of the database then, KPI tables included.
-        rss_bytes: Most memory that it had until it was last seen.
+        rss_bytes: Peak of its resident memory, as last measured.
         files: Most open files seen.
-        error: The last it had to say, where it failed by itself or showed a traceback; or what it
-            did not do of what it was told.
+        error: The end of its output where it failed by itself or showed a traceback, or the files
+            that it left out; None where all is well.
     """
 
     at_s: float
@@ -140,11 +140,11 @@ class Crew:
         after_s: float = 0.0,
         inputs: Sequence[Path] = (),
     ) -> Run:
-        """One run, over everything or some files, killed after a while if it is still going."""
+        """Run a worker over everything or some files; kill it if it still runs after a while."""
         began_s = time.monotonic()
         every = _files(self.uploads)
         everything = not inputs or self.uploads in inputs
-        told = {path: path.stat().st_mtime_ns for path in (every if everything else inputs)}
+        given = {path: path.stat().st_mtime_ns for path in (every if everything else inputs)}
         process = subprocess.Popen(
             command(inputs or [self.uploads], self.work),
             cwd=ROOT,
@@ -179,7 +179,7 @@ class Crew:
             self._whole_run_s = time.monotonic() - began_s
         text = b"".join(said).decode(errors="replace")
         if process.returncode == 0:
-            text += left_out(told, self.work / "shopkpi.db")
+            text += left_out(given, self.work / "shopkpi.db")
         failed = any(word in text for word in ("Traceback", LEFT_OUT)) or (
             process.returncode != 0 and sent is None
         )
@@ -200,12 +200,12 @@ class Crew:
 
 
 def _files(uploads: Path) -> list[Path]:
-    """All that has arrived; what is hidden is being written."""
+    """List the files that have arrived; hidden ones are being written."""
     return sorted(uploads.glob("*/[!.]*.csv"))
 
 
-def left_out(told: Mapping[Path, int], ledger: Path) -> str:
-    """What to complain of where a run ended well and the ledger lacks a file it was told of."""
+def left_out(given: Mapping[Path, int], ledger: Path) -> str:
+    """Name the files of a successful run that the ledger lacks; "" where there are none."""
     known: dict[str, int] = {}
     with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True, timeout=60.0)) as db:
         query = "SELECT json_extract(entry, '$.url'), json_extract(entry, '$.version') FROM ledger"
@@ -213,13 +213,13 @@ def left_out(told: Mapping[Path, int], ledger: Path) -> str:
             known[url] = max(known.get(url, 0), int(version.split(":")[1]))
     # It may have been replaced meanwhile.
     left = [
-        path for path, written_ns in told.items() if known.get(f"file://{path}", 0) < written_ns
+        path for path, written_ns in given.items() if known.get(f"file://{path}", 0) < written_ns
     ]
     return f"{LEFT_OUT} {left}" if left else ""
 
 
 def _written_since(uploads: Path, since_s: float, random: Random) -> list[Path]:
-    """Files of that age or younger, and some others."""
+    """List the files written since a time, and some others."""
     every = _files(uploads)
     new = [path for path in every if path.stat().st_mtime >= since_s]
     again = random.sample(every, min(SAID_AGAIN, len(every)))
@@ -227,7 +227,7 @@ def _written_since(uploads: Path, since_s: float, random: Random) -> list[Path]:
 
 
 def _ledger(path: Path) -> tuple[int, int]:
-    """Entries, and the database's size; zeros where it is not there yet."""
+    """Return the number of entries and the size of the database; zeros where there is none."""
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=60.0)) as db:
             (entries,) = db.execute("SELECT count(*) FROM ledger").fetchone()
@@ -245,17 +245,17 @@ def _read_all(pipe: IO[bytes] | None) -> bytes:
 
 
 def read_share(events: bytes) -> float:
-    """Bytes that a run read of the clean zone, by those that are in it."""
+    """Return the share of the clean zone's bytes that a run has read."""
     for line in events.splitlines():
         # The last line of a killed worker may be half a line.
         if line.startswith(b'{"event":"kpis.published"') and line.endswith(b"}"):
-            told = orjson.loads(line)
-            return float(told["clean_bytes_read"] / max(told["clean_bytes"], 1))
+            given = orjson.loads(line)
+            return float(given["clean_bytes_read"] / max(given["clean_bytes"], 1))
     return 0.0
 
 
 def _look(pid: int) -> tuple[int, int]:
-    """Most resident bytes so far and open files of a process; zeros where it has just ended."""
+    """Return the peak resident bytes and open files of a process; zeros where it has ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
         found = re.search(r"VmHWM:\s*(\d+) kB", status)

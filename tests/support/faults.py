@@ -18,8 +18,8 @@ class Fault:
         skip: Matching requests that go through before.
         action: Awaited before the request goes on.
         request_lost: The connection closes instead, and the request does not go on.
-        answer_bytes: The connection closes after so many bytes of the answer: 0 loses the answer
-            of a request that takes effect. None: the answer comes whole.
+        answer_bytes: Bytes of the answer after which the connection closes. 0 loses the answer of
+            a request that takes effect. None: the answer comes whole.
     """
 
     marker: bytes

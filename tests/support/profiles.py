@@ -16,7 +16,7 @@ TOO_LARGE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 def load_profile() -> None:
     """Load the profile that `HYPOTHESIS_PROFILE` names; `ci` by default.
 
-    `explore` draws new examples on each run. The other profiles repeat theirs.
+    `explore` draws new examples on each run. The other profiles repeat their examples.
     """
     for name, count in EXAMPLES.items():
         explores = name == "explore"
