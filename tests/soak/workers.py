@@ -208,7 +208,8 @@ def left_out(given: Mapping[Path, int], ledger: Path) -> str:
     """Name the files of a successful run that the ledger lacks; "" where there are none."""
     known: dict[str, int] = {}
     with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True, timeout=60.0)) as db:
-        query = "SELECT json_extract(entry, '$.url'), json_extract(entry, '$.version') FROM ledger"
+        columns = "json_extract(record, '$.url'), json_extract(record, '$.version')"
+        query = f"SELECT {columns} FROM ledger WHERE kind = 'entry'"
         for url, version in db.execute(query):
             known[url] = max(known.get(url, 0), int(version.split(":")[1]))
     # It may have been replaced meanwhile.
@@ -230,7 +231,7 @@ def _ledger(path: Path) -> tuple[int, int]:
     """Return the number of entries and the size of the database; zeros where there is none."""
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=60.0)) as db:
-            (entries,) = db.execute("SELECT count(*) FROM ledger").fetchone()
+            (entries,) = db.execute("SELECT count(*) FROM ledger WHERE kind = 'entry'").fetchone()
             (pages,) = db.execute("PRAGMA page_count").fetchone()
             (page_bytes,) = db.execute("PRAGMA page_size").fetchone()
             return entries, pages * page_bytes
