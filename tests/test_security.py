@@ -30,6 +30,7 @@ NOT_CALLED_IN_OS = {"system", "popen"} | {
 
 SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|CREATE|DROP|ALTER|PRAGMA|WITH|COPY)\b")
 NAMES_OF_OURS = {
+    "', '.join(keys)",
     "', '.join(names)",
     "', '.join(columns)",
     "', '.join((name for name in names))",
@@ -39,6 +40,8 @@ NAMES_OF_OURS = {
     "index.partition_key",
     "index.sort_key",
     "key",
+    "names",
+    "old",
     "order",
     "places",
     "table",

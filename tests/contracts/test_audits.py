@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -88,9 +88,7 @@ class Shop:
             sample=sample,
         )
 
-    async def publish(
-        self, day: date, as_of: int = HEAD, **tables: Sequence[Mapping[str, str | int | Decimal]]
-    ) -> None:
+    async def publish(self, day: date, as_of: int = HEAD, **tables: Sequence[Row]) -> None:
         await self.state.publish(DayKpis(order_date=day, tables=tables), as_of)
 
     async def promise(self, sequence: int) -> None:

@@ -217,7 +217,7 @@ async def watch(state: DynamoDBState) -> None:
     while True:
         for rows in (await stored(state)).values():
             for row in rows:
-                name, as_of = str(row.get("category", "")), int(row["as_of"])
+                name, as_of = str(row.get("category", "")), int(str(row["as_of"]))
                 assert as_of >= latest.get(name, 0), f"{name} went back to {as_of}"
                 latest[name] = as_of
 
