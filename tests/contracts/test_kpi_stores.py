@@ -21,6 +21,30 @@ from worker.state import DayKpis, Outcome, Progress, Row, State
 # Publication.
 
 
+async def test_a_row_may_lack_values_and_have_others(state: State) -> None:
+    """By a contract of language 2: null where it gives no meaning, and attributes of its own."""
+    before, after = DAY, DAY + timedelta(days=1)
+    await state.publish(day_kpis(before, categories=["Jeans"]), 1)
+    row = {
+        **order_row(after),
+        "total_revenue": None,
+        "total_items_sold": Decimal("2.125"),
+        "unique_customers": None,
+        "gross_sales": Decimal("12.50"),
+        "excluded_orders": 3,
+        "refunds": None,
+    }
+    discount = {**category_row(after, "(order)"), "avg_order_value": None, "avg_return_rate": None}
+    tables = {"order_kpis": [row], "category_kpis": [discount]}
+
+    await state.publish(DayKpis(order_date=after, tables=tables), 2)
+
+    found = await rows(state, "order_kpis")
+    del row["refunds"]
+    assert found == [order_row(before) | {"as_of": 1}, row | {"as_of": 2}]
+    assert (await rows(state, "category_kpis"))[1:] == [discount | {"as_of": 2}]
+
+
 async def test_a_published_day_is_read_back(state: State) -> None:
     day = day_kpis(DAY, categories=["Jeans", "Swim"])
 

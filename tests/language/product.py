@@ -41,10 +41,10 @@ class Outcome:
     waiting: int
 
 
-def write(folder: Path, file: File) -> None:
+def write(folder: Path, file: File, encoding: str) -> None:
     path = folder / file.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(file.text.encode())
+    path.write_bytes(file.text.encode(encoding))
     time_ns = (FIRST_SECOND + file.second) * 10**9
     os.utime(path, ns=(time_ns, time_ns))
 
@@ -56,6 +56,7 @@ def run(
     *,
     one_by_one: bool = False,
     block_sizes: BlockSizes = DEFAULT_BLOCK_SIZES,
+    encoding: str = "utf-8",
 ) -> Outcome:
     """Validate files, later versions of a name in turn, and publish.
 
@@ -65,6 +66,7 @@ def run(
         files: In any order; their seconds say which came first.
         one_by_one: Whether to transform after each file, and not once.
         block_sizes: How files are read.
+        encoding: How files are written.
     """
 
     async def work() -> Outcome:
@@ -72,7 +74,7 @@ def run(
         entries: dict[str, Entry] = {}
         async with Pipeline(home / "ws", parsed, block_sizes) as pipeline:
             for file in files:
-                write(home / "in", file)
+                write(home / "in", file, encoding)
                 (source,) = await find_sources(
                     [(pipeline._store, locate(str(home / "in" / file.name)))], parsed
                 )
