@@ -371,9 +371,6 @@ def _products(shop: Shop) -> dict[str, ShopDataset]:
     return {name: one for name, one in shop.datasets.items() if name == "products"}
 
 
-MONEY_OF_LINES = ("unit_price", "before_discount", "discount", "after_discount")
-
-
 def _money_problems(shop: Shop) -> Iterable[str]:
     """Money that is said twice, or where it has no meaning (rules 13 and 15)."""
     if "order_items" in shop.datasets:

@@ -10,11 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kpi.contract.conditions import columns_of
 from kpi.contract.model import header_form
 from kpi.contract.reject_reasons import Reason
 from kpi.contract.shop import FileLayout, Shop, ShopColumn, ShopDataset
-from kpi.errors import KpiError
 from kpi.kernels.arrays import Mask, Positions
 from kpi.kernels.masks import booleans, true
 from kpi.mapping.columns import (
@@ -29,17 +27,16 @@ from kpi.mapping.conditions import has_signs, holds
 from kpi.mapping.dates import Clock
 from kpi.mapping.file_rows import FileRows, bare, without_words
 from kpi.mapping.fill import ComesBackError, Filler
+from kpi.mapping.headers import CURRENCY_HEADERS, FileRefusedError, resolve_headers
 from kpi.validation.rules import Problem
 
 DAY, ROW = "_day", "_row"
 """Clean columns beside those of the contract: an order's day, and the row's number in its file."""
 
+MONEY_OF_A_LINE = ("unit_price", "before_discount", "discount", "after_discount")
+
 DATED = {"orders": "created_at", "refunds": "created_at"}
 """Dataset -> column whose day is kept; of a reference it is `valid_from`."""
-
-
-class FileRefusedError(KpiError):
-    """The file cannot be read by its contract; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,22 +89,20 @@ def clean_schema(dataset: ShopDataset) -> pa.Schema:
     return pa.schema(fields)
 
 
-def wanted_headers(shop: Shop, layout: FileLayout) -> list[tuple[str, ...]]:
-    """List the headers that a file must have; of each tuple, one."""
-    wanted: list[tuple[str, ...]] = []
-    for name in layout.feeds:
-        for column in shop.all_datasets[name].columns.values():
-            wanted += [column.headers] if column.headers else []
-            wanted += [(header,) for header in (*column.join, *column.when)]
-    wanted += [(layout.fill,)] if layout.fill else []
-    for conditions in layout.only.values():
-        wanted += [(header,) for header in columns_of(conditions)]
-    of_path = {f"{{{name}}}" for name in layout.match.names}
-    return [
-        tuple(map(header_form, headers))
-        for headers in dict.fromkeys(wanted)
-        if not of_path & set(headers)
-    ]
+def _blank_notes(
+    dataset: ShopDataset, texts: Mapping[str, pa.Array], inside: Mask
+) -> dict[str, int]:
+    """Count the lines without a quantity, and those without any money (rule 16)."""
+    found = {}
+    if "quantity" in dataset.columns:
+        found["blank_quantities"] = int((inside & ~true(texts["quantity"].is_valid())).sum())
+    money = [name for name in MONEY_OF_A_LINE if name in dataset.columns]
+    if money:
+        blank = inside.copy()
+        for name in money:
+            blank &= ~true(texts[name].is_valid())
+        found["unpriced_items"] = int(blank.sum())
+    return {name: count for name, count in found.items() if count}
 
 
 class Mapper:
@@ -139,7 +134,7 @@ class Mapper:
         self._headers = list(headers)
         self._names = {f"{{{name}}}": text for name, text in names.items()}
         self._datasets = {name: shop.all_datasets[name] for name in layout.feeds}
-        self._positions = self._resolve()
+        self._positions = resolve_headers(shop, layout, self._headers)
         self._forms = Forms(
             numbers=layout.numbers, dates=layout.dates, clock=Clock(shop.day, shop.times)
         )
@@ -148,6 +143,7 @@ class Mapper:
         self._fillers = {name: Filler() for name in self._datasets} if layout.fill else {}
         self._fillable = self._fillable_headers()
         self._signs: dict[tuple[str, str], frozenset[int]] = {}
+        self._currencies: dict[str, set[str]] = {}
         self._rows_before = 0
 
     @property
@@ -171,32 +167,9 @@ class Mapper:
         datasets = {
             name: self._of_dataset(dataset, file_rows) for name, dataset in self._datasets.items()
         }
+        self._check_currencies(file_rows)
         self._rows_before += len(kept)
         return MappedRows(rows=len(kept), kept=kept, datasets=datasets)
-
-    def _resolve(self) -> dict[str, int]:
-        """Find the position of each header that the contract names."""
-        positions: dict[str, int] = {}
-        twice: dict[str, list[str]] = {}
-        for at, header in enumerate(self._headers):
-            form = header_form(header)
-            if form in positions:
-                twice.setdefault(form, [self._headers[positions[form]]]).append(header)
-            else:
-                positions[form] = at
-        missing = []
-        for forms in wanted_headers(self._shop, self._layout):
-            both = [twice[form] for form in forms if form in twice]
-            if both:
-                raise FileRefusedError(f"expected column {both[0][0]!r} once, got {both[0]}")
-            if not any(form in positions for form in forms):
-                missing.append(" or ".join(forms))
-        if missing:
-            raise FileRefusedError(
-                f"expected column{'s' * (len(missing) > 1)} {', '.join(dict.fromkeys(missing))}, "
-                f"got the header: {', '.join(map(str.strip, self._headers[:20]))[:500]}"
-            )
-        return positions
 
     def _fillable_headers(self) -> set[str]:
         """Headers that only orders and products read, and none of them as a key (rule 6)."""
@@ -253,6 +226,8 @@ class Mapper:
                 outside = (days.days < self._first_day) | (days.days > self._last_day)
                 outside &= valid & inside & ~deleted
                 problems += self._out_of_bounds(outside)
+        if dataset.name == "order_items":
+            notes.update(_blank_notes(dataset, texts, inside))
         if dataset.key_by == "row":
             arrays.append(pa.array(np.arange(rows) + self._rows_before))
         rejected = np.zeros(rows, bool)
@@ -358,6 +333,30 @@ class Mapper:
         )
         expected = f"a day from {first} to {last} (not_before, not_after)"
         return [Problem(Reason.OUT_OF_RANGE, "created_at", expected, outside)]
+
+    def _check_currencies(self, file_rows: FileRows) -> None:
+        """Refuse a file of several currencies of which the contract says nothing (rule 20)."""
+        if any("currency" in dataset.columns for dataset in self._datasets.values()):
+            return
+        for header in self._headers:
+            if header_form(header) not in CURRENCY_HEADERS or not self._has_money:
+                continue
+            found = pc.unique(pc.utf8_upper(file_rows.texts(header))).drop_null().to_pylist()
+            self._currencies.setdefault(header, set()).update(found)
+            if len(self._currencies[header]) > 1:
+                raise FileRefusedError(
+                    f"expected one currency in {header.strip()!r}, or a contract that says "
+                    f"`currency = {header.strip()!r}`, got several"
+                )
+
+    @property
+    def _has_money(self) -> bool:
+        return any(
+            column.kind == "money"
+            for name, dataset in self._datasets.items()
+            if name != "products"
+            for column in dataset.columns.values()
+        )
 
     def _check_signs(self, dataset: ShopDataset, column: ShopColumn, typed: Typed) -> None:
         """Refuse a file whose discounts or refunds have both signs (rule 12)."""

@@ -699,3 +699,32 @@ def test_rule_27_an_escape_character_makes_a_quote_a_plain_one(tmp_path: Path) -
     text = sales(f'1,{DAY},"a \\"b\\", c",1,5')
     outcome = run(tmp_path, contract, [File("sales.csv", text, 0)])
     assert list(outcome.categories) == [(DAY, 'a "b", c')]
+
+
+def test_rule_04_the_receipt_counts_keys_with_different_rows(tmp_path: Path) -> None:
+    text = f"id,at,status,changed\n1,{DAY},back,\n1,{NEXT},paid,\n2,{DAY},paid,\n2,{DAY},paid,\n"
+    entry = check(tmp_path, VERSIONED, [File("o1.csv", text, 0)]).entries["o1.csv"]
+    assert entry.feeds["orders"].notes == {"repeated_keys": 1}
+
+
+def test_rule_16_blank_quantities_and_prices_are_counted(tmp_path: Path) -> None:
+    contract = HEAD + FILES + ORDERS + ITEMS
+    outcome = check(
+        tmp_path, contract, [File("sales.csv", sales(f"1,{DAY},A,,", f"1,{DAY},B,2,5"), 0)]
+    )
+    notes = outcome.entries["sales.csv"].feeds["order_items"].notes
+    assert notes == {"blank_quantities": 1, "unpriced_items": 1}
+    assert row(outcome)["total_items_sold"] == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "currencies", "refused"),
+    [("Currency", "EUR USD", True), ("Currency", "EUR eur", False), ("Note", "EUR USD", False)],
+)
+def test_rule_20_an_undeclared_currency_with_two_values_refuses_the_file(
+    tmp_path: Path, header: str, currencies: str, refused: bool
+) -> None:
+    lines = [f"{n},{DAY},A,1,5,{one}" for n, one in enumerate(currencies.split())]
+    text = sales(*lines, header=f"Order,Date,SKU,Qty,Total,{header}")
+    outcome = run(tmp_path, HEAD + FILES + ORDERS + ITEMS, [File("sales.csv", text, 0)])
+    assert (outcome.entries["sales.csv"].verdict == "refused") == refused

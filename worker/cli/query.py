@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kpi.aggregation.tables import KPI_TABLES, KpiTable
+from kpi.aggregation.tables import KPI_TABLES
 from worker.cli.event_loop import run_async
 from worker.cli.options import (
     choose_format,
@@ -20,7 +20,7 @@ from worker.cli.options import (
     until_reader_leaves,
     utf8,
 )
-from worker.cli.render import show_receipts, show_rows
+from worker.cli.render import show_receipts, show_rows, shown_attributes
 from worker.cli.row_output import BATCH_ROWS, print_rows
 from worker.errors import ConfigError, StoreError
 from worker.jobs import open_session
@@ -96,7 +96,7 @@ def query(
             with print_rows(output_format) as output:
                 names: list[str] = []
                 async for row in rows:
-                    names = names or _shown_names(KPI_TABLES[name], row, settings)
+                    names = names or shown_attributes(KPI_TABLES[name], row, settings.contract)
                     output.add({key: row.get(key) for key in names})
         finally:
             await store.close()
@@ -185,12 +185,6 @@ def rejects(
                         output.add(reject)
 
     run_async(work, clean_stop=False)
-
-
-def _shown_names(table: KpiTable, row: Row, settings: Settings) -> list[str]:
-    """Name the attributes that are printed: the optional ones where the contract has any."""
-    is_shop = settings.contract.shop is not None or not row.keys().isdisjoint(table.optional)
-    return list(table.kinds if is_shop else table.attributes)
 
 
 async def _top_rows(rows: AsyncIterator[Row], attribute: str, count: int) -> AsyncIterator[Row]:

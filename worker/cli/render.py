@@ -6,9 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from kpi.aggregation.tables import KPI_TABLES
 from worker.cli.sanitize import one_line
 
 if TYPE_CHECKING:
+    from kpi.aggregation.tables import KpiTable
+    from kpi.contract.model import Contract
     from worker.cli.rich_console import PlainConsole
     from worker.jobs import Session
     from worker.state import Effect, Entry, Row, Ruling
@@ -19,6 +22,18 @@ MAX_CELL_CHARACTERS = 1000
 
 MAX_DAYS_SHOWN = 31
 """Days of order KPIs that `run` prints; `query` prints all."""
+
+
+def shown_attributes(table: KpiTable, row: Row, contract: Contract) -> list[str]:
+    """Name the attributes that rows are printed with: the optional ones where a contract has some.
+
+    Args:
+        table: Table of the rows.
+        row: The first of them.
+        contract: Contract of the command, which need not be that of the rows.
+    """
+    has_optional = contract.shop is not None or not row.keys().isdisjoint(table.optional)
+    return list(table.kinds if has_optional else table.attributes)
 
 
 def show_rows(rows: Iterable[Mapping[str, object]], title: str = "") -> None:
@@ -108,6 +123,8 @@ def show_report(report: Report) -> None:
     waiting = sum(report.waiting.values())
     if waiting:
         out.print(f"{waiting} items wait for their order; they count when it comes")
+    for name, count in report.notes.items():
+        out.print(f"{count} {name.replace('_', ' ')}")
 
 
 async def show_run(
@@ -121,7 +138,11 @@ async def show_run(
     settings = session.settings
     rows: list[Row] = []
     if "order_kpis" in settings.tables:
-        rows = [_without_as_of(row) async for row in session.state.rows("order_kpis")]
+        rows = [row async for row in session.state.rows("order_kpis")]
+        names = shown_attributes(
+            KPI_TABLES["order_kpis"], rows[0] if rows else {}, settings.contract
+        )
+        rows = [{name: row.get(name) for name in names} for row in rows]
     left_out = len(rows) - MAX_DAYS_SHOWN
     title = "Order KPIs by day"
     if left_out > 0:

@@ -126,6 +126,7 @@ class JsonReporter:
             last_day=report.days[-1].isoformat() if report.days else None,
             rows=report.rows,
             waiting_items=sum(report.waiting.values()),
+            **({"notes": report.notes} if report.notes else {}),
             clean_bytes=report.clean_bytes,
             clean_bytes_read=report.clean_bytes_read,
             seconds=report.seconds,

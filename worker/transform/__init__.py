@@ -44,6 +44,9 @@ class Report:
         days: Order dates published, ascending.
         rows: KPI table -> rows published.
         waiting: source_id -> items whose order has not arrived.
+        notes: What a reader of the KPIs should know -> how often; only by a contract of language 2:
+            `provisional_days` of which something has not come or was not said, and
+            `orders_of_a_later_file` whose lines took the place of those of a file of another name.
         clean_bytes: Bytes in the clean zone at that sequence.
         clean_bytes_read: Bytes of it that were read.
         seconds: Wall time.
@@ -53,6 +56,7 @@ class Report:
     days: tuple[date, ...] = ()
     rows: dict[str, int] = field(default_factory=dict)
     waiting: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, int] = field(default_factory=dict)
     clean_bytes: int = 0
     clean_bytes_read: int = 0
     seconds: float = 0.0
@@ -186,6 +190,7 @@ async def _transform_shop_once(
         days=done.days,
         rows=done.rows,
         waiting=done.waiting,
+        notes=done.notes,
         clean_bytes=done.clean_bytes,
         clean_bytes_read=done.clean_bytes,
         seconds=done.seconds,

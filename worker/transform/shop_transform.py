@@ -59,6 +59,14 @@ class ShopState:
                 waiting[source_id] = waiting.get(source_id, 0) + int(count)
         return waiting
 
+    def notes(self) -> dict[str, int]:
+        """Count what a reader of the KPIs should know."""
+        counts = {
+            "provisional_days": len(self.kpis.facts.provisional),
+            "orders_of_a_later_file": sum(rows.replaced_orders for rows in self.rows.values()),
+        }
+        return {name: count for name, count in counts.items() if count}
+
     def effect(self, entry: Entry, as_of: int, waiting: int) -> Effect:
         """Say what one source object changed."""
         superseded = 0
@@ -162,6 +170,7 @@ class ShopReport:
     days: tuple[date, ...]
     rows: dict[str, int]
     waiting: dict[str, int]
+    notes: dict[str, int]
     clean_bytes: int
     seconds: float
 
@@ -222,6 +231,7 @@ async def transform_shop(
         days=tuple(days),
         rows=counts,
         waiting=waiting,
+        notes=state.notes(),
         clean_bytes=state.size_bytes,
         seconds=round(time.perf_counter() - started, 3),
     )

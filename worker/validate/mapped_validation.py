@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from kpi.contract.language import DELIMITERS
-from kpi.contract.shop import FileLayout, Shop
+from kpi.contract.shop import FileLayout, Shop, ShopDataset
 from kpi.csv.chunk import Chunk
 from kpi.csv.dialect import Dialect, HeaderRule, find_dialect
 from kpi.csv.header import Refusal
@@ -21,7 +21,9 @@ from kpi.csv.plain_lines import LineSplitter
 from kpi.csv.splitter import RecordSplitter
 from kpi.csv.text_table import TextTable, read_texts
 from kpi.kernels.arrays import Mask
-from kpi.mapping.mapper import FileRefusedError, MappedRows, Mapper, wanted_headers
+from kpi.mapping.headers import FileRefusedError, wanted_headers
+from kpi.mapping.mapper import DAY, MappedRows, Mapper
+from kpi.mapping.repeats import RepeatCounter
 from kpi.validation.reading import WrongColumnCounts
 from kpi.validation.rejects import Broken, assemble_rejects
 from kpi.validation.rules import Problem
@@ -49,6 +51,7 @@ class _Feed:
     rejected: int = 0
     passed_over: int = 0
     notes: Counter[str] = field(default_factory=Counter)
+    repeats: RepeatCounter | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class MappedValidation:
                 "expected a file that an entry of [[files]] matches, got one that none does"
             )
         layout, names = found
-        self._feeds = {name: _Feed() for name in layout.feeds}
+        self._feeds = {name: _feed(shop.all_datasets[name]) for name in layout.feeds}
         files: dict[str, ParquetStream] = {}
         workspace, executor = self._context.workspace, self._context.executor
         key = workspace.key("rejects", self._source, self._contract)
@@ -163,6 +166,9 @@ class MappedValidation:
                 await self._take(read, files, rejects, records_before, len(dialect.headers))
                 records_before += len(read.texts.index) + len(chunk.malformed)
         counts = self._counts
+        for feed in self._feeds.values():
+            if feed.repeats is not None and (repeated := feed.repeats.count()):
+                feed.notes["repeated_keys"] = repeated
         reason = too_many_rejects(
             self._contract,
             counts.rows - self._passed_over,
@@ -235,6 +241,8 @@ class MappedValidation:
             feed.notes.update(rows.notes)
             if rows.clean.num_rows:
                 await files[name].write(rows.clean)
+            if feed.repeats is not None:
+                feed.repeats.include(rows.clean)
         table, reasons = _rejects(read, problems, rejected, width)
         await rejects.write(table, records_before)
         counts.rows += mapped.rows + broken_records
@@ -279,6 +287,13 @@ class MappedValidation:
             contract=self._contract.digest,
             seconds=0.0,
         )
+
+
+def _feed(dataset: ShopDataset) -> _Feed:
+    """Begin to count the rows of a dataset; of keys, also those that stand there twice."""
+    has_key = dataset.key_by == "columns"
+    key = [DAY if name == dataset.valid_from else name for name in dataset.key]
+    return _Feed(repeats=RepeatCounter(key) if has_key else None)
 
 
 def _read(chunk: Chunk, mapper: Mapper, dialect: Dialect) -> _ReadChunk:

@@ -1,0 +1,72 @@
+"""Headers that a contract names, and where a file has them (rule 25)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kpi.contract.conditions import columns_of
+from kpi.contract.model import header_form
+from kpi.contract.shop import FileLayout, Shop
+from kpi.errors import KpiError
+
+CURRENCY_HEADERS = frozenset(
+    {
+        *("currency", "currency code", "currency_code", "currencycode", "order currency"),
+        *("order currency code", "order_currency", "iso currency", "converted currency"),
+        *("währung", "waehrung", "devise", "moneda", "moeda", "valuta", "waluta"),
+    }
+)
+"""Folded headers that are known to name the currency of a row's money: ISO 4217's English word
+and its translations (German, French, Spanish, Portuguese, Italian, Polish), and the spellings of
+vendors' exports (BigCommerce, Stripe)."""
+
+
+class FileRefusedError(KpiError):
+    """The file cannot be read by its contract; the message says why."""
+
+
+def wanted_headers(shop: Shop, layout: FileLayout) -> list[tuple[str, ...]]:
+    """List the headers that a file must have; of each tuple, one."""
+    wanted: list[tuple[str, ...]] = []
+    for name in layout.feeds:
+        for column in shop.all_datasets[name].columns.values():
+            wanted += [column.headers] if column.headers else []
+            wanted += [(header,) for header in (*column.join, *column.when)]
+    wanted += [(layout.fill,)] if layout.fill else []
+    for conditions in layout.only.values():
+        wanted += [(header,) for header in columns_of(conditions)]
+    of_path = {f"{{{name}}}" for name in layout.match.names}
+    return [
+        tuple(map(header_form, headers))
+        for headers in dict.fromkeys(wanted)
+        if not of_path & set(headers)
+    ]
+
+
+def resolve_headers(shop: Shop, layout: FileLayout, headers: Sequence[str]) -> dict[str, int]:
+    """Find the position of each header, folded.
+
+    Raises:
+        FileRefusedError: A header that the contract names is missing, or stands twice.
+    """
+    positions: dict[str, int] = {}
+    twice: dict[str, list[str]] = {}
+    for at, header in enumerate(headers):
+        form = header_form(header)
+        if form in positions:
+            twice.setdefault(form, [headers[positions[form]]]).append(header)
+        else:
+            positions[form] = at
+    missing = []
+    for forms in wanted_headers(shop, layout):
+        both = [twice[form] for form in forms if form in twice]
+        if both:
+            raise FileRefusedError(f"expected column {both[0][0]!r} once, got {both[0]}")
+        if not any(form in positions for form in forms):
+            missing.append(" or ".join(forms))
+    if missing:
+        raise FileRefusedError(
+            f"expected column{'s' * (len(missing) > 1)} {', '.join(dict.fromkeys(missing))}, "
+            f"got the header: {', '.join(map(str.strip, headers[:20]))[:500]}"
+        )
+    return positions
