@@ -24,7 +24,7 @@ START_LIMIT_S = 30.0
 PART_BYTES = 64 * 2**20
 
 
-class Missing(Exception):  # noqa: N818  (it reads as what happened)
+class Missing(Exception):
     """This machine lacks something that a case needs; the message says what."""
 
 

@@ -25,7 +25,7 @@ MONEY_STEP = Decimal("0.01")
 RATE_STEP = Decimal("0.0001")
 
 
-class Differs(Exception):  # noqa: N818  (it reads as what happened)
+class Differs(Exception):
     """Two runs that should have found the same KPIs did not; the message lists some of it."""
 
 

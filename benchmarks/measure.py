@@ -18,7 +18,7 @@ SAMPLE_EVERY_S = 0.02
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class CommandFailed(Exception):  # noqa: N818  (it reads as what happened)
+class CommandFailed(Exception):
     """A measured command exited with another code than 0; the message ends with what it said."""
 
 

@@ -14,7 +14,7 @@ from benchmarks.kpis import Kpis
 from benchmarks.measure import Usage
 
 
-class WrongResult(Exception):  # noqa: N818  (it reads as what happened)
+class WrongResult(Exception):
     """A run came to its end, but not to what the sample is known to give."""
 
 

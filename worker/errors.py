@@ -72,7 +72,7 @@ class ConfigError(WorkerError):
     retryable = False
 
 
-class InvalidSettings(ConfigError):  # noqa: N818
+class InvalidSettings(ConfigError):
     """Report everything that is wrong with the settings, one problem a line."""
 
     def __init__(self, problems: Sequence[str]) -> None:
@@ -84,14 +84,14 @@ class SourceError(WorkerError):
     """Report an object that cannot be read as its store or the ledger promised."""
 
 
-class SourceMissing(SourceError):  # noqa: N818  (an event of the world, not a fault of ours)
+class SourceMissing(SourceError):
     """Report that there is no object of a name, or no such version of it."""
 
     problem = "there is no such object"
     retryable = False
 
 
-class SourceChanged(SourceError):  # noqa: N818
+class SourceChanged(SourceError):
     """Report that an object was overwritten or deleted while it was being read.
 
     `expected` is the version that was asked for, `actual` the one that was there, if known.
@@ -104,7 +104,7 @@ class SourceChanged(SourceError):  # noqa: N818
         return ""
 
 
-class SourcesLeft(SourceError):  # noqa: N818
+class SourcesLeft(SourceError):
     """Report sources that could not be read, after everything else was done.
 
     Attributes:
@@ -126,7 +126,7 @@ class SourcesLeft(SourceError):  # noqa: N818
         self.errors = dict(errors)
 
 
-class DamagedObject(SourceError):  # noqa: N818
+class DamagedObject(SourceError):
     """Report bytes that differ from what was written."""
 
     retryable = False
@@ -136,7 +136,7 @@ class StoreError(WorkerError):
     """Report a ledger, KPI store or object store that refused or failed, after retries."""
 
 
-class Interrupted(WorkerError):  # noqa: N818
+class Interrupted(WorkerError):
     """Report that a signal stopped the work: it left nothing half done and can be repeated."""
 
 

@@ -13,7 +13,7 @@ from worker.state import Record as LedgerRecord
 from worker.state.memory import MemoryState
 
 
-class Violation(AssertionError):  # noqa: N818
+class Violation(AssertionError):
     """A promise is broken."""
 
 

@@ -34,7 +34,7 @@ Emit = Callable[..., None]
 """Write a log line: an event, and its fields by keyword."""
 
 
-class Refused(ConfigError):  # noqa: N818  (the verdict on a command)
+class Refused(ConfigError):
     """Report a command that a message may not ask for."""
 
 

@@ -37,7 +37,7 @@ REPORTED_DAYS = 10
 """Days that an error names."""
 
 
-class Contended(Exception):  # noqa: N818
+class Contended(Exception):
     """A newer writer has begun a day and not ended it."""
 
 

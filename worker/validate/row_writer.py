@@ -134,5 +134,5 @@ def high_cardinality(dataset: Dataset) -> Sequence[str]:
     return (*(dataset.key if len(dataset.key) == 1 else ()), "product_id")
 
 
-class _Refused(Exception):  # noqa: N818  (the caller makes it a verdict)
+class _Refused(Exception):
     """Leaves the block that writes the clean file, so that the file never appears."""

@@ -12,7 +12,7 @@ from kpi.errors import BalanceError
 from worker.state import Entry
 
 
-class Unreadable(Exception):  # noqa: N818  (the caller makes it a verdict)
+class Unreadable(Exception):
     """The bytes are not the CSV text they claim to be; the message names what came instead."""
 
 

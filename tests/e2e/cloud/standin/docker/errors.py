@@ -1,7 +1,7 @@
 """Errors of the Docker SDK that MiniStack catches by name."""
 
 
-class DockerException(Exception):  # noqa: N818  (the SDK's own name)
+class DockerException(Exception):
     pass
 
 
