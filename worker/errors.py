@@ -136,7 +136,17 @@ class StoreError(WorkerError):
     """Report a ledger, KPI store or object store that refused or failed, after retries."""
 
 
-class Interrupted(WorkerError):
+class ContractChanged(WorkerError):
+    """Report that another contract came into force while work under an earlier one was going on.
+
+    Nothing was committed; the same command succeeds when it is run again.
+    """
+
+    problem = "another contract has come into force meanwhile"
+    exit_code = 5
+
+
+class Interrupted(WorkerError):  # noqa: N818
     """Report that a signal stopped the work: it left nothing half done and can be repeated."""
 
 

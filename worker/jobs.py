@@ -8,17 +8,20 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
+from kpi.contract.differences import describe_differences
+from kpi.contract.loading import parse_contract
 from kpi.errors import KpiError
 from worker.clean import Workspace
-from worker.errors import SourceError, SourcesLeft
+from worker.errors import ConfigError, SourceError, SourcesLeft
 from worker.objects import ObjectStore
-from worker.objects.location import locate
+from worker.objects.location import Location, locate
 from worker.objects.source import HeaderCallback, Source
 from worker.reporting.reporters import Reporter
 from worker.runtime.concurrency import each
 from worker.settings import Settings
-from worker.state import Entry, State
+from worker.state import Adoption, Entry, State
 from worker.stores import open_objects, open_state
 from worker.validate import range_task
 from worker.validate.byte_range import ByteRange
@@ -29,18 +32,30 @@ from worker.validate.task import validate
 SMALL_SOURCE_BYTES = 16 * 2**20
 """A source object up to this size is validated beside others."""
 
+LISTED_DIFFERENCES = 8
+"""Differences of two contracts that an error lists."""
+
 SMALL_SOURCES_AT_ONCE = 4
 """Small source objects validated concurrently; larger ones are validated one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """Hold open stores and threads for one command."""
+    """Hold open stores and threads for one command.
+
+    Attributes:
+        settings: With the contract and the tables that are in force.
+        workspace: Clean zone and rejects.
+        state: Ledger and KPI tables.
+        executor: Threads that parse and encode.
+        adoption: The contract in force; None before the first accepted file.
+    """
 
     settings: Settings
     workspace: Workspace
     state: State
     executor: ThreadPoolExecutor
+    adoption: Adoption | None = None
 
 
 @asynccontextmanager
@@ -52,14 +67,19 @@ async def open_session(settings: Settings, *, read_only: bool = False) -> AsyncI
         read_only: Whether the state is only read.
 
     Raises:
+        ConfigError: The ledger has adopted another contract than the one named.
         StoreError: The state cannot be opened.
     """
     store = await open_objects(settings.workspace)
     try:
         state = await open_state(settings.state_url, read_only=read_only)
         try:
+            adoption = await state.adoption()
+            if adoption is not None:
+                settings = apply_adoption(settings, adoption)
             with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="parse") as executor:
                 yield Session(
+                    adoption=adoption,
                     settings=settings,
                     workspace=Workspace(store=store, location=settings.workspace),
                     state=state,
@@ -71,6 +91,45 @@ async def open_session(settings: Settings, *, read_only: bool = False) -> AsyncI
         await store.close()
 
 
+def apply_adoption(settings: Settings, adoption: Adoption) -> Settings:
+    """Take the contract and the tables that the ledger has adopted.
+
+    Raises:
+        ConfigError: The settings name another contract.
+    """
+    adopted = parse_contract(adoption.text, source="the contract in the ledger")
+    if settings.contract_name is not None and settings.contract.digest != adopted.digest:
+        differences = describe_differences(adopted, settings.contract)
+        listed = "; ".join(differences[:LISTED_DIFFERENCES]) or "only its text differs"
+        rest = len(differences) - LISTED_DIFFERENCES
+        more = f"; and {rest} more" if rest > 0 else ""
+        raise ConfigError(
+            f"the ledger has adopted another contract, {adopted.name!r}: {listed}{more}",
+            option="--contract",
+            actual=settings.contract_name,
+            hint="leave the option out, or bring this one into force with "
+            f"`shopkpi contract adopt {settings.contract_name}`",
+        )
+    return replace(settings, contract=adopted, tables=settings.tables | set(adoption.tables))
+
+
+@asynccontextmanager
+async def _open_inputs(
+    inputs: Sequence[str],
+) -> AsyncIterator[list[tuple[ObjectStore, Location]]]:
+    """Open the stores of some paths or URLs."""
+    locations = [locate(text) for text in inputs]
+    stores: dict[str, ObjectStore] = {}
+    try:
+        for location in locations:
+            if location.bucket not in stores:
+                stores[location.bucket] = await open_objects(location)
+        yield [(stores[location.bucket], location) for location in locations]
+    finally:
+        for store in stores.values():
+            await store.close()
+
+
 @asynccontextmanager
 async def open_sources(
     inputs: Sequence[str], settings: Settings, dataset: str | None, version_id: str | None = None
@@ -80,30 +139,16 @@ async def open_sources(
     Raises:
         ConfigError: A place has nothing to read.
     """
-    locations = [locate(text) for text in inputs]
-    stores: dict[str, ObjectStore] = {}
-    try:
-        for location in locations:
-            if location.bucket not in stores:
-                stores[location.bucket] = await open_objects(location)
-        yield await find_sources(
-            [(stores[location.bucket], location) for location in locations],
-            settings.contract,
-            dataset,
-            version_id,
-            settings.workspace,
-        )
-    finally:
-        for store in stores.values():
-            await store.close()
+    async with _open_inputs(inputs) as places:
+        yield await find_sources(places, settings.contract, dataset, version_id, settings.workspace)
 
 
 @asynccontextmanager
 async def open_all(
     inputs: Sequence[str], settings: Settings, dataset: str | None, version_id: str | None = None
 ) -> AsyncIterator[tuple[list[Source], Session]]:
-    """Open sources and session, in AWS concurrently; errors of the sources are raised first."""
-    if not settings.workspace.bucket or settings.state_url.startswith("sqlite:"):
+    """Open session and sources, which are found by the contract that is in force."""
+    if is_missing(settings):
         # No folder or database is created before there is something for it.
         async with (
             open_sources(inputs, settings, dataset, version_id) as sources,
@@ -115,14 +160,23 @@ async def open_all(
         # To make a client takes as long as to wait for an answer.
         opening = asyncio.create_task(opened.enter_async_context(open_session(settings)))
         try:
-            sources = await opened.enter_async_context(
-                open_sources(inputs, settings, dataset, version_id)
-            )
+            places = await opened.enter_async_context(_open_inputs(inputs))
         except BaseException:
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)
             raise
-        yield sources, await opening
+        session = await opening
+        in_force = session.settings
+        yield (
+            await find_sources(places, in_force.contract, dataset, version_id, in_force.workspace),
+            session,
+        )
+
+
+def is_missing(settings: Settings) -> bool:
+    """Return whether the state is a database that is not there yet."""
+    path = settings.state_url.removeprefix("sqlite://")
+    return path != settings.state_url and not os.path.exists(path)  # noqa: PTH110  (any bytes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,9 +264,20 @@ async def commit_ranges(session: Session, source: Source, reporter: Reporter) ->
     return entry
 
 
+def proposed_adoption(settings: Settings) -> Adoption:
+    """Build the adoption of the settings' contract and tables."""
+    return Adoption(
+        digest=settings.contract.digest,
+        text=settings.contract.text,
+        tables=tuple(sorted(settings.tables)),
+        recorded_at=datetime.now(UTC),
+    )
+
+
 def _context(session: Session, reporter: Reporter) -> ValidationContext:
     return ValidationContext(
         contract=session.settings.contract,
+        adoption=proposed_adoption(session.settings),
         workspace=session.workspace,
         ledger=session.state,
         executor=session.executor,

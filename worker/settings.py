@@ -27,8 +27,9 @@ class Settings:
     Attributes:
         workspace: Where clean zone and rejects are.
         state_url: Ledger and KPI tables.
-        contract: What columns are.
-        tables: KPI tables to publish.
+        contract: What columns are, unless the ledger has adopted a contract.
+        contract_name: What the user called the contract; None where nobody named one.
+        tables: KPI tables to publish, beside those that the ledger has switched on.
         sha256: Whether receipts hold the SHA-256 of the bytes.
     """
 
@@ -37,6 +38,7 @@ class Settings:
     contract: Contract
     tables: frozenset[str]
     sha256: bool = False
+    contract_name: str | None = None
 
 
 def read_settings(
@@ -87,7 +89,12 @@ def read_settings(
     if problems or found is None:
         raise InvalidSettings(problems)
     return Settings(
-        workspace=location, state_url=state_url, contract=found, tables=tables, sha256=sha256
+        workspace=location,
+        state_url=state_url,
+        contract=found,
+        contract_name=contract,
+        tables=tables,
+        sha256=sha256,
     )
 
 

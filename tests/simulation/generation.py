@@ -11,7 +11,17 @@ from typing import TypeVar
 from hypothesis import strategies as st
 
 from kpi.aggregation.tables import KPI_TABLES
-from tests.simulation.history import Audit, History, Put, Rule, Step, Transform, Validate, Wait
+from tests.simulation.history import (
+    Adopt,
+    Audit,
+    History,
+    Put,
+    Rule,
+    Step,
+    Transform,
+    Validate,
+    Wait,
+)
 from tests.simulation.model import BROKEN, Record, Upload
 from tests.simulation.schedule import Fault, What
 
@@ -27,6 +37,7 @@ TRANSFORM_FAULTS = ("publish",) * 4 + ("advance",) * 3 + ("progress", "entries",
 MAX_STEPS = 18
 """Steps of a history beside those that open the shop."""
 
+ADOPT_FAULTS = ("adopt", "adopt", "adoption")
 RULE_FAULTS = ("find", "rule", "rule")
 AUDIT_FAULTS = ("days", "entries", "rows")
 
@@ -104,6 +115,7 @@ class _Author:
         self._kinds["transform"] = choices.choice((3, 5, 8))
         self._kinds["there and back"] = choices.choice((0, 0, 9))
         self._kinds["rule"] = choices.choice((0, 0, 2, 6))
+        self._kinds["adopt"] = choices.choice((0, 0, 1, 3))
         self._sells = self._kinds["there and back"] > 0 or choices.chance(60)
         self._ways = {"all": 6, "slice": choices.choice((0, 2, 8)), "planned": 1, "everything": 1}
 
@@ -121,6 +133,8 @@ class _Author:
                 steps.append(self._validate(choices.between(0, uploads - 1)))
             elif kind == "transform":
                 steps.append(self._transform())
+            elif kind == "adopt":
+                steps.append(Adopt(fault=self._fault(ADOPT_FAULTS, self._validate_fault_percent)))
             elif kind == "rule":
                 steps += self._rulings(uploads)
             elif kind == "there and back":

@@ -80,11 +80,22 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Adopt:
+    """Someone brings the other of two contracts into force: its days begin at another hour.
+
+    Attributes:
+        fault: What befalls the process.
+    """
+
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Wait:
     """No step starts until all workers have ended or sleep."""
 
 
-Step = Put | Validate | Transform | Audit | Rule | Wait
+Step = Put | Validate | Transform | Audit | Rule | Adopt | Wait
 
 
 @dataclass(frozen=True, kw_only=True)

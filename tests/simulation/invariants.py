@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from tests.simulation import model
 from tests.simulation.model import Upload
 from worker.objects import ObjectStore
-from worker.state import Entry
+from worker.state import Adoption, Entry
 from worker.state import Record as LedgerRecord
 from worker.state.memory import MemoryState
+
+HOURS_AHEAD = {False: 0, True: 1}
+"""Of the contract with and without Berlin's days, in winter."""
 
 
 class Violation(AssertionError):
@@ -62,7 +65,10 @@ class Invariants:
         _require([one.sequence for one in records] == list(range(1, len(records) + 1)), "a gap")
         _require(records[: len(self._known)] == self._known, "a committed record has changed")
         entries = [one for one in records if isinstance(one, Entry)]
-        _require(len({one.source_id for one in entries}) == len(entries), "committed twice")
+        verdicts = {(one.source_id, one.contract) for one in entries}
+        _require(len(verdicts) == len(entries), "committed twice")
+        accepted = [one.source_id for one in entries if one.verdict == "accepted"]
+        _require(len(set(accepted)) == len(accepted), "accepted twice")
         there = {info.key async for info in self._clean.list("")}
         for entry in entries:
             for part in entry.parts:
@@ -121,14 +127,18 @@ class Invariants:
         _require(sequence <= len(self._known), f"nothing was committed as {sequence}")
         for number in range(len(self._models), sequence + 1):
             counted: dict[str, bool] = {}
+            hours = 0
             for record in self._known[:number]:
+                if isinstance(record, Adoption):
+                    hours = HOURS_AHEAD["Europe/Berlin" in record.text]
+                    continue
                 counted[record.source_id] = (
                     counted.get(record.source_id, True)
                     if isinstance(record, Entry)
                     else record.kind == "restoration"
                 )
             uploads = [self._uploads[one] for one, counts in counted.items() if counts]
-            self._models.append((model.kpis(uploads), model.waiting(uploads)))
+            self._models.append((model.kpis(uploads, hours), model.waiting(uploads)))
         return self._models[sequence]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
 Record = tuple[str, ...]
@@ -81,19 +82,25 @@ def waiting(uploads: Iterable[Upload]) -> int:
     return sum(item[1] not in orders for item in latest(uploads, "order_items").values())
 
 
-def kpis(uploads: Iterable[Upload]) -> Tables:
-    """The KPI rows of some uploads."""
+def day_of(created_at: str, hours: int) -> str:
+    """The day of an instant in UTC, in a zone that is ahead by some hours."""
+    instant = datetime.fromisoformat(created_at) + timedelta(hours=hours)
+    return instant.date().isoformat()
+
+
+def kpis(uploads: Iterable[Upload], hours: int = 0) -> Tables:
+    """The KPI rows of some uploads, where days begin some hours before those of UTC."""
     uploads = list(uploads)
     orders, products = latest(uploads, "orders"), latest(uploads, "products")
     by_day: dict[str, list[Record]] = defaultdict(list)
     for order in orders.values():
-        by_day[order[3][:10]].append(order)
+        by_day[day_of(order[3], hours)].append(order)
     by_category: dict[tuple[str, str], list[Record]] = defaultdict(list)
     by_product: dict[tuple[str, str], list[Record]] = defaultdict(list)
     sold: dict[str, list[Record]] = defaultdict(list)
     for item in latest(uploads, "order_items").values():
         if item[1] in orders:
-            day = orders[item[1]][3][:10]
+            day = day_of(orders[item[1]][3], hours)
             product = products.get(item[2])
             sold[day].append(item)
             by_product[day, item[2]].append(item)

@@ -12,7 +12,7 @@ from tests.simulation.schedule import Scheduler
 from tests.simulation.torn import TornState
 from tests.simulation.world import START, Backend
 from worker.objects.memory import MemoryStore, MemoryWriter
-from worker.state import DayKpis, Entry, Outcome, Progress
+from worker.state import Adoption, DayKpis, Entry, Outcome, Progress
 from worker.state.day_guard import Guard
 from worker.state.kpi_rows import stored_row
 from worker.state.memory import MemoryState
@@ -74,7 +74,7 @@ class NoLedgerCheck(_Mutant):
     async def find(self, source_id: str) -> Entry | None:  # noqa: ARG002  (as the base has it)
         return None
 
-    async def commit(self, entry: Entry) -> Entry:
+    async def commit(self, entry: Entry, *, adoption: Adoption | None = None) -> Entry:  # noqa: ARG002
         committed = entry.at(len(self._records) + 1)
         self._records.append(committed)
         return committed
@@ -86,15 +86,15 @@ class NeverFinds(_Mutant):
     async def find(self, source_id: str) -> Entry | None:  # noqa: ARG002  (as the base has it)
         return None
 
-    async def commit(self, entry: Entry) -> Entry:
+    async def commit(self, entry: Entry, *, adoption: Adoption | None = None) -> Entry:
         earlier = await MemoryState.find(self, entry.source_id)
-        return await super().commit(entry) if earlier is None else earlier
+        return await super().commit(entry, adoption=adoption) if earlier is None else earlier
 
 
 class CheckBeforehand(_Mutant):
     """Sees whether an object has been committed in one transaction, and commits in another."""
 
-    async def commit(self, entry: Entry) -> Entry:
+    async def commit(self, entry: Entry, *, adoption: Adoption | None = None) -> Entry:  # noqa: ARG002
         earlier = await self.find(entry.source_id)
         if earlier is not None:
             return earlier
@@ -107,7 +107,7 @@ class CheckBeforehand(_Mutant):
 class SameSequence(_Mutant):
     """Reads the counter in one transaction and moves it in another."""
 
-    async def commit(self, entry: Entry) -> Entry:
+    async def commit(self, entry: Entry, *, adoption: Adoption | None = None) -> Entry:  # noqa: ARG002
         earlier = await self.find(entry.source_id)
         if earlier is not None:
             return earlier
@@ -128,10 +128,10 @@ class CounterFirst(_Mutant):
     async def head(self) -> int:
         return max(self._begun, len(self._records))
 
-    async def commit(self, entry: Entry) -> Entry:
+    async def commit(self, entry: Entry, *, adoption: Adoption | None = None) -> Entry:
         self._begun = len(self._records) + 1
         await self.pause()
-        return await super().commit(entry)
+        return await super().commit(entry, adoption=adoption)
 
 
 class LateEntries(_Mutant):

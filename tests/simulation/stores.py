@@ -11,7 +11,18 @@ from typing import TypeVar
 from tests.simulation.schedule import Process, Scheduler
 from worker.objects import ObjectInfo, ObjectStore, ObjectWriter
 from worker.objects.memory import MemoryWriter
-from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Record, Row, Ruling, State
+from worker.state import (
+    Adoption,
+    DayKpis,
+    Effect,
+    Entry,
+    Outcome,
+    Progress,
+    Record,
+    Row,
+    Ruling,
+    State,
+)
 
 T = TypeVar("T")
 Check = Callable[[], Awaitable[None]]
@@ -53,8 +64,18 @@ class SteppedState(_Stepped):
     async def find(self, source_id: str) -> Entry | None:
         return await self._read("find", source_id, lambda: self._state.find(source_id))
 
-    async def commit(self, entry: Entry) -> Entry:
-        return await self._write("commit", entry.source_id, lambda: self._state.commit(entry))
+    async def commit(self, entry: Entry, *, adoption: Adoption | None = None) -> Entry:
+        return await self._write(
+            "commit", entry.source_id, lambda: self._state.commit(entry, adoption=adoption)
+        )
+
+    async def adoption(self) -> Adoption | None:
+        return await self._read("adoption", "", self._state.adoption)
+
+    async def adopt(self, adoption: Adoption, *, replaces: int) -> Adoption:
+        return await self._write(
+            "adopt", adoption.digest, lambda: self._state.adopt(adoption, replaces=replaces)
+        )
 
     async def rule(self, ruling: Ruling) -> Ruling:
         detail = f"{ruling.kind} {ruling.source_id}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from tests.simulation.history import Audit, History, Put, Step, Transform, Validate, Wait
+from tests.simulation.history import Adopt, Audit, History, Put, Step, Transform, Validate, Wait
 from tests.simulation.model import Record, Upload
 from tests.simulation.schedule import Fault
 from tests.simulation.torn import TORN
@@ -42,6 +42,18 @@ def test_a_late_transform_does_not_bring_back_an_order_that_has_moved() -> None:
         Transform(fault=late),
         upload("orders", "new", 2, ("1", "1", "", "2025-03-02T00:00:00")),
         Validate(number=1),
+        Transform(),
+    )
+
+
+def test_a_late_transform_brings_no_day_of_a_former_contract_back() -> None:
+    # Under the second contract the order is on the next day, and its first one is never published.
+    late = Fault(what="nap", operation="publish", naps=2)
+    holds(
+        upload("orders", "late evening", 1, ("1", "1", "", "2025-03-01T23:59:59")),
+        Validate(number=0),
+        Transform(fault=late),
+        Adopt(),
         Transform(),
     )
 

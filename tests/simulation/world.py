@@ -16,20 +16,21 @@ import worker.transform
 import worker.validate.task
 from kpi.aggregation.tables import table_names
 from kpi.contract.loading import parse_contract
-from tests.simulation.history import Audit, History, Put, Rule, Transform, Validate, Wait
+from kpi.contract.model import Contract
+from tests.simulation.history import Adopt, Audit, History, Put, Rule, Transform, Validate, Wait
 from tests.simulation.invariants import Invariants, Violation
 from tests.simulation.loop import SimulationLoop
 from tests.simulation.model import Upload
 from tests.simulation.schedule import Crash, Fault, Process, Scheduler
 from tests.simulation.stores import SteppedState, SteppedStore
 from worker.clean import Workspace
-from worker.errors import SourceError, StoreError, WorkerError
+from worker.errors import ContractChanged, SourceError, StoreError, WorkerError
 from worker.maintenance.audit import audit
 from worker.objects import ObjectInfo
 from worker.objects.location import Location
 from worker.objects.memory import MemoryStore
 from worker.objects.source import Source, source_id
-from worker.state import Ruling
+from worker.state import Adoption, Ruling
 from worker.state.memory import MemoryState
 from worker.state.records import Decision
 from worker.transform import plan_days, transform
@@ -77,6 +78,15 @@ CONTRACT = parse_contract(
     """,
     source="simulation",
 )
+
+
+BERLIN = parse_contract(
+    CONTRACT.text.replace(
+        "[limits]", '[time]\n    business_time_zone = "Europe/Berlin"\n\n    [limits]'
+    ),
+    source="simulation in Berlin",
+)
+"""The other contract: clean rows are the same, days are not."""
 
 
 class NoThreads(Executor):
@@ -163,6 +173,8 @@ class _World:
                 case Rule() if self._infos:
                     info = self._infos[step.number % len(self._infos)]
                     self._start(step.kind, self._rule(info, step.kind), step.fault)
+                case Adopt():
+                    self._start("adopt", self._adopt, step.fault)
                 case Audit():
                     self._start("audit", self._audit, step.fault)
         await self._settle()
@@ -221,6 +233,8 @@ class _World:
 
     def _may_fail(self, error: WorkerError) -> bool:
         """Failures that a retry cures, for reasons that lie outside of the worker."""
+        if isinstance(error, ContractChanged):
+            return True
         if isinstance(error, StoreError):
             return "made to fail" in str(error) or "gave up" in str(error)
         # An upload was overwritten before it was read, or a piece while it was.
@@ -278,11 +292,12 @@ class _World:
     ) -> Callable[[Process], Awaitable[object]]:
         async def whole(process: Process) -> None:
             state, workspace = self._stores(process)
-            await validate(self._source(info, process), _context(workspace, state))
+            context = await _context(workspace, state)
+            await validate(self._source(info, process), context)
 
         async def in_ranges(process: Process) -> None:
             state, workspace = self._stores(process)
-            context = _context(workspace, state)
+            context = await _context(workspace, state)
             source = self._source(info, process)
             ranges = await plan_ranges(source, CONTRACT, split_bytes)
             await _together([range_task.validate_range(source, one, context) for one in ranges])
@@ -332,6 +347,13 @@ class _World:
 
         return run
 
+    async def _adopt(self, process: Process) -> None:
+        state, _ = self._stores(process)
+        in_force = await state.adoption()
+        if in_force is not None:
+            other = CONTRACT if in_force.digest == BERLIN.digest else BERLIN
+            await state.adopt(_adoption(other), replaces=in_force.sequence)
+
     async def _audit(self, process: Process) -> None:
         state, workspace = self._stores(process)
         found = await audit(contract=CONTRACT, workspace=workspace, state=state, tables=ALL_TABLES)
@@ -339,9 +361,25 @@ class _World:
             raise Violation(f"the audit as of {found.as_of} found {found.differences}")
 
 
-def _context(workspace: Workspace, ledger: SteppedState) -> ValidationContext:
+async def _context(workspace: Workspace, ledger: SteppedState) -> ValidationContext:
+    """Validate by the contract in force, as `worker.jobs.open_session` has it."""
+    in_force = await ledger.adoption()
+    contract = BERLIN if in_force is not None and in_force.digest == BERLIN.digest else CONTRACT
     return ValidationContext(
-        contract=CONTRACT, workspace=workspace, ledger=ledger, executor=NoThreads()
+        contract=contract,
+        adoption=_adoption(contract),
+        workspace=workspace,
+        ledger=ledger,
+        executor=NoThreads(),
+    )
+
+
+def _adoption(contract: Contract) -> Adoption:
+    return Adoption(
+        digest=contract.digest,
+        text=contract.text,
+        tables=tuple(sorted(ALL_TABLES)),
+        recorded_at=START,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from kpi.contract.loading import built_in
+from worker.cli.adopt import adopt
 from worker.cli.event_loop import run_async
 from worker.cli.options import utf8_or_path
 from worker.cli.sanitize import one_line
@@ -50,6 +51,9 @@ def check(file: str) -> None:
             parts = f"key {', '.join(one.key)}; columns {', '.join(one.columns)}"
             click.echo(one_line(f"{name}: {parts}"))
     click.echo(one_line(f"contract {found.name!r} is usable"))
+
+
+contract.add_command(adopt)
 
 
 @click.group()

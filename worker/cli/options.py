@@ -31,8 +31,8 @@ def utf8_or_path(text: str) -> str:
     return utf8(text) if text.startswith(("s3://", "dynamodb://")) else text
 
 
-def store_options(function: Function) -> Function:
-    """Add --workspace, --state and --contract."""
+def state_options(function: Function) -> Function:
+    """Add --workspace and --state."""
     for option in reversed(
         (
             click.option(
@@ -52,18 +52,25 @@ def store_options(function: Function) -> Function:
                 help="Ledger and KPI tables: sqlite:///path or dynamodb://table-prefix.  "
                 "[default: shopkpi.db in the workspace]",
             ),
-            click.option(
-                "--contract",
-                envvar="SHOPKPI_CONTRACT",
-                show_envvar=True,
-                metavar="FILE_OR_NAME",
-                help="What the columns are: a TOML file or a built-in contract (default, "
-                "string-ids, uuid-ids, olist).  [default: default]",
-            ),
         )
     ):
         function = option(function)
     return function
+
+
+_contract_option = click.option(
+    "--contract",
+    envvar="SHOPKPI_CONTRACT",
+    show_envvar=True,
+    metavar="FILE_OR_NAME",
+    help="What the columns are, until the first accepted file adopts it: a TOML file or a built-in "
+    "contract (default, string-ids, uuid-ids, olist).  [default: the adopted one, else default]",
+)
+
+
+def store_options(function: Function) -> Function:
+    """Add --workspace, --state and --contract."""
+    return state_options(_contract_option(function))
 
 
 kpis_option = click.option(

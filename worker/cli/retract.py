@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from worker.cli.change_output import print_changes
 from worker.cli.event_loop import run_async
 from worker.cli.options import (
     choose_event_format,
@@ -16,7 +17,6 @@ from worker.cli.options import (
     utf8_or_path,
 )
 from worker.cli.query import check_database_exists
-from worker.cli.row_output import print_rows
 from worker.cli.run import bring_up_to_date, make_reporter
 from worker.jobs import open_session
 from worker.maintenance.rulings import plan_rulings
@@ -115,17 +115,17 @@ def _rule(
 
     async def work() -> None:
         from worker.transform.pending_work import TransformTask  # noqa: PLC0415  (Arrow, 0.3 s)
-        from worker.transform.preview import preview_rulings  # noqa: PLC0415
+        from worker.transform.preview import preview_records  # noqa: PLC0415
 
         async with open_session(settings) as session:
             rulings = await plan_rulings(session.state, sources, kind, reason)
             task = TransformTask(
-                contract=settings.contract,
+                contract=session.settings.contract,
                 workspace=session.workspace,
                 state=session.state,
-                tables=settings.tables,
+                tables=session.settings.tables,
             )
-            changes = await preview_rulings(task, rulings) if rulings else []
+            changes = await preview_records(task, rulings) if rulings else []
             if not dry_run:
                 for ruling in rulings:
                     reporter.ruled(await session.state.rule(ruling))
@@ -133,19 +133,7 @@ def _rule(
         if output_format == "json" and not dry_run:
             return  # events have said it
         reporter.close()
-        with print_rows(output_format) as output:
-            for change in changes:
-                for attribute, before, after in change.values():
-                    output.add(
-                        {
-                            "table": change.table,
-                            "order_date": change.order_date.isoformat(),
-                            "group": change.group,
-                            "attribute": attribute,
-                            "before": before,
-                            "after": after,
-                        }
-                    )
+        print_changes(changes, output_format)
 
     try:
         run_async(work)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -264,6 +266,7 @@ async def bring_up_to_date(
     from worker.transform import transform as publish_changed_days  # noqa: PLC0415
 
     settings = session.settings
+    await _switch_on_tables(session)
     report = await publish_changed_days(
         contract=settings.contract,
         workspace=session.workspace,
@@ -289,6 +292,16 @@ def _keep_local(headers: Headers, output_format: str) -> HeaderCallback | None:
             headers[source.source_id] = header
 
     return keep
+
+
+async def _switch_on_tables(session: Session) -> None:
+    """Record KPI tables that are published for the first time, so that none is left behind."""
+    adoption = await session.state.adoption()
+    if adoption is None or session.settings.tables <= set(adoption.tables):
+        return
+    tables = tuple(sorted(session.settings.tables | set(adoption.tables)))
+    wider = replace(adoption, tables=tables, recorded_at=datetime.now(UTC))
+    await session.state.adopt(wider, replaces=adoption.sequence)
 
 
 def make_reporter(output_format: str) -> Reporter:

@@ -38,13 +38,15 @@ async def plan_rulings(
         ConfigError: A name is unknown, belongs to several versions, or to a refused file.
         StoreError: The ledger cannot be read, after retries.
     """
-    found: dict[str, list[Entry]] = {name: [] for name in names}
+    found: dict[str, dict[str, Entry]] = {name: {} for name in names}
     async for entries in entries_in_pages(ledger, await ledger.head()):
         for name, versions in found.items():
-            versions += [entry for entry in entries if has_name(entry, name)]
+            # Of two verdicts on one version, the later stands.
+            versions |= {entry.source_id: entry for entry in entries if has_name(entry, name)}
+    uploads: dict[str, Entry] = {}
     for name, versions in found.items():
-        _check_unique(name, versions)
-    uploads = {entry.source_id: entry for (entry,) in found.values()}
+        _check_unique(name, list(versions.values()))
+        uploads |= versions
     retracted = retracted_sources(await ledger.rulings())
     now = datetime.now(UTC)
     return [

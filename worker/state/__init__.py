@@ -14,9 +14,10 @@ from decimal import Decimal
 from typing import Protocol
 
 from worker.state.entry import Effect, Entry
-from worker.state.records import Record, Ruling
+from worker.state.records import Adoption, Record, Ruling
 
 __all__ = [
+    "Adoption",
     "DayKpis",
     "Effect",
     "Entry",
@@ -95,7 +96,7 @@ class Progress:
 
 
 class Ledger(Protocol):
-    """Entries of source objects and rulings on them, in one sequence.
+    """Entries of source objects, rulings on them and adopted contracts, in one sequence.
 
     Reads are strongly consistent.
 
@@ -104,13 +105,36 @@ class Ledger(Protocol):
     """
 
     async def find(self, source_id: str) -> Entry | None:
-        """Return the committed entry of a source object; None before its commit."""
+        """Return the last committed entry of a source object; None before its first commit."""
 
-    async def commit(self, entry: Entry) -> Entry:
+    async def commit(self, entry: Entry, *, adoption: Adoption | None = None) -> Entry:
         """Append `entry` under the next sequence and return it with that sequence.
 
-        One transaction: the counter moves from s-1 to s and the entry appears at s. Where the
-        source object has been committed already, nothing changes and its entry is returned.
+        One transaction: the counter moves from s-1 to s and the entry appears at s. A verdict
+        belongs to a version and a contract: where the source object was accepted before, or refused
+        under the same contract, nothing changes and that entry is returned.
+
+        Args:
+            entry: What to append.
+            adoption: The contract that it was validated with. The first accepted entry adopts it,
+                in the same transaction and one sequence earlier.
+
+        Raises:
+            ContractChanged: Another contract than that of `adoption` is in force.
+        """
+
+    async def adoption(self) -> Adoption | None:
+        """Return the last adoption: the contract in force; None before the first."""
+
+    async def adopt(self, adoption: Adoption, *, replaces: int) -> Adoption:
+        """Append `adoption` under the next sequence.
+
+        Args:
+            adoption: The contract that comes into force.
+            replaces: Sequence of the adoption in force; 0 for none.
+
+        Raises:
+            ContractChanged: Another one is in force.
         """
 
     async def rule(self, ruling: Ruling) -> Ruling:
@@ -126,7 +150,7 @@ class Ledger(Protocol):
         """
 
     async def records(self, *, after: int = 0, up_to: int | None = None) -> list[Record]:
-        """Return entries and rulings with after < sequence <= up_to, ascending by sequence."""
+        """Return records of every kind with after < sequence <= up_to, ascending by sequence."""
 
     async def rulings(self) -> list[Ruling]:
         """Return all rulings, ascending by sequence; there are few."""

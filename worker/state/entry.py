@@ -145,6 +145,10 @@ class Entry:
     def at(self, sequence: int) -> Entry:
         return replace(self, sequence=sequence)
 
+    def is_final(self, contract: str) -> bool:
+        """Return whether the verdict stands under the contract of a digest."""
+        return self.verdict == "accepted" or self.contract == contract
+
     def to_json(self) -> bytes:
         fields = asdict(self)
         for name in ("notes", "rows_passed_over", "feeds"):

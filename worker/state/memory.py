@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date
 
 from kpi.aggregation.tables import KPI_TABLES
-from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Record, Row, Ruling
+from worker.errors import ContractChanged
+from worker.state import Adoption, DayKpis, Effect, Entry, Outcome, Progress, Record, Row, Ruling
 from worker.state.day_guard import Guard
 from worker.state.kpi_rows import stored_row
 
@@ -23,16 +24,44 @@ class MemoryState:
         self._rows: dict[str, dict[str, list[Row]]] = {name: {} for name in KPI_TABLES}
 
     async def find(self, source_id: str) -> Entry | None:
-        found = (entry for entry in await self.entries() if entry.source_id == source_id)
-        return next(found, None)
+        return self._find(source_id)
 
-    async def commit(self, entry: Entry) -> Entry:
-        earlier = await self.find(entry.source_id)
-        if earlier is not None:
+    async def commit(self, entry: Entry, *, adoption: Adoption | None = None) -> Entry:
+        earlier = self._find(entry.source_id)
+        if earlier is not None and earlier.is_final(entry.contract):
             return earlier
+        if adoption is not None and entry.verdict == "accepted":
+            in_force = self._adoption()
+            if in_force is None:
+                self._records.append(adoption.at(len(self._records) + 1))
+            elif in_force.digest != adoption.digest:
+                raise ContractChanged(expected=adoption.digest, actual=in_force.digest)
         committed = entry.at(len(self._records) + 1)
         self._records.append(committed)
         return committed
+
+    async def adoption(self) -> Adoption | None:
+        return self._adoption()
+
+    async def adopt(self, adoption: Adoption, *, replaces: int) -> Adoption:
+        in_force = self._adoption()
+        if (0 if in_force is None else in_force.sequence) != replaces:
+            raise ContractChanged(actual=in_force and in_force.digest)
+        committed = adoption.at(len(self._records) + 1, replaces=replaces)
+        self._records.append(committed)
+        return committed
+
+    def _adoption(self) -> Adoption | None:
+        found = [record for record in self._records if isinstance(record, Adoption)]
+        return found[-1] if found else None
+
+    def _find(self, source_id: str) -> Entry | None:
+        found = [
+            record
+            for record in self._records
+            if isinstance(record, Entry) and record.source_id == source_id
+        ]
+        return found[-1] if found else None
 
     async def rule(self, ruling: Ruling) -> Ruling:
         for record in self._records:

@@ -1,10 +1,11 @@
-"""Ledger records that are not uploads: what people did with an upload after it was committed.
+"""Ledger records that are not uploads: rulings of people on uploads, and contracts adopted.
 
-The ledger is one sequence of records. An upload is an `Entry`; a record of this module says that an
-upload no longer counts, or counts again. The KPIs at a sequence are a function of all records up to
-it, so a retraction needs no clean-up: the next transform computes the days without the upload.
+The ledger is one sequence of records. An upload is an `Entry`. A ruling says that an upload no
+longer counts, or counts again; an adoption says which contract is in force from then on. The KPIs
+at a sequence are a function of all records up to it, so neither needs a clean-up: the next
+transform computes the days that they change.
 
-A record is stored as a JSON object with these members, beside `sequence`:
+A ruling is stored as a JSON object with these members, beside `sequence`:
 
 | member | JSON type |
 |---|---|
@@ -14,6 +15,15 @@ A record is stored as a JSON object with these members, beside `sequence`:
 | `url` | string: where it was read, for people |
 | `reason` | string; empty where none was given |
 | `recorded_at` | string: an ISO 8601 instant with offset |
+
+An adoption has `kind` (`adoption`), `recorded_at`, and:
+
+| member | JSON type |
+|---|---|
+| `digest` | string: of the contract |
+| `text` | string: the contract, in TOML |
+| `tables` | array of strings: KPI tables that are published |
+| `replaces` | integer: sequence of the adoption before; 0 for none |
 """
 
 from __future__ import annotations
@@ -60,12 +70,45 @@ class Ruling:
         return orjson.dumps(asdict(self))
 
 
-Record = Entry | Ruling
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adoption:
+    """A contract that is in force from its sequence on.
+
+    Attributes:
+        digest: Of the contract.
+        text: The contract, in TOML.
+        tables: KPI tables that are published, ascending.
+        recorded_at: When it was adopted.
+        kind: Always `adoption`.
+        replaces: Sequence of the adoption that was in force before; 0 for none.
+        sequence: Ledger sequence of its commit; 0 before the commit.
+    """
+
+    digest: str
+    text: str
+    tables: tuple[str, ...]
+    recorded_at: datetime
+    kind: Literal["adoption"] = "adoption"
+    replaces: int = 0
+    sequence: int = 0
+
+    def at(self, sequence: int, *, replaces: int | None = None) -> Adoption:
+        return replace(
+            self,
+            sequence=sequence,
+            replaces=self.replaces if replaces is None else replaces,
+        )
+
+    def to_json(self) -> bytes:
+        return orjson.dumps(asdict(self))
+
+
+Record = Entry | Ruling | Adoption
 """One commit of the ledger."""
 
 
 def record_from_json(data: bytes | str) -> Record:
-    """Parse the text of `Entry.to_json` or `Ruling.to_json`.
+    """Parse the text of any record's `to_json`.
 
     Raises:
         StoreError: It is damaged.
@@ -78,9 +121,11 @@ def record_from_json(data: bytes | str) -> Record:
     if kind is None:
         return Entry.from_json(data)
     try:
+        fields["recorded_at"] = datetime.fromisoformat(fields["recorded_at"]).astimezone(UTC)
+        if kind == "adoption":
+            return Adoption(**fields | {"tables": tuple(fields["tables"])})
         if kind not in get_args(Decision):
             raise ValueError(f"kind {kind!r}")
-        fields["recorded_at"] = datetime.fromisoformat(fields["recorded_at"]).astimezone(UTC)
         return Ruling(**fields)
     except DAMAGE as error:
         raise damaged_record("a record", data, error) from error

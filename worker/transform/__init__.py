@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from kpi.aggregation.calendar import NO_DAYS, to_date
@@ -77,7 +77,7 @@ async def transform(
     """Bring the KPI tables to the ledger's head.
 
     Args:
-        contract: Meaning of the clean rows.
+        contract: Meaning of the clean rows, where the ledger has adopted no contract.
         workspace: Where they are.
         state: Ledger and KPI tables.
         tables: KPI tables to publish.
@@ -153,6 +153,7 @@ async def _transform_once(
             waiting=dict((await task.state.progress()).waiting),
             seconds=round(time.perf_counter() - started, 3),
         )
+    task = replace(task, contract=work.snapshot.contract)
     observed = Observed(new=work.new_sources)
     published = await publish_days(task, work, observed)
     waiting = dict(work.record.waiting)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -15,7 +15,8 @@ from kpi.aggregation.tables import CATEGORY_KPIS, UNKNOWN_CATEGORY
 from kpi.contract.model import Contract
 from kpi.kernels.fixed_point import distinct
 from worker.clean import Workspace
-from worker.state import Progress, State
+from worker.state import Adoption, Progress, State
+from worker.state.in_force import adopted_contract, adoption_at
 from worker.transform import changed_days
 from worker.transform.catalog import Catalog
 from worker.transform.day_loader import latest_products
@@ -60,8 +61,9 @@ class PendingWork:
         days: Days to publish, ascending.
         skipped: Whether days were left out because they are whole at the head already.
         begun: Days whose publication was ever begun.
-        retracted_days: Days with an order of an upload that was retracted since then. They get a
-            guard even where no order is left: else a transform that slept could publish them.
+        vacated_days: Days that orders may have left, since an upload was retracted or a contract
+            with another time zone came into force. They get a guard even where no order is left:
+            else a transform that slept could publish them.
         order_versions: Latest orders.
         item_versions: Latest items.
     """
@@ -75,7 +77,7 @@ class PendingWork:
     days: Days
     skipped: bool
     begun: Mapping[date, object]
-    retracted_days: Days
+    vacated_days: Days
     order_versions: LatestVersions
     item_versions: LatestVersions
 
@@ -94,6 +96,7 @@ async def find_pending_work(
         ConfigError, SourceError, StoreError: As `worker.transform.transform`.
     """
     head = await task.state.head()
+    adoption = await adoption_at(task.state, head)
     record = await task.state.progress()
     done = min([*(record.published.get(name, 0) for name in task.tables), record.waiting_as_of])
     since = 0 if everything else min(done, head)
@@ -103,10 +106,14 @@ async def find_pending_work(
         task.state, head, task.workspace, task.contract, limits=task.limits
     )
     new_sources = snapshot.sources_since(since)
+    former_days = await _days_of_former_contracts(task, snapshot, adoption, since)
+    task = replace(task, contract=snapshot.contract)
+    if adoption is not None and adoption.sequence > since:
+        since = 0  # whatever was published may be of another contract
     changed = await _changed_days(task, snapshot, new_sources, since)
     begun = await task.state.days()
-    retracted_days = await _retracted_days(task, snapshot, since)
-    every_day = date_range.select(await _every_day(snapshot, begun, retracted_days))
+    vacated_days = np.union1d(await _retracted_days(task, snapshot, since), former_days)
+    every_day = date_range.select(await _every_day(snapshot, begun, vacated_days))
     due = every_day if changed is None else np.intersect1d(every_day, changed, assume_unique=True)
     days = due
     if not everything:
@@ -121,7 +128,7 @@ async def find_pending_work(
         days=days,
         skipped=len(days) < len(due),
         begun=begun,
-        retracted_days=retracted_days,
+        vacated_days=vacated_days,
         order_versions=LatestVersions(snapshot.orders),
         item_versions=LatestVersions(snapshot.items),
     )
@@ -212,8 +219,22 @@ async def _retracted_days(task: TransformTask, snapshot: Snapshot, since: int) -
     return await changed_days.days_of_files(ruled, task.contract)
 
 
-async def _every_day(snapshot: Snapshot, begun: Iterable[date], retracted_days: Days) -> Days:
+async def _days_of_former_contracts(
+    task: TransformTask, snapshot: Snapshot, adoption: Adoption | None, since: int
+) -> Days:
+    """Return the days of every order under the contracts that were in force since a sequence."""
+    days = NO_DAYS
+    while adoption is not None and adoption.sequence > since:
+        adoption = await adoption_at(task.state, adoption.sequence - 1)
+        former = adopted_contract(adoption, task.contract)
+        if former.business_time_zone != snapshot.contract.business_time_zone:
+            orders = snapshot.orders.with_retracted()
+            days = np.union1d(days, await changed_days.days_of_files(orders, former))
+    return days
+
+
+async def _every_day(snapshot: Snapshot, begun: Iterable[date], vacated_days: Days) -> Days:
     """Return the days that may have an order, and those whose orders may all be gone."""
     of_begun = np.array([to_day(day) for day in begun], np.int32)
     of_orders = await possible_days(snapshot.orders)
-    return distinct(np.concatenate([of_orders, of_begun, retracted_days]))
+    return distinct(np.concatenate([of_orders, of_begun, vacated_days]))

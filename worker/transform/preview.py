@@ -13,7 +13,7 @@ from kpi.aggregation.calendar import Days, to_date, to_day
 from kpi.aggregation.products import Products
 from kpi.aggregation.tables import KPI_TABLES
 from kpi.contract.shop import Shop
-from worker.state import Record, Row, Ruling, State, Value
+from worker.state import Adoption, Record, Row, Ruling, State, Value
 from worker.state.kpi_rows import stored_row
 from worker.transform.day_batches import plan_batches
 from worker.transform.day_loader import (
@@ -62,14 +62,16 @@ class RowChange:
         ]
 
 
-async def preview_rulings(task: TransformTask, rulings: Sequence[Ruling]) -> list[RowChange]:
-    """Return the rows that some rulings would change, ascending by table, day and group.
+async def preview_records(
+    task: TransformTask, records: Sequence[Ruling | Adoption]
+) -> list[RowChange]:
+    """Return the rows that some records would change, ascending by table, day and group.
 
     What the ledger has and the tables have not yet is part of the change.
 
     Args:
         task: What would be brought up to date.
-        rulings: In the order in which they would be committed.
+        records: Rulings and adoptions, in the order in which they would be committed.
 
     Raises:
         ConfigError, SourceError, StoreError, KpiError: As `worker.transform.transform`.
@@ -77,7 +79,7 @@ async def preview_rulings(task: TransformTask, rulings: Sequence[Ruling]) -> lis
     supposed = TransformTask(
         contract=task.contract,
         workspace=task.workspace,
-        state=_SupposedLedger(task.state, rulings, await task.state.head()),  # type: ignore[arg-type]
+        state=_SupposedLedger(task.state, records, await task.state.head()),  # type: ignore[arg-type]
         tables=task.tables,
         limits=task.limits,
     )
@@ -166,24 +168,28 @@ def _group(table: str, row: Row) -> str:
 
 
 class _SupposedLedger:
-    """A state as it would be after some rulings; read only."""
+    """A state as it would be after some records; read only."""
 
-    def __init__(self, state: State, rulings: Sequence[Ruling], head: int) -> None:
+    def __init__(self, state: State, records: Sequence[Ruling | Adoption], head: int) -> None:
         self._state = state
         self._head = head
-        self._rulings = [ruling.at(head + at) for at, ruling in enumerate(rulings, start=1)]
+        self._supposed = [record.at(head + at) for at, record in enumerate(records, start=1)]
         self.progress = state.progress
         self.days = state.days
         self.rows = state.rows
 
     async def head(self) -> int:
-        return self._head + len(self._rulings)
+        return self._head + len(self._supposed)
+
+    async def adoption(self) -> Adoption | None:
+        supposed = [record for record in self._supposed if isinstance(record, Adoption)]
+        return supposed[-1] if supposed else await self._state.adoption()
 
     async def records(self, *, after: int = 0, up_to: int | None = None) -> list[Record]:
         last = self._head if up_to is None else min(up_to, self._head)
         supposed = [
-            ruling
-            for ruling in self._rulings
-            if after < ruling.sequence and (up_to is None or ruling.sequence <= up_to)
+            record
+            for record in self._supposed
+            if after < record.sequence and (up_to is None or record.sequence <= up_to)
         ]
         return [*await self._state.records(after=after, up_to=last), *supposed]

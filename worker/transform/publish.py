@@ -186,7 +186,7 @@ class _Pipeline:
         # with any version of an order gets its guard even where no row is left of it. Otherwise a
         # late writer of an older state could publish that version.
         known = {to_day(day) for day in self._work.begun} | order_days
-        known.update(self._work.retracted_days.tolist())
+        known.update(self._work.vacated_days.tolist())
         due = np.intersect1d(days, np.array(sorted(known), np.int32), assume_unique=True)
         outcomes = await asyncio.gather(*(publish(to_date(day)) for day in due))
         self._published.days.sort()

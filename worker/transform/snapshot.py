@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from kpi.contract.model import Contract
 from worker.clean import Workspace
 from worker.state import Entry, Ledger, Ruling
+from worker.state.in_force import adopted_contract, adoption_at
 from worker.state.paging import records_in_pages
 from worker.state.records import retracted_sources
 from worker.transform.catalog import Catalog
@@ -64,9 +65,17 @@ async def open_snapshot(
 ) -> Snapshot:
     """List the clean files of the ledger's entries up to `head`; each is opened on first use.
 
+    Args:
+        ledger: Its records up to `head` decide what counts, and which contract is in force.
+        head: Ledger sequence.
+        workspace: Where the clean files are.
+        contract: Meaning of the clean rows, where the ledger has adopted no contract by then.
+        limits: What may be held in memory at once.
+
     Raises:
         StoreError: The ledger cannot be read, after retries.
     """
+    contract = adopted_contract(await adoption_at(ledger, head), contract)
     tables = {}
     for name in ("orders", "order_items", "products"):
         dataset = contract.datasets[name]

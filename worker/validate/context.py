@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kpi.contract.model import Contract
 from worker.clean import Workspace
 from worker.objects.source import HeaderCallback, ProgressCallback
-from worker.state import Ledger
+from worker.state import Adoption, Ledger
 from worker.validate.stream import DEFAULT_BLOCK_SIZES, BlockSizes
 
 
@@ -20,6 +20,8 @@ class ValidationContext:
         contract: Contract that rows must satisfy.
         workspace: Receives clean files, rejects and manifests of byte ranges.
         ledger: Receives the entry.
+        adoption: The contract, as the first accepted source adopts it; None where the ledger is to
+            hold entries alone.
         executor: Threads that parse and encode.
         progress: Called with each block read; None to report nothing.
         refused_header: Called with a header that refuses a source, for the terminal of the person
@@ -35,5 +37,6 @@ class ValidationContext:
     executor: Executor
     progress: ProgressCallback | None = None
     refused_header: HeaderCallback | None = None
+    adoption: Adoption | None = None
     sha256: bool = False
     block_sizes: BlockSizes = DEFAULT_BLOCK_SIZES

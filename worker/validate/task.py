@@ -28,13 +28,14 @@ async def validate(source: Source, context: ValidationContext) -> tuple[Entry, b
     Raises:
         SourceError: The object cannot be read; nothing is committed.
         StoreError: Results cannot be written; nothing is committed.
+        ContractChanged: Another contract is in force; nothing is committed.
         BalanceError: Rows got lost: a bug.
     """
     known = await context.ledger.find(source.source_id)
-    if known is not None:
+    if known is not None and known.is_final(context.contract.digest):
         return known, False
     entry = await validate_uncommitted(source, context)
-    committed = await context.ledger.commit(entry)
+    committed = await context.ledger.commit(entry, adoption=context.adoption)
     # Another worker may have committed it first; that entry counts, and its objects are the same.
     return committed, True
 

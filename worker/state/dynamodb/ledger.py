@@ -5,7 +5,8 @@
 | `head` | `head` | sequence: of the last entry |
 | `source` | source_id | sequence: of its entry |
 | `ruling` | ruling_id | sequence: of the ruling |
-| `sequence` | sequence, 12 digits | entry: JSON of an entry or a ruling |
+| `adoption` | `in force` | sequence, digest; entry: JSON of the last adoption |
+| `sequence` | sequence, 12 digits | entry: JSON of a record |
 | `effect` | source_id | as_of, effect: JSON |
 | `progress` | `progress` | version, claim, progress: JSON (see `worker.state.dynamodb.progress`) |
 | `waiting` | source_id | items: that wait for their order (see `worker.state.dynamodb.progress`) |
@@ -21,8 +22,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from kpi.aggregation.tables import LEDGER_PARTITION_KEY, LEDGER_SORT_KEY, LEDGER_TABLE
-from worker.errors import StoreError
-from worker.state import Effect, Entry, Record, Ruling
+from worker.errors import ContractChanged, StoreError
+from worker.state import Adoption, Effect, Entry, Record, Ruling
 from worker.state.corruption import parsing
 from worker.state.dynamodb.client import CONDITION_FAILED, Database
 from worker.state.dynamodb.items import (
@@ -37,7 +38,7 @@ from worker.state.dynamodb.items import (
 from worker.state.records import record_from_json
 
 if TYPE_CHECKING:
-    from worker.state.dynamodb.items import Item
+    from worker.state.dynamodb.items import Condition, Item, Write
 
 R = TypeVar("R", Entry, Ruling)
 
@@ -46,6 +47,9 @@ _SEQUENCE_DIGITS = 12
 
 _LAST_SEQUENCE = 10**_SEQUENCE_DIGITS - 1
 
+_CONTRACT_WRITE = 3
+"""Position, in the transaction of an entry, of the write that concerns the contract in force."""
+
 _CONCURRENT_WRITES = 16
 """Effects written at once."""
 
@@ -53,6 +57,9 @@ _CONCURRENT_WRITES = 16
 def ledger_key(kind: str, name: str) -> Item:
     """Build the key of an item of the ledger table."""
     return {LEDGER_PARTITION_KEY: {"S": kind}, LEDGER_SORT_KEY: {"S": name}}
+
+
+_IN_FORCE = ledger_key("adoption", "in force")
 
 
 class DynamoDBLedger:
@@ -65,8 +72,12 @@ class DynamoDBLedger:
         """Return the committed entry of a source object; None before its commit."""
         return await self._find(f"looking up source object {source_id}", "source", source_id, Entry)
 
-    async def commit(self, entry: Entry) -> Entry:
-        """Append `entry` under the next sequence, or return the one committed before."""
+    async def commit(self, entry: Entry, *, adoption: Adoption | None = None) -> Entry:
+        """Append `entry` under the next sequence, or return the one committed before.
+
+        The transaction checks that the contract of `adoption` is in force, so that the common case
+        reads nothing more.
+        """
         # Attributes of their own for what a state machine or a person at the console reads first.
         pointer: Item = {
             **ledger_key("source", entry.source_id),
@@ -74,7 +85,41 @@ class DynamoDBLedger:
             "url": {"S": entry.url},
             **({"reason": {"S": entry.reason}} if entry.reason else {}),
         }
-        return await self._commit(f"committing source object {entry.source_id}", pointer, entry)
+        doing = f"committing source object {entry.source_id}"
+        if entry.verdict != "accepted":
+            adoption = None  # a refused file adopts nothing, and fits any contract
+        return await self._commit(doing, pointer, entry, adoption)
+
+    async def adoption(self) -> Adoption | None:
+        """Return the last adoption: the contract in force; None before the first."""
+        item = await self._database.get("reading the contract", LEDGER_TABLE, _IN_FORCE)
+        record = None if item is None else _record(item)
+        return record if isinstance(record, Adoption) else None
+
+    async def adopt(self, adoption: Adoption, *, replaces: int) -> Adoption:
+        """Append `adoption` under the next sequence, if the one in force is still `replaces`."""
+        doing = "adopting a contract"
+        retries = self._database.retry.start()
+        while True:
+            committed = adoption.at(await self.head() + 1, replaces=replaces)
+            reasons = await self._database.transact(
+                doing,
+                [
+                    self._put_adoption(committed, unchanged("sequence", replaces)),
+                    *self._put_record(committed, committed.sequence - 1),
+                ],
+            )
+            if not reasons:
+                return committed
+            if reasons[0] == CONDITION_FAILED:
+                in_force = await self.adoption()
+                if in_force is not None and in_force == adoption.at(
+                    in_force.sequence, replaces=replaces
+                ):
+                    return in_force  # ours: the answer was lost
+                raise ContractChanged(actual=in_force and in_force.digest)
+            if not await retries.again():
+                raise StoreError(f"{doing}: others kept committing", url=self._database.url)
 
     async def rule(self, ruling: Ruling) -> Ruling:
         """Append `ruling` under the next sequence, or return the one committed before."""
@@ -164,41 +209,87 @@ class DynamoDBLedger:
             raise StoreError(message, url=database.url, retryable=False)
         return record
 
-    async def _commit(self, doing: str, pointer: Item, record: R) -> R:
-        """Append a record, or return the one committed before under its pointer's key."""
+    async def _commit(
+        self, doing: str, pointer: Item, record: R, adoption: Adoption | None = None
+    ) -> R:
+        """Append a record, or return the one committed before under its pointer's key.
+
+        Raises:
+            ContractChanged: Another contract than that of `adoption` is in force.
+        """
         kind, name = (pointer[key]["S"] for key in (LEDGER_PARTITION_KEY, LEDGER_SORT_KEY))
         retries = self._database.retry.start()
+        is_first, replaces = False, 0
         while True:
-            committed = record.at(await self.head() + 1)
-            reasons = await self._append(doing, pointer, committed)
+            head = await self.head()
+            committed = record.at(head + 2 if is_first else head + 1)
+            writes = self._writes(pointer, committed, head, replaces)
+            if adoption is not None:
+                writes += self._with_contract(adoption, head + 1, is_first=is_first)
+            reasons = await self._database.transact(doing, writes)
             if not reasons:
                 return committed
             if reasons[0] == CONDITION_FAILED:
                 earlier = await self._find(doing, kind, name, type(record))
-                if earlier is not None:
+                if earlier is not None and not _may_follow(earlier, record):
                     return earlier
+                replaces = 0 if earlier is None else earlier.sequence
+            if adoption is not None and reasons[_CONTRACT_WRITE] == CONDITION_FAILED:
+                in_force = await self.adoption()
+                if in_force is not None and in_force.digest != adoption.digest:
+                    raise ContractChanged(expected=adoption.digest, actual=in_force.digest)
+                is_first = in_force is None
             # Another record took the sequence, or is about to.
             if not await retries.again():
                 raise StoreError(f"{doing}: others kept committing", url=self._database.url)
 
-    async def _append(self, doing: str, pointer: Item, record: Record) -> list[str]:
-        """Commit `record` at its sequence; see `Database.transact` for what is returned."""
+    def _writes(self, pointer: Item, record: Record, head: int, replaces: int) -> list[Write]:
+        """Build the writes of a record; that of its pointer, to `replaces` so far, is the first."""
         table = self._database.table(LEDGER_TABLE)
-        sequence = number(record.sequence)
-        what = f"the {type(record).__name__.lower()} of {record.url}"
+        pointer = {**pointer, "sequence": number(record.sequence)}
+        return [
+            {"Put": put(table, pointer, unchanged("sequence", replaces))},
+            *self._put_record(record, head),
+        ]
+
+    def _put_record(self, record: Record, head: int) -> list[Write]:
+        """Build the writes that append a record, and move the head from `head` to it."""
+        table = self._database.table(LEDGER_TABLE)
+        moved: Item = {**ledger_key("head", "head"), "sequence": number(record.sequence)}
+        return [
+            {"Put": put(table, _record_item(record), absent("entry"))},
+            {"Put": put(table, moved, unchanged("sequence", head))},
+        ]
+
+    def _with_contract(self, adoption: Adoption, sequence: int, *, is_first: bool) -> list[Write]:
+        """Build the writes that check the contract in force, or bring the first one into force."""
+        table = self._database.table(LEDGER_TABLE)
+        if is_first:
+            first = adoption.at(sequence)
+            return [
+                self._put_adoption(first, absent("sequence")),
+                {"Put": put(table, _record_item(first), absent("entry"))},
+            ]
+        return [
+            {
+                "ConditionCheck": {
+                    "TableName": table,
+                    "Key": _IN_FORCE,
+                    "ConditionExpression": "#a = :digest",
+                    "ExpressionAttributeNames": {"#a": "digest"},
+                    "ExpressionAttributeValues": {":digest": {"S": adoption.digest}},
+                }
+            }
+        ]
+
+    def _put_adoption(self, adoption: Adoption, condition: Condition) -> Write:
         item: Item = {
-            **_sequence_key(record.sequence),
-            "entry": document(record.to_json(), what),
+            **_record_item(adoption),
+            **_IN_FORCE,
+            "sequence": number(adoption.sequence),
+            "digest": {"S": adoption.digest},
         }
-        head: Item = {**ledger_key("head", "head"), "sequence": sequence}
-        return await self._database.transact(
-            doing,
-            [
-                {"Put": put(table, {**pointer, "sequence": sequence}, absent("sequence"))},
-                {"Put": put(table, item, absent("entry"))},
-                {"Put": put(table, head, unchanged("sequence", record.sequence - 1))},
-            ],
-        )
+        return {"Put": put(self._database.table(LEDGER_TABLE), item, condition)}
 
 
 def _name(item: Item) -> str:
@@ -211,6 +302,20 @@ def _digits(sequence: int) -> str:
 
 def _sequence_key(sequence: int) -> Item:
     return ledger_key("sequence", _digits(sequence))
+
+
+def _record_item(record: Record) -> Item:
+    what = f"{type(record).__name__.lower()} {record.sequence} of the ledger"
+    return {**_sequence_key(record.sequence), "entry": document(record.to_json(), what)}
+
+
+def _may_follow(earlier: Record, record: Record) -> bool:
+    """Return whether a record may be committed after an earlier one of its kind and name."""
+    return (
+        isinstance(earlier, Entry)
+        and isinstance(record, Entry)
+        and not earlier.is_final(record.contract)
+    )
 
 
 def _record(item: Item) -> Record:

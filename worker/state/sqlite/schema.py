@@ -15,9 +15,9 @@ MIGRATED_VERSIONS = (1,)
 
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS ledger (
-    sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, record TEXT NOT NULL,
-    UNIQUE (kind, name)
+    sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, record TEXT NOT NULL
 );
+CREATE INDEX IF NOT EXISTS ledger_by_name ON ledger (kind, name, sequence);
 CREATE TABLE IF NOT EXISTS effects (
     source_id TEXT PRIMARY KEY, as_of INTEGER NOT NULL, effect TEXT NOT NULL
 );

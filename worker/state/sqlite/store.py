@@ -14,8 +14,19 @@ from typing import TypeVar
 import orjson
 
 from kpi.aggregation.tables import KPI_TABLES, PLACES, KpiTable
-from worker.errors import StoreError
-from worker.state import DayKpis, Effect, Entry, Outcome, Progress, Record, Row, Ruling, Value
+from worker.errors import ContractChanged, StoreError
+from worker.state import (
+    Adoption,
+    DayKpis,
+    Effect,
+    Entry,
+    Outcome,
+    Progress,
+    Record,
+    Row,
+    Ruling,
+    Value,
+)
 from worker.state.corruption import parsing
 from worker.state.day_guard import Guard
 from worker.state.kpi_rows import whole_or_decimal
@@ -23,7 +34,7 @@ from worker.state.records import record_from_json
 from worker.state.sqlite.connection import SqliteFile
 from worker.state.sqlite.kpi_columns import extend, needs_extension, stored_names
 
-R = TypeVar("R", Entry, Ruling)
+R = TypeVar("R", Entry, Ruling, Adoption)
 
 PAGE_ROWS = 10_000
 """KPI rows read in one transaction, and the rest of the last day's."""
@@ -89,11 +100,39 @@ class SqliteState:
     async def find(self, source_id: str) -> Entry | None:
         return await self._file.run(lambda db: _find(db, "entry", source_id, Entry))
 
-    async def commit(self, entry: Entry) -> Entry:
-        return await self._file.run(lambda db: _append(db, "entry", entry.source_id, entry))
+    async def commit(self, entry: Entry, *, adoption: Adoption | None = None) -> Entry:
+        def append(db: sqlite3.Connection) -> Entry:
+            earlier = _find(db, "entry", entry.source_id, Entry)
+            if earlier is not None and earlier.is_final(entry.contract):
+                return earlier
+            if adoption is not None and entry.verdict == "accepted":
+                in_force = _adoption(db)
+                if in_force is None:
+                    _append_adoption(db, adoption)
+                elif in_force.digest != adoption.digest:
+                    raise ContractChanged(expected=adoption.digest, actual=in_force.digest)
+            return _append(db, "entry", entry.source_id, entry)
+
+        return await self._file.run(append)
+
+    async def adoption(self) -> Adoption | None:
+        return await self._file.run(_adoption)
+
+    async def adopt(self, adoption: Adoption, *, replaces: int) -> Adoption:
+        def append(db: sqlite3.Connection) -> Adoption:
+            in_force = _adoption(db)
+            if (0 if in_force is None else in_force.sequence) != replaces:
+                raise ContractChanged(actual=in_force and in_force.digest)
+            return _append_adoption(db, adoption.at(0, replaces=replaces))
+
+        return await self._file.run(append)
 
     async def rule(self, ruling: Ruling) -> Ruling:
-        return await self._file.run(lambda db: _append(db, "ruling", ruling.ruling_id, ruling))
+        def append(db: sqlite3.Connection) -> Ruling:
+            earlier = _find(db, "ruling", ruling.ruling_id, Ruling)
+            return earlier or _append(db, "ruling", ruling.ruling_id, ruling)
+
+        return await self._file.run(append)
 
     async def head(self) -> int:
         query = "SELECT coalesce(max(sequence), 0) FROM ledger"
@@ -240,8 +279,11 @@ class SqliteState:
 
 
 def _find(db: sqlite3.Connection, kind: str, name: str, of: type[R]) -> R | None:
-    """Return the record of a kind and a name; None before its commit."""
-    query = "SELECT sequence, record FROM ledger WHERE kind = ? AND name = ?"
+    """Return the last record of a kind and a name; None before its commit."""
+    query = (
+        "SELECT sequence, record FROM ledger WHERE kind = ? AND name = ? "
+        "ORDER BY sequence DESC LIMIT 1"
+    )
     row = db.execute(query, (kind, name)).fetchone()
     if row is None:
         return None
@@ -257,10 +299,7 @@ def _find(db: sqlite3.Connection, kind: str, name: str, of: type[R]) -> R | None
 
 
 def _append(db: sqlite3.Connection, kind: str, name: str, record: R) -> R:
-    """Append a record, or return the one committed before under its kind and name."""
-    earlier = _find(db, kind, name, type(record))
-    if earlier is not None:
-        return earlier
+    """Append a record under the next sequence."""
     (head,) = db.execute("SELECT coalesce(max(sequence), 0) FROM ledger").fetchone()
     committed = record.at(head + 1)
     db.execute(
@@ -268,6 +307,21 @@ def _append(db: sqlite3.Connection, kind: str, name: str, record: R) -> R:
         (committed.sequence, kind, name, committed.to_json().decode()),
     )
     return committed
+
+
+def _adoption(db: sqlite3.Connection) -> Adoption | None:
+    query = (
+        "SELECT sequence, record FROM ledger WHERE kind = 'adoption' ORDER BY sequence DESC LIMIT 1"
+    )
+    row = db.execute(query).fetchone()
+    record = None if row is None else record_from_json(row[1]).at(row[0])
+    return record if isinstance(record, Adoption) else None
+
+
+def _append_adoption(db: sqlite3.Connection, adoption: Adoption) -> Adoption:
+    (head,) = db.execute("SELECT coalesce(max(sequence), 0) FROM ledger").fetchone()
+    # A contract may come into force again: its sequence is its name.
+    return _append(db, "adoption", str(head + 1), adoption)
 
 
 def _publish(db: sqlite3.Connection, publication: _Publication) -> Outcome:

@@ -1,0 +1,49 @@
+"""Compare two contracts: in words, and by whether clean rows made under one serve the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+
+from kpi.contract.model import Contract
+
+IDENTITY = {"text", "digest", "name"}
+"""Fields of a contract that say which one it is, not what it means."""
+
+COMPUTED = {"business_time_zone", "datasets.orders.returned"}
+"""Fields that the KPIs are computed with, and that clean rows do not depend on."""
+
+
+def describe_differences(old: Contract, new: Contract) -> list[str]:
+    """Say how two contracts differ, one sentence for each field, in the order of the fields."""
+    before, after = dict(_leaves(old)), dict(_leaves(new))
+    return [
+        f"{name.removeprefix('datasets.')}: {_shown(before.get(name))} -> {_shown(after.get(name))}"
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
+    ]
+
+
+def same_clean_rows(old: Contract, new: Contract) -> bool:
+    """Return whether both contracts make the same clean rows and rejects of any file."""
+    before, after = (
+        {name: value for name, value in _leaves(one) if name not in COMPUTED} for one in (old, new)
+    )
+    return before == after
+
+
+def _leaves(value: object, name: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the fields of a contract by their dotted names."""
+    if is_dataclass(value):
+        for field in fields(value):
+            if name or field.name not in IDENTITY:
+                yield from _leaves(getattr(value, field.name), f"{name}.{field.name}".lstrip("."))
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _leaves(one, f"{name}.{key}")
+    else:
+        yield name, value
+
+
+def _shown(value: object) -> str:
+    return "not there" if value is None else repr(value)
