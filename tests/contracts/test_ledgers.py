@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from tests.contracts.states import CONCURRENTLY, DAY, rows
-from tests.support.samples import entry, ruling
+from tests.support.samples import adoption, entry, ruling
+from worker.errors import ContractChanged
 from worker.state import Effect, Progress, State
 
 
@@ -67,6 +70,54 @@ async def test_a_repeated_ruling_is_committed_once(state: State) -> None:
     assert other.sequence == 3
     assert await state.rulings() == [first, other]
     assert await state.head() == 3
+
+
+async def test_the_first_accepted_entry_adopts_its_contract(state: State) -> None:
+    refused = replace(entry("r"), verdict="refused", reason="no header")
+    await state.commit(refused, adoption=adoption("other"))
+    assert await state.adoption() is None
+
+    committed = await state.commit(entry("a"), adoption=adoption())
+    in_force = await state.adoption()
+
+    assert in_force == adoption().at(2)
+    assert committed == entry("a").at(3)
+    assert await state.records(after=1) == [in_force, committed]
+    assert (await state.commit(entry("b"), adoption=adoption())).sequence == 4
+    assert await state.adoption() == in_force
+
+
+async def test_an_entry_of_another_contract_is_not_committed(state: State) -> None:
+    await state.commit(entry("a"), adoption=adoption())
+    with pytest.raises(ContractChanged):
+        await state.commit(replace(entry("b"), contract="other"), adoption=adoption("other"))
+    assert await state.find("b") is None
+    assert await state.head() == 2
+
+
+async def test_an_adoption_replaces_the_one_that_was_seen(state: State) -> None:
+    await state.commit(entry("a"), adoption=adoption())
+    second = await state.adopt(adoption("other"), replaces=1)
+
+    assert (second.sequence, second.replaces) == (3, 1)
+    assert await state.adoption() == second
+    with pytest.raises(ContractChanged):
+        await state.adopt(adoption("third"), replaces=1)
+    back = await state.adopt(adoption(), replaces=3)
+    assert await state.adoption() == back
+    assert await state.head() == 4
+
+
+async def test_another_contract_gives_a_refused_source_a_new_verdict(state: State) -> None:
+    refused = replace(entry("a"), verdict="refused", reason="no header", contract="first")
+    first = await state.commit(refused)
+    assert await state.commit(refused) == first
+
+    accepted = await state.commit(entry("a"), adoption=adoption())
+    assert accepted.sequence == 3
+    assert await state.find("a") == accepted
+    assert await state.commit(replace(entry("a"), contract="third")) == accepted
+    assert await state.entries() == [first, accepted]
 
 
 @CONCURRENTLY

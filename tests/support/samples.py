@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from worker.state import DayKpis, Entry, Row, Ruling
+from worker.state import Adoption, DayKpis, Entry, Row, Ruling
 from worker.state.entry import Interval, Part
 from worker.state.records import Decision
 
@@ -42,6 +42,16 @@ def entry(source_id: str, *, parts: int = 1) -> Entry:
         rejects=(f"rejects/{source_id}.jsonl",),
         contract="c0ffee",
         seconds=0.25,
+    )
+
+
+def adoption(digest: str = "c0ffee", *tables: str) -> Adoption:
+    """The adoption of a contract."""
+    return Adoption(
+        digest=digest,
+        text=f"name = '{digest}'",
+        tables=tables or ("order_kpis",),
+        recorded_at=datetime(2024, 5, 1, 8, tzinfo=UTC),
     )
 
 

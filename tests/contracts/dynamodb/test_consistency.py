@@ -15,7 +15,7 @@ import pytest
 
 from tests.contracts.dynamodb.workers import DAY, large_day
 from tests.contracts.states import rows
-from tests.support.samples import day_kpis, entry, ruling
+from tests.support.samples import adoption, day_kpis, entry, ruling
 from worker.state import Effect, Progress, State
 from worker.state.dynamodb.store import DynamoDBState
 
@@ -30,6 +30,8 @@ METHODS: dict[str, Callable[[DynamoDBState], Awaitable[object]]] = {
     # The second one reads the entry that is there already.
     "commit": lambda state: state.commit(entry("a")),
     "head": lambda state: state.head(),
+    "adoption": lambda state: state.adoption(),
+    "adopt": lambda state: state.adopt(adoption("other"), replaces=0),
     "rule": lambda state: state.rule(ruling("a")),
     "entries": lambda state: state.entries(),
     "records": lambda state: state.records(),

@@ -1,0 +1,114 @@
+"""The contract in the ledger: adopted by the first accepted file, replaced only when asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.files import ITEMS, ORDERS, put
+from tests.support.commands import Shopkpi
+
+BERLIN = 'business_time_zone = "Europe/Berlin"'
+
+
+def put_contract(shopkpi: Shopkpi, name: str, old: str, new: str) -> str:
+    text = shopkpi("contract", "show").out
+    assert old in text
+    Path(name).write_text(text.replace(old, new))
+    return name
+
+
+def put_shop() -> None:
+    put("shop/orders/a.csv", ORDERS + "1,7,shipped,2025-03-01T23:30:00\n")
+    put("shop/order_items/a.csv", ITEMS + "1,1,5,,10.00\n")
+
+
+def days(shopkpi: Shopkpi) -> list[str]:
+    return [row["order_date"] for row in shopkpi("query", "orders", "--format", "json").json]
+
+
+def entries(shopkpi: Shopkpi) -> int:
+    return len(shopkpi("ledger", "--format", "json").json)
+
+
+def test_later_commands_take_the_adopted_contract(shopkpi: Shopkpi) -> None:
+    put_shop()
+    berlin = put_contract(shopkpi, "berlin.toml", 'business_time_zone = "UTC"', BERLIN)
+    shopkpi("run", "shop", "--contract", berlin)
+    assert days(shopkpi) == ["2025-03-02"]
+    put("shop/orders/b.csv", ORDERS + "2,7,shipped,2025-03-05T23:30:00\n")
+    assert shopkpi("run", "shop").code == 0
+    assert days(shopkpi) == ["2025-03-02", "2025-03-06"]
+    assert shopkpi("audit").code == 0
+
+
+@pytest.mark.parametrize("command", ["run", "validate"])
+def test_another_contract_is_refused_before_a_byte_is_read(shopkpi: Shopkpi, command: str) -> None:
+    put_shop()
+    shopkpi("run", "shop")
+    known = entries(shopkpi)
+    put("shop/orders/b.csv", ORDERS + "2,7,shipped,2025-03-05T23:30:00\n")
+    done = shopkpi(command, "shop/orders/b.csv", "--contract", "string-ids", "--format", "json")
+    assert done.code == 2
+    assert "orders.columns.order_id.type: 'integer' -> 'string'" in done.err
+    assert "shopkpi contract adopt string-ids" in done.err
+    assert entries(shopkpi) == known
+    assert shopkpi("run", "shop", "--format", "json").code == 0
+    assert entries(shopkpi) == known + 1
+
+
+def test_adoption_recomputes_every_day(shopkpi: Shopkpi) -> None:
+    put_shop()
+    shopkpi("run", "shop")
+    assert days(shopkpi) == ["2025-03-01"]
+    berlin = put_contract(shopkpi, "berlin.toml", 'business_time_zone = "UTC"', BERLIN)
+    shown = shopkpi("contract", "adopt", berlin, "--dry-run", "--format", "json")
+    assert {row["order_date"] for row in shown.json} == {"2025-03-01", "2025-03-02"}
+    assert "business_time_zone: 'UTC' -> 'Europe/Berlin'" in shown.err
+    assert days(shopkpi) == ["2025-03-01"]
+
+    assert shopkpi("contract", "adopt", berlin, "--format", "json").code == 0
+    assert days(shopkpi) == ["2025-03-02"]
+    assert shopkpi("audit").code == 0
+
+
+def test_a_contract_of_other_clean_rows_is_not_adopted(shopkpi: Shopkpi) -> None:
+    put_shop()
+    shopkpi("run", "shop")
+    done = shopkpi("contract", "adopt", "string-ids")
+    assert done.code == 2
+    assert "it changes the clean rows" in done.err
+    assert shopkpi("run", "shop").code == 0
+
+
+def test_nothing_is_adopted_before_a_file_is_accepted(shopkpi: Shopkpi) -> None:
+    put("shop/orders/a.csv", "order_id;user_id;created_at\n1;7;2025-03-01T10:00:00\n")
+    assert shopkpi("run", "shop").code == 0
+    assert shopkpi("contract", "adopt", "olist").code == 2
+    semicolon = put_contract(shopkpi, "semicolon.toml", 'delimiter = ","', 'delimiter = ";"')
+    done = shopkpi("run", "shop", "--contract", semicolon, "--format", "json")
+    assert "source.committed" in {event["event"] for event in done.events}
+    assert days(shopkpi) == ["2025-03-01"]
+    assert "source.known" in {event["event"] for event in shopkpi("run", "shop").events}
+
+
+def test_a_table_once_switched_on_stays_on(shopkpi: Shopkpi) -> None:
+    put_shop()
+    shopkpi("run", "shop", "--kpis", "order,category,product")
+    put("shop/order_items/b.csv", ITEMS + "2,1,6,,5.00\n")
+    shopkpi("run", "shop")
+    products = shopkpi("query", "product", "--format", "json").json
+    assert [row["product_id"] for row in products] == [5, 6] or [
+        row["product_id"] for row in products
+    ] == ["5", "6"]
+
+
+def test_a_table_added_later_is_filled(shopkpi: Shopkpi) -> None:
+    put_shop()
+    shopkpi("run", "shop")
+    shopkpi("run", "shop", "--kpis", "product")
+    assert len(shopkpi("query", "product", "--format", "json").json) == 1
+    put("shop/order_items/b.csv", ITEMS + "2,1,6,,5.00\n")
+    shopkpi("run", "shop")
+    assert len(shopkpi("query", "product", "--format", "json").json) == 2
