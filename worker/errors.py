@@ -146,7 +146,7 @@ class ContractChanged(WorkerError):
     exit_code = 5
 
 
-class Interrupted(WorkerError):  # noqa: N818
+class Interrupted(WorkerError):
     """Report that a signal stopped the work: it left nothing half done and can be repeated."""
 
 
