@@ -61,7 +61,9 @@ LAYERS: dict[str, set[str]] = {
     "worker.validate": {"worker.clean", "worker.errors", "worker.objects", "worker.state"},
     "worker.transform": {"worker.clean", "worker.errors", "worker.runtime", "worker.state"},
     "worker.reporting": {"worker.errors", "worker.objects", "worker.state", "worker.transform"},
+    "worker.recount": set(),
     "worker.maintenance": {
+        "worker.recount",
         *{"worker.clean", "worker.errors", "worker.objects", "worker.state"},
         *{"worker.transform", "worker.validate"},
     },

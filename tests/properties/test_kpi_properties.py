@@ -36,6 +36,10 @@ from kpi.kernels.key_hashing import KeyHasher
 from tests.support import oracle
 from tests.support.profiles import examples
 from tests.support.shops import ALL_TABLES, Pipeline
+from worker.maintenance.audit import audit
+from worker.objects import ObjectStore
+from worker.objects.local import FolderStore
+from worker.objects.location import Location
 from worker.transform import Report, transform
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.validate.stream import BlockSizes
@@ -345,7 +349,21 @@ async def run_history(
             report.waiting.get(entry.source_id, 0) for entry in entries
         )
         assert set(effects) <= {entry.source_id for entry in entries}
+        audited = await audit(
+            contract=shop.contract,
+            workspace=pipeline.workspace,
+            state=pipeline.state,
+            tables=ALL_TABLES,
+            recount_days=10,
+            open_objects=open_folder,
+        )
+        assert audited.differences == ()
+        assert not audited.recount.clean_files
     return rows, report
+
+
+async def open_folder(_: Location) -> ObjectStore:
+    return FolderStore()
 
 
 @pytest.mark.parametrize("strain", [False, True], ids=["plain", "strained"])

@@ -18,35 +18,24 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
 
 from kpi.aggregation.calendar import NO_DAYS, Days, to_date, to_day
-from kpi.aggregation.products import Products
 from kpi.aggregation.tables import DEFAULT_TABLES, KPI_TABLES
 from kpi.contract.model import Contract
 from kpi.errors import KpiError
 from worker.clean import Workspace
-from worker.maintenance.claims import Cell, Claims
+from worker.maintenance.claims import Cell, Claims, published_days, unpublished_tables
+from worker.maintenance.recomputation import Recomputation, ShopRecomputation
+from worker.maintenance.recount import OpenObjects, Recount, Recounter
 from worker.state import Row, State
-from worker.state.kpi_rows import stored_row
-from worker.state.paging import entries_in_pages
-from worker.transform.day_batches import plan_batches
-from worker.transform.day_loader import (
-    LoadContext,
-    Observed,
-    kpi_tables,
-    latest_products,
-    load_days,
-)
 from worker.transform.day_ranges import DateRange, possible_days
-from worker.transform.latest_versions import LatestVersions
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
-from worker.transform.publish import rows_by_day
-from worker.transform.shop_transform import ShopState, open_shop, rows_of_day
+from worker.transform.shop_transform import ShopState, open_shop
 from worker.transform.snapshot import Snapshot, open_snapshot
 
 
@@ -86,6 +75,7 @@ class Audit:
         unpublished: Tables of which no day was ever published although the ledger has accepted
             files, ascending.
         failed: Days that cannot be computed, so that nothing is known of them, and why.
+        recount: What the second implementation has counted, and from which files.
     """
 
     as_of: int
@@ -94,6 +84,7 @@ class Audit:
     unsettled: int = 0
     unpublished: tuple[str, ...] = ()
     failed: Mapping[date, str] = field(default_factory=dict)
+    recount: Recount = field(default_factory=Recount)
 
 
 async def audit(
@@ -105,6 +96,8 @@ async def audit(
     first: date | None = None,
     last: date | None = None,
     sample: int | None = None,
+    recount_days: int | None = 0,
+    open_objects: OpenObjects | None = None,
     limits: TransformLimits = DEFAULT_LIMITS,
 ) -> Audit:
     """Compare published days with what the ledger's entries up to their sequence give.
@@ -118,6 +111,10 @@ async def audit(
         last: Last day.
         sample: Number of published days chosen at random, with at most as many others that may have
             an order. None for all days, with those that should have neither order nor row.
+        recount_days: Number of days that the second implementation counts too, from the raw files:
+            half of them those published last, the others at random. None for a few where the
+            uploads are small.
+        open_objects: Opens the store of a raw file; None where clean files are to do.
         limits: What may be held in memory at once.
 
     Raises:
@@ -125,8 +122,14 @@ async def audit(
         SourceError, StoreError: A retry may help.
     """
     auditor = _Auditor(contract, workspace, state, await Claims.read(state, tables), limits)
-    await auditor.compare(DateRange(first=first, last=last), sample)
-    return await auditor.result()
+    date_range = DateRange(first=first, last=last)
+    await auditor.compare(date_range, sample)
+    recounter = Recounter(contract, workspace, state, open_objects)
+    try:
+        await auditor.recount(recounter, date_range, recount_days)
+    finally:
+        await recounter.close()
+    return await auditor.result(recounter.result)
 
 
 class _Auditor:
@@ -183,7 +186,68 @@ class _Auditor:
                 if claims.sequence(cell) == own:
                     self._note(cell, found)
 
-    async def result(self) -> Audit:
+    async def recount(self, recounter: Recounter, date_range: DateRange, size: int | None) -> None:
+        """Compare some published days with a count by the second implementation."""
+        latest = self._claims.latest
+        if self._contract.shop is not None:
+            recounter.result.omitted = "a contract of language 2 has no second implementation"
+            return
+        if size is None:
+            size = await recounter.automatic_days(latest)
+        at_own_sequence: dict[int, set[date]] = defaultdict(set)
+        chosen = await self._days_to_recount(date_range, size)
+        async for cell, found in self._recounted_cells(recounter, chosen, latest):
+            own = self._claims.sequence(cell)
+            if own in (0, latest):
+                self._add_suspects(found)
+            elif found:
+                at_own_sequence[own].add(cell[1])
+        for own, days in sorted(at_own_sequence.items()):
+            async for cell, found in self._recounted_cells(recounter, days, own):
+                if self._claims.sequence(cell) == own:
+                    self._add_suspects(found)
+
+    async def _days_to_recount(self, date_range: DateRange, size: int) -> set[date]:
+        """Choose days: half of them those published last, the others at random.
+
+        A day that may have an order and was never published is among the others.
+        """
+        if not size:
+            return set()
+        snapshot = await self._snapshot(self._claims.latest)
+        possible = date_range.select(await _days_of(snapshot))
+        begun = date_range.select(_day_numbers(self._claims.begun))
+        # Of days published at one sequence, some at random.
+        days = list(map(to_date, np.random.default_rng().permutation(begun)))
+        days.sort(key=lambda day: max(self._claims.begun[day].values(), default=0), reverse=True)
+        last, rest = days[: -(-size // 2)], days[-(-size // 2) :]
+        rest += map(to_date, np.setdiff1d(possible, begun))
+        return {*last, *random.sample(rest, min(size - len(last), len(rest)))}
+
+    async def _recounted_cells(
+        self, recounter: Recounter, days: Collection[date], sequence: int
+    ) -> AsyncIterator[tuple[Cell, list[Difference]]]:
+        """Compare each table of some days with a count as of a sequence."""
+        if not days:
+            return
+        counted = await recounter.count(days, sequence)
+        for name in sorted(self._claims.reached):
+            for day in sorted(days):
+                expected: list[Row] = [*counted[name].get(day, [])]
+                published: list[Row] = []
+                async for _, rows in published_days(
+                    self._state, name, DateRange(first=day, last=day)
+                ):
+                    published = rows
+                if day not in self._failed:
+                    cell = name, day
+                    yield cell, self._differences(cell, published, expected)
+
+    def _add_suspects(self, found: list[Difference]) -> None:
+        known = {(one.cell, one.group) for one in self._suspects}
+        self._suspects += [one for one in found if (one.cell, one.group) not in known]
+
+    async def result(self, recount: Recount) -> Audit:
         """Read the claims again, and keep what no writer can have caused meanwhile."""
         claims = self._claims
         after = await Claims.read(self._state, claims.reached) if self._suspects else claims
@@ -195,8 +259,9 @@ class _Auditor:
             days=len(self._compared - unsettled - self._failed.keys()),
             differences=tuple(sorted(certain, key=lambda one: (one.order_date, one.table))),
             unsettled=len(unsettled),
-            unpublished=await _unpublished(self._state, claims),
+            unpublished=await unpublished_tables(self._state, claims),
             failed=self._failed,
+            recount=recount,
         )
 
     async def _snapshot(self, sequence: int) -> Snapshot | ShopState:
@@ -226,18 +291,18 @@ class _Auditor:
             A table and a day with its differences, or why it cannot be computed.
         """
         tables = frozenset(self._claims.reached)
-        recomputation: _Recomputation | _ShopRecomputation
+        recomputation: Recomputation | ShopRecomputation
         if isinstance(snapshot, ShopState):
-            recomputation = _ShopRecomputation(snapshot, days, tables)
+            recomputation = ShopRecomputation(snapshot, days, tables)
         else:
-            recomputation = await _Recomputation.of(snapshot, days, tables)
+            recomputation = await Recomputation.of(snapshot, days, tables)
         for batch, ranges in _with_ranges(recomputation.batches, gaps):
             expected, failed = await recomputation.rows(batch)
             for name, by_day in sorted(expected.items()):
                 for day, error in failed.items():
                     yield (name, day), error
                 for date_range in ranges:
-                    async for day, published in _published_days(self._state, name, date_range):
+                    async for day, published in published_days(self._state, name, date_range):
                         if day not in failed:
                             cell = name, day
                             yield cell, self._differences(cell, published, by_day.pop(day, []))
@@ -270,77 +335,6 @@ class _Auditor:
                     )
                 )
         return differences
-
-
-class _Recomputation:
-    """KPI rows of some days, computed from a snapshot."""
-
-    def __init__(self, context: LoadContext) -> None:
-        self._context = context
-
-    @classmethod
-    async def of(cls, snapshot: Snapshot, days: Days, tables: frozenset[str]) -> _Recomputation:
-        return cls(
-            LoadContext(
-                snapshot=snapshot,
-                products=Products(*await latest_products(snapshot.products)),
-                order_versions=LatestVersions(snapshot.orders),
-                item_versions=LatestVersions(snapshot.items),
-                tables=tables,
-                observed=Observed(),
-                plan=await plan_batches(days, snapshot),
-            )
-        )
-
-    @property
-    def batches(self) -> list[Days]:
-        return self._context.plan.batches
-
-    async def rows(
-        self, days: Days
-    ) -> tuple[dict[str, dict[date, list[Row]]], dict[date, KpiError]]:
-        """Return the rows of each table by day, and the days that cannot be computed."""
-        tables = self._context.tables
-        if not len(days):
-            return {name: {} for name in tables}, {}
-        try:
-            day_slice = await load_days(days, self._context)
-            computed = kpi_tables(day_slice, tables)
-        except KpiError as error:
-            if len(days) == 1:
-                return {name: {} for name in tables}, {to_date(days[0]): error}
-            half = len(days) // 2
-            rows, failed = await self.rows(days[:half])
-            more_rows, more_failed = await self.rows(days[half:])
-            return {name: rows[name] | more_rows[name] for name in tables}, failed | more_failed
-        return {name: rows_by_day(name, table) for name, table in computed.items()}, {}
-
-
-class _ShopRecomputation:
-    """KPI rows of some days of a contract of language 2."""
-
-    def __init__(self, state: ShopState, days: Days, tables: frozenset[str]) -> None:
-        self._state = state
-        self._tables = tables
-        self.batches = [days] if len(days) else []
-
-    async def rows(
-        self, days: Days
-    ) -> tuple[dict[str, dict[date, list[Row]]], dict[date, KpiError]]:
-        """Return the rows of each table by day, as stores return them."""
-        found: dict[str, dict[date, list[Row]]] = {name: {} for name in self._tables}
-        for day in map(to_date, days.tolist()):
-            for name, rows in rows_of_day(self._state.kpis, day, self._tables).items():
-                if rows:
-                    found[name][day] = [
-                        {
-                            key: value
-                            for key, value in stored_row(KPI_TABLES[name], row, 0).items()
-                            if key != "as_of"
-                        }
-                        for row in rows
-                    ]
-        return found, {}
 
 
 async def _days_of(snapshot: Snapshot | ShopState) -> Days:
@@ -376,31 +370,6 @@ def _with_ranges(
         yield batch, [DateRange(first=first, last=to_date(batch[-1]))]
         first = to_date(batch[-1] + 1)
     yield batches[-1] if batches else NO_DAYS, [DateRange(first=first, last=gaps.last)]
-
-
-async def _published_days(
-    state: State, table: str, date_range: DateRange
-) -> AsyncIterator[tuple[date, list[Row]]]:
-    """Yield the published rows of each day that has some, ascending."""
-    rows: list[Row] = []
-    async for row in state.rows(table, first=date_range.first, last=date_range.last):
-        if rows and row["order_date"] != rows[0]["order_date"]:
-            yield date.fromisoformat(str(rows[0]["order_date"])), rows
-            rows = []
-        rows.append(row)
-    if rows:
-        yield date.fromisoformat(str(rows[0]["order_date"])), rows
-
-
-async def _unpublished(state: State, claims: Claims) -> tuple[str, ...]:
-    """Return the tables without any published day; none where no file was accepted."""
-    published = set().union(*claims.begun.values())
-    names = [name for name, at in claims.reached.items() if not at and name not in published]
-    if names:
-        async for entries in entries_in_pages(state, claims.head):
-            if any(entry.verdict == "accepted" for entry in entries):
-                return tuple(sorted(names))
-    return ()
 
 
 def _day_numbers(days: Iterable[date]) -> Days:

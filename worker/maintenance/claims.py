@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
 from worker.state import Row, State
+from worker.state.paging import entries_in_pages
+from worker.transform.day_ranges import DateRange
 
 Cell = tuple[str, date]
 """A KPI table and a day."""
@@ -60,3 +62,28 @@ class Claims:
         """The latest sequence of any table of any day."""
         of_days = (self.sequence((name, day)) for day in self.begun for name in self.reached)
         return max([*self.reached.values(), *of_days])
+
+
+async def published_days(
+    state: State, table: str, date_range: DateRange
+) -> AsyncIterator[tuple[date, list[Row]]]:
+    """Yield the published rows of each day that has some, ascending."""
+    rows: list[Row] = []
+    async for row in state.rows(table, first=date_range.first, last=date_range.last):
+        if rows and row["order_date"] != rows[0]["order_date"]:
+            yield date.fromisoformat(str(rows[0]["order_date"])), rows
+            rows = []
+        rows.append(row)
+    if rows:
+        yield date.fromisoformat(str(rows[0]["order_date"])), rows
+
+
+async def unpublished_tables(state: State, claims: Claims) -> tuple[str, ...]:
+    """Return the tables without any published day; none where no file was accepted."""
+    published = set().union(*claims.begun.values())
+    names = [name for name, at in claims.reached.items() if not at and name not in published]
+    if names:
+        async for entries in entries_in_pages(state, claims.head):
+            if any(entry.verdict == "accepted" for entry in entries):
+                return tuple(sorted(names))
+    return ()
