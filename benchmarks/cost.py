@@ -57,7 +57,7 @@ class Line:
 
 
 def lines(runs: Sequence[Runs], *, gigabytes: float) -> list[Line]:
-    """What each way costs.
+    """Compute what each way costs.
 
     Args:
         runs: Of the case `clean`: ours, and Spark's where it ran.
@@ -131,7 +131,7 @@ def fan_out(runs: Sequence[Runs], *, gigabytes: float) -> list[tuple[str, ...]]:
 
 
 def section(runs: Sequence[Runs], *, gigabytes: float) -> str:
-    """The tables of COST.md."""
+    """Render the tables of COST.md."""
     services = [
         (
             line.name,

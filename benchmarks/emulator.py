@@ -44,7 +44,7 @@ def client_environment(endpoint_url: str) -> dict[str, str]:
 
 @contextmanager
 def running_ministack(log: Path) -> Iterator[str]:
-    """A MiniStack process while the block lasts; gives its endpoint URL.
+    """Run MiniStack while the block lasts; yield its endpoint URL.
 
     Errors: `Missing` where it is not installed; RuntimeError where it does not start.
     """

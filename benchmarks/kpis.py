@@ -30,7 +30,7 @@ class Differs(Exception):
 
 
 def of_sqlite(path: Path) -> Kpis:
-    """The KPI tables in a SQLite state of ours."""
+    """Read the KPI tables of a SQLite state of ours."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         found = {}
         for table in TABLES:
@@ -42,7 +42,7 @@ def of_sqlite(path: Path) -> Kpis:
 
 
 def of_parquet(folder: Path) -> Kpis:
-    """The KPI tables that a peer wrote below a folder."""
+    """Read the KPI tables that a peer wrote below a folder."""
     found = {}
     for table in TABLES:
         written = pq.read_table(folder / f"{table.name}.parquet").select(list(table.attributes))

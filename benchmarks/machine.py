@@ -33,7 +33,7 @@ def describe() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit that is checked out, with a `+` where files differ from it."""
+    """Return the commit that is checked out, with a `+` where files differ from it."""
     try:
         found = _said("git", "rev-parse", "--short", "HEAD")
         changed = _said("git", "status", "--porcelain", "--untracked-files=no", "kpi", "worker")

@@ -98,7 +98,7 @@ def measure(
 
 
 def child_environment() -> dict[str, str]:
-    """This process's environment, without what would change where a child works."""
+    """Copy this process's environment, without what would change where a child works."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -150,7 +150,7 @@ class _Watch:
 
 
 def _high_water_bytes(pid: int) -> int:
-    """The largest resident set that a process has had, between samples too; 0 except on Linux."""
+    """Return the largest resident set of a process, between samples too; 0 except on Linux."""
     try:
         status = Path(f"/proc/{pid}/status").read_text("utf-8", "replace")
     except OSError:

@@ -19,7 +19,7 @@ class WrongResult(Exception):
 
 
 def command(verb: str, *inputs: Path | str, workspace: Path | str, **options: str) -> list[str]:
-    """A command line of `shopkpi` that says what it did as JSON lines.
+    """Build a command line of `shopkpi` that reports JSON lines.
 
     Args:
         verb: `run`, `validate` or `transform`.
@@ -33,13 +33,13 @@ def command(verb: str, *inputs: Path | str, workspace: Path | str, **options: st
 
 
 def events(usage: Usage, name: str) -> list[dict[str, Any]]:
-    """The lines of one kind that a run said."""
+    """Return the lines of one kind that a run printed."""
     lines = map(json.loads, usage.output.splitlines())
     return [line for line in lines if line["event"] == name]
 
 
 def published(usage: Usage) -> dict[str, Any]:
-    """The one `kpis.published` line of a run.
+    """Return the one `kpis.published` line of a run.
 
     Errors: `WrongResult` where there is none, or more than one.
     """
@@ -50,7 +50,7 @@ def published(usage: Usage) -> dict[str, Any]:
 
 
 def found_kpis(workspace: Path) -> Kpis:
-    """The KPIs in the SQLite state of a workspace."""
+    """Read the KPIs in the SQLite state of a workspace."""
     return kpis.of_sqlite(workspace / "shopkpi.db")
 
 

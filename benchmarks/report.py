@@ -46,7 +46,7 @@ def markdown(outcomes: Sequence[Outcome], machine: Mapping[str, str]) -> str:
 
 
 def terminal(outcomes: Sequence[Outcome]) -> str:
-    """The rows of all cases, aligned."""
+    """Align the rows of all cases."""
     rows: list[tuple[str, ...]] = [("case", *HEADER)]
     for one in outcomes:
         rows += [(one.case, *_cells(row, one.orders)) for row in one.rows]
@@ -89,6 +89,6 @@ def _figure(value: float, unit: Unit) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Render a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -32,7 +32,7 @@ class Bench:
     peers: tuple[Peer, ...]
 
     def folder(self, case: str) -> Path:
-        """A case's own folder for results of runs."""
+        """Return a case's own folder for results of runs."""
         return self.scratch / "work" / case
 
 

@@ -113,7 +113,7 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 @contextmanager
 def tapped(endpoint_url: str) -> Iterator[Tap]:
-    """A tap in a thread of its own while the block lasts."""
+    """Run a tap in a thread of its own while the block lasts."""
     tap = Tap(endpoint_url)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)

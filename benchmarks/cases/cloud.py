@@ -113,7 +113,7 @@ def s3(bench: Bench) -> Found:
 
 
 def dynamodb(bench: Bench) -> Found:
-    """Publishing a year to DynamoDB: transactions a second, of those that the emulator can take.
+    """Publish a year to DynamoDB; compare its transactions a second with the emulator's limit.
 
     What it can take is measured with the same requests, recorded by a tap and sent anew to empty
     tables through that tap over as many connections, with no work between them: all of them (days
@@ -206,7 +206,7 @@ def _publishes(request: Request) -> bool:
 
 
 def _renamed(requests: Sequence[Request], prefix: str) -> list[Request]:
-    """The same requests to tables of another prefix (the emulator checks no signature).
+    """Address the same requests to tables of another prefix; the emulator checks no signature.
 
     Each gets a new token: with one that it knows, DynamoDB answers without writing anything.
     """

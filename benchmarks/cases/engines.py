@@ -30,7 +30,7 @@ def shopkpi(name: str, given: Sample, **options: str) -> Subject:
 
 
 def clean(bench: Bench) -> Found:
-    """The main comparison: the same work by every engine, and the floor under all of them."""
+    """Compare the same work by every engine, and the floor under all of them."""
     given = sample(bench.scratch, orders=bench.orders)
     warm(given.files)
     subjects = [shopkpi("shopkpi", given), *_others(bench, given, "integer")]
@@ -52,7 +52,7 @@ def clean(bench: Bench) -> Found:
 
 
 def dirty(bench: Bench) -> Found:
-    """What rejects cost, against our own clean time."""
+    """Measure what rejects cost, relative to our own clean files."""
     samples = {
         "clean": sample(bench.scratch, orders=bench.orders),
         "0.1 % dirty": sample(bench.scratch, orders=bench.orders, dirty=0.001),
@@ -169,7 +169,7 @@ def gzip(bench: Bench) -> Found:
 
 
 def _others(bench: Bench, given: Sample, ids: Ids) -> list[Subject]:
-    """The other engines over the same files, and the floor under all of them."""
+    """Run the other engines over the same files, and the floor under all of them."""
     floor = [sys.executable, "-m", "benchmarks.floor", str(given.folder), ids]
     return [
         *(Subject(name=peer.title, command=_of_peer(peer, given, ids)) for peer in bench.peers),

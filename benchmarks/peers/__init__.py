@@ -44,7 +44,7 @@ class Peer:
         return [sys.executable, "-m", module, str(source), str(out), ids]
 
     def missing(self) -> str | None:
-        """What this machine lacks to run it."""
+        """Name what this machine lacks to run it."""
         if importlib.util.find_spec(self.package) is None:
             return f"the package {self.package}"
         if self.program and shutil.which(self.program) is None:

@@ -55,5 +55,5 @@ def arguments() -> tuple[Path, Path, Ids]:
 
 
 def kind_of_ids(argument: str) -> Ids:
-    """The last argument."""
+    """Return the last argument."""
     return "uuid" if argument == "uuid" else "integer"
