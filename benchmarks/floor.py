@@ -31,7 +31,7 @@ ID_TYPES: dict[Ids, pa.DataType] = {"integer": pa.int64(), "uuid": pa.binary(36)
 
 
 def lines(path: Path) -> Iterator[bytes]:
-    """Yield the file after its header in chunks of whole lines; the sample's fields have no newline."""
+    """Yield the file after its header in chunks of whole lines (no field has a newline)."""
     with path.open("rb", buffering=0) as file:
         rest = b""
         header = True
