@@ -1,4 +1,4 @@
-"""Codes of receipt notes: what validation changed in the cells of clean rows."""
+"""Codes of receipt notes: what validation changed or passed over."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class Note(enum.StrEnum):
-    """Code of a note. A receipt counts the cells of clean rows that have it."""
+    """Code of a note. A receipt counts the cells of clean rows that have it, or the records."""
 
     TRIMMED = "trimmed"
     """A text lost its outer blanks, or was nothing but blanks and became null."""
@@ -19,3 +19,9 @@ class Note(enum.StrEnum):
 
     DATE_ONLY = "date_only"
     """A timestamp that a KPI reads was a date, and was taken as midnight in the business zone."""
+
+    BLANK_ROWS = "blank_rows"
+    """A record had nothing but delimiters, quotes and blanks: it is no row."""
+
+    SEPARATOR_LINE = "separator_line"
+    """A `sep=` line before the header was passed over."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from kpi.contract.arrow_types import arrow_type
 from kpi.contract.model import Contract, Dataset, header_form
+from kpi.csv.first_record import find_other_format, unquote_line
 
 RESCUED = "_rescued"
 """Clean-zone column: header -> text of the columns that the contract does not know."""
@@ -157,6 +158,12 @@ def _describe(headers: Sequence[str], known: Mapping[str, str], delimiter: str) 
     if matches:
         return f"a header of {_count(headers)}; {matches}"
     if len(headers) == 1:
+        fields = unquote_line(headers[0], delimiter)
+        if fields is not None and (matches := _match(fields, known)):
+            return (
+                f"one quoted field that holds {_count(fields)}; {matches}; are the lines quoted "
+                "as a whole?"
+            )
         for other in OTHER_DELIMITERS.replace(delimiter, ""):
             parts = headers[0].split(other)
             if len(parts) > 1 and (matches := _match(parts, known)):
@@ -204,8 +211,9 @@ def _edit_distance(one: str, other: str) -> int:
 
 
 def _decode(record: bytes) -> str | Refusal:
-    if record.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return Refusal(reason="expected UTF-8, got UTF-16 (its byte order mark stands first)")
+    other = find_other_format(record)
+    if other is not None:
+        return Refusal(reason=other)
     if b"\0" in record:
         return Refusal(reason="expected a header of text, got NUL bytes: this is not a CSV file")
     try:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.contract.reject_reasons import Reason
+from kpi.csv.blank_records import find_blank_records
 from kpi.csv.chunk import Chunk, Malformed
 from kpi.csv.header import Layout
 from kpi.csv.record_bytes import copy_records
@@ -69,8 +70,9 @@ class ParsedChunk:
 
     Attributes:
         clean: Rows of `Layout.schema`, in the order of the records.
-        rejects: Rows of `PARSED_REJECTS`, likewise; `row` counts from 0 within the chunk.
-        rows: Number of records in the chunk = clean rows + rejects.
+        rejects: Rows of `PARSED_REJECTS`, likewise; `row` counts all records of the chunk from 0.
+        rows: Number of rows in the chunk = clean rows + rejects.
+        blank_rows: Number of other records: they have no values, and are no rows.
         reasons: Reason -> number of rejects that have it.
         notes: Note -> number of cells of clean rows that have it.
         is_key_increasing: Whether the key increases strictly from clean row to clean row; always
@@ -80,6 +82,7 @@ class ParsedChunk:
     clean: pa.Table
     rejects: pa.Table
     rows: int
+    blank_rows: int
     reasons: Counter[str]
     notes: Counter[str]
     is_key_increasing: bool
@@ -92,6 +95,7 @@ def assemble_clean(rows: pa.Table, remarks: list[Remark], layout: Layout) -> Par
         clean=clean,
         rejects=PARSED_REJECTS.empty_table(),
         rows=clean.num_rows,
+        blank_rows=0,
         reasons=Counter(),
         notes=_count_notes(remarks, np.zeros(0, np.int64)),
         is_key_increasing=is_strictly_increasing(clean, layout),
@@ -128,20 +132,32 @@ def assemble(
         )
     broken = _broken_rows(problems, rows.num_rows)
     numbers = renumber_after_removal(broken, wrong.numbers)
+    # A row without values lacks its key, so all of them are among the broken records.
+    delimiter = layout.contract.delimiter
+    is_blank, wrong_is_blank = (
+        find_blank_records(chunk, index.bounds(some), delimiter)
+        for some in (numbers, wrong.numbers)
+    )
     rejects, counts = assemble_rejects(
-        chunk, index, Broken(problems, broken, numbers), wrong, width=len(layout.names)
+        chunk,
+        index,
+        Broken(problems, broken[~is_blank], numbers[~is_blank]),
+        WrongColumnCounts(wrong.numbers[~wrong_is_blank], wrong.counts[~wrong_is_blank]),
+        width=len(layout.names),
     )
     clean = without(rows, broken)
-    total = len(index) + len(chunk.malformed)
+    blank_rows = int(is_blank.sum()) + int(wrong_is_blank.sum())
+    total = len(index) + len(chunk.malformed) - blank_rows
     if clean.num_rows + rejects.num_rows != total:
         raise BalanceError(
-            f"chunk at byte {chunk.offset}: {total} records, but {clean.num_rows} clean and "
+            f"chunk at byte {chunk.offset}: {total} rows, but {clean.num_rows} clean and "
             f"{rejects.num_rows} rejects"
         )
     return ParsedChunk(
         clean=clean,
         rejects=rejects,
         rows=total,
+        blank_rows=blank_rows,
         reasons=counts,
         notes=_count_notes(remarks, broken),
         is_key_increasing=is_strictly_increasing(clean, layout),

@@ -77,17 +77,27 @@ def surely_clean(fields: list[bytes]) -> bool:
     )
 
 
+def is_blank(raw: bytes, well_formed: bool) -> bool:
+    """Whether a record has no values, and so is no row."""
+    text = raw.decode("utf-8", "replace").replace(",", "").replace('"', "")
+    return well_formed and not text.strip(BLANKS)
+
+
 def check(data: bytes, found: Outcome) -> None:
     """The outcome of a file whose header is `HEADER`, held against the second reader."""
     entry = found.entry
     records = reference(data, RECORD_BYTES)[1:]
     assert entry.verdict == "accepted"
-    assert entry.rows_read == len(records) == entry.rows_clean + entry.rows_rejected
+    rows = sum(not is_blank(raw, well_formed) for _, raw, well_formed in records)
+    assert entry.rows_read == rows == entry.rows_clean + entry.rows_rejected
+    assert entry.notes.get("blank_rows", 0) == len(records) - rows
     assert (len(found.clean), len(found.rejects)) == (entry.rows_clean, entry.rows_rejected)
     rejects = {reject["byte_offset"]: reject for reject in found.rejects}
     assert len(rejects) == len(found.rejects)
     clean = iter(found.clean)
     for number, (offset, raw, well_formed) in enumerate(records):
+        if is_blank(raw, well_formed):
+            continue
         fields = fields_of(raw) if well_formed else []
         reject = rejects.pop(offset, None)
         if reject is not None:

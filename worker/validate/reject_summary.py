@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from kpi.contract.reject_reasons import Reason
 from kpi.csv.header import Layout
@@ -64,6 +65,7 @@ class ProblemSummary:
         rows: Rejects that have it.
         shapes: Shapes of their values, in the order in which they came.
         sampled: Rejects looked at for shapes.
+        trailing: Rejects with one column too many, which is empty: they end with a delimiter.
     """
 
     reason: str
@@ -72,6 +74,7 @@ class ProblemSummary:
     rows: int = 0
     shapes: dict[str, None] = field(default_factory=dict)
     sampled: int = 0
+    trailing: int = 0
 
     @property
     def wants_samples(self) -> bool:
@@ -103,6 +106,9 @@ class RejectSummary:
                 if any(problem.wants_samples for problem in problems):
                     found = np.flatnonzero(codes == code)[:MAX_SAMPLED_ROWS] + at
                     self._sample(problems, raws, found.tolist())
+                if any(self._has_one_more(one) for one in reasons.dictionary[code].as_py()):
+                    found = np.flatnonzero(codes == code) + at
+                    problems[0].trailing += self._count_trailing(raws.take(pa.array(found)))
             at += len(reasons)
 
     def describe(self) -> str:
@@ -112,6 +118,15 @@ class RejectSummary:
             return ""
         remedy = f"{self._remedy(listed[0])}; `shopkpi rejects` prints the rows"
         return f"{', '.join(map(_describe, listed))}; {remedy}"
+
+    def _has_one_more(self, reason: dict[str, Any]) -> bool:
+        got = f"got {len(self._layout.names) + 1}"
+        is_count = reason["reason"] == Reason.WRONG_COLUMN_COUNT
+        return is_count and str(reason["expected"]).endswith(got)
+
+    def _count_trailing(self, raws: pa.ChunkedArray) -> int:
+        delimiter = self._layout.contract.delimiter.encode()
+        return int(pc.sum(pc.ends_with(raws, delimiter)).as_py() or 0)
 
     def _find(self, reason: dict[str, Any]) -> ProblemSummary:
         code, column = reason["reason"], reason["column"] or ""
@@ -147,6 +162,11 @@ class RejectSummary:
         dataset = self._layout.dataset
         place = f"{dataset.name}.columns.{problem.column}"
         column = dataset.columns.get(problem.column)
+        if problem.trailing == problem.rows:
+            return (
+                "the extra column is empty in all of them: each ends with a delimiter, and the "
+                "header does not"
+            )
         if problem.reason == Reason.WRONG_TYPE and column is not None:
             if column.type == "decimal" and any(map(DECIMAL_COMMA.fullmatch, problem.shapes)):
                 return "a decimal comma is not read: write a point"

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from kpi.contract.model import Dataset
+from kpi.contract.receipt_notes import Note
 from kpi.csv.chunk import Chunk
 from kpi.csv.header import Layout
 from kpi.validation.parser import ChunkParser
@@ -96,7 +97,7 @@ class RowWriter:
             async with aclosing(results):
                 async for parsed in results:
                     if parsed.rejects.num_rows:
-                        await rejects.write(parsed.rejects, counts.rows)
+                        await rejects.write(parsed.rejects, counts.records)
                         summary.add(parsed.rejects)
                     if parsed.clean.num_rows:
                         key_order.include(parsed)
@@ -123,6 +124,8 @@ class RowWriter:
         counts.rejected += parsed.rejects.num_rows
         counts.reasons.update(parsed.reasons)
         counts.notes.update(parsed.notes)
+        if parsed.blank_rows:
+            counts.notes[str(Note.BLANK_ROWS)] += parsed.blank_rows
 
 
 def high_cardinality(dataset: Dataset) -> Sequence[str]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
+from kpi.contract.receipt_notes import Note
+from kpi.csv.blank_records import is_blank_record
 from kpi.csv.chunk import Chunk
+from kpi.csv.first_record import find_other_format, find_separator
 from kpi.csv.header import Layout, Refusal, read_layout
 from kpi.csv.line_limit import limit_lines
-from kpi.csv.record_index import find_records
+from kpi.csv.record_index import RecordBounds, find_records
 from kpi.csv.splitter import RecordSplitter
 from worker.objects.source import Source
 from worker.state import Entry
@@ -20,6 +23,22 @@ from worker.validate.stream import SourceStream
 from worker.validate.verdict import RowCounts, Unreadable, refuse
 
 LINE_ENDS = b"\r\n"
+
+
+def _refuse_malformed(chunk: Chunk, before: int | None) -> Refusal | None:
+    """Refuse an object that begins with a malformed record.
+
+    Args:
+        chunk: The first chunk with records.
+        before: Offset of the first well-formed record with values; None where there is none.
+    """
+    malformed = chunk.malformed[0] if chunk.malformed else None
+    if malformed is None or (before is not None and malformed.offset > before):
+        return None
+    other = find_other_format(malformed.raw)
+    if other is not None:
+        return Refusal(reason=other)
+    return Refusal(reason=f"expected a header, got a record with {malformed.reason}")
 
 
 class SourceValidation:
@@ -40,6 +59,7 @@ class SourceValidation:
         self._counts = RowCounts()
         self._rejects_key: str | None = None
         self._last_byte = b""
+        self._has_separator_line = False
 
     async def run(self) -> Entry:
         """Stream the object through; its clean file appears only if it is accepted.
@@ -136,18 +156,37 @@ class SourceValidation:
         dataset = self._contract.datasets[self._source.dataset]
         async for chunk in chunks:
             records = find_records(chunk, delimiter=self._contract.delimiter)
-            malformed = chunk.malformed[0] if chunk.malformed else None
-            at = chunk.offset + int(records.starts[0]) if len(records) else None
-            if malformed is not None and (at is None or malformed.offset < at):
-                reason = f"expected a header, got a record with {malformed.reason}"
-                return Refusal(reason=reason), None
+            number = self._count_before_header(chunk, records)
+            at = chunk.offset + int(records.starts[number]) if number < len(records) else None
+            refusal = _refuse_malformed(chunk, before=at)
+            if refusal is not None:
+                return refusal, None
             if at is None:
                 continue
-            record = bytes(chunk.data[records.starts[0] : records.ends[0]])
+            record = bytes(chunk.data[records.starts[number] : records.ends[number]])
+            separator = find_separator(record)
+            if separator is not None:
+                reason = (
+                    f"expected the delimiter {self._contract.delimiter!r} (csv.delimiter), got the "
+                    f"line sep={separator}"
+                )
+                return Refusal(reason=reason), None
             layout = read_layout(record, self._contract, dataset)
-            rest = int(records.starts[1]) if len(records) > 1 else chunk.size
+            after = number + 1
+            rest = int(records.starts[after]) if after < len(records) else chunk.size
             return layout, chunk.after(rest)
         return Refusal(reason="expected a header, got an empty file"), None
+
+    def _count_before_header(self, chunk: Chunk, records: RecordBounds) -> int:
+        """Count the blank records and the `sep=` line that a chunk begins with."""
+        delimiter = self._contract.delimiter
+        for number, (start, end) in enumerate(records.pairs()):
+            record = bytes(chunk.data[start:end])
+            if find_separator(record) == delimiter:
+                self._has_separator_line = True
+            elif not is_blank_record(record, delimiter):
+                return number
+        return len(records)
 
     def _entry(self, parts: tuple[Part, ...]) -> Entry:
         source, counts = self._source, self._counts
@@ -174,6 +213,8 @@ class SourceValidation:
 
     def _notes(self) -> dict[str, int]:
         notes = dict(self._stream.notes) | dict(sorted(self._counts.notes.items()))
+        if self._has_separator_line and not (self._byte_range and self._byte_range.start):
+            notes[str(Note.SEPARATOR_LINE)] = 1
         if self._last_byte and self._last_byte not in LINE_ENDS:
             notes["no_final_line_end"] = 1
         return notes

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from kpi.contract.model import Contract
+from kpi.contract.receipt_notes import Note
 from kpi.errors import BalanceError
 from worker.state import Entry
 
@@ -84,11 +85,12 @@ class RowCounts:
     """Rows of a source object counted so far.
 
     Attributes:
-        rows: Records read.
+        rows: Rows read.
         clean: Rows that passed.
         rejected: Rows that did not.
         reasons: Reject reason -> rows that have it; a row may have several.
-        notes: Note -> cells of clean rows that have it; see `kpi.contract.receipt_notes`.
+        notes: Note -> cells of clean rows, or records, that have it; see
+            `kpi.contract.receipt_notes`.
     """
 
     rows: int = 0
@@ -96,3 +98,8 @@ class RowCounts:
     rejected: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def records(self) -> int:
+        """Rows and blank records."""
+        return self.rows + self.notes[str(Note.BLANK_ROWS)]

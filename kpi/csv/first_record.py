@@ -1,0 +1,50 @@
+"""Recognise first records that are no header: Excel's `sep=`, JSON, UTF-16, quoted lines."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+
+_SEPARATOR_LINE = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=(.|\\t)"?', re.IGNORECASE | re.DOTALL)
+_JSON = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\[\s*\Z|(?:\[\s*)?\{\s*(?:"|\}|\Z))')
+
+MIN_UTF16_BYTES = 8
+"""Length from which bytes of zero in every other place show UTF-16."""
+
+
+def find_separator(record: bytes) -> str | None:
+    """Return the delimiter that a `sep=` line names; None where the record is none.
+
+    Excel writes and reads this line before the header. It is no part of RFC 4180.
+    """
+    match = _SEPARATOR_LINE.fullmatch(record)
+    if match is None:
+        return None
+    return "\t" if match[1] == rb"\t" else match[1].decode("latin-1")
+
+
+def find_other_format(record: bytes) -> str | None:
+    """Say what was expected and what came, where a first record is known to be no CSV in UTF-8."""
+    if record.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "expected UTF-8, got UTF-16 (its byte order mark stands first)"
+    if _is_utf16(record):
+        return "expected UTF-8, got UTF-16 without a byte order mark"
+    return "expected CSV, got JSON" if _JSON.match(record) else None
+
+
+def unquote_line(text: str, delimiter: str) -> list[str] | None:
+    """Split the only field of a header; None unless that yields several.
+
+    Some programs quote each line as a whole, delimiters included.
+    """
+    fields = next(csv.reader([text], delimiter=delimiter), [])
+    return fields if len(fields) > 1 else None
+
+
+def _is_utf16(record: bytes) -> bool:
+    """Check for zeros in all even or all odd places: ASCII letters in UTF-16 have them."""
+    pairs = len(record) // 2
+    if len(record) < MIN_UTF16_BYTES:
+        return False
+    return any(record[at : 2 * pairs : 2].count(0) > 0.9 * pairs for at in (0, 1))
