@@ -23,7 +23,7 @@ from kpi.kernels.keys import keys_of
 from kpi.kernels.masks import booleans
 from worker.transform.catalog import Catalog
 from worker.transform.clean_files import CleanFile, RowGroup
-from worker.transform.intervals import IntervalSet, value_interval
+from worker.transform.intervals import value_set
 from worker.transform.latest_versions import LatestVersions
 
 
@@ -54,7 +54,7 @@ async def _find_orders(
     if len(order_ids) == 0:
         return
     index = KeyIndex(keys_of([pa.chunked_array([order_ids])]))
-    wanted = IntervalSet([value_interval(order_ids)])
+    wanted = value_set(order_ids, orders.limits.lookup_points)
     for group in await orders.row_groups_intersecting("order_id", wanted):
         table = await _read(group, columns)
         yield group, index.find(keys_of([table.column("order_id")])), table
@@ -156,12 +156,14 @@ async def days_of_new_items(
     async for batch in _row_group_batches(new):
         hashes: list[npt.NDArray[np.uint64]] = []
         order_ids: list[pa.Array] = []
+        first_keys: list[pa.Array] = []
         for group in batch:
             table = await _read(group, columns)
             hashes.append(keys_of([table.column(name) for name in key]).high)
             order_ids.append(pc.unique(table.column("order_id")))
+            first_keys.append(pc.unique(table.column(key[0])))
         wanted = np.unique(np.concatenate(hashes))
-        intervals = IntervalSet(one for group in batch for one in group.intervals(key[0]))
+        intervals = value_set(pc.unique(pa.chunked_array(first_keys)), items.limits.lookup_points)
         for group in await earlier.row_groups_intersecting(key[0], intervals):
             table = await _read(group, columns)
             # Half a hash may also be that of another key: that only adds an order too many.

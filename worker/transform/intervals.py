@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from kpi.kernels.arrays import Mask
 from kpi.kernels.masks import true, valid
-from kpi.kernels.uuids import format_uuid
+from kpi.kernels.uuids import UUID, format_uuid, format_uuids
+from worker.clean.value_clusters import value_clusters
 from worker.state.entry import Interval
 
 VECTOR_COMPARE_INTERVALS = 50
@@ -33,6 +34,26 @@ def value_interval(values: pa.Array | pa.ChunkedArray) -> Interval:
     if isinstance(low, bytes):
         low, high = format_uuid(low), format_uuid(high)
     return Interval(low=low, high=high)
+
+
+def value_set(values: pa.Array, max_points: int) -> IntervalSet:
+    """Return intervals that hold some distinct integers, UUIDs or texts, as tight as is cheap.
+
+    Args:
+        values: The values, without null.
+        max_points: Values up to which each is an interval of its own. More of them are held by
+            clusters where they are integers, else by the interval from the smallest to the largest.
+    """
+    if len(values) == 0:
+        return IntervalSet([])
+    if len(values) <= max_points:
+        if values.type == UUID:
+            values = format_uuids(pa.chunked_array([values])).combine_chunks()
+        return IntervalSet(Interval(low=one, high=one) for one in values.to_pylist())
+    if pa.types.is_integer(values.type):
+        clusters = value_clusters(values.to_numpy())
+        return IntervalSet(Interval(low=one.low, high=one.high) for one in clusters)
+    return IntervalSet([value_interval(values)])
 
 
 class IntervalSet:

@@ -20,6 +20,8 @@ class TransformLimits:
             beside other such passes.
         pass_hashes: Key hashes held in one pass over more rows than that: 8 bytes each.
         lookup_rows: Rows of new files whose days are looked up together.
+        lookup_points: Ids up to which each is looked up by itself, instead of all between the
+            smallest and the largest: about 200 bytes each.
     """
 
     batch_orders: int = 500_000
@@ -28,6 +30,7 @@ class TransformLimits:
     single_pass_rows: int = 500_000
     pass_hashes: int = 12_000_000
     lookup_rows: int = 1_000_000
+    lookup_points: int = 50_000
 
 
 DEFAULT_LIMITS = TransformLimits()
