@@ -266,7 +266,10 @@ class _Auditor:
 
     async def _snapshot(self, sequence: int) -> Snapshot | ShopState:
         if self._contract.shop is not None:
-            return await open_shop(self._state, sequence, self._workspace, self._contract.shop)
+            tables = frozenset(self._claims.reached)
+            return await open_shop(
+                self._state, sequence, self._workspace, self._contract.shop, tables
+            )
         return await open_snapshot(
             self._state, sequence, self._workspace, self._contract, limits=self._limits
         )

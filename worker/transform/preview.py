@@ -94,7 +94,7 @@ async def _shop_changes(
 ) -> list[RowChange]:
     """Compare every day by a contract of language 2."""
     head = await supposed.state.head()
-    state = await open_shop(supposed.state, head, task.workspace, shop)
+    state = await open_shop(supposed.state, head, task.workspace, shop, task.tables)
     days = set(await task.state.days()).union(*state.kpis.tables.values())
     changes: list[RowChange] = []
     for name in sorted(task.tables) if days else ():

@@ -98,7 +98,9 @@ class ShopState:
         return np.unique(np.concatenate([facts.orders.day, refunds]))
 
 
-async def open_shop(ledger: Ledger, head: int, workspace: Workspace, shop: Shop) -> ShopState:
+async def open_shop(
+    ledger: Ledger, head: int, workspace: Workspace, shop: Shop, tables: frozenset[str]
+) -> ShopState:
     """Compute the KPIs of all of the ledger's entries up to `head`.
 
     All clean rows are held in memory.
@@ -131,7 +133,7 @@ async def open_shop(ledger: Ledger, head: int, workspace: Workspace, shop: Shop)
         entries=entries,
         rows=rows,
         files=of_dataset,
-        kpis=await asyncio.to_thread(compute_kpis, shop, rows),
+        kpis=await asyncio.to_thread(compute_kpis, shop, rows, tables),
         size_bytes=sum(part.size_bytes for entry in entries for part in entry.parts),
     )
 
@@ -191,7 +193,7 @@ async def transform_shop(
     done = min([*(record.published.get(name, 0) for name in task.tables), record.waiting_as_of])
     if shop is None or (done >= head and not everything):
         return None
-    state = await open_shop(task.state, head, task.workspace, shop)
+    state = await open_shop(task.state, head, task.workspace, shop, task.tables)
     days = await _due_days(task, state, date_range, head, everything=everything)
     counts = dict.fromkeys(sorted(task.tables), 0)
     slots = asyncio.Semaphore(CONCURRENT_PUBLICATIONS)
@@ -244,7 +246,7 @@ async def pending_shop_days(task: TransformTask) -> Days:
     done = min([*(record.published.get(name, 0) for name in task.tables), record.waiting_as_of])
     if shop is None or done >= head:
         return NO_DAYS
-    state = await open_shop(task.state, head, task.workspace, shop)
+    state = await open_shop(task.state, head, task.workspace, shop, task.tables)
     days = await _due_days(task, state, ALL_DAYS, head, everything=False)
     return np.array([to_day(day) for day in days], np.int32)
 
