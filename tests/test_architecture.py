@@ -42,7 +42,7 @@ LAYERS: dict[str, set[str]] = {
     "kpi.contract": {"kpi.errors", "kpi.kernels"},
     "kpi.csv": {"kpi.contract", "kpi.kernels"},
     "kpi.validation": {"kpi.contract", "kpi.csv", "kpi.errors", "kpi.kernels"},
-    "kpi.mapping": {"kpi.contract", "kpi.errors", "kpi.kernels", "kpi.validation"},
+    "kpi.mapping": {"kpi.contract", "kpi.csv", "kpi.errors", "kpi.kernels", "kpi.validation"},
     "kpi.aggregation": {"kpi.contract", "kpi.kernels", "kpi.mapping"},
     "worker.errors": set(),
     "worker.runtime": {"worker.errors"},

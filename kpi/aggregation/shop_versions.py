@@ -80,7 +80,7 @@ def latest(dataset: ShopDataset, files: Sequence[FileRows], schema: pa.Schema) -
         keep &= ~gone & ~deleted
         of_key = None
     else:
-        last = _last(table, dataset, stands_for, gone)
+        last = _last(table, dataset, stands_for)
         keep = last & ~gone & ~deleted
         of_key = table.select(list(dataset.key)).filter(booleans(last & (gone | deleted)))
     kept = np.flatnonzero(keep)
@@ -114,7 +114,7 @@ def _replaced_by(files: Sequence[FileRows], *, by_name: bool) -> Int64s:
     return by
 
 
-def _last(table: pa.Table, dataset: ShopDataset, rank: Int64s, gone: Mask) -> Mask:
+def _last(table: pa.Table, dataset: ShopDataset, rank: Int64s) -> Mask:
     """Find the last row of each key: by version, then file, then row.
 
     A row of a file that was replaced whole stands at the later file's time, before its rows.
@@ -122,7 +122,7 @@ def _last(table: pa.Table, dataset: ShopDataset, rank: Int64s, gone: Mask) -> Ma
     rows = table.num_rows
     if not rows:
         return np.zeros(0, bool)
-    number = np.where(gone, -1, np.arange(rows))
+    number = np.arange(rows)  # those of a replaced file come before those of the later one
     version, has = np.zeros(rows, np.int64), np.zeros(rows, bool)
     if dataset.version is not None:
         column = one_array(table, dataset.version)

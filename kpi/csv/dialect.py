@@ -100,11 +100,9 @@ def _try(head: bytes, delimiter: str, rule: HeaderRule, *, whole: bool) -> Diale
     starts = records.starts
     for number, (start, end) in enumerate(records[:HEADER_RECORDS].pairs()):
         text = bytes(chunk.data[start:end]).decode("utf-8", "replace").removeprefix("\ufeff")
-        cells = text.split(delimiter)
-        if rule.quoted:
-            cells = next(csv.reader([text], delimiter=delimiter), [])
         if _is_declaration(text):
             continue
+        cells = _cells(text, delimiter, quoted=rule.quoted)
         if rule.columns:
             if len(cells) != len(rule.columns):
                 return None
@@ -121,6 +119,16 @@ def _try(head: bytes, delimiter: str, rule: HeaderRule, *, whole: bool) -> Diale
             delimiter=delimiter, headers=tuple(cells), start=behind, records_before=number + 1
         )
     return None
+
+
+def _cells(text: str, delimiter: str, *, quoted: bool) -> list[str]:
+    if not quoted:
+        return text.split(delimiter)
+    csv.field_size_limit(2**31 - 1)
+    try:
+        return next(csv.reader([text], delimiter=delimiter), [])
+    except csv.Error:  # a lone carriage return, say
+        return [text]
 
 
 def _is_declaration(text: str) -> bool:

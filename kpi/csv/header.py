@@ -143,12 +143,12 @@ def read_layout(record: bytes, contract: Contract, dataset: Dataset) -> Layout |
     missing = [name for name in dataset.required if name not in names]
     if missing:
         wanted = f"column{'s' * (len(missing) > 1)} {', '.join(missing)}"
-        got = _describe(headers, known, contract.delimiter)
+        got = describe_headers(headers, known, contract.delimiter)
         return Refusal(reason=f"expected {wanted}, got {got}", header=tuple(headers))
     return Layout(contract=contract, dataset=dataset, names=tuple(names))
 
 
-def _describe(headers: Sequence[str], known: Mapping[str, str], delimiter: str) -> str:
+def describe_headers(headers: Sequence[str], known: Mapping[str, str], delimiter: str) -> str:
     """Describe the headers for a reason, which ends in the ledger, logs and mails.
 
     The first record may be data, where the header is missing. So only names that are known, or

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from kpi.contract.conditions import columns_of
 from kpi.contract.model import header_form
 from kpi.contract.shop import FileLayout, Shop
+from kpi.csv.header import describe_headers
 from kpi.errors import KpiError
 
 CURRENCY_HEADERS = frozenset(
@@ -58,6 +59,7 @@ def resolve_headers(shop: Shop, layout: FileLayout, headers: Sequence[str]) -> d
         else:
             positions[form] = at
     missing = []
+    known = {form: form for forms in wanted_headers(shop, layout) for form in forms}
     for forms in wanted_headers(shop, layout):
         both = [twice[form] for form in forms if form in twice]
         if both:
@@ -67,6 +69,6 @@ def resolve_headers(shop: Shop, layout: FileLayout, headers: Sequence[str]) -> d
     if missing:
         raise FileRefusedError(
             f"expected column{'s' * (len(missing) > 1)} {', '.join(dict.fromkeys(missing))}, "
-            f"got the header: {', '.join(map(str.strip, headers[:20]))[:500]}"
+            f"got {describe_headers(headers, known, '')}"
         )
     return positions

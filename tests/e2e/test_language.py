@@ -115,13 +115,14 @@ def test_a_dataset_cannot_be_named_beside_patterns(shopkpi: Shopkpi) -> None:
     assert "--dataset" in done.err
 
 
-def test_a_workspace_of_language_1_goes_on_with_language_2(shopkpi: Shopkpi) -> None:
+def test_a_workspace_of_language_1_refuses_language_2(shopkpi: Shopkpi) -> None:
     put_shop()
     Path("old/orders").mkdir(parents=True)
     Path("old/orders/a.csv").write_text("order_id,user_id,created_at\n1,7,2025-02-01T10:00:00\n")
     shopkpi("run", "old")
     before = shopkpi("query", "orders", "--format", "csv").out.splitlines()[1]
     assert before == "2025-02-01,1,0.00,0,0.0000,1"
-    call(shopkpi, "run", "shop")
-    # Entries of language 1 feed no dataset of language 2: their days are gone.
-    assert orders(shopkpi) == [FIRST, SECOND]
+    refused = call(shopkpi, "run", "shop")
+    assert refused.code != 0
+    assert "contract adopt" in refused.err
+    assert shopkpi("query", "orders", "--format", "csv").out.splitlines()[1] == before

@@ -174,6 +174,17 @@ def test_rule_06_fill_goes_down_into_columns_of_orders_alone(tmp_path: Path) -> 
     assert outcome.categories[DAY, "(none)"]["daily_revenue"] == Decimal("7.00")
 
 
+def test_rule_06_fill_leaves_columns_that_lines_read(tmp_path: Path) -> None:
+    contract = FILLED.replace('user_id = "User"', 'user_id = "User"\nsku = "SKU"')
+    contract = contract.replace(
+        "[orders.columns]", '[orders]\nreturned = { sku = "A" }\n[orders.columns]'
+    )
+    text = sales(f"1,{DAY},7,A,5.00", "1,,,,6.00", header=FILLED_HEADER)
+    outcome = check(tmp_path, contract, [File("sales.csv", text, 0)])
+    # The later row of the order has no SKU, and none is filled in.
+    assert row(outcome)["return_rate"] == 0
+
+
 def test_rule_06_a_value_that_comes_back_refuses_the_file(tmp_path: Path) -> None:
     text = sales(f"1,{DAY},7,A,5.00", f"2,{DAY},7,A,5.00", "1,,,A,6.00", header=FILLED_HEADER)
     outcome = check(tmp_path, FILLED, [File("sales.csv", text, 0)])
@@ -271,11 +282,17 @@ def test_rule_10_a_returned_line_returns_its_order_where_orders_do_not_say(tmp_p
         + 'back = "Back"\n'
     )
     header = "Order,Date,SKU,Qty,Total,Back"
-    text = sales(f"1,{DAY},A,1,5,", f"1,{DAY},B,1,5,{NEXT}", f"2,{DAY},A,1,5,", header=header)
+    text = sales(
+        f"1,{DAY},A,1,5,",
+        f"1,{DAY},B,1,5,{NEXT}",
+        f"2,{DAY},A,1,5,",
+        f"3,{DAY},A,1,5,",
+        header=header,
+    )
     outcome = check(
         tmp_path, HEAD + FILES + ORDERS + items + 'category = "SKU"\n', [File("sales.csv", text, 0)]
     )
-    assert row(outcome)["return_rate"] == Decimal("0.5")
+    assert row(outcome)["return_rate"] == Decimal("0.3333")
     assert outcome.categories[DAY, "A"]["avg_return_rate"] == 0
     assert outcome.categories[DAY, "B"]["avg_return_rate"] == 1
 

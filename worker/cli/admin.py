@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from kpi.contract.loading import built_in
+from kpi.contract.translation import to_language_2
 from worker.cli.adopt import adopt
 from worker.cli.event_loop import run_async
 from worker.cli.options import utf8_or_path
@@ -20,15 +21,27 @@ def contract() -> None:
 
 @contract.command(short_help="Print a built-in contract.")
 @click.argument("name", default="default")
-def show(name: str) -> None:
+@click.option(
+    "--language",
+    type=click.Choice(["2"]),
+    help="Write a contract of language 1 in language 2; limits of values become comments.",
+)
+def show(name: str, language: str | None) -> None:
     """Print the TOML of the built-in contract NAME: default, string-ids, uuid-ids or olist.
+
+    With --language, NAME may be a file too.
 
     \b
     Examples:
       shopkpi contract show
       shopkpi contract show olist > my-contract.toml
+      shopkpi contract show my-contract.toml --language 2
     """
-    click.echo(built_in(name).text, nl=False)
+    if language is None:
+        click.echo(built_in(name).text, nl=False)
+        return
+    found = read_contract(name)
+    click.echo(found.text if found.shop else to_language_2(found), nl=False)
 
 
 @contract.command(short_help="Check a contract file.")

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from worker.validate.block import Block
+from worker.validate.verdict import Unreadable
 
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
@@ -23,7 +24,20 @@ async def decode(
         blocks: The stream.
         encoding: Of it; None for UTF-8, or UTF-16 where a byte order mark says so.
         escape: A backslash where it makes the next character a plain one, else empty.
+
+    Raises:
+        Unreadable: The bytes are no text of the encoding at all.
     """
+    try:
+        async for text in _decoded(blocks, encoding, escape):
+            yield text
+    except UnicodeError as error:
+        raise Unreadable(f"expected text in {encoding or 'UTF-16'}, got other bytes") from error
+
+
+async def _decoded(
+    blocks: AsyncIterator[Block], encoding: str | None, escape: str
+) -> AsyncGenerator[bytes, None]:
     decoder: codecs.IncrementalDecoder | None = None
     first, held = True, b""
     async for block in blocks:
