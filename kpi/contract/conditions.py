@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 
+from kpi.contract.folding import fold
+
 SIGNS = {"<0": -1, ">0": 1}
 """Patterns that test the sign of a number."""
 
@@ -48,11 +50,6 @@ Condition = Mapping[str, Patterns]
 
 Conditions = tuple[Condition, ...]
 """Conditions of which one is enough."""
-
-
-def fold(text: str) -> str:
-    """Bring a text into the form that conditions compare: without outer blanks and case."""
-    return text.strip().casefold()
 
 
 def columns_of(conditions: Conditions) -> tuple[str, ...]:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import tomllib
 from importlib import resources
 from typing import TypedDict, get_args
 
+from kpi.contract.date_formats import FORMAT_WORDS, MAX_FORMAT_CHARACTERS, is_format
 from kpi.contract.folding import fold
 from kpi.contract.language import read_shop
 from kpi.contract.model import (
     DATASETS,
     KEY_TYPES,
     KPI_KEYS,
-    MAX_FORMAT_CHARACTERS,
     MAX_KEY_BYTES,
     MAX_PRECISION,
     MONEY,
     MONEY_SCALE,
     ROLES,
-    STRPTIME,
     Column,
     ColumnType,
     Contract,
@@ -251,8 +249,10 @@ def _column(table: Reader, name: str, *, is_kpi_key: bool, is_money: bool, is_re
         if len(form) > MAX_FORMAT_CHARACTERS:
             expected = f"formats of at most {MAX_FORMAT_CHARACTERS} characters"
             table.problem("formats", expected, f"one of {len(form)}")
-        elif not STRPTIME.fullmatch(form) or not re.search("%[YyDF]", form):
-            table.problem("formats", "strptime formats with a year; %z last; no %f, %s or %Z", form)
+        elif not is_format(form):
+            words = ", ".join(FORMAT_WORDS)
+            expected = f"{words}, or strptime formats with a year; %z last; no %s or %Z"
+            table.problem("formats", expected, form)
     if name.startswith("_"):
         table.problem("", "a column name that does not start with '_'", name)
     table.finish()

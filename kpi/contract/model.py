@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -39,14 +38,6 @@ sums; published amounts are rounded once, after summing."""
 
 MONEY = {"order_items": "sale_price"}
 """Columns that KPIs sum."""
-
-STRPTIME = re.compile(r"(?:[^%\0]|%[YymdebBhaAjHIMSpDFTRnt%])+(?:%z)?")
-"""Formats that mean the same on every machine, with an offset only at the end.
-
-No text matches in two ways, so that the time to refuse one is linear.
-"""
-
-MAX_FORMAT_CHARACTERS = 200
 
 ROLES: Mapping[str, Mapping[str, tuple[bool, tuple[ColumnType, ...]]]] = {
     "orders": {
@@ -84,7 +75,7 @@ class Column:
         on_excess_digits: What becomes of a decimal with more digits behind the point.
         trim: Whether a text loses its outer blanks.
         rejects: Whether a bad value rejects its row; otherwise it becomes null.
-        formats: strptime formats of a timestamp, tried in turn; empty for ISO 8601.
+        formats: Formats of a timestamp, tried in turn; empty for ISO 8601. See `date_formats`.
         minimum: Smallest value allowed.
         maximum: Largest value allowed.
         allowed: Texts allowed; empty for all.

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kpi.contract.conditions import SIGNS, Conditions, Patterns, fold
+from kpi.contract.conditions import SIGNS, Conditions, Patterns
+from kpi.contract.folding import fold
 from kpi.kernels.arrays import Mask
 from kpi.kernels.masks import true
 

@@ -16,20 +16,22 @@ import numpy as np
 import pyarrow as pa
 
 from kpi.contract.arrow_types import INSTANT
+from kpi.contract.date_formats import suggest_formats
 from kpi.contract.model import Column
 from kpi.contract.receipt_notes import Note
 from kpi.contract.reject_reasons import Reason
 from kpi.csv.chunk import Chunk
 from kpi.csv.header import RESCUED, Layout
 from kpi.csv.record_index import RecordIndex
-from kpi.kernels.arrays import Mask
+from kpi.kernels.arrays import Mask, Positions
+from kpi.kernels.masks import booleans
 from kpi.kernels.uuids import UUID_TEXT, parse_uuid_column
 from kpi.validation.reading import ChunkReader, ReadColumns, one_array
 from kpi.validation.rejects import ParsedChunk, assemble, assemble_clean
 from kpi.validation.rules import Problem, Remark, Values, broken_rules
 from kpi.validation.slow_path import convert, decode_text, trim_column, without_values
 from kpi.validation.text import RAW_DICTIONARY
-from kpi.validation.timestamps import NAIVE, to_instants
+from kpi.validation.timestamps import NAIVE, to_instants, with_dates_alone
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ class ChunkParser:
         values: dict[str, Values] = {}
         for name, column in zip(self._layout.names, read.columns, strict=True):
             if not name.startswith("?"):
-                values[name] = self._typed(column, name, known, remarks)
+                dates = read.dates_alone.get(name)
+                values[name] = self._typed(column, name, known, remarks, dates)
         if count:
             known += broken_rules(self._layout.dataset, values, known)
         problems = self._null_bad_values(values, known, remarks)
@@ -134,13 +137,24 @@ class ChunkParser:
         return problems
 
     def _typed(
-        self, read: pa.ChunkedArray, name: str, problems: list[Problem], remarks: list[Remark]
+        self,
+        read: pa.ChunkedArray,
+        name: str,
+        problems: list[Problem],
+        remarks: list[Remark],
+        dates_alone: Positions | None,
     ) -> Values:
         """Convert a column to its type; numbers and instants may stay in blocks."""
         contract = self._layout.contract
         column = self._layout.dataset.columns[name]
         if read.type == NAIVE:
-            return to_instants(read, contract)
+            if dates_alone is None:
+                return to_instants(read, contract)
+            if column.rejects:
+                is_date = np.zeros(len(read), bool)
+                is_date[dates_alone] = True
+                remarks.append(Remark(Note.DATE_ONLY, is_date))
+            return with_dates_alone(one_array(read), dates_alone, contract)
         if read.type in (INSTANT, pa.int64()) or pa.types.is_decimal(read.type):
             return read
         is_uuid = read.type == UUID_TEXT
@@ -177,8 +191,8 @@ class ChunkParser:
         if found.undecodable.any():
             problems.append(Problem(Reason.UNDECODABLE, column.name, "UTF-8", found.undecodable))
         wrong_type = found.bad & ~found.undecodable
-        if wrong_type.any():
-            problems.append(Problem(Reason.WRONG_TYPE, column.name, describe(column), wrong_type))
+        for expected, rows in _expectations(raw, column, wrong_type):
+            problems.append(Problem(Reason.WRONG_TYPE, column.name, expected, rows))
         remarks += found.remarks
         return found.values
 
@@ -202,6 +216,28 @@ class ChunkParser:
         keys = pa.array(headers * rows, pa.string())
         offsets = pa.array(np.arange(0, rows * width + 1, width, dtype=np.int32))
         return pa.MapArray.from_arrays(offsets, keys, items)
+
+
+def _expectations(raw: pa.Array, column: Column, bad: Mask) -> list[tuple[str, Mask]]:
+    """Describe what was expected of bad values, and the rows that each description is for.
+
+    Where a line of the contract would read a timestamp, it is named.
+    """
+    expected = describe(column)
+    if not bad.any():
+        return []
+    if column.type != "timestamp" or column.formats:
+        return [(expected, bad)]
+    encoded = raw.filter(booleans(bad)).dictionary_encode()
+    texts = [text.decode("utf-8", "replace").strip() for text in encoded.dictionary.to_pylist()]
+    suggestions = np.array([suggest_formats(text) for text in texts])
+    by_row = suggestions[encoded.indices.to_numpy()]
+    found: list[tuple[str, Mask]] = []
+    for suggestion in np.unique(by_row).tolist():
+        rows = np.zeros(len(raw), bool)
+        rows[np.flatnonzero(bad)[by_row == suggestion]] = True
+        found.append((f"{expected}; {suggestion} would read it" if suggestion else expected, rows))
+    return found
 
 
 def describe(column: Column) -> str:

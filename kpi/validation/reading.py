@@ -7,7 +7,8 @@ object too. Which columns are raw changes the time, never a verdict.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import csv
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -28,6 +29,8 @@ from kpi.csv.record_bytes import (
 )
 from kpi.csv.record_index import RecordBounds, RecordIndex, find_records
 from kpi.kernels.arrays import Positions
+from kpi.kernels.instants import MICROSECONDS_PER_DAY
+from kpi.kernels.masks import valid
 from kpi.kernels.uuids import UUID_TEXT
 from kpi.validation.arrow_csv import explain_failure, may_have_hexadecimal, read_csv
 from kpi.validation.decimals import within_precision
@@ -37,6 +40,12 @@ from kpi.validation.timestamps import NAIVE
 MAX_HANDLED_ROWS = 1000
 """Records of the wrong column count up to which Arrow's handler is called for each; where a chunk
 has more, finding them together is faster."""
+
+MAX_CHECKED_ROWS = 1000
+"""Timestamps at midnight of a chunk up to which the text of each is looked at; where a chunk has
+more, the column is read as raw bytes."""
+
+_DATE_CHARACTERS = len("2025-03-30")
 
 _NO_POSITIONS = np.zeros(0, np.int64)
 
@@ -76,11 +85,13 @@ class ReadColumns:
             typed, or raw bytes.
         left_out: Records that were blanked.
         skipped: Records that Arrow skipped, numbered among those that were not blanked.
+        dates_alone: Column -> rows whose timestamp is a date without a time of day, ascending.
     """
 
     columns: list[pa.ChunkedArray]
     left_out: LeftOut
     skipped: WrongColumnCounts
+    dates_alone: Mapping[str, Positions] = field(default_factory=dict)
 
     @property
     def wrong_count(self) -> int:
@@ -192,10 +203,13 @@ class ChunkReader:
             except pa.ArrowInvalid as error:
                 attempt = self._after_failure(attempt, error, chunk)
                 continue
-            beyond = self._beyond_precision(read.columns)
-            if not beyond:
-                return read
-            attempt = attempt.with_raw(beyond)
+            doubtful = self._beyond_precision(read.columns)
+            midnights = self._midnights(read.columns)
+            doubtful += [name for name, rows in midnights.items() if len(rows) > MAX_CHECKED_ROWS]
+            if not doubtful:
+                dates_alone = self._dates_alone(chunk, index, read, midnights)
+                return replace(read, dates_alone=dates_alone)
+            attempt = attempt.with_raw(doubtful)
 
     def _first_attempt(self, chunk: Chunk, index: RecordIndex) -> _Attempt:
         highest = max_byte(chunk)
@@ -280,6 +294,50 @@ class ChunkReader:
             if pa.types.is_decimal(column.type) and not all(map(within_precision, column.chunks))
         ]
 
+    def _midnights(self, columns: list[pa.ChunkedArray]) -> dict[str, Positions]:
+        """Find the rows of a typed timestamp column that are at midnight, where dates alone matter.
+
+        Arrow reads a date alone as a timestamp, and does not say so.
+        """
+        contract = self._layout.contract
+        zones_differ = contract.source_time_zone != contract.business_time_zone
+        found: dict[str, Positions] = {}
+        for name, column in zip(self._layout.names, columns, strict=True):
+            if column.type == NAIVE and (
+                zones_differ or self._layout.dataset.columns[name].rejects
+            ):
+                rows = [_midnight_rows(block) for block in column.chunks]
+                starts = np.cumsum([0, *(len(block) for block in column.chunks)])
+                placed = [start + some for start, some in zip(starts, rows, strict=False)]
+                found[name] = np.concatenate([_NO_POSITIONS, *placed])
+        return found
+
+    def _dates_alone(
+        self, chunk: Chunk, index: RecordIndex, read: ReadColumns, midnights: dict[str, Positions]
+    ) -> dict[str, Positions]:
+        """Find the timestamps at midnight whose text has no time of day."""
+        if not any(len(rows) for rows in midnights.values()):
+            return {}
+        index = index.numbered(read.record_count)
+        wrong = read.wrong_column_counts(index)
+        found: dict[str, Positions] = {}
+        for name, rows in midnights.items():
+            records = index.bounds(renumber_after_removal(rows, wrong.numbers))
+            field_number = self._layout.names.index(name)
+            is_date = [
+                len(self._field(chunk, record, field_number)) <= _DATE_CHARACTERS
+                for record in records.pairs()
+            ]
+            found[name] = rows[np.array(is_date, bool)]
+        return {name: rows for name, rows in found.items() if len(rows)}
+
+    def _field(self, chunk: Chunk, record: tuple[int, int], number: int) -> str:
+        """Return one field of a well-formed record."""
+        start, end = record
+        text = chunk.buffer[chunk.start + start : chunk.start + end].decode("latin-1")
+        fields = next(csv.reader([text], delimiter=self._layout.contract.delimiter))
+        return fields[number].strip()
+
     def _read_type(self, name: str, raw: frozenset[str]) -> pa.DataType:
         column = self._layout.dataset.columns.get(name)
         if column is None:
@@ -296,6 +354,19 @@ class ChunkReader:
     def _raw_type(self, name: str) -> pa.DataType:
         is_dictionary = clean_type(self._layout.dataset, name) == TEXT_DICTIONARY
         return RAW_DICTIONARY if is_dictionary else pa.binary()
+
+
+def _midnight_rows(timestamps: pa.Array) -> Positions:
+    """Find the rows of `NAIVE` timestamps that are at midnight.
+
+    Midnights are multiples of 2**13 microseconds, which few other whole seconds are (1 in 128): the
+    test by mask spares the division.
+    """
+    microseconds = np.frombuffer(timestamps.buffers()[1] or b"", np.int64)
+    microseconds = microseconds[timestamps.offset :][: len(timestamps)]
+    rows = np.flatnonzero((microseconds & 0x1FFF) == 0)
+    rows = rows[microseconds[rows] % MICROSECONDS_PER_DAY == 0]
+    return rows[valid(timestamps)[rows]] if timestamps.null_count else rows
 
 
 def one_array(column: pa.ChunkedArray) -> pa.Array:

@@ -78,7 +78,10 @@ def convert(raw: pa.Array, column: Column, contract: Contract) -> Converted:
     elif column.type == "uuid":
         values = parse_uuids(text)
     else:
-        values = to_timestamps(text, column, contract)
+        timestamps = to_timestamps(text, column, contract)
+        values = timestamps.values
+        if column.rejects and timestamps.date_only.any():
+            remarks.append(Remark(Note.DATE_ONLY, timestamps.date_only))
     return Converted(
         values=values,
         bad=decoded.undecodable | (valid(text) & ~valid(values)),

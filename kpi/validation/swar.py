@@ -60,8 +60,13 @@ _CLOCK_LIMITS = word(0x80 - 24, 0, 0, 0x80 - 60, 0, 0, 0x80 - 60, 0)
 _MONTH_LIMIT = word(0, 0, 0, 0, 0, 0x80 - 13, 0, 0)
 
 
-def decode_timestamps(text: pa.Array) -> pa.Array:
-    """Decode texts like 2025-03-30T16:14:26 (or with a blank for T) to `pa.timestamp("us")`."""
+def decode_timestamps(text: pa.Array, separators: bytes = b"T ") -> pa.Array:
+    """Decode texts like 2025-03-30T16:14:26 to `pa.timestamp("us")`.
+
+    Args:
+        text: The texts.
+        separators: Bytes that may be between date and time.
+    """
     offsets, codes, lengths = _parts(text)
     fitting = lengths == _TIMESTAMP_BYTES
     rows = int(np.count_nonzero(fitting))
@@ -71,7 +76,7 @@ def decode_timestamps(text: pa.Array) -> pa.Array:
     for start in range(0, rows, TIMESTAMP_BATCH_ROWS):
         end = min(start + TIMESTAMP_BATCH_ROWS, rows)
         batch = codes[start * _TIMESTAMP_BYTES : end * _TIMESTAMP_BYTES]
-        values[start:end], good[start:end] = _decode_adjacent_timestamps(batch)
+        values[start:end], good[start:end] = _decode_adjacent_timestamps(batch, separators)
     if rows != len(text):
         all_values, all_good = np.zeros(len(text), np.int64), np.zeros(len(text), bool)
         all_values[fitting], all_good[fitting] = values, good
@@ -106,7 +111,7 @@ def _join_fitting(
     return np.concatenate([codes[start:end] for start, end in zip(starts, ends, strict=True)])
 
 
-def _decode_adjacent_timestamps(codes: Bytes) -> tuple[Int64s, Mask]:
+def _decode_adjacent_timestamps(codes: Bytes, separators: bytes) -> tuple[Int64s, Mask]:
     """Decode texts of 19 bytes that lie side by side: microseconds since 1970, and which are good.
 
     2 0 2 5 - 0 3 - 3 0 T 1 6 : 1 4 : 2 6
@@ -146,12 +151,13 @@ def _decode_adjacent_timestamps(codes: Bytes) -> tuple[Int64s, Mask]:
     clock &= np.uint64(0xFFF)
     clock *= np.uint64(60)
     seconds += clock
-    first_day, days = _calendar()
+    first_day, days = first_days_and_lengths()
     tens, units = (codes[at::_TIMESTAMP_BYTES] - np.uint8(ord("0")) for at in (8, 9))
     day = tens * np.uint8(10) + units
     good = (wrong == 0) & (tens <= 9) & (units <= 9)
     good &= day - np.uint8(1) < days.take(slot, mode="clip")
-    good &= (codes[10::_TIMESTAMP_BYTES] == ord("T")) | (codes[10::_TIMESTAMP_BYTES] == ord(" "))
+    between = codes[10::_TIMESTAMP_BYTES]
+    good &= np.logical_or.reduce([between == separator for separator in separators])
     day_number = first_day.take(slot, mode="clip")
     day_number += day
     day_number -= 1
@@ -177,8 +183,8 @@ def _pair_digits(digits: Words, places: np.uint64, spare: Words) -> None:
 
 
 @cache
-def _calendar() -> tuple[npt.NDArray[np.int32], Bytes]:
-    """Tabulate the months of the years 0 to 9999 by slot, 16 * year + month.
+def first_days_and_lengths() -> tuple[npt.NDArray[np.int32], Bytes]:
+    """Tabulate the months of the years 0 to 9999 by slot, `16 * year + month`.
 
     Returns:
         The day number of each month's first day (1970-01-01 is 0), and its days; 0 for no month.

@@ -1,38 +1,88 @@
-"""Convert texts to instants: ISO 8601 as Arrow's CSV converter takes it, or strptime formats."""
+"""Convert texts to instants: by the grammar of ISO 8601 below, or by formats of a contract.
+
+ISO 8601 here is:
+
+    timestamp = date [separator time [zone]]
+    date      = YYYY-MM-DD                          or basic: YYYYMMDD
+    separator = T, t or a blank
+    time      = hh[:mm[:ss[(. or ,)fraction]]]      or basic: hh[mm[ss[(. or ,)fraction]]]
+    zone      = [blank] (Z, z, UTC, GMT, or +hh[[:]mm], or -hh[[:]mm])
+
+Date and time are both extended or both basic. A fraction has up to 18 digits; those beyond
+microseconds are cut off. Hours end at 23, minutes and seconds at 59, also in offsets. Arrow's CSV
+converter takes a part of this grammar, with the same results.
+
+A timestamp without zone is in the contract's source time zone. A date alone is midnight in its
+business time zone, whose calendar gives an order its day.
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from kpi.contract.arrow_types import INSTANT
+from kpi.contract.date_formats import (
+    ISO_8601,
+    MILLISECONDS,
+    SECONDS,
+    CompiledFormat,
+    compile_format,
+)
 from kpi.contract.model import Column, Contract
-from kpi.kernels.masks import bitmap, booleans, true, valid
+from kpi.kernels.arrays import Int64s, Mask, Positions
+from kpi.kernels.masks import bitmap, valid
 from kpi.kernels.time_zones import to_utc
+from kpi.validation.date_fields import Moments, read_epoch, read_moments
 from kpi.validation.swar import decode_timestamps
-from kpi.validation.text import convert_rest, keep, matches
+from kpi.validation.text import MAX_LOOP_VALUES
 
 NAIVE = pa.timestamp("us")
 
-_LEAP_YEAR = r"(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
-_DATE = (
-    r"(?:\d{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])"
-    r"|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
-    rf"|{_LEAP_YEAR}-02-29)"
+_ZONE = r"(?P<g7> ?(?:[Zz]|UTC|GMT|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?))?"
+_FRACTION = r"(?:[.,](?P<g6>\d{1,18}))?"
+EXTENDED = (
+    r"^(?P<g0>\d{4})-(?P<g1>\d\d)-(?P<g2>\d\d)"
+    rf"(?:[Tt ](?P<g3>\d\d)(?::(?P<g4>\d\d)(?::(?P<g5>\d\d){_FRACTION})?)?{_ZONE})?$"
 )
-_HOUR, _SIXTIETH = r"(?:[01]\d|2[0-3])", r"[0-5]\d"
-_SECOND = rf"[T ]{_HOUR}:{_SIXTIETH}:{_SIXTIETH}"
-_CLOCK = rf"[T ]{_HOUR}(?::{_SIXTIETH}(?::{_SIXTIETH}(?:\.\d{{1,6}})?)?)?"
-_OFFSET = rf"(?:Z|[+-]{_HOUR}(?::?{_SIXTIETH})?)"
+BASIC = (
+    r"^(?P<g0>\d{4})(?P<g1>\d\d)(?P<g2>\d\d)"
+    rf"(?:[Tt ](?P<g3>\d\d)(?:(?P<g4>\d\d)(?:(?P<g5>\d\d){_FRACTION})?)?{_ZONE})?$"
+)
+_ISO = tuple(
+    CompiledFormat(pattern, ("Y", "m", "d", "H", "M", "S", "f", "z"))
+    for pattern in (EXTENDED, BASIC)
+)
 
-NAIVE_TIMESTAMP = rf"^{_DATE}(?:{_CLOCK})?$"
-ZONED_TIMESTAMP = rf"^{_DATE}{_CLOCK}{_OFFSET}$"
-LONG_FRACTION = rf"^({_DATE}{_SECOND}\.\d{{6}})\d{{1,6}}({_OFFSET})?$"
+_NOT_IN_ISO = re.compile(r"[^-+.,:0-9TtZzUCGM ]")
 
-_HOPELESS = re.compile(r"[^-+.:0-9TZ ]")
+_EPOCH_UNITS = {SECONDS: 1_000_000, MILLISECONDS: 1_000}
+"""Word -> microseconds of its unit."""
+
+_FAST_SEPARATORS = {
+    ISO_8601: b"T ",
+    "%Y-%m-%d %H:%M:%S": b" ",
+    "%F %T": b" ",
+    "%Y-%m-%dT%H:%M:%S": b"T",
+    "%FT%T": b"T",
+}
+"""Formats that the fast decoder reads -> separators between date and time."""
+
+
+@dataclass(frozen=True)
+class Timestamps:
+    """Converted texts.
+
+    Attributes:
+        values: Instants; null for a bad text.
+        date_only: Which texts are dates alone.
+    """
+
+    values: pa.Array
+    date_only: Mask
 
 
 def to_instants(
@@ -47,92 +97,69 @@ def to_instants(
     if isinstance(local, pa.ChunkedArray):
         chunks = [to_instants(chunk, contract) for chunk in local.chunks]
         return pa.chunked_array(chunks, INSTANT)
-    microseconds = local.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
-    instants = pa.py_buffer(to_utc(microseconds, contract.source_time_zone))
-    return pa.Array.from_buffers(INSTANT, len(local), [bitmap(valid(local)), instants])
+    return _instants(to_utc(microseconds_of(local), contract.source_time_zone), valid(local))
 
 
-def to_timestamps(text: pa.Array, column: Column, contract: Contract) -> pa.Array:
-    """Convert texts to instants; null for a bad one."""
-    if column.formats:
-        values = pa.nulls(len(text), INSTANT)
-        for form in column.formats:
-            left = keep(text, ~valid(values))
-            values = pc.coalesce(values, to_instants(_by_format(left, form), contract))
-        return values
-    plain = to_instants(decode_timestamps(text), contract)
-    return convert_rest(text, plain, lambda rest: _other_timestamps(rest, contract), _HOPELESS)
+def with_dates_alone(local: pa.Array, rows: Positions, contract: Contract) -> pa.Array:
+    """Convert naive timestamps to instants, some of which are dates alone.
 
-
-def _other_timestamps(text: pa.Array, contract: Contract) -> pa.Array:
-    longer = matches(text, LONG_FRACTION)
-    if longer.any():
-        # The clean zone keeps microseconds; finer digits are cut off.
-        short = pc.replace_substring_regex(text, LONG_FRACTION, r"\1\2")
-        text = pc.if_else(booleans(longer), short, text)
-    naive, zoned = matches(text, NAIVE_TIMESTAMP), matches(text, ZONED_TIMESTAMP)
-    if not (naive.any() or zoned.any()):
-        return pa.nulls(len(text), INSTANT)
-    return pc.coalesce(
-        to_instants(keep(text, naive).cast(NAIVE), contract), keep(text, zoned).cast(INSTANT)
-    )
-
-
-def _by_format(text: pa.Array, form: str) -> pa.Array:
-    """Convert texts by a strptime format, with offset where it has one; null for a bad one.
-
-    strptime takes 31 February for 3 March, and second 60 for the next minute. No calendar has the
-    first, and no other timestamp format of ours takes the second: both are bad.
+    Args:
+        local: The timestamps.
+        rows: Positions of the dates alone.
+        contract: Their contract.
     """
-    parsed = pc.strptime(text, format=form, unit="us", error_is_null=True)
-    written = keep(text, valid(parsed))
-    local = parsed
-    if parsed.type.tz is not None:
-        # Fields are compared as they are written, so without their offset.
-        written = pc.replace_substring_regex(written, r" *(?:Z|[+-]\d\d:?\d\d)$", "")
-        form = re.sub(r"\s*%z$", "", form)
-        local = pc.strptime(written, format=form, unit="us", error_is_null=True)
-    rolled = np.zeros(len(text), bool)
-    for directive, field in (("d", pc.day(local)), ("S", pc.second(local))):
-        # What was rolled over has landed on one of the first three days or seconds.
-        suspect = true(pc.less_equal(field, 3))
-        pattern = _field_pattern(form, directive)
-        if pattern is not None and suspect.any():
-            parts = pc.extract_regex(keep(written, suspect), pattern)
-            number = pc.struct_field(parts, 0).cast(pa.int32())
-            rolled |= true(pc.not_equal(number, field.cast(pa.int32())))
-    return pc.if_else(booleans(rolled), pa.scalar(None, parsed.type), parsed)
+    instants = to_instants(local, contract)
+    if contract.source_time_zone == contract.business_time_zone:
+        return instants
+    values = microseconds_of(instants)
+    values[rows] = to_utc(microseconds_of(local)[rows], contract.business_time_zone)
+    return _instants(values, valid(local))
 
 
-_LONG_FORMS = {
-    "%D": "%m/%d/%y",
-    "%F": "%Y-%m-%d",
-    "%T": "%H:%M:%S",
-    "%R": "%H:%M",
-    "%e": "%d",
-}
+def microseconds_of(timestamps: pa.Array) -> Int64s:
+    """Copy timestamps as microseconds since 1970, 0 for null."""
+    return timestamps.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).copy()
 
 
-def _field_pattern(form: str, directive: str) -> str | None:
-    """Build a pattern whose group is the number that a strptime directive reads.
+def _instants(microseconds: Int64s, known: Mask) -> pa.Array:
+    buffers = [bitmap(known), pa.py_buffer(microseconds)]
+    return pa.Array.from_buffers(INSTANT, len(known), buffers)
 
-    Returns:
-        None where the format lacks the directive.
-    """
-    for short, long in _LONG_FORMS.items():
-        form = form.replace(short, long)
-    if f"%{directive}" not in form:
-        return None
-    pattern = ""
-    for part in re.findall(r"%.|\s+|[^%\s]", form):
-        if part == f"%{directive}":
-            pattern += r"\s*(?P<field>[0-9]{1,2})"
-        elif part.isspace() or part in ("%n", "%t"):
-            pattern += r"\s*"
-        elif part[0] == "%" and part != "%%":
-            letters = part[1] in "aAbBhp"
-            width = r"{1,4}" if part[1] == "Y" else r"{1,3}" if part[1] == "j" else r"{1,2}"
-            pattern += r"\s*[A-Za-z]+" if letters else rf"\s*[0-9]{width}"
-        else:
-            pattern += re.escape(part[-1])
-    return f"^{pattern}"
+
+def to_timestamps(text: pa.Array, column: Column, contract: Contract) -> Timestamps:
+    """Convert texts without outer blanks."""
+    found = Moments.unknown(len(text))
+    for form in column.formats or (ISO_8601,):
+        rest = np.flatnonzero(valid(text) & ~found.known)
+        if len(rest):
+            some = text if len(rest) == len(text) else text.take(pa.array(rest))
+            found.put(rest, _read(some, form))
+    local = found.known & ~found.has_offset
+    for rows, zone in (
+        (local & ~found.date_only, contract.source_time_zone),
+        (local & found.date_only, contract.business_time_zone),
+    ):
+        if zone != "UTC" and rows.any():
+            found.microseconds[rows] = to_utc(found.microseconds[rows], zone)
+    found.microseconds[~found.known] = 0
+    return Timestamps(_instants(found.microseconds, found.known), found.date_only & local)
+
+
+def _read(text: pa.Array, form: str) -> Moments:
+    """Read texts by one format: the plain ones by the fast decoder, the others by patterns."""
+    if form in _EPOCH_UNITS:
+        return read_epoch(text, _EPOCH_UNITS[form])
+    found = Moments.unknown(len(text))
+    if form in _FAST_SEPARATORS:
+        plain = decode_timestamps(text, _FAST_SEPARATORS[form])
+        found.known, found.microseconds = valid(plain).copy(), microseconds_of(plain)
+    rest = np.flatnonzero(valid(text) & ~found.known)
+    if form == ISO_8601 and len(rest) <= MAX_LOOP_VALUES:
+        # Arrow's calls for a few texts take as long as 50 searches.
+        hopeful = [_NOT_IN_ISO.search(text[row].as_py()) is None for row in rest.tolist()]
+        rest = rest[np.array(hopeful, bool)]
+    for compiled in _ISO if form == ISO_8601 else (compile_format(form),):
+        left = rest[~found.known[rest]]
+        if len(left):
+            found.put(left, read_moments(text.take(pa.array(left)), compiled))
+    return found

@@ -16,9 +16,8 @@ from kpi.validation import decimals, integers, slow_path, timestamps
 from kpi.validation import text as text_
 
 PATTERNS = (
-    timestamps.NAIVE_TIMESTAMP,
-    timestamps.ZONED_TIMESTAMP,
-    timestamps.LONG_FRACTION,
+    timestamps.EXTENDED,
+    timestamps.BASIC,
     integers.PLAIN_INTEGER,
     decimals.PLAIN_DECIMAL,
     decimals.SCIENTIFIC,

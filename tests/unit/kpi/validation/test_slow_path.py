@@ -104,7 +104,7 @@ def test_decimals_keep_to_their_precision(
         # In 2017 Brazil's clocks changed at midnight: that day begins at one o'clock.
         (SAO_PAULO, "2017-10-15T00:30:00", utc(2017, 10, 15, 3)),
         (SAO_PAULO, "2017-10-14T23:59:59", utc(2017, 10, 15, 2, 59, 59)),
-        (SAO_PAULO, "2025-01-01", utc(2025, 1, 1, 3)),
+        (SAO_PAULO, "2025-01-01", utc(2025, 1, 1)),  # of the business zone, UTC
         (SAO_PAULO, "2025-01-01T00:00:00Z", utc(2025, 1, 1)),
     ],
 )
