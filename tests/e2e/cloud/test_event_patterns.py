@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.cloud.deployment import Deployment
 from tests.e2e.cloud.running import Cloud
 from tests.unit.infra.templates import resolve
 
@@ -26,15 +27,7 @@ def failed_task(cloud: Cloud) -> dict[str, Any]:
 
 
 def matches(cloud: Cloud, pattern: dict[str, Any], detail: dict[str, Any]) -> bool:
-    import boto3  # noqa: PLC0415  (as in `Deployment.client`)
-
-    events = boto3.client(
-        "events",
-        endpoint_url=cloud.emulator.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-    )
+    events = Deployment(cloud.emulator, "none", cloud.home).client("events")
     event = {
         "id": "1",
         "account": "123456789012",

@@ -33,7 +33,7 @@ def after(template: Template, document: Json, text: str | None, error: str) -> J
 
 
 def attempts(template: Template, text: str | None, error: str = "States.TaskFailed") -> int:
-    """Count the attempts until the Choice leads to the failure states; 50 stands for endless."""
+    """Count the attempts until the Choice leads to the failure states; 50 means endless."""
     document: Json = {"size": MIB, "key": "orders/a.csv"}
     for count in range(1, 50):
         document = after(template, document, text, error)
