@@ -173,7 +173,7 @@ class MappedValidation:
             self._contract,
             counts.rows - self._passed_over,
             counts.rejected,
-            lambda: describe_codes(counts.reasons),
+            describe_codes(counts.reasons),
         )
         if reason:
             raise FileRefusedError(reason)

@@ -147,8 +147,11 @@ def _join(entries: Sequence[Entry], contract: Contract) -> Entry:
         rejects=tuple(rejects),
         rows_before=tuple(rows_before),
         notes=dict(notes),
+        reason=None,
         seconds=round(sum(entry.seconds for entry in entries), 3),
     )
     refused = next((entry.reason for entry in entries if entry.verdict == "refused"), None)
-    reason = refused or too_many_rejects(contract, rows, rejected, lambda: describe_codes(reasons))
+    worst = max(entries, key=lambda entry: entry.rows_rejected)
+    summary = f"{describe_codes(reasons)}; of one range: {worst.reason}"
+    reason = refused or too_many_rejects(contract, rows, rejected, summary)
     return refuse(joined, reason) if reason else joined

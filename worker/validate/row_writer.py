@@ -38,6 +38,7 @@ class RowWriter:
 
     Attributes:
         rejects_key: Key of the rejects below the workspace; None where there are none.
+        rejects_summary: What is wrong with most rejects; empty where there are none.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class RowWriter:
         self._context = context
         self._counts = counts
         self.rejects_key: str | None = None
+        self.rejects_summary = ""
 
     async def write(
         self, first: Chunk | None, chunks: AsyncIterator[Chunk], *, may_refuse: bool
@@ -103,9 +105,10 @@ class RowWriter:
                         key_order.include(parsed)
                         await clean_file.write(parsed.clean)
                     self._count(parsed)
+            self.rejects_summary = summary.describe()
             if may_refuse:
                 reason = too_many_rejects(
-                    self._layout.contract, counts.rows, counts.rejected, summary.describe
+                    self._layout.contract, counts.rows, counts.rejected, self.rejects_summary
                 )
                 if reason:
                     raise _Refused(reason)

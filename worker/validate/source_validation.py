@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 
 from kpi.contract.receipt_notes import Note
 from kpi.csv.blank_records import is_blank_record
@@ -89,7 +90,10 @@ class SourceValidation:
         if refusal is not None:
             return await self._refused(refusal)
         await self._stream.finish_digest()
-        return self._entry(parts=(part,) if part is not None and part.rows else ())
+        entry = self._entry(parts=(part,) if part is not None and part.rows else ())
+        # The manifest of a byte range keeps it: all ranges together may refuse the object.
+        summary = writer.rejects_summary if self._byte_range else ""
+        return replace(entry, reason=summary) if summary else entry
 
     def _result_keys(self) -> ResultKeys:
         suffix = f"-{self._byte_range.padded}" if self._byte_range else ""

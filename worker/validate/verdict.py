@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -51,16 +50,14 @@ def refuse(entry: Entry, reason: str) -> Entry:
     )
 
 
-def too_many_rejects(
-    contract: Contract, rows: int, rejected: int, describe: Callable[[], str]
-) -> str | None:
+def too_many_rejects(contract: Contract, rows: int, rejected: int, summary: str) -> str | None:
     """Hold the share of rejects against the contract's `max_reject_rate`.
 
     Args:
         contract: Contract with the limit.
         rows: Rows read.
         rejected: Rejects among them.
-        describe: Names the most frequent reasons.
+        summary: Names the most frequent reasons.
 
     Returns:
         Why the object is refused; None where it is not.
@@ -71,7 +68,7 @@ def too_many_rejects(
         return None
     return (
         f"expected at most {allowed:.2%} rejects (limits.max_reject_rate), got "
-        f"{rejected} of {rows} rows ({rejected / rows:.2%}): {describe()}"
+        f"{rejected} of {rows} rows ({rejected / rows:.2%}): {summary}"
     )
 
 

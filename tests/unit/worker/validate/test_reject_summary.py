@@ -73,6 +73,25 @@ def test_three_shapes_and_problems_at_most(tmp_path: Path) -> None:
     assert "'aaaa'" not in reason
 
 
+@pytest.mark.parametrize("bad", [0, 1, 40])
+def test_object_in_ranges_is_refused_with_column_and_shapes(tmp_path: Path, bad: int) -> None:
+    rows = [f"{n},7,x,{'gestern' if n < bad else '2025-03-01'}" for n in range(80)]
+    file = tmp_path / "orders" / "1.csv"
+    file.parent.mkdir()
+    file.write_text("\n".join([ORDERS, *rows]) + "\n")
+    for part in shopkpi(tmp_path, "plan", str(file), "--split-bytes", "500").json:
+        done = shopkpi(tmp_path, "validate", str(file), "--range", part["range"])
+        assert done.code == 0
+    (receipt,) = shopkpi(tmp_path, "ledger", "--format", "json").json
+    if bad < 40:
+        assert (receipt["verdict"], receipt["reason"]) == ("accepted", None)
+    else:
+        assert receipt["verdict"] == "refused"
+        assert "wrong_type 40; of one range: wrong_type " in receipt["reason"]
+        assert "in created_at (expected " in receipt["reason"]
+        assert "got 'aaaaaaa')" in receipt["reason"]
+
+
 def test_columns_of_an_alias_are_found(tmp_path: Path) -> None:
     contract = tmp_path / "c.toml"
     text = built_in().text.replace("sale_price = {", 'sale_price = { headers = ["Preis"],')
