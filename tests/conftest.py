@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from tests.support.profiles import load_profile
 __all__ = ["pytest_terminal_summary"]
 
 load_profile()
+
+# Tests write files and read them at once; those of settling wait on their own.
+os.environ.setdefault("SHOPKPI_SETTLE", "0")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

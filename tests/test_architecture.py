@@ -60,7 +60,10 @@ LAYERS: dict[str, set[str]] = {
     "worker.clean": {"worker.errors", "worker.objects", "worker.state"},
     "worker.validate": {"worker.clean", "worker.errors", "worker.objects", "worker.state"},
     "worker.transform": {"worker.clean", "worker.errors", "worker.runtime", "worker.state"},
-    "worker.reporting": {"worker.errors", "worker.objects", "worker.state", "worker.transform"},
+    "worker.reporting": {
+        *{"worker.errors", "worker.objects", "worker.state", "worker.transform"},
+        "worker.validate",
+    },
     "worker.recount": set(),
     "worker.maintenance": {
         "worker.recount",

@@ -26,7 +26,9 @@ from worker.stores import open_objects, open_state
 from worker.validate import range_task
 from worker.validate.byte_range import ByteRange
 from worker.validate.context import ValidationContext
-from worker.validate.discovery import find_sources
+from worker.validate.discovery import Inputs, find_inputs
+from worker.validate.file_versions import is_seen
+from worker.validate.settling import settle
 from worker.validate.task import validate
 
 SMALL_SOURCE_BYTES = 16 * 2**20
@@ -133,20 +135,31 @@ async def _open_inputs(
 @asynccontextmanager
 async def open_sources(
     inputs: Sequence[str], settings: Settings, dataset: str | None, version_id: str | None = None
-) -> AsyncIterator[list[Source]]:
+) -> AsyncIterator[Inputs]:
     """Find the source objects at some paths or URLs; their stores stay open in the block.
 
     Raises:
         ConfigError: A place has nothing to read.
     """
     async with _open_inputs(inputs) as places:
-        yield await find_sources(places, settings.contract, dataset, version_id, settings.workspace)
+        yield await find_inputs(places, settings.contract, dataset, version_id, settings.workspace)
+
+
+def only_source(inputs: Inputs) -> Source:
+    """Return the first source.
+
+    Raises:
+        SourceError: It could not be looked up.
+    """
+    if not inputs.sources:
+        raise inputs.left[0].error
+    return inputs.sources[0]
 
 
 @asynccontextmanager
 async def open_all(
     inputs: Sequence[str], settings: Settings, dataset: str | None, version_id: str | None = None
-) -> AsyncIterator[tuple[list[Source], Session]]:
+) -> AsyncIterator[tuple[Inputs, Session]]:
     """Open session and sources, which are found by the contract that is in force."""
     if is_missing(settings):
         # No folder or database is created before there is something for it.
@@ -168,7 +181,7 @@ async def open_all(
         session = await opening
         in_force = session.settings
         yield (
-            await find_sources(places, in_force.contract, dataset, version_id, in_force.workspace),
+            await find_inputs(places, in_force.contract, dataset, version_id, in_force.workspace),
             session,
         )
 
@@ -208,17 +221,17 @@ class Validated:
 
 async def validate_all(
     session: Session,
-    sources: Sequence[Source],
+    inputs: Inputs,
     reporter: Reporter,
     refused_header: HeaderCallback | None = None,
 ) -> Validated:
-    """Validate sources, small ones concurrently.
+    """Validate sources, small ones concurrently, once their files have settled.
 
     A source that cannot be read keeps no other back.
 
     Args:
         session: Stores and threads.
-        sources: Sources to validate.
+        inputs: Sources to validate, and what else is beside them.
         reporter: Hears of each.
         refused_header: See `ValidationContext`.
     """
@@ -226,23 +239,54 @@ async def validate_all(
     entries: dict[Source, Entry] = {}
     left: dict[str, Exception] = {}
 
+    def leave(source: Source, error: Exception) -> None:
+        left[source.info.url] = error
+        reporter.left(source, error)
+
     async def one(source: Source) -> None:
         try:
             entry, new = await validate(source, context)
         except (SourceError, KpiError) as error:
-            left[source.info.url] = error
-            reporter.left(source, error)
+            leave(source, error)
             return
         entries[source] = entry
         reporter.validated(entry, new=new)
 
-    reporter.start(sources)
+    reporter.start(inputs.sources)
+    reporter.ignored(inputs.ignored)
+    sources, unsettled = await _settle(session, inputs.sources)
+    for name in inputs.left:
+        left[name.url] = name.error
+        reporter.unlisted(name.url, name.error)
+    for source, error in unsettled:
+        leave(source, error)
     small = [source for source in sources if source.info.size_bytes <= SMALL_SOURCE_BYTES]
     await each(small, one, SMALL_SOURCES_AT_ONCE)
     for source in sources:
         if source.info.size_bytes > SMALL_SOURCE_BYTES:
             await one(source)
     return Validated(entries=[entries[one] for one in sources if one in entries], left=left)
+
+
+async def _settle(
+    session: Session, sources: Sequence[Source]
+) -> tuple[list[Source], list[tuple[Source, SourceError]]]:
+    """Wait for files that may still be written, but for none that the ledger has seen."""
+    quiet_s = session.settings.settle_s
+    ids = [source.source_id for source in sources if source.info.stamp is not None]
+    if not quiet_s or not ids:
+        return list(sources), []
+    sightings = await session.state.sightings(ids)
+    unseen = [
+        source
+        for source in sources
+        if (sighting := sightings.get(source.source_id)) is None
+        or not is_seen(source.info, sighting)
+    ]
+    settled, left = await settle(unseen, quiet_s)
+    now = {source.info.url: source for source in settled}
+    gone = {source.info.url for source, _ in left}
+    return [now.get(one.info.url, one) for one in sources if one.info.url not in gone], left
 
 
 async def validate_range(

@@ -30,7 +30,8 @@ class Settings:
         contract: What columns are, unless the ledger has adopted a contract.
         contract_name: What the user called the contract; None where nobody named one.
         tables: KPI tables to publish, beside those that the ledger has switched on.
-        sha256: Whether receipts hold the SHA-256 of the bytes.
+        sha256: Whether receipts of S3 objects hold the SHA-256 of the bytes.
+        settle_s: Seconds without change after which a file counts as whole; 0 waits for none.
     """
 
     workspace: Location
@@ -39,6 +40,7 @@ class Settings:
     tables: frozenset[str]
     sha256: bool = False
     contract_name: str | None = None
+    settle_s: float = 0.0
 
 
 def read_settings(
@@ -48,6 +50,7 @@ def read_settings(
     contract: str | None,
     kpis: str = "order,category",
     sha256: bool = False,
+    settle_s: float = 0.0,
 ) -> Settings:
     """Check every setting before any store is opened.
 
@@ -56,7 +59,8 @@ def read_settings(
         state: URL; None for `shopkpi.db` in a local workspace.
         contract: File, or name of a built-in contract; None for `default`.
         kpis: Short table names with commas between them.
-        sha256: Whether receipts hold the SHA-256 of the bytes.
+        sha256: Whether receipts of S3 objects hold the SHA-256 of the bytes.
+        settle_s: Seconds without change after which a file counts as whole.
 
     Raises:
         InvalidSettings: It lists everything that is wrong.
@@ -95,6 +99,7 @@ def read_settings(
         contract_name=contract,
         tables=tables,
         sha256=sha256,
+        settle_s=settle_s,
     )
 
 

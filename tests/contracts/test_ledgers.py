@@ -10,7 +10,7 @@ import pytest
 from tests.contracts.states import CONCURRENTLY, DAY, rows
 from tests.support.samples import adoption, entry, ruling
 from worker.errors import ContractChanged
-from worker.state import Effect, Progress, State
+from worker.state import Effect, Progress, Sighting, State
 
 
 async def test_a_new_ledger_is_empty(state: State) -> None:
@@ -177,6 +177,20 @@ async def test_an_effect_is_never_replaced_by_an_earlier_one(state: State) -> No
 
     await state.record_effects({"a": at_3, "b": at_2})
     assert await state.effects(["b", "a", "b"]) == {"a": at_3, "b": at_3}
+
+
+async def test_the_last_sighting_of_a_source_is_kept(state: State) -> None:
+    first = Sighting(version="mtime:1:2", sha256="ab", stamp="3:4")
+    other = Sighting(version="mtime:1:2:1:cd", sha256="cd", stamp="", replacements=1)
+    assert await state.sightings(["a", "b"]) == {}
+
+    await state.record_sighting("a", first)
+    await state.record_sighting("b", other)
+    assert await state.sightings(["a", "b", "c", "a"]) == {"a": first, "b": other}
+
+    await state.record_sighting("a", other)
+    assert await state.sightings(["a"]) == {"a": other}
+    assert await state.sightings([]) == {}
 
 
 async def test_many_effects(state: State) -> None:

@@ -16,7 +16,7 @@ from tests.language.reference import File, reference
 from tests.support.shops import Pipeline
 from worker.objects.location import locate
 from worker.state import Entry
-from worker.validate.discovery import find_sources
+from worker.validate.discovery import find_inputs
 from worker.validate.stream import DEFAULT_BLOCK_SIZES, BlockSizes
 from worker.validate.task import validate
 
@@ -75,9 +75,10 @@ def run(
         async with Pipeline(home / "ws", parsed, block_sizes) as pipeline:
             for file in files:
                 write(home / "in", file, encoding)
-                (source,) = await find_sources(
+                inputs = await find_inputs(
                     [(pipeline._store, locate(str(home / "in" / file.name)))], parsed
                 )
+                (source,) = inputs.sources
                 entries[file.name], _ = await validate(source, pipeline.context())
                 if one_by_one:
                     await pipeline.transform()

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.properties.validation import Outcome, changed, outcome
 from tests.support.profiles import examples
 from worker.errors import SourceChanged, SourceError
-from worker.objects import ObjectInfo, ObjectWriter
+from worker.objects import ObjectInfo, ObjectWriter, OnUnlisted
 from worker.objects.memory import MemoryStore
 
 TEXT = b"id,category\n1,Toys\n2,Books\n3,Toys\n"
@@ -235,8 +235,10 @@ class Spoilt:
         self._store = store
         self._spoil = spoil
 
-    def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
-        return self._store.list(prefix)
+    def list(
+        self, prefix: str, *, on_unlisted: OnUnlisted | None = None
+    ) -> AsyncIterator[ObjectInfo]:
+        return self._store.list(prefix, on_unlisted=on_unlisted)
 
     async def stat(self, key: str, *, version_id: str | None = None) -> ObjectInfo:
         return await self._store.stat(key, version_id=version_id)

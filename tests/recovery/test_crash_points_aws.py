@@ -46,7 +46,7 @@ from worker.state.dynamodb.client import Database
 from worker.state.dynamodb.store import DynamoDBState
 from worker.transform import transform
 from worker.validate.context import ValidationContext
-from worker.validate.discovery import find_sources
+from worker.validate.discovery import find_inputs
 from worker.validate.range_planner import plan_ranges
 from worker.validate.range_task import validate_range as validate_byte_range
 
@@ -85,8 +85,8 @@ async def validate_all_below(world: World, session: Session, *prefixes: str) -> 
     places = [
         (world.uploads, Location(bucket=world.uploads_bucket, key=prefix)) for prefix in prefixes
     ]
-    sources = await find_sources(places, CONTRACT)
-    (await validate_all(session, sources, SilentReporter())).check()
+    inputs = await find_inputs(places, CONTRACT)
+    (await validate_all(session, inputs, SilentReporter())).check()
 
 
 async def transform_days(_: World, session: Session, *days: date | None) -> None:
@@ -103,7 +103,7 @@ async def transform_days(_: World, session: Session, *days: date | None) -> None
 
 async def validate_range(world: World, session: Session, part: int) -> None:
     place = Location(bucket=world.uploads_bucket, key="first/order_items/1.csv")
-    (source,) = await find_sources([(world.uploads, place)], CONTRACT)
+    (source,) = (await find_inputs([(world.uploads, place)], CONTRACT)).sources
     ranges = await plan_ranges(source, CONTRACT, source.info.size_bytes // 2)
     context = ValidationContext(
         contract=CONTRACT,

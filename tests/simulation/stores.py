@@ -9,7 +9,7 @@ from datetime import date
 from typing import TypeVar
 
 from tests.simulation.schedule import Process, Scheduler
-from worker.objects import ObjectInfo, ObjectStore, ObjectWriter
+from worker.objects import ObjectInfo, ObjectStore, ObjectWriter, OnUnlisted
 from worker.objects.memory import MemoryWriter
 from worker.state import (
     Adoption,
@@ -21,6 +21,7 @@ from worker.state import (
     Record,
     Row,
     Ruling,
+    Sighting,
     State,
 )
 
@@ -103,6 +104,14 @@ class SteppedState(_Stepped):
     async def effects(self, source_ids: Sequence[str]) -> dict[str, Effect]:
         return await self._read("effects", "", lambda: self._state.effects(source_ids))
 
+    async def record_sighting(self, source_id: str, sighting: Sighting) -> None:
+        await self._write(
+            "record_sighting", "", lambda: self._state.record_sighting(source_id, sighting)
+        )
+
+    async def sightings(self, source_ids: Sequence[str]) -> dict[str, Sighting]:
+        return await self._read("sightings", "", lambda: self._state.sightings(source_ids))
+
     async def publish(self, day: DayKpis, as_of: int) -> Outcome:
         detail = f"{day.order_date}@{as_of}"
         return await self._write("publish", detail, lambda: self._state.publish(day, as_of))
@@ -148,9 +157,11 @@ class SteppedStore(_Stepped):
         super().__init__(scheduler, process, check)
         self._store = store
 
-    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+    async def list(
+        self, prefix: str, *, on_unlisted: OnUnlisted | None = None
+    ) -> AsyncIterator[ObjectInfo]:
         async def collect() -> list[ObjectInfo]:
-            return [info async for info in self._store.list(prefix)]
+            return [info async for info in self._store.list(prefix, on_unlisted=on_unlisted)]
 
         for info in await self._read("list", prefix, collect):
             yield info

@@ -66,6 +66,7 @@ def shopkpi(home: Path, *arguments: str, **environment: str) -> Done:
         patch.chdir(home)
         for name in [name for name in os.environ if name.startswith("SHOPKPI_")]:
             patch.delenv(name)
+        patch.setenv("SHOPKPI_SETTLE", "0")  # tests write files and read them at once
         for name, value in environment.items():
             patch.setenv(name, value)
         patch.setattr("sys.argv", ["shopkpi", *arguments])

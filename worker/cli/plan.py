@@ -7,7 +7,7 @@ import orjson
 
 from worker.cli.event_loop import run_async
 from worker.cli.options import kpis_option, store_options, utf8_or_path, version_id_option
-from worker.jobs import open_session, open_sources
+from worker.jobs import only_source, open_session, open_sources
 from worker.objects.location import locate
 from worker.settings import Settings, read_settings
 from worker.stores import open_objects
@@ -73,8 +73,8 @@ async def _plan_ranges(
 ) -> list[dict[str, str]]:
     from worker.validate.range_planner import plan_ranges  # noqa: PLC0415  (Arrow, 0.3 s)
 
-    async with open_sources([source], settings, None, version_id) as (found, *_):
-        ranges = await plan_ranges(found, settings.contract, split_bytes)
+    async with open_sources([source], settings, None, version_id) as found:
+        ranges = await plan_ranges(only_source(found), settings.contract, split_bytes)
     return [{"range": str(one)} for one in ranges]
 
 

@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from worker.jobs import Session
     from worker.state import Effect, Entry, Row, Ruling
     from worker.transform import Report
+    from worker.validate.discovery import IgnoredInput
 
 MAX_CELL_CHARACTERS = 1000
 """Of one value; `--format json` prints all of it."""
+
+MAX_IGNORED_SHOWN = 20
+"""Files that no dataset takes that `run` names; `--format json` names more."""
 
 MAX_DAYS_SHOWN = 31
 """Days of order KPIs that `run` prints; `query` prints all."""
@@ -109,6 +113,17 @@ def show_receipts(
     if counts:
         listed = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
         _console().print(f"reject reasons: {listed}")
+
+
+def show_ignored(inputs: Sequence[IgnoredInput]) -> None:
+    """Print the files below the inputs that no dataset takes."""
+    out = _console()
+    for one in inputs[:MAX_IGNORED_SHOWN]:
+        hint = f"; did you mean {one.nearest}/?" if one.nearest else ""
+        out.print(f"not read {_clip(one.url)}\n  {_clip(one.reason)}{hint}")
+    if len(inputs) > MAX_IGNORED_SHOWN:
+        more = len(inputs) - MAX_IGNORED_SHOWN
+        out.print(f"not read: {more} files more (--format json names them)")
 
 
 def show_report(report: Report) -> None:

@@ -22,9 +22,9 @@ from worker.cli.options import (
     utf8_or_path,
     version_id_option,
 )
-from worker.cli.render import Headers, show_receipts, show_report, show_run
+from worker.cli.render import Headers, show_ignored, show_receipts, show_report, show_run
 from worker.errors import ConfigError
-from worker.jobs import Validated, open_all, open_session, validate_all
+from worker.jobs import Validated, only_source, open_all, open_session, validate_all
 from worker.objects.location import locate
 from worker.reporting.reporters import JsonReporter, SilentReporter
 from worker.settings import read_day, read_settings
@@ -46,6 +46,19 @@ sha256_option = click.option(
     help="Put the SHA-256 of each file into its receipt, for a tenth more CPU time.",
 )
 
+settle_option = click.option(
+    "--settle",
+    "settle_s",
+    type=click.FloatRange(0, 3600),
+    default=2.0,
+    show_default=True,
+    envvar="SHOPKPI_SETTLE",
+    show_envvar=True,
+    metavar="SECONDS",
+    help="Wait until no new file has changed for so long: one may still be being copied. 0 waits "
+    "for none.",
+)
+
 dataset_option = click.option(
     "--dataset",
     type=click.Choice(["orders", "order_items", "products"]),
@@ -59,6 +72,7 @@ dataset_option = click.option(
 @kpis_option
 @dataset_option
 @sha256_option
+@settle_option
 @format_option("table", "json")
 def run(
     inputs: tuple[str, ...],
@@ -68,6 +82,7 @@ def run(
     kpis: str,
     dataset: str | None,
     sha256: bool,
+    settle_s: float,
     output_format: str | None,
 ) -> None:
     """Validate files and bring the KPI tables up to date, in one process.
@@ -85,7 +100,12 @@ def run(
     output_format = choose_event_format(output_format)
     settings, _ = read_all(
         lambda: read_settings(
-            workspace=workspace, state=state, contract=contract, kpis=kpis, sha256=sha256
+            workspace=workspace,
+            state=state,
+            contract=contract,
+            kpis=kpis,
+            sha256=sha256,
+            settle_s=settle_s,
         ),
         lambda: [locate(text) for text in inputs],
     )
@@ -93,9 +113,9 @@ def run(
     headers: Headers = {}
 
     async def work() -> None:
-        async with open_all(inputs, settings, dataset) as (sources, session):
+        async with open_all(inputs, settings, dataset) as (found, session):
             validated = await validate_all(
-                session, sources, reporter, _keep_local(headers, output_format)
+                session, found, reporter, _keep_local(headers, output_format)
             )
             entries = validated.entries
             report, effects = await bring_up_to_date(session, reporter, entries)
@@ -103,6 +123,7 @@ def run(
                 reporter.close()
                 with until_reader_leaves():
                     await show_run(session, entries, effects, report, headers)
+                    show_ignored(found.ignored)
         validated.check()
 
     try:
@@ -116,6 +137,7 @@ def run(
 @store_options
 @dataset_option
 @sha256_option
+@settle_option
 @version_id_option
 @click.option(
     "--range", "byte_range", metavar="A-B", help="Only these bytes, as `plan` prints them."
@@ -133,6 +155,7 @@ def validate(
     contract: str | None,
     dataset: str | None,
     sha256: bool,
+    settle_s: float,
     version_id: str | None,
     byte_range: str | None,
     commit_ranges: bool,
@@ -150,16 +173,18 @@ def validate(
     """
     _check_single_source(sources, version_id, byte_range, commits=commit_ranges)
     output_format = choose_event_format(output_format)
-    settings = read_settings(workspace=workspace, state=state, contract=contract, sha256=sha256)
+    settings = read_settings(
+        workspace=workspace, state=state, contract=contract, sha256=sha256, settle_s=settle_s
+    )
     reporter = make_reporter(output_format)
     headers: Headers = {}
 
     async def work() -> Validated:
         async with open_all(sources, settings, dataset, version_id) as (found, session):
             if byte_range is not None:
-                entry = await jobs.validate_range(session, found[0], byte_range, reporter)
+                entry = await jobs.validate_range(session, only_source(found), byte_range, reporter)
             elif commit_ranges:
-                entry = await jobs.commit_ranges(session, found[0], reporter)
+                entry = await jobs.commit_ranges(session, only_source(found), reporter)
             else:
                 keep = _keep_local(headers, output_format)
                 return await validate_all(session, found, reporter, keep)

@@ -6,11 +6,27 @@ bucket (S3), or is the absolute path without its first `/` (folder). Its segment
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """Times and inode of a file: one of them differs wherever the bytes may differ.
+
+    `cp -p`, `rsync -t` and `tar x` set the mtime; nobody can set the ctime. A file that replaces
+    another has its own inode.
+    """
+
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    def __str__(self) -> str:
+        return f"{self.ctime_ns}:{self.inode}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +40,8 @@ class ObjectInfo:
         version: Changes whenever the content does: `version:<id>` in a versioned bucket, else
             `etag:<etag>:<Last-Modified, Unix seconds>`; `mtime:<ns>:<size>` for a file.
         uploaded_at: Last-Modified of an S3 object, mtime of a file; aware, UTC.
+        stamp: Times and inode of a file; None elsewhere. It is no part of the version, so that
+            moving, copying or restoring a folder makes no new versions.
     """
 
     bucket: str
@@ -31,12 +49,31 @@ class ObjectInfo:
     size_bytes: int
     version: str
     uploaded_at: datetime
+    stamp: FileStamp | None = None
 
     @property
     def url(self) -> str:
         url = f"s3://{self.bucket}/{self.key}" if self.bucket else f"file:///{self.key}"
         # A file name may be any bytes; show those that are not UTF-8 as \\xNN.
         return url.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unlisted:
+    """A name below a prefix that is no object, or that cannot be listed.
+
+    Attributes:
+        url: The name.
+        reason: Why it is not listed.
+        is_failure: Whether it may be an object that a later listing has; else nobody wants it.
+    """
+
+    url: str
+    reason: str
+    is_failure: bool
+
+
+OnUnlisted = Callable[[Unlisted], None]
 
 
 class ObjectWriter(Protocol):
@@ -63,8 +100,15 @@ class ObjectStore(Protocol):
         StoreError: The store fails after retries.
     """
 
-    def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
-        """List objects whose key is `prefix` or starts with `prefix` + `/`, ascending by key."""
+    def list(
+        self, prefix: str, *, on_unlisted: OnUnlisted | None = None
+    ) -> AsyncIterator[ObjectInfo]:
+        """List objects whose key is `prefix` or starts with `prefix` + `/`, ascending by key.
+
+        Args:
+            prefix: Folder, prefix, or key of one object; empty for all.
+            on_unlisted: Called with each name that is left out; None raises where one fails.
+        """
 
     async def stat(self, key: str, *, version_id: str | None = None) -> ObjectInfo:
         """Look up the current version of `key`, or the one of an S3 version id."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import filecmp
 import os
@@ -11,12 +12,12 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_ISLNK, S_ISREG
 
 import aiofiles
 
 from worker.errors import ConfigError, SourceChanged, SourceError, SourceMissing, StoreError
-from worker.objects import ObjectInfo, ObjectWriter
+from worker.objects import FileStamp, ObjectInfo, ObjectWriter, OnUnlisted, Unlisted
 from worker.objects.fsync import make_folder, sync_folder
 
 TEMPORARY_NAME = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{8}\.tmp")
@@ -33,9 +34,16 @@ class FolderStore:
     def __init__(self) -> None:
         self._swept: set[Path] = set()
 
-    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
-        for info in await asyncio.to_thread(lambda: list(_walk(_path(prefix)))):
-            yield info
+    async def list(
+        self, prefix: str, *, on_unlisted: OnUnlisted | None = None
+    ) -> AsyncIterator[ObjectInfo]:
+        for found in await asyncio.to_thread(lambda: list(_walk(_path(prefix)))):
+            if isinstance(found, ObjectInfo):
+                yield found
+            elif on_unlisted is not None:
+                on_unlisted(found)
+            elif found.is_failure:
+                raise SourceError(found.reason, url=found.url)
 
     async def stat(self, key: str, *, version_id: str | None = None) -> ObjectInfo:
         path = _path(key)
@@ -147,31 +155,78 @@ def _path(key: str) -> Path:
     return Path("/") / key
 
 
-def _walk(path: Path) -> Iterator[ObjectInfo]:
-    """List the files at or below a path, ascending."""
-    at = path
+def _walk(root: Path) -> Iterator[ObjectInfo | Unlisted]:
+    """List the files at or below a path, ascending, and what else is there."""
     try:
-        if path.is_file():
-            yield _info(path, path.stat())
+        if root.is_file():
+            yield _info(root, root.stat())
             return
-        if not path.exists():
+        if not root.exists():
             return  # as an empty prefix of a bucket
-        files: list[Path] = []
-        for folder, folders, names in os.walk(path, onerror=_raise, followlinks=False):
-            # Hidden files and folders belong to other programs, or are our temporary files.
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            files += [Path(folder, name) for name in names if not name.startswith(".")]
-        for at in sorted(files, key=lambda one: one.as_posix()):
-            with suppress(FileNotFoundError):  # deleted since it was listed
-                found = at.stat()
-                if S_ISREG(found.st_mode):
-                    yield _info(at, found)
+        inside = f"{os.path.realpath(root)}/"
     except OSError as error:
-        raise _unreadable(at, error) from error
+        raise _unreadable(root, error) from error
+    failed: list[OSError] = []
+    paths: list[Path] = []
+    for folder, folders, names in os.walk(root, onerror=failed.append, followlinks=False):
+        # Hidden files and folders belong to other programs, or are our temporary files.
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths += [path for name in folders if _is_link(path := Path(folder, name))]
+        paths += [Path(folder, name) for name in names if not name.startswith(".")]
+    for failure in failed:
+        where = os.fsdecode(failure.filename) if failure.filename else str(root)
+        reason = f"cannot read: {failure.strerror or failure}"
+        yield _unlisted(Path(where), reason, is_failure=True)
+    for path in sorted(paths, key=lambda one: one.as_posix()):
+        with suppress(FileNotFoundError):  # deleted since it was listed
+            yield _look_up(path, inside)
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def _look_up(path: Path, inside: str) -> ObjectInfo | Unlisted:
+    """Describe a name below a folder.
+
+    Args:
+        path: The name.
+        inside: Real path of the folder, with a `/` at its end.
+
+    Raises:
+        FileNotFoundError: It is gone.
+    """
+    is_link = _is_link(path)
+    if is_link and not os.path.realpath(path).startswith(inside):
+        return _unlisted(path, "a link that leads out of the input")
+    try:
+        found = path.stat()
+        if S_ISREG(found.st_mode):
+            return _info(path, found)
+    except SourceError as error:
+        return _unlisted(path, error.problem, is_failure=True)
+    except OSError as error:
+        if is_link and error.errno in (errno.ENOENT, errno.ELOOP):
+            return _unlisted(path, "a link to nothing")
+        if error.errno == errno.ENOENT:
+            raise
+        return _unlisted(path, f"cannot read: {error.strerror or error}", is_failure=True)
+    return _unlisted(path, "a link to a folder" if is_link else "no regular file")
+
+
+def _is_link(path: Path) -> bool:
+    """Ask whether a name is a link; it may be where that cannot be found out."""
+    try:
+        return S_ISLNK(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
+def _unlisted(path: Path, reason: str, *, is_failure: bool = False) -> Unlisted:
+    return Unlisted(url=_url(path), reason=reason, is_failure=is_failure)
+
+
+def _url(path: Path) -> str:
+    url = f"file://{path.as_posix()}"
+    return url.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _read(info: ObjectInfo, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes]:
@@ -197,7 +252,8 @@ def _read(info: ObjectInfo, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes
 
 def _check_unchanged(descriptor: int, path: Path, info: ObjectInfo) -> None:
     found = _info(path, os.fstat(descriptor))
-    if found.version != info.version:
+    # A version that replaced another of the same mtime and size says more than the file can.
+    if info.version != found.version and not info.version.startswith(f"{found.version}:"):
         message = "it was changed while it was being read"
         raise SourceChanged(message, url=path, expected=info.version, actual=found.version)
 
@@ -228,12 +284,23 @@ def _publish(temporary: Path, path: Path) -> None:
 
 
 def _info(path: Path, found: os.stat_result) -> ObjectInfo:
+    """Describe a file.
+
+    Raises:
+        SourceError: Its modification time is in no year from 1 to 9999.
+    """
+    try:
+        uploaded_at = datetime.fromtimestamp(found.st_mtime_ns // 1000 / 1e6, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        message = "its modification time is in no year from 1 to 9999"
+        raise SourceError(message, url=path, hint="set it with `touch`") from error
     return ObjectInfo(
         bucket="",
         key=path.as_posix().lstrip("/"),
         size_bytes=found.st_size,
         version=f"mtime:{found.st_mtime_ns}:{found.st_size}",
-        uploaded_at=datetime.fromtimestamp(found.st_mtime_ns // 1000 / 1e6, UTC),
+        uploaded_at=uploaded_at,
+        stamp=FileStamp(found.st_mtime_ns, found.st_ctime_ns, found.st_ino),
     )
 
 

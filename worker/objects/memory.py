@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from worker.errors import SourceChanged, SourceError, SourceMissing
-from worker.objects import ObjectInfo
+from worker.objects import ObjectInfo, OnUnlisted
 
 
 class MemoryStore:
@@ -26,7 +26,12 @@ class MemoryStore:
         self._objects: dict[str, tuple[ObjectInfo, bytes]] = {}
         self._writes = 0
 
-    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+    async def list(
+        self,
+        prefix: str,
+        *,
+        on_unlisted: OnUnlisted | None = None,  # noqa: ARG002
+    ) -> AsyncIterator[ObjectInfo]:
         prefix = prefix.rstrip("/")
         for key in sorted(self._objects):
             inside = key == prefix or not prefix or key.startswith(f"{prefix}/")

@@ -18,7 +18,7 @@ import aiohttp
 
 from worker.aws.errors import CLIENT_ERRORS, is_transient, status
 from worker.errors import SourceChanged, SourceError, SourceMissing
-from worker.objects import ObjectInfo, ObjectWriter
+from worker.objects import ObjectInfo, ObjectWriter, OnUnlisted, Unlisted
 from worker.objects.s3_client import BucketClient
 from worker.objects.s3_upload import upload
 from worker.runtime.retry import RetryPolicy
@@ -70,7 +70,9 @@ class S3Store:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+    async def list(
+        self, prefix: str, *, on_unlisted: OnUnlisted | None = None
+    ) -> AsyncIterator[ObjectInfo]:
         """List objects whose key is `prefix` or starts with `prefix` + `/`, ascending by key.
 
         An empty prefix means the whole bucket. Folder markers (keys that end with `/`, as the S3
@@ -86,7 +88,8 @@ class S3Store:
             keys, token = await self._page(f"{prefix}/" if prefix else "", token)
             for first in range(0, len(keys), _CONCURRENT_HEADS):
                 group = keys[first : first + _CONCURRENT_HEADS]
-                for info in await asyncio.gather(*map(self._find, group)):
+                found = await asyncio.gather(*(self._find(key, on_unlisted) for key in group))
+                for info in found:
                     if info is not None:
                         yield info
             if not token:
@@ -220,9 +223,15 @@ class S3Store:
         keys = [item["Key"] for item in page.get("Contents", ()) if not item["Key"].endswith("/")]
         return keys, page.get("NextContinuationToken", "")
 
-    async def _find(self, key: str) -> ObjectInfo | None:
-        """Look up a key as `stat` does; None where it is missing."""
+    async def _find(self, key: str, on_unlisted: OnUnlisted | None = None) -> ObjectInfo | None:
+        """Look up a key as `stat` does; None where it is missing or was given to `on_unlisted`."""
         try:
             return await self.stat(key)
         except SourceMissing:
+            return None
+        except SourceError as error:
+            if on_unlisted is None:
+                raise
+            url = error.url or f"s3://{self._bucket.bucket}/{key}"
+            on_unlisted(Unlisted(url=url, reason=error.problem, is_failure=True))
             return None

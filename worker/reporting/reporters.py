@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from worker.objects.source import Source
     from worker.state import Effect, Entry, Ruling
     from worker.transform import Report
+    from worker.validate.discovery import IgnoredInput
 
 
 class Reporter(Protocol):
@@ -28,6 +29,9 @@ class Reporter(Protocol):
 
     def start(self, sources: Sequence[Source]) -> None:
         """Begin the validation of sources."""
+
+    def ignored(self, inputs: Sequence[IgnoredInput]) -> None:
+        """Report files below the inputs that no dataset takes."""
 
     def reading(self, source: Source, stored_bytes: int, rows: int) -> None:
         """Report how much of a source has been read."""
@@ -37,6 +41,9 @@ class Reporter(Protocol):
 
     def left(self, source: Source, error: Exception) -> None:
         """Report a source that could not be read; the next run tries it again."""
+
+    def unlisted(self, url: str, error: Exception) -> None:
+        """Report a name that could not be looked up; the next run tries it again."""
 
     def ruled(self, ruling: Ruling) -> None:
         """Report that a ruling on an upload is in the ledger."""
@@ -49,6 +56,10 @@ class Reporter(Protocol):
 
     def close(self) -> None:
         """End; nothing more is reported."""
+
+
+MAX_IGNORED_NAMED = 1_000
+"""Ignored files that are named; a bucket may have millions."""
 
 
 class JsonReporter:
@@ -74,6 +85,13 @@ class JsonReporter:
             bytes=sum(source.info.size_bytes for source in sources),
         )
 
+    def ignored(self, inputs: Sequence[IgnoredInput]) -> None:
+        for one in inputs[:MAX_IGNORED_NAMED]:
+            fields = {"nearest_folder": f"{one.nearest}/"} if one.nearest else {}
+            self.emit("input.ignored", url=one.url, reason=one.reason, **fields)
+        if len(inputs) > MAX_IGNORED_NAMED:
+            self.emit("input.ignored", files=len(inputs) - MAX_IGNORED_NAMED, reason="and others")
+
     def reading(self, source: Source, stored_bytes: int, rows: int) -> None:
         """Write nothing: progress is for people."""
 
@@ -83,6 +101,8 @@ class JsonReporter:
         if new:
             event = "source.committed" if entry.verdict == "accepted" else "source.refused"
         self.emit(event, **receipt(entry))
+        if new and entry.notes:
+            self.emit("input.noted", url=entry.url, notes=entry.notes)
 
     def left(self, source: Source, error: Exception) -> None:
         self.emit(
@@ -92,6 +112,9 @@ class JsonReporter:
             error=type(error).__name__,
             problem=describe(error),
         )
+
+    def unlisted(self, url: str, error: Exception) -> None:
+        self.emit("source.left", url=url, error=type(error).__name__, problem=describe(error))
 
     def ruled(self, ruling: Ruling) -> None:
         event = "source.retracted" if ruling.kind == "retraction" else "source.restored"
@@ -141,11 +164,15 @@ class SilentReporter:
 
     def start(self, sources: Sequence[Source]) -> None: ...
 
+    def ignored(self, inputs: Sequence[IgnoredInput]) -> None: ...
+
     def reading(self, source: Source, stored_bytes: int, rows: int) -> None: ...
 
     def validated(self, entry: Entry, *, new: bool) -> None: ...
 
     def left(self, source: Source, error: Exception) -> None: ...
+
+    def unlisted(self, url: str, error: Exception) -> None: ...
 
     def ruled(self, ruling: Ruling) -> None: ...
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from worker.objects.source import Source
     from worker.state import Effect, Entry, Ruling
     from worker.transform import Report
+    from worker.validate.discovery import IgnoredInput
 
 
 class TerminalReporter:
@@ -47,6 +48,9 @@ class TerminalReporter:
         self._bytes = self._progress.add_task("validate", total=total, rate="")
         self._progress.start()
 
+    def ignored(self, inputs: Sequence[IgnoredInput]) -> None:
+        """Do nothing: the command prints them."""
+
     def reading(self, source: Source, stored_bytes: int, rows: int) -> None:
         self._read[source.source_id] = (stored_bytes, rows)
         self._show()
@@ -57,6 +61,9 @@ class TerminalReporter:
 
     def left(self, source: Source, error: Exception) -> None:
         """Do nothing: the error at the end names the source."""
+
+    def unlisted(self, url: str, error: Exception) -> None:
+        """Do nothing: the error at the end names it."""
 
     def ruled(self, ruling: Ruling) -> None:
         """Do nothing: the command prints a table of what changes."""

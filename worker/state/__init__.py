@@ -15,6 +15,7 @@ from typing import Protocol
 
 from worker.state.entry import Effect, Entry
 from worker.state.records import Adoption, Record, Ruling
+from worker.state.sighting import Sighting
 
 __all__ = [
     "Adoption",
@@ -28,6 +29,7 @@ __all__ = [
     "Record",
     "Row",
     "Ruling",
+    "Sighting",
     "State",
     "Value",
 ]
@@ -160,6 +162,12 @@ class Ledger(Protocol):
 
     async def effects(self, source_ids: Sequence[str]) -> dict[str, Effect]:
         """Return the recorded effects by source_id; absent where there is none yet."""
+
+    async def record_sighting(self, source_id: str, sighting: Sighting) -> None:
+        """Record how the file of a source was last seen; it replaces the sighting before."""
+
+    async def sightings(self, source_ids: Sequence[str]) -> dict[str, Sighting]:
+        """Return the recorded sightings by source_id; absent where there is none yet."""
 
 
 class KpiStore(Protocol):

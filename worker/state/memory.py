@@ -7,7 +7,18 @@ from datetime import date
 
 from kpi.aggregation.tables import KPI_TABLES
 from worker.errors import ContractChanged
-from worker.state import Adoption, DayKpis, Effect, Entry, Outcome, Progress, Record, Row, Ruling
+from worker.state import (
+    Adoption,
+    DayKpis,
+    Effect,
+    Entry,
+    Outcome,
+    Progress,
+    Record,
+    Row,
+    Ruling,
+    Sighting,
+)
 from worker.state.day_guard import Guard
 from worker.state.kpi_rows import stored_row
 
@@ -18,6 +29,7 @@ class MemoryState:
     def __init__(self) -> None:
         self._records: list[Record] = []
         self._effects: dict[str, Effect] = {}
+        self._sightings: dict[str, Sighting] = {}
         self._progress = Progress()
         self._guards: dict[str, Guard] = {}
         # Table -> ISO date -> rows, ascending by group key.
@@ -92,6 +104,12 @@ class MemoryState:
 
     async def effects(self, source_ids: Sequence[str]) -> dict[str, Effect]:
         return {one: self._effects[one] for one in source_ids if one in self._effects}
+
+    async def record_sighting(self, source_id: str, sighting: Sighting) -> None:
+        self._sightings[source_id] = sighting
+
+    async def sightings(self, source_ids: Sequence[str]) -> dict[str, Sighting]:
+        return {one: self._sightings[one] for one in source_ids if one in self._sightings}
 
     async def publish(self, day: DayKpis, as_of: int) -> Outcome:
         order_date = day.order_date.isoformat()

@@ -1,22 +1,23 @@
-"""Find the source objects below the inputs."""
+"""Find the source objects below the inputs, and name all else that is there."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from kpi.contract.model import Contract
 from kpi.contract.shop import Shop
-from worker.errors import ConfigError
-from worker.objects import ObjectInfo, ObjectStore
+from worker.errors import ConfigError, SourceError
+from worker.objects import ObjectInfo, ObjectStore, OnUnlisted, Unlisted
 from worker.objects.location import Location
 from worker.objects.source import Source
+from worker.validate.input_names import is_ignored, nearest_folder
 
 WORKSPACE_ZONES = ("clean", "rejects", "pieces")
 """Folders of a workspace that hold our own results."""
 
 DATASET_ORDER = {"products": 0, "orders": 1, "order_items": 2}
 """Parents first: joins then find them."""
-
 
 FEEDS_SEPARATOR = "+"
 """Between the datasets that one source object feeds."""
@@ -25,13 +26,52 @@ UNMATCHED = "unmatched"
 """Dataset of a source object that no pattern of the contract matches."""
 
 
-async def find_sources(
+@dataclass(frozen=True, kw_only=True)
+class IgnoredInput:
+    """A file below an input that no dataset takes.
+
+    Attributes:
+        url: The file.
+        reason: Why it is not read.
+        nearest: Dataset folder whose name its own resembles most; None where it is no data.
+    """
+
+    url: str
+    reason: str
+    nearest: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftInput:
+    """A file that this run could not read; the next one tries again."""
+
+    url: str
+    error: SourceError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What is below the inputs of a run.
+
+    Attributes:
+        sources: Source objects by dataset (products, orders, order_items), then from the earliest
+            upload to the latest.
+        ignored: Files that no dataset takes, and links that are not followed.
+        left: Names that could not be looked up.
+    """
+
+    sources: list[Source]
+    ignored: list[IgnoredInput] = field(default_factory=list)
+    left: list[LeftInput] = field(default_factory=list)
+
+
+async def find_inputs(
     inputs: Sequence[tuple[ObjectStore, Location]],
     contract: Contract,
     dataset: str | None = None,
     version_id: str | None = None,
     workspace: Location | None = None,
-) -> list[Source]:
+) -> Inputs:
     """List the source objects below some places, each once.
 
     Args:
@@ -41,89 +81,113 @@ async def find_sources(
         version_id: S3 version of the one object named; None for the current version of each.
         workspace: Our own results below it are left out.
 
-    Returns:
-        Sources by dataset (products, orders, order_items), then from the earliest upload to the
-        latest.
-
     Raises:
         ConfigError: A place has nothing in it, or nothing that belongs to a dataset.
     """
-    if contract.shop is not None:
-        return await _find_by_patterns(inputs, contract.shop, dataset, version_id, workspace)
-    found: dict[str, Source] = {}
-    for store, location in inputs:
-        before = len(found)
-        listed = 0
-        async for info in _list(store, location, version_id):
-            listed += 1
-            name = dataset or contract.dataset_of(info.key)
-            if name is not None and not _is_own_result(info, workspace):
-                found.setdefault(info.url, Source(info=info, dataset=name, store=store))
-        if not listed:
-            raise ConfigError("nothing is there", url=location.url)
-        if len(found) == before and not any(
-            source.info.url.startswith(location.url) for source in found.values()
-        ):
-            folders = ", ".join(f"{one.folder}/" for one in contract.datasets.values())
-            raise ConfigError(
-                url=location.url,
-                expected=f"files in folders {folders}",
-                actual=f"{listed} files, none of them in such a folder",
-                hint="name the dataset with --dataset",
-            )
-    return sorted(
-        found.values(),
-        key=lambda source: (
-            DATASET_ORDER[source.dataset],
-            source.info.uploaded_at,
-            source.info.url,
-        ),
-    )
-
-
-async def _find_by_patterns(
-    inputs: Sequence[tuple[ObjectStore, Location]],
-    shop: Shop,
-    dataset: str | None,
-    version_id: str | None,
-    workspace: Location | None,
-) -> list[Source]:
-    """List the source objects below some places, with the datasets that patterns say they feed.
-
-    An object that no pattern matches is listed too: validation refuses it by name.
-
-    Raises:
-        ConfigError: A place has nothing in it, or a dataset is named.
-    """
-    if dataset is not None:
+    if contract.shop is not None and dataset is not None:
         raise ConfigError(
             option="--dataset",
             expected="no such option: [[files]] of the contract says what a file feeds",
             actual=dataset,
         )
-    found: dict[str, Source] = {}
+    found = _Found()
+    folders = [one.folder for one in contract.datasets.values()]
     for store, location in inputs:
-        listed = 0
-        async for info in _list(store, location, version_id):
-            name = info.key.rsplit("/", 1)[-1]
-            if _is_own_result(info, workspace) or name.startswith((".", "_")):
+        taken, left_before, listed = 0, len(found.left), 0
+        async for info in _list(store, location, version_id, found.on_unlisted):
+            relative = info.key[len(location.key) :].lstrip("/")
+            if _is_own_result(info, workspace) or (relative and is_ignored(relative)):
                 continue
             listed += 1
-            layout = shop.layout_of(info.key)
-            feeds = FEEDS_SEPARATOR.join(layout[0].feeds) if layout else UNMATCHED
-            found.setdefault(info.url, Source(info=info, dataset=feeds, store=store))
-        if not listed:
-            raise ConfigError("nothing is there", url=location.url)
-    return sorted(found.values(), key=lambda source: (source.info.uploaded_at, source.info.url))
+            name = _dataset_of(info, contract, dataset)
+            if name is None:
+                found.ignore(info, nearest_folder(relative or info.key, folders))
+                continue
+            taken += 1
+            found.sources.setdefault(info.url, Source(info=info, dataset=name, store=store))
+        if not taken and len(found.left) == left_before:
+            raise _nothing_found(location, listed, folders, list(found.ignored.values()))
+    # By patterns, one object may feed several datasets: none comes first then.
+    return found.inputs(DATASET_ORDER if contract.shop is None else {})
+
+
+class _Found:
+    """Collects what is below the inputs, by URL."""
+
+    def __init__(self) -> None:
+        self.sources: dict[str, Source] = {}
+        self.ignored: dict[str, IgnoredInput] = {}
+        self.left: dict[str, LeftInput] = {}
+
+    def on_unlisted(self, name: Unlisted) -> None:
+        """Take a name that the store could not list."""
+        if name.is_failure:
+            error = SourceError(name.reason, url=name.url)
+            self.left[name.url] = LeftInput(url=name.url, error=error)
+        else:
+            self.ignored[name.url] = IgnoredInput(url=name.url, reason=name.reason)
+
+    def ignore(self, info: ObjectInfo, nearest: str) -> None:
+        """Take a file that no dataset takes."""
+        self.ignored[info.url] = IgnoredInput(
+            url=info.url, reason="in no folder of a dataset", nearest=nearest
+        )
+
+    def inputs(self, ranks: Mapping[str, int]) -> Inputs:
+        """Order what was found; datasets of lower rank come first."""
+        # Another input may have taken what this one left out.
+        ignored = [one for url, one in sorted(self.ignored.items()) if url not in self.sources]
+        sources = sorted(
+            self.sources.values(),
+            key=lambda source: (
+                ranks.get(source.dataset, 0),
+                source.info.uploaded_at,
+                source.info.url,
+            ),
+        )
+        return Inputs(sources=sources, ignored=ignored, left=list(self.left.values()))
+
+
+def _dataset_of(info: ObjectInfo, contract: Contract, dataset: str | None) -> str | None:
+    """Name the dataset of an object, or the datasets that it feeds; None where it has none.
+
+    Where the contract has patterns, an object that none matches is a source too: validation
+    refuses it by name.
+    """
+    if contract.shop is None:
+        return dataset or contract.dataset_of(info.key)
+    return _feeds(info, contract.shop)
+
+
+def _feeds(info: ObjectInfo, shop: Shop) -> str:
+    layout = shop.layout_of(info.key)
+    return FEEDS_SEPARATOR.join(layout[0].feeds) if layout else UNMATCHED
+
+
+def _nothing_found(
+    location: Location, listed: int, folders: Sequence[str], ignored: Sequence[IgnoredInput]
+) -> ConfigError:
+    if not listed:
+        return ConfigError("nothing is there", url=location.url)
+    hint = "name the dataset with --dataset"
+    resembling = next((one for one in ignored if one.nearest is not None), None)
+    if resembling is not None:
+        hint = f"rename the folder of {resembling.url} to {resembling.nearest}/, or {hint}"
+    return ConfigError(
+        url=location.url,
+        expected=f"files in folders {', '.join(f'{one}/' for one in folders)}",
+        actual=f"{listed} files, none of them in such a folder",
+        hint=hint,
+    )
 
 
 async def _list(
-    store: ObjectStore, location: Location, version_id: str | None
+    store: ObjectStore, location: Location, version_id: str | None, on_unlisted: OnUnlisted
 ) -> AsyncIterator[ObjectInfo]:
     if version_id is not None:
         yield await store.stat(location.key, version_id=version_id)
         return
-    async for info in store.list(location.key):
+    async for info in store.list(location.key, on_unlisted=on_unlisted):
         yield info
 
 

@@ -11,6 +11,7 @@ from worker.objects.source import Source
 from worker.state import Entry
 from worker.validate.byte_range import ByteRange
 from worker.validate.context import ValidationContext
+from worker.validate.file_versions import confirm, identify, now_ns, record
 from worker.validate.stream import SourceStream
 from worker.validate.verdict import check_balance
 
@@ -31,12 +32,29 @@ async def validate(source: Source, context: ValidationContext) -> tuple[Entry, b
         ContractChanged: Another contract is in force; nothing is committed.
         BalanceError: Rows got lost: a bug.
     """
+    if source.info.stamp is not None:
+        return await _validate_file(source, context)
     known = await context.ledger.find(source.source_id)
     if known is not None and known.is_final(context.contract.digest):
         return known, False
     entry = await validate_uncommitted(source, context)
-    committed = await context.ledger.commit(entry, adoption=context.adoption)
     # Another worker may have committed it first; that entry counts, and its objects are the same.
+    return await context.ledger.commit(entry, adoption=context.adoption), True
+
+
+async def _validate_file(source: Source, context: ValidationContext) -> tuple[Entry, bool]:
+    """Validate a file, which may have other bytes than the ledger knows, or get some meanwhile."""
+    ledger, read_at_ns = context.ledger, now_ns()
+    version = await identify(source, ledger)
+    known = await ledger.find(version.source.source_id)
+    if known is not None and known.is_final(context.contract.digest):
+        await record(version, ledger, read_at_ns)
+        return known, False
+    entry = await validate_uncommitted(version.source, context)
+    version = await confirm(version, entry)
+    committed = await ledger.commit(entry, adoption=context.adoption)
+    if committed.sha256 == version.sha256:
+        await record(version, ledger, read_at_ns)
     return committed, True
 
 
@@ -62,7 +80,8 @@ async def validate_uncommitted(
         source.info,
         byte_range=byte_range,
         max_inflation=context.contract.max_inflation,
-        sha256=context.sha256 and byte_range is None,
+        # The digest of a file is what later tells other bytes of the same mtime and size.
+        sha256=(context.sha256 or source.info.stamp is not None) and byte_range is None,
         block_sizes=context.block_sizes,
     ) as stream:
         # The stream has asked for the first bytes: they come while Arrow is imported.

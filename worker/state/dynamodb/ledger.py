@@ -8,6 +8,7 @@
 | `adoption` | `in force` | sequence, digest; entry: JSON of the last adoption |
 | `sequence` | sequence, 12 digits | entry: JSON of a record |
 | `effect` | source_id | as_of, effect: JSON |
+| `sighting` | source_id | sighting: JSON; of files only |
 | `progress` | `progress` | version, claim, progress: JSON (see `worker.state.dynamodb.progress`) |
 | `waiting` | source_id | items: that wait for their order (see `worker.state.dynamodb.progress`) |
 | `day` | ISO date | version, claim, published (see `worker.state.dynamodb.kpis`) |
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kpi.aggregation.tables import LEDGER_PARTITION_KEY, LEDGER_SORT_KEY, LEDGER_TABLE
 from worker.errors import ContractChanged, StoreError
-from worker.state import Adoption, Effect, Entry, Record, Ruling
+from worker.state import Adoption, Effect, Entry, Record, Ruling, Sighting
 from worker.state.corruption import parsing
 from worker.state.dynamodb.client import CONDITION_FAILED, Database
 from worker.state.dynamodb.items import (
@@ -194,6 +195,24 @@ class DynamoDBLedger:
             item[LEDGER_SORT_KEY]["S"]: Effect.from_json(_json(item, "effect")) for item in items
         }
         return {source_id: found[source_id] for source_id in source_ids if source_id in found}
+
+    async def record_sighting(self, source_id: str, sighting: Sighting) -> None:
+        """Record how the file of a source was last seen; it replaces the sighting before."""
+        what = f"the sighting of source object {source_id}"
+        item: Item = {
+            **ledger_key("sighting", source_id),
+            "sighting": document(sighting.to_json(), what),
+        }
+        await self._database.put(f"recording {what}", put(self._database.table(LEDGER_TABLE), item))
+
+    async def sightings(self, source_ids: Sequence[str]) -> dict[str, Sighting]:
+        """Return the recorded sightings by source_id; absent where there is none yet."""
+        keys = [ledger_key("sighting", source_id) for source_id in dict.fromkeys(source_ids)]
+        items = await self._database.batch_get("reading sightings", LEDGER_TABLE, keys)
+        return {
+            item[LEDGER_SORT_KEY]["S"]: Sighting.from_json(_json(item, "sighting"))
+            for item in items
+        }
 
     async def _find(self, doing: str, kind: str, name: str, of: type[R]) -> R | None:
         """Return the record that a pointer of some kind and name leads to; None without one."""

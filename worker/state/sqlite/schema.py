@@ -21,6 +21,9 @@ CREATE INDEX IF NOT EXISTS ledger_by_name ON ledger (kind, name, sequence);
 CREATE TABLE IF NOT EXISTS effects (
     source_id TEXT PRIMARY KEY, as_of INTEGER NOT NULL, effect TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS sightings (
+    source_id TEXT PRIMARY KEY, sighting TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS days (
     order_date TEXT PRIMARY KEY, version INTEGER NOT NULL, claim INTEGER NOT NULL,
     published TEXT NOT NULL

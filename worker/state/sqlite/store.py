@@ -25,6 +25,7 @@ from worker.state import (
     Record,
     Row,
     Ruling,
+    Sighting,
     Value,
 )
 from worker.state.corruption import parsing
@@ -180,6 +181,24 @@ class SqliteState:
                 row = db.execute(query, (source_id,)).fetchone()
                 if row:
                     found[source_id] = Effect.from_json(row[0])
+            return found
+
+        return await self._file.run(look_up)
+
+    async def record_sighting(self, source_id: str, sighting: Sighting) -> None:
+        statement = "INSERT OR REPLACE INTO sightings (source_id, sighting) VALUES (?, ?)"
+        row = (source_id, sighting.to_json().decode())
+        await self._file.run(lambda db: db.execute(statement, row))
+
+    async def sightings(self, source_ids: Sequence[str]) -> dict[str, Sighting]:
+        query = "SELECT sighting FROM sightings WHERE source_id = ?"
+
+        def look_up(db: sqlite3.Connection) -> dict[str, Sighting]:
+            found = {}
+            for source_id in source_ids:
+                row = db.execute(query, (source_id,)).fetchone()
+                if row:
+                    found[source_id] = Sighting.from_json(row[0])
             return found
 
         return await self._file.run(look_up)

@@ -1,0 +1,185 @@
+"""Versions of files: tell other bytes of the same path, mtime and size from the same bytes.
+
+The version of a file is its mtime and size, and so is its `source_id`: moving, copying or restoring
+a folder makes no new sources. But `cp -p`, `rsync -t` and `tar x` may put other bytes there, with
+the old mtime. So:
+
+1. Where mtime, size, ctime and inode are those of the sighting, the file is known and not read.
+2. Else its bytes are hashed. The same bytes are the same version, and the sighting is renewed.
+3. Other bytes are the version `mtime:<ns>:<size>:<replacements>:<digest>`. Their `uploaded_at` is
+   later by as many microseconds as there were replacements, so that the last one wins.
+
+A file may change while it is read, or so soon after that its times stay the same: mtime and ctime
+advance by ticks, of up to 2 s on FAT. So the entry is committed only where the file looks as it did
+before, or hashes to what was read. And a sighting has no stamp where the file was that young.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from worker.errors import SourceChanged
+from worker.objects import ObjectInfo
+from worker.objects.source import Source, source_id
+from worker.state import Entry, Ledger, Sighting
+from worker.validate.stream import READ_BLOCK_BYTES
+
+TICK_NS = 2 * 10**9
+"""Longest step of a file system's times: FAT keeps mtimes in steps of 2 s."""
+
+HASH_ATTEMPTS = 3
+"""Times that a file is hashed while it keeps changing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileVersion:
+    """The version of a file's bytes.
+
+    Attributes:
+        source: The file, with that version.
+        replacements: Number of times that other bytes were found under its mtime and size.
+        sha256: Digest of the bytes; None where they have not been read.
+        is_seen: Whether the ledger knows that the file looks like this.
+    """
+
+    source: Source
+    replacements: int = 0
+    sha256: str | None = None
+    is_seen: bool = False
+
+
+async def identify(source: Source, ledger: Ledger) -> FileVersion:
+    """Find out which version of a file is there now, reading it only where its looks are new.
+
+    Raises:
+        SourceError: The file cannot be read, or keeps changing.
+        StoreError: The ledger fails.
+    """
+    key = source.source_id
+    sighting = (await ledger.sightings([key])).get(key)
+    if sighting is not None and is_seen(source.info, sighting):
+        return FileVersion(
+            source=_with_version(source, sighting.version, sighting.replacements),
+            replacements=sighting.replacements,
+            sha256=sighting.sha256,
+            is_seen=True,
+        )
+    first = await ledger.find(key) if sighting is None else None
+    if sighting is None and first is None:
+        return FileVersion(source=source)
+    source, digest = await _hash(source)
+    if source.source_id != key:
+        raise SourceChanged("it was changed while it was being read", url=source.info.url)
+    if sighting is None:
+        # An entry without digest is of a release that made none, or of byte ranges: its bytes
+        # cannot be told from others.
+        known = first.sha256 if first is not None and first.sha256 else digest
+        sighting = Sighting(version=source.info.version, sha256=known)
+    if digest == sighting.sha256:
+        version, replacements = sighting.version, sighting.replacements
+    else:
+        replacements = sighting.replacements + 1
+        version = f"{source.info.version}:{replacements}:{digest[:16]}"
+    return FileVersion(
+        source=_with_version(source, version, replacements),
+        replacements=replacements,
+        sha256=digest,
+    )
+
+
+async def confirm(version: FileVersion, entry: Entry) -> FileVersion:
+    """Check, behind the last read, that the file still holds the bytes of its entry.
+
+    Raises:
+        SourceChanged: It does not; the entry must not be committed.
+    """
+    source = version.source
+    now = await source.store.stat(source.info.key)
+    if _base_version(source.info) != now.version or entry.sha256 is None:
+        raise SourceChanged("it was changed while it was being read", url=source.info.url)
+    if now.stamp != source.info.stamp:
+        # Only ctime or inode: rights, another link, a file system without stable inodes. Or else
+        # other bytes.
+        found, digest = await _hash(replace(source, info=now))
+        if digest != entry.sha256 or found.info.version != now.version:
+            raise SourceChanged("it was replaced while it was being read", url=source.info.url)
+        source = replace(source, info=replace(source.info, stamp=found.info.stamp))
+    if version.sha256 is not None and version.sha256 != entry.sha256:
+        raise SourceChanged("it was replaced while it was being read", url=source.info.url)
+    return replace(version, source=source, sha256=entry.sha256)
+
+
+async def record(version: FileVersion, ledger: Ledger, read_at_ns: int) -> None:
+    """Record how a file looked whose bytes the ledger has.
+
+    Args:
+        version: The file and its digest.
+        ledger: Receives the sighting.
+        read_at_ns: When reading began, Unix time.
+    """
+    source = version.source
+    if version.sha256 is None or source.info.stamp is None or version.is_seen:
+        return
+    newest_ns = max(source.info.stamp.mtime_ns, source.info.stamp.ctime_ns)
+    base = replace(source.info, version=_base_version(source.info))
+    await ledger.record_sighting(
+        source_id(base),
+        Sighting(
+            version=source.info.version,
+            sha256=version.sha256,
+            stamp=str(source.info.stamp) if newest_ns + TICK_NS <= read_at_ns else "",
+            replacements=version.replacements,
+        ),
+    )
+
+
+def is_seen(info: ObjectInfo, sighting: Sighting) -> bool:
+    """Compare how a file looks with how it looked; mtime and size are in its `source_id`."""
+    return bool(sighting.stamp) and str(info.stamp) == sighting.stamp
+
+
+def _ctime_ns(info: ObjectInfo) -> int | None:
+    return None if info.stamp is None else info.stamp.ctime_ns
+
+
+def _base_version(info: ObjectInfo) -> str:
+    """Cut a version down to mtime and size."""
+    return ":".join(info.version.split(":")[:3])
+
+
+def _with_version(source: Source, version: str, replacements: int) -> Source:
+    later = source.info.uploaded_at + timedelta(microseconds=replacements)
+    return replace(source, info=replace(source.info, version=version, uploaded_at=later))
+
+
+async def _hash(source: Source) -> tuple[Source, str]:
+    """Hash the bytes of a file that stays as it is meanwhile.
+
+    Returns:
+        The file as it looked before and after, and the SHA-256 of its bytes.
+
+    Raises:
+        SourceChanged: It kept changing.
+    """
+    for _ in range(HASH_ATTEMPTS):
+        info = await source.store.stat(source.info.key)
+        digest = hashlib.sha256()
+        for start in range(0, info.size_bytes, READ_BLOCK_BYTES):
+            end = min(start + READ_BLOCK_BYTES, info.size_bytes)
+            data = await source.store.read(info, start, end)
+            await asyncio.to_thread(digest.update, data)
+        again = await source.store.stat(info.key)
+        # Not the inode: some network file systems make one up each time. What replaces a file by
+        # a rename has a ctime of its own.
+        if (again.version, _ctime_ns(again)) == (info.version, _ctime_ns(info)):
+            return replace(source, info=info), digest.hexdigest()
+    raise SourceChanged("it keeps changing", url=source.info.url)
+
+
+def now_ns() -> int:
+    """Read the clock that stamps files, Unix time."""
+    return time.time_ns()

@@ -1,0 +1,46 @@
+"""Names below an input: which are no data, and which dataset folder a misplaced file resembles."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import SequenceMatcher
+
+IGNORED_NAMES = re.compile(
+    r"""
+    \..*                                        # hidden; a copy in progress of rsync; ._x of macOS
+    | _SUCCESS | _FAILURE | _(started|committed)_\d+                           # Spark, Databricks
+    | _temporary | _metadata | _common_metadata | _spark_metadata | _delta_log
+    | .*_\$folder\$                                                            # Hadoop on S3
+    | ~\$.*                                                                    # Office
+    | Thumbs\.db | desktop\.ini | __MACOSX | lost\+found
+    | .*\.(part|partial|filepart|crdownload|download|tmp|temp)                 # copies in progress
+    | .*~ | \#.*\# | .*\.(bak|orig|old|swp)                                    # backups of editors
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Files and folders that are passed over, in folders and on S3 (docs/commands.md)."""
+
+
+def is_ignored(relative_key: str) -> bool:
+    """Look for an ignored name among the segments of a key, relative to its input."""
+    return any(map(IGNORED_NAMES.fullmatch, relative_key.split("/")))
+
+
+def nearest_folder(relative_key: str, folders: Iterable[str]) -> str:
+    """Choose the dataset folder that a segment of a key resembles most.
+
+    `order-items/1.csv` and `Orders.csv` resemble `order_items` and `orders`.
+    """
+    *parents, name = relative_key.split("/")
+    segments = [_plain(one) for one in (*parents, name.split(".")[0])]
+
+    def likeness(folder: str) -> float:
+        plain = _plain(folder)
+        return max(SequenceMatcher(None, plain, one).ratio() for one in segments)
+
+    return max(folders, key=likeness)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\W_]", "", text).casefold()
