@@ -28,8 +28,8 @@ MAX_DIFFERENT_LETTERS = 2
 OTHER_DELIMITERS = ";\t|,"
 """Delimiters to suggest where the contract's own yields one column."""
 
-RESCUED_TYPE = pa.map_(pa.string(), pa.string())
 TEXT_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+RESCUED_TYPE = pa.map_(TEXT_DICTIONARY, pa.string())
 DICTIONARY_COLUMNS = frozenset({"status", "category"})
 """Text columns with few distinct values: each is stored once, instead of once per row."""
 

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 
 from kpi.contract.arrow_types import INSTANT
@@ -28,6 +27,7 @@ from kpi.kernels.masks import booleans
 from kpi.kernels.uuids import UUID_TEXT, parse_uuid_column
 from kpi.validation.reading import ChunkReader, ReadColumns, one_array
 from kpi.validation.rejects import ParsedChunk, assemble, assemble_clean
+from kpi.validation.rescued import rescue
 from kpi.validation.rules import Problem, Remark, Values, broken_rules
 from kpi.validation.slow_path import convert, decode_text, trim_column, without_values
 from kpi.validation.text import RAW_DICTIONARY
@@ -108,7 +108,7 @@ class ChunkParser:
             known += broken_rules(self._layout.dataset, values, known)
         problems = self._null_bad_values(values, known, remarks)
         if RESCUED in self._schema.names:
-            values[RESCUED] = self._rescued(read.columns, count, remarks)
+            values[RESCUED] = self._rescued(read.columns, remarks)
         columns = [
             values[field.name] if field.name in values else pa.nulls(count, field.type)
             for field in self._schema
@@ -196,9 +196,7 @@ class ChunkParser:
         remarks += found.remarks
         return found.values
 
-    def _rescued(
-        self, columns: list[pa.ChunkedArray], rows: int, remarks: list[Remark]
-    ) -> pa.Array:
+    def _rescued(self, columns: list[pa.ChunkedArray], remarks: list[Remark]) -> pa.Array:
         """Build the map of header -> text of the columns that the contract does not know."""
         texts, headers = [], []
         for name, column in zip(self._layout.names, columns, strict=True):
@@ -209,13 +207,7 @@ class ChunkParser:
                 remarks.append(Remark(Note.NULLED, found.undecodable))
             texts.append(found.values)
             headers.append(name[1:])
-        width = len(texts)
-        # Row by row: value 0 of every column, then value 1 of every column, ...
-        order = np.arange(rows * width).reshape(width, rows).T.ravel()
-        items = pa.concat_arrays(texts).take(pa.array(order))
-        keys = pa.array(headers * rows, pa.string())
-        offsets = pa.array(np.arange(0, rows * width + 1, width, dtype=np.int32))
-        return pa.MapArray.from_arrays(offsets, keys, items)
+        return rescue(headers, texts)
 
 
 def _expectations(raw: pa.Array, column: Column, bad: Mask) -> list[tuple[str, Mask]]:

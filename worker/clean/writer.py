@@ -22,6 +22,10 @@ from worker.clean.value_clusters import value_clusters
 from worker.objects import ObjectStore, ObjectWriter
 from worker.state.entry import Interval
 
+MAP_DICTIONARY_BYTES = 4 * 2**20
+"""Limit of a dictionary in files with unknown columns: 10,000 names of 255 bytes and their
+lengths."""
+
 
 @asynccontextmanager
 async def parquet_stream(
@@ -155,17 +159,21 @@ def _encoding(schema: pa.Schema, high_cardinality: Sequence[str]) -> dict[str, A
         or pa.types.is_timestamp(field.type)
         or pa.types.is_decimal(field.type)
     ]
-    # Nested columns are named by the paths of their leaves; those keep the default.
     uuids = {
         field.name: "none" if field.name in high_cardinality else "snappy"
         for field in schema
         if field.type == UUID
     }
     compression = dict.fromkeys(numbers, "none") | uuids
-    texts = {name: "zstd" for name in schema.names if name not in compression}
+    # Parquet names the columns of a map by their paths.
+    maps = [field.name for field in schema if pa.types.is_map(field.type)]
+    keys = [f"{name}.key_value.key" for name in maps]
+    leaves = [*schema.names, *keys, *(f"{name}.key_value.value" for name in maps)]
+    texts = {name: "zstd" for name in leaves if name not in compression}
+    dictionaries = [field.name for field in schema if pa.types.is_dictionary(field.type)]
     strings = [field.name for field in schema if pa.types.is_string(field.type)]
     return {
-        "use_dictionary": [field.name for field in schema if pa.types.is_dictionary(field.type)],
+        "use_dictionary": [*dictionaries, *keys],
         "column_encoding": {
             **dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
             **dict.fromkeys(strings, "DELTA_LENGTH_BYTE_ARRAY"),
@@ -173,6 +181,8 @@ def _encoding(schema: pa.Schema, high_cardinality: Sequence[str]) -> dict[str, A
         "compression": {**compression, **texts},
         "compression_level": dict.fromkeys(texts, 1),
         "store_decimal_as_integer": True,
+        # Room for the names of all unknown columns: without a dictionary, each row repeats them.
+        **({"dictionary_pagesize_limit": MAP_DICTIONARY_BYTES} if maps else {}),
     }
 
 
