@@ -25,8 +25,8 @@ def rescue(headers: Sequence[str], columns: Sequence[pa.Array]) -> pa.Array:
     """
     width, rows = len(columns), len(columns[0])
     present = np.empty((rows, width), bool)
-    for number, column in enumerate(columns):
-        present[:, number] = valid(column)
+    for at, column in enumerate(columns):
+        present[:, at] = valid(column)
     offsets = np.zeros(rows + 1, np.int32)
     np.cumsum(np.count_nonzero(present, axis=1), out=offsets[1:])
     # Row by row: the values of row 0 in the order of columns, then those of row 1.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from typing import Any
@@ -165,15 +165,15 @@ def _encoding(schema: pa.Schema, high_cardinality: Sequence[str]) -> dict[str, A
         if field.type == UUID
     }
     compression = dict.fromkeys(numbers, "none") | uuids
-    # Parquet names the columns of a map by their paths.
     maps = [field.name for field in schema if pa.types.is_map(field.type)]
-    keys = [f"{name}.key_value.key" for name in maps]
-    leaves = [*schema.names, *keys, *(f"{name}.key_value.value" for name in maps)]
-    texts = {name: "zstd" for name in leaves if name not in compression}
+    # Nested texts are few distinct ones: names of columns, reasons of rejects.
+    nested = [path for field in schema for path in _nested_leaves(field.name, field.type)]
     dictionaries = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+    dictionaries += [path for path in nested if not path.endswith(".value")]
+    texts = {path: "zstd" for path in (*schema.names, *nested) if path not in compression}
     strings = [field.name for field in schema if pa.types.is_string(field.type)]
     return {
-        "use_dictionary": [*dictionaries, *keys],
+        "use_dictionary": dictionaries,
         "column_encoding": {
             **dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
             **dict.fromkeys(strings, "DELTA_LENGTH_BYTE_ARRAY"),
@@ -184,6 +184,17 @@ def _encoding(schema: pa.Schema, high_cardinality: Sequence[str]) -> dict[str, A
         # Room for the names of all unknown columns: without a dictionary, each row repeats them.
         **({"dictionary_pagesize_limit": MAP_DICTIONARY_BYTES} if maps else {}),
     }
+
+
+def _nested_leaves(path: str, kind: pa.DataType) -> Iterator[str]:
+    """Name the columns below a nested one, as Parquet does."""
+    if pa.types.is_map(kind):
+        yield from (f"{path}.key_value.key", f"{path}.key_value.value")
+    elif pa.types.is_list(kind):
+        below = f"{path}.list.element"
+        yield from _nested_leaves(below, kind.value_type)
+    elif pa.types.is_struct(kind):
+        yield from (f"{path}.{field.name}" for field in kind)
 
 
 def _integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:

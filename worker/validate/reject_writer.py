@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kpi.kernels.fixed_point import run_starts
 from kpi.validation.rejects import PARSED_REJECTS, REJECTS, expand_reasons
 from worker.clean import Workspace
 from worker.clean.writer import ParquetStream, parquet_stream
@@ -83,13 +86,26 @@ class RejectWriter:
         held, self._held = self._held, []
         self._held_rows = self._held_bytes = 0
         loop, rejects = asyncio.get_running_loop(), pa.concat_tables(held)
-        # Reasons written out per row take the most memory, and one chunk may exceed the batch.
-        group_rows = 2 * self._batch.rows
-        for at in range(0, rejects.num_rows, group_rows):
-            group = rejects.slice(at, group_rows)
+        for start, end in self._row_groups(rejects):
+            group = rejects.slice(start, end - start)
             await self._stream.write(
                 await loop.run_in_executor(self._executor, expand_reasons, group)
             )
+
+    def _row_groups(self, rejects: pa.Table) -> Iterator[tuple[int, int]]:
+        """Divide rejects, so that a group takes bounded memory with its reasons written out."""
+        # A row takes its raw bytes, and the mean of its chunk for reasons.
+        sizes = np.concatenate(
+            [
+                np.full(len(chunk), chunk.dictionary.nbytes / max(len(chunk.dictionary), 1))
+                for chunk in rejects.column("reasons").chunks
+            ]
+        )
+        sizes += pc.binary_length(rejects.column("raw")).to_numpy()
+        rows_before = np.arange(len(sizes)) // (2 * self._batch.rows)
+        bytes_before = (np.cumsum(sizes) // (4 * self._batch.size_bytes)).astype(np.int64)
+        starts = np.flatnonzero(run_starts(rows_before) | run_starts(bytes_before))
+        return pairwise([*starts.tolist(), len(sizes)])
 
 
 @asynccontextmanager
