@@ -1,0 +1,94 @@
+"""Whatever is in a file, memory is bounded and little more is written than was read.
+
+The rule of docs/security.md: at most 600 MiB of memory, and at most 5 times the uncompressed input
+and 1 MiB in clean files, rejects and temporary ones.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import ROOT
+
+MIB = 2**20
+INPUT_BYTES = 9 * MIB
+PEAK_BYTES = 600 * MIB
+HEADER = b"order_id,user_id,created_at"
+MANY = b",".join(f"c{number:03d}_".ljust(255, "x").encode() for number in range(996))
+WIDE_HEADER = HEADER + b"," + MANY
+REAL_HEADER = (
+    b"order_id,user_id,status,gender,created_at,returned_at,shipped_at,delivered_at,num_of_item"
+)
+
+
+def lines(header: bytes, line: Iterator[bytes]) -> bytes:
+    parts, size = [header], len(header)
+    for one in line:
+        parts.append(one)
+        size += len(one) + 1
+        if size > INPUT_BYTES:
+            break
+    return b"\n".join(parts) + b"\n"
+
+
+def numbered(rest: bytes) -> Iterator[bytes]:
+    number = 0
+    while True:
+        number += 1
+        yield b"%d,1,2025-01-01%s" % (number, rest)
+
+
+def drawn(cells: list[bytes], width: int, *, before: bool) -> Iterator[bytes]:
+    draw = random.Random(7)
+    for row in numbered(b","):
+        yield (row if before else b"") + b",".join(draw.choices(cells, k=width))
+
+
+FILES = {
+    "empty cells of many columns": lambda: lines(WIDE_HEADER, numbered(b"," * 996)),
+    "short cells of many columns": lambda: lines(
+        WIDE_HEADER, drawn([b"a", b"b"], 996, before=True)
+    ),
+    "bad bytes in many columns": lambda: lines(
+        WIDE_HEADER, drawn([b"\xff", b"a"], 996, before=True)
+    ),
+    "lines of one character": lambda: HEADER + b"\n" + b"x\n" * (INPUT_BYTES // 2),
+    "empty records": lambda: HEADER + b"\n" + b",,\n" * (INPUT_BYTES // 3),
+    "several reasons in each row": lambda: lines(
+        REAL_HEADER, drawn([b"x", b"", b"1", b"-"], 9, before=False)
+    ),
+    "random widths": lambda: lines(HEADER, (b"," * (number * number % 9) for number in count())),
+    "quotes that open on each line": lambda: lines(HEADER + b",note", numbered(b',"x')),
+    "long fields": lambda: lines(HEADER + b",note", numbered(b"," + b"y" * MIB)),
+    "one long line": lambda: HEADER + b"\n" + b"z" * INPUT_BYTES,
+    "the same row": lambda: HEADER + b"\n" + b"1,1,2025-01-01\n" * (INPUT_BYTES // 15),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", FILES)
+def test_memory_and_written_bytes_are_bounded(kind: str, tmp_path: Path) -> None:
+    content = FILES[kind]()
+    (tmp_path / "in/orders").mkdir(parents=True)
+    (tmp_path / "in/orders/1.csv").write_bytes(content)
+    command = [sys.executable, "-m", "worker", "run", str(tmp_path / "in")]
+    command += ["--workspace", str(tmp_path / "work"), "--format", "json"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process.stdout:
+        output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode in (0, 1), output
+    assert b"source.committed" in output or b"source.refused" in output
+    assert usage.ru_maxrss * 1024 <= PEAK_BYTES
+    written = sum(path.stat().st_size for path in (tmp_path / "work").rglob("*.parquet"))
+    assert written <= 5 * len(content) + MIB
