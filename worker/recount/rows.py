@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
 from kpi.contract.model import Column, Contract, Dataset
 from worker.recount import values
@@ -70,8 +69,11 @@ class RawLayout:
             column = known.get(values.fold(text))
             if column is not None:
                 self.columns.setdefault(column.name, at)
-        source_zone = values.zone(contract.source_time_zone)
-        self._parsers = {name: _parser(dataset.columns[name], source_zone) for name in self.columns}
+        zones = values.Zones(
+            source=values.zone(contract.source_time_zone),
+            business=values.zone(contract.business_time_zone),
+        )
+        self._parsers = {name: _parser(dataset.columns[name], zones) for name in self.columns}
 
     def parse(self, name: str, text: str) -> _Cell:
         """Parse one text of a column, and hold it against the column's rules."""
@@ -167,7 +169,7 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def _parser(column: Column, source_zone: ZoneInfo) -> Callable[[str], Value]:
+def _parser(column: Column, zones: values.Zones) -> Callable[[str], Value]:
     if column.type == "integer":
         return values.parse_integer
     if column.type == "uuid":
@@ -181,14 +183,7 @@ def _parser(column: Column, source_zone: ZoneInfo) -> Callable[[str], Value]:
             scale=column.scale,
             rounds=column.on_excess_digits == "round",
         )
-    if not column.formats:
-        return lambda text: values.parse_iso(text, source_zone)
-
-    def parse(text: str) -> datetime | None:
-        found = (values.parse_format(text, form, source_zone) for form in column.formats)
-        return next((one for one in found if one is not None), None)
-
-    return parse
+    return lambda text: values.parse_timestamp(text, column.formats, zones)
 
 
 def _obeys(column: Column, value: Value) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
 from functools import cache
@@ -120,42 +121,80 @@ def to_instant(local: datetime, time_zone: ZoneInfo) -> datetime:
     return high
 
 
-_DATE = r"(?P<Y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)"
-_CLOCK = r"(?P<H>\d\d)(?::(?P<M>\d\d)(?::(?P<S>\d\d)(?:\.(?P<f>\d{1,12}))?)?)?"
-_OFFSET = r"(?P<z>Z|[+-]\d\d(?::?\d\d)?)"
-_ISO = re.compile(rf"{_DATE}(?:[T ]{_CLOCK}{_OFFSET}?)?", re.ASCII)
+_ZONE = r"(?P<z> ?(?:[Zz]|UTC|GMT|[+-]\d\d(?::?\d\d)?))"
+_FRACTION = r"(?:[.,](?P<f>\d{1,18}))"
+_EXTENDED = (
+    r"(?P<Y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)"
+    rf"(?:[Tt ](?P<H>\d\d)(?::(?P<M>\d\d)(?::(?P<S>\d\d){_FRACTION}?)?)?{_ZONE}?)?"
+)
+_BASIC = (
+    r"(?P<Y>\d{4})(?P<m>\d\d)(?P<d>\d\d)"
+    rf"(?:[Tt ](?P<H>\d\d)(?:(?P<M>\d\d)(?:(?P<S>\d\d){_FRACTION}?)?)?{_ZONE}?)?"
+)
+_ISO = tuple(re.compile(pattern, re.ASCII) for pattern in (_EXTENDED, _BASIC))
+
+_EPOCHS = {"seconds": 10**6, "milliseconds": 10**3}
+"""Word of `formats` -> microseconds of the unit that it counts since 1970."""
 
 
-def parse_iso(text: str, source_zone: ZoneInfo) -> datetime | None:
-    """Parse an ISO 8601 timestamp; one without offset is in the source time zone."""
-    match = _ISO.fullmatch(text)
+@dataclass(frozen=True)
+class Zones:
+    """Time zones of a contract.
+
+    Attributes:
+        source: Of timestamps that carry no offset.
+        business: Of dates alone, and of order dates.
+    """
+
+    source: ZoneInfo
+    business: ZoneInfo
+
+
+def parse_timestamp(text: str, formats: Sequence[str], zones: Zones) -> datetime | None:
+    """Parse a timestamp by the first format that reads it; ISO 8601 where there is none."""
+    for form in formats or ("ISO 8601",):
+        if form in _EPOCHS:
+            found = _parse_epoch(text, _EPOCHS[form])
+        else:
+            patterns = _ISO if form == "ISO 8601" else (_format_pattern(form),)
+            matches = (pattern.fullmatch(text) for pattern in patterns)
+            match = next((one for one in matches if one is not None), None)
+            found = None if match is None else _instant(match.groupdict(), zones)
+        if found is not None:
+            return found
+    return None
+
+
+def _parse_epoch(text: str, unit: int) -> datetime | None:
+    match = re.fullmatch(r"(-?)(\d{1,18})(?:\.(\d{1,18}))?", text, re.ASCII)
     if match is None:
         return None
-    fields = {name: value for name, value in match.groupdict().items() if value is not None}
-    return _instant(fields, source_zone)
+    places = len(str(unit)) - 1
+    microseconds = int(match[2]) * unit + int((match[3] or "")[:places].ljust(places, "0"))
+    try:
+        since = timedelta(microseconds=-microseconds if match[1] else microseconds)
+        return datetime(1970, 1, 1, tzinfo=UTC) + since
+    except OverflowError:
+        return None
 
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_FULL_MONTHS = (
+_MONTHS = (
     *("january", "february", "march", "april", "may", "june", "july", "august"),
     *("september", "october", "november", "december"),
 )
-_DAYS = ("mon", "tues?", "wed(?:nes)?", "thu(?:rs)?", "fri", "sat(?:ur)?", "sun")
-_SHORT = {"%D": "%m/%d/%y", "%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%R": "%H:%M", "%e": "%d"}
+_SHORT = {"%D": "%m/%d/%y", "%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%R": "%H:%M", "%h": "%b"}
 _PATTERNS = {
-    "Y": r"(?P<Y>[0-9]{4})",
-    "y": r"(?P<y>[0-9]{1,2})",
-    "m": r"\s*(?P<m>[0-9]{1,2})",
-    "d": r"\s*(?P<d>[0-9]{1,2})",
-    "j": r"\s*(?P<j>[0-9]{1,3})",
-    "H": r"\s*(?P<H>[0-9]{1,2})",
-    "I": r"\s*(?P<I>[0-9]{1,2})",
-    "M": r"\s*(?P<M>[0-9]{1,2})",
-    "S": r"\s*(?P<S>[0-9]{1,2})",
-    "p": r"\s*(?P<p>[aApP][mM])",
-    "z": r"\s*(?P<z>Z|[+-][0-9]{2}:?[0-9]{2})",
-    "%": "%",
+    **dict.fromkeys("mdHIMS", r"\d{1,2}"),
+    "Y": r"\d{4}",
+    "y": r"\d{2}",
+    "j": r"\d{1,3}",
+    "f": r"\d{1,18}",
+    "b": "[A-Za-z]+",
+    "a": "[A-Za-z]+",
+    "p": "[AaPp][Mm]",
+    "z": r" *(?:Z|[+-]\d\d(?::?\d\d)?)",
 }
+"""Field -> pattern of its text."""
 
 
 @cache
@@ -165,40 +204,29 @@ def _format_pattern(form: str) -> re.Pattern[str]:
         form = form.replace(short, long)
     pattern = ""
     for part in re.findall(r"%.|\s+|[^%\s]", form, re.DOTALL):
+        directive = {"B": "b", "A": "a"}.get(part[-1], part[-1])
         if part.isspace() or part in ("%n", "%t"):
             pattern += r"\s*"
-        elif part[0] != "%":
-            pattern += re.escape(part)
-        elif part[1] in "bBh":
-            pattern += rf"\s*(?P<b>{'|'.join((*_FULL_MONTHS, *_MONTHS))})"
-        elif part[1] in "aA":
-            pattern += rf"\s*(?:(?:{'|'.join(_DAYS)})(?:day)?)"
+        elif part[0] != "%" or part == "%%":
+            pattern += re.escape(part[-1])
+        elif directive == "e":
+            pattern += r" ?(?P<d>\d{1,2})"
         else:
-            pattern += _PATTERNS[part[1]]
-    return re.compile(pattern, re.IGNORECASE)
+            pattern += f"(?P<{directive}>{_PATTERNS[directive]})"
+    return re.compile(pattern, re.ASCII)
 
 
-def parse_format(text: str, form: str, source_zone: ZoneInfo) -> datetime | None:
-    """Parse a timestamp by a strptime format; without offset it is in the source time zone."""
-    match = _format_pattern(form).fullmatch(text)
-    if match is None:
-        return None
-    fields = {name: value for name, value in match.groupdict().items() if value is not None}
-    return _instant(fields, source_zone)
-
-
-def _instant(fields: dict[str, str], source_zone: ZoneInfo) -> datetime | None:
+def _instant(groups: Mapping[str, str | None], zones: Zones) -> datetime | None:
     """Build an instant from the fields of a timestamp; None where no calendar or clock has them."""
+    fields = {name: text for name, text in groups.items() if text}
     try:
         local = datetime.combine(_date(fields), _clock(fields))
         offset = _offset(fields.get("z"))
-    except ValueError:
-        return None
-    try:
-        if offset is None:
-            return to_instant(local, source_zone)
-        return local.replace(tzinfo=timezone(offset)).astimezone(UTC)
-    except OverflowError:
+        if offset is not None:
+            return local.replace(tzinfo=timezone(offset)).astimezone(UTC)
+        is_date_only = "H" not in fields and "I" not in fields
+        return to_instant(local, zones.business if is_date_only else zones.source)
+    except (ValueError, OverflowError):
         return None
 
 
@@ -214,9 +242,15 @@ def _date(fields: dict[str, str]) -> date:
         if day_of_year < 1 or found.year != year:
             raise ValueError("day of year")
         return found
-    name = fields.get("b")
-    month = _MONTHS.index(name.lower()[:3]) + 1 if name else int(fields.get("m", 1))
+    month = _month(fields["b"].lower()) if "b" in fields else int(fields.get("m", 1))
     return date(year, month, int(fields.get("d", 1)))
+
+
+def _month(name: str) -> int:
+    for number, full in enumerate(_MONTHS, start=1):
+        if name in (full, full[:3]):
+            return number
+    raise ValueError("month")
 
 
 def _clock(fields: dict[str, str]) -> time:
@@ -233,14 +267,11 @@ def _clock(fields: dict[str, str]) -> time:
 def _offset(text: str | None) -> timedelta | None:
     if text is None:
         return None
-    if text in "Zz":
+    text = text.strip()
+    if text in ("Z", "z", "UTC", "GMT"):
         return timedelta(0)
     hours, minutes = int(text[1:3]), int(text[-2:]) if len(text) > 3 else 0
     if hours > 23 or minutes > 59:
         raise ValueError("offset")
     size = timedelta(hours=hours, minutes=minutes)
     return -size if text[0] == "-" else size
-
-
-Parser = Callable[[str], object]
-"""Parses the text of one column; None for a bad one."""

@@ -11,7 +11,7 @@ import pytest
 from worker.recount import values
 
 UTC = ZoneInfo("UTC")
-BERLIN = ZoneInfo("Europe/Berlin")
+BERLIN = values.Zones(source=ZoneInfo("Europe/Berlin"), business=ZoneInfo("Asia/Tokyo"))
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,11 @@ def test_excess_digits_may_be_bad() -> None:
         ("2025-03-30T24:00:00Z", None),
         ("2025-03-30T16:14:60Z", None),
         ("2025-03-30T16:14:26+25:00", None),
+        ("20250330T161426,5 GMT", "2025-03-30T16:14:26.500000+00:00"),
+        ("20250330T16:14:26", None),
+        ("2025-03-30t16:14:26z", "2025-03-30T16:14:26+00:00"),
+        # A date alone is a day of the business zone.
+        ("2025-03-30", "2025-03-29T15:00:00+00:00"),
         # The clocks of Berlin skip an hour at 01:00 UTC, and repeat one in October.
         ("2025-03-30T02:30:00", "2025-03-30T01:00:00+00:00"),
         ("2025-10-26T02:30:00", "2025-10-26T00:30:00+00:00"),
@@ -82,7 +87,7 @@ def test_excess_digits_may_be_bad() -> None:
     ],
 )
 def test_iso_timestamps(text: str, expected: str | None) -> None:
-    found = values.parse_iso(text, BERLIN)
+    found = values.parse_timestamp(text, (), BERLIN)
     assert (None if found is None else found.isoformat()) == expected
 
 
@@ -94,13 +99,18 @@ def test_iso_timestamps(text: str, expected: str | None) -> None:
         ("3/10/25", "%m/%d/%y", datetime(2025, 3, 10)),
         ("Mar 3, 2025 04:05 PM", "%b %d, %Y %I:%M %p", datetime(2025, 3, 3, 16, 5)),
         ("31/02/2025", "%d/%m/%Y", None),
+        ("1735689600.25", "seconds", datetime(2025, 1, 1, 0, 0, 0, 250_000)),
+        ("-1500", "milliseconds", datetime(1969, 12, 31, 23, 59, 58, 500_000)),
+        ("9" * 18, "seconds", None),
+        ("1.5.2025 7:08:09.25", "%d.%m.%Y %H:%M:%S.%f", datetime(2025, 5, 1, 7, 8, 9, 250_000)),
+        ("5 Sept 2025", "%d %b %Y", None),
         ("2025-060", "%Y-%j", datetime(2025, 3, 1)),
         ("2025-03-30T16:14:26 +0200", "%FT%T %z", datetime(2025, 3, 30, 14, 14, 26)),
         ("2025-03-30T16:14:26 +2500", "%FT%T %z", None),
     ],
 )
 def test_formats(text: str, form: str, expected: datetime | None) -> None:
-    found = values.parse_format(text, form, UTC)
+    found = values.parse_timestamp(text, (form,), values.Zones(source=UTC, business=UTC))
     assert found == (None if expected is None else expected.replace(tzinfo=UTC))
 
 
