@@ -64,8 +64,8 @@ def audit(
     """Recompute published days from the clean zone and report every row that differs.
 
     Some days, half of them those published last, are counted once more by a second implementation:
-    row by row from the raw files, or from clean files where a raw one is gone or was changed. It
-    reads every file of the ledger.
+    row by row from the raw files, or from clean files where a raw one is gone, was changed or is of
+    another contract. It reads every file of the ledger.
 
     A row differs in its values, is missing, should not be there, or has an as_of that is not that
     of the day. The exit code is 3 where one does; `shopkpi transform --all` puts right what
@@ -168,7 +168,7 @@ def _summarize_recount(found: Audit) -> str:
     said = f"counted again from {len(recount.raw_files)} raw files: {days}"
     if recount.clean_files:
         clean = len(recount.clean_files)
-        said += f"; {clean} raw files are gone or changed, so their clean files were read"
+        said += f"; of {clean} others the clean files: gone, changed, or of another contract"
     return said
 
 

@@ -28,6 +28,7 @@ from worker.recount.days import DayCount, KpiRow
 from worker.recount.records import TooAmbiguousError, read_lines
 from worker.recount.rows import CleanRow, Row, Value, read_rows
 from worker.state import Entry, Ledger
+from worker.state.in_force import adopted_contract, adoption_at
 from worker.state.paging import records_in_pages
 from worker.state.records import retracted_sources
 from worker.validate.stream import SourceStream
@@ -61,7 +62,8 @@ class Recount:
     Attributes:
         days: Days counted.
         raw_files: Uploads whose raw object was read.
-        clean_files: Uploads whose clean file was read, as the raw object is gone or changed.
+        clean_files: Uploads whose clean file was read, as the raw object is gone, changed, or was
+            validated with another contract.
         omitted: Why no day was counted where nobody asked for none; empty where days were.
     """
 
@@ -84,11 +86,12 @@ class Recounter:
         """Prepare the count.
 
         Args:
-            contract: Contract of the uploads.
+            contract: Contract of the uploads, where the ledger has adopted none.
             workspace: Where the clean files are.
             ledger: The ledger.
             open_objects: Opens the store of a raw object; None where only clean files are read.
         """
+        self._default = contract
         self._contract = contract
         self._workspace = workspace
         self._ledger = ledger
@@ -121,6 +124,8 @@ class Recounter:
         Raises:
             ConfigError, SourceError, StoreError: As `worker.maintenance.audit.audit`.
         """
+        adoption = await adoption_at(self._ledger, sequence)
+        self._contract = adopted_contract(adoption, self._default)
         counted = DayCount(self._contract, days)
         uploads = await self._uploads(sequence)
         add = {
@@ -168,7 +173,7 @@ class Recounter:
 
     @asynccontextmanager
     async def _raw_text(self, upload: Entry) -> AsyncIterator[IO[bytes] | None]:
-        """Open the decompressed raw object; None where it is gone, changed or not readable."""
+        """Open the decompressed raw object; None where the clean file is to be read."""
         found = await self._raw_object(upload)
         if found is None:
             yield None
@@ -188,7 +193,7 @@ class Recounter:
             yield file
 
     async def _raw_object(self, upload: Entry) -> tuple[ObjectStore, ObjectInfo] | None:
-        if self._open_objects is None:
+        if self._open_objects is None or upload.contract != self._contract.digest:
             return None
         try:
             place = locate(upload.url)

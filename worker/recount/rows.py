@@ -144,13 +144,27 @@ def read_rows(lines: Iterable[bytes], contract: Contract, dataset: Dataset) -> I
         TooAmbiguousError: See `read_records`.
     """
     records = read_records(lines, contract.delimiter, contract.max_record_bytes)
-    header = next(records, [])
-    if header:
-        header[0] = header[0].removeprefix("\ufeff")
+    header: list[str] = []
+    for fields in records:
+        fields[0] = fields[0].removeprefix("\ufeff")
+        if not _is_blank(fields) and not _is_separator_line(fields, contract.delimiter):
+            header = fields
+            break
     layout = RawLayout(contract, dataset, header)
     for texts in records:
         if len(texts) == layout.width:
             yield RawRow(layout, texts)
+
+
+def _is_blank(fields: Sequence[str]) -> bool:
+    """Return whether a record has no value: spreadsheets leave such records."""
+    return not any(text.strip(values.BLANKS) for text in fields)
+
+
+def _is_separator_line(fields: Sequence[str], delimiter: str) -> bool:
+    """Return whether a record is the line `sep=` of a spreadsheet, which names the delimiter."""
+    is_named = fields[0].lower() in ("sep=", f"sep={delimiter}")
+    return is_named and not any(fields[1:])
 
 
 def returned_statuses(contract: Contract) -> frozenset[str]:

@@ -177,6 +177,26 @@ async def test_clean_files_are_read_where_raw_ones_are_gone_or_changed(tmp_path:
     assert (len(found.recount.raw_files), len(found.recount.clean_files)) == (3, 2)
 
 
+async def test_files_of_another_contract_are_counted_from_clean_files(tmp_path: Path) -> None:
+    strict = parse_contract(ISTANBUL.text.replace('name = "', 'name = "strict '), source="strict")
+    assert strict.digest != ISTANBUL.digest
+    async with Pipeline(tmp_path / "work", ISTANBUL) as pipeline:
+        for path in write(tmp_path / "shop", UPLOADS):
+            await pipeline.validate(path)
+        await pipeline.transform()
+        assert pipeline.state is not None
+        found = await audit(
+            contract=strict,
+            workspace=pipeline.workspace,
+            state=pipeline.state,
+            tables=ALL_TABLES,
+            recount_days=1,
+            open_objects=open_folder,
+        )
+    assert found.differences == ()
+    assert (len(found.recount.raw_files), len(found.recount.clean_files)) == (0, 5)
+
+
 async def test_days_that_changed_last_are_counted(tmp_path: Path) -> None:
     days = [f"2025-03-{number:02d}" for number in range(1, 21)]
     orders = tuple((f"A{day}", "u", "", f"{day}T12:00:00") for day in days)

@@ -80,6 +80,16 @@ def test_rows_with_another_number_of_fields_are_left_out() -> None:
     assert all(row.counts() for row in rows)
 
 
+@pytest.mark.parametrize(
+    "before", [b"", b"sep=,\n", b'"sep=,"\r\n', b"\xef\xbb\xbfSEP=,\n", b",,\n\n , \n"]
+)
+def test_lines_before_the_header_are_passed_over(before: bytes) -> None:
+    contract = built_in()
+    text = [before, b"id,category\n", b" , \n", b"1,Toys\n"]
+    rows = read_rows(text, contract, contract.datasets["products"])
+    assert [row.value("id") for row in rows if row.counts()] == [1]
+
+
 def test_a_bad_value_that_no_kpi_reads_rejects_no_row() -> None:
     contract = built_in()
     (row,) = read_rows(
