@@ -118,8 +118,14 @@ class Compute(Construct):
             _listing(buckets.clean),
             _objects(READ_OBJECTS, buckets.clean),
             _objects(WRITE_OBJECTS, buckets.clean, PLANS_FOLDER),
-            # A transform deletes KPI rows that are gone from a day; ledger entries stay for ever.
+            # A transform deletes KPI rows that are gone from a day, and the items of sources that
+            # have no waiting rows any more; ledger entries stay for ever.
             _items((*READ_ITEMS, *WRITE_ITEMS, "dynamodb:DeleteItem"), *tables.kpis.values()),
+            iam.PolicyStatement(
+                actions=["dynamodb:DeleteItem"],
+                resources=[tables.ledger.table_arn],
+                conditions={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["waiting"]}},
+            ),
             ledger,
         ]
         self.audit_rights = [

@@ -41,6 +41,8 @@ def test_each_task_may_do_what_it_does_and_no_more(template: Template) -> None:
         ("s3:ListBucket", "BucketsClean"),
         *on_table(READ | WRITE, "Ledger"),
         *on_table(READ | WRITE | {"DeleteItem"}, "OrderKpis", "CategoryKpis", "ProductKpis"),
+        # Items of kind `waiting` alone, see the next test.
+        *on_table({"DeleteItem"}, "Ledger"),
     }
     assert rights(template, "ComputeArchiveRole") == {
         *(
@@ -56,6 +58,22 @@ def test_each_task_may_do_what_it_does_and_no_more(template: Template) -> None:
         ("s3:ListBucket", "BucketsArchive"),
         *on_table(READ, "Ledger"),
     }
+
+
+def test_no_task_may_delete_a_record_of_the_ledger(template: Template) -> None:
+    deleting = [
+        statement
+        for policy in template.of_type("AWS::IAM::Policy").values()
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if "dynamodb:DeleteItem" in str(statement["Action"])
+        and "Ledger" in str(statement["Resource"])
+    ]
+    assert deleting
+    for statement in deleting:
+        assert statement["Action"] == "dynamodb:DeleteItem"
+        assert statement["Condition"] == {
+            "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["waiting"]}
+        }
 
 
 def test_state_machines_touch_only_their_own_things(template: Template) -> None:
