@@ -134,10 +134,11 @@ def assemble(
     numbers = renumber_after_removal(broken, wrong.numbers)
     # A row without values lacks its key, so all of them are among the broken records.
     delimiter = layout.contract.delimiter
-    is_blank, wrong_is_blank = (
-        find_blank_records(chunk, index.bounds(some), delimiter)
-        for some in (numbers, wrong.numbers)
-    )
+    is_blank = _may_be_blank(problems, broken, layout)
+    if is_blank.any():
+        records = index.bounds(numbers[is_blank])
+        is_blank[is_blank] = find_blank_records(chunk, records, delimiter)
+    wrong_is_blank = find_blank_records(chunk, index.bounds(wrong.numbers), delimiter)
     rejects, counts = assemble_rejects(
         chunk,
         index,
@@ -211,6 +212,17 @@ def _broken_rows(problems: list[Problem], rows: int) -> Positions:
     for problem in problems:
         good &= ~problem.rows
     return np.flatnonzero(~good)
+
+
+def _may_be_blank(problems: list[Problem], broken: Positions, layout: Layout) -> Mask:
+    """Mark the broken rows that may have no value: those that lack one, where "" is none."""
+    if "" not in layout.contract.null_values:
+        return np.ones(len(broken), bool)
+    lacks_value = np.zeros(len(broken), bool)
+    for problem in problems:
+        if problem.reason == Reason.MISSING_VALUE:
+            lacks_value |= problem.rows[broken]
+    return lacks_value
 
 
 def _count_notes(remarks: list[Remark], broken: Positions) -> Counter[str]:

@@ -157,7 +157,10 @@ def _decode_adjacent_timestamps(codes: Bytes, separators: bytes) -> tuple[Int64s
     good = (wrong == 0) & (tens <= 9) & (units <= 9)
     good &= day - np.uint8(1) < days.take(slot, mode="clip")
     between = codes[10::_TIMESTAMP_BYTES]
-    good &= np.logical_or.reduce([between == separator for separator in separators])
+    is_separator = between == separators[0]
+    for other in separators[1:]:
+        is_separator |= between == other
+    good &= is_separator
     day_number = first_day.take(slot, mode="clip")
     day_number += day
     day_number -= 1

@@ -128,12 +128,12 @@ def _instants(microseconds: Int64s, known: Mask) -> pa.Array:
 
 def to_timestamps(text: pa.Array, column: Column, contract: Contract) -> Timestamps:
     """Convert texts without outer blanks."""
-    found = Moments.unknown(len(text))
-    for form in column.formats or (ISO_8601,):
+    first, *others = column.formats or (ISO_8601,)
+    found = _read(text, first)
+    for form in others:
         rest = np.flatnonzero(valid(text) & ~found.known)
         if len(rest):
-            some = text if len(rest) == len(text) else text.take(pa.array(rest))
-            found.put(rest, _read(some, form))
+            found.put(rest, _read(text.take(pa.array(rest)), form))
     local = found.known & ~found.has_offset
     for rows, zone in (
         (local & ~found.date_only, contract.source_time_zone),
@@ -152,7 +152,8 @@ def _read(text: pa.Array, form: str) -> Moments:
     found = Moments.unknown(len(text))
     if form in _FAST_SEPARATORS:
         plain = decode_timestamps(text, _FAST_SEPARATORS[form])
-        found.known, found.microseconds = valid(plain).copy(), microseconds_of(plain)
+        found.known = valid(plain).copy()
+        found.microseconds = np.frombuffer(plain.buffers()[1], np.int64).copy()
     rest = np.flatnonzero(valid(text) & ~found.known)
     if form == ISO_8601 and len(rest) <= MAX_LOOP_VALUES:
         # Arrow's calls for a few texts take as long as 50 searches.
