@@ -69,6 +69,6 @@ def resolve_headers(shop: Shop, layout: FileLayout, headers: Sequence[str]) -> d
     if missing:
         raise FileRefusedError(
             f"expected column{'s' * (len(missing) > 1)} {', '.join(dict.fromkeys(missing))}, "
-            f"got {describe_headers(headers, known, '')}"
+            f"got {describe_headers(headers, known, ',')}"
         )
     return positions

@@ -126,3 +126,20 @@ def test_a_workspace_of_language_1_refuses_language_2(shopkpi: Shopkpi) -> None:
     assert refused.code != 0
     assert "contract adopt" in refused.err
     assert shopkpi("query", "orders", "--format", "csv").out.splitlines()[1] == before
+
+
+def test_other_conditions_can_be_adopted(shopkpi: Shopkpi) -> None:
+    put_shop()
+    call(shopkpi, "run", "shop")
+    changed = CONTRACT.replace('key = "order"', 'key = "order"\nexcluded = { product_id = "B" }')
+    Path("other.toml").write_text(changed)
+    preview = shopkpi("contract", "adopt", "other.toml", "--dry-run", "--format", "json").json
+    assert {one["attribute"] for one in preview} >= {"total_revenue", "excluded_orders"}
+    assert shopkpi("contract", "adopt", "other.toml").code == 0
+    found = shopkpi("query", "orders", "--format", "json").json
+    assert [row["total_revenue"] for row in found] == ["9.00", "5.00"]
+    assert shopkpi("audit").code == 0
+    Path("c.toml").write_text(CONTRACT.replace('"Total"', '"Qty"'))
+    refused = shopkpi("contract", "adopt", "c.toml")
+    assert refused.code == 2
+    assert "changes the clean rows" in refused.err

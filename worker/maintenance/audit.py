@@ -33,6 +33,7 @@ from worker.maintenance.claims import Cell, Claims, published_days, unpublished_
 from worker.maintenance.recomputation import Recomputation, ShopRecomputation
 from worker.maintenance.recount import OpenObjects, Recount, Recounter
 from worker.state import Row, State
+from worker.state.in_force import adopted_contract, adoption_at
 from worker.transform.day_ranges import DateRange, possible_days
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.transform.shop_transform import ShopState, open_shop
@@ -121,6 +122,8 @@ async def audit(
         ConfigError: The contract does not fit the clean zone.
         SourceError, StoreError: A retry may help.
     """
+    # That of the caller is one of language 1 where it names none.
+    contract = adopted_contract(await adoption_at(state, await state.head()), contract)
     auditor = _Auditor(contract, workspace, state, await Claims.read(state, tables), limits)
     date_range = DateRange(first=first, last=last)
     await auditor.compare(date_range, sample)
@@ -267,9 +270,7 @@ class _Auditor:
     async def _snapshot(self, sequence: int) -> Snapshot | ShopState:
         if self._contract.shop is not None:
             tables = frozenset(self._claims.reached)
-            return await open_shop(
-                self._state, sequence, self._workspace, self._contract.shop, tables
-            )
+            return await open_shop(self._state, sequence, self._workspace, self._contract, tables)
         return await open_snapshot(
             self._state, sequence, self._workspace, self._contract, limits=self._limits
         )

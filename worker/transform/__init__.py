@@ -20,6 +20,7 @@ from kpi.contract.model import Contract
 from worker.clean import Workspace
 from worker.errors import SourceChanged, StoreError
 from worker.state import Progress, State
+from worker.state.in_force import adopted_contract, adoption_at
 from worker.transform.day_loader import Observed
 from worker.transform.day_ranges import DateRange
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
@@ -144,7 +145,11 @@ async def _transform_once(
     task: TransformTask, date_range: DateRange, *, everything: bool
 ) -> Report:
     started = time.perf_counter()
-    if task.contract.shop is not None:
+    adopted = adopted_contract(
+        await adoption_at(task.state, await task.state.head()), task.contract
+    )
+    if adopted.shop is not None:
+        task = replace(task, contract=adopted)
         return await _transform_shop_once(task, date_range, everything=everything)
     work = await find_pending_work(task, date_range, everything=everything)
     if work is None:

@@ -12,7 +12,6 @@ import numpy as np
 from kpi.aggregation.calendar import Days, to_date, to_day
 from kpi.aggregation.products import Products
 from kpi.aggregation.tables import KPI_TABLES
-from kpi.contract.shop import Shop
 from worker.state import Adoption, Record, Row, Ruling, State, Value
 from worker.state.kpi_rows import stored_row
 from worker.transform.day_batches import plan_batches
@@ -84,17 +83,15 @@ async def preview_records(
         limits=task.limits,
     )
     if task.contract.shop is not None:
-        return await _shop_changes(task, supposed, task.contract.shop)
+        return await _shop_changes(task, supposed)
     work = await find_pending_work(supposed)
     return [] if work is None else await _changes(task, work)
 
 
-async def _shop_changes(
-    task: TransformTask, supposed: TransformTask, shop: Shop
-) -> list[RowChange]:
+async def _shop_changes(task: TransformTask, supposed: TransformTask) -> list[RowChange]:
     """Compare every day by a contract of language 2."""
     head = await supposed.state.head()
-    state = await open_shop(supposed.state, head, task.workspace, shop, task.tables)
+    state = await open_shop(supposed.state, head, task.workspace, task.contract, task.tables)
     days = set(await task.state.days()).union(*state.kpis.tables.values())
     changes: list[RowChange] = []
     for name in sorted(task.tables) if days else ():

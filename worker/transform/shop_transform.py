@@ -14,6 +14,7 @@ import pyarrow as pa
 from kpi.aggregation.calendar import NO_DAYS, Days, to_date, to_day
 from kpi.aggregation.shop_kpis import ShopKpis, compute_kpis
 from kpi.aggregation.shop_versions import FileRows, LatestRows, latest
+from kpi.contract.model import Contract
 from kpi.contract.shop import Shop
 from kpi.mapping.mapper import DAY, clean_schema
 from worker.clean import Workspace
@@ -21,6 +22,7 @@ from worker.clean.reader import CleanObject
 from worker.errors import ConfigError
 from worker.runtime.concurrency import each
 from worker.state import DayKpis, Effect, Entry, Ledger, Outcome, Progress, Row
+from worker.state.in_force import adopted_contract, adoption_at
 from worker.state.paging import records_in_pages
 from worker.state.records import Ruling, retracted_sources
 from worker.transform.day_ranges import ALL_DAYS, DateRange
@@ -99,16 +101,31 @@ class ShopState:
 
 
 async def open_shop(
-    ledger: Ledger, head: int, workspace: Workspace, shop: Shop, tables: frozenset[str]
+    ledger: Ledger, head: int, workspace: Workspace, contract: Contract, tables: frozenset[str]
 ) -> ShopState:
     """Compute the KPIs of all of the ledger's entries up to `head`.
 
     All clean rows are held in memory.
 
+    Args:
+        ledger: Its records up to `head` decide what counts, and which contract is in force.
+        head: Sequence.
+        workspace: Where the clean rows are.
+        contract: Meaning of the clean rows, where the ledger has adopted no contract by then.
+        tables: KPI tables to compute.
+
     Raises:
+        ConfigError: The contract in force is not one of language 2.
         SourceError: A clean file cannot be read.
         StoreError: The ledger cannot be read, after retries.
     """
+    shop = adopted_contract(await adoption_at(ledger, head), contract).shop
+    if shop is None:
+        raise ConfigError(
+            "the contract in force is not one of language 2",
+            expected=f"one of the language of {contract.name!r}",
+            hint="use another workspace",
+        )
     entries: list[Entry] = []
     rulings: list[Ruling] = []
     async for page in records_in_pages(ledger, head):
@@ -188,12 +205,11 @@ async def transform_shop(
         StoreError: A store fails, after retries.
     """
     started = time.perf_counter()
-    shop = task.contract.shop
     head, record = await task.state.head(), await task.state.progress()
     done = min([*(record.published.get(name, 0) for name in task.tables), record.waiting_as_of])
-    if shop is None or (done >= head and not everything):
+    if done >= head and not everything:
         return None
-    state = await open_shop(task.state, head, task.workspace, shop, task.tables)
+    state = await open_shop(task.state, head, task.workspace, task.contract, task.tables)
     days = await _due_days(task, state, date_range, head, everything=everything)
     counts = dict.fromkeys(sorted(task.tables), 0)
     slots = asyncio.Semaphore(CONCURRENT_PUBLICATIONS)
@@ -241,12 +257,12 @@ async def transform_shop(
 
 async def pending_shop_days(task: TransformTask) -> Days:
     """Find the days that a transform would publish, ascending."""
-    head, shop = await task.state.head(), task.contract.shop
+    head = await task.state.head()
     record = await task.state.progress()
     done = min([*(record.published.get(name, 0) for name in task.tables), record.waiting_as_of])
-    if shop is None or done >= head:
+    if done >= head:
         return NO_DAYS
-    state = await open_shop(task.state, head, task.workspace, shop, task.tables)
+    state = await open_shop(task.state, head, task.workspace, task.contract, task.tables)
     days = await _due_days(task, state, ALL_DAYS, head, everything=False)
     return np.array([to_day(day) for day in days], np.int32)
 
