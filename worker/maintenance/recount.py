@@ -1,8 +1,8 @@
 """Feed the second implementation of the KPIs (`worker.recount`) from raw and clean files.
 
-Everything that the second implementation shares with the first is here, and narrow: which uploads
-of the ledger count, the bytes of a raw object (read and decompressed), and the rows of a clean file
-where the raw object is gone.
+All that the second implementation shares with the first is here, and narrow: which uploads of the
+ledger count, and the bytes of a raw object, read and decompressed. Where the raw object is gone, it
+is the rows of the clean file.
 """
 
 from __future__ import annotations

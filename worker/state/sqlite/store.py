@@ -7,13 +7,12 @@ import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
 import orjson
 
-from kpi.aggregation.tables import KPI_TABLES, PLACES, KpiTable
+from kpi.aggregation.tables import KPI_TABLES
 from worker.errors import ContractChanged, StoreError
 from worker.state import (
     Adoption,
@@ -26,14 +25,13 @@ from worker.state import (
     Row,
     Ruling,
     Sighting,
-    Value,
 )
 from worker.state.corruption import parsing
 from worker.state.day_guard import Guard
-from worker.state.kpi_rows import whole_or_decimal
 from worker.state.records import record_from_json
 from worker.state.sqlite.connection import SqliteFile
-from worker.state.sqlite.kpi_columns import extend, needs_extension, stored_names
+from worker.state.sqlite.kpi_columns import stored_names
+from worker.state.sqlite.rows import parse_row, replace_rows
 
 R = TypeVar("R", Entry, Ruling, Adoption)
 
@@ -289,7 +287,7 @@ class SqliteState:
                 f"WHERE {' AND '.join(conditions)} ORDER BY {order}"
             )
             found = db.execute(of_page, [*bounds, end or "9999z"]).fetchall()
-            return [_from_row(described, names, row) for row in found], end
+            return [parse_row(described, names, row) for row in found], end
 
         while after is not None:
             rows, after = await self._file.run(page)
@@ -352,28 +350,13 @@ def _publish(db: sqlite3.Connection, publication: _Publication) -> Outcome:
     if verdict is not None:
         return verdict
     for name, rows in day.tables.items():
-        _replace_rows(db, KPI_TABLES[name], order_date, rows, as_of)
+        replace_rows(db, KPI_TABLES[name], order_date, rows, as_of)
     after = guard.next(as_of, day.tables)
     db.execute(
         "INSERT OR REPLACE INTO days VALUES (?, ?, ?, ?)",
         (order_date, after.version, after.claim, orjson.dumps(after.published).decode()),
     )
     return Outcome.PUBLISHED
-
-
-def _replace_rows(
-    db: sqlite3.Connection, table: KpiTable, order_date: str, rows: Sequence[Row], as_of: int
-) -> None:
-    if any(needs_extension(table, row) for row in rows):
-        extend(db, table)
-    names = stored_names(db, table)
-    # Names come from kpi.aggregation.tables, values are bound.
-    db.execute(f"DELETE FROM {table.name} WHERE order_date = ?", (order_date,))  # noqa: S608
-    places = ", ".join("?" * (len(names) + 1))
-    db.executemany(
-        f"INSERT INTO {table.name} ({', '.join(names)}, as_of) VALUES ({places})",  # noqa: S608
-        [(*(_to_sql(_value_of(table, row, name)) for name in names), as_of) for row in rows],
-    )
 
 
 def _read_guards(db: sqlite3.Connection, order_date: str | None = None) -> dict[date, Guard]:
@@ -392,31 +375,6 @@ def _read_guards(db: sqlite3.Connection, order_date: str | None = None) -> dict[
                 published={table: int(as_of) for table, as_of in tables},
             )
     return guards
-
-
-def _value_of(table: KpiTable, row: Row, name: str) -> Value:
-    return row.get(name) if name in table.optional else row[name]
-
-
-def _to_sql(value: Value) -> str | int | None:
-    return f"{value:f}" if isinstance(value, Decimal) else value
-
-
-def _from_row(table: KpiTable, names: list[str], row: Sequence[str | int | None]) -> Row:
-    values: dict[str, Value] = {
-        name: value
-        for name, value in zip(names, row, strict=True)
-        if value is not None or name not in table.optional
-    }
-    with parsing(f"row of {table.name} of {values['order_date']}"):
-        date.fromisoformat(str(values["order_date"]))
-        for name, kind in table.kinds.items():
-            value = values.get(name)
-            if value is not None and kind in PLACES:
-                values[name] = Decimal(value)
-            elif isinstance(value, str) and kind == "count":
-                values[name] = whole_or_decimal(value)
-    return values
 
 
 def _read_progress(db: sqlite3.Connection) -> Progress:
