@@ -58,7 +58,10 @@ LAYERS: dict[str, set[str]] = {
     },
     "worker.settings": {"worker.errors", "worker.objects"},
     "worker.clean": {"worker.errors", "worker.objects", "worker.state"},
-    "worker.validate": {"worker.clean", "worker.errors", "worker.objects", "worker.state"},
+    "worker.validate": {
+        *{"worker.clean", "worker.errors", "worker.objects", "worker.runtime"},
+        *{"worker.state"},
+    },
     "worker.transform": {"worker.clean", "worker.errors", "worker.runtime", "worker.state"},
     "worker.reporting": {
         *{"worker.errors", "worker.objects", "worker.state", "worker.transform"},
@@ -66,7 +69,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "worker.recount": set(),
     "worker.maintenance": {
-        "worker.recount",
+        *{"worker.recount", "worker.runtime"},
         *{"worker.clean", "worker.errors", "worker.objects", "worker.state"},
         *{"worker.transform", "worker.validate"},
     },

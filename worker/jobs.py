@@ -20,6 +20,7 @@ from worker.objects.location import Location, locate
 from worker.objects.source import HeaderCallback, Source
 from worker.reporting.reporters import Reporter
 from worker.runtime.concurrency import each
+from worker.runtime.memory_budget import SMALL_SOURCE_BYTES, SMALL_SOURCES_AT_ONCE
 from worker.settings import Settings
 from worker.state import Adoption, Entry, State
 from worker.stores import open_objects, open_state
@@ -31,14 +32,8 @@ from worker.validate.file_versions import is_seen
 from worker.validate.settling import settle
 from worker.validate.task import validate
 
-SMALL_SOURCE_BYTES = 16 * 2**20
-"""A source object up to this size is validated beside others."""
-
 LISTED_DIFFERENCES = 8
 """Differences of two contracts that an error lists."""
-
-SMALL_SOURCES_AT_ONCE = 4
-"""Small source objects validated concurrently; larger ones are validated one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ DENSE_MAX_SLOTS_PER_KEY = 4
 """Slots for each key up to which integers are addressed directly."""
 
 HASH_SLOTS_PER_KEY = 3
-"""Slots of the hash table for each key: five of six keys stand in their first slot."""
+"""Slots of the hash table for each key: five of six keys are in their first slot."""
 
 MAX_PROBES = 100
 """Slots that the insertion of an integer may try. A table of random slots needs about 15."""

@@ -20,7 +20,8 @@ from tests.support.faults import Fault, FaultyProxy, answering, faulty_proxy
 from worker.errors import ConfigError, SourceChanged, SourceError, StoreError
 from worker.objects import CopyingWriter, ObjectInfo
 from worker.objects.s3 import S3Store
-from worker.objects.s3_upload import PART_BYTES, part_bytes
+from worker.objects.s3_upload import part_bytes
+from worker.runtime.memory_budget import PART_BYTES
 from worker.runtime.retry import RetryPolicy
 
 MIB = 1 << 20

@@ -19,11 +19,12 @@ from tests.e2e.test_newcomer import lines, shopkpi
 from tests.support.profiles import examples
 from tests.support.shops import Pipeline
 from worker.errors import StoreError
+from worker.runtime.memory_budget import READ_BLOCK_BYTES
 from worker.sample import SampleSpec, write_sample
 from worker.state import Entry
 from worker.validate.range_planner import plan_ranges
 from worker.validate.range_task import commit_ranges, validate_range
-from worker.validate.stream import READ_BLOCK_BYTES, BlockSizes
+from worker.validate.stream import BlockSizes
 
 HEADER = "order_id,user_id,status,created_at\n"
 records = st.one_of(

@@ -20,10 +20,11 @@ from worker.objects import ObjectInfo, ObjectStore
 from worker.objects.location import Location
 from worker.objects.memory import MemoryStore
 from worker.objects.source import Source
+from worker.runtime.memory_budget import READ_BLOCK_BYTES
 from worker.state import Entry
 from worker.state.memory import MemoryState
 from worker.validate.context import ValidationContext
-from worker.validate.stream import READ_BLOCK_BYTES, BlockSizes
+from worker.validate.stream import BlockSizes
 from worker.validate.task import validate
 
 UPLOADED = datetime(2025, 6, 1, tzinfo=UTC)

@@ -11,10 +11,10 @@ from worker.errors import SourceChanged, SourceError, StoreError
 from worker.objects import CopyingWriter, ObjectInfo, ObjectStore
 from worker.objects.location import Location
 from worker.objects.source import identify, source_id
+from worker.runtime.memory_budget import READ_BLOCK_BYTES
 from worker.state import Entry, Ledger
 from worker.state.paging import entries_in_pages
 from worker.state.receipt import receipt
-from worker.validate.stream import READ_BLOCK_BYTES
 
 MAX_KEY_BYTES = 1024
 """Bytes of a key in S3 (S3 user guide, "Naming Amazon S3 objects")."""

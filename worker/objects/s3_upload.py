@@ -16,6 +16,7 @@ from worker.aws.errors import error_code, status
 from worker.errors import SourceChanged, WorkerError
 from worker.objects import ObjectInfo
 from worker.objects.s3_client import BucketClient
+from worker.runtime.memory_budget import CONCURRENT_PARTS, PART_BYTES
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.type_defs import (
@@ -24,19 +25,11 @@ if TYPE_CHECKING:
         UploadPartCopyRequestTypeDef,
     )
 
-_MIB = 1 << 20
-
-PART_BYTES = 8 * _MIB
-"""Objects below this are one PutObject; the first parts of larger ones have this size."""
-
 COPY_PART_FACTOR = 8
 """How many times longer parts are that S3 copies itself: they take no memory here."""
 
 JOINED_WRITE_BYTES = 64 * 1024
 """Writes below this are joined in one buffer: each object kept apart costs memory of its own."""
-
-CONCURRENT_PARTS = 3
-"""Parts being uploaded; with the one being filled, four are in memory."""
 
 
 def part_bytes(number: int) -> int:

@@ -22,9 +22,6 @@ from worker.transform.file_table import FileTable, Ranks
 from worker.transform.intervals import IntervalSet
 from worker.transform.limits import TransformLimits
 
-CONCURRENT_READS = 3
-"""Batches of row groups read and processed at once: two cores busy, one batch on its way."""
-
 CONCURRENT_FOOTER_READS = 32
 """Footers read at once."""
 

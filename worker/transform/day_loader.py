@@ -22,8 +22,9 @@ from kpi.kernels.masks import booleans, without
 from worker.clean.value_clusters import value_clusters
 from worker.runtime.concurrency import each, in_threads
 from worker.runtime.execution import threaded
+from worker.runtime.memory_budget import CONCURRENT_READS
 from worker.state.entry import Interval
-from worker.transform.catalog import CONCURRENT_READS, Catalog
+from worker.transform.catalog import Catalog
 from worker.transform.changed_days import single_array
 from worker.transform.clean_files import CleanFile, RowGroup, batch_row_groups
 from worker.transform.day_batches import DayBatches

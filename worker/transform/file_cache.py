@@ -12,14 +12,7 @@ from kpi.contract.model import Contract, Dataset
 from worker.clean import Workspace
 from worker.clean.reader import CleanObject
 from worker.errors import ConfigError
-
-FOOTER_CACHE_BYTES = 2**20
-"""Parsed footers held for one dataset: of about 60 small files, or of 100 row groups. The footer of
-the file in use is held whatever its size."""
-
-FILE_CACHE_BYTES = 2**21
-"""Small files held for one dataset in their stored form: about 700 of some dozens of rows. So the
-files of some weeks are read once, however often their footers are parsed."""
+from worker.runtime.memory_budget import FILE_CACHE_BYTES, FOOTER_CACHE_BYTES
 
 _KPI_COLUMNS = ("order_id", "user_id", "product_id", "sale_price", "id")
 """Columns that the KPIs are computed from: every clean file of a dataset has them in one type."""

@@ -17,7 +17,8 @@ from kpi.kernels.duplicates import assign_shares, find_duplicates, find_members
 from kpi.kernels.keys import Keys, concat_keys, keys_of, latest_rows
 from worker.runtime.concurrency import each
 from worker.runtime.execution import threaded
-from worker.transform.catalog import CONCURRENT_READS, Catalog
+from worker.runtime.memory_budget import CONCURRENT_READS
+from worker.transform.catalog import Catalog
 from worker.transform.clean_files import RowGroup, batch_row_groups
 from worker.transform.intervals import IntervalSet
 

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from worker.runtime.memory_budget import (
+    BATCH_ORDERS,
+    LOOKUP_ROWS,
+    PASS_HASHES,
+    READ_ROWS,
+    SCATTERED_BATCH_ORDERS,
+    SINGLE_PASS_ROWS,
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TransformLimits:
@@ -24,12 +33,12 @@ class TransformLimits:
             smallest and the largest: about 200 bytes each.
     """
 
-    batch_orders: int = 500_000
-    scattered_batch_orders: int = 4_000_000
-    read_rows: int = 200_000
-    single_pass_rows: int = 500_000
-    pass_hashes: int = 12_000_000
-    lookup_rows: int = 1_000_000
+    batch_orders: int = BATCH_ORDERS
+    scattered_batch_orders: int = SCATTERED_BATCH_ORDERS
+    read_rows: int = READ_ROWS
+    single_pass_rows: int = SINGLE_PASS_ROWS
+    pass_hashes: int = PASS_HASHES
+    lookup_rows: int = LOOKUP_ROWS
     lookup_points: int = 50_000
 
 

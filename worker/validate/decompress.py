@@ -13,12 +13,10 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from worker.runtime.memory_budget import COMPRESSED_BLOCKS_QUEUED
 from worker.validate.block import Block
 from worker.validate.codecs import Codec
 from worker.validate.verdict import Unreadable
-
-COMPRESSED_BLOCKS_QUEUED = 3
-"""Compressed blocks that wait to be decompressed."""
 
 GZIP_READ_BYTES = 2**16
 """Compressed bytes of one step of `PaddedGzip`."""

@@ -25,8 +25,8 @@ from datetime import timedelta
 from worker.errors import SourceChanged
 from worker.objects import ObjectInfo
 from worker.objects.source import Source, source_id
+from worker.runtime.memory_budget import READ_BLOCK_BYTES
 from worker.state import Entry, Ledger, Sighting
-from worker.validate.stream import READ_BLOCK_BYTES
 
 TICK_NS = 2 * 10**9
 """Longest step of a file system's times: FAT keeps mtimes in steps of 2 s."""

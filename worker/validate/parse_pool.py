@@ -10,9 +10,7 @@ from typing import Any
 from kpi.csv.chunk import Chunk
 from kpi.validation.parser import ChunkParser
 from kpi.validation.rejects import ParsedChunk
-
-CHUNKS_IN_FLIGHT = 4
-"""Chunks being parsed or waiting to be encoded: two for each of two cores."""
+from worker.runtime.memory_budget import CHUNKS_IN_FLIGHT
 
 
 async def parse_in_order(

@@ -16,23 +16,11 @@ from typing import Any, Self
 
 from worker.errors import SourceError
 from worker.objects import ObjectInfo, ObjectStore
+from worker.runtime.memory_budget import READ_AHEAD_BLOCKS, READ_BLOCK_BYTES, READ_OVERLAP_BYTES
 from worker.validate.block import Block
 from worker.validate.byte_range import ByteRange
 from worker.validate.codecs import Codec, find_codec, find_foreign_format
 from worker.validate.verdict import Unreadable
-
-READ_BLOCK_BYTES = 8 * 2**20
-"""New bytes of one ranged read, and about those of one chunk for the parser."""
-
-READ_OVERLAP_BYTES = 16 * 2**10
-"""Bytes of the previous block that each block repeats.
-
-A record that crosses the edge of two blocks need not be joined, which would copy whole blocks,
-unless it is longer than this.
-"""
-
-READ_AHEAD_BLOCKS = 3
-"""Ranged reads in flight: enough to hide S3's first-byte latency behind parsing."""
 
 MAX_COMPRESSIONS = 2
 """Compressions within each other that are read: gzip in gzip comes from `Content-Encoding`."""

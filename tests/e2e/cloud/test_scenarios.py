@@ -14,7 +14,8 @@ from infra.workflows.worker_tasks import MAX_WAIT_S
 from tests.e2e.cloud import shop
 from tests.e2e.cloud.deployment import Deployment
 from tests.e2e.cloud.running import Cloud
-from worker.objects.s3_upload import COPY_PART_FACTOR, PART_BYTES
+from worker.objects.s3_upload import COPY_PART_FACTOR
+from worker.runtime.memory_budget import PART_BYTES
 
 
 def event(deployment: Deployment, key: str, version: str, size: int) -> dict[str, object]:

@@ -14,9 +14,10 @@ import pytest
 from worker.errors import StoreError
 from worker.objects import ObjectInfo
 from worker.objects.memory import MemoryStore
+from worker.runtime.memory_budget import READ_AHEAD_BLOCKS
 from worker.validate.block import Block
 from worker.validate.byte_range import ByteRange
-from worker.validate.stream import READ_AHEAD_BLOCKS, BlockSizes, SourceStream
+from worker.validate.stream import BlockSizes, SourceStream
 
 DATA = bytes(range(32, 127)) * 20
 
