@@ -42,6 +42,9 @@ _SAMPLE_ROWS = 16
 
 _TIMESTAMP_BYTES = len("2025-03-30T16:14:26")
 
+_DATE_BYTES = len("2025-03-30")
+_MIDNIGHT = np.frombuffer(b"T00:00:00", np.uint8)
+
 _MONTH_SLOTS = 16
 """Calendar entries for each year; 1 to 12 are months."""
 
@@ -82,6 +85,27 @@ def decode_timestamps(text: pa.Array, separators: bytes = b"T ") -> pa.Array:
         all_values[fitting], all_good[fitting] = values, good
         values, good = all_values, all_good
     buffers = [bitmap(good), pa.py_buffer(values)]
+    return pa.Array.from_buffers(pa.timestamp("us"), len(text), buffers)
+
+
+def decode_dates(text: pa.Array) -> pa.Array:
+    """Decode texts like 2025-03-30 to midnight, as `pa.timestamp("us")`."""
+    offsets, codes, lengths = _parts(text)
+    fitting = lengths == _DATE_BYTES
+    rows = int(np.count_nonzero(fitting))
+    if len(codes) != rows * _DATE_BYTES:
+        codes = _join_fitting(text, offsets, codes, fitting)
+    values, known = np.zeros(len(text), np.int64), np.zeros(len(text), bool)
+    for start in range(0, rows, TIMESTAMP_BATCH_ROWS):
+        end = min(start + TIMESTAMP_BATCH_ROWS, rows)
+        padded = np.empty((end - start, _TIMESTAMP_BYTES), np.uint8)
+        padded[:, :_DATE_BYTES] = codes[start * _DATE_BYTES : end * _DATE_BYTES].reshape(
+            -1, _DATE_BYTES
+        )
+        padded[:, _DATE_BYTES:] = _MIDNIGHT
+        batch = np.flatnonzero(fitting)[start:end]
+        values[batch], known[batch] = _decode_adjacent_timestamps(padded.ravel(), b"T")
+    buffers = [bitmap(known), pa.py_buffer(values)]
     return pa.Array.from_buffers(pa.timestamp("us"), len(text), buffers)
 
 

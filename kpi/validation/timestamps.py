@@ -37,7 +37,7 @@ from kpi.kernels.arrays import Int64s, Mask, Positions
 from kpi.kernels.masks import bitmap, valid
 from kpi.kernels.time_zones import to_utc
 from kpi.validation.date_fields import Moments, read_epoch, read_moments
-from kpi.validation.swar import decode_timestamps
+from kpi.validation.swar import decode_dates, decode_timestamps
 from kpi.validation.text import MAX_LOOP_VALUES
 
 NAIVE = pa.timestamp("us")
@@ -70,6 +70,10 @@ _FAST_SEPARATORS = {
     "%FT%T": b"T",
 }
 """Formats that the fast decoder reads -> separators between date and time."""
+
+
+_FAST_DATES = frozenset({ISO_8601, "%Y-%m-%d", "%F"})
+"""Formats that read a date alone as the fast decoder does."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,12 @@ def _read(text: pa.Array, form: str) -> Moments:
         plain = decode_timestamps(text, _FAST_SEPARATORS[form])
         found.known = valid(plain).copy()
         found.microseconds = np.frombuffer(plain.buffers()[1], np.int64).copy()
+    if form in _FAST_DATES and not found.known.all():
+        dates = decode_dates(text)
+        is_date = valid(dates)
+        found.microseconds[is_date] = np.frombuffer(dates.buffers()[1], np.int64)[is_date]
+        found.known |= is_date
+        found.date_only |= is_date
     rest = np.flatnonzero(valid(text) & ~found.known)
     if form == ISO_8601 and len(rest) <= MAX_LOOP_VALUES:
         # Arrow's calls for a few texts take as long as 50 searches.

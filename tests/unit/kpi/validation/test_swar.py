@@ -14,6 +14,7 @@ import kpi.validation.swar
 from kpi.contract.model import Column
 from kpi.validation.swar import (
     common_places,
+    decode_dates,
     decode_decimals,
     decode_integers,
     decode_timestamps,
@@ -56,6 +57,19 @@ def test_timestamps_decode_as_their_reference(few: int, texts: pa.Array) -> None
         assert instant == (None if text is None else reference_timestamp(text))
         if instant is not None and not text.startswith("0000"):
             assert instant == microseconds(datetime.fromisoformat(text))
+
+
+DAYS = st.dates().map(str)
+
+
+@given(texts=arrays(DAYS | spoiled(DAYS) | MOMENTS))
+@example(texts=pa.array(["0000-01-01", "2025-02-29", "2024-02-29", "2025-13-01", None, "", "x"]))
+def test_dates_decode_as_their_reference(texts: pa.Array) -> None:
+    found = decode_dates(texts).cast(pa.int64()).to_pylist()
+    assert found == [
+        None if text is None else reference_timestamp(f"{text}T00:00:00")
+        for text in texts.to_pylist()
+    ]
 
 
 def test_every_day_of_the_calendar_is_one() -> None:
@@ -128,12 +142,12 @@ def decimals(texts: pa.Array) -> pa.Array:
     return pa.array(units, mask=~plain)
 
 
-@pytest.mark.parametrize("behind", ["x", "12", "12.50", "2025-03-30T16:14:26"])
+@pytest.mark.parametrize("behind", ["x", "12", "12.50", "2025-03-30", "2025-03-30T16:14:26"])
 def test_bytes_behind_a_null_are_not_read(behind: str) -> None:
     whole = pa.array([behind, behind])
     buffers = [pa.py_buffer(b"\x02"), *whole.buffers()[1:]]
     texts = pa.Array.from_buffers(pa.string(), 2, buffers)
-    for read in (decode_integers, decode_timestamps, decimals):
+    for read in (decode_integers, decode_timestamps, decode_dates, decimals):
         first, second = read(texts).to_pylist()
         assert (first, second) == (None, read(whole).to_pylist()[1])
 
@@ -161,6 +175,6 @@ def test_the_first_number_tells_the_places(texts: list[str | None], places: int)
 
 def test_nothing() -> None:
     for texts in (pa.array([], pa.string()), pa.nulls(3, pa.string())):
-        for read in (decode_timestamps, decimals, decode_integers):
+        for read in (decode_timestamps, decode_dates, decimals, decode_integers):
             values = read(texts)
             assert len(values) == values.null_count == len(texts)
