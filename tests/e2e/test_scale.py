@@ -156,15 +156,15 @@ def test_an_audit_finds_what_was_changed_behind_our_back(tmp_path: Path) -> None
 
 
 def test_raw_files_move_once_the_ledger_has_their_verdict(tmp_path: Path) -> None:
-    (tmp_path / "orders").mkdir()
-    (tmp_path / "orders" / "good.csv").write_text(HEADER + "1,7,delivered,2025-03-01\n")
-    (tmp_path / "orders" / "bad.csv").write_text("nothing\n")
-    early = shopkpi("archive", "orders/good.csv", "--to", "old", cwd=tmp_path)
-    assert (early.returncode, (tmp_path / "orders" / "good.csv").exists()) == (1, True)
-    lines(shopkpi("run", "orders", "--format", "json", cwd=tmp_path))
+    (tmp_path / "shop" / "orders").mkdir(parents=True)
+    (tmp_path / "shop" / "orders" / "good.csv").write_text(HEADER + "1,7,delivered,2025-03-01\n")
+    (tmp_path / "shop" / "orders" / "bad.csv").write_text("nothing\n")
+    early = shopkpi("archive", "shop/orders/good.csv", "--to", "old", cwd=tmp_path)
+    assert (early.returncode, (tmp_path / "shop" / "orders" / "good.csv").exists()) == (1, True)
+    lines(shopkpi("run", "shop/orders", "--format", "json", cwd=tmp_path))
     for name in ("good.csv", "bad.csv"):
-        lines(shopkpi("archive", f"orders/{name}", "--to", "old", cwd=tmp_path))
-    assert not list((tmp_path / "orders").iterdir())
+        lines(shopkpi("archive", f"shop/orders/{name}", "--to", "old", cwd=tmp_path))
+    assert not list((tmp_path / "shop" / "orders").iterdir())
     assert [path.name for path in (tmp_path / "old" / "archive").rglob("*.csv")] == ["good.csv"]
     (verdict,) = (tmp_path / "old" / "quarantine").rglob("bad.csv.verdict.json")
     assert json.loads(verdict.read_text())["verdict"] == "refused"

@@ -11,12 +11,20 @@ prune by the ranges in the footers.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from kpi.contract.model import Contract
+from worker.errors import DamagedObject
 from worker.objects import ObjectStore
 from worker.objects.location import Location
 from worker.objects.source import Source
+
+STORED_KEY = re.compile(
+    r"(clean|rejects)/[a-z_+]+/uploaded_on=\d{4}-\d{2}-\d{2}/"
+    r"[0-9a-f]{16}-[0-9a-f]{8}(-\d{15}-\d{15})?\.parquet"
+)
+"""Keys that `Workspace.key` makes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +42,21 @@ class Workspace:
 
     def absolute(self, key: str) -> str:
         return self.location.join(key)
+
+    def stored(self, key: str) -> str:
+        """Return the absolute key of an object that a ledger entry or a manifest names.
+
+        Raises:
+            DamagedObject: It is no key of clean rows or rejects: somebody else wrote it, and it may
+                lead out of the workspace.
+        """
+        if STORED_KEY.fullmatch(key) is None:
+            raise DamagedObject(
+                url=self.location.url,
+                expected="keys of clean rows and rejects in ledger and manifests",
+                actual=repr(key[:100]),
+            )
+        return self.absolute(key)
 
 
 def result_name(source: Source, contract: Contract) -> str:

@@ -9,6 +9,7 @@ import click
 from worker.cli.event_loop import run_async
 from worker.cli.options import report_errors_as_json, store_options, utf8_or_path, version_id_option
 from worker.maintenance.archive import archive as move_object
+from worker.maintenance.archive import check_outside
 from worker.objects.location import locate
 from worker.reporting.reporters import JsonReporter
 from worker.settings import read_settings
@@ -46,6 +47,8 @@ def archive(
 
     async def work() -> None:
         place, target = locate(source), locate(to)
+        folders = (dataset.folder for dataset in settings.contract.datasets.values())
+        check_outside(place, target, folders)
         ledger = await open_state(settings.state_url, read_only=True)
         stores = await open_objects(place), await open_objects(target)
         try:

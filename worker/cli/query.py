@@ -252,7 +252,7 @@ async def _read_rejects(entry: Entry, workspace: Workspace) -> AsyncIterator[dic
 
     before = entry.rows_before or (0,) * len(entry.rejects)
     for key, rows_before in zip(entry.rejects, before, strict=True):
-        rejects = CleanObject(workspace.store, workspace.absolute(key))
+        rejects = CleanObject(workspace.store, workspace.stored(key))
         for group in range((await rejects.footer()).num_row_groups):
             rows = await rejects.read([group], ["row", "byte_offset", "raw", "reasons"])
             for batch in rows.to_batches(BATCH_ROWS):

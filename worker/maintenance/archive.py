@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
 import orjson
 
-from worker.errors import SourceChanged, SourceError, StoreError
-from worker.objects import CopyingWriter, ObjectInfo, ObjectStore
+from worker.errors import ConfigError, SourceChanged, SourceError, StoreError
+from worker.objects import CopyingWriter, ObjectInfo, ObjectStore, TimeKeepingWriter
 from worker.objects.location import Location
-from worker.objects.source import identify, source_id
+from worker.objects.source import Source, identify, source_id
 from worker.runtime.memory_budget import READ_BLOCK_BYTES
 from worker.state import Entry, Ledger
 from worker.state.paging import entries_in_pages
 from worker.state.receipt import receipt
+from worker.validate.file_versions import identify as identify_file
 
 MAX_KEY_BYTES = 1024
 """Bytes of a key in S3 (S3 user guide, "Naming Amazon S3 objects")."""
@@ -59,7 +61,7 @@ async def archive(
         if moved is None:
             raise
         return moved
-    entry = await ledger.find(source_id(info))
+    entry = await _find_entry(source, info, ledger)
     if entry is None:
         raise StoreError("not in the ledger yet, so it stays where it is", url=info.url)
     key = _target(entry, place.key, to)
@@ -73,6 +75,38 @@ async def archive(
         raise SourceChanged(message, url=info.url, expected=info.version)
     await source.delete(info.key, version_id=found_id if kind == "version" else None)
     return entry, key
+
+
+def check_outside(place: Location, to: Location, folders: Iterable[str]) -> None:
+    """Check that the copies are not below the input that the object belongs to.
+
+    Args:
+        place: The object.
+        to: Where the copies go.
+        folders: Folders of the contract's datasets: the input is the folder above such a one.
+
+    Raises:
+        ConfigError: A run over the input would read the copies as new uploads.
+    """
+    parents = place.key.split("/")[:-1]
+    known = set(folders)
+    at = max((number for number, name in enumerate(parents) if name in known), default=None)
+    root = parents if at is None else parents[:at]
+    if place.bucket == to.bucket and to.key.split("/")[: len(root)] == root:
+        raise ConfigError(
+            option="--to",
+            expected="a place that is not below the input",
+            actual=to.url,
+            hint="a run would read the copies as new uploads",
+        )
+
+
+async def _find_entry(source: ObjectStore, info: ObjectInfo, ledger: Ledger) -> Entry | None:
+    """Return the entry of the bytes that are there now; None where they are not validated."""
+    if info.stamp is None:
+        return await ledger.find(source_id(info))
+    version = await identify_file(Source(info=info, dataset="", store=source), ledger)
+    return await ledger.find(version.source.source_id)
 
 
 async def _moved(
@@ -129,6 +163,8 @@ def _as_path(key: str) -> str:
 async def _copy(source: ObjectStore, info: ObjectInfo, target: ObjectStore, key: str) -> None:
     """Copy any length in bounded memory: within S3 by S3 itself, else block by block."""
     async with target.create(key) as writer:
+        if isinstance(writer, TimeKeepingWriter):
+            writer.keep_time(info)
         if info.bucket and isinstance(writer, CopyingWriter):
             await writer.copy(info)
         else:

@@ -212,7 +212,7 @@ class Recounter:
         """Yield the clean rows of an upload, a row group at a time."""
         wanted = dict.fromkeys((*dataset.key, *COLUMNS[dataset.name]))
         for part in upload.parts:
-            file = CleanObject(self._workspace.store, self._workspace.absolute(part.key))
+            file = CleanObject(self._workspace.store, self._workspace.stored(part.key))
             names = (await file.schema()).names
             columns = [name for name in wanted if name in names and name in dataset.columns]
             groups = (await file.footer()).num_row_groups

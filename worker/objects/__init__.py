@@ -91,6 +91,14 @@ class CopyingWriter(ObjectWriter, Protocol):
         """Append all bytes of exactly that version of an object in a bucket."""
 
 
+@runtime_checkable
+class TimeKeepingWriter(ObjectWriter, Protocol):
+    """A writer whose object can be given an upload time."""
+
+    def keep_time(self, info: ObjectInfo) -> None:
+        """Give the object the upload time of another one."""
+
+
 class ObjectStore(Protocol):
     """Objects of one bucket or folder tree.
 

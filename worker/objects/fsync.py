@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
+"""Modes of what we create: clean rows, rejects and database are as private as the uploads."""
+
 
 def make_folder(path: Path) -> None:
-    """Create a folder, and those above it, where they are missing.
+    """Create a folder, and those above it, where they are missing; only its owner may enter.
 
     Their names are on the disk when it returns. A power failure then keeps files that are written
     into them and synced.
     """
     try:
-        path.mkdir()
+        path.mkdir(PRIVATE_FOLDER)
     except FileNotFoundError:
         make_folder(path.parent)
-        path.mkdir(exist_ok=True)
+        path.mkdir(PRIVATE_FOLDER, exist_ok=True)
     except FileExistsError:
         if not path.is_dir():
             raise

@@ -18,7 +18,7 @@ import aiofiles
 
 from worker.errors import ConfigError, SourceChanged, SourceError, SourceMissing, StoreError
 from worker.objects import FileStamp, ObjectInfo, ObjectWriter, OnUnlisted, Unlisted
-from worker.objects.fsync import make_folder, sync_folder
+from worker.objects.fsync import PRIVATE_FILE, make_folder, sync_folder
 
 TEMPORARY_NAME = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{8}\.tmp")
 """Names of temporary files: hidden, so never listed, in the folder of their final name."""
@@ -75,8 +75,11 @@ class FolderStore:
                 self._swept.add(path.parent)
                 await asyncio.to_thread(_sweep, path.parent)
             async with _temporary_file(path) as (temporary, file):
-                yield _FileWriter(file)
+                writer = _FileWriter(file)
+                yield writer
                 await file.flush()
+                if writer.mtime_ns is not None:
+                    os.utime(file.fileno(), ns=(writer.mtime_ns, writer.mtime_ns))
                 # The ledger may name the object only once it is on the disk.
                 await asyncio.to_thread(os.fsync, file.fileno())
                 await asyncio.to_thread(_publish, temporary, path)
@@ -105,7 +108,7 @@ async def _temporary_file(path: Path) -> AsyncIterator[tuple[Path, _File]]:
     while True:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
         try:
-            async with aiofiles.open(temporary, "wb") as file:
+            async with aiofiles.open(temporary, "wb", opener=_open_private) as file:
                 # Another process may have swept it between opening and locking.
                 if _lock(file.fileno()) and os.fstat(file.fileno()).st_nlink:
                     yield temporary, file
@@ -113,6 +116,10 @@ async def _temporary_file(path: Path) -> AsyncIterator[tuple[Path, _File]]:
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, PRIVATE_FILE)
 
 
 def _lock(descriptor: int) -> bool:
@@ -141,6 +148,11 @@ class _FileWriter:
     def __init__(self, file: _File) -> None:
         self._file = file
         self._size_bytes = 0
+        self.mtime_ns: int | None = None
+
+    def keep_time(self, info: ObjectInfo) -> None:
+        uploaded_ns = int(info.uploaded_at.timestamp() * 10**6) * 1000
+        self.mtime_ns = info.stamp.mtime_ns if info.stamp else uploaded_ns
 
     async def write(self, data: bytes | memoryview) -> None:
         await self._file.write(data)

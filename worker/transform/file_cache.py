@@ -68,7 +68,7 @@ class FileCache:
 
     def open(self, key: str) -> CleanObject:
         """Return the reader of a clean file; nothing is read yet."""
-        return CleanObject(self._workspace.store, self._workspace.absolute(key))
+        return CleanObject(self._workspace.store, self._workspace.stored(key))
 
     def use(self, opened: CleanObject) -> None:
         """Mark a file as used last, and evict what was unused for longest."""

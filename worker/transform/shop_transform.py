@@ -170,7 +170,7 @@ async def _read(entry: Entry, dataset: str, workspace: Workspace, shop: Shop) ->
     tables = []
     for part in entry.parts:
         if part.dataset == dataset:
-            file = CleanObject(workspace.store, workspace.absolute(part.key))
+            file = CleanObject(workspace.store, workspace.stored(part.key))
             groups = range((await file.footer()).num_row_groups)
             tables.append((await file.read(list(groups), schema.names)).cast(schema))
     return FileRows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,9 @@ from worker.validate.input_names import is_ignored, nearest_folder
 
 WORKSPACE_ZONES = ("clean", "rejects", "pieces")
 """Folders of a workspace that hold our own results."""
+
+ARCHIVED = re.compile(r"(^|/)(archive|quarantine)/[0-9a-f]{16}/")
+"""Key, below an input, of an object that `archive` has moved there: no new upload."""
 
 DATASET_ORDER = {"products": 0, "orders": 1, "order_items": 2}
 """Parents first: joins then find them."""
@@ -96,7 +100,8 @@ async def find_inputs(
         taken, left_before, listed = 0, len(found.left), 0
         async for info in _list(store, location, version_id, found.on_unlisted):
             relative = info.key[len(location.key) :].lstrip("/")
-            if _is_own_result(info, workspace) or (relative and is_ignored(relative)):
+            ours = _is_own_result(info, workspace) or ARCHIVED.search(relative)
+            if ours or (relative and is_ignored(relative)):
                 continue
             listed += 1
             name = _dataset_of(info, contract, dataset)

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from kpi.contract.model import Contract
 from worker.clean import result_name
-from worker.errors import ConfigError, StoreError
+from worker.errors import ConfigError, DamagedObject, StoreError
 from worker.objects.source import Source
 from worker.state import Entry
 from worker.validate.byte_range import ByteRange, first_gap, tile
@@ -87,7 +87,7 @@ async def commit_if_complete(source: Source, context: ValidationContext) -> Entr
     for manifest in manifests.values():
         for part in manifest.parts:
             if part.key not in kept:
-                await context.workspace.store.delete(context.workspace.absolute(part.key))
+                await context.workspace.store.delete(context.workspace.stored(part.key))
     return committed
 
 
@@ -116,8 +116,32 @@ async def _read_manifests(source: Source, context: ValidationContext) -> dict[By
     store, found = context.workspace.store, {}
     async for info in store.list(_manifest_folder(source, context)):
         byte_range = ByteRange.parse(info.key.rsplit("/", 1)[-1].removesuffix(".json"))
-        found[byte_range] = Entry.from_json(await store.read(info, 0, info.size_bytes))
+        entry = Entry.from_json(await store.read(info, 0, info.size_bytes))
+        _check_manifest(entry, byte_range, source, context, info.url)
+        found[byte_range] = entry
     return found
+
+
+def _check_manifest(
+    entry: Entry, byte_range: ByteRange, source: Source, context: ValidationContext, url: str
+) -> None:
+    """Check that a manifest is of this source and range, and names no other objects than theirs.
+
+    Raises:
+        DamagedObject: It does not: its objects would be committed, or deleted.
+    """
+    expected = {
+        zone: context.workspace.key(zone, source, context.contract, f"-{byte_range.padded}")
+        for zone in ("clean", "rejects")
+    }
+    keys = {part.key for part in entry.parts} - {expected["clean"]}
+    keys |= set(entry.rejects) - {expected["rejects"]}
+    if keys or entry.source_id != source.source_id:
+        raise DamagedObject(
+            url=url,
+            expected=f"a manifest of bytes {byte_range} of {source.info.url}",
+            actual=f"one of {entry.url} with {len(keys)} other objects",
+        )
 
 
 def _join(entries: Sequence[Entry], contract: Contract) -> Entry:

@@ -18,7 +18,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from worker.errors import StoreError
-from worker.objects.fsync import make_folder
+from worker.objects.fsync import PRIVATE_FILE, make_folder
 from worker.state.sqlite.schema import (
     MIGRATED_VERSIONS,
     SCHEMA_VERSION,
@@ -133,6 +133,8 @@ class SqliteFile:
                 db = self._open_to_read()
             else:
                 make_folder(self._path.parent)
+                # SQLite gives the log and its index the mode of the database.
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE))
                 db = sqlite3.connect(self._path, timeout=BUSY_POLL_S, isolation_level=None)
             try:
                 self._prepare(db)

@@ -187,3 +187,11 @@ async def test_a_folder_without_rights_leaves_the_others(tmp_path: Path) -> None
         closed.chmod(0o700)
     assert len(found.sources) == 1
     assert names(tmp_path, found.left) == ["orders/closed"]
+
+
+async def test_what_archive_has_moved_is_no_new_upload(tmp_path: Path) -> None:
+    put(tmp_path)
+    put(tmp_path, "archive/0123456789abcdef/shop/orders/2.csv")
+    assert len(await find(str(tmp_path / "in"))) == 1
+    # Named itself it is read: the archive may be what is left.
+    assert len(await find(str(tmp_path / "in" / "archive"))) == 1

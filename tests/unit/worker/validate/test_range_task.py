@@ -1,0 +1,57 @@
+"""Manifests of byte ranges: whoever can write one can neither delete nor commit other objects."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.shops import Pipeline
+from worker.errors import DamagedObject
+from worker.validate.byte_range import ByteRange
+from worker.validate.range_task import commit_ranges, validate_range
+
+ORDERS = b"order_id,user_id,created_at\n1,7,2025-03-01\n2,7,2025-03-01\n"
+FIRST = ByteRange(0, 43)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"parts": "../victim.txt"},
+        {"parts": "/etc/passwd"},
+        {"parts": "clean/orders/uploaded_on=2025-03-01/0123456789abcdef-01234567.parquet"},
+        {"rejects": "../victim.txt"},
+        {"source_id": "0123456789abcdef"},
+    ],
+)
+async def test_a_manifest_that_names_other_objects_is_refused(
+    tmp_path: Path, change: dict[str, str]
+) -> None:
+    path = tmp_path / "in" / "orders" / "1.csv"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(ORDERS)
+    victim = tmp_path / "victim.txt"
+    victim.write_text("precious")
+    async with Pipeline(tmp_path / "work") as pipeline:
+        source = await pipeline.source(path)
+        await validate_range(source, FIRST, pipeline.context())
+        (manifest,) = (tmp_path / "work" / "pieces").rglob("*.json")
+        entry: dict[str, Any] = json.loads(manifest.read_bytes())
+        match change:
+            case {"parts": key}:
+                entry["parts"] = [dict(entry["parts"][0], key=key)]
+            case {"rejects": key}:
+                entry["rejects"] = [key]
+            case _:
+                entry |= change
+        # A range of another plan, which does not tile the object: its objects would be deleted.
+        forged = manifest.with_name(f"{ByteRange(0, 44).padded}.json")
+        forged.write_text(json.dumps(entry))
+        with pytest.raises(DamagedObject, match="expected a manifest of bytes 0-44"):
+            await validate_range(source, ByteRange(43, len(ORDERS)), pipeline.context())
+        assert victim.read_text() == "precious"
+        forged.unlink()
+        assert (await commit_ranges(source, pipeline.context())).rows_clean == 2
