@@ -143,3 +143,11 @@ def test_other_conditions_can_be_adopted(shopkpi: Shopkpi) -> None:
     refused = shopkpi("contract", "adopt", "c.toml")
     assert refused.code == 2
     assert "changes the clean rows" in refused.err
+
+
+def test_a_file_refused_early_is_a_verdict_whatever_its_size(shopkpi: Shopkpi) -> None:
+    put_shop()
+    put("sales3.csv", "a,b\n" + "1,2\n" * 10_000_000)
+    done = call(shopkpi, "run", "shop", "--format", "json")
+    refused = [event for event in done.events if event["event"] == "source.refused"]
+    assert [event["url"].rsplit("/", 1)[-1] for event in refused] == ["sales3.csv"]

@@ -86,7 +86,7 @@ class MappedValidation:
         shop = self._contract.shop
         found = shop.layout_of(self._source.info.key) if shop is not None else None
         if shop is None or found is None:
-            return self._refused(
+            return await self._refused(
                 "expected a file that an entry of [[files]] matches, got one that none does"
             )
         layout, names = found
@@ -103,7 +103,7 @@ class MappedValidation:
                 refusal = str(refused)
         self._rejects_key = rejects.key
         if refusal is not None:
-            return self._refused(refusal)
+            return await self._refused(refusal)
         return self._entry(
             tuple(
                 Part(
@@ -251,7 +251,8 @@ class MappedValidation:
         counts.clean = counts.rows - counts.rejected - self._passed_over
         counts.reasons.update(reasons)
 
-    def _refused(self, reason: str) -> Entry:
+    async def _refused(self, reason: str) -> Entry:
+        await self._stream.finish_digest()
         self._feeds = {}
         self._passed_over = 0
         return refuse(self._entry(()), reason)
