@@ -135,7 +135,12 @@ async def test_unprocessed_keys_of_a_batch_are_read_again(
 
 ZIPPED = base64.b64encode(zlib.compress(b"{}")[:-3]).decode()
 SOURCE = {"Item": item("source", "a", sequence={"N": "1"})}
-ROW = {"order_date": {"S": "2025-01-02"}, "category": {"S": "Books"}, "as_of": {"N": "1"}}
+ROW = {
+    "order_date": {"S": "2025-01-02"},
+    "category": {"S": "Books"},
+    "daily_revenue": {"N": "one"},
+    "as_of": {"N": "1"},
+}
 
 DAMAGED: dict[str, tuple[list[dict[str, Any]], Callable[[DynamoDBState], Awaitable[object]]]] = {
     "sequence in ledger item head head": (

@@ -19,8 +19,8 @@ from tests.support.samples import adoption, day_kpis, entry, ruling
 from worker.state import Effect, Progress, State
 from worker.state.dynamodb.store import DynamoDBState
 
-NO_READS = {"create_tables", "close", "record_effects"}
-"""What reads no item: effects are put under a condition, tables described."""
+NO_READS = {"create_tables", "close", "record_effects", "record_sighting"}
+"""Methods that read no item: effects and sightings are put, tables described."""
 
 READS = {"GetItem", "Query", "BatchGetItem"}
 WRITES = {"PutItem", "TransactWriteItems"}
@@ -36,6 +36,7 @@ METHODS: dict[str, Callable[[DynamoDBState], Awaitable[object]]] = {
     "entries": lambda state: state.entries(),
     "records": lambda state: state.records(),
     "rulings": lambda state: state.rulings(),
+    "sightings": lambda state: state.sightings(["a"]),
     "effects": lambda state: state.effects(["a", "b"]),
     "publish": lambda state: state.publish(large_day(3), 3),
     "progress": lambda state: state.progress(),

@@ -325,6 +325,8 @@ def _sequence_key(sequence: int) -> Item:
 
 def _record_item(record: Record) -> Item:
     what = f"{type(record).__name__.lower()} {record.sequence} of the ledger"
+    if isinstance(record, Entry):
+        what = f"the entry of {record.url}"
     return {**_sequence_key(record.sequence), "entry": document(record.to_json(), what)}
 
 
