@@ -74,6 +74,7 @@ def retract(
       shopkpi retract 0f3a1c2d4e5b6a79 --dry-run
       shopkpi retract s3://shop-in/orders/1.csv --workspace s3://shop-clean --state dynamodb://shop
     """
+    output_format = choose_event_format(output_format)
     settings = read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis)
     _rule(sources, settings, "retraction", reason, dry_run=dry_run, output_format=output_format)
 
@@ -96,6 +97,7 @@ def restore(
     Example:
       shopkpi restore orders/monday.csv
     """
+    output_format = choose_event_format(output_format)
     settings = read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis)
     _rule(sources, settings, "restoration", reason, dry_run=dry_run, output_format=output_format)
 
@@ -107,10 +109,9 @@ def _rule(
     reason: str,
     *,
     dry_run: bool,
-    output_format: str | None,
+    output_format: str,
 ) -> None:
     check_database_exists(settings)
-    output_format = choose_event_format(output_format)
     reporter = make_reporter(output_format)
 
     async def work() -> None:
