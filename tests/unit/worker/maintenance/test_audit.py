@@ -248,6 +248,7 @@ async def test_a_sample_finds_days_that_were_never_published(shop: Shop) -> None
     assert found.days == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample", [None, 1000])
 async def test_the_first_and_the_last_day_are_compared(shop: Shop, sample: int | None) -> None:
     await shop.order(date(1, 1, 2), date(9999, 12, 29))
