@@ -295,7 +295,8 @@ def test_what_parses_is_not_imported_before_there_is_something_to_parse() -> Non
     """A task starts for every file: a quarter of a second later, the first bytes would be too."""
     modules = (
         "worker.cli.run, worker.cli.plan, worker.cli.archive, worker.cli.query, worker.cli.audit, "
-        "worker.cli.serve, worker.cli.sample, worker.validate.task, worker.validate.range_task"
+        "worker.cli.serve, worker.cli.sample, worker.validate.validate_source, "
+        "worker.validate.range_task"
     )
     stores = "worker.objects.s3, worker.state.dynamodb.store, worker.state.sqlite.store"
     late = {

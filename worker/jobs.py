@@ -29,8 +29,8 @@ from worker.validate.byte_range import ByteRange
 from worker.validate.context import ValidationContext
 from worker.validate.discovery import Inputs, find_inputs
 from worker.validate.file_versions import is_seen
-from worker.validate.settling import settle
-from worker.validate.task import validate
+from worker.validate.validate_source import validate
+from worker.validate.wait_until_unchanged import settle
 
 LISTED_DIFFERENCES = 8
 """Differences of two contracts that an error lists."""

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from kpi.aggregation.calendar import Days, distinct_days, numbered
 from kpi.aggregation.group_sums import GroupSums, GroupTotals, count_groups, sum_groups
-from kpi.aggregation.measured import ItemSales, Measured, Pairs
+from kpi.aggregation.item_sums import ItemSales, Measured, Pairs
 from kpi.aggregation.products import Products
 from kpi.aggregation.schemas import MONEY, RATE, arrow_schema
 from kpi.aggregation.tables import (

@@ -23,5 +23,5 @@ class Note(enum.StrEnum):
     BLANK_ROWS = "blank_rows"
     """A record had nothing but delimiters, quotes and blanks: it is no row."""
 
-    SEPARATOR_LINE = "separator_line"
+    SEPARATOR_LINE = "sep=_line"
     """A `sep=` line before the header was passed over."""

@@ -18,7 +18,7 @@ from worker.objects.location import locate
 from worker.state import Entry
 from worker.validate.discovery import find_inputs
 from worker.validate.stream import DEFAULT_BLOCK_SIZES, BlockSizes
-from worker.validate.task import validate
+from worker.validate.validate_source import validate
 
 FIRST_SECOND = 1_760_000_000
 """Time of an upload at second 0."""

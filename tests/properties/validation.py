@@ -25,7 +25,7 @@ from worker.state import Entry
 from worker.state.memory import MemoryState
 from worker.validate.context import ValidationContext
 from worker.validate.stream import BlockSizes
-from worker.validate.task import validate
+from worker.validate.validate_source import validate
 
 UPLOADED = datetime(2025, 6, 1, tzinfo=UTC)
 RECORD_BYTES = 1024

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from unittest.mock import patch
 
 import worker.transform
-import worker.validate.task
+import worker.validate.validate_source
 from kpi.aggregation.tables import table_names
 from kpi.contract.loading import parse_contract
 from kpi.contract.model import Contract
@@ -37,7 +37,7 @@ from worker.transform import plan_days, transform
 from worker.validate import range_task
 from worker.validate.context import ValidationContext
 from worker.validate.range_planner import plan_ranges
-from worker.validate.task import validate
+from worker.validate.validate_source import validate
 
 ALL_TABLES = table_names(["order", "category", "product"])
 START = datetime(2025, 4, 1, tzinfo=UTC)
@@ -130,7 +130,7 @@ def run_history(history: History, backend: Backend | None = None) -> Outcome:
         clock = SimpleNamespace(perf_counter=runner.get_loop().time)
         # Receipts hold wall times, which would make runs of one seed differ.
         with (
-            patch.object(worker.validate.task, "time", clock),
+            patch.object(worker.validate.validate_source, "time", clock),
             patch.object(worker.transform, "time", clock),
         ):
             world = _World(history, scheduler, backend or Backend())

@@ -22,7 +22,7 @@ from worker.state.sqlite.store import SqliteState
 from worker.transform import Report, transform
 from worker.validate.context import ValidationContext
 from worker.validate.stream import DEFAULT_BLOCK_SIZES, BlockSizes
-from worker.validate.task import validate
+from worker.validate.validate_source import validate
 
 HEADERS = {
     "orders": ("order_id", "user_id", "status", "created_at"),

@@ -33,7 +33,7 @@ from worker.maintenance.claims import Cell, Claims, published_days, unpublished_
 from worker.maintenance.recomputation import Recomputation, ShopRecomputation
 from worker.maintenance.recount import OpenObjects, Recount, Recounter
 from worker.state import Row, State
-from worker.state.in_force import adopted_contract, adoption_at
+from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.transform.day_ranges import DateRange, possible_days
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.transform.shop_transform import ShopState, open_shop

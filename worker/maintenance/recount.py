@@ -28,9 +28,9 @@ from worker.recount.days import DayCount, KpiRow
 from worker.recount.records import TooAmbiguousError, read_lines
 from worker.recount.rows import CleanRow, Row, Value, read_rows
 from worker.state import Entry, Ledger
-from worker.state.in_force import adopted_contract, adoption_at
+from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.state.paging import records_in_pages
-from worker.state.records import retracted_sources
+from worker.state.retractions import retracted_sources
 from worker.validate.stream import SourceStream
 from worker.validate.verdict import Unreadable
 

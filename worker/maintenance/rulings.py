@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from worker.errors import ConfigError
 from worker.state import Entry, Ledger, Ruling
 from worker.state.paging import entries_in_pages
-from worker.state.records import Decision, retracted_sources
+from worker.state.records import Decision
+from worker.state.retractions import retracted_sources
 
 LISTED_VERSIONS = 10
 """Versions of a name that an error lists."""

@@ -28,7 +28,6 @@ An adoption has `kind` (`adoption`), `recorded_at`, and:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
@@ -129,19 +128,3 @@ def record_from_json(data: bytes | str) -> Record:
         return Ruling(**fields)
     except DAMAGE as error:
         raise damaged_record("a record", data, error) from error
-
-
-def retracted_sources(records: Iterable[Record]) -> set[str]:
-    """Return the uploads whose last ruling is a retraction.
-
-    Args:
-        records: Ledger records, ascending by sequence; entries are passed over.
-    """
-    retracted: set[str] = set()
-    for record in records:
-        if isinstance(record, Ruling):
-            if record.kind == "retraction":
-                retracted.add(record.source_id)
-            else:
-                retracted.discard(record.source_id)
-    return retracted

@@ -20,7 +20,7 @@ from kpi.contract.model import Contract
 from worker.clean import Workspace
 from worker.errors import SourceChanged, StoreError
 from worker.state import Progress, State
-from worker.state.in_force import adopted_contract, adoption_at
+from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.transform.day_loader import Observed
 from worker.transform.day_ranges import DateRange
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits

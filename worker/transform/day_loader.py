@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from kpi.aggregation.calendar import Days, distinct_days, order_days
 from kpi.aggregation.day_slice import DaySlice, build_day_slice, is_returned
-from kpi.aggregation.measured import Measured
+from kpi.aggregation.item_sums import Measured
 from kpi.aggregation.products import Products
 from kpi.aggregation.tables import CATEGORY_KPIS, ORDER_KPIS, PRODUCT_KPIS
 from kpi.contract.arrow_types import arrow_type

@@ -16,7 +16,7 @@ from kpi.contract.model import Contract
 from kpi.kernels.fixed_point import distinct
 from worker.clean import Workspace
 from worker.state import Adoption, Progress, State
-from worker.state.in_force import adopted_contract, adoption_at
+from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.transform import changed_days
 from worker.transform.catalog import Catalog
 from worker.transform.day_loader import latest_products

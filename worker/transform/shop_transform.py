@@ -22,9 +22,10 @@ from worker.clean.reader import CleanObject
 from worker.errors import ConfigError
 from worker.runtime.concurrency import each
 from worker.state import DayKpis, Effect, Entry, Ledger, Outcome, Progress, Row
-from worker.state.in_force import adopted_contract, adoption_at
+from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.state.paging import records_in_pages
-from worker.state.records import Ruling, retracted_sources
+from worker.state.records import Ruling
+from worker.state.retractions import retracted_sources
 from worker.transform.day_ranges import ALL_DAYS, DateRange
 from worker.transform.pending_work import TransformTask
 from worker.transform.publish import Contended

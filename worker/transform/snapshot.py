@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from kpi.contract.model import Contract
 from worker.clean import Workspace
 from worker.state import Entry, Ledger, Ruling
-from worker.state.in_force import adopted_contract, adoption_at
+from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.state.paging import records_in_pages
-from worker.state.records import retracted_sources
+from worker.state.retractions import retracted_sources
 from worker.transform.catalog import Catalog
 from worker.transform.file_cache import FileCache
 from worker.transform.file_table import FileTable

@@ -19,7 +19,7 @@ from worker.objects.source import Source
 from worker.state import Entry
 from worker.validate.byte_range import ByteRange, first_gap, tile
 from worker.validate.context import ValidationContext
-from worker.validate.task import validate_uncommitted
+from worker.validate.validate_source import validate_uncommitted
 from worker.validate.verdict import check_balance, describe_codes, refuse, too_many_rejects
 
 

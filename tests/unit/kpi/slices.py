@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from kpi.aggregation.day_slice import DaySlice, build_day_slice
-from kpi.aggregation.measured import Measured
+from kpi.aggregation.item_sums import Measured
 from kpi.aggregation.products import Products
 from kpi.contract.loading import parse_contract
 from kpi.contract.model import Contract

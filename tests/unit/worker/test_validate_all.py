@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import worker.validate.file_versions
-import worker.validate.settling
+import worker.validate.wait_until_unchanged
 from tests.support.commands import Shopkpi
 from worker.errors import SourceError
 from worker.objects import ObjectInfo
@@ -105,7 +105,7 @@ def test_a_known_file_is_not_waited_for(
     def fail(*_: object) -> None:
         raise AssertionError("waited")
 
-    monkeypatch.setattr(worker.validate.settling, "_missing_s", fail)
+    monkeypatch.setattr(worker.validate.wait_until_unchanged, "_missing_s", fail)
     assert shopkpi("run", "shop", "--settle", "60", "--format", "json").code == 0
 
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import worker.validate.task
+import worker.validate.validate_source
 from kpi.contract.loading import built_in
 from worker.clean import Workspace
 from worker.errors import SourceChanged
@@ -30,7 +30,7 @@ from worker.state import Entry
 from worker.state.memory import MemoryState
 from worker.validate.context import ValidationContext
 from worker.validate.stream import BlockSizes
-from worker.validate.task import validate
+from worker.validate.validate_source import validate
 
 OLD_NS = 1_735_725_600 * 10**9
 HEADER = "order_id,user_id,created_at\n"
@@ -73,7 +73,9 @@ class Shop:
         now_ns = max(info.stamp.ctime_ns, info.stamp.mtime_ns) if info.stamp else 0
         with (
             ThreadPoolExecutor(1) as executor,
-            patch.object(worker.validate.task, "now_ns", lambda: now_ns + int(later_s * 10**9)),
+            patch.object(
+                worker.validate.validate_source, "now_ns", lambda: now_ns + int(later_s * 10**9)
+            ),
         ):
             context = ValidationContext(
                 contract=built_in(),
@@ -385,7 +387,7 @@ async def test_whatever_happens_to_a_file_a_run_ends_at_its_bytes(
         ledger=state,
         executor=InThisThread(),
     )
-    with patch.object(worker.validate.task, "now_ns", lambda: disk.now_ns):
+    with patch.object(worker.validate.validate_source, "now_ns", lambda: disk.now_ns):
         for step, argument in [*steps, ("run", None)]:
             match step:
                 case "write":

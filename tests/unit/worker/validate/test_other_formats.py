@@ -23,7 +23,7 @@ def clean(rows: list[dict[str, object]]) -> list[dict[str, object]]:
 def test_a_separator_line_is_passed_over_and_counted(line: bytes) -> None:
     found = outcome(line + HEADER + ROWS)
     assert clean(found.clean) == CLEAN
-    assert found.entry.notes == {"separator_line": 1}
+    assert found.entry.notes == {"sep=_line": 1}
     assert (found.entry.rows_read, found.rejects) == (2, [])
 
 

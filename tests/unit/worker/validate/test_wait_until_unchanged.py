@@ -12,7 +12,7 @@ from worker.errors import SourceMissing
 from worker.objects import FileStamp, ObjectInfo
 from worker.objects.memory import MemoryStore
 from worker.objects.source import Source
-from worker.validate.settling import MAX_PERIODS, Clock, settle
+from worker.validate.wait_until_unchanged import MAX_PERIODS, Clock, settle
 
 NOW_S = 1_750_000_000.0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-import worker.validate.task
+import worker.validate.validate_source
 from kpi.contract.loading import built_in, parse_contract
 from kpi.contract.model import Contract
 from tests.support.shops import Pipeline
@@ -276,12 +276,14 @@ async def test_what_parses_is_imported_beside_the_event_loop(
 ) -> None:
     """It takes a quarter of a second, in which the first bytes come."""
     in_main_thread: list[bool] = []
-    import_now = worker.validate.task.import_source_validation
+    import_now = worker.validate.validate_source.import_source_validation
 
     def import_and_note() -> type[SourceValidation]:
         in_main_thread.append(threading.current_thread() is threading.main_thread())
         return import_now()
 
-    monkeypatch.setattr(worker.validate.task, "import_source_validation", import_and_note)
+    monkeypatch.setattr(
+        worker.validate.validate_source, "import_source_validation", import_and_note
+    )
     await receipt(tmp_path, GOOD)
     assert in_main_thread == [False]
