@@ -53,8 +53,8 @@ def test_rows_that_differ_exit_with_3(shopkpi: Shopkpi) -> None:
     )
     assert (orders["published"]["total_orders"], orders["expected"]["total_orders"]) == (999, 1)
     assert (sale["table"], sale["group"]) == ("category_kpis", "-Sale")
-    assert (sale["published"]["as_of"], sale["expected"]["as_of"]) == (999, 3)
-    assert (finished["days"], finished["as_of"], finished["unsettled"]) == (2, 3, 0)
+    assert (sale["published"]["as_of"], sale["expected"]["as_of"]) == (999, 4)
+    assert (finished["days"], finished["as_of"], finished["unsettled"]) == (2, 4, 0)
     assert "2 rows differ" in shopkpi("audit", "--format", "table").out
     assert shopkpi("audit", "--from", "2025-03-02", "--to", "2025-03-02").code == 3
     assert shopkpi("audit", "--from", "2025-03-03").code == 0
@@ -89,7 +89,7 @@ def test_a_comparison_without_days_or_progress_says_so(shopkpi: Shopkpi) -> None
     put("shop/products/1.csv", "id,category\n1,Toys\n")
     shopkpi("run", "shop")
     done = shopkpi("audit", "--format", "table")
-    assert (done.code, "as of 1: no day has orders or rows" in done.out) == (0, True)
+    assert (done.code, "as of 2: no day has orders or rows" in done.out) == (0, True)
     put_shop()
     shopkpi("run", "shop")
     done = shopkpi("audit", "--from", "2031-01-01", "--format", "table")

@@ -102,6 +102,7 @@ async def test_s3_and_dynamodb_give_the_rows_of_a_local_run(
 async def test_a_missing_bucket_is_told_without_a_traceback(ministack: Emulator) -> None:
     environment = dict(ministack.environment)
     stores = ["--workspace", "s3://no-such-bucket", "--state", f"dynamodb://{unique_name('none')}"]
+    started(["tables", "create", *stores[2:]], environment).communicate(timeout=60)
     process = started(["validate", "s3://no-such-bucket/orders/a.csv", *stores], environment)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1

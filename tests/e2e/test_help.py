@@ -27,6 +27,9 @@ def examples() -> Iterator[tuple[str, str]]:
                 yield path, line
 
 
+BERLIN = 'business_time_zone = "Europe/Berlin"'
+
+
 def prepare(shopkpi: Shopkpi) -> str:
     """The files that the examples speak of; the id of one."""
     write_sample(Path("shop"), SampleSpec(orders=200, days=3, dirty=0.05))
@@ -34,6 +37,8 @@ def prepare(shopkpi: Shopkpi) -> str:
         put(name, (Path("shop") / "orders" / "orders_part1.csv").read_bytes())
     items = Path("shop/order_items/order_items_part1.csv").read_bytes()
     put("year/order_items/2025.csv", items)
+    default = shopkpi("contract", "show").out
+    put("berlin.toml", default.replace('business_time_zone = "UTC"', BERLIN))
     put("my-contract.toml", shopkpi("contract", "show", "olist").out)
     assert shopkpi("run", "shop").code == 0
     (receipt,) = shopkpi("ledger", "monday.csv", "--format", "json").json

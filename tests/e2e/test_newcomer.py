@@ -208,7 +208,9 @@ def test_two_runs_at_once_share_a_workspace(tmp_path: Path) -> None:
     ]
     assert [run.communicate(timeout=120) and run.returncode for run in runs] == [0, 0]
     receipts = json.loads(shopkpi("ledger", "--format", "json", cwd=tmp_path).stdout)
-    assert sorted(one["sequence"] for one in receipts) == list(range(1, 10))
+    assert sorted(one["sequence"] for one in receipts) == list(
+        range(2, 11)
+    )  # 1 adopts the contract
     alone = ["--workspace", "alone"]
     lines(shopkpi("run", "shop", *alone, "--format", "json", cwd=tmp_path))
     for table in ("orders", "category"):
@@ -266,4 +268,4 @@ def test_a_database_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
         db.execute("CREATE TABLE days (mine TEXT)")
     done = shopkpi("ledger", "--state", f"sqlite://{tmp_path}/mine.db", cwd=tmp_path)
     assert done.returncode == 2
-    assert "expected a database of schema 1, got 0" in done.stderr
+    assert "expected a database of schema 2, got 0" in done.stderr

@@ -6,17 +6,14 @@ and 1 MiB in clean files, rejects and temporary ones.
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from tests.support.commands import ROOT
+from tests.support.commands import shopkpi_process
 
 MIB = 2**20
 INPUT_BYTES = 9 * MIB
@@ -79,16 +76,9 @@ def test_memory_and_written_bytes_are_bounded(kind: str, tmp_path: Path) -> None
     content = FILES[kind]()
     (tmp_path / "in/orders").mkdir(parents=True)
     (tmp_path / "in/orders/1.csv").write_bytes(content)
-    command = [sys.executable, "-m", "worker", "run", str(tmp_path / "in")]
-    command += ["--workspace", str(tmp_path / "work"), "--format", "json"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    with process.stdout:
-        output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode in (0, 1), output
-    assert b"source.committed" in output or b"source.refused" in output
-    assert usage.ru_maxrss * 1024 <= PEAK_BYTES
+    done = shopkpi_process(tmp_path, "run", "in", "--workspace", "work", "--format", "json")
+    assert done.code in (0, 1), done.out
+    assert "source.committed" in done.out or "source.refused" in done.out
+    assert done.peak_mib * MIB <= PEAK_BYTES
     written = sum(path.stat().st_size for path in (tmp_path / "work").rglob("*.parquet"))
     assert written <= 5 * len(content) + MIB

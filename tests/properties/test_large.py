@@ -82,7 +82,7 @@ def test_fields_of_megabytes_are_values_up_to_the_longest_record(tmp_path: Path)
     [
         (b"x\n", "wrong_column_count"),
         (b"x\r", "wrong_column_count"),
-        (b",,,\n", "missing_value"),
+        (b",,a,\n", "missing_value"),
         (b"a,b,c,d\n", "wrong_type"),
     ],
 )

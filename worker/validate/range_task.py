@@ -130,12 +130,15 @@ def _check_manifest(
     Raises:
         DamagedObject: It does not: its objects would be committed, or deleted.
     """
-    expected = {
-        zone: context.workspace.key(zone, source, context.contract, f"-{byte_range.padded}")
-        for zone in ("clean", "rejects")
-    }
-    keys = {part.key for part in entry.parts} - {expected["clean"]}
-    keys |= set(entry.rejects) - {expected["rejects"]}
+    # A file of language 2 is one range, and its objects have the keys of a whole file.
+    suffix = "" if context.contract.shop is not None else f"-{byte_range.padded}"
+
+    def key(zone: str, dataset: str) -> str:
+        of_dataset = replace(source, dataset=dataset or source.dataset)
+        return context.workspace.key(zone, of_dataset, context.contract, suffix)
+
+    keys = {part.key for part in entry.parts if part.key != key("clean", part.dataset)}
+    keys |= set(entry.rejects) - {key("rejects", "")}
     if keys or entry.source_id != source.source_id:
         raise DamagedObject(
             url=url,
