@@ -210,7 +210,8 @@ def test_a_damaged_object_is_named(home: Path, zone: str, damage: Callable[[byte
 def test_a_damaged_ledger_entry_is_named(home: Path) -> None:
     with closing(sqlite3.connect(home / ".shopkpi/shopkpi.db")) as db:
         db.execute(
-            "UPDATE ledger SET entry = substr(entry, 1, 400) WHERE entry LIKE '%orders/1.csv%'"
+            "UPDATE ledger SET record = substr(record, 1, 400) "
+            "WHERE kind = 'entry' AND record LIKE '%orders/1.csv%'"
         )
         db.commit()
     for command in (["transform", "--all"], ["ledger"], ["run", "shop"]):
