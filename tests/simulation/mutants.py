@@ -12,7 +12,7 @@ from tests.simulation.schedule import Scheduler
 from tests.simulation.torn import TornState
 from tests.simulation.world import START, Backend
 from worker.objects.memory import MemoryStore, MemoryWriter
-from worker.state import Adoption, DayKpis, Entry, Outcome, Progress
+from worker.state import Adoption, DayKpis, Entry, Outcome, Progress, Record
 from worker.state.day_guard import Guard
 from worker.state.kpi_rows import stored_row
 from worker.state.memory import MemoryState
@@ -137,17 +137,22 @@ class CounterFirst(_Mutant):
 class LateEntries(_Mutant):
     """Reads entries as an index does that lags behind: the last one is not there yet."""
 
-    async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
-        found = await super().entries(after=after, up_to=up_to)
+    async def records(self, *, after: int = 0, up_to: int | None = None) -> list[Record]:
+        found = await super().records(after=after, up_to=up_to)
         return found[:-1] if len(found) > 1 else found
 
 
 class OrderOfCommit(_Mutant):
     """Lets the object that was committed last win, not the one that was uploaded last."""
 
-    async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
-        found = await super().entries(after=after, up_to=up_to)
-        return [replace(one, uploaded_at=START + timedelta(seconds=one.sequence)) for one in found]
+    async def records(self, *, after: int = 0, up_to: int | None = None) -> list[Record]:
+        found = await super().records(after=after, up_to=up_to)
+        return [
+            replace(one, uploaded_at=START + timedelta(seconds=one.sequence))
+            if isinstance(one, Entry)
+            else one
+            for one in found
+        ]
 
 
 class ProgressAhead(_Mutant):

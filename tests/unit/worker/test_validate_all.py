@@ -125,12 +125,12 @@ def test_a_copy_in_progress_is_read_once_it_is_whole(tmp_path: Path, shopkpi: Sh
     assert done.code == 0, done.err
     (entry,) = events(done.out, "source.committed")
     assert (entry["rows_clean"], entry["rows_rejected"]) == (2, 0)
-    assert "notes" not in entry
+    assert "no_final_line_end" not in entry["notes"]
 
 
 def test_a_missing_final_line_end_is_noted_and_no_fault(tmp_path: Path, shopkpi: Shopkpi) -> None:
     (path,) = put(tmp_path, "1.csv")
-    path.write_text("order_id,user_id,created_at\n1,7,2025-03-01")
+    path.write_text("order_id,user_id,created_at\n1,7,2025-03-01T10:00:00")
     done = shopkpi("run", "shop", "--format", "json")
     (entry,) = events(done.out, "source.committed")
     assert (done.code, entry["rows_clean"]) == (0, 1)

@@ -56,9 +56,11 @@ def check_version(db: sqlite3.Connection, url: str) -> int:
     Raises:
         ConfigError: The file is another program's, or of a version that is not known here.
     """
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    (application,) = db.execute("PRAGMA application_id").fetchone()
+    # Tables first: another process creates them and the version in one transaction, and may do so
+    # between these statements.
     (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
     if application == 0 and version in (SCHEMA_VERSION, *MIGRATED_VERSIONS):
         return int(version)
     if application == 0 and version == 0 and not tables:
