@@ -18,7 +18,8 @@ from tests.support.commands import shopkpi
 TAMPERED = {
     "order_kpis ('": "UPDATE order_kpis SET total_orders = total_orders + 1",
     "category_kpis ('": "DELETE FROM category_kpis WHERE category = 'Books'",
-    "of them clean, got": "UPDATE ledger SET record = json_set(record, '$.rows_read', -1)",
+    "of them clean, got": "UPDATE ledger SET record = json_set(record, '$.rows_read', -1) "
+    "WHERE kind = 'entry'",
     "never committed": "DELETE FROM ledger",
 }
 """What the judge has to say -> what was done to the state."""
