@@ -31,9 +31,9 @@ run: $(VENV)/runtime $(if $(filter .sample,$(DATA)),.sample/products)
 .sample/products: | $(VENV)/runtime
 	$(BIN)/shopkpi sample .sample --orders 5000 --days 14 --files 3 --dirty 0.01 --format table
 
-# At most 60 seconds of CPU time in all.
+# At most 60 seconds of CPU time in all. Mark as slow what comes up among the slowest here.
 check: lint
-	HYPOTHESIS_PROFILE=dev $(BIN)/pytest -q -m "not slow and not emulated" \
+	HYPOTHESIS_PROFILE=dev $(BIN)/pytest -q --durations=5 -m "not slow and not emulated" \
 		--ignore=tests/unit/infra tests/unit $(wildcard tests/test_*.py)
 
 test: lint audit-dependencies unit

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -134,8 +135,13 @@ def modules(package: str, root: Path = ROOT) -> dict[str, Path]:
     return found
 
 
-def arrows(name: str, path: Path) -> Iterator[Arrow]:
-    """Every import of a module, those inside of functions too."""
+@cache
+def arrows(name: str, path: Path) -> tuple[Arrow, ...]:
+    """List every import of a module, those inside of functions too."""
+    return tuple(read_arrows(name, path))
+
+
+def read_arrows(name: str, path: Path) -> Iterator[Arrow]:
     tree = ast.parse(path.read_text("utf-8"))
     for_types = {
         inner

@@ -109,6 +109,7 @@ def test_a_known_file_is_not_waited_for(
     assert shopkpi("run", "shop", "--settle", "60", "--format", "json").code == 0
 
 
+@pytest.mark.slow
 def test_a_copy_in_progress_is_read_once_it_is_whole(tmp_path: Path, shopkpi: Shopkpi) -> None:
     """Cut in the middle of a number it would be another order, for ever."""
     (path,) = put(tmp_path, "1.csv")

@@ -211,6 +211,7 @@ def expected(shop: Shop, folder: Path) -> dict[str, oracle.Rows]:
     return oracle.kpis(files, layout)
 
 
+@pytest.mark.slow
 @given(shops(), st.lists(st.integers(0, 30), max_size=3))
 @examples(0.4)
 def test_a_slice_gives_the_rows_of_the_oracle(shop: Shop, cuts: list[int]) -> None:

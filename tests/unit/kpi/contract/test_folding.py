@@ -35,12 +35,14 @@ def test_other_words_fold_otherwise(left: str, right: str) -> None:
     assert fold(left) != fold(right)
 
 
+@pytest.mark.slow
 def test_folding_twice_changes_nothing() -> None:
     for character in CHARACTERS:
         folded = fold(f"x{character}x")
         assert fold(folded) == folded, hex(ord(character))
 
 
+@pytest.mark.slow
 def test_upper_and_lower_case_of_every_character_fold_alike() -> None:
     odd = [
         character
@@ -54,6 +56,7 @@ def test_upper_and_lower_case_of_every_character_fold_alike() -> None:
     assert odd == []
 
 
+@pytest.mark.slow
 def test_every_composition_of_a_character_folds_alike() -> None:
     for character in CHARACTERS:
         folded = fold(f"x{character}x")

@@ -53,6 +53,7 @@ def test_nothing_is_one_part() -> None:
     assert list(limit_lines(b"", nothing)) == [b""]
 
 
+@pytest.mark.slow
 def test_a_record_of_many_lines_is_not_read_again_for_each_part() -> None:
     """One quoted field: the parts grow with what is unfinished."""
     splitter = RecordSplitter(max_record_bytes=4 * BLOCK)

@@ -148,6 +148,7 @@ def test_integers_chosen_for_one_slot_of_a_known_factor_spread_here() -> None:
     assert len(np.unique(slots)) > 39_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("apply", [map, lambda work, parts: [work(part) for part in parts]])
 def test_integers_that_all_want_one_slot_are_sorted(
     apply: Any, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,6 +109,7 @@ def columns_of_texts(draw: st.DrawFn) -> tuple[Contract, list[bytes]]:
     return CONTRACTS[column, zone], texts
 
 
+@pytest.mark.slow
 @given(columns_of_texts())
 @examples(4)
 def test_the_quick_and_the_careful_way_give_the_same_verdicts(

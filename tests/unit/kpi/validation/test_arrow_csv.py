@@ -65,6 +65,7 @@ def parsed(data: bytes, contract: str, block_bytes: int, times: int) -> list[Par
         return [parser.parse(chunk_of(data, chosen)) for _ in range(times)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("contract", ["default", "uuid-ids"])
 @given(data=st.data(), block_bytes=st.integers(1, 700))
 def test_a_chunk_in_blocks(contract: str, data: st.DataObject, block_bytes: int) -> None:

@@ -52,6 +52,7 @@ def test_command_with_too_few_files_says_what_to_do(tmp_path: Path, limit: int) 
     assert done.stderr == f"shopkpi: {message}\n"
 
 
+@pytest.mark.slow
 def test_command_runs_with_the_fewest_files(tmp_path: Path) -> None:
     words = ("sample", "shop", "--orders", "2000", "--files", "6")
     assert shopkpi(tmp_path, *words).code == 0

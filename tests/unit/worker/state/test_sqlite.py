@@ -64,6 +64,7 @@ def test_a_new_database_may_be_opened_by_many_at_once(tmp_path: Path) -> None:
     assert [one.exitcode for one in workers] == [0] * 4
 
 
+@pytest.mark.slow
 def test_a_lock_that_is_never_released_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +77,7 @@ def test_a_lock_that_is_never_released_is_an_error(
     holder.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opened", [False, True])
 async def test_closing_ends_the_wait_for_a_lock(tmp_path: Path, opened: bool) -> None:
     path = tmp_path / "shopkpi.db"

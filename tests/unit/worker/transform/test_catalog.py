@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tests.support import shops
 from tests.support.shops import Pipeline, Upload
 from tests.unit.worker.transform.histories import DAYS, day, history
@@ -13,6 +15,7 @@ from worker.transform.intervals import IntervalSet
 from worker.transform.snapshot import open_snapshot
 
 
+@pytest.mark.slow
 async def test_a_day_of_a_long_history_opens_what_it_needs(tmp_path: Path) -> None:
     async with history(tmp_path) as (pipeline, watched):
         # A new day, and an order of the 26th that comes back on it.

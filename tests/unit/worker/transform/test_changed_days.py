@@ -24,6 +24,7 @@ FAR_APART = {
 """New versions of rows of the second day, and rows that are new."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dataset", "opened", "days"), [("orders", 2, [2, 30]), ("order_items", 4, [2, 27])]
 )

@@ -44,6 +44,7 @@ def test_a_batch_holds_row_groups_of_one_file() -> None:
     assert list(batch_row_groups(groups, 10**6)) == [groups[:2], groups[2:]]
 
 
+@pytest.mark.slow
 async def test_rows_of_another_contract_are_an_error(tmp_path: Path) -> None:
     async with history(tmp_path) as (pipeline, _):
         pipeline.contract = built_in("string-ids")

@@ -13,6 +13,7 @@ from worker.transform import file_cache
 from worker.transform.snapshot import open_snapshot
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("small_bytes", [2**20, 20_000])
 async def test_few_footers_are_held_however_many_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_bytes: int

@@ -13,6 +13,7 @@ from tests.unit.worker.transform.histories import DAYS, history
 from worker.transform.pending_work import equal_or_both_null
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "days"),
     [

@@ -70,6 +70,7 @@ async def test_some_of_many_days_are_named(tmp_path: Path, monkeypatch: pytest.M
         assert len(await rows(pipeline)) == 1
 
 
+@pytest.mark.slow
 async def test_a_failed_day_hides_nothing_from_an_audit(tmp_path: Path) -> None:
     async with Pipeline(tmp_path / "work", CONTRACT) as pipeline:
         for path in write(tmp_path, shop(9, set())):

@@ -11,6 +11,7 @@ from worker.state import paging
 from worker.transform.snapshot import open_snapshot
 
 
+@pytest.mark.slow
 async def test_pages_of_the_ledger_give_one_snapshot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

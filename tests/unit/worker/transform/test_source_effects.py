@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support import shops
 from tests.support.shops import Upload
 from tests.unit.worker.transform.histories import DAYS, day, history
 
 
+@pytest.mark.slow
 async def test_waiting_items_are_counted_when_their_order_may_be_new(tmp_path: Path) -> None:
     waits = {"old": "1000", "new": "2000"}
     async with history(tmp_path) as (pipeline, watched):
