@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import codecs
 import datetime
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
-from kpi.contract.conditions import Condition, Conditions, Patterns, columns_of
-from kpi.contract.forms import DateForm, NumberForm
+from kpi.contract.conditions import Condition, columns_of
+from kpi.contract.file_entries import read_condition, read_conditions, read_file_entry
 from kpi.contract.model import header_form
 from kpi.contract.shop import (
     AS_WRITTEN,
     ROLES,
-    FileLayout,
-    FilePattern,
     Kind,
-    Replaces,
     Shop,
     ShopColumn,
     ShopDataset,
     Via,
 )
 from kpi.contract.toml_reader import Reader
-
-DELIMITERS = ",;\t|"
-"""Delimiters that are recognised by themselves."""
 
 COLUMN_TYPES: Mapping[str, Kind] = {
     "text": "text",
@@ -64,7 +57,7 @@ def read_shop(root: Reader, *, is_time_zone: Callable[[str], bool]) -> Shop:
         if root.has(dataset):
             datasets[dataset] = _dataset(root.table(dataset), dataset)
     references_table = root.table("references")
-    layouts = tuple(map(_layout, root.tables("files")))
+    layouts = tuple(map(read_file_entry, root.tables("files")))
     references = _references(references_table, datasets)
     shop = Shop(
         name=name,
@@ -94,110 +87,6 @@ def _date(root: Reader, key: str) -> str | None:
         return None
 
 
-def _layout(table: Reader) -> FileLayout:
-    pattern = FilePattern(text=table.text("match", ""))
-    if not pattern.text:
-        table.problem("match", "a pattern of file names such as orders*.csv", pattern.text)
-    if len(set(pattern.names)) < len(pattern.names):
-        table.problem("match", "each {name} once", pattern.text)
-    encoding = table.text("encoding", "") or None
-    if encoding is not None and not _is_encoding(encoding):
-        table.problem("encoding", "an encoding of text such as cp1252", encoding)
-    delimiter = table.text("delimiter", "") or None
-    if delimiter is not None and (
-        len(delimiter) != 1 or delimiter in '"\r\n\0' or delimiter.isalnum()
-    ):
-        table.problem(
-            "delimiter", "one character, not a letter, digit, quote or line end", delimiter
-        )
-    quote, escape = table.text("quote", '"'), table.text("escape", "")
-    if quote not in ("", '"'):
-        table.problem("quote", 'a double quote, or "" where quotes are plain characters', quote)
-    if escape not in ("", "\\"):
-        table.problem("escape", "a backslash", escape)
-    only = table.table("only")
-    layout = FileLayout(
-        match=pattern,
-        feeds=table.texts("feeds", ()),
-        columns=table.texts("columns", ()),
-        delimiter=delimiter,
-        quote=quote,
-        escape=escape,
-        encoding=encoding,
-        numbers=_numbers(table),
-        dates=_dates(table),
-        minor_units=table.boolean("minor_units", default=False),
-        blanks=tuple(map(header_form, table.texts("blanks", ()))),
-        replaces=table.choice("replaces", get_args(Replaces), "rows"),
-        begins=table.text("begins", "") or None,
-        fill=table.text("fill", "") or None,
-        only={name: _conditions(only, name) for name in only.names()},
-    )
-    if not layout.feeds:
-        table.problem("feeds", "a list of datasets or references", list(layout.feeds))
-    for name in layout.only:
-        if name not in layout.feeds:
-            only.problem(
-                name, f"one of the datasets that the file feeds, {list(layout.feeds)}", name
-            )
-    only.finish()
-    table.finish()
-    return layout
-
-
-def _is_encoding(name: str) -> bool:
-    try:
-        return bool(codecs.lookup(name)._is_text_encoding)
-    except LookupError:
-        return False
-
-
-def _numbers(table: Reader) -> NumberForm:
-    example = table.text("numbers", "1234.50")
-    form = NumberForm.of_example(example)
-    if form is None:
-        table.problem("numbers", "1234.5 as the file writes it, such as 1.234,50", example)
-    return form or NumberForm()
-
-
-def _dates(table: Reader) -> tuple[DateForm, ...]:
-    forms = []
-    for example in table.texts("dates", ("iso",)):
-        form = DateForm.of_example(example)
-        if form is None:
-            expected = "the last day of 2025 as the file writes it, such as 31.12.2025 23:59"
-            table.problem("dates", expected, example)
-        else:
-            forms.append(form)
-    return tuple(forms)
-
-
-def _conditions(table: Reader, key: str) -> Conditions:
-    """Read one condition or a list of them."""
-    value = table.value(key)
-    one_of = value if isinstance(value, list) else [value]
-    found = []
-    for one in one_of:
-        condition = _condition(one)
-        if condition is None:
-            table.problem(key, 'a condition such as { status = ["cancelled", "failed"] }', value)
-            return ()
-        found.append(condition)
-    return tuple(found)
-
-
-def _condition(value: object) -> Condition | None:
-    if not isinstance(value, dict) or not value:
-        return None
-    condition: dict[str, Patterns] = {}
-    for column, texts in value.items():
-        listed = texts if isinstance(texts, list) else [texts]
-        if not listed or not all(isinstance(text, str) for text in listed):
-            return None
-        condition[column] = Patterns(tuple(listed))
-    return condition
-
-
 def _dataset(table: Reader, name: str) -> ShopDataset:
     columns_table = table.table("columns", required=True)
     roles = ROLES[name]
@@ -222,9 +111,9 @@ def _dataset(table: Reader, name: str) -> ShopDataset:
         key=key,
         key_by=key_by,
         version=version,
-        deleted=_conditions(table, "deleted") if table.has("deleted") else (),
-        excluded=_conditions(table, "excluded") if table.has("excluded") else (),
-        returned=_conditions(table, "returned") if table.has("returned") else None,
+        deleted=read_conditions(table, "deleted") if table.has("deleted") else (),
+        excluded=read_conditions(table, "excluded") if table.has("excluded") else (),
+        returned=read_conditions(table, "returned") if table.has("returned") else None,
     )
     read = {
         *columns_of(dataset.deleted),
@@ -263,7 +152,7 @@ def _column(table: Reader, name: str, kind: Kind, *, required: bool) -> ShopColu
         kind = COLUMN_TYPES[spec.choice("type", tuple(COLUMN_TYPES), "text")]
     when: Condition = {}
     if spec.has("when"):
-        found = _condition(spec.value("when"))
+        found = read_condition(spec.value("when"))
         if found is None:
             spec.problem(
                 "when", 'a condition such as { amount-type = "Price" }', spec.value("when")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from kpi.contract.conditions import Condition, Conditions
 from kpi.contract.forms import ISO, DateForm, NumberForm
+from kpi.contract.model import header_form
 
 COMPRESSED = re.compile(r"\.(gz|gzip|zst|bz2)$", re.IGNORECASE)
 """End of a name that says how the bytes are compressed."""
@@ -133,6 +134,9 @@ class FileLayout:
         begins: A cell of the header; None where the first record is the header.
         fill: Column within which blank cells are as in the row above.
         only: Dataset -> which rows are rows of it, by the file's own cells.
+        each: Of JSON: path of the list of which each element is a row; None for one row an object.
+        known_by: Headers that a file must have for the entry to take it (rule 26); empty where the
+            pattern alone decides.
     """
 
     match: FilePattern
@@ -150,6 +154,12 @@ class FileLayout:
     begins: str | None = None
     fill: str | None = None
     only: Mapping[str, Conditions] = field(default_factory=dict)
+    each: str | None = None
+    known_by: tuple[str, ...] = ()
+
+    def is_known_by(self, headers: Iterable[str]) -> bool:
+        """Whether a file of some headers, folded, may be one of the entry."""
+        return set(map(header_form, self.known_by)) <= set(headers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,14 +261,24 @@ class Shop:
     def layout_of(self, path: str) -> tuple[FileLayout, dict[str, str]] | None:
         """Find the entry that takes a path, and the texts that its pattern takes from it.
 
+        Where entries are known by their headers, it is the first that may take it.
+        """
+        return next(iter(self.layouts_of(path)), None)
+
+    def layouts_of(self, path: str) -> list[tuple[FileLayout, dict[str, str]]]:
+        """Find the entries that may take a path, in order, and what their patterns take from it.
+
         A name may go on with the ending of a compression.
         """
+        found = []
         for name in dict.fromkeys((path, COMPRESSED.sub("", path))):
             for layout in self.files:
                 names = layout.match.match(name)
-                if names is not None:
-                    return layout, names
-        return None
+                if names is not None and layout not in (one for one, _ in found):
+                    found.append((layout, names))
+                    if not layout.known_by:
+                        return found
+        return found
 
     def has(self, dataset: str, *columns: str) -> bool:
         """Whether the contract has one of some columns in a dataset."""

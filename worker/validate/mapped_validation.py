@@ -12,7 +12,7 @@ from datetime import timedelta
 import numpy as np
 import pyarrow as pa
 
-from kpi.contract.language import DELIMITERS
+from kpi.contract.file_entries import DELIMITERS
 from kpi.contract.shop import FileLayout, Shop, ShopDataset
 from kpi.csv.chunk import Chunk
 from kpi.csv.dialect import Dialect, HeaderRule, find_dialect
