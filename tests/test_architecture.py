@@ -20,10 +20,10 @@ AWS_CLIENT = {"aiobotocore", "botocore", "aiohttp"}  # aiobotocore brings the ot
 
 # What each part of the program may import beside the standard library and itself.
 ALLOWED = {
-    "kpi": {"cryptography", "pyarrow", "numpy"},
+    "kpi": {"cryptography", "orjson", "pyarrow", "numpy"},
     "worker": {
         *{"kpi", "pyarrow", "numpy"},
-        *{"aiofiles", "click", "orjson", "rich", "uvloop"},
+        *{"aiofiles", "click", "orjson", "python_calamine", "rich", "uvloop"},
         *AWS_CLIENT,
     },
     # The schemas of the clean zone are pyarrow's.
@@ -42,6 +42,7 @@ LAYERS: dict[str, set[str]] = {
     "kpi.kernels": {"kpi.errors"},
     "kpi.contract": {"kpi.errors", "kpi.kernels"},
     "kpi.csv": {"kpi.contract", "kpi.kernels"},
+    "kpi.json": {"kpi.contract", "kpi.csv", "kpi.errors", "kpi.kernels"},
     "kpi.validation": {"kpi.contract", "kpi.csv", "kpi.errors", "kpi.kernels"},
     "kpi.mapping": {"kpi.contract", "kpi.csv", "kpi.errors", "kpi.kernels", "kpi.validation"},
     "kpi.aggregation": {"kpi.contract", "kpi.kernels", "kpi.mapping"},

@@ -32,5 +32,8 @@ class Reason(enum.StrEnum):
     MALFORMED_QUOTES = "malformed_quotes"
     """A quote that is never closed, or text behind a closing quote."""
 
+    MALFORMED_JSON = "malformed_json"
+    """No object of JSON."""
+
     RECORD_TOO_LONG = "record_too_long"
     """More bytes than the contract's `max_record_bytes`."""

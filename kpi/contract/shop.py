@@ -14,6 +14,9 @@ from kpi.contract.model import header_form
 COMPRESSED = re.compile(r"\.(gz|gzip|zst|bz2)$", re.IGNORECASE)
 """End of a name that says how the bytes are compressed."""
 
+ARCHIVE = re.compile(r"\.(zip|xlsx|xlsm|xlsb)$", re.IGNORECASE)
+"""End of a name whose file has files or sheets in it."""
+
 AS_WRITTEN = "as written"
 """Word of `day`: an order's day is the date as it stands in the file."""
 
@@ -96,6 +99,16 @@ class FilePattern:
             if found:
                 return found.groupdict()
         return None
+
+    def may_match_inside(self, path: str) -> bool:
+        """Whether the pattern may match a member or sheet of an archive at a path.
+
+        A pattern without `/` may match a member wherever the archive is.
+        """
+        if "/" not in self.text:
+            return True
+        folder = FilePattern(text=self.text.rpartition("/")[0])
+        return folder.match(path) is not None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -270,7 +283,7 @@ class Shop:
 
         A name may go on with the ending of a compression.
         """
-        found = []
+        found: list[tuple[FileLayout, dict[str, str]]] = []
         for name in dict.fromkeys((path, COMPRESSED.sub("", path))):
             for layout in self.files:
                 names = layout.match.match(name)
@@ -278,6 +291,14 @@ class Shop:
                     found.append((layout, names))
                     if not layout.known_by:
                         return found
+        return found
+
+    def layouts_of_object(self, path: str) -> list[FileLayout]:
+        """Find the entries that may take an object, or the members or sheets of it."""
+        found = [layout for layout, _ in self.layouts_of(path)]
+        if ARCHIVE.search(path):
+            inside = (one for one in self.files if one.match.may_match_inside(path))
+            found += [one for one in inside if one not in found]
         return found
 
     def has(self, dataset: str, *columns: str) -> bool:

@@ -18,6 +18,10 @@ HEADER_RECORDS = 200
 """Records among which the header must stand."""
 
 
+FIXED_WIDTH_LINES = 20
+"""Lines that must have one length for a file to count as one of columns of fixed width."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
     """How the records of a file are written, and where its rows begin.
@@ -76,10 +80,20 @@ def find_dialect(head: bytes, rule: HeaderRule, *, whole: bool) -> Dialect | Ref
             got = len(fitting[0].headers)
             return Refusal(reason=f"expected at most {rule.max_columns} columns, got {got}")
         return fitting[0]
-    if rule.columns:
+    if rule.columns or has_fixed_width(head):
         return _refusal(head, rule)
     # The mapper names what is missing.
     return max(found, key=lambda dialect: _matches(dialect, rule))
+
+
+def has_fixed_width(head: bytes) -> bool:
+    """Whether the first lines are of one length, with runs of blanks and no delimiter in them."""
+    lines = head.splitlines()[:FIXED_WIDTH_LINES]
+    return (
+        len(lines) > 1
+        and len(set(map(len, lines))) == 1
+        and all(b"  " in line and not any(mark in line for mark in b",;\t|") for line in lines)
+    )
 
 
 def _matches(dialect: Dialect, rule: HeaderRule) -> tuple[int, int]:
@@ -169,5 +183,10 @@ def _refusal(head: bytes, rule: HeaderRule) -> Refusal:
         return Refusal(
             reason=f"expected {len(rule.columns)} columns with {names} between them, got a first "
             "record of others (columns of fixed width are not read)"
+        )
+    if has_fixed_width(head):
+        return Refusal(
+            reason="expected columns with a delimiter between them, got lines of one length with "
+            "blanks between their values: columns of fixed width are not read"
         )
     return Refusal(reason="expected a header, got no whole record")

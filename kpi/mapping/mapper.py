@@ -105,6 +105,15 @@ def _blank_notes(
     return {name: count for name, count in found.items() if count}
 
 
+def _headers_of(dataset: ShopDataset) -> set[str]:
+    """Name the headers that a dataset reads, folded."""
+    return {
+        header_form(header)
+        for column in dataset.columns.values()
+        for header in (*column.headers, *column.join)
+    }
+
+
 class Mapper:
     """Maps the rows of one file, piece after piece, in their order."""
 
@@ -116,6 +125,8 @@ class Mapper:
         names: Mapping[str, str],
         *,
         last_day: int,
+        rows_before: int = 0,
+        element_headers: frozenset[str] = frozenset(),
     ) -> None:
         """Resolve the headers that the contract names.
 
@@ -125,6 +136,8 @@ class Mapper:
             headers: Of the file, in order.
             names: Texts that the pattern took from the path.
             last_day: Latest day of an order, days since 1970.
+            rows_before: Rows of other files of the same source object.
+            element_headers: Folded headers whose values are those of an element of `each`.
 
         Raises:
             FileRefusedError: A header is missing, or stands twice.
@@ -144,18 +157,25 @@ class Mapper:
         self._fillable = self._fillable_headers()
         self._signs: dict[tuple[str, str], frozenset[int]] = {}
         self._currencies: dict[str, set[str]] = {}
-        self._rows_before = 0
+        self._rows_before = rows_before
+        self._of_elements = {
+            name
+            for name, dataset in self._datasets.items()
+            if not element_headers.isdisjoint(_headers_of(dataset))
+        }
 
     @property
     def schemas(self) -> dict[str, pa.Schema]:
         """Schema of the clean rows of each dataset."""
         return {name: clean_schema(dataset) for name, dataset in self._datasets.items()}
 
-    def map(self, cells: Sequence[pa.Array]) -> MappedRows:
+    def map(self, cells: Sequence[pa.Array], has_element: Mask | None = None) -> MappedRows:
         """Map the next records.
 
         Args:
             cells: For each header, the cells of the records as `pa.binary()` or `pa.string()`.
+            has_element: Where a record is an element of `each`: others are no rows of a dataset
+                that reads elements. None where all are.
 
         Raises:
             FileRefusedError: The records show that the contract does not fit the file.
@@ -163,9 +183,13 @@ class Mapper:
         kept = self._without_blank_records(cells)
         if len(kept) < len(cells[0]):
             cells = [column.take(pa.array(kept)) for column in cells]
+            has_element = None if has_element is None else has_element[kept]
         file_rows = FileRows(cells, self._headers, self._positions, self._names, self._layout)
         datasets = {
-            name: self._of_dataset(dataset, file_rows) for name, dataset in self._datasets.items()
+            name: self._of_dataset(
+                dataset, file_rows, has_element if name in self._of_elements else None
+            )
+            for name, dataset in self._datasets.items()
         }
         self._check_currencies(file_rows)
         self._rows_before += len(kept)
@@ -196,12 +220,16 @@ class Mapper:
                 header &= true(pc.equal(column.cast(pa.binary()), text.encode()))
         return np.flatnonzero(~blank & ~header)
 
-    def _of_dataset(self, dataset: ShopDataset, file_rows: FileRows) -> DatasetRows:
+    def _of_dataset(
+        self, dataset: ShopDataset, file_rows: FileRows, has_element: Mask | None
+    ) -> DatasetRows:
         rows = len(file_rows)
         only = self._layout.only.get(dataset.name)
         inside = np.ones(rows, bool)
         if only is not None:
             inside = holds(only, file_rows.texts_for(has_signs(only)), rows)
+        if has_element is not None:
+            inside &= has_element
         texts = self._cells(dataset, file_rows, inside)
         deleted = holds(dataset.deleted, lambda name: texts[name], rows) & inside
         units = self._minor_units(file_rows) if self._layout.minor_units else None
@@ -339,7 +367,8 @@ class Mapper:
         if any("currency" in dataset.columns for dataset in self._datasets.values()):
             return
         for header in self._headers:
-            if header_form(header) not in CURRENCY_HEADERS or not self._has_money:
+            form = header_form(header).rpartition(".")[2]  # of a path of JSON, the last key
+            if form not in CURRENCY_HEADERS or not self._has_money:
                 continue
             found = pc.unique(pc.utf8_upper(file_rows.texts(header))).drop_null().to_pylist()
             self._currencies.setdefault(header, set()).update(found)

@@ -192,7 +192,7 @@ def assemble_rejects(
         wrong: The records of the wrong column count.
         width: Column count of a right record.
     """
-    reasons = _ReasonSets()
+    reasons = ReasonSets()
     codes = np.concatenate(
         [
             reasons.add_problems(broken.problems, broken.rows),
@@ -235,7 +235,7 @@ def _count_notes(remarks: list[Remark], broken: Positions) -> Counter[str]:
     return notes
 
 
-class _ReasonSets:
+class ReasonSets:
     """The distinct combinations of reasons in a chunk, which are few. A code is an index."""
 
     def __init__(self) -> None:
@@ -265,15 +265,16 @@ class _ReasonSets:
         return first + which
 
     def add_malformed(self, malformed: Sequence[Malformed]) -> Positions:
-        """Add both kinds of malformed records; return a code for each record."""
+        """Add the kinds of malformed records; return a code for each record."""
         first = len(self._sets)
         quotes, length = "a closing quote before a delimiter or line end", "max_record_bytes"
         self._sets += [
             [_reason(Reason.MALFORMED_QUOTES, None, quotes)],
             [_reason(Reason.RECORD_TOO_LONG, None, f"a record of at most {length}")],
+            [_reason(Reason.MALFORMED_JSON, None, "an object of JSON")],
         ]
-        is_too_long = [bad.reason == Reason.RECORD_TOO_LONG for bad in malformed]
-        return first + np.array(is_too_long, np.int64)
+        which = [Reason.MALFORMED_QUOTES, Reason.RECORD_TOO_LONG, Reason.MALFORMED_JSON]
+        return first + np.array([which.index(bad.reason) for bad in malformed], np.int64)
 
     def encode(self, codes: Positions) -> pa.DictionaryArray:
         """Encode a column of reasons."""
@@ -305,7 +306,7 @@ def _distinct_rows(masks: list[Mask]) -> tuple[Mask, Positions]:
 
 
 def _reject_table(
-    chunk: Chunk, index: RecordIndex, numbers: Positions, codes: Positions, reasons: _ReasonSets
+    chunk: Chunk, index: RecordIndex, numbers: Positions, codes: Positions, reasons: ReasonSets
 ) -> pa.Table:
     """Build `PARSED_REJECTS` in the order of the file.
 

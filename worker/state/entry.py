@@ -16,7 +16,8 @@ keep apart as well:
 | `rows_before` | array of integers |
 
 A contract of language 2 adds `feeds` (dataset -> `clean`, `rejected`, `passed_over`, `notes`), the
-integer `rows_passed_over` where it is not 0, and to each part its `dataset`.
+integer `rows_passed_over` where it is not 0, and to each part its `dataset`. A feed has the integer
+`file_entry` where a header or a member of an archive decided which entry of `[[files]]` took it.
 
 `ranges` of a part is an object: column -> `{"low": .., "high": ..}`. Its columns are those that
 files are pruned by: the first column of the dataset's key, `order_id`, and `created_at`. An id of
@@ -79,12 +80,15 @@ class FeedCounts:
         rejected: Rows that broke the contract.
         passed_over: Rows that the contract's `only` leaves out.
         notes: What else happened to values -> number of times.
+        file_entry: Number of the entry of `[[files]]` that took the rows, from 0; None where the
+            path of the source object tells it.
     """
 
     clean: int
     rejected: int
     passed_over: int
     notes: dict[str, int] = field(default_factory=dict)
+    file_entry: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from kpi.aggregation.calendar import NO_DAYS, Days, to_date, to_day
 from kpi.aggregation.shop_kpis import ShopKpis, compute_kpis
 from kpi.aggregation.shop_versions import FileRows, LatestRows, latest
 from kpi.contract.model import Contract
-from kpi.contract.shop import Shop
+from kpi.contract.shop import FileLayout, Shop
 from kpi.mapping.mapper import DAY, clean_schema
 from worker.clean import Workspace
 from worker.clean.reader import CleanObject
@@ -156,9 +156,16 @@ async def open_shop(
     )
 
 
-async def _read(entry: Entry, dataset: str, workspace: Workspace, shop: Shop) -> FileRows:
-    """Read the clean rows of one source object for one dataset."""
+def _layout_of(entry: Entry, dataset: str, shop: Shop) -> FileLayout:
+    """Find the entry of `[[files]]` that took the rows of a source object.
+
+    Raises:
+        ConfigError: The contract has none.
+    """
+    number = entry.feeds[dataset].file_entry
     found = shop.layout_of(entry.url)
+    if number is not None and number < len(shop.files):
+        return shop.files[number]
     if found is None:
         raise ConfigError(
             "it was cleaned with another contract",
@@ -166,7 +173,12 @@ async def _read(entry: Entry, dataset: str, workspace: Workspace, shop: Shop) ->
             expected=f"a file that an entry of [[files]] of contract {shop.name!r} matches",
             hint="use the contract it was validated with, or another workspace",
         )
-    layout = found[0]
+    return found[0]
+
+
+async def _read(entry: Entry, dataset: str, workspace: Workspace, shop: Shop) -> FileRows:
+    """Read the clean rows of one source object for one dataset."""
+    layout = _layout_of(entry, dataset, shop)
     schema = clean_schema(shop.all_datasets[dataset])
     tables = []
     for part in entry.parts:

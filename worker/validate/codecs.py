@@ -11,9 +11,12 @@ SKIPPABLE_MAGIC_REST = b"\x2a\x4d\x18"
 SKIPPABLE_HEADER_BYTES = 8
 """Four bytes of magic number and four of the frame's length."""
 
+ZIP, PARQUET = "a ZIP archive (an Excel workbook is one)", "a Parquet file"
+"""Foreign formats that contracts of language 2 read."""
+
 FOREIGN_FORMATS = {
-    b"PK\x03\x04": "a ZIP archive (an Excel workbook is one)",
-    b"PAR1": "a Parquet file",
+    b"PK\x03\x04": ZIP,
+    b"PAR1": PARQUET,
     b"%PDF": "a PDF document",
     b"\xfd7zXZ": "an xz archive",
     b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",

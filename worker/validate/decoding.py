@@ -13,7 +13,7 @@ _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
 
 async def decode(
-    blocks: AsyncIterator[Block], encoding: str | None, escape: str
+    blocks: AsyncIterator[Block], encoding: str | None, escape: str, *, whole: bool = True
 ) -> AsyncGenerator[bytes, None]:
     """Yield the text of a stream as UTF-8, without byte order mark.
 
@@ -24,19 +24,20 @@ async def decode(
         blocks: The stream.
         encoding: Of it; None for UTF-8, or UTF-16 where a byte order mark says so.
         escape: A backslash where it makes the next character a plain one, else empty.
+        whole: Whether the blocks are all of the stream, not its beginning.
 
     Raises:
         Unreadable: The bytes are no text of the encoding at all.
     """
     try:
-        async for text in _decoded(blocks, encoding, escape):
+        async for text in _decoded(blocks, encoding, escape, whole=whole):
             yield text
     except UnicodeError as error:
         raise Unreadable(f"expected text in {encoding or 'UTF-16'}, got other bytes") from error
 
 
 async def _decoded(
-    blocks: AsyncIterator[Block], encoding: str | None, escape: str
+    blocks: AsyncIterator[Block], encoding: str | None, escape: str, *, whole: bool
 ) -> AsyncGenerator[bytes, None]:
     decoder: codecs.IncrementalDecoder | None = None
     first, held = True, b""
@@ -55,7 +56,7 @@ async def _decoded(
             data, held = _without_escapes(held + data)
         if data:
             yield data
-    if decoder is not None or held:
+    if whole and (decoder is not None or held):
         rest = (
             b"" if decoder is None else decoder.decode(b"", True).encode("utf-8", "surrogateescape")
         )

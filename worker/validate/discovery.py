@@ -165,8 +165,9 @@ def _dataset_of(info: ObjectInfo, contract: Contract, dataset: str | None) -> st
 
 
 def _feeds(info: ObjectInfo, shop: Shop) -> str:
-    layout = shop.layout_of(info.key)
-    return FEEDS_SEPARATOR.join(layout[0].feeds) if layout else UNMATCHED
+    """Name the datasets that an object may feed; its header or its members decide which."""
+    names = (name for layout in shop.layouts_of_object(info.key) for name in layout.feeds)
+    return FEEDS_SEPARATOR.join(dict.fromkeys(names)) or UNMATCHED
 
 
 def _nothing_found(

@@ -4,41 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import numpy as np
-import pyarrow as pa
 
-from kpi.contract.file_entries import DELIMITERS
-from kpi.contract.shop import FileLayout, Shop, ShopDataset
-from kpi.csv.chunk import Chunk
-from kpi.csv.dialect import Dialect, HeaderRule, find_dialect
-from kpi.csv.header import Refusal
-from kpi.csv.plain_lines import LineSplitter
-from kpi.csv.splitter import RecordSplitter
-from kpi.csv.text_table import TextTable, read_texts
-from kpi.kernels.arrays import Mask
-from kpi.mapping.headers import FileRefusedError, wanted_headers
-from kpi.mapping.mapper import DAY, MappedRows, Mapper
+from kpi.contract.forms import ISO
+from kpi.contract.shop import Shop, ShopDataset
+from kpi.mapping.headers import FileRefusedError
+from kpi.mapping.mapper import DAY, MappedRows, Mapper, clean_schema
 from kpi.mapping.repeats import RepeatCounter
-from kpi.validation.reading import WrongColumnCounts
-from kpi.validation.rejects import Broken, assemble_rejects
 from kpi.validation.rules import Problem
 from worker.clean.writer import ParquetStream, parquet_stream
 from worker.objects.source import Source
 from worker.state import Entry
 from worker.state.entry import FeedCounts, Part
 from worker.validate.context import ValidationContext
-from worker.validate.decoding import decode
+from worker.validate.discovery import FEEDS_SEPARATOR
+from worker.validate.formats import Candidate, FormatContext, ReadRecords, RecordReader, Records
+from worker.validate.formats.opening import UNMATCHED, OpenedFile, open_files
 from worker.validate.reject_writer import RejectWriter, open_reject_writer
 from worker.validate.stream import SourceStream
 from worker.validate.verdict import RowCounts, Unreadable, describe_codes, refuse, too_many_rejects
-
-HEAD_BYTES = 2**20
-"""Text in which the dialect and the header are looked for."""
 
 ONE_DAY = timedelta(days=1)
 
@@ -55,11 +43,25 @@ class _Feed:
 
 
 @dataclass(frozen=True)
-class _ReadChunk:
-    """One chunk, read and mapped."""
+class _Output:
+    """Where the rows of a source object go.
 
-    chunk: Chunk
-    texts: TextTable
+    Attributes:
+        clean: Clean file of each dataset that was fed.
+        rejects: Rejects.
+        stack: Completes the files, or none of them.
+    """
+
+    clean: dict[str, ParquetStream]
+    rejects: RejectWriter
+    stack: AsyncExitStack
+
+
+@dataclass(frozen=True)
+class _ReadRecords:
+    """Some records, read and mapped."""
+
+    records: Records
     mapped: MappedRows
 
 
@@ -74,6 +76,7 @@ class MappedValidation:
         self._counts = RowCounts()
         self._passed_over = 0
         self._feeds: dict[str, _Feed] = {}
+        self._candidates: list[Candidate] = []
         self._rejects_key: str | None = None
 
     async def run(self) -> Entry:
@@ -84,89 +87,40 @@ class MappedValidation:
             StoreError: Results cannot be written.
         """
         shop = self._contract.shop
-        found = shop.layout_of(self._source.info.key) if shop is not None else None
-        if shop is None or found is None:
-            return await self._refused(
-                "expected a file that an entry of [[files]] matches, got one that none does"
-            )
-        layout, names = found
-        self._feeds = {name: _feed(shop.all_datasets[name]) for name in layout.feeds}
-        files: dict[str, ParquetStream] = {}
+        if shop is None or not shop.layouts_of_object(self._source.info.key):
+            return await self._refused(UNMATCHED)
         workspace, executor = self._context.workspace, self._context.executor
         key = workspace.key("rejects", self._source, self._contract)
         refusal: str | None = None
+        clean: dict[str, ParquetStream] = {}
         async with open_reject_writer(workspace, key, executor) as rejects:
             try:
                 async with AsyncExitStack() as stack:
-                    files = await self._write(shop, layout, names, rejects, stack)
+                    await self._write(shop, _Output(clean, rejects, stack))
             except (FileRefusedError, Unreadable) as refused:
                 refusal = str(refused)
         self._rejects_key = rejects.key
         if refusal is not None:
             return await self._refused(refusal)
-        return self._entry(
-            tuple(
-                Part(
-                    key=self._clean_key(name),
-                    rows=feed.clean,
-                    size_bytes=files[name].size_bytes,
-                    dataset=name,
-                )
-                for name, feed in self._feeds.items()
-                if feed.clean
-            )
-        )
+        await self._stream.finish_digest()
+        return self._entry(self._parts(clean))
 
-    async def _write(
-        self,
-        shop: Shop,
-        layout: FileLayout,
-        names: dict[str, str],
-        rejects: RejectWriter,
-        stack: AsyncExitStack,
-    ) -> dict[str, ParquetStream]:
+    async def _write(self, shop: Shop, output: _Output) -> None:
         """Write the rows; the files are whole once the stack is closed."""
-        texts = await stack.enter_async_context(
-            aclosing(decode(self._stream.blocks(), layout.encoding, layout.escape))
+        formats = FormatContext(
+            shop=shop,
+            max_record_bytes=self._contract.max_record_bytes,
+            max_columns=self._contract.max_columns,
+            max_inflation=self._contract.max_inflation,
         )
-        head, ended = b"", False
-        while len(head) < HEAD_BYTES and not ended:
-            block = await anext(texts, None)
-            head, ended = head + (block or b""), block is None
-        dialect = find_dialect(head, self._header_rule(shop, layout), whole=ended)
-        if isinstance(dialect, Refusal):
-            raise FileRefusedError(dialect.reason)
-        last_day = shop.not_after or (self._source.info.uploaded_at + ONE_DAY).date().isoformat()
-        mapper = Mapper(
-            shop,
-            layout,
-            dialect.headers,
-            names,
-            last_day=int(np.datetime64(last_day, "D").astype(np.int64)),
-        )
-        files = {
-            name: await stack.enter_async_context(
-                parquet_stream(
-                    self._context.workspace.store,
-                    self._context.workspace.absolute(self._clean_key(name)),
-                    schema,
-                    (),
-                    self._context.executor,
-                )
-            )
-            for name, schema in mapper.schemas.items()
-        }
-        records_before = dialect.records_before - 1
-        chunks = self._chunks(head, texts, dialect, layout)
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                read = await asyncio.get_running_loop().run_in_executor(
-                    self._context.executor, _read, chunk, mapper, dialect
-                )
-                await self._take(read, files, rejects, records_before, len(dialect.headers))
-                records_before += len(read.texts.index) + len(chunk.malformed)
+        files = open_files(self._source, self._stream, formats, self._context.executor)
+        async with aclosing(files):
+            async for file in files:
+                await self._write_file(shop, file, output)
         counts = self._counts
         for feed in self._feeds.values():
+            # Rows of the other files of an archive are none of its rows.
+            feed.passed_over = counts.rows - feed.clean - feed.rejected
             if feed.repeats is not None and (repeated := feed.repeats.count()):
                 feed.notes["repeated_keys"] = repeated
         reason = too_many_rejects(
@@ -177,75 +131,99 @@ class MappedValidation:
         )
         if reason:
             raise FileRefusedError(reason)
-        return files
 
-    def _header_rule(self, shop: Shop, layout: FileLayout) -> HeaderRule:
-        return HeaderRule(
-            delimiters=[layout.delimiter] if layout.delimiter else list(DELIMITERS),
-            quoted=bool(layout.quote),
-            columns=layout.columns,
-            begins=layout.begins,
-            wanted=wanted_headers(shop, layout),
-            max_columns=self._contract.max_columns,
+    async def _write_file(self, shop: Shop, file: OpenedFile, output: _Output) -> None:
+        candidate, reader = file.opened.candidate, file.opened.reader
+        self._candidates.append(candidate)
+        mapper = self._mapper(shop, candidate, reader)
+        for name in candidate.layout.feeds:
+            if name not in self._feeds:
+                self._feeds[name] = _feed(shop.all_datasets[name])
+                output.clean[name] = await self._open_clean(name, shop, output.stack)
+        records_before = reader.first_record - 1
+        batches = reader.read()
+        async with aclosing(batches):
+            async for batch in batches:
+                read = await asyncio.get_running_loop().run_in_executor(
+                    self._context.executor, _read, batch, mapper
+                )
+                await self._take(read, output, records_before, file.name)
+                records_before += read.records.count
+                if self._context.progress:
+                    self._context.progress(self._source, self._stream.bytes_read, self._counts.rows)
+
+    def _mapper(self, shop: Shop, candidate: Candidate, reader: RecordReader) -> Mapper:
+        last_day = shop.not_after or (self._source.info.uploaded_at + ONE_DAY).date().isoformat()
+        layout = candidate.layout
+        if reader.extra_dates:
+            layout = replace(layout, dates=(*layout.dates, ISO))
+        return Mapper(
+            shop,
+            layout,
+            reader.headers,
+            candidate.names,
+            last_day=int(np.datetime64(last_day, "D").astype(np.int64)),
+            rows_before=self._counts.rows,
+            element_headers=reader.element_headers,
         )
+
+    async def _open_clean(self, name: str, shop: Shop, stack: AsyncExitStack) -> ParquetStream:
+        workspace = self._context.workspace
+        return await stack.enter_async_context(
+            parquet_stream(
+                workspace.store,
+                workspace.absolute(self._clean_key(name)),
+                clean_schema(shop.all_datasets[name]),
+                (),
+                self._context.executor,
+            )
+        )
+
+    def _parts(self, clean: dict[str, ParquetStream]) -> tuple[Part, ...]:
+        return tuple(
+            Part(
+                key=self._clean_key(name),
+                rows=feed.clean,
+                size_bytes=clean[name].size_bytes,
+                dataset=name,
+            )
+            for name, feed in self._feeds.items()
+            if feed.clean
+        )
+
+    def _file_entry(self, dataset: str) -> int | None:
+        """Find the entry that took the rows of a dataset; None where the path tells it."""
+        shop = self._contract.shop
+        found = None if shop is None else shop.layout_of(self._source.info.key)
+        took = next(one for one in self._candidates if dataset in one.layout.feeds)
+        return None if found is not None and found[0] == took.layout else took.number
 
     def _clean_key(self, dataset: str) -> str:
         source = replace(self._source, dataset=dataset)
         return self._context.workspace.key("clean", source, self._contract)
 
-    async def _chunks(
-        self, head: bytes, texts: AsyncGenerator[bytes, None], dialect: Dialect, layout: FileLayout
-    ) -> AsyncGenerator[Chunk, None]:
-        limit = self._contract.max_record_bytes
-        splitter: RecordSplitter | LineSplitter = LineSplitter(
-            max_record_bytes=limit, offset=dialect.start
-        )
-        if layout.quote:
-            splitter = RecordSplitter(
-                delimiter=dialect.delimiter, max_record_bytes=limit, offset=dialect.start
-            )
-        first = splitter.push(head[dialect.start :])
-        if first is not None:
-            yield first
-        async for block in texts:
-            chunk = splitter.push(block)
-            if chunk is not None:
-                yield chunk
-            if self._context.progress:
-                self._context.progress(self._source, self._stream.bytes_read, self._counts.rows)
-        chunk = splitter.push(b"", last=True)
-        if chunk is not None:
-            yield chunk
-
     async def _take(
-        self,
-        read: _ReadChunk,
-        files: dict[str, ParquetStream],
-        rejects: RejectWriter,
-        records_before: int,
-        width: int,
+        self, read: _ReadRecords, output: _Output, records_before: int, file: str | None
     ) -> None:
-        """Write what a chunk became, and count it."""
-        texts, mapped, counts = read.texts, read.mapped, self._counts
+        """Write what some records became, and count it."""
+        records, mapped, counts = read.records, read.mapped, self._counts
         rejected, passed_over = np.zeros(mapped.rows, bool), np.ones(mapped.rows, bool)
         problems: list[Problem] = []
-        broken_records = len(texts.wrong) + len(read.chunk.malformed)
         for name, rows in mapped.datasets.items():
             rejected |= rows.rejected
             passed_over &= rows.passed_over
-            problems += [replace(one, column=_place(name, one)) for one in rows.problems]
+            problems += [replace(one, column=_place(name, one, file)) for one in rows.problems]
             feed = self._feeds[name]
             feed.clean += rows.clean.num_rows
-            feed.rejected += int(rows.rejected.sum()) + broken_records
-            feed.passed_over += int(rows.passed_over.sum())
+            feed.rejected += int(rows.rejected.sum()) + records.broken
             feed.notes.update(rows.notes)
             if rows.clean.num_rows:
-                await files[name].write(rows.clean)
+                await output.clean[name].write(rows.clean)
             if feed.repeats is not None:
                 feed.repeats.include(rows.clean)
-        table, reasons = _rejects(read, problems, rejected, width)
-        await rejects.write(table, records_before)
-        counts.rows += mapped.rows + broken_records
+        table, reasons = records.rejects(problems, np.flatnonzero(rejected), mapped.kept)
+        await output.rejects.write(table, records_before)
+        counts.rows += mapped.rows + records.broken
         counts.rejected += table.num_rows
         self._passed_over += int((passed_over & ~rejected).sum())
         counts.clean = counts.rows - counts.rejected - self._passed_over
@@ -261,7 +239,7 @@ class MappedValidation:
         source, counts = self._source, self._counts
         return Entry(
             source_id=source.source_id,
-            dataset=source.dataset,
+            dataset=FEEDS_SEPARATOR.join(self._feeds) or source.dataset,
             url=source.info.url,
             version=source.info.version,
             size_bytes=source.info.size_bytes,
@@ -282,6 +260,7 @@ class MappedValidation:
                     rejected=feed.rejected,
                     passed_over=feed.passed_over,
                     notes=dict(sorted(feed.notes.items())),
+                    file_entry=self._file_entry(name),
                 )
                 for name, feed in self._feeds.items()
             },
@@ -297,24 +276,12 @@ def _feed(dataset: ShopDataset) -> _Feed:
     return _Feed(repeats=RepeatCounter(key) if has_key else None)
 
 
-def _read(chunk: Chunk, mapper: Mapper, dialect: Dialect) -> _ReadChunk:
-    texts = read_texts(chunk, len(dialect.headers), dialect.delimiter)
-    return _ReadChunk(chunk, texts, mapper.map(texts.columns))
+def _read(batch: ReadRecords, mapper: Mapper) -> _ReadRecords:
+    records = batch()
+    return _ReadRecords(records, mapper.map(records.columns, records.has_element))
 
 
-def _place(dataset: str, problem: Problem) -> str:
-    return f"{dataset}.{problem.column}"
-
-
-def _rejects(
-    read: _ReadChunk, problems: list[Problem], rejected: Mask, width: int
-) -> tuple[pa.Table, Counter[str]]:
-    rows = np.flatnonzero(rejected)
-    numbers = read.texts.numbers[read.mapped.kept[rows]]
-    return assemble_rejects(
-        read.chunk,
-        read.texts.index,
-        Broken(problems, rows, numbers),
-        WrongColumnCounts(read.texts.wrong, read.texts.wrong_counts),
-        width=width,
-    )
+def _place(dataset: str, problem: Problem, file: str | None) -> str:
+    """Name a column for a reject, and the file of an archive that it is in."""
+    column = f"{dataset}.{problem.column}"
+    return column if file is None else f"{file}: {column}"

@@ -49,6 +49,7 @@ REMEDIES = {
     Reason.UNDECODABLE: "save the file as UTF-8",
     Reason.WRONG_COLUMN_COUNT: "check the delimiter and the quotes of the file",
     Reason.MALFORMED_QUOTES: "double each quote within a quoted value (RFC 4180)",
+    Reason.MALFORMED_JSON: "write each record as one object of JSON (RFC 8259)",
     Reason.RECORD_TOO_LONG: "check `limits.max_record_bytes` in the contract",
 }
 """Reason -> what a person can do about it."""

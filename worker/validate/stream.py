@@ -20,13 +20,10 @@ from worker.runtime.memory_budget import READ_AHEAD_BLOCKS, READ_BLOCK_BYTES, RE
 from worker.validate.block import Block
 from worker.validate.byte_range import ByteRange
 from worker.validate.codecs import Codec, find_codec, find_foreign_format
-from worker.validate.verdict import Unreadable
+from worker.validate.verdict import INFLATION_FREE_BYTES, ForeignFormat, Unreadable
 
 MAX_COMPRESSIONS = 2
 """Compressions within each other that are read: gzip in gzip comes from `Content-Encoding`."""
-
-INFLATION_FREE_BYTES = 2**20
-"""Decompressed bytes before `max_inflation` applies: small files may be as regular as they like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +142,7 @@ class SourceStream:
             codec = find_codec(first.data)
             foreign = find_foreign_format(first.data)
             if foreign is not None:
-                raise Unreadable(f"expected CSV text, got {foreign}")
+                raise ForeignFormat(foreign, is_compressed=bool(self._codecs))
             if codec is None:
                 if first.data:
                     yield first

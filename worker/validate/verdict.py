@@ -11,9 +11,26 @@ from kpi.contract.receipt_notes import Note
 from kpi.errors import BalanceError
 from worker.state import Entry
 
+INFLATION_FREE_BYTES = 2**20
+"""Decompressed bytes before `max_inflation` applies: small files may be as regular as they like."""
+
 
 class Unreadable(Exception):
     """The bytes are not the CSV text they claim to be; the message names what came instead."""
+
+
+class ForeignFormat(Unreadable):
+    """The bytes are of a format that is no text.
+
+    Attributes:
+        format: Its name in messages.
+        is_compressed: Whether it is inside a compression.
+    """
+
+    def __init__(self, name: str, *, is_compressed: bool) -> None:
+        super().__init__(f"expected CSV text, got {name}")
+        self.format = name
+        self.is_compressed = is_compressed
 
 
 def check_balance(entry: Entry) -> Entry:

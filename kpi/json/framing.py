@@ -1,0 +1,235 @@
+"""Find where the records of a stream of JSON end, without reading their values."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from kpi.errors import KpiError
+from kpi.kernels.arrays import Int64s
+
+WHITESPACE = b" \t\r\n"
+
+QUOTE, COMMA, OPEN_LIST, CLOSE_LIST, OPEN, CLOSE = b'",[]{}'
+_IS_STRUCTURE = np.zeros(256, bool)
+_IS_STRUCTURE[[QUOTE, OPEN_LIST, CLOSE_LIST, OPEN, CLOSE]] = True
+_ESCAPED = re.compile(rb"\\.", re.DOTALL)
+
+
+class NotRecordsError(KpiError):
+    """The text is no sequence or list of objects; the message says where and why."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """Bytes of one record.
+
+    Attributes:
+        offset: Of its first byte in the stream.
+        data: The bytes, without blanks around them.
+        too_long: Whether it is longer than allowed; `data` then is its beginning.
+    """
+
+    offset: int
+    data: bytes
+    too_long: bool = False
+
+
+class Framer(Protocol):
+    """Cuts a stream into records."""
+
+    def push(self, block: bytes, *, last: bool = False) -> list[Record]:
+        """Return the records that a block completes.
+
+        Raises:
+            NotRecordsError: There is something else between them, or the last one does not end.
+        """
+
+
+def make_framer(head: bytes, *, max_record_bytes: int) -> Framer:
+    """Choose how the records of a stream are told apart.
+
+    Args:
+        head: Beginning of the stream.
+        max_record_bytes: Length of a record at most.
+    """
+    text = head.lstrip(WHITESPACE)
+    if text.startswith(b"["):
+        return ObjectFramer(max_record_bytes=max_record_bytes, in_list=True)
+    first_line, newline, _ = text.partition(b"\n")
+    if first_line.rstrip().endswith(b"}") or not newline:
+        return LineFramer(max_record_bytes=max_record_bytes)
+    return ObjectFramer(max_record_bytes=max_record_bytes, in_list=False)
+
+
+def looks_like_json(head: bytes) -> bool:
+    """Whether a text begins as an object, or as a list of objects, does."""
+    text = head.lstrip(WHITESPACE)
+    return re.match(rb'\{[ \t\r\n]*["}]|\[[ \t\r\n]*[\]{]', text) is not None
+
+
+class LineFramer:
+    """Takes each line for a record (JSON Lines); a broken line costs no other one.
+
+    Memory: the block and one unfinished line of at most `max_record_bytes`.
+    """
+
+    def __init__(self, *, max_record_bytes: int) -> None:
+        self._limit = max_record_bytes
+        self._rest = b""
+        self._offset = 0
+        self._skipped: Record | None = None
+
+    def push(self, block: bytes, *, last: bool = False) -> list[Record]:
+        """Return the lines that a block completes; blank ones are none."""
+        data = self._rest + block
+        offset, found = self._offset, []
+        if self._skipped is not None:
+            end = data.find(b"\n") + 1
+            if not end and not last:
+                self._offset += len(data)
+                self._rest = b""
+                return []
+            found.append(self._skipped)
+            self._skipped = None
+            end = end or len(data)
+            offset, data = offset + end, data[end:]
+        lines = data.split(b"\n")
+        self._rest = b"" if last else lines.pop()
+        for line in lines:
+            text = line.strip(WHITESPACE)
+            if text:
+                start = offset + line.index(text)
+                is_long = len(text) > self._limit
+                found.append(Record(start, text[: self._limit], is_long))
+            offset += len(line) + 1
+        self._offset = offset
+        if len(self._rest) > self._limit:
+            self._skipped = Record(offset, self._rest[: self._limit], too_long=True)
+            self._offset += len(self._rest)
+            self._rest = b""
+        return found
+
+
+class ObjectFramer:
+    """Finds the objects of one list, or objects that follow each other over any lines.
+
+    Memory: the block and one unfinished object of at most `max_record_bytes`.
+    """
+
+    def __init__(self, *, max_record_bytes: int, in_list: bool) -> None:
+        """Make a framer.
+
+        Args:
+            max_record_bytes: Length of an object at most.
+            in_list: Whether the objects are elements of one list.
+        """
+        self._limit = max_record_bytes
+        self._in_list = in_list
+        self._rest = b""
+        self._offset = 0
+        self._state = "before" if in_list else "inside"
+        self._objects = 0
+        self._has_comma = False
+
+    def push(self, block: bytes, *, last: bool = False) -> list[Record]:
+        """Return the objects that a block completes.
+
+        Raises:
+            NotRecordsError: Something else stands between them, the last one does not end, or one
+                is longer than allowed.
+        """
+        data = self._rest + block
+        starts, ends = self._objects_in(data)
+        found, at = [], 0
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            self._check_gap(data[at:start], self._offset + at)
+            self._begin_object(self._offset + start)
+            self._check_length(end - start)
+            found.append(Record(self._offset + start, data[start:end]))
+            at = end
+        begins = data.find(b"{", at)
+        if begins < 0:
+            self._check_gap(data[at:], self._offset + at)
+            at = len(data)
+        else:
+            self._check_length(len(data) - begins)
+        if last and begins >= 0:
+            raise NotRecordsError(
+                f"expected objects that end, got one at byte {self._offset + begins} that does not"
+            )
+        if last and self._in_list and self._state != "after":
+            raise NotRecordsError("expected a list that ends, got the end of the file in it")
+        self._offset += at
+        self._rest = data[at:]
+        return found
+
+    def _check_length(self, length: int) -> None:
+        if length > self._limit:
+            raise NotRecordsError(
+                f"expected objects of at most {self._limit} bytes (limits.max_record_bytes), got a "
+                "longer one"
+            )
+
+    def _begin_object(self, offset: int) -> None:
+        """Check that a comma stands before each object of a list but the first."""
+        if self._in_list and self._objects and not self._has_comma:
+            raise NotRecordsError(f"expected a comma before the object at byte {offset}, got none")
+        self._objects += 1
+        self._has_comma = False
+
+    def _objects_in(self, data: bytes) -> tuple[Int64s, Int64s]:
+        """Find the objects that begin and end in a text which begins outside of any."""
+        codes = np.frombuffer(data, np.uint8)
+        places = np.flatnonzero(_IS_STRUCTURE[codes])
+        if b"\\" in data:
+            escaped = np.array([found.end() - 1 for found in _ESCAPED.finditer(data)], np.int64)
+            places = np.setdiff1d(places, escaped, assume_unique=True)
+        marks = codes[places]
+        quotes = marks == QUOTE
+        # After an odd number of quotes a place is inside a string.
+        outside = (np.cumsum(quotes) % 2 == 0) & ~quotes
+        places, marks = places[outside], marks[outside]
+        first = 0
+        if self._in_list and self._state == "before" and len(marks) and marks[0] == OPEN_LIST:
+            first = 1
+        steps = np.where((marks == OPEN) | (marks == OPEN_LIST), 1, -1)[first:]
+        places, marks = places[first:], marks[first:]
+        depth = np.cumsum(steps)
+        below = np.flatnonzero(depth < 0)
+        if len(below):
+            depth, places, marks = depth[: below[0]], places[: below[0]], marks[: below[0]]
+            steps = steps[: below[0]]
+        is_start = (depth == 1) & (steps == 1)
+        is_end = (depth == 0) & (steps == -1)
+        starts, ends = places[is_start], places[is_end] + 1
+        return starts[: len(ends)], ends
+
+    def _check_gap(self, gap: bytes, offset: int) -> None:
+        """Check what stands between two objects: blanks, and one comma in a list."""
+        for at, mark in enumerate(gap):
+            if mark not in WHITESPACE and not self._take(mark):
+                expected = {
+                    "before": "a list of objects",
+                    "inside": "objects alone",
+                    "after": "nothing behind the list",
+                }[self._state]
+                raise NotRecordsError(
+                    f"expected {expected}, got another character at byte {offset + at}"
+                )
+
+    def _take(self, mark: int) -> bool:
+        """Take a character of a list that is outside of its objects; False for one too many."""
+        state = self._state if self._in_list else ""
+        if state == "before" and mark == OPEN_LIST:
+            self._state = "inside"
+        elif state == "inside" and mark == CLOSE_LIST and not self._has_comma:
+            self._state = "after"
+        elif state == "inside" and mark == COMMA and self._objects and not self._has_comma:
+            self._has_comma = True
+        else:
+            return False
+        return True

@@ -1,0 +1,145 @@
+"""CSV as records, in every dialect of the language."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+
+import pyarrow as pa
+
+from kpi.contract.file_entries import DELIMITERS
+from kpi.contract.model import header_form
+from kpi.contract.shop import FileLayout
+from kpi.csv.chunk import Chunk
+from kpi.csv.dialect import Dialect, HeaderRule, find_dialect
+from kpi.csv.header import Refusal
+from kpi.csv.plain_lines import LineSplitter
+from kpi.csv.splitter import RecordSplitter
+from kpi.csv.text_table import read_texts
+from kpi.kernels.arrays import Mask, Positions
+from kpi.mapping.headers import FileRefusedError, wanted_headers
+from kpi.validation.reading import WrongColumnCounts
+from kpi.validation.rejects import Broken, assemble_rejects
+from kpi.validation.rules import Problem
+from worker.validate.formats import UNKNOWN_HEADER, Candidate, FormatContext, Opened, ReadRecords
+from worker.validate.formats.text_file import HEAD_BYTES, TextFile
+
+
+class CsvRecords:
+    """Records of one chunk; see `Records`."""
+
+    has_element: Mask | None = None
+
+    def __init__(self, chunk: Chunk, dialect: Dialect) -> None:
+        self._chunk = chunk
+        self._texts = read_texts(chunk, len(dialect.headers), dialect.delimiter)
+        self.columns: list[pa.Array] = self._texts.columns
+        self.count = len(self._texts.index) + len(chunk.malformed)
+        self.broken = len(self._texts.wrong) + len(chunk.malformed)
+
+    def rejects(
+        self, problems: list[Problem], rejected: Positions, kept: Positions
+    ) -> tuple[pa.Table, Counter[str]]:
+        texts = self._texts
+        return assemble_rejects(
+            self._chunk,
+            texts.index,
+            Broken(problems, rejected, texts.numbers[kept[rejected]]),
+            WrongColumnCounts(texts.wrong, texts.wrong_counts),
+            width=len(self.columns),
+        )
+
+
+class CsvReader:
+    """Reads a CSV file; see `RecordReader`."""
+
+    element_headers: frozenset[str] = frozenset()
+    extra_dates = False
+
+    def __init__(
+        self,
+        texts: AsyncIterator[bytes],
+        dialect: Dialect,
+        layout: FileLayout,
+        max_record_bytes: int,
+    ) -> None:
+        self._texts = texts
+        self._dialect = dialect
+        self._layout = layout
+        self._limit = max_record_bytes
+        self.headers = dialect.headers
+        self.first_record = dialect.records_before
+
+    async def read(self) -> AsyncGenerator[ReadRecords, None]:
+        dialect = self._dialect
+        splitter: RecordSplitter | LineSplitter = LineSplitter(
+            max_record_bytes=self._limit, offset=dialect.start
+        )
+        if self._layout.quote:
+            splitter = RecordSplitter(
+                delimiter=dialect.delimiter, max_record_bytes=self._limit, offset=dialect.start
+            )
+        before = dialect.start
+        async for text in self._texts:
+            block = text[before:]
+            before = max(before - len(text), 0)
+            if block and (chunk := splitter.push(block)) is not None:
+                yield self._task(chunk)
+        if (chunk := splitter.push(b"", last=True)) is not None:
+            yield self._task(chunk)
+
+    def _task(self, chunk: Chunk) -> ReadRecords:
+        return lambda: CsvRecords(chunk, self._dialect)
+
+
+async def open_csv(
+    candidates: Sequence[Candidate], context: FormatContext, text: TextFile
+) -> Opened:
+    """Find the entry whose header a CSV file has.
+
+    Args:
+        candidates: Entries that may take it, in order.
+        context: What readers know of the contract.
+        text: The file.
+
+    Raises:
+        FileRefusedError: No entry takes it, or its header is not found.
+    """
+    for candidate in candidates:
+        layout = candidate.layout
+        head = await text.head(layout.encoding, layout.escape)
+        whole = text.is_whole and len(head) <= HEAD_BYTES
+        head = head[:HEAD_BYTES]
+        if layout.known_by and not _is_known(head, layout, context, whole=whole):
+            continue
+        dialect = find_dialect(
+            head, _header_rule(layout, context, wanted_headers(context.shop, layout)), whole=whole
+        )
+        if isinstance(dialect, Refusal):
+            raise FileRefusedError(dialect.reason)
+        texts = text.all(layout.encoding, layout.escape)
+        reader = CsvReader(texts, dialect, layout, context.max_record_bytes)
+        return Opened(candidate=candidate, reader=reader)
+    raise FileRefusedError(UNKNOWN_HEADER)
+
+
+def _is_known(head: bytes, layout: FileLayout, context: FormatContext, *, whole: bool) -> bool:
+    """Whether the header of a file has what an entry is known by."""
+    wanted = [(header_form(header),) for header in layout.known_by]
+    dialect = find_dialect(head, _header_rule(layout, context, wanted), whole=whole)
+    return not isinstance(dialect, Refusal) and layout.is_known_by(
+        map(header_form, dialect.headers)
+    )
+
+
+def _header_rule(
+    layout: FileLayout, context: FormatContext, wanted: Sequence[tuple[str, ...]]
+) -> HeaderRule:
+    return HeaderRule(
+        delimiters=[layout.delimiter] if layout.delimiter else list(DELIMITERS),
+        quoted=bool(layout.quote),
+        columns=layout.columns,
+        begins=layout.begins,
+        wanted=wanted,
+        max_columns=context.max_columns,
+    )

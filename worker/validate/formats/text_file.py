@@ -1,0 +1,67 @@
+"""Text of a file: its beginning, decoded as often as an entry may ask, and all of it, once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from worker.validate.block import Block
+from worker.validate.decoding import decode
+
+HEAD_BYTES = 2**20
+"""Stored text in which the dialect, the header and the paths of objects are looked for."""
+
+
+class TextFile:
+    """A file of text whose encoding is not known yet.
+
+    Attributes:
+        is_whole: Whether the beginning is all of it.
+    """
+
+    def __init__(self, beginning: list[Block], rest: AsyncIterator[Block], *, whole: bool) -> None:
+        self._beginning = beginning
+        self._rest = rest
+        self.is_whole = whole
+
+    @classmethod
+    async def open(cls, blocks: AsyncIterator[Block]) -> TextFile:
+        """Read the beginning.
+
+        Raises:
+            Unreadable: The bytes are no text.
+            SourceError: The object cannot be read.
+        """
+        beginning: list[Block] = []
+        size, whole = 0, False
+        while size < HEAD_BYTES and not whole:
+            block = await anext(blocks, None)
+            if block is None:
+                whole = True
+            else:
+                beginning.append(block)
+                size += len(block.new)
+        return cls(beginning, blocks, whole=whole)
+
+    async def head(self, encoding: str | None, escape: str) -> bytes:
+        """Decode the beginning.
+
+        Raises:
+            Unreadable: It is no text of the encoding.
+        """
+        texts = decode(_each(self._beginning), encoding, escape, whole=self.is_whole)
+        return b"".join([text async for text in texts])
+
+    def all(self, encoding: str | None, escape: str) -> AsyncGenerator[bytes, None]:
+        """Decode everything, once."""
+        return decode(self._blocks(), encoding, escape)
+
+    async def _blocks(self) -> AsyncGenerator[Block, None]:
+        while self._beginning:
+            yield self._beginning.pop(0)
+        async for block in self._rest:
+            yield block
+
+
+async def _each(blocks: list[Block]) -> AsyncGenerator[Block, None]:
+    for block in blocks:
+        yield block

@@ -1,0 +1,229 @@
+"""Sheets of Excel workbooks as records."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from kpi.contract.model import header_form
+from kpi.contract.shop import FileLayout
+from kpi.csv.dialect import HEADER_RECORDS
+from kpi.kernels.arrays import Mask, Positions
+from kpi.mapping.headers import FileRefusedError, wanted_headers
+from kpi.mapping.typed_cells import text_of_cell
+from kpi.validation.row_rejects import NO_OFFSET, PlacedRow, assemble_row_rejects
+from kpi.validation.rules import Problem
+from worker.runtime.memory_budget import MIB
+from worker.validate.formats import UNKNOWN_HEADER, Candidate, FormatContext, Opened, ReadRecords
+from worker.validate.formats.json_records import numeric_forms
+from worker.validate.verdict import Unreadable
+
+MAX_UNPACKED_BYTES = 100 * MIB
+"""Of a workbook's parts, which are read whole."""
+
+MAX_CELLS = 4_000_000
+"""Of a sheet's rectangle from its first cell to its last, which the reader holds: 24 bytes each."""
+
+MAX_ENTRIES = 10_000
+"""Parts of a workbook."""
+
+BATCH_ROWS = 20_000
+"""Rows that are mapped together."""
+
+_CELL = re.compile(rb'<(?:\w+:)?c\s[^>]*?\br="([A-Z]{1,3})([0-9]{1,7})"')
+
+INSTALL = "pip install 'shopkpi[xlsx]'"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """One sheet of a workbook.
+
+    Attributes:
+        name: Of the sheet.
+        rows: Its cells from row 1 on.
+    """
+
+    name: str
+    rows: list[list[Any]]
+
+
+class SheetRecords:
+    """Some rows of a sheet; see `Records`."""
+
+    broken = 0
+    has_element: Mask | None = None
+
+    def __init__(self, rows: Sequence[Sequence[Any]], decimals: Sequence[str]) -> None:
+        texts = [
+            [text_of_cell(row[at] if at < len(row) else None, decimal) for row in rows]
+            for at, decimal in enumerate(decimals)
+        ]
+        self.columns: list[pa.Array] = [pa.array(column, pa.string()) for column in texts]
+        self.count = len(rows)
+
+    def rejects(
+        self, problems: list[Problem], rejected: Positions, kept: Positions
+    ) -> tuple[pa.Table, Counter[str]]:
+        def place(at: int) -> PlacedRow:
+            row = int(kept[at])
+            cells = [column[row].as_py() for column in self.columns]
+            return PlacedRow(row=row, offset=NO_OFFSET, raw=orjson.dumps(cells))
+
+        return assemble_row_rejects(problems, rejected, place)
+
+
+class SheetReader:
+    """Reads a sheet; see `RecordReader`."""
+
+    element_headers: frozenset[str] = frozenset()
+    extra_dates = True
+
+    def __init__(
+        self, sheet: Sheet, headers: tuple[str, ...], first_row: int, decimals: Sequence[str]
+    ) -> None:
+        self._sheet = sheet
+        self._decimals = decimals
+        self.headers = headers
+        # A row is numbered as the sheet has it, from 1.
+        self.first_record = first_row
+
+    async def read(self) -> AsyncGenerator[ReadRecords, None]:
+        rows = self._sheet.rows
+        for start in range(self.first_record, len(rows), BATCH_ROWS):
+            yield self._task(rows[start : start + BATCH_ROWS])
+
+    def _task(self, rows: Sequence[Sequence[Any]]) -> ReadRecords:
+        return lambda: SheetRecords(rows, self._decimals)
+
+
+def is_workbook(names: Sequence[str]) -> bool:
+    """Whether the members of an archive are those of an Excel workbook (ECMA-376, part 2)."""
+    return "[Content_Types].xml" in names and any(name.startswith("xl/") for name in names)
+
+
+def read_sheets(archive: zipfile.ZipFile) -> Iterator[Sheet]:
+    """Yield the visible sheets that have cells; to be called in a thread.
+
+    Raises:
+        Unreadable: The workbook is too large, damaged, or encrypted, or the reader is missing.
+    """
+    try:
+        import python_calamine as calamine  # noqa: PLC0415  (an extra)
+    except ImportError as error:
+        raise Unreadable(f"expected text, got an Excel workbook: {INSTALL} reads it") from error
+    copy = _checked_copy(archive)
+    try:
+        workbook = calamine.CalamineWorkbook.from_filelike(copy)
+        for about in workbook.sheets_metadata:
+            is_shown = about.visible == calamine.SheetVisibleEnum.Visible
+            if is_shown and about.typ == calamine.SheetTypeEnum.WorkSheet:
+                sheet = workbook.get_sheet_by_name(about.name)
+                if sheet.height:
+                    yield Sheet(name=about.name, rows=list(sheet.iter_rows()))
+    except (calamine.CalamineError, ValueError, OSError) as error:
+        raise Unreadable(f"expected an Excel workbook, got: {str(error)[:200]}") from error
+
+
+def _checked_copy(archive: zipfile.ZipFile) -> io.BytesIO:
+    """Copy a workbook without pictures, so that no part is longer than its directory says.
+
+    Raises:
+        Unreadable: It is too large or damaged.
+    """
+    members = [one for one in archive.infolist() if not one.filename.startswith("xl/media/")]
+    size = sum(one.file_size for one in members)
+    if size > MAX_UNPACKED_BYTES or len(members) > MAX_ENTRIES:
+        raise Unreadable(
+            f"expected an Excel workbook of at most {MAX_UNPACKED_BYTES // MIB} MiB unpacked, got "
+            f"one of {size / MIB:.0f} MiB; save its sheets as CSV"
+        )
+    copy = io.BytesIO()
+    with zipfile.ZipFile(copy, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as checked:
+        for one in members:
+            data = archive.read(one)
+            if one.filename.startswith("xl/worksheets/"):
+                _check_extent(data)
+            checked.writestr(one.filename, data)
+    copy.seek(0)
+    return copy
+
+
+def _check_extent(sheet: bytes) -> None:
+    """Refuse a sheet whose first and last cell are far apart."""
+    columns: set[bytes] = set()
+    first, last = 2**20, 0
+    for found in _CELL.finditer(sheet):
+        columns.add(found[1])
+        row = int(found[2])
+        first, last = min(first, row), max(last, row)
+    numbers = [_column_number(name) for name in columns] or [0]
+    cells = (max(numbers) - min(numbers) + 1) * max(last - first + 1, 0)
+    if cells > MAX_CELLS:
+        raise Unreadable(
+            f"expected sheets of at most {MAX_CELLS} cells, got one of {cells}; save it as CSV"
+        )
+
+
+def _column_number(name: bytes) -> int:
+    number = 0
+    for letter in name:
+        number = number * 26 + letter - ord("A") + 1
+    return number
+
+
+def open_sheet(sheet: Sheet, candidates: Sequence[Candidate], context: FormatContext) -> Opened:
+    """Find the entry whose header a sheet has.
+
+    Raises:
+        FileRefusedError: No entry takes it.
+    """
+    for candidate in candidates:
+        layout = candidate.layout
+        found = _header(sheet, layout)
+        if found is None or not layout.is_known_by(map(header_form, found[0])):
+            continue
+        headers, first_row = found
+        if len(headers) > context.max_columns:
+            raise FileRefusedError(
+                f"expected at most {context.max_columns} columns, got {len(headers)}"
+            )
+        numeric = numeric_forms(context.shop, layout)
+        decimals = [
+            layout.numbers.decimal if header_form(one) in numeric else "." for one in headers
+        ]
+        reader = SheetReader(sheet, headers, first_row, decimals)
+        return Opened(candidate=candidate, reader=reader)
+    raise FileRefusedError(UNKNOWN_HEADER)
+
+
+def has_columns(sheet: Sheet, layout: FileLayout, context: FormatContext) -> bool:
+    """Whether a sheet has every column that an entry asks for."""
+    found = _header(sheet, layout)
+    if found is None:
+        return False
+    forms = set(map(header_form, found[0]))
+    wanted = wanted_headers(context.shop, layout)
+    return layout.is_known_by(forms) and all(not forms.isdisjoint(one) for one in wanted)
+
+
+def _header(sheet: Sheet, layout: FileLayout) -> tuple[tuple[str, ...], int] | None:
+    """Find the header of a sheet, and the number of the first row behind it, from 0."""
+    for number, row in enumerate(islice(sheet.rows, HEADER_RECORDS)):
+        cells = tuple(text_of_cell(cell) or "" for cell in row)
+        if not any(cells):
+            continue
+        if layout.columns:
+            return layout.columns, number
+        if layout.begins is None or header_form(layout.begins) in map(header_form, cells):
+            return cells, number + 1
+    return None
