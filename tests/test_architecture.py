@@ -20,7 +20,7 @@ AWS_CLIENT = {"aiobotocore", "botocore", "aiohttp"}  # aiobotocore brings the ot
 
 # What each part of the program may import beside the standard library and itself.
 ALLOWED = {
-    "kpi": {"cryptography", "orjson", "pyarrow", "numpy"},
+    "kpi": {"cryptography", "pyarrow", "numpy"},
     "worker": {
         *{"kpi", "pyarrow", "numpy"},
         *{"aiofiles", "click", "orjson", "python_calamine", "rich", "uvloop"},

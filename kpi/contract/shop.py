@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kpi.contract.conditions import Condition, Conditions
+from kpi.contract.folding import fold
 from kpi.contract.forms import ISO, DateForm, NumberForm
-from kpi.contract.model import header_form
 
 COMPRESSED = re.compile(r"\.(gz|gzip|zst|bz2)$", re.IGNORECASE)
 """End of a name that says how the bytes are compressed."""
@@ -172,7 +172,7 @@ class FileLayout:
 
     def is_known_by(self, headers: Iterable[str]) -> bool:
         """Whether a file of some headers, folded, may be one of the entry."""
-        return set(map(header_form, self.known_by)) <= set(headers)
+        return set(map(fold, self.known_by)) <= set(headers)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 
 from kpi.contract.model import header_form
@@ -116,8 +115,16 @@ def locate(
     return tuple(header.split(".")), False, False
 
 
-def read_objects(records: Sequence[Record], shape: Shape) -> JsonRows:
-    """Read the rows of some records."""
+def read_objects(
+    records: Sequence[Record], shape: Shape, parse: Callable[[bytes], object]
+) -> JsonRows:
+    """Read the rows of some records.
+
+    Args:
+        records: The records.
+        shape: Where the values of their columns are.
+        parse: Parser of RFC 8259; numbers may become doubles. It raises `ValueError`.
+    """
     has_long_numbers = _LONG_NUMBER.search(b"\n".join(one.data for one in records)) is not None
     builder = _Builder(shape)
     for at, record in enumerate(records):
@@ -125,10 +132,10 @@ def read_objects(records: Sequence[Record], shape: Shape) -> JsonRows:
             builder.reject(at, record, Reason.RECORD_TOO_LONG)
             continue
         try:
-            value = _parse(record.data)
+            value = _parse(record.data, parse)
             if has_long_numbers and _LONG_NUMBER.search(record.data):
                 value = _parse_literally(record.data)
-        except ValueError:  # of orjson, of the standard library, and of UTF-8
+        except ValueError:  # of the parser, of the standard library, and of UTF-8
             builder.reject(at, record, Reason.MALFORMED_JSON)
             continue
         if not isinstance(value, dict):
@@ -155,15 +162,15 @@ class _Number(str):
     __slots__ = ()
 
 
-def _parse(data: bytes) -> object:
+def _parse(data: bytes, parse: Callable[[bytes], object]) -> object:
     """Parse a record; strings hold bytes that are not UTF-8 as surrogates (PEP 383).
 
     Raises:
         ValueError: It is no JSON.
     """
     try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
+        return parse(data)
+    except ValueError:
         try:
             data.decode()
         except UnicodeDecodeError:

@@ -39,7 +39,7 @@ class JsonRecords:
 
     def __init__(self, records: Sequence[Record], reader: JsonReader) -> None:
         self._records = records
-        rows = read_objects(records, reader.shape)
+        rows = read_objects(records, reader.shape, orjson.loads)
         reader.shape = replace(reader.shape, unseen=rows.unseen)
         self._rows = rows
         self.columns: list[pa.Array] = [*rows.columns, pa.array(["1"] * len(rows.record_of))]
