@@ -324,3 +324,37 @@ def test_what_parses_is_not_imported_before_there_is_something_to_parse() -> Non
         check=True,
     )
     assert late & set(found.stdout.split()) == set()
+
+
+LANGUAGE_2_ONLY = (
+    *("kpi.contract.language", "kpi.contract.shop", "kpi.mapping"),
+    *("kpi.aggregation.shop_kpis", "kpi.aggregation.shop_versions"),
+    *("worker.transform.shop_transform", "worker.validate.mapped_validation"),
+)
+
+SMALL_SHOP = {
+    "orders": "order_id,user_id,status,created_at\n1,1,shipped,2025-01-01T00:00:00\n",
+    "order_items": "id,order_id,product_id,sale_price\n1,1,1,9.99\n",
+    "products": "id,category,cost\n1,Hats,1.00\n",
+}
+"""Dataset -> its file, of the contract `default`."""
+
+
+def test_run_of_language_1_imports_nothing_of_language_2(tmp_path: Path) -> None:
+    """Nor does it import what hashes texts where every key is an integer."""
+    for name, text in SMALL_SHOP.items():
+        (tmp_path / "in" / name).mkdir(parents=True)
+        (tmp_path / "in" / name / "a.csv").write_text(text, "utf-8")
+    program = (
+        "import atexit, sys; from worker.cli import main; "
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
+        f"sys.argv[1:] = ['run', {str(tmp_path / 'in')!r}, '--workspace', "
+        f"{str(tmp_path / 'work')!r}, '--format', 'json']; main()"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert '"rows_clean":1' in found.stdout.replace(" ", "")
+    imported = set(found.stderr.split())
+    assert "worker.transform.publish" in imported
+    assert {*LANGUAGE_2_ONLY, "cryptography"} & imported == set()

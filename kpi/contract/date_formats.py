@@ -96,7 +96,7 @@ def is_format(form: str) -> bool:
 
 
 _SUGGESTIONS = tuple(
-    (re.compile(f"{shape}(?P<clock>[T ]{_NUMBER}:{_NUMBER}(?P<second>:{_NUMBER})?)?"), forms)
+    (f"{shape}(?P<clock>[T ]{_NUMBER}:{_NUMBER}(?P<second>:{_NUMBER})?)?", forms)
     for shape, forms in (
         (r"(?:1[3-9]|2\d|3[01])/\d{1,2}/\d{4}", ("%d/%m/%Y",)),
         (r"\d{1,2}/(?:1[3-9]|2\d|3[01])/\d{4}", ("%m/%d/%Y",)),
@@ -109,8 +109,8 @@ _SUGGESTIONS = tuple(
     )
 )
 _EPOCH_SUGGESTIONS = (
-    (re.compile(r"\d{9,10}(?:\.\d+)?"), SECONDS),
-    (re.compile(r"\d{12,13}"), MILLISECONDS),
+    (r"\d{9,10}(?:\.\d+)?", SECONDS),
+    (r"\d{12,13}", MILLISECONDS),
 )
 MAX_SUGGESTED_CHARACTERS = 40
 
@@ -120,10 +120,10 @@ def suggest_formats(text: str) -> str:
     if len(text) > MAX_SUGGESTED_CHARACTERS:
         return ""
     for pattern, word in _EPOCH_SUGGESTIONS:
-        if pattern.fullmatch(text):
+        if re.fullmatch(pattern, text):
             return f'formats = ["{word}"]'
     for pattern, forms in _SUGGESTIONS:
-        if found := pattern.fullmatch(text):
+        if found := re.fullmatch(pattern, text):
             clock = "" if not found["clock"] else found["clock"][0] + "%H:%M"
             clock += ":%S" if found["second"] else ""
             whole = [f"{form}{clock}" for form in forms if _reads(f"{form}{clock}", text)]

@@ -6,7 +6,6 @@ import datetime
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from kpi.contract.conditions import Condition, columns_of
 from kpi.contract.file_entries import read_condition, read_conditions, read_file_entry
@@ -14,6 +13,7 @@ from kpi.contract.model import header_form
 from kpi.contract.shop import (
     AS_WRITTEN,
     ROLES,
+    KeyBy,
     Kind,
     Shop,
     ShopColumn,
@@ -126,7 +126,9 @@ def _dataset(table: Reader, name: str) -> ShopDataset:
     return dataset
 
 
-def _key(table: Reader, name: str, columns: Mapping[str, ShopColumn]) -> Any:  # noqa: ANN401
+def _key(
+    table: Reader, name: str, columns: Mapping[str, ShopColumn]
+) -> tuple[KeyBy, tuple[str, ...]]:
     """Read what identifies a row: (key_by, key)."""
     if name in ("orders", "products"):
         return "columns", ("order_id",) if name == "orders" else ("id",)

@@ -9,7 +9,6 @@ from typing import TypedDict, get_args
 
 from kpi.contract.date_formats import FORMAT_WORDS, MAX_FORMAT_CHARACTERS, is_format
 from kpi.contract.folding import fold
-from kpi.contract.language import read_shop
 from kpi.contract.model import (
     DATASETS,
     KEY_TYPES,
@@ -89,6 +88,8 @@ def _language(root: Reader) -> int:
 
 
 def _contract_of_shop(root: Reader, text: str) -> Contract:
+    from kpi.contract.language import read_shop  # noqa: PLC0415  (10 ms of every start)
+
     shop = read_shop(root, is_time_zone=_is_time_zone)
     limits = root.table("limits")
     contract = Contract(

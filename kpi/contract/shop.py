@@ -21,6 +21,7 @@ AS_WRITTEN = "as written"
 """Word of `day`: an order's day is the date as it stands in the file."""
 
 Replaces = Literal["rows", "file", "all"]
+KeyBy = Literal["columns", "order", "row"]
 Kind = Literal["id", "integer", "text", "money", "factor", "quantity", "time", "version"]
 """What the values of a column are.
 
@@ -232,7 +233,7 @@ class ShopDataset:
     name: str
     columns: Mapping[str, ShopColumn]
     key: tuple[str, ...]
-    key_by: Literal["columns", "order", "row"] = "columns"
+    key_by: KeyBy = "columns"
     version: str | None = None
     deleted: Conditions = ()
     excluded: Conditions = ()

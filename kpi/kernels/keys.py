@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from kpi.kernels.arrays import Mask, Positions, Words
-from kpi.kernels.key_hashing import PROCESS_HASHER, KeyHasher
+
+if TYPE_CHECKING:
+    from kpi.kernels.key_hashing import KeyHasher
 
 KEY_BLOCK_ROWS = 1 << 18
 """Keys inserted or compared at once: their intermediate arrays fit the cache."""
@@ -46,16 +49,19 @@ class Keys:
 NO_KEYS = Keys(np.zeros(0, np.uint64), None)
 
 
-def keys_of(columns: Sequence[pa.ChunkedArray], hasher: KeyHasher = PROCESS_HASHER) -> Keys:
+def keys_of(columns: Sequence[pa.ChunkedArray], hasher: KeyHasher | None = None) -> Keys:
     """Compute the keys of some rows.
 
     Args:
         columns: The columns of the key, each without null: integers, UUIDs or strings.
-        hasher: Hashes what is not an integer. Keys are comparable under one hasher alone.
+        hasher: Hashes what is not an integer; the hasher of this process by default. Keys are
+            comparable under one hasher alone.
     """
     if len(columns) == 1 and pa.types.is_integer(columns[0].type):
         return Keys(columns[0].to_numpy().view(np.uint64), None)
-    return Keys(*hasher.hash_rows(columns))
+    from kpi.kernels.key_hashing import PROCESS_HASHER  # noqa: PLC0415  (cryptography, 10 ms)
+
+    return Keys(*(hasher or PROCESS_HASHER).hash_rows(columns))
 
 
 def concat_keys(parts: Sequence[Keys]) -> Keys:

@@ -26,7 +26,6 @@ from worker.transform.day_ranges import DateRange
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.transform.pending_work import TransformTask, find_pending_work
 from worker.transform.publish import Contended, publish_days
-from worker.transform.shop_transform import pending_shop_days, transform_shop
 from worker.transform.source_effects import count_waiting_items, observe_days, record_effects
 
 MAX_ROUNDS = 20
@@ -131,6 +130,8 @@ async def plan_days(
     """
     task = TransformTask(contract=contract, workspace=workspace, state=state, tables=tables)
     if contract.shop is not None:
+        from worker.transform.shop_transform import pending_shop_days  # noqa: PLC0415  (as below)
+
         pending = await pending_shop_days(task)
     else:
         work = await find_pending_work(task)
@@ -187,6 +188,8 @@ async def _transform_once(
 async def _transform_shop_once(
     task: TransformTask, date_range: DateRange, *, everything: bool
 ) -> Report:
+    from worker.transform.shop_transform import transform_shop  # noqa: PLC0415  (25 ms)
+
     done = await transform_shop(task, date_range, everything=everything)
     if done is None:
         waiting = dict((await task.state.progress()).waiting)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from kpi.contract.model import Contract
-from kpi.contract.shop import Shop
 from worker.errors import ConfigError, SourceError
 from worker.objects import ObjectInfo, ObjectStore, OnUnlisted, Unlisted
 from worker.objects.location import Location
 from worker.objects.source import Source
 from worker.validate.input_names import is_ignored, nearest_folder
+
+if TYPE_CHECKING:
+    from kpi.contract.shop import Shop
 
 WORKSPACE_ZONES = ("clean", "rejects", "pieces")
 """Folders of a workspace that hold our own results."""
