@@ -24,7 +24,7 @@ from worker.settings import read_day
     default=0.0,
     show_default=True,
     metavar="FRACTION",
-    help="Share of rows that break the contract, of every kind.",
+    help="Share of rows with a wrong value, of every kind.",
 )
 @click.option("--days", type=click.IntRange(1), default=365, show_default=True)
 @click.option("--start", default="2025-01-01", show_default=True, help="First order date.")
@@ -97,6 +97,7 @@ def sample(
             "file": str(file.path.relative_to(folder)),
             "rows": file.rows,
             "dirty": file.dirty_rows,
+            "nulled": file.nulled_rows,
             "duplicate": file.duplicate_rows,
             "bytes": file.bytes,
         }

@@ -44,6 +44,11 @@ class SampleFile:
         return self._count("rejected")
 
     @property
+    def nulled_rows(self) -> int:
+        """Rows with a bad value in a column that no KPI reads: clean, the value null."""
+        return self._count("nulled")
+
+    @property
     def duplicate_rows(self) -> int:
         """Rows that a later row of the same file supersedes."""
         return self._count("superseded")

@@ -11,7 +11,7 @@ import numpy as np
 from worker.sample.rows import Shop
 from worker.sample.text import Ints, Rows, csv_header
 
-Outcome = Literal["rejected", "superseded", "orphan"]
+Outcome = Literal["rejected", "nulled", "superseded", "orphan"]
 
 # Kind of dirt -> what becomes of the row. A rejected row is never also superseded.
 OUTCOMES: Mapping[str, Outcome] = {
@@ -22,6 +22,7 @@ OUTCOMES: Mapping[str, Outcome] = {
     "too_few_columns": "rejected",
     "too_many_columns": "rejected",
     "undecodable": "rejected",
+    "unread_value": "nulled",  # no KPI reads its column
     "duplicate": "superseded",
     "earlier_version": "superseded",
     "orphan_order": "orphan",
@@ -50,8 +51,8 @@ EDITS: Mapping[tuple[str, str], tuple[tuple[str, Fields], ...]] = {
         ("missing_value", {"order_id": NOTHING}),
         ("missing_value", {"created_at": NOTHING}),
         ("wrong_type", {"created_at": BAD_TIMESTAMPS}),
-        ("wrong_type", {"num_of_item": (b"two", b"2.5")}),
-        ("broken_rule", {"num_of_item": (b"-1",)}),
+        ("unread_value", {"num_of_item": (b"two", b"2.5")}),
+        ("unread_value", {"num_of_item": (b"-1",)}),
         ("several_faults", {"order_id": NOTHING, "created_at": BAD_TIMESTAMPS}),
         ("undecodable", {"status": BAD_UTF8}),
         ("earlier_version", AS_WHEN_NEW),
@@ -59,7 +60,7 @@ EDITS: Mapping[tuple[str, str], tuple[tuple[str, Fields], ...]] = {
     ("default", "order_items"): (
         ("missing_value", {"order_id": NOTHING}),
         ("missing_value", {"sale_price": NOTHING}),
-        ("wrong_type", {"created_at": BAD_TIMESTAMPS}),
+        ("unread_value", {"created_at": BAD_TIMESTAMPS}),
         ("wrong_type", {"sale_price": BAD_PRICES}),
         ("broken_rule", {"sale_price": NEGATIVE}),
         ("several_faults", {"created_at": BAD_TIMESTAMPS, "sale_price": NEGATIVE}),
@@ -69,10 +70,10 @@ EDITS: Mapping[tuple[str, str], tuple[tuple[str, Fields], ...]] = {
     ("default", "products"): (
         ("missing_value", {"id": NOTHING}),
         ("missing_value", {"category": NOTHING}),
-        ("wrong_type", {"retail_price": BAD_PRICES}),
-        ("broken_rule", {"retail_price": NEGATIVE}),
-        ("several_faults", {"cost": BAD_PRICES, "retail_price": NEGATIVE}),
-        ("undecodable", {"name": BAD_UTF8}),
+        ("unread_value", {"retail_price": BAD_PRICES}),
+        ("unread_value", {"retail_price": NEGATIVE}),
+        ("unread_value", {"cost": BAD_PRICES, "retail_price": NEGATIVE}),
+        ("unread_value", {"name": BAD_UTF8}),
         ("earlier_version", {"retail_price": (b"1.00",)}),
     ),
     ("olist", "orders"): (
@@ -105,8 +106,8 @@ class Dirt:
         self._shop = shop
         self._edits = _edits(shop, dataset)
         self._rows = shop.row_counts[dataset]
-        rejected = sum(OUTCOMES[kind] == "rejected" for kind, _ in self._edits)
-        wanted = round(shop.spec.dirty * self._rows * len(self._edits) / rejected)
+        faulty = sum(OUTCOMES[kind] in ("rejected", "nulled") for kind, _ in self._edits)
+        wanted = round(shop.spec.dirty * self._rows * len(self._edits) / faulty)
         # However small the sample, each edit is in it once, as long as there are rows.
         self._marks = min(max(wanted, len(self._edits)), self._rows) if shop.spec.dirty else 0
 

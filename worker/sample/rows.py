@@ -86,7 +86,7 @@ class SampleSpec:
     Attributes:
         orders: Number of orders; each has 1 to 6 items, 2.5 on average.
         seed: Any integer.
-        dirty: Fraction of each dataset's rows that break the contract, 0 to 0.5. Duplicates,
+        dirty: Fraction of each dataset's rows with a wrong value, 0 to 0.5. Duplicates,
             earlier versions and orphans come on top, as often as each kind of fault. It is
             exceeded in a small sample, as each kind comes once.
         days: Number of days, from `start`, on which orders are created.
