@@ -22,6 +22,7 @@ from kpi.contract.model import (
     ColumnType,
     Contract,
     Dataset,
+    DatasetReplaces,
     ExcessDigits,
     header_form,
 )
@@ -122,6 +123,7 @@ def _contract(root: Reader, text: str) -> Contract:
         expected = "one ASCII character, not a letter, digit, quote, line end or NUL"
         csv.problem("delimiter", expected, delimiter)
     zones = {key: _time_zone(time, key) for key in ("source_time_zone", "business_time_zone")}
+    replaces = root.choice("replaces", get_args(DatasetReplaces), "rows")
     contract = Contract(
         name=name,
         delimiter=delimiter,
@@ -129,7 +131,9 @@ def _contract(root: Reader, text: str) -> Contract:
         source_time_zone=zones["source_time_zone"],
         business_time_zone=zones["business_time_zone"],
         **_limits(limits),
-        datasets={name: _dataset(root.table(name, required=True), name) for name in DATASETS},
+        datasets={
+            name: _dataset(root.table(name, required=True), name, replaces) for name in DATASETS
+        },
         digest=hashlib.sha256(text.encode()).hexdigest()[:16],
         text=text,
     )
@@ -162,7 +166,7 @@ def _is_time_zone(zone: str) -> bool:
     return True
 
 
-def _dataset(table: Reader, name: str) -> Dataset:
+def _dataset(table: Reader, name: str, replaces: DatasetReplaces) -> Dataset:
     folder = table.text("folder", name)
     if not folder or "/" in folder:
         table.problem("folder", "one folder name without '/'", folder)
@@ -198,6 +202,7 @@ def _dataset(table: Reader, name: str) -> Dataset:
                 columns_table.problem(
                     column.name, "headers that no other column has", f"{header!r}, as {owner}"
                 )
+    replaced = table.choice("replaces", get_args(DatasetReplaces), replaces)
     table.finish()
     return Dataset(
         name=name,
@@ -206,6 +211,7 @@ def _dataset(table: Reader, name: str) -> Dataset:
         columns=columns,
         returned=tuple(fold(status) for status in returned),
         unit_price=price_per == "unit",
+        replaces=replaced,
     )
 
 

@@ -25,6 +25,7 @@ MAX_KEY_BYTES = 1024
 """Bytes of a text that is the sort key of a KPI row (DynamoDB's limit)."""
 
 ExcessDigits = Literal["round", "reject"]
+DatasetReplaces = Literal["rows", "file"]
 
 KEY_TYPES: tuple[ColumnType, ...] = ("integer", "string", "uuid")
 """Types of ids, and of columns that identify a row."""
@@ -109,6 +110,8 @@ class Dataset:
         columns: Canonical name -> column, in the order of the clean zone.
         returned: Statuses that mean "returned", folded; of orders only.
         unit_price: Whether `sale_price` is for one unit, not for the line; of order items only.
+        replaces: What a later file of the same name takes the place of: rows of its keys, or the
+            whole earlier file.
     """
 
     name: str
@@ -117,6 +120,7 @@ class Dataset:
     columns: Mapping[str, Column]
     returned: tuple[str, ...] = ()
     unit_price: bool = False
+    replaces: DatasetReplaces = "rows"
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -161,6 +165,10 @@ class Contract:
     def returned(self) -> tuple[str, ...]:
         """Statuses, of orders and items, that mean "returned"; lower case."""
         return self.datasets["orders"].returned
+
+    def replaces_file(self, dataset: str) -> bool:
+        """Return whether a later file of a dataset replaces the earlier one of its name whole."""
+        return dataset in self.datasets and self.datasets[dataset].replaces == "file"
 
     def dataset_of(self, key: str) -> str | None:
         """Find the dataset of an object by its folders; the nearest to the object wins.

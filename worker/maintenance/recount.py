@@ -29,8 +29,8 @@ from worker.recount.records import TooAmbiguousError, read_lines
 from worker.recount.rows import CleanRow, Row, Value, read_rows
 from worker.state import Entry, Ledger
 from worker.state.contract_in_force import adopted_contract, adoption_at
+from worker.state.counted import CountedUploads
 from worker.state.paging import records_in_pages
-from worker.state.retractions import retracted_sources
 from worker.validate.stream import SourceStream
 from worker.validate.verdict import Unreadable
 
@@ -145,15 +145,11 @@ class Recounter:
         records = [
             record async for page in records_in_pages(self._ledger, sequence) for record in page
         ]
-        retracted = retracted_sources(records)
-        uploads = [
-            record
-            for record in records
-            if isinstance(record, Entry)
-            and record.verdict == "accepted"
-            and record.source_id not in retracted
-        ]
-        return sorted(uploads, key=lambda one: (one.uploaded_at, one.url, one.source_id))
+        contract = adopted_contract(await adoption_at(self._ledger, sequence), self._default)
+        uploads = CountedUploads(contract.replaces_file)
+        uploads.add(records)
+        entries = {record.sequence: record for record in records if isinstance(record, Entry)}
+        return [entries[upload.sequence] for upload in uploads.in_order()]
 
     async def _add(self, upload: Entry, add_rows: Callable[[Iterable[Row]], None]) -> None:
         dataset = self._contract.datasets[upload.dataset]

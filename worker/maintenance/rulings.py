@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from worker.errors import ConfigError
 from worker.state import Entry, Ledger, Ruling
-from worker.state.paging import entries_in_pages
+from worker.state.counted import CountedUploads
+from worker.state.paging import records_in_pages
 from worker.state.records import Decision
-from worker.state.retractions import retracted_sources
 
 LISTED_VERSIONS = 10
 """Versions of a name that an error lists."""
@@ -40,15 +40,18 @@ async def plan_rulings(
         StoreError: The ledger cannot be read, after retries.
     """
     found: dict[str, dict[str, Entry]] = {name: {} for name in names}
-    async for entries in entries_in_pages(ledger, await ledger.head()):
+    counted = CountedUploads()
+    async for records in records_in_pages(ledger, await ledger.head()):
+        counted.add(records)
+        entries = [one for one in records if isinstance(one, Entry)]
         for name, versions in found.items():
             # Of two verdicts on one version, the later stands.
             versions |= {entry.source_id: entry for entry in entries if has_name(entry, name)}
     uploads: dict[str, Entry] = {}
     for name, versions in found.items():
-        _check_unique(name, list(versions.values()))
-        uploads |= versions
-    retracted = retracted_sources(await ledger.rulings())
+        chosen = _first_of_run(versions, counted)
+        _check_unique(name, list(chosen.values()))
+        uploads |= chosen
     now = datetime.now(UTC)
     return [
         Ruling(
@@ -60,8 +63,18 @@ async def plan_rulings(
             recorded_at=now,
         )
         for source_id, entry in uploads.items()
-        if (source_id in retracted) != (kind == "retraction")
+        if counted.is_retracted(source_id) != (kind == "retraction")
     ]
+
+
+def _first_of_run(versions: Mapping[str, Entry], counted: CountedUploads) -> dict[str, Entry]:
+    """Leave only the first of uploads that are equal: a ruling on it holds for all of them."""
+    equal = {
+        upload.source_id
+        for run in counted.runs(versions)
+        for upload in [one for one in run if one.source_id in versions][1:]
+    }
+    return {one: entry for one, entry in versions.items() if one not in equal}
 
 
 def _check_unique(name: str, versions: Sequence[Entry]) -> None:

@@ -19,6 +19,8 @@ A contract of language 2 adds `feeds` (dataset -> `clean`, `rejected`, `passed_o
 integer `rows_passed_over` where it is not 0, and to each part its `dataset`. A feed has the integer
 `file_entry` where a header or a member of an archive decided which entry of `[[files]]` took it.
 
+`content` is a string; entries of 0.1.0 have none.
+
 `ranges` of a part is an object: column -> `{"low": .., "high": ..}`. Its columns are those that
 files are pruned by: the first column of the dataset's key, `order_id`, and `created_at`. An id of
 type integer is a number, any other id a string. `created_at` is microseconds since 1970-01-01 UTC.
@@ -36,6 +38,13 @@ import orjson
 from worker.state.corruption import DAMAGE, damaged_record
 
 Verdict = Literal["accepted", "refused"]
+
+CONTENT_PART_BYTES = 8 * 2**20
+"""Length of the parts that are hashed apart, so that byte ranges can be hashed by several tasks.
+
+The content of one part is identified by its SHA-256 in hex, that of several by the SHA-256 of their
+digests one after the other, `-`, and their number: S3's composite checksum of parts of this length.
+"""
 
 _COUNTS = ("size_bytes", "rows_read", "rows_clean", "rows_rejected")
 
@@ -118,6 +127,8 @@ class Entry:
         seconds: Wall time of the validation.
         rows_passed_over: Rows that are rows of no dataset.
         feeds: Dataset -> its rows.
+        content: Identifies the bytes as stored; see `CONTENT_PART_BYTES`. None where unknown. In
+            the manifest of a byte range: the digests of the parts that begin in it.
         sequence: Ledger sequence of its commit; 0 before the commit.
         notes: What validation passed over or changed -> how often, such as `gzip_padding_bytes`;
             absent from the text of an entry without any.
@@ -145,9 +156,17 @@ class Entry:
     notes: dict[str, int] = field(default_factory=dict)
     rows_passed_over: int = 0
     feeds: dict[str, FeedCounts] = field(default_factory=dict)
+    content: str | None = None
 
     def at(self, sequence: int) -> Entry:
         return replace(self, sequence=sequence)
+
+    @property
+    def content_id(self) -> str | None:
+        """What identifies the bytes as stored; None where unknown."""
+        if self.content is None and self.size_bytes <= CONTENT_PART_BYTES:
+            return self.sha256
+        return self.content
 
     def is_final(self, contract: str) -> bool:
         """Return whether the verdict stands under the contract of a digest."""
@@ -161,6 +180,8 @@ class Entry:
         for part in fields["parts"]:
             if not part["dataset"]:
                 del part["dataset"]
+        if self.content is None:
+            del fields["content"]
         return orjson.dumps(fields)
 
     @classmethod

@@ -68,8 +68,8 @@ class Catalog:
         """Bytes read so far of all clean files of the dataset."""
         return self._table.bytes_read
 
-    def with_retracted(self) -> Catalog:
-        """Select every file of the dataset, those of retracted uploads too."""
+    def with_uncounted(self) -> Catalog:
+        """Select every file of the dataset, those of uploads that do not count too."""
         return Catalog(self._table, np.arange(len(self._table)))
 
     def of_sources(self, source_ids: Collection[str]) -> Catalog:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from kpi.contract.model import Dataset
 from kpi.kernels.arrays import Mask
-from kpi.kernels.masks import true
 from worker.state import Entry
 from worker.transform.clean_files import CleanFile
 from worker.transform.file_cache import FileCache
@@ -26,7 +24,6 @@ _FIELDS = [
     pa.field("source_id", pa.string()),
     pa.field("sequence", pa.int64()),
     pa.field("url", pa.string()),
-    pa.field("uploaded_at", pa.timestamp("us", "UTC")),
     pa.field("key", pa.string()),
     pa.field("rows", pa.int64()),
     pa.field("size_bytes", pa.int64()),
@@ -47,7 +44,7 @@ class FileTable:
     """One row for each clean file of a dataset: about 0.3 KiB, for as many as were ever committed.
 
     Rows are added in any order; `close` sorts them. A `CleanFile` is built only for a file in use.
-    Files of retracted uploads are kept: they say which days a retraction changes.
+    Files of uploads that do not count are kept: they say which days their going changes.
 
     Attributes:
         dataset: The dataset.
@@ -73,7 +70,7 @@ class FileTable:
         self._batches: list[pa.RecordBatch] = []
         self._columns: dict[str, pa.Array] = {}
         self._files: dict[int, CleanFile] = {}
-        self._retracted: Mask = np.zeros(0, bool)
+        self._counted: Mask = np.zeros(0, bool)
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Add the files of accepted entries of the dataset."""
@@ -81,22 +78,22 @@ class FileTable:
         if rows:
             self._batches.append(pa.RecordBatch.from_pylist(rows, schema=self._schema))
 
-    def close(self, retracted: Collection[str] = ()) -> None:
+    def close(self, places: Mapping[int, int]) -> None:
         """Sort the files from the earliest version to the latest; nothing is added afterwards.
 
         Args:
-            retracted: Source objects that do not count.
+            places: Ledger sequence of each entry that counts -> its place in the order of
+                precedence.
         """
         table = pa.Table.from_batches(self._batches, self._schema)
         self._batches.clear()
+        place = np.array([places.get(one, -1) for one in table["sequence"].to_pylist()], np.int64)
         # The later version wins a key. The sort is stable: parts of one entry keep their order.
-        keys = [(name, "ascending") for name in ("uploaded_at", "url", "source_id")]
-        order = pc.sort_indices(table, sort_keys=keys)
+        order = np.argsort(place, kind="stable")
         for name in table.column_names:
-            self._columns[name] = table.column(name).take(order).combine_chunks()
+            self._columns[name] = table.column(name).take(pa.array(order)).combine_chunks()
             table = table.drop_columns([name])  # gives its memory back
-        sources = pa.array(sorted(retracted), pa.string())
-        self._retracted = true(pc.is_in(self._columns["source_id"], sources))
+        self._counted = place[order] >= 0
 
     def __len__(self) -> int:
         return len(self._columns["key"])
@@ -104,7 +101,7 @@ class FileTable:
     @property
     def counted(self) -> Ranks:
         """Ranks of the files that count."""
-        return np.flatnonzero(~self._retracted)
+        return np.flatnonzero(self._counted)
 
     def file(self, rank: int) -> CleanFile:
         """Return the file of a rank; the same object at each call."""
@@ -137,7 +134,6 @@ class FileTable:
             "source_id": entry.source_id,
             "sequence": entry.sequence,
             "url": entry.url,
-            "uploaded_at": entry.uploaded_at,
             "key": part.key,
             "rows": part.rows,
             "size_bytes": part.size_bytes,

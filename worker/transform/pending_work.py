@@ -56,12 +56,12 @@ class PendingWork:
         record: How far the tables have come.
         snapshot: The clean zone at the head.
         new_sources: Source objects that the tables do not have yet.
-        ruled_sources: Of these, the ones that were retracted or restored.
+        ceased_sources: Of these, the ones that ceased to count, or came back.
         every_day: Whether every day may have changed.
         days: Days to publish, ascending.
         skipped: Whether days were left out because they are whole at the head already.
         begun: Days whose publication was ever begun.
-        vacated_days: Days that orders may have left, since an upload was retracted or a contract
+        vacated_days: Days that orders may have left, since an upload ceased to count or a contract
             with another time zone came into force. They get a guard even where no order is left:
             else a transform that slept could publish them.
         order_versions: Latest orders.
@@ -72,7 +72,7 @@ class PendingWork:
     record: Progress
     snapshot: Snapshot
     new_sources: set[str]
-    ruled_sources: set[str]
+    ceased_sources: set[str]
     every_day: bool
     days: Days
     skipped: bool
@@ -112,7 +112,7 @@ async def find_pending_work(
         since = 0  # whatever was published may be of another contract
     changed = await _changed_days(task, snapshot, new_sources, since)
     begun = await task.state.days()
-    vacated_days = np.union1d(await _retracted_days(task, snapshot, since), former_days)
+    vacated_days = np.union1d(await _abandoned_days(task, snapshot, since), former_days)
     every_day = date_range.select(await _every_day(snapshot, begun, vacated_days))
     due = every_day if changed is None else np.intersect1d(every_day, changed, assume_unique=True)
     days = due
@@ -123,7 +123,7 @@ async def find_pending_work(
         record=record,
         snapshot=snapshot,
         new_sources=new_sources,
-        ruled_sources=snapshot.ruled_since(since),
+        ceased_sources=snapshot.ceased_since(since),
         every_day=changed is None,
         days=days,
         skipped=len(days) < len(due),
@@ -139,13 +139,14 @@ async def _changed_days(
 ) -> Days | None:
     """Return the days that new source objects may have changed; None for every day.
 
-    Rows of retracted uploads are looked at as well: their days change when they go and return.
+    Rows of uploads that do not count are looked at as well: their days change when they go and
+    return.
     """
     if since == 0:
         return None
-    every = [one.with_retracted() for one in snapshot.catalogs]
+    every = [one.with_uncounted() for one in snapshot.catalogs]
     orders, items, products = (one.of_sources(new_sources) for one in every)
-    if not products.source_ids.isdisjoint(snapshot.ruled_since(since)):
+    if not products.source_ids.isdisjoint(snapshot.ceased_since(since)):
         # Categories go back to those of earlier uploads, which may be sold on any day.
         return None
     of_products = await _days_of_products(
@@ -212,11 +213,11 @@ def _whole_days(task: TransformTask, begun: Mapping[date, Mapping[str, int]], he
     return np.array(days, np.int32)
 
 
-async def _retracted_days(task: TransformTask, snapshot: Snapshot, since: int) -> Days:
-    """Return the days of every order in uploads that were ruled on since and do not count."""
-    orders = snapshot.orders.with_retracted().without(snapshot.orders)
-    ruled = orders.of_sources(snapshot.ruled_since(since))
-    return await changed_days.days_of_files(ruled, task.contract)
+async def _abandoned_days(task: TransformTask, snapshot: Snapshot, since: int) -> Days:
+    """Return the days of every order in uploads that counted since and do not any more."""
+    orders = snapshot.orders.with_uncounted().without(snapshot.orders)
+    ceased = orders.of_sources(snapshot.ceased_since(since))
+    return await changed_days.days_of_files(ceased, task.contract)
 
 
 async def _days_of_former_contracts(
@@ -228,7 +229,7 @@ async def _days_of_former_contracts(
         adoption = await adoption_at(task.state, adoption.sequence - 1)
         former = adopted_contract(adoption, task.contract)
         if former.business_time_zone != snapshot.contract.business_time_zone:
-            orders = snapshot.orders.with_retracted()
+            orders = snapshot.orders.with_uncounted()
             days = np.union1d(days, await changed_days.days_of_files(orders, former))
     return days
 

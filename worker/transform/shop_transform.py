@@ -23,9 +23,8 @@ from worker.errors import ConfigError
 from worker.runtime.concurrency import each
 from worker.state import DayKpis, Effect, Entry, Ledger, Outcome, Progress, Row
 from worker.state.contract_in_force import adopted_contract, adoption_at
+from worker.state.counted import CountedUploads
 from worker.state.paging import records_in_pages
-from worker.state.records import Ruling
-from worker.state.retractions import retracted_sources
 from worker.transform.day_ranges import ALL_DAYS, DateRange
 from worker.transform.pending_work import TransformTask
 from worker.transform.publish import Contended
@@ -127,14 +126,12 @@ async def open_shop(
             expected=f"one of the language of {contract.name!r}",
             hint="use another workspace",
         )
-    entries: list[Entry] = []
-    rulings: list[Ruling] = []
+    accepted: dict[int, Entry] = {}
+    uploads = CountedUploads()  # the rows of a dataset say what replaces them: see `latest`
     async for page in records_in_pages(ledger, head):
-        rulings += (one for one in page if isinstance(one, Ruling))
-        entries += (one for one in page if isinstance(one, Entry) and one.verdict == "accepted")
-    retracted = retracted_sources(rulings)
-    entries = [entry for entry in entries if entry.source_id not in retracted]
-    entries.sort(key=lambda entry: (entry.uploaded_at, entry.url, entry.source_id))
+        uploads.add(page)
+        accepted |= {one.sequence: one for one in page if isinstance(one, Entry)}
+    entries = [accepted[upload.sequence] for upload in uploads.in_order()]
     rows: dict[str, LatestRows] = {}
     of_dataset: dict[str, list[Entry]] = {}
     for name, dataset in shop.all_datasets.items():

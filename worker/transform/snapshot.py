@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kpi.contract.model import Contract
 from worker.clean import Workspace
-from worker.state import Entry, Ledger, Ruling
+from worker.state import Entry, Ledger
 from worker.state.contract_in_force import adopted_contract, adoption_at
+from worker.state.counted import CountedUploads
 from worker.state.paging import records_in_pages
-from worker.state.retractions import retracted_sources
 from worker.transform.catalog import Catalog
 from worker.transform.file_cache import FileCache
 from worker.transform.file_table import FileTable
@@ -25,14 +25,14 @@ class Snapshot:
         orders: Files of orders that count.
         items: Files of order items that count.
         products: Files of products that count.
-        rulings: Rulings on uploads, ascending by sequence.
+        uploads: Which uploads count, and since when.
     """
 
     contract: Contract
     orders: Catalog
     items: Catalog
     products: Catalog
-    rulings: tuple[Ruling, ...] = ()
+    uploads: CountedUploads = field(default_factory=CountedUploads)
 
     @property
     def catalogs(self) -> tuple[Catalog, Catalog, Catalog]:
@@ -47,13 +47,12 @@ class Snapshot:
         return sum(catalog.size_bytes for catalog in self.catalogs)
 
     def sources_since(self, sequence: int) -> set[str]:
-        """Return the source objects that were committed, or ruled on, after a sequence."""
-        new = (catalog.with_retracted().since(sequence).source_ids for catalog in self.catalogs)
-        return set().union(*new, self.ruled_since(sequence))
+        """Return the source objects that began or ceased to count after a sequence."""
+        return self.uploads.changed_since(sequence)
 
-    def ruled_since(self, sequence: int) -> set[str]:
-        """Return the source objects that were retracted or restored after a sequence."""
-        return {ruling.source_id for ruling in self.rulings if ruling.sequence > sequence}
+    def ceased_since(self, sequence: int) -> set[str]:
+        """Return those of them that did more than to arrive: they ceased to count, or came back."""
+        return self.uploads.ceased_since(sequence)
 
 
 async def open_snapshot(
@@ -80,16 +79,16 @@ async def open_snapshot(
     for name in ("orders", "order_items", "products"):
         dataset = contract.datasets[name]
         tables[name] = FileTable(dataset, FileCache(dataset, workspace, contract), limits)
-    rulings: list[Ruling] = []
+    uploads = CountedUploads(contract.replaces_file)
     async for records in records_in_pages(ledger, head):
-        rulings += (one for one in records if isinstance(one, Ruling))
+        uploads.add(records)
         accepted = [one for one in records if isinstance(one, Entry) and one.verdict == "accepted"]
         for name, table in tables.items():
             table.add(one for one in accepted if one.dataset == name)
-    retracted = retracted_sources(rulings)
+    places = {upload.sequence: place for place, upload in enumerate(uploads.in_order())}
     for table in tables.values():
-        table.close(retracted)
+        table.close(places)
     orders, items, products = map(Catalog, tables.values())
     return Snapshot(
-        contract=contract, orders=orders, items=items, products=products, rulings=tuple(rulings)
+        contract=contract, orders=orders, items=items, products=products, uploads=uploads
     )

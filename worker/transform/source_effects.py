@@ -44,19 +44,20 @@ async def count_waiting_items(work: PendingWork, observed: Observed) -> dict[str
 async def _sources_to_count(work: PendingWork) -> set[str]:
     """Return the new source objects, and those whose waiting items may have changed.
 
-    These have waiting items of which an order, or a later version, may have arrived. A retraction
-    makes items wait whose order it takes away, and brings back items that it had superseded.
+    These have waiting items of which an order, or a later version, may have arrived. An upload
+    that ceases to count makes items wait whose order it takes away, and brings back items that it
+    had superseded.
     """
     items = work.snapshot.items
     due = await _sharing_keys(work, work.new_sources, items.of_sources(work.record.waiting))
-    due |= await _sharing_keys(work, work.ruled_sources, items)
+    due |= await _sharing_keys(work, work.ceased_sources, items)
     return due | work.new_sources
 
 
 async def _sharing_keys(work: PendingWork, source_ids: Set[str], among: Catalog) -> set[str]:
     """Return the sources of items that may share an order or a key with rows of some uploads."""
     items, orders = (
-        one.with_retracted().of_sources(source_ids)
+        one.with_uncounted().of_sources(source_ids)
         for one in (work.snapshot.items, work.snapshot.orders)
     )
     key = among.dataset.key[0]

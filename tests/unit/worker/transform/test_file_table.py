@@ -13,6 +13,7 @@ from worker.clean import Workspace
 from worker.objects.local import FolderStore
 from worker.objects.location import locate
 from worker.state import Entry
+from worker.state.counted import CountedUploads
 from worker.state.entry import Interval, Part
 from worker.transform.catalog import Catalog
 from worker.transform.file_cache import FileCache
@@ -53,7 +54,9 @@ def test_files_are_sorted_from_the_earliest_version_to_the_latest(
     cuts = sorted(data.draw(st.lists(st.integers(0, len(entries)), max_size=3)))
     for start, end in pairwise([0, *cuts, len(entries)]):
         table.add(entries[start:end])
-    table.close()
+    uploads = CountedUploads()
+    uploads.add(entries)
+    table.close({one.sequence: place for place, one in enumerate(uploads.in_order())})
     catalog = Catalog(table)
     in_order = sorted(entries, key=lambda one: (one.uploaded_at, one.url, one.source_id))
     keys = [part.key for one in in_order for part in one.parts]

@@ -1,0 +1,273 @@
+"""Decide from ledger records which uploads count, and in which order of precedence.
+
+Everything that asks what counts asks here: transforms, audits, receipts, rulings. It is a pure
+function of the records up to a sequence, and the order of their commits plays no part:
+
+1. An upload is an accepted entry. Of several entries of one source object the last one stands.
+2. Uploads of one name (URL and dataset) are taken in order of upload time. Neighbours of equal
+   content are one *run*: `touch`, a restore from a backup and a redelivery add nothing.
+3. A run is retracted where the last ruling on any of its uploads is a retraction. So neither a
+   `touch` nor another copy of a retracted file brings it back; restoring any of its uploads does.
+4. Retracted runs are as if they had never come: neighbours that are equal then become one run.
+5. Where a later file replaces the earlier one whole, only the last run of a name is left.
+6. A run counts as its first upload: A, B, A ends at the second A, and A, A counts as the first.
+
+Precedence is upload time; at equal times the natural order of names, in which `orders_9` comes
+before `orders_10`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from worker.state.entry import Entry
+from worker.state.records import Record, Ruling
+
+Fate = Literal["counts", "same", "replaced", "retracted"]
+"""What becomes of an upload: it counts; it equals the one before it of its name; a later file of
+its name replaces it whole; it is retracted."""
+
+NUMBER = re.compile(r"([0-9]+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """What decides whether an accepted entry counts.
+
+    Attributes:
+        sequence: Ledger sequence of the entry.
+        source_id: The source object.
+        name: URL, which later versions of the file share.
+        dataset: What it was read as.
+        uploaded_at: When it was uploaded.
+        content: Identifies its bytes; None where unknown, which is equal to nothing.
+    """
+
+    sequence: int
+    source_id: str
+    name: str
+    dataset: str
+    uploaded_at: datetime
+    content: str | None
+
+    def has_content_of(self, other: Upload) -> bool:
+        return self.content is not None and self.content == other.content
+
+
+Run = list[Upload]
+"""Uploads of one name and equal content that follow on each other, from the first to the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """Decision on the uploads of one name.
+
+    Attributes:
+        counted: Sequences of the entries that count.
+        fates: Sequence -> what becomes of the entry.
+        runs: Runs of equal contents, before any is retracted.
+    """
+
+    counted: frozenset[int]
+    fates: Mapping[int, Fate]
+    runs: list[Run]
+
+
+class CountedUploads:
+    """Collects ledger records; then says which uploads count."""
+
+    def __init__(self, replaces_file: Callable[[str], bool] = lambda _: False) -> None:
+        """Prepare for records.
+
+        Args:
+            replaces_file: Whether a later file of a dataset replaces the earlier one of its name.
+        """
+        self._replaces_file = replaces_file
+        self._uploads: dict[tuple[str, str], list[Upload]] = defaultdict(list)
+        self._names: dict[str, tuple[str, str]] = {}
+        self._rulings: dict[str, list[Ruling]] = defaultdict(list)
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Add records, ascending by sequence; refused entries and adoptions are passed over."""
+        for record in records:
+            if isinstance(record, Ruling):
+                self._rulings[record.source_id].append(record)
+            elif isinstance(record, Entry) and record.verdict == "accepted":
+                name = record.url, record.dataset
+                self._uploads[name].append(_upload(record))
+                self._names[record.source_id] = name
+
+    def in_order(self) -> list[Upload]:
+        """Return the uploads that count, from the earliest version to the latest."""
+        counted: list[Upload] = []
+        for name, uploads in self._uploads.items():
+            chosen = self._decide(name).counted
+            counted += (upload for upload in uploads if upload.sequence in chosen)
+        counted.sort(key=lambda upload: upload.uploaded_at)
+        return _in_natural_order(counted)
+
+    def fates(self) -> dict[int, Fate]:
+        """Return what becomes of each accepted entry, by its sequence."""
+        return {
+            sequence: fate
+            for name in self._uploads
+            for sequence, fate in self._decide(name).fates.items()
+        }
+
+    def runs(self, source_ids: Iterable[str]) -> list[Run]:
+        """Return the runs of equal contents that some source objects belong to."""
+        wanted = set(source_ids)
+        names = dict.fromkeys(self._names[one] for one in wanted if one in self._names)
+        return [
+            run
+            for name in names
+            for run in self._decide(name).runs
+            if any(upload.source_id in wanted for upload in run)
+        ]
+
+    def is_retracted(self, source_id: str) -> bool:
+        """Return whether an upload, or one that is equal to it, is retracted."""
+        return any(self._is_retracted(run) for run in self.runs([source_id]))
+
+    def changed_since(self, sequence: int) -> set[str]:
+        """Return the source objects that began or ceased to count after a sequence.
+
+        One that began and ceased is among them: the state between may have been published.
+        """
+        return {upload.source_id for upload in self._changed(sequence)}
+
+    def ceased_since(self, sequence: int) -> set[str]:
+        """Return those of `changed_since` that ceased to count at least once, or came back."""
+        arrived = {
+            source_id
+            for name in self._touched(sequence)
+            for source_id in self._arrived(name, sequence)
+        }
+        return self.changed_since(sequence) - arrived
+
+    def _touched(self, sequence: int) -> list[tuple[str, str]]:
+        """Return the names that records after a sequence are about."""
+        ruled = (
+            self._names[source_id]
+            for source_id, rulings in self._rulings.items()
+            if source_id in self._names and rulings[-1].sequence > sequence
+        )
+        new = (name for name, of_name in self._uploads.items() if of_name[-1].sequence > sequence)
+        return list(dict.fromkeys([*ruled, *new]))
+
+    def _changed(self, sequence: int) -> list[Upload]:
+        changed: list[Upload] = []
+        for name in self._touched(sequence):
+            states = self._states(name, sequence)
+            always = frozenset.intersection(*states)
+            ever = frozenset.union(*states)
+            changed += (one for one in self._uploads[name] if one.sequence in ever - always)
+        return changed
+
+    def _arrived(self, name: tuple[str, str], sequence: int) -> set[str]:
+        """Return the sources of a name that did not count, then came, and counted from then on."""
+        states = self._states(name, sequence)
+        arrived = set()
+        for upload in self._uploads[name]:
+            counts = [upload.sequence in state for state in states]
+            if counts == sorted(counts) and upload.sequence > sequence:
+                arrived.add(upload.source_id)
+        return arrived
+
+    def _states(self, name: tuple[str, str], sequence: int) -> list[frozenset[int]]:
+        """Return what counts of a name, as of a sequence and each later record about it."""
+        later = {upload.sequence for upload in self._uploads[name]}
+        later |= {
+            ruling.sequence
+            for upload in self._uploads[name]
+            for ruling in self._rulings.get(upload.source_id, ())
+        }
+        steps = [sequence, *sorted(one for one in later if one > sequence)]
+        return [self._decide(name, step).counted for step in steps]
+
+    def _decide(self, name: tuple[str, str], up_to: int | None = None) -> _Decision:
+        """Decide on the uploads of a name by the records up to a sequence; None for all."""
+        last = {
+            upload.source_id: upload
+            for upload in self._uploads[name]
+            if up_to is None or upload.sequence <= up_to
+        }
+        uploads = sorted(last.values(), key=lambda one: (one.uploaded_at, one.source_id))
+        runs = _runs(uploads)
+        fates: dict[int, Fate] = {}
+        kept: list[Upload] = []
+        for run in runs:
+            if self._is_retracted(run, up_to):
+                fates |= {upload.sequence: "retracted" for upload in run}
+            else:
+                kept += run
+        left = _runs(kept)
+        for run in left:
+            fates |= {upload.sequence: "same" for upload in run}
+            fates[run[0].sequence] = "counts"
+        if self._replaces_file(name[1]):
+            for run in left[:-1]:
+                fates[run[0].sequence] = "replaced"
+        return _Decision(
+            counted=frozenset(one for one, fate in fates.items() if fate == "counts"),
+            fates=fates,
+            runs=runs,
+        )
+
+    def _is_retracted(self, run: Run, up_to: int | None = None) -> bool:
+        rulings = [
+            ruling
+            for upload in run
+            for ruling in self._rulings.get(upload.source_id, ())
+            if up_to is None or ruling.sequence <= up_to
+        ]
+        last = max(rulings, key=lambda ruling: ruling.sequence, default=None)
+        return last is not None and last.kind == "retraction"
+
+
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """Return a sort key by which numbers within names compare as numbers."""
+    parts = NUMBER.split(name)  # texts and numbers by turns
+    parts[1::2] = (number.lstrip("0") for number in parts[1::2])
+    return [(len(part) if at % 2 else 0, part) for at, part in enumerate(parts)]
+
+
+def _upload(entry: Entry) -> Upload:
+    return Upload(
+        sequence=entry.sequence,
+        source_id=entry.source_id,
+        name=entry.url,
+        dataset=entry.dataset,
+        uploaded_at=entry.uploaded_at,
+        content=entry.content_id,
+    )
+
+
+def _runs(uploads: Iterable[Upload]) -> list[Run]:
+    runs: list[Run] = []
+    for upload in uploads:
+        if runs and upload.has_content_of(runs[-1][-1]):
+            runs[-1].append(upload)
+        else:
+            runs.append([upload])
+    return runs
+
+
+def _in_natural_order(uploads: list[Upload]) -> list[Upload]:
+    """Order uploads of equal times by their names; they are sorted by time."""
+    ordered: list[Upload] = []
+    start = 0
+    for end in range(1, len(uploads) + 1):
+        if end < len(uploads) and uploads[end].uploaded_at == uploads[start].uploaded_at:
+            continue
+        tied = uploads[start:end]
+        if len(tied) > 1:
+            tied.sort(key=lambda one: (natural_order(one.name), one.name, one.source_id))
+        ordered += tied
+        start = end
+    return ordered
