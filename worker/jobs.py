@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from kpi.contract.differences import describe_differences
 from kpi.contract.loading import parse_contract
@@ -27,10 +28,13 @@ from worker.stores import open_objects, open_state
 from worker.validate import range_task
 from worker.validate.byte_range import ByteRange
 from worker.validate.context import ValidationContext
-from worker.validate.discovery import Inputs, find_inputs
+from worker.validate.discovery import Inputs, find_inputs, find_sources
 from worker.validate.file_versions import is_seen
 from worker.validate.validate_source import validate
 from worker.validate.wait_until_unchanged import settle
+
+if TYPE_CHECKING:
+    from worker.validate.recognition import Recognised
 
 LISTED_DIFFERENCES = 8
 """Differences of two contracts that an error lists."""
@@ -46,6 +50,8 @@ class Session:
         state: Ledger and KPI tables.
         executor: Threads that parse and encode.
         adoption: The contract in force; None before the first accepted file.
+        recognised: Built-in layout that the files were recognised to have; None where a contract
+            was named, or is in force.
     """
 
     settings: Settings
@@ -53,6 +59,7 @@ class Session:
     state: State
     executor: ThreadPoolExecutor
     adoption: Adoption | None = None
+    recognised: Recognised | None = None
 
 
 @asynccontextmanager
@@ -158,11 +165,15 @@ async def open_all(
     """Open session and sources, which are found by the contract that is in force."""
     if is_missing(settings):
         # No folder or database is created before there is something for it.
-        async with (
-            open_sources(inputs, settings, dataset, version_id) as sources,
-            open_session(settings) as session,
-        ):
-            yield sources, session
+        async with _open_inputs(inputs) as places:
+            recognised = await _recognise(places, settings, dataset, version_id)
+            if recognised is not None:
+                settings = replace(settings, contract=recognised.contract)
+            sources = await find_inputs(
+                places, settings.contract, dataset, version_id, settings.workspace
+            )
+            async with open_session(settings) as session:
+                yield sources, replace(session, recognised=recognised)
         return
     async with AsyncExitStack() as opened:
         # To make a client takes as long as to wait for an answer.
@@ -174,11 +185,35 @@ async def open_all(
             await asyncio.gather(opening, return_exceptions=True)
             raise
         session = await opening
+        if session.adoption is None:
+            recognised = await _recognise(places, session.settings, dataset, version_id)
+            if recognised is not None:
+                settings = replace(session.settings, contract=recognised.contract)
+                session = replace(session, settings=settings, recognised=recognised)
         in_force = session.settings
         yield (
             await find_inputs(places, in_force.contract, dataset, version_id, in_force.workspace),
             session,
         )
+
+
+async def _recognise(
+    places: Sequence[tuple[ObjectStore, Location]],
+    settings: Settings,
+    dataset: str | None,
+    version_id: str | None,
+) -> Recognised | None:
+    """Recognise a built-in layout where nobody has named a contract.
+
+    Raises:
+        ConfigError: The files have several, or cannot be told apart.
+    """
+    if settings.contract_name is not None or dataset is not None:
+        return None
+    from worker.validate.recognition import recognise_sources  # noqa: PLC0415  (it imports Arrow)
+
+    found = await find_sources(places, version_id, settings.workspace)
+    return await recognise_sources(found)
 
 
 def is_missing(settings: Settings) -> bool:
@@ -248,6 +283,8 @@ async def validate_all(
         reporter.validated(entry, new=new)
 
     reporter.start(inputs.sources)
+    if session.recognised is not None:
+        reporter.recognised(session.recognised)
     reporter.ignored(inputs.ignored)
     sources, unsettled = await _settle(session, inputs.sources)
     for name in inputs.left:

@@ -57,8 +57,8 @@ def read_file_entry(table: Reader) -> FileLayout:
         known_by=table.texts("known_by", ()),
         only={name: read_conditions(only, name) for name in only.names()},
     )
-    if not layout.feeds:
-        table.problem("feeds", "a list of datasets or references", list(layout.feeds))
+    if not layout.feeds and not table.has("feeds"):
+        table.problem("feeds", "a list of datasets or references; [] for files not needed", None)
     for name in layout.only:
         if name not in layout.feeds:
             only.problem(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from kpi.contract.loading import built_in
+from kpi.contract.layouts import built_in_layouts, describe_left_out
+from kpi.contract.loading import built_in, built_in_names
 from kpi.contract.translation import to_language_2
 from worker.cli.adopt import adopt
 from worker.cli.event_loop import run_async
@@ -27,7 +28,7 @@ def contract() -> None:
     help="Write a contract of language 1 in language 2; limits of values become comments.",
 )
 def show(name: str, language: str | None) -> None:
-    """Print the TOML of the built-in contract NAME: default, string-ids, uuid-ids or olist.
+    """Print the TOML of the built-in contract NAME; `shopkpi contract list` lists them.
 
     With --language, NAME may be a file too.
 
@@ -42,6 +43,25 @@ def show(name: str, language: str | None) -> None:
         return
     found = read_contract(name)
     click.echo(found.text if found.shop else to_language_2(found), nl=False)
+
+
+@contract.command("list", short_help="List the built-in contracts and layouts.")
+def list_contracts() -> None:
+    """List the built-in contracts, and what each layout leaves out of the numbers.
+
+    The files of a layout are recognised by their header; `shopkpi run` then uses its contract.
+
+    \b
+    Example:
+      shopkpi contract list
+    """
+    layouts = {layout.key: layout for layout in built_in_layouts()}
+    for name in built_in_names():
+        layout = layouts.get(name)
+        title = layout.title if layout else "folders orders/, order_items/ and products/"
+        click.echo(f"{name}: {title}")
+        for line in describe_left_out(layout.shop) if layout else ():
+            click.echo(f"    leaves out {line}")
 
 
 @contract.command(short_help="Check a contract file.")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from worker.state import Effect, Entry, Row, Ruling
     from worker.transform import Report
     from worker.validate.discovery import IgnoredInput
+    from worker.validate.recognition import Recognised
 
 MAX_CELL_CHARACTERS = 1000
 """Of one value; `--format json` prints all of it."""
@@ -140,6 +141,18 @@ def show_report(report: Report) -> None:
         out.print(f"{waiting} items wait for their order; they count when it comes")
     for name, count in report.notes.items():
         out.print(f"{count} {name.replace('_', ' ')}")
+
+
+def show_recognised(recognised: Recognised | None) -> None:
+    """Name the layout that the files were recognised to have, and what it leaves out."""
+    if recognised is None:
+        return
+    layout = recognised.layout
+    lines = [
+        f"recognised: {layout.title} (shopkpi contract show {layout.key})",
+        *(f"  leaves out {line}" for line in recognised.left_out),
+    ]
+    _console().print("\n".join(map(one_line, lines)), soft_wrap=True)
 
 
 async def show_run(

@@ -22,7 +22,14 @@ from worker.cli.options import (
     utf8_or_path,
     version_id_option,
 )
-from worker.cli.render import Headers, show_ignored, show_receipts, show_report, show_run
+from worker.cli.render import (
+    Headers,
+    show_ignored,
+    show_receipts,
+    show_recognised,
+    show_report,
+    show_run,
+)
 from worker.errors import ConfigError
 from worker.jobs import Validated, only_source, open_all, open_session, validate_all
 from worker.objects.location import locate
@@ -122,6 +129,7 @@ def run(
             if output_format == "table":
                 reporter.close()
                 with until_reader_leaves():
+                    show_recognised(session.recognised)
                     await show_run(session, entries, effects, report, headers)
                     show_ignored(found.ignored)
         validated.check()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from worker.state import Effect, Entry, Ruling
     from worker.transform import Report
     from worker.validate.discovery import IgnoredInput
+    from worker.validate.recognition import Recognised
 
 
 class Reporter(Protocol):
@@ -29,6 +30,9 @@ class Reporter(Protocol):
 
     def start(self, sources: Sequence[Source]) -> None:
         """Begin the validation of sources."""
+
+    def recognised(self, recognised: Recognised) -> None:
+        """Report the built-in layout that the files were recognised to have."""
 
     def ignored(self, inputs: Sequence[IgnoredInput]) -> None:
         """Report files below the inputs that no dataset takes."""
@@ -83,6 +87,16 @@ class JsonReporter:
             "run.started",
             sources=len(sources),
             bytes=sum(source.info.size_bytes for source in sources),
+        )
+
+    def recognised(self, recognised: Recognised) -> None:
+        self.emit(
+            "layout.recognised",
+            layout=recognised.layout.key,
+            title=recognised.layout.title,
+            left_out=recognised.left_out,
+            files=len(recognised.files),
+            unknown_files=list(recognised.others[:MAX_IGNORED_NAMED]),
         )
 
     def ignored(self, inputs: Sequence[IgnoredInput]) -> None:
@@ -163,6 +177,8 @@ class SilentReporter:
     """Report nothing: the tables at the end show the result."""
 
     def start(self, sources: Sequence[Source]) -> None: ...
+
+    def recognised(self, recognised: Recognised) -> None: ...
 
     def ignored(self, inputs: Sequence[IgnoredInput]) -> None: ...
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from worker.state import Effect, Entry, Ruling
     from worker.transform import Report
     from worker.validate.discovery import IgnoredInput
+    from worker.validate.recognition import Recognised
 
 
 class TerminalReporter:
@@ -47,6 +48,9 @@ class TerminalReporter:
         total = sum(source.info.size_bytes for source in sources)
         self._bytes = self._progress.add_task("validate", total=total, rate="")
         self._progress.start()
+
+    def recognised(self, recognised: Recognised) -> None:
+        """Do nothing: the command prints it."""
 
     def ignored(self, inputs: Sequence[IgnoredInput]) -> None:
         """Do nothing: the command prints them."""

@@ -119,6 +119,22 @@ async def find_inputs(
     return found.inputs(DATASET_ORDER if contract.shop is None else {})
 
 
+async def find_sources(
+    places: Sequence[tuple[ObjectStore, Location]],
+    version_id: str | None,
+    workspace: Location | None,
+) -> list[Source]:
+    """List the files below some places, whatever folder they are in, without marker files."""
+    found: dict[str, Source] = {}
+    for store, location in places:
+        async for info in _list(store, location, version_id, lambda _: None):
+            relative = info.key[len(location.key) :].lstrip("/")
+            ours = _is_own_result(info, workspace) or ARCHIVED.search(relative)
+            if not ours and not (relative and is_ignored(relative)):
+                found.setdefault(info.url, Source(info=info, dataset=UNMATCHED, store=store))
+    return list(found.values())
+
+
 class _Found:
     """Collects what is below the inputs, by URL."""
 

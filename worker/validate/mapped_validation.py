@@ -135,6 +135,8 @@ class MappedValidation:
     async def _write_file(self, shop: Shop, file: OpenedFile, output: _Output) -> None:
         candidate, reader = file.opened.candidate, file.opened.reader
         self._candidates.append(candidate)
+        if not candidate.layout.feeds:
+            return  # the contract knows the file, and needs nothing of it
         mapper = self._mapper(shop, candidate, reader)
         for name in candidate.layout.feeds:
             if name not in self._feeds:

@@ -140,6 +140,31 @@ def _next(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
         return next(batches, None)
 
 
+def parquet_headers(raw: RangedFile) -> list[str]:
+    """Name the columns of a Parquet file; to be called in a thread.
+
+    Raises:
+        Unreadable: It is damaged.
+    """
+    return _headers(_open(raw))
+
+
+def _open(raw: RangedFile) -> pq.ParquetFile:
+    with decoding():
+        return pq.ParquetFile(
+            pa.PythonFile(raw, mode="r"),
+            pre_buffer=False,
+            buffer_size=READ_BUFFER_BYTES,
+            thrift_string_size_limit=MAX_FOOTER_BYTES,
+            thrift_container_size_limit=MAX_FOOTER_BYTES,
+        )
+
+
+def _headers(file: pq.ParquetFile) -> list[str]:
+    with decoding():
+        return [name for name, _ in flat_columns(file.schema_arrow.empty_table())]
+
+
 def open_parquet(
     candidates: Sequence[Candidate], context: FormatContext, raw: RangedFile, executor: Executor
 ) -> Opened:
@@ -149,15 +174,8 @@ def open_parquet(
         FileRefusedError: No entry takes it.
         Unreadable: It is damaged.
     """
-    with decoding():
-        file = pq.ParquetFile(
-            pa.PythonFile(raw, mode="r"),
-            pre_buffer=False,
-            buffer_size=READ_BUFFER_BYTES,
-            thrift_string_size_limit=MAX_FOOTER_BYTES,
-            thrift_container_size_limit=MAX_FOOTER_BYTES,
-        )
-        headers = [name for name, _ in flat_columns(file.schema_arrow.empty_table())]
+    file = _open(raw)
+    headers = _headers(file)
     if len(headers) > context.max_columns:
         raise FileRefusedError(
             f"expected at most {context.max_columns} columns, got {len(headers)}"

@@ -24,8 +24,12 @@ class TextFile:
         self.is_whole = whole
 
     @classmethod
-    async def open(cls, blocks: AsyncIterator[Block]) -> TextFile:
+    async def open(cls, blocks: AsyncIterator[Block], size_bytes: int = HEAD_BYTES) -> TextFile:
         """Read the beginning.
+
+        Args:
+            blocks: The stored text, decompressed.
+            size_bytes: Of the beginning at least, where the file is as long.
 
         Raises:
             Unreadable: The bytes are no text.
@@ -33,7 +37,7 @@ class TextFile:
         """
         beginning: list[Block] = []
         size, whole = 0, False
-        while size < HEAD_BYTES and not whole:
+        while size < size_bytes and not whole:
             block = await anext(blocks, None)
             if block is None:
                 whole = True
