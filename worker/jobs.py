@@ -173,7 +173,9 @@ async def open_all(
                 places, settings.contract, dataset, version_id, settings.workspace
             )
             async with open_session(settings) as session:
-                yield sources, replace(session, recognised=recognised)
+                if recognised is not None:
+                    session = replace(session, recognised=recognised)  # noqa: PLW2901
+                yield sources, session
         return
     async with AsyncExitStack() as opened:
         # To make a client takes as long as to wait for an answer.

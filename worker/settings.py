@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import overload
 
 from kpi.aggregation.tables import table_names
-from kpi.contract.loading import built_in, built_in_names, parse_contract
+from kpi.contract.loading import built_in, built_in_names, layout_names, parse_contract
 from kpi.contract.model import Contract
 from kpi.errors import ContractError
 from worker.errors import ConfigError, InvalidSettings, describe_lines
@@ -110,14 +110,14 @@ def read_contract(contract: str | None) -> Contract:
         ContractError: It is not usable.
         ConfigError: There is no such file or name.
     """
-    if contract is None or contract in built_in_names():
+    if contract is None or contract in (*built_in_names(), *layout_names()):
         return built_in(contract or "default")
     try:
         with Path(contract).open("rb") as file:
             data = file.read(MAX_CONTRACT_BYTES + 1)
         text = data.decode("utf-8")
     except (OSError, ValueError) as error:  # not UTF-8, or a name with NUL in it
-        names = ", ".join(built_in_names())
+        names = ", ".join((*built_in_names(), *layout_names()))
         raise ConfigError(
             f"cannot read this file ({error}), and no built-in contract has this name ({names})",
             url=contract,

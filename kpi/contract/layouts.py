@@ -9,7 +9,7 @@ from functools import cache
 
 from kpi.contract.conditions import Conditions
 from kpi.contract.folding import fold
-from kpi.contract.loading import built_in, built_in_names, parse_contract
+from kpi.contract.loading import built_in, layout_names, parse_contract
 from kpi.contract.model import Contract
 from kpi.contract.shop import FileLayout, Shop
 
@@ -62,11 +62,11 @@ class BuiltInLayout:
 @cache
 def built_in_layouts() -> tuple[BuiltInLayout, ...]:
     """Load the layouts, by name."""
-    found = ((name, built_in(name)) for name in built_in_names())
+    found = ((name, built_in(name)) for name in layout_names())
     return tuple(
         BuiltInLayout(key=name, contract=contract, shop=contract.shop)
         for name, contract in found
-        if contract.shop is not None and any(one.known_by for one in contract.shop.files)
+        if contract.shop is not None
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import TypedDict, get_args
 
 from kpi.contract.date_formats import FORMAT_WORDS, MAX_FORMAT_CHARACTERS, is_format
@@ -30,6 +31,8 @@ from kpi.contract.toml_reader import Reader
 from kpi.errors import ContractError, KpiError
 from kpi.kernels.zone_data import zone_data, zone_names
 
+_BUILT_IN = resources.files("kpi.contract").joinpath("builtin")
+
 
 class _Limits(TypedDict):
     max_reject_rate: float
@@ -39,22 +42,34 @@ class _Limits(TypedDict):
 
 
 def built_in_names() -> list[str]:
-    """List the contracts that come with shopkpi."""
-    files = resources.files("kpi.contract").joinpath("builtin").iterdir()
-    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+    """List the contracts of language 1 that come with shopkpi."""
+    return _names_in(_BUILT_IN)
+
+
+def layout_names() -> list[str]:
+    """List the contracts of shop systems' files that come with shopkpi; see `layouts`."""
+    return _names_in(_BUILT_IN.joinpath("layouts"))
 
 
 def built_in(name: str = "default") -> Contract:
     """Load a contract that comes with shopkpi.
 
     Raises:
-        ContractError: The name is not in `built_in_names()`.
+        ContractError: The name is not in `built_in_names()` or `layout_names()`.
     """
-    if name not in built_in_names():
-        known = ", ".join(built_in_names())
+    folder = _BUILT_IN
+    if name in layout_names():
+        folder = _BUILT_IN.joinpath("layouts")
+    elif name not in built_in_names():
+        known = ", ".join((*built_in_names(), *layout_names()))
         raise ContractError(name, [f"no built-in contract has this name; there are: {known}"])
-    text = resources.files("kpi.contract").joinpath("builtin", f"{name}.toml").read_text("utf-8")
+    text = folder.joinpath(f"{name}.toml").read_text("utf-8")
     return parse_contract(text, source=f"built-in {name!r}")
+
+
+def _names_in(folder: Traversable) -> list[str]:
+    files = (file.name for file in folder.iterdir())
+    return sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml"))
 
 
 def parse_contract(text: str, *, source: str) -> Contract:

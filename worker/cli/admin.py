@@ -55,12 +55,11 @@ def list_contracts() -> None:
     Example:
       shopkpi contract list
     """
-    layouts = {layout.key: layout for layout in built_in_layouts()}
     for name in built_in_names():
-        layout = layouts.get(name)
-        title = layout.title if layout else "folders orders/, order_items/ and products/"
-        click.echo(f"{name}: {title}")
-        for line in describe_left_out(layout.shop) if layout else ():
+        click.echo(f"{name}: folders orders/, order_items/ and products/")
+    for layout in built_in_layouts():
+        click.echo(f"{layout.key}: {layout.title}")
+        for line in describe_left_out(layout.shop):
             click.echo(f"    leaves out {line}")
 
 

@@ -49,7 +49,7 @@ class Opened:
         return Inputs(sources=[])
 
     def session(self, given: Settings) -> object:
-        return self._open("session", SimpleNamespace(settings=given))
+        return self._open("session", SimpleNamespace(settings=given, adoption=object()))
 
 
 @pytest.fixture
