@@ -155,7 +155,7 @@ def _records(head: bytes, delimiter: str, *, quoted: bool, whole: bool) -> Chunk
     if not quoted:
         return plain_chunk(head, 0)
     splitter = RecordSplitter(delimiter=delimiter, max_record_bytes=len(head) + 1)
-    return splitter.push(head, last=whole)
+    return next(splitter.split(head, last=whole), None)
 
 
 def plain_chunk(data: bytes, offset: int) -> Chunk:

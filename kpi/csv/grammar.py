@@ -20,6 +20,12 @@ from kpi.kernels.arrays import Bytes, Positions
 
 LF, CR, QUOTE = 10, 13, 34
 
+_LINE_WINDOW_BYTES = 256
+"""Bytes in which a line end is looked for first."""
+
+_PAIRS_AT_ONCE = 2**18
+"""Pairs of quotes that are checked together: a block of quotes alone has some millions."""
+
 
 def quotes_pair_up(codes: Bytes, quotes: Positions, delimiter: int, *, last: bool) -> bool:
     """Check whether quotes, taken in turn, open at a field's start and close at a field's end.
@@ -32,18 +38,30 @@ def quotes_pair_up(codes: Bytes, quotes: Positions, delimiter: int, *, last: boo
     """
     if last and len(quotes) % 2:
         return False
+    step = 2 * _PAIRS_AT_ONCE
+    return all(
+        _pairs_stand_at_edges(codes, quotes, first, min(first + step, len(quotes)), delimiter)
+        for first in range(0, len(quotes), step)
+    )
+
+
+def _pairs_stand_at_edges(
+    codes: Bytes, quotes: Positions, first: int, stop: int, delimiter: int
+) -> bool:
+    """Check the pairs of quotes from the `first` of them on; `stop` is even, or their number."""
     size = len(codes)
-    openers, closers = quotes[0::2], quotes[1::2]
+    openers, closers = quotes[first:stop:2], quotes[first + 1 : stop : 2]
     before = codes[np.maximum(openers - 1, 0)]
     starts_field = (openers == 0) | (before == delimiter) | (before == LF) | (before == CR)
     continues = np.zeros(len(openers), bool)
     continues[1:] = openers[1:] == closers[: len(openers) - 1] + 1
+    continues[:1] = first > 0 and quotes[first] == quotes[first - 1] + 1
     if not (starts_field | continues).all():
         return False
     after = codes[np.minimum(closers + 1, size - 1)]
     ends_field = (closers == size - 1) | (after == delimiter) | (after == LF) | (after == CR)
+    following = quotes[first + 2 : stop + 1 : 2]
     continued = np.zeros(len(closers), bool)
-    following = openers[1:]
     continued[: len(following)] = closers[: len(following)] + 1 == following
     return bool((ends_field | continued).all())
 
@@ -94,7 +112,13 @@ class RecordEndFinder:
             # Lines without quotes are records of their own inside of whatever failed.
             stop = min(stop, self._last.stop)
             quote = self._data.find(b'"', start, stop)
-            return max(start, self._data.rfind(b"\n", start, stop if quote < 0 else quote) + 1)
+            stop = stop if quote < 0 else quote
+            # A carriage return at the end may be half of CR LF.
+            feed, lone = (
+                self._data.rfind(b"\n", start, stop),
+                self._data.rfind(b"\r", start, stop - 1),
+            )
+            return max(start, feed + 1, lone + 1)
         run = self._patterns.run.match(self._data, start, stop)
         return run.end() if run else start
 
@@ -190,10 +214,16 @@ def end_of_line(data: bytes, start: int) -> int | None:
     Returns:
         None where no line surely ends: a carriage return at the very end may be half of CR LF.
     """
-    feed = data.find(b"\n", start)
-    lone = data.find(b"\r", start, None if feed < 0 else feed)
+    size, window = len(data), _LINE_WINDOW_BYTES
+    feed = lone = -1
+    at = start
+    # A search for one of the two runs through the whole data where all lines end with the other.
+    while feed < 0 and lone < 0 and at < size:
+        feed = data.find(b"\n", at, at + window)
+        lone = data.find(b"\r", at, at + window if feed < 0 else feed)
+        at, window = at + window, 2 * window
     if lone >= 0:
-        if lone + 1 == len(data):
+        if lone + 1 == size:
             return None
         return lone + 2 if data[lone + 1] == LF else lone + 1
     return feed + 1 if feed >= 0 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from kpi.contract.reject_reasons import Reason
@@ -21,8 +22,18 @@ class LineSplitter:
         self._rest = b""
         self._skipping: Malformed | None = None
 
-    def push(self, block: bytes, *, last: bool = False) -> Chunk | None:
-        """Return the lines that a block completes; None where it completes none."""
+    @property
+    def unfinished_bytes(self) -> int:
+        """Length, so far, of the line that the next block continues."""
+        return len(self._rest)
+
+    def split(self, block: bytes, *, last: bool = False) -> Iterator[Chunk]:
+        """Yield the lines that a block completes, as one chunk."""
+        chunk = self._push(block, last=last)
+        if chunk is not None:
+            yield chunk
+
+    def _push(self, block: bytes, *, last: bool = False) -> Chunk | None:
         data = self._rest + block
         malformed: tuple[Malformed, ...] = ()
         if self._skipping is not None:

@@ -7,7 +7,7 @@ never costs its neighbours. Where records end depends on the stream alone, not o
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -22,16 +22,23 @@ from kpi.csv.grammar import (
     line_end_bytes,
     quotes_pair_up,
 )
+from kpi.csv.line_limit import MAX_CHUNK_LINES
 from kpi.csv.record_index import find_records
 from kpi.csv.scan import find_rare_byte
 from kpi.kernels.arrays import Positions
+
+_RUN_BYTES = 2 * MAX_CHUNK_LINES
+"""Bytes up to which well-formed records are skipped together: `MAX_CHUNK_LINES` of the shortest."""
 
 _MAX_SKIPPED_FIELDS = 64
 """Quoted fields with line ends that are skipped one by one; then all line ends are listed."""
 
 
 class RecordSplitter:
-    """Split a stream of blocks into chunks of whole records, at most one chunk per block.
+    """Split a stream of blocks into chunks of whole records.
+
+    Most blocks give one chunk. A block gives more where records have to be found one by one: each
+    of these chunks has about `MAX_CHUNK_LINES` lines, however long the unfinished record was.
 
     Memory: the block, and one unfinished record of at most `max_record_bytes`.
     """
@@ -48,8 +55,8 @@ class RecordSplitter:
         """Length, so far, of the record that the next block continues."""
         return len(self._rest)
 
-    def push(self, block: bytes, *, overlap: int = 0, last: bool = False) -> Chunk | None:
-        """Return the records that a block completes; None where it completes none.
+    def split(self, block: bytes, *, overlap: int = 0, last: bool = False) -> Iterator[Chunk]:
+        """Yield the records that a block completes. Exhaust this before the next block.
 
         Args:
             block: The next bytes of the stream, after `overlap`.
@@ -58,12 +65,25 @@ class RecordSplitter:
             last: Whether the stream ends here, and with it the last record, line end or not.
         """
         if self._skipping is not None:
-            return self._skip(self._rest + block[overlap:], last=last)
+            yield from self._skip(self._rest + block[overlap:], last=last)
+            return
         start = overlap - len(self._rest)
         if start >= 0:
             buffer = block
         else:
             buffer, start = self._rest + block[overlap:], 0
+        chunk = self._split_at_once(buffer, start, last=last)
+        if chunk is None:
+            yield from self._split_carefully(buffer[start:], last=last)
+        elif chunk.size:
+            yield chunk
+
+    def _split_at_once(self, buffer: bytes, start: int, *, last: bool) -> Chunk | None:
+        """Cut `buffer[start:]` behind its last record.
+
+        Returns:
+            None where quotes do not pair up or a record may be too long.
+        """
         size = len(buffer) - start
         quotes = find_rare_byte(buffer, QUOTE, start, len(buffer))
         if not len(quotes):
@@ -71,7 +91,7 @@ class RecordSplitter:
         else:
             end = _last_quoted_record_end(buffer, start, quotes, self._delimiter[0], last=last)
         if end is None:
-            return self._take_carefully(buffer[start:], last=last)
+            return None
         chunk = Chunk(
             buffer=buffer,
             start=start,
@@ -81,37 +101,29 @@ class RecordSplitter:
             few_quotes=copy_if_few(quotes[: np.searchsorted(quotes, end)]),
         )
         if size > self._limit and (size - end > self._limit or self._has_long_record(chunk)):
-            return self._take_carefully(buffer[start:], last=last)
+            return None
         self._rest = buffer[start + end :]
         self._offset += end
-        return chunk if end else None
+        return chunk
 
     def _has_long_record(self, chunk: Chunk) -> bool:
         records = find_records(chunk, delimiter=self._delimiter.decode())
         return len(records) > 0 and int(records.lengths.max()) > self._limit
 
-    def _take(self, data: bytes, end: int, malformed: tuple[Malformed, ...]) -> Chunk | None:
-        """Return the records up to `end`, in which malformed ones are blanked; keep the rest."""
-        offset = self._offset
-        self._rest = data[end:]
-        self._offset += end
-        if end == 0 and not malformed:
-            return None
-        return Chunk.of(
-            data[:end], offset=offset, malformed=malformed, delimiter=self._delimiter.decode()
-        )
-
-    def _take_carefully(self, data: bytes, *, last: bool) -> Chunk | None:
+    def _split_carefully(self, data: bytes, *, last: bool) -> Iterator[Chunk]:
         """Split record by record, where quotes do not pair up or a record may be too long."""
         finder = RecordEndFinder(data, self._delimiter)
-        blanked = bytearray(data)
-        malformed: list[Malformed] = []
+        part = _Part(self._offset, 0, self._delimiter.decode())
         start, size = 0, len(data)
         # A carriage return at the very end may be a line end: no part of the record.
         text_end = size - data.endswith(b"\r")
         while start < size:
-            run = finder.skip_well_formed(start, start + self._limit)
+            if part.lines >= MAX_CHUNK_LINES:
+                yield part.chunk(data, start)
+                part = _Part(self._offset, start, self._delimiter.decode())
+            run = finder.skip_well_formed(start, start + min(self._limit, _RUN_BYTES))
             if run > start:
+                part.lines += max(data.count(b"\n", start, run), data.count(b"\r", start, run))
                 start = run
                 continue
             found = finder.find_end(start)
@@ -120,6 +132,7 @@ class RecordSplitter:
                 and (found.stop < size or last or data[size - 1] == LF)
                 and found.stop - start - line_end_bytes(data, found.stop) <= self._limit
             ):
+                part.lines += 1
                 start = found.stop
                 continue
             end = end_of_line(data, start)
@@ -129,17 +142,16 @@ class RecordSplitter:
             if end is None:
                 if not last:
                     # The line of the malformed record goes on: skip it as it arrives.
-                    chunk = self._take(bytes(blanked), start, tuple(malformed))
-                    skipped = self._skip(self._rest, last=False)
-                    return chunk or skipped
+                    yield from part.rest(data, start)
+                    self._offset += start
+                    yield from self._skip(data[start:], last=False)
+                    return
                 end = size
-            malformed.append(self._malformed(data[start:end], self._offset + start))
-            blanked[start:end] = b"\n" * (end - start)
+            part.add(self._malformed(data[start:end], self._offset + start), end)
             start = end
-        rest = data[start:]
-        chunk = self._take(bytes(blanked), start, tuple(malformed))
-        self._rest = rest
-        return chunk
+        yield from part.rest(data, start)
+        self._rest = data[start:]
+        self._offset += start
 
     def _malformed(self, line: bytes, offset: int) -> Malformed:
         raw = line.rstrip(b"\r\n")
@@ -147,7 +159,7 @@ class RecordSplitter:
         reason = Reason.RECORD_TOO_LONG if is_too_long else Reason.MALFORMED_QUOTES
         return Malformed(offset=offset, raw=raw[: self._limit], reason=reason)
 
-    def _skip(self, data: bytes, *, last: bool) -> Chunk | None:
+    def _skip(self, data: bytes, *, last: bool) -> Iterator[Chunk]:
         """Skip a record that is longer than allowed, and keep its beginning as a reject."""
         skipping = self._skipping or Malformed(
             offset=self._offset, raw=data[: self._limit], reason=Reason.RECORD_TOO_LONG
@@ -161,15 +173,52 @@ class RecordSplitter:
             keep = 1 if data.endswith(b"\r") else 0
             self._offset += len(data) - keep
             self._rest = data[len(data) - keep :]
-            return None
+            return
         self._skipping = None
-        offset = self._offset
+        yield Chunk.of(b"", offset=self._offset, malformed=(skipping,))
         self._offset += end
         self._rest = b""
-        following = self.push(data[end:], last=last)
-        if following is None:
-            return Chunk.of(b"", offset=offset, malformed=(skipping,))
-        return replace(following, malformed=(skipping, *following.malformed))
+        yield from self.split(data[end:], last=last)
+
+
+class _Part:
+    """Consecutive records that were found one by one, until there are enough for a chunk.
+
+    Attributes:
+        lines: Number of their lines, about.
+    """
+
+    def __init__(self, stream_offset: int, start: int, delimiter: str) -> None:
+        self._stream_offset = stream_offset
+        self._start = start
+        self._delimiter = delimiter
+        self._malformed: list[Malformed] = []
+        self._ends: list[int] = []
+        self.lines = 0
+
+    def add(self, malformed: Malformed, end: int) -> None:
+        """Add a malformed record, which ends before offset `end` of the data."""
+        self._malformed.append(malformed)
+        self._ends.append(end)
+        self.lines += 1
+
+    def rest(self, data: bytes, stop: int) -> Iterator[Chunk]:
+        """Yield the chunk, unless it is empty."""
+        if stop > self._start:
+            yield self.chunk(data, stop)
+
+    def chunk(self, data: bytes, stop: int) -> Chunk:
+        """Return the records up to offset `stop` of the data, in which malformed ones are blank."""
+        blanked = bytearray(memoryview(data)[self._start : stop])
+        for malformed, end in zip(self._malformed, self._ends, strict=True):
+            start = malformed.offset - self._stream_offset
+            blanked[start - self._start : end - self._start] = b"\n" * (end - start)
+        return Chunk.of(
+            bytes(blanked),
+            offset=self._stream_offset + self._start,
+            malformed=tuple(self._malformed),
+            delimiter=self._delimiter,
+        )
 
 
 def _last_record_end(buffer: bytes, first: int) -> int:

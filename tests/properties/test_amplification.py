@@ -64,6 +64,16 @@ FILES = {
     ),
     "random widths": lambda: lines(HEADER, (b"," * (number * number % 9) for number in count())),
     "quotes that open on each line": lambda: lines(HEADER + b",note", numbered(b',"x')),
+    "each quote closed by the next line": lambda: HEADER + b"\n" + b'a","b\n' * (INPUT_BYTES // 6),
+    "tiny lines behind an open quote": lambda: (
+        HEADER + b'\n1,1,"' + b"x\n" * (INPUT_BYTES // 2) + b'"y\n' + b"x\n" * (INPUT_BYTES // 2)
+    ),
+    "tiny lines of CR behind an open quote": lambda: (
+        HEADER + b'\n1,1,"' + b"x\r" * (INPUT_BYTES // 2)
+    ),
+    "records of quotes": lambda: lines(
+        HEADER + b",note", numbered(b',"' + b'""' * 8_000_000 + b'"')
+    ),
     "long fields": lambda: lines(HEADER + b",note", numbered(b"," + b"y" * MIB)),
     "one long line": lambda: HEADER + b"\n" + b"z" * INPUT_BYTES,
     "the same row": lambda: HEADER + b"\n" + b"1,1,2025-01-01\n" * (INPUT_BYTES // 15),

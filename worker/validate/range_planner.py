@@ -89,7 +89,7 @@ async def _find_edge_from(
         block_sizes=block_sizes,
     ) as stream:
         async for block in stream.blocks():
-            chunk = splitter.push(block.data, overlap=block.overlap)
-            if chunk is not None and chunk.offset + chunk.size >= target:
-                return chunk.offset + chunk.size
+            for chunk in splitter.split(block.data, overlap=block.overlap):
+                if chunk.offset + chunk.size >= target:
+                    return chunk.offset + chunk.size
     return source.info.size_bytes

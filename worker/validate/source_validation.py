@@ -121,15 +121,13 @@ class SourceValidation:
             async for block in blocks:
                 overlap = block.overlap
                 for part in limit_lines(block.data, lambda: splitter.unfinished_bytes):
-                    chunk = splitter.push(part, overlap=overlap)
-                    overlap = 0
-                    if chunk is not None:
+                    for chunk in splitter.split(part, overlap=overlap):
                         yield chunk
+                    overlap = 0
                 self._last_byte = block.data[-1:] or self._last_byte
                 if progress:
                     progress(self._source, self._stream.bytes_read, self._counts.rows)
-        chunk = splitter.push(b"", last=True)
-        if chunk is not None:
+        for chunk in splitter.split(b"", last=True):
             yield chunk
 
     async def _read_object_header(self) -> Layout | Refusal:
@@ -140,8 +138,7 @@ class SourceValidation:
 
         async def chunks(stream: SourceStream) -> AsyncIterator[Chunk]:
             async for block in stream.blocks():
-                chunk = splitter.push(block.data, overlap=block.overlap)
-                if chunk is not None:
+                for chunk in splitter.split(block.data, overlap=block.overlap):
                     yield chunk
 
         async with SourceStream(

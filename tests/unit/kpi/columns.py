@@ -86,8 +86,7 @@ def chunk_of(data: bytes, contract: Contract) -> Chunk:
     splitter = RecordSplitter(
         delimiter=contract.delimiter, max_record_bytes=contract.max_record_bytes
     )
-    chunk = splitter.push(BEFORE + data, overlap=len(BEFORE), last=True)
-    assert chunk is not None
+    (chunk,) = splitter.split(BEFORE + data, overlap=len(BEFORE), last=True)
     return chunk
 
 
@@ -97,11 +96,11 @@ def chunks_of(
     """Split a stream whose blocks each repeat the last `overlap` bytes of the one before."""
     splitter = RecordSplitter(max_record_bytes=max_record_bytes)
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    pushed = [
-        splitter.push(data[max(start - overlap, 0) : end], overlap=min(overlap, start))
-        for start, end in pairwise(edges)
-    ]
-    return [chunk for chunk in [*pushed, splitter.push(b"", last=True)] if chunk is not None]
+    chunks = []
+    for start, end in pairwise(edges):
+        block = data[max(start - overlap, 0) : end]
+        chunks += splitter.split(block, overlap=min(overlap, start))
+    return [*chunks, *splitter.split(b"", last=True)]
 
 
 def field(text: bytes, *, quoted: bool = False) -> bytes:

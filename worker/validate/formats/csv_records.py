@@ -13,6 +13,7 @@ from kpi.contract.shop import FileLayout
 from kpi.csv.chunk import Chunk
 from kpi.csv.dialect import Dialect, HeaderRule, find_dialect
 from kpi.csv.header import Refusal
+from kpi.csv.line_limit import limit_lines
 from kpi.csv.plain_lines import LineSplitter
 from kpi.csv.splitter import RecordSplitter
 from kpi.csv.text_table import read_texts
@@ -83,9 +84,10 @@ class CsvReader:
         async for text in self._texts:
             block = text[before:]
             before = max(before - len(text), 0)
-            if block and (chunk := splitter.push(block)) is not None:
-                yield self._task(chunk)
-        if (chunk := splitter.push(b"", last=True)) is not None:
+            for part in limit_lines(block, lambda: splitter.unfinished_bytes):
+                for chunk in splitter.split(part):
+                    yield self._task(chunk)
+        for chunk in splitter.split(b"", last=True):
             yield self._task(chunk)
 
     def _task(self, chunk: Chunk) -> ReadRecords:

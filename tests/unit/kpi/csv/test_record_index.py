@@ -57,8 +57,8 @@ def test_records_are_where_the_list_has_them(
     data = b"".join(parts)
     splitter = RecordSplitter(max_record_bytes=64)
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    chunks = [splitter.push(data[a:b]) for a, b in pairwise(edges)]
-    for chunk in filter(None, [*chunks, splitter.push(b"", last=True)]):
+    chunks = [chunk for a, b in pairwise(edges) for chunk in splitter.split(data[a:b])]
+    for chunk in [*chunks, *splitter.split(b"", last=True)]:
         listed = find_records(chunk)
         starts, ends = listed.starts, listed.ends
         unchecked = RecordIndex(chunk)

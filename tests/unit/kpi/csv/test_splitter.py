@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kpi.contract.reject_reasons import Reason
 from kpi.csv.chunk import Chunk
+from kpi.csv.line_limit import MAX_CHUNK_LINES
 from kpi.csv.record_index import find_records
 from kpi.csv.splitter import RecordSplitter
 from tests.support.profiles import examples
@@ -120,10 +121,9 @@ def test_any_cut_and_any_limit_give_the_records_of_the_grammar(
 
 def test_a_record_that_goes_on_in_a_block_that_repeats_its_beginning_is_not_joined() -> None:
     splitter = RecordSplitter(max_record_bytes=1000)
-    assert splitter.push(b"1,a\n2,b") is not None
+    assert list(splitter.split(b"1,a\n2,b"))
     block = b"\n2,b\n3,c\n"
-    chunk = splitter.push(block, overlap=4)
-    assert chunk is not None
+    (chunk,) = splitter.split(block, overlap=4)
     assert (chunk.buffer is block, bytes(chunk.data), chunk.offset) == (True, block[1:], 4)
 
 
@@ -135,8 +135,7 @@ def test_records_before_one_of_many_quoted_line_ends_are_not_kept_back(
     splitter = RecordSplitter(max_record_bytes=10_000)
     whole = b"1,a" + line_end
     unfinished = (b'"x' + line_end + b'y",') * fields
-    chunk = splitter.push(whole + unfinished)
-    assert chunk is not None
+    (chunk,) = splitter.split(whole + unfinished)
     assert bytes(chunk.data) == whole
     assert splitter.unfinished_bytes == len(unfinished)
 
@@ -144,8 +143,7 @@ def test_records_before_one_of_many_quoted_line_ends_are_not_kept_back(
 def test_an_unclosed_quote_costs_its_own_line_only() -> None:
     splitter = RecordSplitter(max_record_bytes=1000)
     data = b'1,a\n2,"b\n3,c\n'
-    chunk = splitter.push(data, last=True)
-    assert chunk is not None
+    (chunk,) = splitter.split(data, last=True)
     assert [(bad.offset, bad.raw, bad.reason) for bad in chunk.malformed] == [
         (4, b'2,"b', Reason.MALFORMED_QUOTES)
     ]
@@ -158,11 +156,11 @@ def test_a_record_that_is_too_long_is_passed_over_in_bounded_memory(block: int) 
     data = b"1,a\n" + b"x" * 3000 + b"\n2,b\n"
     held, found = 0, []
     for at in range(0, len(data), block):
-        chunk = splitter.push(data[at : at + block])
-        held = max(held, len(splitter._rest))
-        found += records_of(chunk) if chunk else []
-    last = splitter.push(b"", last=True)
-    found += records_of(last) if last else []
+        for chunk in splitter.split(data[at : at + block]):
+            found += records_of(chunk)
+        held = max(held, splitter.unfinished_bytes)
+    for chunk in splitter.split(b"", last=True):
+        found += records_of(chunk)
     assert [(offset, good) for offset, _, good in sorted(found)] == [
         (0, True),
         (4, False),
@@ -172,14 +170,26 @@ def test_a_record_that_is_too_long_is_passed_over_in_bounded_memory(block: int) 
 
 
 def test_a_line_over_the_limit_is_too_long_whatever_its_quotes() -> None:
-    chunk = RecordSplitter(max_record_bytes=10).push(b'1,"x"y\n2,"' + b"x" * 20 + b"\n", last=True)
-    assert chunk is not None
+    data = b'1,"x"y\n2,"' + b"x" * 20 + b"\n"
+    (chunk,) = RecordSplitter(max_record_bytes=10).split(data, last=True)
     reasons = [bad.reason for bad in chunk.malformed]
     assert reasons == [Reason.MALFORMED_QUOTES, Reason.RECORD_TOO_LONG]
 
 
 def test_quotes_inside_a_bare_field_are_ordinary_characters() -> None:
-    chunk = RecordSplitter(max_record_bytes=1000).push(b'5" pipe,1\n6" pipe,2\n', last=True)
-    assert chunk is not None
+    data = b'5" pipe,1\n6" pipe,2\n'
+    (chunk,) = RecordSplitter(max_record_bytes=1000).split(data, last=True)
     assert not chunk.malformed
     assert [raw for _, raw, _ in records_of(chunk)] == [b'5" pipe,1', b'6" pipe,2']
+
+
+@pytest.mark.parametrize("line", [b'a","b\n', b"x\n", b"x\r"])
+def test_a_long_unfinished_record_becomes_chunks_of_few_lines(line: bytes) -> None:
+    """A quote that is never closed holds back all lines behind it, up to the record's limit."""
+    lines = 3 * MAX_CHUNK_LINES
+    splitter = RecordSplitter(max_record_bytes=16 * 2**20)
+    assert not list(splitter.split(b'1,"' + line * lines))
+    chunks = list(splitter.split(b"", last=True))
+    sizes = [len(find_records(chunk)) + len(chunk.malformed) for chunk in chunks]
+    assert sum(sizes) == lines
+    assert max(sizes) <= 2 * MAX_CHUNK_LINES + 1
