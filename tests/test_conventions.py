@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.support.commands import shopkpi
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("kpi", "worker", "infra")
 
+MAX_FUNCTION_LINES = 70
 FIXED_EXAMPLES = re.compile(r"\bmax_examples\s*=\s*\d")
 
 
@@ -34,3 +36,24 @@ def test_the_version_comes_from_pyproject_alone(tmp_path: Path) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     assert shopkpi(tmp_path, "--version").out.split()[-1] == version
     assert not [path for path in sources(*PRODUCT) if f'"{version}"' in path.read_text("utf-8")]
+
+
+def long_functions(text: str) -> list[str]:
+    """Name the functions of a module that have more lines than allowed."""
+    return [
+        f"{node.name}: {lines} lines"
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := (node.end_lineno or node.lineno) - node.lineno + 1) > MAX_FUNCTION_LINES
+    ]
+
+
+def test_no_function_is_too_long() -> None:
+    found = {str(path): long_functions(path.read_text("utf-8")) for path in sources(*PRODUCT)}
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+@pytest.mark.parametrize(("lines", "found"), [(69, 0), (70, 1)])
+def test_a_function_over_the_limit_is_found(lines: int, found: int) -> None:
+    text = "class A:\n    async def f():\n" + "        pass\n" * lines
+    assert len(long_functions(text)) == found

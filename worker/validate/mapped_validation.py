@@ -26,7 +26,14 @@ from worker.validate.formats import Candidate, FormatContext, ReadRecords, Recor
 from worker.validate.formats.opening import UNMATCHED, OpenedFile, open_files
 from worker.validate.reject_writer import RejectWriter, open_reject_writer
 from worker.validate.stream import SourceStream
-from worker.validate.verdict import RowCounts, Unreadable, describe_codes, refuse, too_many_rejects
+from worker.validate.verdict import (
+    RowCounts,
+    Unreadable,
+    accept,
+    describe_codes,
+    refuse,
+    too_many_rejects,
+)
 
 ONE_DAY = timedelta(days=1)
 
@@ -238,22 +245,10 @@ class MappedValidation:
         return refuse(self._entry(()), reason)
 
     def _entry(self, parts: tuple[Part, ...]) -> Entry:
-        source, counts = self._source, self._counts
-        return Entry(
-            source_id=source.source_id,
-            dataset=FEEDS_SEPARATOR.join(self._feeds) or source.dataset,
-            url=source.info.url,
-            version=source.info.version,
-            size_bytes=source.info.size_bytes,
-            uploaded_at=source.info.uploaded_at,
-            sha256=self._stream.sha256,
-            verdict="accepted",
-            reason=None,
-            rows_read=counts.rows,
-            rows_clean=counts.clean,
-            rows_rejected=counts.rejected,
+        return replace(
+            accept(self._source, self._contract, self._counts, self._stream.sha256),
+            dataset=FEEDS_SEPARATOR.join(self._feeds) or self._source.dataset,
             rows_passed_over=self._passed_over,
-            reasons=dict(sorted(counts.reasons.items())),
             parts=parts,
             rejects=(self._rejects_key,) if self._rejects_key else (),
             feeds={
@@ -266,8 +261,6 @@ class MappedValidation:
                 )
                 for name, feed in self._feeds.items()
             },
-            contract=self._contract.digest,
-            seconds=0.0,
         )
 
 

@@ -21,7 +21,7 @@ from worker.validate.byte_range import ByteRange
 from worker.validate.context import ValidationContext
 from worker.validate.row_writer import ResultKeys, RowWriter
 from worker.validate.stream import SourceStream
-from worker.validate.verdict import RowCounts, Unreadable, refuse
+from worker.validate.verdict import RowCounts, Unreadable, accept, refuse
 
 LINE_ENDS = b"\r\n"
 
@@ -190,25 +190,10 @@ class SourceValidation:
         return len(records)
 
     def _entry(self, parts: tuple[Part, ...]) -> Entry:
-        source, counts = self._source, self._counts
-        return Entry(
-            source_id=source.source_id,
-            dataset=source.dataset,
-            url=source.info.url,
-            version=source.info.version,
-            size_bytes=source.info.size_bytes,
-            uploaded_at=source.info.uploaded_at,
-            sha256=self._stream.sha256,
-            verdict="accepted",
-            reason=None,
-            rows_read=counts.rows,
-            rows_clean=counts.clean,
-            rows_rejected=counts.rejected,
-            reasons=dict(sorted(counts.reasons.items())),
+        return replace(
+            accept(self._source, self._contract, self._counts, self._stream.sha256),
             parts=parts,
             rejects=(self._rejects_key,) if self._rejects_key else (),
-            contract=self._contract.digest,
-            seconds=0.0,
             notes=self._notes(),
         )
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from kpi.contract.model import Contract
 from kpi.contract.receipt_notes import Note
 from kpi.errors import BalanceError
+from worker.objects.source import Source
 from worker.state import Entry
 
 INFLATION_FREE_BYTES = 2**20
@@ -51,6 +52,36 @@ def check_balance(entry: Entry) -> Entry:
                 f"{feed.rejected} rejected and {feed.passed_over} passed over"
             )
     return entry
+
+
+def accept(source: Source, contract: Contract, counts: RowCounts, sha256: str | None) -> Entry:
+    """Make the entry of an accepted object, without results.
+
+    Args:
+        source: The object.
+        contract: Contract that its rows were held against.
+        counts: Of its rows.
+        sha256: Digest of its bytes, where it was computed.
+    """
+    return Entry(
+        source_id=source.source_id,
+        dataset=source.dataset,
+        url=source.info.url,
+        version=source.info.version,
+        size_bytes=source.info.size_bytes,
+        uploaded_at=source.info.uploaded_at,
+        sha256=sha256,
+        verdict="accepted",
+        reason=None,
+        rows_read=counts.rows,
+        rows_clean=counts.clean,
+        rows_rejected=counts.rejected,
+        reasons=dict(sorted(counts.reasons.items())),
+        parts=(),
+        rejects=(),
+        contract=contract.digest,
+        seconds=0.0,
+    )
 
 
 def refuse(entry: Entry, reason: str) -> Entry:
