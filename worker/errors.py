@@ -146,6 +146,13 @@ class ContractChanged(WorkerError):
     exit_code = 5
 
 
+class AttentionNeeded(WorkerError):
+    """Report, after everything was done, what a person has to look at."""
+
+    exit_code = 4
+    retryable = False
+
+
 class Interrupted(WorkerError):
     """Report that a signal stopped the work: it left nothing half done and can be repeated."""
 

@@ -231,10 +231,16 @@ class Validated:
     Attributes:
         entries: Ledger entries, in the order of the sources.
         left: URL -> error of a source that could not be read.
+        committed: Ids of sources that this run committed; the ledger knew the others.
     """
 
     entries: list[Entry]
     left: Mapping[str, Exception]
+    committed: frozenset[str] = frozenset()
+
+    @property
+    def new_entries(self) -> list[Entry]:
+        return [entry for entry in self.entries if entry.source_id in self.committed]
 
     def check(self) -> None:
         """Raise what was left.
@@ -270,6 +276,7 @@ async def validate_all(
     context = replace(_context(session, reporter), refused_header=refused_header)
     entries: dict[Source, Entry] = {}
     left: dict[str, Exception] = {}
+    committed: set[str] = set()
 
     def leave(source: Source, error: Exception) -> None:
         left[source.info.url] = error
@@ -282,6 +289,8 @@ async def validate_all(
             leave(source, error)
             return
         entries[source] = entry
+        if new:
+            committed.add(entry.source_id)
         reporter.validated(entry, new=new)
 
     reporter.start(inputs.sources)
@@ -299,7 +308,11 @@ async def validate_all(
     for source in sources:
         if source.info.size_bytes > SMALL_SOURCE_BYTES:
             await one(source)
-    return Validated(entries=[entries[one] for one in sources if one in entries], left=left)
+    return Validated(
+        entries=[entries[one] for one in sources if one in entries],
+        left=left,
+        committed=frozenset(committed),
+    )
 
 
 async def _settle(

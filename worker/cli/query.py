@@ -20,7 +20,7 @@ from worker.cli.options import (
     until_reader_leaves,
     utf8,
 )
-from worker.cli.render import show_receipts, show_rows, shown_attributes
+from worker.cli.render import show_receipts, show_refusals, show_rows, shown_attributes
 from worker.cli.row_output import BATCH_ROWS, print_rows
 from worker.errors import ConfigError, StoreError
 from worker.jobs import open_session
@@ -146,7 +146,8 @@ def ledger(
     if output_format == "table":
         with until_reader_leaves():
             effects = {entry.source_id: effect for entry, effect in found if effect is not None}
-            show_receipts([entry for entry, _ in found], effects, rulings)
+            show_receipts([entry for entry, _ in found], effects, rulings, when=" at first")
+            show_refusals(entry for entry, _ in found)
             if source is not None and len(found) == 1:
                 one = receipt(*found[0], rulings.get(found[0][0].source_id))
                 show_rows({"field": key, "value": str(value)} for key, value in one.items())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from worker import jobs
+from worker.cli.attention import Condition, check_attention, parse_conditions
 from worker.cli.event_loop import run_async
 from worker.cli.options import (
     choose_event_format,
@@ -22,18 +23,12 @@ from worker.cli.options import (
     utf8_or_path,
     version_id_option,
 )
-from worker.cli.render import (
-    Headers,
-    show_ignored,
-    show_receipts,
-    show_recognised,
-    show_report,
-    show_run,
-)
+from worker.cli.render import Headers, show_receipts, show_refusals, show_report
+from worker.cli.run_output import RunResult, order_rows, show_quietly, show_run
 from worker.errors import ConfigError
 from worker.jobs import Validated, only_source, open_all, open_session, validate_all
 from worker.objects.location import locate
-from worker.reporting.reporters import JsonReporter, SilentReporter
+from worker.reporting.reporters import JsonReporter, QuietReporter, SilentReporter
 from worker.settings import read_day, read_settings
 
 if TYPE_CHECKING:
@@ -42,7 +37,7 @@ if TYPE_CHECKING:
     from worker.jobs import Session
     from worker.objects.source import HeaderCallback, Source
     from worker.reporting.reporters import Reporter
-    from worker.state import Effect, Entry
+    from worker.state import Effect, Entry, Row
     from worker.transform import Report
 
 sha256_option = click.option(
@@ -73,6 +68,27 @@ dataset_option = click.option(
 )
 
 
+quiet_option = click.option(
+    "--quiet",
+    is_flag=True,
+    envvar="SHOPKPI_QUIET",
+    show_envvar=True,
+    help="Print one line for each new file, and nothing where nothing is new.",
+)
+
+fail_on_option = click.option(
+    "--fail-on",
+    multiple=True,
+    callback=parse_conditions,
+    envvar="SHOPKPI_FAIL_ON",
+    show_envvar=True,
+    metavar="RESULTS",
+    help="End with exit code 4 on: refused (a new file), rejects or 'rejects>RATE' (of the rows of "
+    "a new file, as 0.01 or 1%), waiting (items without order), rollback (rows that replace newer "
+    "ones). Several with commas.",
+)
+
+
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=utf8_or_path)
 @store_options
@@ -80,6 +96,8 @@ dataset_option = click.option(
 @dataset_option
 @sha256_option
 @settle_option
+@quiet_option
+@fail_on_option
 @format_option("table", "json")
 def run(
     inputs: tuple[str, ...],
@@ -90,18 +108,22 @@ def run(
     dataset: str | None,
     sha256: bool,
     settle_s: float,
+    quiet: bool,
+    fail_on: tuple[Condition, ...],
     output_format: str | None,
 ) -> None:
     """Validate files and bring the KPI tables up to date, in one process.
 
     INPUT is a folder with the folders orders/, order_items/ and products/, a single file in such a
     folder, or s3://bucket/prefix. Files that are in the ledger already are not read again. A file
-    that cannot be read keeps no other back: the exit code is 1, and the message names it.
+    that cannot be read keeps no other back: the exit code is 1, and the message names it. It is 4
+    where every file was refused, or on a result that --fail-on names; everything else is done then.
 
     \b
     Examples:
       shopkpi run shop
       shopkpi run shop/orders/monday.csv.gz --format json
+      shopkpi run shop --quiet --fail-on "refused,rejects>5%"
       shopkpi run s3://shop-input --workspace s3://shop-clean --state dynamodb://shop
     """
     output_format = choose_event_format(output_format)
@@ -116,22 +138,34 @@ def run(
         ),
         lambda: [locate(text) for text in inputs],
     )
-    reporter = make_reporter(output_format)
+    reporter = make_reporter(output_format, quiet=quiet)
     headers: Headers = {}
 
     async def work() -> None:
         async with open_all(inputs, settings, dataset) as (found, session):
+            rows_before: dict[str, Row] = {}
+            if output_format == "table" and not quiet:
+                rows_before = await order_rows(session)
             validated = await validate_all(
                 session, found, reporter, _keep_local(headers, output_format)
             )
-            entries = validated.entries
-            report, effects = await bring_up_to_date(session, reporter, entries)
+            report, effects = await bring_up_to_date(session, reporter, validated.entries)
+            result = RunResult(
+                validated=validated,
+                report=report,
+                effects=effects,
+                ignored=found.ignored,
+                headers=headers,
+                rows_before=rows_before,
+            )
             if output_format == "table":
                 reporter.close()
                 with until_reader_leaves():
-                    show_recognised(session.recognised)
-                    await show_run(session, entries, effects, report, headers)
-                    show_ignored(found.ignored)
+                    if quiet:
+                        show_quietly(result)
+                    else:
+                        await show_run(session, result)
+        check_attention(fail_on, result)
         validated.check()
 
     try:
@@ -203,7 +237,8 @@ def validate(
     finally:
         reporter.close()
     if output_format == "table" and validated.entries:
-        show_receipts(validated.entries, {}, headers=headers)
+        show_receipts(validated.entries, {})
+        show_refusals(validated.entries, headers)
     validated.check()
 
 
@@ -337,11 +372,11 @@ async def _switch_on_tables(session: Session) -> None:
     await session.state.adopt(wider, replaces=adoption.sequence)
 
 
-def make_reporter(output_format: str) -> Reporter:
+def make_reporter(output_format: str, *, quiet: bool = False) -> Reporter:
     """Build the reporter of a command: JSON lines, progress bars on a terminal, or silence."""
     if output_format == "json":
-        return JsonReporter()
-    if not sys.stderr.isatty():
+        return QuietReporter() if quiet else JsonReporter()
+    if quiet or not sys.stderr.isatty():
         return SilentReporter()
     from worker.reporting.terminal import TerminalReporter  # noqa: PLC0415  (rich takes 0.1 s)
 

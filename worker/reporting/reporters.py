@@ -173,6 +173,33 @@ class JsonReporter:
         """Do nothing: every line has been flushed."""
 
 
+class QuietReporter(JsonReporter):
+    """Write a JSON line for each new file, file left and ruling, and for days published alone."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        super().__init__(out)
+        self._lines = 0
+
+    def emit(self, event: str, **fields: object) -> None:
+        self._lines += 1
+        super().emit(event, **fields)
+
+    def start(self, sources: Sequence[Source]) -> None: ...
+
+    def ignored(self, inputs: Sequence[IgnoredInput]) -> None: ...
+
+    def validated(self, entry: Entry, *, new: bool) -> None:
+        if new:
+            event = "source.committed" if entry.verdict == "accepted" else "source.refused"
+            self.emit(event, **receipt(entry))
+
+    def transformed(self, report: Report, effects: Mapping[str, Effect]) -> None:
+        # Effects of files that are new are for who asks: one line for each file is enough.
+        del effects
+        if report.days and not self._lines:
+            super().transformed(report, {})
+
+
 class SilentReporter:
     """Report nothing: the tables at the end show the result."""
 
