@@ -84,7 +84,7 @@ def test_a_contract_of_other_clean_rows_is_not_adopted(shopkpi: Shopkpi) -> None
 
 def test_nothing_is_adopted_before_a_file_is_accepted(shopkpi: Shopkpi) -> None:
     put("shop/orders/a.csv", "order_id;user_id;created_at\n1;7;2025-03-01T10:00:00\n")
-    assert shopkpi("run", "shop").code == 0
+    assert shopkpi("run", "shop").code == 4
     assert shopkpi("contract", "adopt", "olist").code == 2
     semicolon = put_contract(shopkpi, "semicolon.toml", 'delimiter = ","', 'delimiter = ";"')
     done = shopkpi("run", "shop", "--contract", semicolon, "--format", "json")

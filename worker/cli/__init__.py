@@ -44,7 +44,8 @@ some takes a tenth of the time."""
     table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 a verdict was reached; 1 a retry may cure it; 2 wrong use; "
-    "3 an audit found differences.",
+    "3 an audit found differences; 4 a person has to look; 5 not now, another contract came into "
+    "force.",
 )
 @click.version_option(package_name="shopkpi")
 def shopkpi() -> None:

@@ -99,11 +99,12 @@ def paragraphs(
     return found
 
 
-def _bounds(column: Column, cells: Sequence[str]) -> tuple[int, int]:
-    """Return the least and the full width of a column."""
+def _bounds(column: Column, cells: Sequence[str]) -> tuple[int, int, int]:
+    """Return the least width of a column, that of its whole cells, and that of its header too."""
     header = max(map(cell_len, _PIECE.findall(column.name.replace(" ", "_"))))
     least = max([header, *(_least_width(cell, column) for cell in cells)])
-    return least, max([least, cell_len(column.name), *map(cell_len, cells)])
+    whole = max([least, *map(cell_len, cells)])
+    return least, whole, max(whole, cell_len(column.name))
 
 
 def _least_width(cell: str, column: Column) -> int:
@@ -113,17 +114,22 @@ def _least_width(cell: str, column: Column) -> int:
     return min(UNBREAKABLE_CHARACTERS, max(map(cell_len, pieces), default=0))
 
 
-def _share(bounds: Sequence[tuple[int, int]], width: int) -> tuple[int, ...] | None:
-    """Give each column its least width, then the rest to those that want more; None if too few."""
-    widths = [least for least, _ in bounds]
+def _share(bounds: Sequence[tuple[int, int, int]], width: int) -> tuple[int, ...] | None:
+    """Give each column its least width, then the rest to cells, then to headers.
+
+    Returns:
+        The widths; None where there is no room for the least.
+    """
+    widths = [least for least, _, _ in bounds]
     rest = width - sum(widths)
     if rest < 0:
         return None
-    wanting = sorted(range(len(bounds)), key=lambda at: bounds[at][1] - bounds[at][0])
-    for number, at in enumerate(wanting):
-        more = min(bounds[at][1] - widths[at], rest // (len(wanting) - number))
-        widths[at] += more
-        rest -= more
+    for wanted in ([whole for _, whole, _ in bounds], [full for _, _, full in bounds]):
+        missing = [full - width for full, width in zip(wanted, widths, strict=True)]
+        for number, at in enumerate(sorted(range(len(missing)), key=missing.__getitem__)):
+            more = min(missing[at], rest // (len(missing) - number))
+            widths[at] += more
+            rest -= more
     return tuple(widths)
 
 

@@ -42,7 +42,7 @@ def test_only_a_table_shows_the_header_of_a_refused_file(tmp_path: Path) -> None
     file.parent.mkdir(parents=True)
     file.write_text("Jane Doe,hunter2,[red]x:smile:\nJohn,y,z\n")
     table = shopkpi(tmp_path, "run", "shop", "--format", "table")
-    assert table.code == 0
+    assert table.code == 4
     assert "its first record: Jane Doe, hunter2, [red]x:smile:" in table.out
     events = shopkpi(tmp_path, "validate", "shop", "--workspace=w", "--format", "json")
     ledger = shopkpi(tmp_path, "ledger", "--format", "json")
