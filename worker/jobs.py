@@ -172,10 +172,8 @@ async def open_all(
             sources = await find_inputs(
                 places, settings.contract, dataset, version_id, settings.workspace
             )
-            async with open_session(settings) as session:
-                if recognised is not None:
-                    session = replace(session, recognised=recognised)  # noqa: PLW2901
-                yield sources, session
+            async with open_session(settings) as opened_session:
+                yield sources, _with_layout(opened_session, recognised)
         return
     async with AsyncExitStack() as opened:
         # To make a client takes as long as to wait for an answer.
@@ -189,14 +187,20 @@ async def open_all(
         session = await opening
         if session.adoption is None:
             recognised = await _recognise(places, session.settings, dataset, version_id)
-            if recognised is not None:
-                settings = replace(session.settings, contract=recognised.contract)
-                session = replace(session, settings=settings, recognised=recognised)
+            session = _with_layout(session, recognised)
         in_force = session.settings
         yield (
             await find_inputs(places, in_force.contract, dataset, version_id, in_force.workspace),
             session,
         )
+
+
+def _with_layout(session: Session, recognised: Recognised | None) -> Session:
+    """Take the contract of a recognised layout."""
+    if recognised is None:
+        return session
+    settings = replace(session.settings, contract=recognised.contract)
+    return replace(session, settings=settings, recognised=recognised)
 
 
 async def _recognise(

@@ -114,9 +114,8 @@ async def open_csv(
         head = head[:HEAD_BYTES]
         if layout.known_by and not _is_known(head, layout, context, whole=whole):
             continue
-        dialect = find_dialect(
-            head, _header_rule(layout, context, wanted_headers(context.shop, layout)), whole=whole
-        )
+        wanted = [*wanted_headers(context.shop, layout), *_known_by(layout)]
+        dialect = find_dialect(head, _header_rule(layout, context, wanted), whole=whole)
         if isinstance(dialect, Refusal):
             raise FileRefusedError(dialect.reason)
         texts = text.all(layout.encoding, layout.escape)
@@ -127,11 +126,15 @@ async def open_csv(
 
 def _is_known(head: bytes, layout: FileLayout, context: FormatContext, *, whole: bool) -> bool:
     """Whether the header of a file has what an entry is known by."""
-    wanted = [(header_form(header),) for header in layout.known_by]
-    dialect = find_dialect(head, _header_rule(layout, context, wanted), whole=whole)
+    rule = _header_rule(layout, context, _known_by(layout))
+    dialect = find_dialect(head, rule, whole=whole)
     return not isinstance(dialect, Refusal) and layout.is_known_by(
         map(header_form, dialect.headers)
     )
+
+
+def _known_by(layout: FileLayout) -> list[tuple[str, ...]]:
+    return [(header_form(header),) for header in layout.known_by]
 
 
 def _header_rule(
