@@ -30,7 +30,7 @@ class Settings:
         contract: What columns are, unless the ledger has adopted a contract.
         contract_name: What the user called the contract; None where nobody named one.
         tables: KPI tables to publish, beside those that the ledger has switched on.
-        sha256: Whether receipts of S3 objects hold the SHA-256 of the bytes.
+        sha256: Whether receipts of objects above 8 MiB hold the SHA-256 of all bytes.
         settle_s: Seconds without change after which a file counts as whole; 0 waits for none.
     """
 
@@ -59,7 +59,7 @@ def read_settings(
         state: URL; None for `shopkpi.db` in a local workspace.
         contract: File, or name of a built-in contract; None for `default`.
         kpis: Short table names with commas between them.
-        sha256: Whether receipts of S3 objects hold the SHA-256 of the bytes.
+        sha256: Whether receipts of objects above 8 MiB hold the SHA-256 of all bytes.
         settle_s: Seconds without change after which a file counts as whole.
 
     Raises:

@@ -45,7 +45,7 @@ sha256_option = click.option(
     is_flag=True,
     envvar="SHOPKPI_SHA256",
     show_envvar=True,
-    help="Put the SHA-256 of each file into its receipt, for a tenth more CPU time.",
+    help="Put the SHA-256 of all bytes of files above 8 MiB into receipts: a tenth more CPU time.",
 )
 
 settle_option = click.option(

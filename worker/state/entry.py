@@ -8,6 +8,7 @@ keep apart as well:
 | `source_id`, `dataset`, `url`, `version`, `verdict`, `contract` | string |
 | `uploaded_at` | string: an ISO 8601 instant with offset |
 | `sha256`, `reason` | string or null |
+| `content` | string: absent where unknown, as of 0.1.0 |
 | `size_bytes`, `rows_read`, `rows_clean`, `rows_rejected`, `sequence` | integer |
 | `seconds` | number |
 | `reasons` | object: reject reason -> number of rows |
@@ -18,8 +19,6 @@ keep apart as well:
 A contract of language 2 adds `feeds` (dataset -> `clean`, `rejected`, `passed_over`, `notes`), the
 integer `rows_passed_over` where it is not 0, and to each part its `dataset`. A feed has the integer
 `file_entry` where a header or a member of an archive decided which entry of `[[files]]` took it.
-
-`content` is a string; entries of 0.1.0 have none.
 
 `ranges` of a part is an object: column -> `{"low": .., "high": ..}`. Its columns are those that
 files are pruned by: the first column of the dataset's key, `order_id`, and `created_at`. An id of
@@ -111,8 +110,9 @@ class Entry:
         version: Its version, as `ObjectInfo.version`.
         size_bytes: Its length as stored.
         uploaded_at: When it was uploaded; decides which version of a key wins.
-        sha256: Of the bytes as stored. None where it was not asked for, or where they were not
-            all read in one pass: byte ranges were validated apart, or the object was refused early.
+        sha256: Of the bytes as stored. None where they have several parts and it was not asked for,
+            or where they were not all read in one pass: byte ranges were validated apart, or the
+            object was refused early.
         verdict: `accepted`, or `refused` as a whole.
         reason: Why it was refused; None where accepted.
         rows_read: Records found = rows_clean + rows_rejected + rows_passed_over.

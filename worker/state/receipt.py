@@ -27,6 +27,7 @@ def receipt(
         "size_bytes": entry.size_bytes,
         "version": entry.version,
         "sha256": entry.sha256,
+        "content": entry.content_id,
         "uploaded_at": entry.uploaded_at.isoformat(),
         "seconds": entry.seconds,
     }

@@ -20,7 +20,7 @@ class Sighting:
 
     Attributes:
         version: Version of the bytes that were there, as in their ledger entry.
-        sha256: Digest of these bytes.
+        sha256: What identifies these bytes, as `Entry.content`; their SHA-256 where 0.1.0 saw them.
         stamp: Change time and inode of the file then. Empty where the file had changed so shortly
             before that a later change might leave no trace in its times.
         replacements: Number of times that other bytes were found.

@@ -26,8 +26,9 @@ class ValidationContext:
         progress: Called with each block read; None to report nothing.
         refused_header: Called with a header that refuses a source, for the terminal of the person
             who has the file. The ledger's reason names only columns that are known or nearly so.
-        sha256: Whether entries of S3 objects carry the SHA-256 of the stored bytes, for a tenth of
-            the CPU time of a validation. Those of files always do, those of byte ranges never.
+        sha256: Whether entries of objects of several parts carry the SHA-256 of the stored bytes
+            beside their content, for a tenth of the CPU time of a validation. Those of one part
+            always do, those of byte ranges never.
         block_sizes: How sources are read; tests make blocks of a few bytes.
     """
 

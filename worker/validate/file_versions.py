@@ -17,7 +17,6 @@ before, or hashes to what was read. And a sighting has no stamp where the file w
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -27,6 +26,8 @@ from worker.objects import ObjectInfo
 from worker.objects.source import Source, source_id
 from worker.runtime.memory_budget import READ_BLOCK_BYTES
 from worker.state import Entry, Ledger, Sighting
+from worker.validate.byte_range import ByteRange
+from worker.validate.content_digest import ContentDigest, content_of_parts
 
 TICK_NS = 2 * 10**9
 """Longest step of a file system's times: FAT keeps mtimes in steps of 2 s."""
@@ -42,13 +43,13 @@ class FileVersion:
     Attributes:
         source: The file, with that version.
         replacements: Number of times that other bytes were found under its mtime and size.
-        sha256: Digest of the bytes; None where they have not been read.
+        content: Identifies the bytes, as `Entry.content`; None where they have not been read.
         is_seen: Whether the ledger knows that the file looks like this.
     """
 
     source: Source
     replacements: int = 0
-    sha256: str | None = None
+    content: str | None = None
     is_seen: bool = False
 
 
@@ -65,7 +66,7 @@ async def identify(source: Source, ledger: Ledger) -> FileVersion:
         return FileVersion(
             source=_with_version(source, sighting.version, sighting.replacements),
             replacements=sighting.replacements,
-            sha256=sighting.sha256,
+            content=sighting.sha256,
             is_seen=True,
         )
     first = await ledger.find(key) if sighting is None else None
@@ -74,20 +75,22 @@ async def identify(source: Source, ledger: Ledger) -> FileVersion:
     source, digest = await _hash(source)
     if source.source_id != key:
         raise SourceChanged("it was changed while it was being read", url=source.info.url)
+    content = content_of_parts(digest.parts or "")
     if sighting is None:
         # An entry without digest is of a release that made none, or of byte ranges: its bytes
         # cannot be told from others.
-        known = first.sha256 if first is not None and first.sha256 else digest
-        sighting = Sighting(version=source.info.version, sha256=known)
-    if digest == sighting.sha256:
+        known = (first.content_id or first.sha256) if first is not None else None
+        sighting = Sighting(version=source.info.version, sha256=known or content)
+    # 0.1.0 has the SHA-256 of all bytes.
+    if sighting.sha256 in (content, digest.sha256):
         version, replacements = sighting.version, sighting.replacements
     else:
         replacements = sighting.replacements + 1
-        version = f"{source.info.version}:{replacements}:{digest[:16]}"
+        version = f"{source.info.version}:{replacements}:{content[:16]}"
     return FileVersion(
         source=_with_version(source, version, replacements),
         replacements=replacements,
-        sha256=digest,
+        content=content,
     )
 
 
@@ -99,18 +102,19 @@ async def confirm(version: FileVersion, entry: Entry) -> FileVersion:
     """
     source = version.source
     now = await source.store.stat(source.info.key)
-    if _base_version(source.info) != now.version or entry.sha256 is None:
+    if _base_version(source.info) != now.version or entry.content_id is None:
         raise SourceChanged("it was changed while it was being read", url=source.info.url)
     if now.stamp != source.info.stamp:
         # Only ctime or inode: rights, another link, a file system without stable inodes. Or else
         # other bytes.
         found, digest = await _hash(replace(source, info=now))
-        if digest != entry.sha256 or found.info.version != now.version:
+        content = content_of_parts(digest.parts or "")
+        if content != entry.content_id or found.info.version != now.version:
             raise SourceChanged("it was replaced while it was being read", url=source.info.url)
         source = replace(source, info=replace(source.info, stamp=found.info.stamp))
-    if version.sha256 is not None and version.sha256 != entry.sha256:
+    if version.content is not None and version.content != entry.content_id:
         raise SourceChanged("it was replaced while it was being read", url=source.info.url)
-    return replace(version, source=source, sha256=entry.sha256)
+    return replace(version, source=source, content=entry.content_id)
 
 
 async def record(version: FileVersion, ledger: Ledger, read_at_ns: int) -> None:
@@ -122,7 +126,7 @@ async def record(version: FileVersion, ledger: Ledger, read_at_ns: int) -> None:
         read_at_ns: When reading began, Unix time.
     """
     source = version.source
-    if version.sha256 is None or source.info.stamp is None or version.is_seen:
+    if version.content is None or source.info.stamp is None or version.is_seen:
         return
     newest_ns = max(source.info.stamp.mtime_ns, source.info.stamp.ctime_ns)
     base = replace(source.info, version=_base_version(source.info))
@@ -130,7 +134,7 @@ async def record(version: FileVersion, ledger: Ledger, read_at_ns: int) -> None:
         source_id(base),
         Sighting(
             version=source.info.version,
-            sha256=version.sha256,
+            sha256=version.content,
             stamp=str(source.info.stamp) if newest_ns + TICK_NS <= read_at_ns else "",
             replacements=version.replacements,
         ),
@@ -156,18 +160,18 @@ def _with_version(source: Source, version: str, replacements: int) -> Source:
     return replace(source, info=replace(source.info, version=version, uploaded_at=later))
 
 
-async def _hash(source: Source) -> tuple[Source, str]:
+async def _hash(source: Source) -> tuple[Source, ContentDigest]:
     """Hash the bytes of a file that stays as it is meanwhile.
 
     Returns:
-        The file as it looked before and after, and the SHA-256 of its bytes.
+        The file as it looked before and after, and the digests of its bytes.
 
     Raises:
         SourceChanged: It kept changing.
     """
     for _ in range(HASH_ATTEMPTS):
         info = await source.store.stat(source.info.key)
-        digest = hashlib.sha256()
+        digest = ContentDigest(ByteRange(0, info.size_bytes), info.size_bytes, whole=True)
         for start in range(0, info.size_bytes, READ_BLOCK_BYTES):
             end = min(start + READ_BLOCK_BYTES, info.size_bytes)
             data = await source.store.read(info, start, end)
@@ -176,7 +180,7 @@ async def _hash(source: Source) -> tuple[Source, str]:
         # Not the inode: some network file systems make one up each time. What replaces a file by
         # a rename has a ctime of its own.
         if (again.version, _ctime_ns(again)) == (info.version, _ctime_ns(info)):
-            return replace(source, info=info), digest.hexdigest()
+            return replace(source, info=info), digest
     raise SourceChanged("it keeps changing", url=source.info.url)
 
 

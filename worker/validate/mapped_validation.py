@@ -239,14 +239,16 @@ class MappedValidation:
         counts.reasons.update(reasons)
 
     async def _refused(self, reason: str) -> Entry:
-        await self._stream.finish_digest()
+        await self._stream.finish_digest(refused=True)
         self._feeds = {}
         self._passed_over = 0
         return refuse(self._entry(()), reason)
 
     def _entry(self, parts: tuple[Part, ...]) -> Entry:
         return replace(
-            accept(self._source, self._contract, self._counts, self._stream.sha256),
+            accept(self._source, self._contract, self._counts),
+            sha256=self._stream.sha256,
+            content=self._stream.content,
             dataset=FEEDS_SEPARATOR.join(self._feeds) or self._source.dataset,
             rows_passed_over=self._passed_over,
             parts=parts,

@@ -18,6 +18,7 @@ from worker.errors import ConfigError, DamagedObject, StoreError
 from worker.objects.source import Source
 from worker.state import Entry
 from worker.validate.byte_range import ByteRange, first_gap, tile
+from worker.validate.content_digest import content_of_parts
 from worker.validate.context import ValidationContext
 from worker.validate.validate_source import validate_uncommitted
 from worker.validate.verdict import check_balance, describe_codes, refuse, too_many_rejects
@@ -147,10 +148,17 @@ def _check_manifest(
         )
 
 
+def _content(entries: Sequence[Entry]) -> str | None:
+    """Combine the parts of an object's ranges; None where one is of 0.1.0, or was refused."""
+    parts = [entry.content for entry in entries]
+    known = [one for one in parts if one is not None]
+    return content_of_parts("".join(known)) if len(known) == len(parts) else None
+
+
 def _join(entries: Sequence[Entry], contract: Contract) -> Entry:
     """Join the entries of an object's ranges, in their order, to the entry of the object."""
-    if entries[0].feeds:
-        return entries[0]  # of language 2, whose objects are not split
+    if entries[0].feeds:  # of language 2, whose objects are not split
+        return replace(entries[0], content=_content(entries))
     rows = sum(entry.rows_read for entry in entries)
     rejected = sum(entry.rows_rejected for entry in entries)
     reasons: Counter[str] = Counter()
@@ -176,6 +184,7 @@ def _join(entries: Sequence[Entry], contract: Contract) -> Entry:
         notes=dict(notes),
         reason=None,
         seconds=round(sum(entry.seconds for entry in entries), 3),
+        content=_content(entries),
     )
     refused = next((entry.reason for entry in entries if entry.verdict == "refused"), None)
     worst = max(entries, key=lambda entry: entry.rows_rejected)

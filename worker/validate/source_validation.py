@@ -104,7 +104,7 @@ class SourceValidation:
         return ResultKeys(clean=clean, rejects=rejects)
 
     async def _refused(self, reason: str) -> Entry:
-        await self._stream.finish_digest()
+        await self._stream.finish_digest(refused=True)
         return refuse(self._entry(parts=()), reason)
 
     def _splitter(self, offset: int = 0) -> RecordSplitter:
@@ -191,7 +191,9 @@ class SourceValidation:
 
     def _entry(self, parts: tuple[Part, ...]) -> Entry:
         return replace(
-            accept(self._source, self._contract, self._counts, self._stream.sha256),
+            accept(self._source, self._contract, self._counts),
+            sha256=self._stream.sha256,
+            content=self._stream.content,
             parts=parts,
             rejects=(self._rejects_key,) if self._rejects_key else (),
             notes=self._notes(),

@@ -6,7 +6,6 @@ However long the object, at most `READ_AHEAD_BLOCKS + 2` blocks of it are in mem
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -20,6 +19,7 @@ from worker.runtime.memory_budget import READ_AHEAD_BLOCKS, READ_BLOCK_BYTES, RE
 from worker.validate.block import Block
 from worker.validate.byte_range import ByteRange
 from worker.validate.codecs import Codec, find_codec, find_foreign_format
+from worker.validate.content_digest import ContentDigest, Hashing, content_of_parts
 from worker.validate.verdict import INFLATION_FREE_BYTES, ForeignFormat, Unreadable
 
 MAX_COMPRESSIONS = 2
@@ -49,7 +49,6 @@ class SourceStream:
 
     Attributes:
         bytes_read: Stored bytes read so far.
-        sha256: Hex digest of the stored bytes; None before all were read, or where not asked for.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class SourceStream:
         *,
         byte_range: ByteRange | None = None,
         max_inflation: int,
-        sha256: bool = False,
+        hashing: Hashing | None = None,
         block_sizes: BlockSizes = DEFAULT_BLOCK_SIZES,
     ) -> None:
         """Prepare the stream; nothing is read before it is entered.
@@ -69,16 +68,22 @@ class SourceStream:
             info: Version to read.
             byte_range: Stored bytes to read; None for all.
             max_inflation: Decompressed bytes per stored byte at most.
-            sha256: Whether to hash the stored bytes: a tenth of the CPU time of a validation.
+            hashing: How to hash the stored bytes, for a tenth of the CPU time of a validation; None
+                to leave it.
             block_sizes: Size of the blocks.
         """
         self._store = store
         self._info = info
+        self._is_range = byte_range is not None
         self._start, self._end = byte_range or ByteRange(0, info.size_bytes)
         self._max_inflation = max_inflation
         self._sizes = block_sizes
-        self._hash = hashlib.sha256() if sha256 else None
-        self._hashed_bytes = 0
+        self._hashes_refused = hashing is not None and hashing.refused
+        self._digest: ContentDigest | None = None
+        if hashing is not None:
+            self._digest = ContentDigest(
+                ByteRange(self._start, self._end), info.size_bytes, whole=hashing.whole
+            )
         self._hashing: asyncio.Task[None] | None = None
         self._next = self._start
         self._reads: deque[tuple[int, int, asyncio.Task[bytes]]] = deque()
@@ -98,9 +103,14 @@ class SourceStream:
 
     @property
     def sha256(self) -> str | None:
-        if self._hash is None or self._hashed_bytes < self._end - self._start:
-            return None
-        return self._hash.hexdigest()
+        """Digest of the stored bytes; None before all were read, or where not asked for."""
+        return None if self._digest is None else self._digest.sha256
+
+    @property
+    def content(self) -> str | None:
+        """What identifies the stored bytes, as `Entry.content`; None as `sha256`."""
+        parts = None if self._digest is None else self._digest.parts
+        return parts if parts is None or self._is_range else content_of_parts(parts)
 
     async def __aenter__(self) -> Self:
         """Ask for the first bytes."""
@@ -256,22 +266,29 @@ class SourceStream:
                 expected=f"{wanted_bytes} bytes",
                 actual=f"{len(block.data)} bytes",
             )
-        if self._hash is not None:
+        if self._digest is not None:
             # It must see the blocks in turn, but the parser need not wait for it.
             self._hashing = asyncio.create_task(self._hash_block(block.new))
         self.bytes_read += len(block.new)
         return block
 
-    async def finish_digest(self) -> None:
-        """Read what is left of the object, where its digest is asked for.
+    async def finish_digest(self, *, refused: bool = False) -> None:
+        """Read what is left of the object, or of the last part of a range, where it is hashed.
+
+        Args:
+            refused: Whether the object is refused.
 
         Raises:
             SourceError: The object cannot be read.
         """
-        if self._hash is not None:
-            while await self._next_stored_block() is not None:
-                pass
-            await self._hash_idle()
+        if self._digest is None or (refused and not self._hashes_refused):
+            return
+        while await self._next_stored_block() is not None:
+            pass
+        await self._hash_idle()
+        for start in range(self._end, self._digest.end, self._sizes.block_bytes):
+            stop = min(start + self._sizes.block_bytes, self._digest.end)
+            self._digest.update(await self._store.read(self._info, start, stop))
 
     async def _hash_idle(self) -> None:
         """Wait until the blocks so far are hashed; cancelling the caller does not stop that."""
@@ -279,9 +296,8 @@ class SourceStream:
             await asyncio.shield(self._hashing)
 
     async def _hash_block(self, data: memoryview) -> None:
-        if self._hash is not None:
-            await asyncio.to_thread(self._hash.update, data)
-            self._hashed_bytes += len(data)
+        if self._digest is not None:
+            await asyncio.to_thread(self._digest.update, data)
 
 
 async def _prepend(first: Block, rest: _Blocks) -> _Blocks:

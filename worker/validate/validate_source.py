@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from worker.objects.source import Source
 from worker.state import Entry
 from worker.validate.byte_range import ByteRange
+from worker.validate.content_digest import Hashing
 from worker.validate.context import ValidationContext
 from worker.validate.file_versions import confirm, identify, now_ns, record
 from worker.validate.stream import SourceStream
@@ -53,7 +54,7 @@ async def _validate_file(source: Source, context: ValidationContext) -> tuple[En
     entry = await validate_uncommitted(version.source, context)
     version = await confirm(version, entry)
     committed = await ledger.commit(entry, adoption=context.adoption)
-    if committed.sha256 == version.sha256:
+    if committed.content_id == version.content:
         await record(version, ledger, read_at_ns)
     return committed, True
 
@@ -80,8 +81,11 @@ async def validate_uncommitted(
         source.info,
         byte_range=byte_range,
         max_inflation=context.contract.max_inflation,
-        # The digest of a file is what later tells other bytes of the same mtime and size.
-        sha256=(context.sha256 or source.info.stamp is not None) and byte_range is None,
+        hashing=Hashing(
+            whole=context.sha256 and byte_range is None,
+            # The digest of a file is what later tells other bytes of the same mtime and size.
+            refused=(context.sha256 or source.info.stamp is not None) and byte_range is None,
+        ),
         block_sizes=context.block_sizes,
     ) as stream:
         # The stream has asked for the first bytes: they come while Arrow is imported.

@@ -54,14 +54,13 @@ def check_balance(entry: Entry) -> Entry:
     return entry
 
 
-def accept(source: Source, contract: Contract, counts: RowCounts, sha256: str | None) -> Entry:
-    """Make the entry of an accepted object, without results.
+def accept(source: Source, contract: Contract, counts: RowCounts) -> Entry:
+    """Make the entry of an accepted object, without results and digests.
 
     Args:
         source: The object.
         contract: Contract that its rows were held against.
         counts: Of its rows.
-        sha256: Digest of its bytes, where it was computed.
     """
     return Entry(
         source_id=source.source_id,
@@ -70,7 +69,7 @@ def accept(source: Source, contract: Contract, counts: RowCounts, sha256: str | 
         version=source.info.version,
         size_bytes=source.info.size_bytes,
         uploaded_at=source.info.uploaded_at,
-        sha256=sha256,
+        sha256=None,
         verdict="accepted",
         reason=None,
         rows_read=counts.rows,

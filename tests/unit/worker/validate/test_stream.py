@@ -17,6 +17,7 @@ from worker.objects.memory import MemoryStore
 from worker.runtime.memory_budget import READ_AHEAD_BLOCKS
 from worker.validate.block import Block
 from worker.validate.byte_range import ByteRange
+from worker.validate.content_digest import Hashing
 from worker.validate.stream import BlockSizes, SourceStream
 
 DATA = bytes(range(32, 127)) * 20
@@ -34,7 +35,7 @@ async def blocks(
         info,
         byte_range=byte_range,
         max_inflation=1000,
-        sha256=True,
+        hashing=Hashing(whole=True),
         block_sizes=block_sizes,
     ) as stream:
         return [block async for block in stream.blocks()], stream
@@ -134,7 +135,7 @@ async def test_cancelling_a_reader_does_not_cancel_hashing(
     async with store.create("object") as writer:
         await writer.write(DATA)
     info = await store.stat("object")
-    stream = SourceStream(store, info, max_inflation=1, sha256=True)
+    stream = SourceStream(store, info, max_inflation=1, hashing=Hashing(whole=True))
 
     async def read() -> list[Block]:
         return [block async for block in stream.blocks()]
