@@ -153,6 +153,13 @@ class AttentionNeeded(WorkerError):
     retryable = False
 
 
+class HeadMoved(WorkerError):
+    """Report that the ledger has got records which a commit had to know."""
+
+    problem = "the ledger has got new records meanwhile"
+    exit_code = 5
+
+
 class Interrupted(WorkerError):
     """Report that a signal stopped the work: it left nothing half done and can be repeated."""
 

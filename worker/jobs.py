@@ -24,6 +24,7 @@ from worker.runtime.concurrency import each
 from worker.runtime.memory_budget import SMALL_SOURCE_BYTES, SMALL_SOURCES_AT_ONCE
 from worker.settings import Settings
 from worker.state import Adoption, Entry, State
+from worker.state.contract_in_force import ContractInForce, contract_of
 from worker.stores import open_objects, open_state
 from worker.validate import range_task
 from worker.validate.byte_range import ByteRange
@@ -52,6 +53,7 @@ class Session:
         adoption: The contract in force; None before the first accepted file.
         recognised: Built-in layout that the files were recognised to have; None where a contract
             was named, or is in force.
+        in_force: It, and which entries are of it.
     """
 
     settings: Settings
@@ -60,6 +62,7 @@ class Session:
     executor: ThreadPoolExecutor
     adoption: Adoption | None = None
     recognised: Recognised | None = None
+    in_force: ContractInForce | None = None
 
 
 @asynccontextmanager
@@ -84,6 +87,7 @@ async def open_session(settings: Settings, *, read_only: bool = False) -> AsyncI
             with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="parse") as executor:
                 yield Session(
                     adoption=adoption,
+                    in_force=await contract_of(state, adoption, settings.contract),
                     settings=settings,
                     workspace=Workspace(store=store, location=settings.workspace),
                     state=state,
@@ -277,7 +281,7 @@ async def validate_all(
         reporter: Hears of each.
         refused_header: See `ValidationContext`.
     """
-    context = replace(_context(session, reporter), refused_header=refused_header)
+    context = replace(validation_context(session, reporter), refused_header=refused_header)
     entries: dict[Source, Entry] = {}
     left: dict[str, Exception] = {}
     committed: set[str] = set()
@@ -345,7 +349,7 @@ async def validate_range(
 ) -> Entry:
     """Validate one byte range of a source, and commit the source if it was the last range."""
     reporter.start([source])
-    context = _context(session, reporter)
+    context = validation_context(session, reporter)
     entry, new = await range_task.validate_range(source, ByteRange.parse(byte_range), context)
     reporter.validated(entry, new=new)
     return entry
@@ -354,7 +358,7 @@ async def validate_range(
 async def commit_ranges(session: Session, source: Source, reporter: Reporter) -> Entry:
     """Commit a source all of whose ranges have been validated."""
     reporter.start([source])
-    entry = await range_task.commit_ranges(source, _context(session, reporter))
+    entry = await range_task.commit_ranges(source, validation_context(session, reporter))
     reporter.validated(entry, new=False)
     return entry
 
@@ -369,10 +373,13 @@ def proposed_adoption(settings: Settings) -> Adoption:
     )
 
 
-def _context(session: Session, reporter: Reporter) -> ValidationContext:
+def validation_context(session: Session, reporter: Reporter) -> ValidationContext:
+    """Build what all validations of a session share."""
     return ValidationContext(
         contract=session.settings.contract,
         adoption=proposed_adoption(session.settings),
+        in_force=session.in_force,
+        again=session.settings.again,
         workspace=session.workspace,
         ledger=session.state,
         executor=session.executor,

@@ -32,6 +32,7 @@ class Settings:
         tables: KPI tables to publish, beside those that the ledger has switched on.
         sha256: Whether receipts of objects above 8 MiB hold the SHA-256 of all bytes.
         settle_s: Seconds without change after which a file counts as whole; 0 waits for none.
+        again: Whether files that were refused are validated again.
     """
 
     workspace: Location
@@ -40,6 +41,7 @@ class Settings:
     tables: frozenset[str]
     sha256: bool = False
     contract_name: str | None = None
+    again: bool = False
     settle_s: float = 0.0
 
 
@@ -51,6 +53,7 @@ def read_settings(
     kpis: str = "order,category",
     sha256: bool = False,
     settle_s: float = 0.0,
+    again: bool = False,
 ) -> Settings:
     """Check every setting before any store is opened.
 
@@ -61,6 +64,7 @@ def read_settings(
         kpis: Short table names with commas between them.
         sha256: Whether receipts of objects above 8 MiB hold the SHA-256 of all bytes.
         settle_s: Seconds without change after which a file counts as whole.
+        again: Whether files that were refused are validated again.
 
     Raises:
         InvalidSettings: It lists everything that is wrong.
@@ -100,6 +104,7 @@ def read_settings(
         tables=tables,
         sha256=sha256,
         settle_s=settle_s,
+        again=again,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -73,13 +75,105 @@ def test_adoption_recomputes_every_day(shopkpi: Shopkpi) -> None:
     assert shopkpi("audit").code == 0
 
 
-def test_a_contract_of_other_clean_rows_is_not_adopted(shopkpi: Shopkpi) -> None:
+def test_files_are_validated_again_for_other_clean_rows(shopkpi: Shopkpi) -> None:
+    put_shop()
+    shopkpi("run", "shop", "--kpis", "order,category,product")
+    known = entries(shopkpi)
+    shown = shopkpi("contract", "adopt", "string-ids", "--dry-run", "--format", "json")
+    assert shown.code == 0, shown.err
+    assert "orders.columns.order_id.type: 'integer' -> 'string'" in shown.err
+    assert "2 raw files of" in shown.err
+    assert entries(shopkpi) == known
+
+    done = shopkpi("contract", "adopt", "string-ids", "--format", "json")
+    assert done.code == 0, done.err
+    assert [event["event"] for event in done.events].count("contract.adopted") == 1
+    put("shop/orders/b.csv", ORDERS + "A-2,B-7,shipped,2025-03-05T10:00:00\n")
+    assert shopkpi("run", "shop", "--format", "json").code == 0
+    assert days(shopkpi) == ["2025-03-01", "2025-03-05"]
+    revenue = shopkpi("query", "orders", "--format", "json").json[0]["total_revenue"]
+    assert str(revenue) == "10.00"
+    assert shopkpi("audit").code == 0
+    shown = shopkpi("run", "shop", "--format", "json")
+    assert {event["event"] for event in shown.events} >= {"source.known"}
+    assert not [event for event in shown.events if event["event"] == "source.committed"]
+
+
+def test_adoption_goes_back_without_the_raw_files(shopkpi: Shopkpi) -> None:
     put_shop()
     shopkpi("run", "shop")
-    done = shopkpi("contract", "adopt", "string-ids")
+    assert shopkpi("contract", "adopt", "string-ids").code == 0
+    shutil.rmtree("shop")
+    done = shopkpi("contract", "adopt", "default", "--format", "json")
+    assert done.code == 0, done.err
+    assert days(shopkpi) == ["2025-03-01"]
+    assert shopkpi("audit").code == 0
+
+
+def test_adoption_stops_where_a_raw_file_is_gone(shopkpi: Shopkpi) -> None:
+    put_shop()
+    shopkpi("run", "shop")
+    known = shopkpi("ledger", "--format", "json").json
+    Path("shop/orders/a.csv").rename("elsewhere.csv")
+    for more in ((), ("--dry-run",)):
+        done = shopkpi("contract", "adopt", "string-ids", *more)
+        assert done.code == 2
+        assert "1 raw files are gone or changed" in done.err
+        assert "shop/orders/a.csv" in done.err
+    assert shopkpi("ledger", "--format", "json").json == known
+    put("shop/orders/a.csv", ORDERS + "1,8,shipped,2025-03-01T23:30:00\n")
+    assert shopkpi("contract", "adopt", "string-ids").code == 2
+    assert shopkpi("retract", "orders/a.csv").code == 0
+    assert shopkpi("contract", "adopt", "string-ids").code == 0
+    assert days(shopkpi) == []
+
+
+def test_archived_raw_files_are_found(shopkpi: Shopkpi) -> None:
+    put_shop()
+    shopkpi("run", "shop")
+    for path in ("shop/orders/a.csv", "shop/order_items/a.csv"):
+        assert shopkpi("archive", path, "--to", "moved").code == 0
+    assert shopkpi("contract", "adopt", "string-ids").code == 2
+    done = shopkpi("contract", "adopt", "string-ids", "--raw", "moved")
+    assert done.code == 0, done.err
+    assert days(shopkpi) == ["2025-03-01"]
+    assert shopkpi("audit").code == 0
+
+
+def test_a_touched_or_moved_raw_file_serves(shopkpi: Shopkpi) -> None:
+    put_shop()
+    shopkpi("run", "shop")
+    os.utime("shop/orders/a.csv", (1, 1))
+    Path("shop/order_items").rename("order_items")
+    done = shopkpi("contract", "adopt", "string-ids", "--raw", ".")
+    assert done.code == 0, done.err
+    assert shopkpi("audit").code == 0
+
+
+def test_adoption_stops_where_the_contract_refuses_a_file(shopkpi: Shopkpi) -> None:
+    put_shop()
+    shopkpi("run", "shop")
+    semicolon = put_contract(shopkpi, "semicolon.toml", 'delimiter = ","', 'delimiter = ";"')
+    done = shopkpi("contract", "adopt", semicolon)
     assert done.code == 2
-    assert "it changes the clean rows" in done.err
+    assert "it refuses 2 files that were accepted" in done.err
     assert shopkpi("run", "shop").code == 0
+    assert days(shopkpi) == ["2025-03-01"]
+    assert shopkpi("audit").code == 0
+
+
+def test_language_2_is_adopted_where_it_says_the_same(shopkpi: Shopkpi) -> None:
+    put_shop()
+    shopkpi("run", "shop")
+    before = shopkpi("query", "orders", "--format", "json").json
+    Path("two.toml").write_text(shopkpi("contract", "show", "--language", "2").out)
+    done = shopkpi("contract", "adopt", "two.toml", "--format", "json")
+    assert done.code == 0, done.err
+    after = shopkpi("query", "orders", "--format", "json").json
+    assert [{name: row[name] for name in before[0]} for row in after] == before
+    assert shopkpi("audit").code == 0
+    assert shopkpi("contract", "adopt", "default").code == 0
+    assert shopkpi("audit").code == 0
 
 
 def test_nothing_is_adopted_before_a_file_is_accepted(shopkpi: Shopkpi) -> None:

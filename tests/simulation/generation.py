@@ -134,7 +134,8 @@ class _Author:
             elif kind == "transform":
                 steps.append(self._transform())
             elif kind == "adopt":
-                steps.append(Adopt(fault=self._fault(ADOPT_FAULTS, self._validate_fault_percent)))
+                fault = self._fault(ADOPT_FAULTS, self._validate_fault_percent)
+                steps.append(Adopt(number=choices.between(0, 1), fault=fault))
             elif kind == "rule":
                 steps += self._rulings(uploads)
             elif kind == "there and back":

@@ -81,12 +81,14 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class Adopt:
-    """Someone brings the other of two contracts into force: its days begin at another hour.
+    """Someone brings another contract into force.
 
     Attributes:
+        number: Which one of `tests.simulation.world.CONTRACTS`, after the one in force.
         fault: What befalls the process.
     """
 
+    number: int = 0
     fault: Fault | None = None
 
 

@@ -12,8 +12,8 @@ from worker.state import Adoption, Entry
 from worker.state import Record as LedgerRecord
 from worker.state.memory import MemoryState
 
-HOURS_AHEAD = {False: 0, True: 1}
-"""Of the contract with and without Berlin's days, in winter."""
+HOURS_AHEAD = {"simulation": 0, "Berlin's days": 1, "Berlin's times": -1}
+"""Name of a contract -> hours that its days are ahead of those of the files' times, in winter."""
 
 
 class Violation(AssertionError):
@@ -67,7 +67,9 @@ class Invariants:
         entries = [one for one in records if isinstance(one, Entry)]
         verdicts = {(one.source_id, one.contract) for one in entries}
         _require(len(verdicts) == len(entries), "committed twice")
-        accepted = [one.source_id for one in entries if one.verdict == "accepted"]
+        accepted = [
+            one.source_id for one in entries if one.verdict == "accepted" and not one.staged
+        ]
         _require(len(set(accepted)) == len(accepted), "accepted twice")
         there = {info.key async for info in self._clean.list("")}
         for entry in entries:
@@ -130,7 +132,7 @@ class Invariants:
             hours = 0
             for record in self._known[:number]:
                 if isinstance(record, Adoption):
-                    hours = HOURS_AHEAD["Europe/Berlin" in record.text]
+                    hours = next(HOURS_AHEAD[one] for one in HOURS_AHEAD if one in record.text)
                     continue
                 counted[record.source_id] = (
                     counted.get(record.source_id, True)

@@ -74,7 +74,13 @@ class NoLedgerCheck(_Mutant):
     async def find(self, source_id: str) -> Entry | None:  # noqa: ARG002  (as the base has it)
         return None
 
-    async def commit(self, entry: Entry, *, adoption: Adoption | None = None) -> Entry:  # noqa: ARG002
+    async def commit(
+        self,
+        entry: Entry,
+        *,
+        adoption: Adoption | None = None,  # noqa: ARG002
+        replaces: int = 0,  # noqa: ARG002
+    ) -> Entry:
         committed = entry.at(len(self._records) + 1)
         self._records.append(committed)
         return committed
@@ -86,15 +92,27 @@ class NeverFinds(_Mutant):
     async def find(self, source_id: str) -> Entry | None:  # noqa: ARG002  (as the base has it)
         return None
 
-    async def commit(self, entry: Entry, *, adoption: Adoption | None = None) -> Entry:
+    async def commit(
+        self, entry: Entry, *, adoption: Adoption | None = None, replaces: int = 0
+    ) -> Entry:
         earlier = await MemoryState.find(self, entry.source_id)
-        return await super().commit(entry, adoption=adoption) if earlier is None else earlier
+        return (
+            await super().commit(entry, adoption=adoption, replaces=replaces)
+            if earlier is None
+            else earlier
+        )
 
 
 class CheckBeforehand(_Mutant):
     """Sees whether an object has been committed in one transaction, and commits in another."""
 
-    async def commit(self, entry: Entry, *, adoption: Adoption | None = None) -> Entry:  # noqa: ARG002
+    async def commit(
+        self,
+        entry: Entry,
+        *,
+        adoption: Adoption | None = None,  # noqa: ARG002
+        replaces: int = 0,  # noqa: ARG002
+    ) -> Entry:
         earlier = await self.find(entry.source_id)
         if earlier is not None:
             return earlier
@@ -107,7 +125,13 @@ class CheckBeforehand(_Mutant):
 class SameSequence(_Mutant):
     """Reads the counter in one transaction and moves it in another."""
 
-    async def commit(self, entry: Entry, *, adoption: Adoption | None = None) -> Entry:  # noqa: ARG002
+    async def commit(
+        self,
+        entry: Entry,
+        *,
+        adoption: Adoption | None = None,  # noqa: ARG002
+        replaces: int = 0,  # noqa: ARG002
+    ) -> Entry:
         earlier = await self.find(entry.source_id)
         if earlier is not None:
             return earlier
@@ -128,10 +152,12 @@ class CounterFirst(_Mutant):
     async def head(self) -> int:
         return max(self._begun, len(self._records))
 
-    async def commit(self, entry: Entry, *, adoption: Adoption | None = None) -> Entry:
+    async def commit(
+        self, entry: Entry, *, adoption: Adoption | None = None, replaces: int = 0
+    ) -> Entry:
         self._begun = len(self._records) + 1
         await self.pause()
-        return await super().commit(entry, adoption=adoption)
+        return await super().commit(entry, adoption=adoption, replaces=replaces)
 
 
 class LateEntries(_Mutant):
@@ -173,6 +199,44 @@ class SlicesAreWhole(_Mutant):
         return {day: dict.fromkeys(known, last) for day, known in found.items()}
 
 
+class StagedCounts(_Mutant):
+    """Takes what was staged for a contract that is not in force for entries like others."""
+
+    async def records(self, *, after: int = 0, up_to: int | None = None) -> list[Record]:
+        found = await super().records(after=after, up_to=up_to)
+        in_force = await super().adoption()
+        return [
+            replace(one, staged=False, contract=in_force.digest)
+            if isinstance(one, Entry) and one.staged and in_force is not None
+            else one
+            for one in found
+        ]
+
+
+class AdoptsBlindly(_Mutant):
+    """Does not see that uploads were committed since those that are staged were listed."""
+
+    async def adopt(
+        self,
+        adoption: Adoption,
+        *,
+        replaces: int,
+        head: int | None = None,  # noqa: ARG002
+    ) -> Adoption:
+        return await super().adopt(adoption, replaces=replaces)
+
+
+class AdoptionLeavesADay(_Mutant):
+    """Takes the first day for published by the contract in force, whatever published it."""
+
+    async def days(self) -> dict[date, Mapping[str, int]]:
+        found = await super().days()
+        adoption = await super().adoption()
+        if found and adoption is not None and adoption.replaces:
+            found[min(found)] = dict.fromkeys(KPI_TABLES, len(self._records))
+        return found
+
+
 class LostObjects(MemoryStore):
     """Says that an object is written, and forgets it now and then."""
 
@@ -192,6 +256,7 @@ class LostObjects(MemoryStore):
 
 STATES = (
     *(NoGuard, DeletesNothing, SlicesAreWhole, ProgressAhead),
+    *(StagedCounts, AdoptsBlindly, AdoptionLeavesADay),
     *(NoLedgerCheck, CheckBeforehand, SameSequence, CounterFirst, LateEntries, OrderOfCommit),
 )
 MUTANTS: dict[str, Backend] = {

@@ -65,17 +65,33 @@ class SteppedState(_Stepped):
     async def find(self, source_id: str) -> Entry | None:
         return await self._read("find", source_id, lambda: self._state.find(source_id))
 
-    async def commit(self, entry: Entry, *, adoption: Adoption | None = None) -> Entry:
+    async def find_staged(self, source_id: str, contract: str) -> Entry | None:
+        return await self._read(
+            "find_staged", source_id, lambda: self._state.find_staged(source_id, contract)
+        )
+
+    async def stage(self, entry: Entry) -> Entry:
+        return await self._write("stage", entry.source_id, lambda: self._state.stage(entry))
+
+    async def commit(
+        self, entry: Entry, *, adoption: Adoption | None = None, replaces: int = 0
+    ) -> Entry:
         return await self._write(
-            "commit", entry.source_id, lambda: self._state.commit(entry, adoption=adoption)
+            "commit",
+            entry.source_id,
+            lambda: self._state.commit(entry, adoption=adoption, replaces=replaces),
         )
 
     async def adoption(self) -> Adoption | None:
         return await self._read("adoption", "", self._state.adoption)
 
-    async def adopt(self, adoption: Adoption, *, replaces: int) -> Adoption:
+    async def adopt(
+        self, adoption: Adoption, *, replaces: int, head: int | None = None
+    ) -> Adoption:
         return await self._write(
-            "adopt", adoption.digest, lambda: self._state.adopt(adoption, replaces=replaces)
+            "adopt",
+            adoption.digest,
+            lambda: self._state.adopt(adoption, replaces=replaces, head=head),
         )
 
     async def rule(self, ruling: Ruling) -> Ruling:

@@ -58,6 +58,30 @@ def test_a_late_transform_brings_no_day_of_a_former_contract_back() -> None:
     )
 
 
+def test_a_late_transform_brings_no_day_of_former_clean_rows_back() -> None:
+    # By the third contract the order is on the day before.
+    late = Fault(what="nap", operation="publish", naps=2)
+    holds(
+        upload("orders", "early morning", 1, ("1", "1", "", "2025-03-01T00:00:00")),
+        Validate(number=0),
+        Transform(fault=late),
+        Adopt(number=1),
+        Transform(),
+    )
+
+
+def test_an_upload_that_comes_during_an_adoption_counts() -> None:
+    holds(
+        upload("orders", "first", 1, ("1", "1", "", "2025-03-01T00:00:00")),
+        Validate(number=0),
+        Transform(),
+        Adopt(number=1, fault=Fault(what="nap", operation="adopt", naps=2)),
+        upload("orders", "second", 2, ("2", "1", "", "2025-03-02T00:00:00")),
+        Validate(number=1),
+        Transform(),
+    )
+
+
 def test_a_category_that_changes_twice_while_a_day_is_published_between() -> None:
     day = date(2025, 3, 1)
     for lost in (Transform(first=day, last=day), Transform(fault=died_before_advancing())):

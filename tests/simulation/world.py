@@ -6,7 +6,7 @@ import asyncio
 import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from types import SimpleNamespace
@@ -25,12 +25,15 @@ from tests.simulation.schedule import Crash, Fault, Process, Scheduler
 from tests.simulation.stores import SteppedState, SteppedStore
 from worker.clean import Workspace
 from worker.errors import ContractChanged, SourceError, StoreError, WorkerError
+from worker.maintenance.adoption import Proposal, stage_and_adopt
 from worker.maintenance.audit import audit
-from worker.objects import ObjectInfo
+from worker.maintenance.raw_objects import RawObjects
+from worker.objects import ObjectInfo, ObjectStore
 from worker.objects.location import Location
 from worker.objects.memory import MemoryStore
 from worker.objects.source import Source, source_id
 from worker.state import Adoption, Ruling
+from worker.state.contract_in_force import contract_of
 from worker.state.memory import MemoryState
 from worker.state.records import Decision
 from worker.transform import plan_days, transform
@@ -80,13 +83,20 @@ CONTRACT = parse_contract(
 )
 
 
-BERLIN = parse_contract(
-    CONTRACT.text.replace(
-        "[limits]", '[time]\n    business_time_zone = "Europe/Berlin"\n\n    [limits]'
-    ),
-    source="simulation in Berlin",
+def _with_time(name: str, setting: str) -> Contract:
+    text = CONTRACT.text.replace('"simulation"', f'"{name}"')
+    return parse_contract(
+        text.replace("[limits]", f"[time]\n    {setting}\n\n    [limits]"), source=name
+    )
+
+
+CONTRACTS = (
+    CONTRACT,
+    # Clean rows are the same, days are not.
+    _with_time("Berlin's days", 'business_time_zone = "Europe/Berlin"'),
+    # Clean rows are others: every file is validated again.
+    _with_time("Berlin's times", 'source_time_zone = "Europe/Berlin"'),
 )
-"""The other contract: clean rows are the same, days are not."""
 
 
 class NoThreads(Executor):
@@ -147,6 +157,7 @@ class _World:
         self._state = backend.state(scheduler)
         self._now = START
         self._raw = MemoryStore("raw", clock=lambda: self._now)
+        self._moved = MemoryStore("moved")
         self._clean = backend.clean(scheduler)
         self._infos: list[ObjectInfo] = []
         self._uploads: dict[str, Upload] = {}
@@ -174,7 +185,7 @@ class _World:
                     info = self._infos[step.number % len(self._infos)]
                     self._start(step.kind, self._rule(info, step.kind), step.fault)
                 case Adopt():
-                    self._start("adopt", self._adopt, step.fault)
+                    self._start("adopt", self._adopt(step.number), step.fault)
                 case Audit():
                     self._start("audit", self._audit, step.fault)
         await self._settle()
@@ -198,6 +209,9 @@ class _World:
             await writer.write(upload.text)
         info = await self._raw.stat(upload.key)
         source = self._source(info, Process("-"))
+        # A later upload replaces the raw object; what was moved before stays.
+        async with self._moved.create(f"archive/{source.source_id}/{upload.key}") as writer:
+            await writer.write(upload.text)
         self._infos.append(info)
         # The same bytes written once more are no new version (as the stores have it).
         self._uploads.setdefault(source.source_id, upload)
@@ -347,12 +361,30 @@ class _World:
 
         return run
 
-    async def _adopt(self, process: Process) -> None:
-        state, _ = self._stores(process)
-        in_force = await state.adoption()
-        if in_force is not None:
-            other = CONTRACT if in_force.digest == BERLIN.digest else BERLIN
-            await state.adopt(_adoption(other), replaces=in_force.sequence)
+    def _adopt(self, number: int) -> Callable[[Process], Awaitable[object]]:
+        async def run(process: Process) -> None:
+            state, workspace = self._stores(process)
+            so_far = await state.adoption()
+            if so_far is None:
+                return
+            others = [one for one in CONTRACTS if one.digest != so_far.digest]
+            contract = others[number % len(others)]
+
+            async def open_store(location: Location) -> ObjectStore:
+                store = self._moved if location.bucket == "moved" else self._raw
+                return SteppedStore(store, self._scheduler, process, self._invariants.check)
+
+            context = await _context(workspace, state)
+            proposal = Proposal(
+                adoption=_adoption(contract),
+                in_force=await contract_of(state, so_far, CONTRACT),
+                so_far=so_far,
+                context=replace(context, contract=contract, adoption=None, in_force=None),
+                raw=RawObjects(open_store, [Location(bucket="moved", key="")]),
+            )
+            await stage_and_adopt(proposal)
+
+        return run
 
     async def _audit(self, process: Process) -> None:
         state, workspace = self._stores(process)
@@ -363,11 +395,11 @@ class _World:
 
 async def _context(workspace: Workspace, ledger: SteppedState) -> ValidationContext:
     """Validate by the contract in force, as `worker.jobs.open_session` has it."""
-    in_force = await ledger.adoption()
-    contract = BERLIN if in_force is not None and in_force.digest == BERLIN.digest else CONTRACT
+    in_force = await contract_of(ledger, await ledger.adoption(), CONTRACT)
     return ValidationContext(
-        contract=contract,
-        adoption=_adoption(contract),
+        contract=in_force.contract,
+        adoption=_adoption(in_force.contract),
+        in_force=in_force,
         workspace=workspace,
         ledger=ledger,
         executor=NoThreads(),

@@ -2,31 +2,64 @@
 
 from __future__ import annotations
 
+import tempfile
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from kpi.contract.differences import describe_differences, same_clean_rows
+from kpi.contract.differences import describe_differences
 from worker.cli.change_output import print_changes
 from worker.cli.event_loop import run_async
-from worker.cli.options import choose_format, format_option, state_options
+from worker.cli.options import choose_event_format, format_option, state_options, utf8_or_path
 from worker.cli.query import check_database_exists
 from worker.cli.run import bring_up_to_date, make_reporter
 from worker.cli.sanitize import one_line
 from worker.errors import ConfigError
-from worker.jobs import open_session, proposed_adoption
+from worker.jobs import open_session, proposed_adoption, validation_context
+from worker.maintenance.adoption import (
+    NAMED_SOURCES,
+    Proposal,
+    Uploads,
+    find_sources,
+    read_uploads,
+    stage,
+    stage_and_adopt,
+)
+from worker.maintenance.raw_objects import RawObjects
+from worker.objects.location import locate
 from worker.settings import read_contract, read_settings
+from worker.stores import open_objects
+
+if TYPE_CHECKING:
+    from kpi.contract.model import Contract
+    from worker.jobs import Session
+    from worker.reporting.reporters import Reporter
+    from worker.state import Entry
+    from worker.transform.preview import RowChange
 
 
 @click.command(short_help="Bring another contract into force.")
 @click.argument("file")
 @state_options
+@click.option(
+    "--raw",
+    multiple=True,
+    type=utf8_or_path,
+    envvar="SHOPKPI_RAW",
+    show_envvar=True,
+    metavar="DIR_OR_URL",
+    help="Where raw files were moved to, as `archive --to` has it; repeatable.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the values that would change; write nothing.")
 @format_option("table", "json")
 def adopt(
     file: str,
     workspace: str | None,
     state: str | None,
+    raw: tuple[str, ...],
     dry_run: bool,
     output_format: str | None,
 ) -> None:
@@ -36,59 +69,112 @@ def adopt(
     ledger, and refuses another. Adoption is an entry of the ledger: tables that were switched on
     stay on, and every day is published again under the new contract.
 
-    A contract that changes the clean rows themselves (types, columns, delimiters, limits) cannot be
-    adopted yet: use another workspace for it.
+    Time zones and the statuses that mean "returned" are taken from the clean rows. Whatever else
+    changes (types, columns, delimiters, limits) needs the raw files: each is validated again. One
+    that is gone, or that the new contract refuses, stops the adoption, and nothing changes. An
+    adoption that was interrupted goes on where it was.
 
     \b
     Examples:
       shopkpi contract adopt berlin.toml --dry-run
       shopkpi contract adopt berlin.toml
+      shopkpi contract adopt semicolons.toml --raw moved
     """
     proposed = read_contract(file)
     settings = read_settings(workspace=workspace, state=state, contract=None)
+    places = [locate(text) for text in raw]
     check_database_exists(settings)
-    output_format = choose_format(output_format)
+    output_format = choose_event_format(output_format)
     reporter = make_reporter(output_format)
 
     async def work() -> None:
-        from worker.transform.pending_work import TransformTask  # noqa: PLC0415  (Arrow, 0.3 s)
-        from worker.transform.preview import preview_records  # noqa: PLC0415
-
-        async with open_session(settings) as session:
-            in_force = session.settings
+        async with (
+            open_session(settings) as session,
+            aclosing(RawObjects(open_objects, places)) as found,
+        ):
             if session.adoption is None:
                 raise ConfigError(
                     "no file was accepted yet, so no contract is in force",
                     url=settings.state_url,
                     hint=f"`shopkpi run INPUT --contract {file}` adopts it",
                 )
-            differences = describe_differences(in_force.contract, proposed)
-            if not same_clean_rows(in_force.contract, proposed):
-                raise ConfigError(
-                    f"it changes the clean rows: {'; '.join(differences)}",
-                    url=file,
-                    hint="use another workspace for it",
-                )
-            for difference in differences:
+            for difference in describe_differences(session.settings.contract, proposed):
                 click.echo(one_line(difference), err=True)
-            adoption = replace(
-                proposed_adoption(replace(in_force, contract=proposed)),
-                tables=session.adoption.tables,
-            )
+            proposal = _proposal(session, proposed, found, reporter)
             if dry_run:
-                task = TransformTask(
-                    contract=proposed,
-                    workspace=session.workspace,
-                    state=session.state,
-                    tables=in_force.tables,
-                )
-                print_changes(await preview_records(task, [adoption]), output_format)
+                changes = await _preview(session, proposal)
+                print_changes(changes, output_format)
                 return
-            if adoption.digest != session.adoption.digest:
-                await session.state.adopt(adoption, replaces=session.adoption.sequence)
+            adopted = await stage_and_adopt(proposal)
+            if adopted.sequence != session.adoption.sequence:
+                reporter.adopted(adopted)
+        # The contract in force is another one now: what follows is a command of its own.
+        async with open_session(settings) as session:
             await bring_up_to_date(session, reporter, [])
 
     try:
         run_async(work)
     finally:
         reporter.close()
+
+
+def _proposal(
+    session: Session, contract: Contract, raw: RawObjects, reporter: Reporter
+) -> Proposal:
+    assert session.adoption is not None  # noqa: S101  (checked by the caller)
+    assert session.in_force is not None  # noqa: S101
+    context = validation_context(session, reporter)
+    proposed = replace(session, settings=replace(session.settings, contract=contract))
+    return Proposal(
+        adoption=replace(proposed_adoption(proposed.settings), tables=session.adoption.tables),
+        in_force=session.in_force,
+        so_far=session.adoption,
+        context=replace(context, contract=contract, adoption=None, in_force=None),
+        raw=raw,
+        validated=lambda entry: reporter.validated(entry, new=True),
+    )
+
+
+async def _preview(session: Session, proposal: Proposal) -> list[RowChange]:
+    """Return the rows that an adoption would change; nothing that it writes stays."""
+    from worker.objects.overlay import OverlayStore  # noqa: PLC0415  (only a dry run needs it)
+    from worker.transform.preview import preview_records  # noqa: PLC0415  (Arrow, 0.3 s)
+    from worker.transform.task import TransformTask  # noqa: PLC0415
+
+    ledger = session.state
+    uploads = await read_uploads(ledger, await ledger.head(), await proposal.rows())
+    uploads.check()
+    await _show_sources(proposal, uploads)
+    async with AsyncExitStack() as opened:
+        folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="shopkpi-"))
+        store = OverlayStore(session.workspace.store, Path(folder))
+        workspace = replace(session.workspace, store=store)
+        supposed = replace(proposal, context=replace(proposal.context, workspace=workspace))
+
+        async def suppose(entry: Entry) -> Entry:
+            return entry
+
+        staged = await stage(supposed, uploads, suppose)
+        for entry in staged:
+            uploads.done[entry.source_id] = entry
+        uploads.check()
+        task = TransformTask(
+            contract=proposal.contract,
+            workspace=workspace,
+            state=session.state,
+            tables=session.settings.tables,
+        )
+        adoption = replace(proposal.adoption, replaces=proposal.so_far.sequence)
+        return await preview_records(task, [*staged, adoption])
+
+
+async def _show_sources(proposal: Proposal, uploads: Uploads) -> None:
+    sources = await find_sources(proposal, uploads)
+    if not sources:
+        return
+    size = sum(source.info.size_bytes for source in sources)
+    click.echo(f"{len(sources)} raw files of {size:,} bytes are validated again:", err=True)
+    for source in sources[:NAMED_SOURCES]:
+        click.echo(f"  {one_line(source.info.url)}", err=True)
+    if len(sources) > NAMED_SOURCES:
+        click.echo(f"  and {len(sources) - NAMED_SOURCES} more", err=True)

@@ -36,7 +36,7 @@ from worker.state import Row, State
 from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.transform.day_ranges import DateRange, possible_days
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
-from worker.transform.shop_transform import ShopState, open_shop
+from worker.transform.shop_state import ShopState, open_shop
 from worker.transform.snapshot import Snapshot, open_snapshot
 
 

@@ -20,7 +20,8 @@ from worker.transform.day_loader import (
 )
 from worker.transform.latest_versions import LatestVersions
 from worker.transform.publish import rows_by_day
-from worker.transform.shop_transform import ShopState, rows_of_day
+from worker.transform.shop_state import ShopState
+from worker.transform.shop_transform import rows_of_day
 from worker.transform.snapshot import Snapshot
 
 

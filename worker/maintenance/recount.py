@@ -28,7 +28,7 @@ from worker.recount.days import DayCount, KpiRow
 from worker.recount.records import TooAmbiguousError, read_lines
 from worker.recount.rows import CleanRow, Row, Value, read_rows
 from worker.state import Entry, Ledger
-from worker.state.contract_in_force import adopted_contract, adoption_at
+from worker.state.contract_in_force import adopted_contract, adoption_at, contract_at
 from worker.state.counted import CountedUploads
 from worker.state.paging import records_in_pages
 from worker.validate.stream import SourceStream
@@ -145,9 +145,9 @@ class Recounter:
         records = [
             record async for page in records_in_pages(self._ledger, sequence) for record in page
         ]
-        contract = adopted_contract(await adoption_at(self._ledger, sequence), self._default)
-        uploads = CountedUploads(contract.replaces_file)
-        uploads.add(records)
+        in_force = await contract_at(self._ledger, sequence, self._default)
+        uploads = CountedUploads(in_force.contract.replaces_file)
+        uploads.add(in_force.select(records))
         entries = {record.sequence: record for record in records if isinstance(record, Entry)}
         return [entries[upload.sequence] for upload in uploads.in_order()]
 

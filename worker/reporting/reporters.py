@@ -19,7 +19,7 @@ from worker.state.receipt import receipt
 
 if TYPE_CHECKING:
     from worker.objects.source import Source
-    from worker.state import Effect, Entry, Ruling
+    from worker.state import Adoption, Effect, Entry, Ruling
     from worker.transform import Report
     from worker.validate.discovery import IgnoredInput
     from worker.validate.recognition import Recognised
@@ -51,6 +51,9 @@ class Reporter(Protocol):
 
     def ruled(self, ruling: Ruling) -> None:
         """Report that a ruling on an upload is in the ledger."""
+
+    def adopted(self, adoption: Adoption) -> None:
+        """Report that a contract has come into force."""
 
     def publishing(self, done: int, total: int) -> None:
         """Report how many days have been published."""
@@ -140,6 +143,15 @@ class JsonReporter:
             reason=ruling.reason,
         )
 
+    def adopted(self, adoption: Adoption) -> None:
+        self.emit(
+            "contract.adopted",
+            digest=adoption.digest,
+            sequence=adoption.sequence,
+            replaces=adoption.replaces,
+            tables=adoption.tables,
+        )
+
     def publishing(self, done: int, total: int) -> None:
         """Write nothing: progress is for people."""
 
@@ -218,6 +230,8 @@ class SilentReporter:
     def unlisted(self, url: str, error: Exception) -> None: ...
 
     def ruled(self, ruling: Ruling) -> None: ...
+
+    def adopted(self, adoption: Adoption) -> None: ...
 
     def publishing(self, done: int, total: int) -> None: ...
 

@@ -18,7 +18,7 @@ from rich.progress import (
 
 if TYPE_CHECKING:
     from worker.objects.source import Source
-    from worker.state import Effect, Entry, Ruling
+    from worker.state import Adoption, Effect, Entry, Ruling
     from worker.transform import Report
     from worker.validate.discovery import IgnoredInput
     from worker.validate.recognition import Recognised
@@ -68,6 +68,9 @@ class TerminalReporter:
 
     def unlisted(self, url: str, error: Exception) -> None:
         """Do nothing: the error at the end names it."""
+
+    def adopted(self, adoption: Adoption) -> None:
+        """Print nothing: the command says what changes."""
 
     def ruled(self, ruling: Ruling) -> None:
         """Do nothing: the command prints a table of what changes."""

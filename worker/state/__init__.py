@@ -107,9 +107,23 @@ class Ledger(Protocol):
     """
 
     async def find(self, source_id: str) -> Entry | None:
-        """Return the last committed entry of a source object; None before its first commit."""
+        """Return the last committed entry of a source object; None before its first commit.
 
-    async def commit(self, entry: Entry, *, adoption: Adoption | None = None) -> Entry:
+        Staged entries are passed over.
+        """
+
+    async def find_staged(self, source_id: str, contract: str) -> Entry | None:
+        """Return the entry staged for a source object and the contract of a digest, if any."""
+
+    async def stage(self, entry: Entry) -> Entry:
+        """Append `entry`, which is marked as staged, for the adoption of its contract.
+
+        A source object has one staged entry for each contract: a later call returns the first.
+        """
+
+    async def commit(
+        self, entry: Entry, *, adoption: Adoption | None = None, replaces: int = 0
+    ) -> Entry:
         """Append `entry` under the next sequence and return it with that sequence.
 
         One transaction: the counter moves from s-1 to s and the entry appears at s. A verdict
@@ -120,6 +134,8 @@ class Ledger(Protocol):
             entry: What to append.
             adoption: The contract that it was validated with. The first accepted entry adopts it,
                 in the same transaction and one sequence earlier.
+            replaces: Sequence of an entry of the source object that no longer stands, though its
+                verdict is final; 0 for none.
 
         Raises:
             ContractChanged: Another contract than that of `adoption` is in force.
@@ -128,15 +144,19 @@ class Ledger(Protocol):
     async def adoption(self) -> Adoption | None:
         """Return the last adoption: the contract in force; None before the first."""
 
-    async def adopt(self, adoption: Adoption, *, replaces: int) -> Adoption:
+    async def adopt(
+        self, adoption: Adoption, *, replaces: int, head: int | None = None
+    ) -> Adoption:
         """Append `adoption` under the next sequence.
 
         Args:
             adoption: The contract that comes into force.
             replaces: Sequence of the adoption in force; 0 for none.
+            head: Append only where this is the last sequence; None for any.
 
         Raises:
             ContractChanged: Another one is in force.
+            HeadMoved: The last sequence is another one than `head`; nothing is appended.
         """
 
     async def rule(self, ruling: Ruling) -> Ruling:

@@ -1,11 +1,78 @@
-"""Find the contract that is in force at a ledger sequence."""
+"""Find the contract that is in force at a ledger sequence, and the entries whose rows it reads.
+
+Clean rows are made by a contract. Before a contract that makes other clean rows comes into force,
+every source object is validated by it, and the entries are *staged*: committed, but without effect.
+Its adoption, one record, then changes which entries count: those whose clean rows are the rows that
+the contract in force would make. So the KPIs at a sequence are of one contract alone, whatever
+order workers commit in.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kpi.contract.differences import same_clean_rows
 from kpi.contract.loading import parse_contract
 from kpi.contract.model import Contract
 from worker.errors import StoreError
-from worker.state import Adoption, Ledger
+from worker.state import Adoption, Entry, Ledger, Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContractInForce:
+    """A contract, and the entries whose clean rows it reads.
+
+    Attributes:
+        contract: The contract.
+        same_rows: Digests of the adopted contracts that make the same clean rows, its own included.
+        other_rows: Digests of the adopted contracts that make other clean rows.
+        first: Sequence of the ledger's first adoption; 0 where there is none.
+        serves_first: Whether the first adopted contract makes the same clean rows.
+    """
+
+    contract: Contract
+    same_rows: frozenset[str] = frozenset()
+    other_rows: frozenset[str] = frozenset()
+    first: int = 0
+    serves_first: bool = True
+
+    def serves(self, entry: Entry) -> bool:
+        """Return whether the clean rows and rejects of an entry are of this contract.
+
+        Entries before the first adoption, of release 0.1.0, may be of contracts that the ledger
+        does not have: they are taken for those of the first one that it has.
+        """
+        if entry.contract in self.same_rows:
+            return True
+        if entry.contract in self.other_rows or entry.staged:
+            return False
+        return self.serves_first if entry.sequence < self.first else not self.first
+
+    def select(self, records: Iterable[Record]) -> list[Record]:
+        """Leave out the entries whose rows are of contracts that make other clean rows."""
+        return [one for one in records if not isinstance(one, Entry) or self.serves(one)]
+
+    def is_final(self, entry: Entry) -> bool:
+        """Return whether the verdict of an entry stands under this contract."""
+        return entry.is_final(self.contract.digest) and (
+            entry.verdict == "refused" or self.serves(entry)
+        )
+
+    async def find(self, ledger: Ledger, source_id: str) -> Entry | None:
+        """Return the entry of a source object that stands under this contract, else the last.
+
+        Raises:
+            StoreError: The ledger cannot be read, after retries.
+        """
+        entry = await ledger.find(source_id)
+        if entry is None or not self.other_rows or self.is_final(entry):
+            return entry
+        for digest in sorted(self.same_rows, key=lambda one: one != self.contract.digest):
+            staged = await ledger.find_staged(source_id, digest)
+            if staged is not None:
+                return staged
+        return entry
 
 
 async def adoption_at(ledger: Ledger, sequence: int) -> Adoption | None:
@@ -18,15 +85,57 @@ async def adoption_at(ledger: Ledger, sequence: int) -> Adoption | None:
     """
     adoption = await ledger.adoption()
     while adoption is not None and adoption.sequence > sequence:
-        if not adoption.replaces:
-            return None
-        earlier = await ledger.records(after=adoption.replaces - 1, up_to=adoption.replaces)
-        if len(earlier) != 1 or not isinstance(earlier[0], Adoption):
-            raise StoreError(
-                f"the ledger has no adoption at sequence {adoption.replaces}", retryable=False
-            )
-        adoption = earlier[0]
+        adoption = await _replaced(ledger, adoption)
     return adoption
+
+
+async def contract_at(ledger: Ledger, sequence: int, default: Contract) -> ContractInForce:
+    """Return the contract in force at a sequence; `default` before the first adoption.
+
+    Raises:
+        StoreError: The ledger cannot be read, or a record of it is missing.
+    """
+    return await contract_of(ledger, await adoption_at(ledger, sequence), default)
+
+
+async def contract_of(
+    ledger: Ledger, adoption: Adoption | None, default: Contract
+) -> ContractInForce:
+    """Return the contract of an adoption, and how earlier ones compare; `default` without one.
+
+    Raises:
+        StoreError: The ledger cannot be read, or a record of it is missing.
+    """
+    contract = adopted_contract(adoption, default)
+    serves = {contract.digest: True}
+    first = adoption
+    while first is not None:
+        if first.digest not in serves:
+            former = parse_contract(first.text, source="an earlier contract in the ledger")
+            serves[first.digest] = same_clean_rows(former, contract)
+        earlier = await _replaced(ledger, first)
+        if earlier is None:
+            break
+        first = earlier
+    return ContractInForce(
+        contract=contract,
+        same_rows=frozenset(digest for digest, same in serves.items() if same),
+        other_rows=frozenset(digest for digest, same in serves.items() if not same),
+        first=0 if first is None else first.sequence,
+        serves_first=first is None or serves[first.digest],
+    )
+
+
+async def _replaced(ledger: Ledger, adoption: Adoption) -> Adoption | None:
+    """Return the adoption that another one replaced; None where it was the first."""
+    if not adoption.replaces:
+        return None
+    earlier = await ledger.records(after=adoption.replaces - 1, up_to=adoption.replaces)
+    if len(earlier) != 1 or not isinstance(earlier[0], Adoption):
+        raise StoreError(
+            f"the ledger has no adoption at sequence {adoption.replaces}", retryable=False
+        )
+    return earlier[0]
 
 
 def adopted_contract(adoption: Adoption | None, default: Contract) -> Contract:

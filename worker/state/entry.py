@@ -20,6 +20,8 @@ A contract of language 2 adds `feeds` (dataset -> `clean`, `rejected`, `passed_o
 integer `rows_passed_over` where it is not 0, and to each part its `dataset`. A feed has the integer
 `file_entry` where a header or a member of an archive decided which entry of `[[files]]` took it.
 
+A staged entry has `staged`, which is true.
+
 `ranges` of a part is an object: column -> `{"low": .., "high": ..}`. Its columns are those that
 files are pruned by: the first column of the dataset's key, `order_id`, and `created_at`. An id of
 type integer is a number, any other id a string. `created_at` is microseconds since 1970-01-01 UTC.
@@ -132,6 +134,8 @@ class Entry:
         sequence: Ledger sequence of its commit; 0 before the commit.
         notes: What validation passed over or changed -> how often, such as `gzip_padding_bytes`;
             absent from the text of an entry without any.
+        staged: Whether it was committed for a contract that was to be adopted; see
+            `worker.state.contract_in_force`.
     """
 
     source_id: str
@@ -157,6 +161,7 @@ class Entry:
     rows_passed_over: int = 0
     feeds: dict[str, FeedCounts] = field(default_factory=dict)
     content: str | None = None
+    staged: bool = False
 
     def at(self, sequence: int) -> Entry:
         return replace(self, sequence=sequence)
@@ -172,9 +177,18 @@ class Entry:
         """Return whether the verdict stands under the contract of a digest."""
         return self.verdict == "accepted" or self.contract == contract
 
+    def stands(self, contract: str, replaces: int) -> bool:
+        """Return whether a later entry, under the contract of a digest, changes nothing.
+
+        Args:
+            contract: Digest of the contract of the later entry.
+            replaces: Sequence of the entry that the later one is to replace; 0 for none.
+        """
+        return self.is_final(contract) and self.sequence != replaces
+
     def to_json(self) -> bytes:
         fields = asdict(self)
-        for name in ("notes", "rows_passed_over", "feeds"):
+        for name in ("notes", "rows_passed_over", "feeds", "staged"):
             if not fields[name]:
                 del fields[name]
         for part in fields["parts"]:
@@ -211,6 +225,11 @@ class Entry:
             return cls(**fields)
         except DAMAGE as error:
             raise damaged_record("an entry", data, error) from error
+
+
+def staged_name(source_id: str, contract: str) -> str:
+    """Name the staged entry of a source object under the contract of a digest, in stores."""
+    return f"{source_id}-{contract}"
 
 
 def part_from_json(fields: dict[str, Any]) -> Part:

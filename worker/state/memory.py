@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date
 
 from kpi.aggregation.tables import KPI_TABLES
-from worker.errors import ContractChanged
+from worker.errors import ContractChanged, HeadMoved
 from worker.state import (
     Adoption,
     DayKpis,
@@ -38,9 +38,22 @@ class MemoryState:
     async def find(self, source_id: str) -> Entry | None:
         return self._find(source_id)
 
-    async def commit(self, entry: Entry, *, adoption: Adoption | None = None) -> Entry:
+    async def find_staged(self, source_id: str, contract: str) -> Entry | None:
+        return self._find_staged(source_id, contract)
+
+    async def stage(self, entry: Entry) -> Entry:
+        earlier = self._find_staged(entry.source_id, entry.contract)
+        if earlier is not None:
+            return earlier
+        committed = entry.at(len(self._records) + 1)
+        self._records.append(committed)
+        return committed
+
+    async def commit(
+        self, entry: Entry, *, adoption: Adoption | None = None, replaces: int = 0
+    ) -> Entry:
         earlier = self._find(entry.source_id)
-        if earlier is not None and earlier.is_final(entry.contract):
+        if earlier is not None and earlier.stands(entry.contract, replaces):
             return earlier
         if adoption is not None and entry.verdict == "accepted":
             in_force = self._adoption()
@@ -55,10 +68,14 @@ class MemoryState:
     async def adoption(self) -> Adoption | None:
         return self._adoption()
 
-    async def adopt(self, adoption: Adoption, *, replaces: int) -> Adoption:
+    async def adopt(
+        self, adoption: Adoption, *, replaces: int, head: int | None = None
+    ) -> Adoption:
         in_force = self._adoption()
         if (0 if in_force is None else in_force.sequence) != replaces:
             raise ContractChanged(actual=in_force and in_force.digest)
+        if head is not None and head != len(self._records):
+            raise HeadMoved(expected=head, actual=len(self._records))
         committed = adoption.at(len(self._records) + 1, replaces=replaces)
         self._records.append(committed)
         return committed
@@ -71,9 +88,21 @@ class MemoryState:
         found = [
             record
             for record in self._records
-            if isinstance(record, Entry) and record.source_id == source_id
+            if isinstance(record, Entry) and record.source_id == source_id and not record.staged
         ]
         return found[-1] if found else None
+
+    def _find_staged(self, source_id: str, contract: str) -> Entry | None:
+        return next(
+            (
+                record
+                for record in self._records
+                if isinstance(record, Entry)
+                and record.staged
+                and (record.source_id, record.contract) == (source_id, contract)
+            ),
+            None,
+        )
 
     async def rule(self, ruling: Ruling) -> Ruling:
         for record in self._records:

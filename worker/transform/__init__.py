@@ -24,9 +24,10 @@ from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.transform.day_loader import Observed
 from worker.transform.day_ranges import DateRange
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
-from worker.transform.pending_work import TransformTask, find_pending_work
+from worker.transform.pending_work import find_pending_work
 from worker.transform.publish import Contended, publish_days
 from worker.transform.source_effects import count_waiting_items, observe_days, record_effects
+from worker.transform.task import TransformTask
 
 MAX_ROUNDS = 20
 """Attempts of one transform while others write the same days or clean files."""

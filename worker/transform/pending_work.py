@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -12,39 +12,17 @@ import pyarrow.compute as pc
 
 from kpi.aggregation.calendar import NO_DAYS, Days, to_day
 from kpi.aggregation.tables import CATEGORY_KPIS, UNKNOWN_CATEGORY
-from kpi.contract.model import Contract
 from kpi.kernels.fixed_point import distinct
-from worker.clean import Workspace
-from worker.state import Adoption, Progress, State
-from worker.state.contract_in_force import adopted_contract, adoption_at
+from worker.state import Progress
+from worker.state.contract_in_force import adoption_at
 from worker.transform import changed_days
 from worker.transform.catalog import Catalog
 from worker.transform.day_loader import latest_products
 from worker.transform.day_ranges import ALL_DAYS, DateRange, possible_days
+from worker.transform.former_contracts import days_of_former_contracts
 from worker.transform.latest_versions import LatestVersions
-from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.transform.snapshot import Snapshot, open_snapshot
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransformTask:
-    """What is to be brought up to date.
-
-    Attributes:
-        contract: Meaning of the clean rows.
-        workspace: Where they are.
-        state: Ledger and KPI tables.
-        tables: KPI tables to publish.
-        progress: Called with the number of days done and the number of days to do.
-        limits: What may be held in memory at once.
-    """
-
-    contract: Contract
-    workspace: Workspace
-    state: State
-    tables: frozenset[str]
-    progress: Callable[[int, int], None] | None = None
-    limits: TransformLimits = DEFAULT_LIMITS
+from worker.transform.task import TransformTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +83,11 @@ async def find_pending_work(
     snapshot = await open_snapshot(
         task.state, head, task.workspace, task.contract, limits=task.limits
     )
-    new_sources = snapshot.sources_since(since)
-    former_days = await _days_of_former_contracts(task, snapshot, adoption, since)
+    former_days = await days_of_former_contracts(task, snapshot.contract, adoption, since)
     task = replace(task, contract=snapshot.contract)
     if adoption is not None and adoption.sequence > since:
         since = 0  # whatever was published may be of another contract
+    new_sources = snapshot.sources_since(since)
     changed = await _changed_days(task, snapshot, new_sources, since)
     begun = await task.state.days()
     vacated_days = np.union1d(await _abandoned_days(task, snapshot, since), former_days)
@@ -218,20 +196,6 @@ async def _abandoned_days(task: TransformTask, snapshot: Snapshot, since: int) -
     orders = snapshot.orders.with_uncounted().without(snapshot.orders)
     ceased = orders.of_sources(snapshot.ceased_since(since))
     return await changed_days.days_of_files(ceased, task.contract)
-
-
-async def _days_of_former_contracts(
-    task: TransformTask, snapshot: Snapshot, adoption: Adoption | None, since: int
-) -> Days:
-    """Return the days of every order under the contracts that were in force since a sequence."""
-    days = NO_DAYS
-    while adoption is not None and adoption.sequence > since:
-        adoption = await adoption_at(task.state, adoption.sequence - 1)
-        former = adopted_contract(adoption, task.contract)
-        if former.business_time_zone != snapshot.contract.business_time_zone:
-            orders = snapshot.orders.with_uncounted()
-            days = np.union1d(days, await changed_days.days_of_files(orders, former))
-    return days
 
 
 async def _every_day(snapshot: Snapshot, begun: Iterable[date], vacated_days: Days) -> Days:

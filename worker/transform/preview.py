@@ -12,7 +12,7 @@ import numpy as np
 from kpi.aggregation.calendar import Days, to_date, to_day
 from kpi.aggregation.products import Products
 from kpi.aggregation.tables import KPI_TABLES
-from worker.state import Adoption, Record, Row, Ruling, State, Value
+from worker.state import Adoption, Record, Row, State, Value
 from worker.state.kpi_rows import stored_row
 from worker.transform.day_batches import plan_batches
 from worker.transform.day_loader import (
@@ -22,9 +22,10 @@ from worker.transform.day_loader import (
     latest_products,
     load_days,
 )
-from worker.transform.pending_work import PendingWork, TransformTask, find_pending_work
+from worker.transform.pending_work import PendingWork, find_pending_work
 from worker.transform.publish import rows_by_day
-from worker.transform.shop_transform import open_shop
+from worker.transform.shop_state import open_shop
+from worker.transform.task import TransformTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +62,14 @@ class RowChange:
         ]
 
 
-async def preview_records(
-    task: TransformTask, records: Sequence[Ruling | Adoption]
-) -> list[RowChange]:
+async def preview_records(task: TransformTask, records: Sequence[Record]) -> list[RowChange]:
     """Return the rows that some records would change, ascending by table, day and group.
 
     What the ledger has and the tables have not yet is part of the change.
 
     Args:
         task: What would be brought up to date.
-        records: Rulings and adoptions, in the order in which they would be committed.
+        records: What would be committed, in that order.
 
     Raises:
         ConfigError, SourceError, StoreError, KpiError: As `worker.transform.transform`.
@@ -167,7 +166,7 @@ def _group(table: str, row: Row) -> str:
 class _SupposedLedger:
     """A state as it would be after some records; read only."""
 
-    def __init__(self, state: State, records: Sequence[Ruling | Adoption], head: int) -> None:
+    def __init__(self, state: State, records: Sequence[Record], head: int) -> None:
         self._state = state
         self._head = head
         self._supposed = [record.at(head + at) for at, record in enumerate(records, start=1)]

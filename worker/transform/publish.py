@@ -28,7 +28,8 @@ from worker.transform.day_loader import (
     latest_products,
     load_days,
 )
-from worker.transform.pending_work import PendingWork, TransformTask
+from worker.transform.pending_work import PendingWork
+from worker.transform.task import TransformTask
 
 CONCURRENT_PUBLICATIONS = 16
 """Days published at once."""

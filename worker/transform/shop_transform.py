@@ -4,191 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-import pyarrow as pa
 
 from kpi.aggregation.calendar import NO_DAYS, Days, to_date, to_day
-from kpi.aggregation.shop_kpis import ShopKpis, compute_kpis
-from kpi.aggregation.shop_versions import FileRows, LatestRows, latest
-from kpi.contract.model import Contract
-from kpi.contract.shop import FileLayout, Shop
-from kpi.mapping.mapper import DAY, clean_schema
-from worker.clean import Workspace
-from worker.clean.reader import CleanObject
-from worker.errors import ConfigError
-from worker.runtime.concurrency import each
-from worker.state import DayKpis, Effect, Entry, Ledger, Outcome, Progress, Row
+from kpi.aggregation.shop_kpis import ShopKpis
+from worker.state import DayKpis, Outcome, Progress, Row
 from worker.state.contract_in_force import adopted_contract, adoption_at
-from worker.state.counted import CountedUploads
-from worker.state.paging import records_in_pages
 from worker.transform.day_ranges import ALL_DAYS, DateRange
-from worker.transform.pending_work import TransformTask
+from worker.transform.former_contracts import days_of_former_contracts
 from worker.transform.publish import Contended
+from worker.transform.shop_state import ShopState, open_shop
+from worker.transform.task import TransformTask
 
-CONCURRENT_READS = 4
 CONCURRENT_PUBLICATIONS = 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShopState:
-    """KPIs of a shop at one sequence of the ledger.
-
-    Attributes:
-        entries: Accepted entries, from the earliest upload to the latest.
-        rows: Latest rows of each dataset and reference.
-        files: For each of them the entry of each of its files.
-        kpis: Of all days.
-        size_bytes: Of the clean files.
-    """
-
-    entries: list[Entry]
-    rows: Mapping[str, LatestRows]
-    files: Mapping[str, list[Entry]]
-    kpis: ShopKpis
-    size_bytes: int
-
-    def waiting(self) -> dict[str, int]:
-        """Rows that wait for an order or a reference, by source object."""
-        waiting: dict[str, int] = {}
-        for name, mask in self.kpis.facts.waiting.items():
-            files = self.rows[name].files[mask]
-            for number, count in zip(*np.unique(files, return_counts=True), strict=True):
-                source_id = self.files[name][int(number)].source_id
-                waiting[source_id] = waiting.get(source_id, 0) + int(count)
-        return waiting
-
-    def notes(self) -> dict[str, int]:
-        """Count what a reader of the KPIs should know."""
-        counts = {
-            "provisional_days": len(self.kpis.facts.provisional),
-            "orders_of_a_later_file": sum(rows.replaced_orders for rows in self.rows.values()),
-        }
-        return {name: count for name, count in counts.items() if count}
-
-    def effect(self, entry: Entry, as_of: int, waiting: int) -> Effect:
-        """Say what one source object changed."""
-        superseded = 0
-        days: set[int] = set()
-        for name, entries in self.files.items():
-            for number, one in enumerate(entries):
-                if one.source_id != entry.source_id:
-                    continue
-                rows = self.rows[name]
-                superseded += int(rows.superseded[number])
-                if DAY in rows.table.schema.names and name in ("orders", "refunds"):
-                    of_file = rows.table.column(DAY).filter(pa.array(rows.files == number))
-                    days.update(of_file.drop_null().to_pylist())
-        ordered = sorted(days)
-        return Effect(
-            as_of=as_of,
-            superseded_rows=superseded,
-            waiting_items=waiting,
-            days=len(ordered),
-            first_day=to_date(ordered[0]) if ordered else None,
-            last_day=to_date(ordered[-1]) if ordered else None,
-        )
-
-    @property
-    def order_days(self) -> Days:
-        """Days that an order of any kind, or a refund, stands on; ascending."""
-        facts = self.kpis.facts
-        refunds = NO_DAYS if facts.refunds is None else facts.refunds.day
-        return np.unique(np.concatenate([facts.orders.day, refunds]))
-
-
-async def open_shop(
-    ledger: Ledger, head: int, workspace: Workspace, contract: Contract, tables: frozenset[str]
-) -> ShopState:
-    """Compute the KPIs of all of the ledger's entries up to `head`.
-
-    All clean rows are held in memory.
-
-    Args:
-        ledger: Its records up to `head` decide what counts, and which contract is in force.
-        head: Sequence.
-        workspace: Where the clean rows are.
-        contract: Meaning of the clean rows, where the ledger has adopted no contract by then.
-        tables: KPI tables to compute.
-
-    Raises:
-        ConfigError: The contract in force is not one of language 2.
-        SourceError: A clean file cannot be read.
-        StoreError: The ledger cannot be read, after retries.
-    """
-    shop = adopted_contract(await adoption_at(ledger, head), contract).shop
-    if shop is None:
-        raise ConfigError(
-            "the contract in force is not one of language 2",
-            expected=f"one of the language of {contract.name!r}",
-            hint="use another workspace",
-        )
-    accepted: dict[int, Entry] = {}
-    uploads = CountedUploads()  # the rows of a dataset say what replaces them: see `latest`
-    async for page in records_in_pages(ledger, head):
-        uploads.add(page)
-        accepted |= {one.sequence: one for one in page if isinstance(one, Entry)}
-    entries = [accepted[upload.sequence] for upload in uploads.in_order()]
-    rows: dict[str, LatestRows] = {}
-    of_dataset: dict[str, list[Entry]] = {}
-    for name, dataset in shop.all_datasets.items():
-        fed = [entry for entry in entries if name in entry.feeds]
-
-        async def read(entry: Entry, name: str = name) -> FileRows:
-            return await _read(entry, name, workspace, shop)
-
-        files = await each(fed, read, CONCURRENT_READS)
-        schema = clean_schema(dataset)
-        rows[name] = await asyncio.to_thread(latest, dataset, files, schema)
-        of_dataset[name] = fed
-    return ShopState(
-        entries=entries,
-        rows=rows,
-        files=of_dataset,
-        kpis=await asyncio.to_thread(compute_kpis, shop, rows, tables),
-        size_bytes=sum(part.size_bytes for entry in entries for part in entry.parts),
-    )
-
-
-def _layout_of(entry: Entry, dataset: str, shop: Shop) -> FileLayout:
-    """Find the entry of `[[files]]` that took the rows of a source object.
-
-    Raises:
-        ConfigError: The contract has none.
-    """
-    number = entry.feeds[dataset].file_entry
-    found = shop.layout_of(entry.url)
-    if number is not None and number < len(shop.files):
-        return shop.files[number]
-    if found is None:
-        raise ConfigError(
-            "it was cleaned with another contract",
-            url=entry.url,
-            expected=f"a file that an entry of [[files]] of contract {shop.name!r} matches",
-            hint="use the contract it was validated with, or another workspace",
-        )
-    return found[0]
-
-
-async def _read(entry: Entry, dataset: str, workspace: Workspace, shop: Shop) -> FileRows:
-    """Read the clean rows of one source object for one dataset."""
-    layout = _layout_of(entry, dataset, shop)
-    schema = clean_schema(shop.all_datasets[dataset])
-    tables = []
-    for part in entry.parts:
-        if part.dataset == dataset:
-            file = CleanObject(workspace.store, workspace.stored(part.key))
-            groups = range((await file.footer()).num_row_groups)
-            tables.append((await file.read(list(groups), schema.names)).cast(schema))
-    return FileRows(
-        table=pa.concat_tables([schema.empty_table(), *tables]),
-        name=entry.url,
-        entry=shop.files.index(layout),
-        replaces=layout.replaces,
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +51,8 @@ async def transform_shop(
     if done >= head and not everything:
         return None
     state = await open_shop(task.state, head, task.workspace, task.contract, task.tables)
-    days = await _due_days(task, state, date_range, head, everything=everything)
+    since = 0 if everything else await _sequence_of_contract(task, head, done)
+    days = await _due_days(task, state, date_range, head, done, everything=everything)
     counts = dict.fromkeys(sorted(task.tables), 0)
     slots = asyncio.Semaphore(CONCURRENT_PUBLICATIONS)
     finished = 0
@@ -246,7 +78,7 @@ async def transform_shop(
         effects = {
             entry.source_id: state.effect(entry, head, waiting.get(entry.source_id, 0))
             for entry in state.entries
-            if entry.sequence > (0 if everything else done)
+            if entry.sequence > since
         }
         await task.state.record_effects(effects)
         await task.state.advance(
@@ -273,7 +105,7 @@ async def pending_shop_days(task: TransformTask) -> Days:
     if done >= head:
         return NO_DAYS
     state = await open_shop(task.state, head, task.workspace, task.contract, task.tables)
-    days = await _due_days(task, state, ALL_DAYS, head, everything=False)
+    days = await _due_days(task, state, ALL_DAYS, head, done, everything=False)
     return np.array([to_day(day) for day in days], np.int32)
 
 
@@ -282,13 +114,28 @@ def rows_of_day(kpis: ShopKpis, day: date, tables: frozenset[str]) -> dict[str, 
     return {name: list(kpis.tables[name].get(day, [])) for name in sorted(tables)}
 
 
+async def _sequence_of_contract(task: TransformTask, head: int, since: int) -> int:
+    """Return 0 where another contract came into force after a sequence, else that sequence."""
+    adoption = await adoption_at(task.state, head)
+    return 0 if adoption is not None and adoption.sequence > since else since
+
+
 async def _due_days(
-    task: TransformTask, state: ShopState, date_range: DateRange, head: int, *, everything: bool
+    task: TransformTask,
+    state: ShopState,
+    date_range: DateRange,
+    head: int,
+    since: int,
+    *,
+    everything: bool,
 ) -> list[date]:
     """Days that have rows or ever had some, but for those that are whole at the head."""
     begun = await task.state.days()
+    adoption = await adoption_at(task.state, head)
+    contract = adopted_contract(adoption, task.contract)
+    former_days = await days_of_former_contracts(task, contract, adoption, since)
     days = set(begun).union(*(state.kpis.tables[name] for name in task.tables))
-    days |= set(map(to_date, state.order_days.tolist()))
+    days |= set(map(to_date, np.union1d(state.order_days, former_days).tolist()))
     return sorted(
         day
         for day in days

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from kpi.contract.model import Contract
 from worker.clean import Workspace
 from worker.state import Entry, Ledger
-from worker.state.contract_in_force import adopted_contract, adoption_at
+from worker.state.contract_in_force import contract_at
 from worker.state.counted import CountedUploads
 from worker.state.paging import records_in_pages
 from worker.transform.catalog import Catalog
@@ -74,13 +74,15 @@ async def open_snapshot(
     Raises:
         StoreError: The ledger cannot be read, after retries.
     """
-    contract = adopted_contract(await adoption_at(ledger, head), contract)
+    in_force = await contract_at(ledger, head, contract)
+    contract = in_force.contract
     tables = {}
     for name in ("orders", "order_items", "products"):
         dataset = contract.datasets[name]
         tables[name] = FileTable(dataset, FileCache(dataset, workspace, contract), limits)
     uploads = CountedUploads(contract.replaces_file)
-    async for records in records_in_pages(ledger, head):
+    async for page in records_in_pages(ledger, head):
+        records = in_force.select(page)
         uploads.add(records)
         accepted = [one for one in records if isinstance(one, Entry) and one.verdict == "accepted"]
         for name, table in tables.items():

@@ -13,7 +13,8 @@ from worker.transform.clean_files import CleanFile
 from worker.transform.day_loader import Observed
 from worker.transform.intervals import IntervalSet
 from worker.transform.latest_versions import LatestVersions
-from worker.transform.pending_work import PendingWork, TransformTask
+from worker.transform.pending_work import PendingWork
+from worker.transform.task import TransformTask
 
 
 async def count_waiting_items(work: PendingWork, observed: Observed) -> dict[str, int]:

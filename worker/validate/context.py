@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from kpi.contract.model import Contract
 from worker.clean import Workspace
 from worker.objects.source import HeaderCallback, ProgressCallback
-from worker.state import Adoption, Ledger
+from worker.state import Adoption, Entry, Ledger
+from worker.state.contract_in_force import ContractInForce
 from worker.validate.stream import DEFAULT_BLOCK_SIZES, BlockSizes
 
 
@@ -22,6 +23,7 @@ class ValidationContext:
         ledger: Receives the entry.
         adoption: The contract, as the first accepted source adopts it; None where the ledger is to
             hold entries alone.
+        in_force: Which entries are of the contract; None where no other was ever in force.
         executor: Threads that parse and encode.
         progress: Called with each block read; None to report nothing.
         refused_header: Called with a header that refuses a source, for the terminal of the person
@@ -29,6 +31,7 @@ class ValidationContext:
         sha256: Whether entries of objects of several parts carry the SHA-256 of the stored bytes
             beside their content, for a tenth of the CPU time of a validation. Those of one part
             always do, those of byte ranges never.
+        again: Whether sources that were refused under the contract are validated again.
         block_sizes: How sources are read; tests make blocks of a few bytes.
     """
 
@@ -39,5 +42,25 @@ class ValidationContext:
     progress: ProgressCallback | None = None
     refused_header: HeaderCallback | None = None
     adoption: Adoption | None = None
+    in_force: ContractInForce | None = None
     sha256: bool = False
+    again: bool = False
     block_sizes: BlockSizes = DEFAULT_BLOCK_SIZES
+
+    async def find(self, source_id: str) -> Entry | None:
+        """Return the entry of a source object that stands under the contract, else the last."""
+        if self.in_force is None:
+            return await self.ledger.find(source_id)
+        return await self.in_force.find(self.ledger, source_id)
+
+    def is_final(self, entry: Entry) -> bool:
+        """Return whether the verdict of an entry stands, so that its source is not read again."""
+        if self.again and entry.verdict == "refused":
+            return False
+        if self.in_force is None:
+            return entry.is_final(self.contract.digest)
+        return self.in_force.is_final(entry)
+
+    def replaces(self, entry: Entry | None) -> int:
+        """Return the sequence of an entry that no longer stands; 0 for none."""
+        return 0 if entry is None or self.is_final(entry) else entry.sequence

@@ -180,12 +180,12 @@ def _dataset_of(info: ObjectInfo, contract: Contract, dataset: str | None) -> st
     """
     if contract.shop is None:
         return dataset or contract.dataset_of(info.key)
-    return _feeds(info, contract.shop)
+    return feeds(info.key, contract.shop)
 
 
-def _feeds(info: ObjectInfo, shop: Shop) -> str:
+def feeds(key: str, shop: Shop) -> str:
     """Name the datasets that an object may feed; its header or its members decide which."""
-    names = (name for layout in shop.layouts_of_object(info.key) for name in layout.feeds)
+    names = (name for layout in shop.layouts_of_object(key) for name in layout.feeds)
     return FEEDS_SEPARATOR.join(dict.fromkeys(names)) or UNMATCHED
 
 

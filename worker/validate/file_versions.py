@@ -72,7 +72,7 @@ async def identify(source: Source, ledger: Ledger) -> FileVersion:
     first = await ledger.find(key) if sighting is None else None
     if sighting is None and first is None:
         return FileVersion(source=source)
-    source, digest = await _hash(source)
+    source, digest = await hash_file(source)
     if source.source_id != key:
         raise SourceChanged("it was changed while it was being read", url=source.info.url)
     content = content_of_parts(digest.parts or "")
@@ -107,7 +107,7 @@ async def confirm(version: FileVersion, entry: Entry) -> FileVersion:
     if now.stamp != source.info.stamp:
         # Only ctime or inode: rights, another link, a file system without stable inodes. Or else
         # other bytes.
-        found, digest = await _hash(replace(source, info=now))
+        found, digest = await hash_file(replace(source, info=now))
         content = content_of_parts(digest.parts or "")
         if content != entry.content_id or found.info.version != now.version:
             raise SourceChanged("it was replaced while it was being read", url=source.info.url)
@@ -160,7 +160,7 @@ def _with_version(source: Source, version: str, replacements: int) -> Source:
     return replace(source, info=replace(source.info, version=version, uploaded_at=later))
 
 
-async def _hash(source: Source) -> tuple[Source, ContentDigest]:
+async def hash_file(source: Source) -> tuple[Source, ContentDigest]:
     """Hash the bytes of a file that stays as it is meanwhile.
 
     Returns:

@@ -43,8 +43,8 @@ async def validate_range(
         SourceError: The object cannot be read.
         StoreError: Results cannot be written.
     """
-    known = await context.ledger.find(source.source_id)
-    if known is not None and known.is_final(context.contract.digest):
+    known = await context.find(source.source_id)
+    if known is not None and context.is_final(known):
         return known, False
     size = source.info.size_bytes
     if context.contract.shop is not None and byte_range != ByteRange(0, size):
@@ -74,15 +74,17 @@ async def commit_if_complete(source: Source, context: ValidationContext) -> Entr
     Raises:
         StoreError: Manifests cannot be read, or the ledger fails.
     """
-    known = await context.ledger.find(source.source_id)
-    if known is not None and known.is_final(context.contract.digest):
+    known = await context.find(source.source_id)
+    if known is not None and context.is_final(known):
         return known
     manifests = await _read_manifests(source, context)
     tiles = tile(manifests, source.info.size_bytes)
     if tiles is None:
         return None
     entry = check_balance(_join([manifests[one] for one in tiles], context.contract))
-    committed = await context.ledger.commit(entry, adoption=context.adoption)
+    committed = await context.ledger.commit(
+        entry, adoption=context.adoption, replaces=context.replaces(known)
+    )
     # Clean files of a refused object, or of another plan's ranges, belong to no entry.
     kept = {part.key for part in committed.parts}
     for manifest in manifests.values():

@@ -14,7 +14,7 @@ from worker.validate.content_digest import Hashing
 from worker.validate.context import ValidationContext
 from worker.validate.file_versions import confirm, identify, now_ns, record
 from worker.validate.stream import SourceStream
-from worker.validate.verdict import check_balance
+from worker.validate.verdict import check_balance, same_refusal
 
 if TYPE_CHECKING:
     from worker.validate.mapped_validation import MappedValidation
@@ -35,27 +35,38 @@ async def validate(source: Source, context: ValidationContext) -> tuple[Entry, b
     """
     if source.info.stamp is not None:
         return await _validate_file(source, context)
-    known = await context.ledger.find(source.source_id)
-    if known is not None and known.is_final(context.contract.digest):
+    known = await context.find(source.source_id)
+    if known is not None and context.is_final(known):
         return known, False
     entry = await validate_uncommitted(source, context)
-    # Another worker may have committed it first; that entry counts, and its objects are the same.
-    return await context.ledger.commit(entry, adoption=context.adoption), True
+    return await _commit(entry, known, context)
 
 
 async def _validate_file(source: Source, context: ValidationContext) -> tuple[Entry, bool]:
     """Validate a file, which may have other bytes than the ledger knows, or get some meanwhile."""
     ledger, read_at_ns = context.ledger, now_ns()
     version = await identify(source, ledger)
-    known = await ledger.find(version.source.source_id)
-    if known is not None and known.is_final(context.contract.digest):
+    known = await context.find(version.source.source_id)
+    if known is not None and context.is_final(known):
         await record(version, ledger, read_at_ns)
         return known, False
     entry = await validate_uncommitted(version.source, context)
     version = await confirm(version, entry)
-    committed = await ledger.commit(entry, adoption=context.adoption)
+    committed, new = await _commit(entry, known, context)
     if committed.content_id == version.content:
         await record(version, ledger, read_at_ns)
+    return committed, new
+
+
+async def _commit(
+    entry: Entry, known: Entry | None, context: ValidationContext
+) -> tuple[Entry, bool]:
+    """Commit an entry, unless it says no more than the one that is known."""
+    if known is not None and entry.verdict == "refused" and same_refusal(entry, known):
+        return known, False
+    # Another worker may have committed it first; that entry counts, and its objects are the same.
+    replaces = context.replaces(known)
+    committed = await context.ledger.commit(entry, adoption=context.adoption, replaces=replaces)
     return committed, True
 
 

@@ -97,6 +97,12 @@ def refuse(entry: Entry, reason: str) -> Entry:
     )
 
 
+def same_refusal(entry: Entry, earlier: Entry) -> bool:
+    """Return whether two entries of one source object refuse it for one reason and contract."""
+    verdicts = ((one.verdict, one.reason, one.contract) for one in (entry, earlier))
+    return len(set(verdicts)) == 1
+
+
 def too_many_rejects(contract: Contract, rows: int, rejected: int, summary: str) -> str | None:
     """Hold the share of rejects against the contract's `max_reject_rate`.
 

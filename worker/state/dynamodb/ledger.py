@@ -4,6 +4,7 @@
 |---|---|---|
 | `head` | `head` | sequence: of the last entry |
 | `source` | source_id | sequence: of its entry |
+| `staged` | source_id-digest | sequence: of its entry, staged for the contract of a digest |
 | `ruling` | ruling_id | sequence: of the ruling |
 | `adoption` | `in force` | sequence, digest; entry: JSON of the last adoption |
 | `sequence` | sequence, 12 digits | entry: JSON of a record |
@@ -23,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from kpi.aggregation.tables import LEDGER_PARTITION_KEY, LEDGER_SORT_KEY, LEDGER_TABLE
-from worker.errors import ContractChanged, StoreError
+from worker.errors import ContractChanged, HeadMoved, StoreError
 from worker.state import Adoption, Effect, Entry, Record, Ruling, Sighting
 from worker.state.corruption import parsing
 from worker.state.dynamodb.client import CONDITION_FAILED, Database
@@ -36,6 +37,7 @@ from worker.state.dynamodb.items import (
     put,
     unchanged,
 )
+from worker.state.entry import staged_name
 from worker.state.records import record_from_json
 
 if TYPE_CHECKING:
@@ -73,7 +75,23 @@ class DynamoDBLedger:
         """Return the committed entry of a source object; None before its commit."""
         return await self._find(f"looking up source object {source_id}", "source", source_id, Entry)
 
-    async def commit(self, entry: Entry, *, adoption: Adoption | None = None) -> Entry:
+    async def find_staged(self, source_id: str, contract: str) -> Entry | None:
+        """Return the entry staged for a source object and the contract of a digest, if any."""
+        doing = f"looking up the staged source object {source_id}"
+        return await self._find(doing, "staged", staged_name(source_id, contract), Entry)
+
+    async def stage(self, entry: Entry) -> Entry:
+        """Append a staged entry, or return the one staged before for its contract."""
+        pointer: Item = {
+            **ledger_key("staged", staged_name(entry.source_id, entry.contract)),
+            "verdict": {"S": entry.verdict},
+            "url": {"S": entry.url},
+        }
+        return await self._commit(f"staging source object {entry.source_id}", pointer, entry)
+
+    async def commit(
+        self, entry: Entry, *, adoption: Adoption | None = None, replaces: int = 0
+    ) -> Entry:
         """Append `entry` under the next sequence, or return the one committed before.
 
         The transaction checks that the contract of `adoption` is in force, so that the common case
@@ -89,7 +107,7 @@ class DynamoDBLedger:
         doing = f"committing source object {entry.source_id}"
         if entry.verdict != "accepted":
             adoption = None  # a refused file adopts nothing, and fits any contract
-        return await self._commit(doing, pointer, entry, adoption)
+        return await self._commit(doing, pointer, entry, adoption, final=replaces)
 
     async def adoption(self) -> Adoption | None:
         """Return the last adoption: the contract in force; None before the first."""
@@ -97,12 +115,15 @@ class DynamoDBLedger:
         record = None if item is None else _record(item)
         return record if isinstance(record, Adoption) else None
 
-    async def adopt(self, adoption: Adoption, *, replaces: int) -> Adoption:
+    async def adopt(
+        self, adoption: Adoption, *, replaces: int, head: int | None = None
+    ) -> Adoption:
         """Append `adoption` under the next sequence, if the one in force is still `replaces`."""
         doing = "adopting a contract"
         retries = self._database.retry.start()
         while True:
-            committed = adoption.at(await self.head() + 1, replaces=replaces)
+            last = await self.head()
+            committed = adoption.at((last if head is None else head) + 1, replaces=replaces)
             reasons = await self._database.transact(
                 doing,
                 [
@@ -119,6 +140,8 @@ class DynamoDBLedger:
                 ):
                     return in_force  # ours: the answer was lost
                 raise ContractChanged(actual=in_force and in_force.digest)
+            if head is not None and last != head:
+                raise HeadMoved(expected=head, actual=last)
             if not await retries.again():
                 raise StoreError(f"{doing}: others kept committing", url=self._database.url)
 
@@ -229,9 +252,22 @@ class DynamoDBLedger:
         return record
 
     async def _commit(
-        self, doing: str, pointer: Item, record: R, adoption: Adoption | None = None
+        self,
+        doing: str,
+        pointer: Item,
+        record: R,
+        adoption: Adoption | None = None,
+        *,
+        final: int = 0,
     ) -> R:
         """Append a record, or return the one committed before under its pointer's key.
+
+        Args:
+            doing: What is done, for errors.
+            pointer: Item that leads to the record.
+            record: What to append.
+            adoption: Contract that must be in force, or is adopted; None for any.
+            final: Sequence of an entry that is replaced although its verdict is final; 0 for none.
 
         Raises:
             ContractChanged: Another contract than that of `adoption` is in force.
@@ -250,7 +286,7 @@ class DynamoDBLedger:
                 return committed
             if reasons[0] == CONDITION_FAILED:
                 earlier = await self._find(doing, kind, name, type(record))
-                if earlier is not None and not _may_follow(earlier, record):
+                if earlier is not None and not _may_follow(earlier, record, final):
                     return earlier
                 replaces = 0 if earlier is None else earlier.sequence
             if adoption is not None and reasons[_CONTRACT_WRITE] == CONDITION_FAILED:
@@ -330,12 +366,13 @@ def _record_item(record: Record) -> Item:
     return {**_sequence_key(record.sequence), "entry": document(record.to_json(), what)}
 
 
-def _may_follow(earlier: Record, record: Record) -> bool:
+def _may_follow(earlier: Record, record: Record, final: int) -> bool:
     """Return whether a record may be committed after an earlier one of its kind and name."""
     return (
         isinstance(earlier, Entry)
         and isinstance(record, Entry)
-        and not earlier.is_final(record.contract)
+        and not record.staged
+        and not earlier.stands(record.contract, final)
     )
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 import orjson
 
 from kpi.aggregation.tables import KPI_TABLES
-from worker.errors import ContractChanged, StoreError
+from worker.errors import ContractChanged, HeadMoved, StoreError
 from worker.state import (
     Adoption,
     DayKpis,
@@ -28,6 +28,7 @@ from worker.state import (
 )
 from worker.state.corruption import parsing
 from worker.state.day_guard import Guard
+from worker.state.entry import staged_name
 from worker.state.records import record_from_json
 from worker.state.sqlite.connection import SqliteFile
 from worker.state.sqlite.kpi_columns import stored_names
@@ -99,10 +100,25 @@ class SqliteState:
     async def find(self, source_id: str) -> Entry | None:
         return await self._file.run(lambda db: _find(db, "entry", source_id, Entry))
 
-    async def commit(self, entry: Entry, *, adoption: Adoption | None = None) -> Entry:
+    async def find_staged(self, source_id: str, contract: str) -> Entry | None:
+        name = staged_name(source_id, contract)
+        return await self._file.run(lambda db: _find(db, "staged", name, Entry))
+
+    async def stage(self, entry: Entry) -> Entry:
+        name = staged_name(entry.source_id, entry.contract)
+
+        def append(db: sqlite3.Connection) -> Entry:
+            earlier = _find(db, "staged", name, Entry)
+            return _append(db, "staged", name, entry) if earlier is None else earlier
+
+        return await self._file.run(append)
+
+    async def commit(
+        self, entry: Entry, *, adoption: Adoption | None = None, replaces: int = 0
+    ) -> Entry:
         def append(db: sqlite3.Connection) -> Entry:
             earlier = _find(db, "entry", entry.source_id, Entry)
-            if earlier is not None and earlier.is_final(entry.contract):
+            if earlier is not None and earlier.stands(entry.contract, replaces):
                 return earlier
             if adoption is not None and entry.verdict == "accepted":
                 in_force = _adoption(db)
@@ -117,11 +133,16 @@ class SqliteState:
     async def adoption(self) -> Adoption | None:
         return await self._file.run(_adoption)
 
-    async def adopt(self, adoption: Adoption, *, replaces: int) -> Adoption:
+    async def adopt(
+        self, adoption: Adoption, *, replaces: int, head: int | None = None
+    ) -> Adoption:
         def append(db: sqlite3.Connection) -> Adoption:
             in_force = _adoption(db)
             if (0 if in_force is None else in_force.sequence) != replaces:
                 raise ContractChanged(actual=in_force and in_force.digest)
+            (last,) = db.execute(_HEAD).fetchone()
+            if head is not None and head != last:
+                raise HeadMoved(expected=head, actual=last)
             return _append_adoption(db, adoption.at(0, replaces=replaces))
 
         return await self._file.run(append)
@@ -134,7 +155,7 @@ class SqliteState:
         return await self._file.run(append)
 
     async def head(self) -> int:
-        query = "SELECT coalesce(max(sequence), 0) FROM ledger"
+        query = _HEAD
         (head,) = await self._file.run(lambda db: db.execute(query).fetchone())
         return int(head)
 
@@ -295,6 +316,9 @@ class SqliteState:
                 yield row
 
 
+_HEAD = "SELECT coalesce(max(sequence), 0) FROM ledger"
+
+
 def _find(db: sqlite3.Connection, kind: str, name: str, of: type[R]) -> R | None:
     """Return the last record of a kind and a name; None before its commit."""
     query = (
@@ -317,7 +341,7 @@ def _find(db: sqlite3.Connection, kind: str, name: str, of: type[R]) -> R | None
 
 def _append(db: sqlite3.Connection, kind: str, name: str, record: R) -> R:
     """Append a record under the next sequence."""
-    (head,) = db.execute("SELECT coalesce(max(sequence), 0) FROM ledger").fetchone()
+    (head,) = db.execute(_HEAD).fetchone()
     committed = record.at(head + 1)
     db.execute(
         "INSERT INTO ledger (sequence, kind, name, record) VALUES (?, ?, ?, ?)",
@@ -336,7 +360,7 @@ def _adoption(db: sqlite3.Connection) -> Adoption | None:
 
 
 def _append_adoption(db: sqlite3.Connection, adoption: Adoption) -> Adoption:
-    (head,) = db.execute("SELECT coalesce(max(sequence), 0) FROM ledger").fetchone()
+    (head,) = db.execute(_HEAD).fetchone()
     # A contract may come into force again: its sequence is its name.
     return _append(db, "adoption", str(head + 1), adoption)
 

@@ -1,0 +1,255 @@
+"""Bring another contract into force, where it makes other clean rows.
+
+1. *Find*: every accepted upload needs clean rows of the proposed contract. Where it has none, its
+   raw object is looked for. If one is gone, nothing is committed.
+2. *Stage*: each is validated by the proposed contract. Its entry is committed as staged, and has no
+   effect. If the proposed contract would refuse one, nothing is adopted.
+3. *Adopt*: one record, on condition that the ledger has got no other record since the uploads were
+   listed. Otherwise the new ones come next.
+
+A process may die anywhere: the next one finds the entries that are staged, and goes on. Until the
+record is there, the KPIs are those of the old contract; from then on, those of the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from kpi.contract.model import Contract
+from worker.errors import ConfigError, HeadMoved, SourceChanged
+from worker.maintenance.raw_objects import RawObjects
+from worker.objects.source import Source
+from worker.runtime.concurrency import each
+from worker.runtime.memory_budget import SMALL_SOURCE_BYTES, SMALL_SOURCES_AT_ONCE
+from worker.state import Adoption, Entry, Ledger
+from worker.state.contract_in_force import ContractInForce, contract_of
+from worker.state.paging import records_in_pages
+from worker.state.records import Record, Ruling
+from worker.state.retractions import retracted_sources
+from worker.validate.context import ValidationContext
+from worker.validate.discovery import feeds
+from worker.validate.validate_source import validate_uncommitted
+
+NAMED_SOURCES = 10
+"""Source objects that an error names."""
+
+MAX_ROUNDS = 100
+"""Attempts of one adoption while others commit uploads."""
+
+
+@dataclass(kw_only=True)
+class Uploads:
+    """What an adoption has to know of the uploads, up to a sequence.
+
+    Attributes:
+        head: The sequence.
+        accepted: Last accepted entry of each source object, staged ones left out.
+        done: Source object -> its entry under the proposed contract.
+        retracted: Source objects that do not count.
+    """
+
+    head: int
+    accepted: dict[str, Entry] = field(default_factory=dict)
+    done: dict[str, Entry] = field(default_factory=dict)
+    retracted: set[str] = field(default_factory=set)
+
+    @property
+    def missing(self) -> list[Entry]:
+        """Entries of uploads that have no clean rows of the proposed contract, oldest first."""
+        return [one for name, one in self.accepted.items() if name not in self.done]
+
+    def check(self) -> None:
+        """Raise an error where the proposed contract refuses an upload that counts.
+
+        Raises:
+            ConfigError: It names the uploads, and why.
+        """
+        refused = [
+            f"{entry.url}: {entry.reason}"
+            for name, entry in self.done.items()
+            if entry.verdict == "refused" and name in self.accepted and name not in self.retracted
+        ]
+        if refused:
+            raise ConfigError(
+                f"it refuses {len(refused)} files that were accepted: {_listed(refused)}",
+                hint="change the contract, or take them out of the KPIs with `shopkpi retract`",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """A contract that is to come into force, and what is needed to validate by it.
+
+    Attributes:
+        adoption: Its record, without a sequence.
+        in_force: The contract so far.
+        so_far: Its record.
+        context: Validates by the proposed contract.
+        raw: Finds raw objects.
+        validated: Called with each entry that was staged.
+    """
+
+    adoption: Adoption
+    in_force: ContractInForce
+    so_far: Adoption
+    context: ValidationContext
+    raw: RawObjects
+    validated: Callable[[Entry], None] = lambda _: None
+
+    @property
+    def contract(self) -> Contract:
+        return self.context.contract
+
+    async def rows(self) -> ContractInForce:
+        """Return the proposed contract as if it were in force: it says which entries are of it.
+
+        Raises:
+            StoreError: The ledger cannot be read, after retries.
+        """
+        adoption = replace(self.adoption, replaces=self.so_far.sequence)
+        return await contract_of(self.context.ledger, adoption, self.contract)
+
+
+async def read_uploads(ledger: Ledger, head: int, rows: ContractInForce) -> Uploads:
+    """Find which uploads have clean rows of a contract.
+
+    Raises:
+        StoreError: The ledger cannot be read, after retries.
+    """
+    found = Uploads(head=head)
+    rulings: list[Record] = []
+    async for page in records_in_pages(ledger, head):
+        for record in page:
+            if isinstance(record, Ruling):
+                rulings.append(record)
+            elif isinstance(record, Entry):
+                if record.verdict == "accepted" and not record.staged:
+                    found.accepted[record.source_id] = record
+                if (rows.serves(record) and record.verdict == "accepted") or (
+                    record.staged and record.contract == rows.contract.digest
+                ):
+                    found.done[record.source_id] = record
+    found.retracted = retracted_sources(rulings)
+    return found
+
+
+async def stage_and_adopt(proposal: Proposal) -> Adoption:
+    """Stage what the proposed contract needs, then bring it into force.
+
+    Raises:
+        ConfigError: Raw objects are gone, or the contract refuses some; nothing is adopted.
+        ContractChanged: Another contract came into force meanwhile.
+        SourceError: A raw object cannot be read.
+        StoreError: A store fails, or others keep committing.
+    """
+    ledger = proposal.context.ledger
+    rows = await proposal.rows()
+    for _ in range(MAX_ROUNDS):
+        uploads = await read_uploads(ledger, await ledger.head(), rows)
+        uploads.check()
+        if not await stage(proposal, uploads, ledger.stage):
+            if proposal.adoption.digest == proposal.so_far.digest:
+                return proposal.so_far
+            try:
+                return await ledger.adopt(
+                    proposal.adoption, replaces=proposal.so_far.sequence, head=uploads.head
+                )
+            except HeadMoved:
+                continue  # the new uploads come next
+    raise HeadMoved(f"gave up after {MAX_ROUNDS} rounds: others keep committing uploads")
+
+
+async def stage(
+    proposal: Proposal, uploads: Uploads, commit: Callable[[Entry], Awaitable[Entry]]
+) -> list[Entry]:
+    """Validate the uploads that have no clean rows of the proposed contract yet.
+
+    Args:
+        proposal: The contract.
+        uploads: The uploads.
+        commit: Takes each entry, and returns it as it is committed.
+
+    Returns:
+        Their entries. Retracted uploads whose raw objects are gone have none.
+
+    Raises:
+        ConfigError: Raw objects of uploads that count are gone.
+        SourceError: A raw object cannot be read.
+        StoreError: A store fails, after retries.
+    """
+    sources = await find_sources(proposal, uploads)
+    entries: list[Entry] = []
+
+    async def one(source: Source) -> None:
+        earlier = uploads.accepted[source.source_id]
+        context = replace(proposal.context, sha256=earlier.sha256 is not None)
+        entry = await validate_uncommitted(source, context)
+        if None not in (earlier.sha256, entry.sha256) and earlier.sha256 != entry.sha256:
+            raise SourceChanged(
+                "it holds other bytes than the ledger knows",
+                url=entry.url,
+                expected=earlier.sha256,
+                actual=entry.sha256,
+            )
+        # The digest of the bytes is known, though a refused file may not be read to its end.
+        entry = replace(entry, sha256=earlier.sha256, staged=True)
+        entries.append(await commit(entry))
+        proposal.validated(entries[-1])
+
+    small = [source for source in sources if source.info.size_bytes <= SMALL_SOURCE_BYTES]
+    await each(small, one, SMALL_SOURCES_AT_ONCE)
+    for source in sources:
+        if source.info.size_bytes > SMALL_SOURCE_BYTES:
+            await one(source)
+    return entries
+
+
+async def find_sources(proposal: Proposal, uploads: Uploads) -> list[Source]:
+    """Find the raw objects of the uploads that have no clean rows of the proposed contract.
+
+    Raises:
+        ConfigError: It names uploads that count and whose raw objects are gone.
+        StoreError: A store fails, after retries.
+    """
+    sources: list[Source] = []
+    gone: list[str] = []
+
+    async def look(entry: Entry) -> None:
+        source = await proposal.raw.find(entry)
+        if source is not None:
+            dataset = _dataset(source.info.key, entry, proposal)
+            sources.append(replace(source, dataset=dataset))
+        elif entry.source_id not in uploads.retracted:
+            gone.append(entry.url)
+
+    await each(uploads.missing, look, SMALL_SOURCES_AT_ONCE)
+    if gone:
+        raise ConfigError(
+            f"it changes the clean rows, and {len(gone)} raw files are gone or changed: "
+            f"{_listed(sorted(gone))}",
+            hint="say with --raw where they were moved, or retract these uploads",
+        )
+    order = {entry.source_id: at for at, entry in enumerate(uploads.missing)}
+    return sorted(sources, key=lambda source: order[source.source_id])
+
+
+def _dataset(key: str, entry: Entry, proposal: Proposal) -> str:
+    """Name the dataset of an upload by the proposed contract.
+
+    One that was named by hand, with --dataset, keeps its name.
+    """
+    if proposal.contract.shop is not None:
+        return feeds(key, proposal.contract.shop)
+    former = proposal.in_force.contract
+    if former.shop is None and former.dataset_of(key) != entry.dataset:
+        return entry.dataset
+    found = proposal.contract.dataset_of(key)
+    if found is None:
+        raise ConfigError("it is in no folder of a dataset of the proposed contract", url=entry.url)
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - NAMED_SOURCES
+    return "; ".join(names[:NAMED_SOURCES]) + (f"; and {more} more" if more > 0 else "")
