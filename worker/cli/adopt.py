@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -142,12 +141,15 @@ async def _preview(session: Session, proposal: Proposal) -> list[RowChange]:
     from worker.transform.task import TransformTask  # noqa: PLC0415
 
     ledger = session.state
-    uploads = await read_uploads(ledger, await ledger.head(), await proposal.rows())
+    rows = await proposal.rows()
+    uploads = await read_uploads(ledger, await ledger.head(), proposal.in_force, rows)
     uploads.check()
     await _show_sources(proposal, uploads)
     async with AsyncExitStack() as opened:
-        folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="shopkpi-"))
-        store = OverlayStore(session.workspace.store, Path(folder))
+        folder = locate(opened.enter_context(tempfile.TemporaryDirectory(prefix="shopkpi-")))
+        written = await open_objects(folder)
+        opened.push_async_callback(written.close)
+        store = OverlayStore(session.workspace.store, written, folder)
         workspace = replace(session.workspace, store=store)
         supposed = replace(proposal, context=replace(proposal.context, workspace=workspace))
 

@@ -24,9 +24,8 @@ from worker.runtime.concurrency import each
 from worker.runtime.memory_budget import SMALL_SOURCE_BYTES, SMALL_SOURCES_AT_ONCE
 from worker.state import Adoption, Entry, Ledger
 from worker.state.contract_in_force import ContractInForce, contract_of
+from worker.state.counted import CountedUploads
 from worker.state.paging import records_in_pages
-from worker.state.records import Record, Ruling
-from worker.state.retractions import retracted_sources
 from worker.validate.context import ValidationContext
 from worker.validate.discovery import feeds
 from worker.validate.validate_source import validate_uncommitted
@@ -46,13 +45,13 @@ class Uploads:
         head: The sequence.
         accepted: Last accepted entry of each source object, staged ones left out.
         done: Source object -> its entry under the proposed contract.
-        retracted: Source objects that do not count.
+        counting: Source objects that count, by the contract in force or by the proposed one.
     """
 
     head: int
     accepted: dict[str, Entry] = field(default_factory=dict)
     done: dict[str, Entry] = field(default_factory=dict)
-    retracted: set[str] = field(default_factory=set)
+    counting: set[str] = field(default_factory=set)
 
     @property
     def missing(self) -> list[Entry]:
@@ -68,7 +67,7 @@ class Uploads:
         refused = [
             f"{entry.url}: {entry.reason}"
             for name, entry in self.done.items()
-            if entry.verdict == "refused" and name in self.accepted and name not in self.retracted
+            if entry.verdict == "refused" and name in self.accepted and name in self.counting
         ]
         if refused:
             raise ConfigError(
@@ -111,26 +110,35 @@ class Proposal:
         return await contract_of(self.context.ledger, adoption, self.contract)
 
 
-async def read_uploads(ledger: Ledger, head: int, rows: ContractInForce) -> Uploads:
-    """Find which uploads have clean rows of a contract.
+async def read_uploads(
+    ledger: Ledger, head: int, in_force: ContractInForce, rows: ContractInForce
+) -> Uploads:
+    """Find which uploads have clean rows of a proposed contract.
+
+    Args:
+        ledger: Its records up to `head` are read.
+        head: Sequence.
+        in_force: The contract in force.
+        rows: The proposed one; see `Proposal.rows`.
 
     Raises:
         StoreError: The ledger cannot be read, after retries.
     """
     found = Uploads(head=head)
-    rulings: list[Record] = []
+    of_contracts = [CountedUploads(one.contract.replaces_file) for one in (in_force, rows)]
     async for page in records_in_pages(ledger, head):
+        for uploads in of_contracts:
+            uploads.add(in_force.select(page))
         for record in page:
-            if isinstance(record, Ruling):
-                rulings.append(record)
-            elif isinstance(record, Entry):
+            if isinstance(record, Entry):
                 if record.verdict == "accepted" and not record.staged:
                     found.accepted[record.source_id] = record
                 if (rows.serves(record) and record.verdict == "accepted") or (
                     record.staged and record.contract == rows.contract.digest
                 ):
                     found.done[record.source_id] = record
-    found.retracted = retracted_sources(rulings)
+    for uploads in of_contracts:
+        found.counting |= {upload.source_id for upload in uploads.in_order()}
     return found
 
 
@@ -146,7 +154,7 @@ async def stage_and_adopt(proposal: Proposal) -> Adoption:
     ledger = proposal.context.ledger
     rows = await proposal.rows()
     for _ in range(MAX_ROUNDS):
-        uploads = await read_uploads(ledger, await ledger.head(), rows)
+        uploads = await read_uploads(ledger, await ledger.head(), proposal.in_force, rows)
         uploads.check()
         if not await stage(proposal, uploads, ledger.stage):
             if proposal.adoption.digest == proposal.so_far.digest:
@@ -171,7 +179,7 @@ async def stage(
         commit: Takes each entry, and returns it as it is committed.
 
     Returns:
-        Their entries. Retracted uploads whose raw objects are gone have none.
+        Their entries. Uploads that do not count and whose raw objects are gone have none.
 
     Raises:
         ConfigError: Raw objects of uploads that count are gone.
@@ -220,7 +228,7 @@ async def find_sources(proposal: Proposal, uploads: Uploads) -> list[Source]:
         if source is not None:
             dataset = _dataset(source.info.key, entry, proposal)
             sources.append(replace(source, dataset=dataset))
-        elif entry.source_id not in uploads.retracted:
+        elif entry.source_id in uploads.counting:
             gone.append(entry.url)
 
     await each(uploads.missing, look, SMALL_SOURCES_AT_ONCE)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 
 from worker.errors import SourceError
 from worker.objects import ObjectInfo, ObjectStore, ObjectWriter, OnUnlisted
-from worker.objects.local import FolderStore
+from worker.objects.location import Location
 
 
 class OverlayStore:
@@ -16,13 +15,14 @@ class OverlayStore:
 
     Args:
         base: The store that is only read.
-        folder: Receives what is written.
+        written: The store of this machine, which receives what is written.
+        folder: Where in it.
     """
 
-    def __init__(self, base: ObjectStore, folder: Path) -> None:
+    def __init__(self, base: ObjectStore, written: ObjectStore, folder: Location) -> None:
         self._base = base
-        self._written = FolderStore()
-        self._folder = str(folder).lstrip("/")
+        self._written = written
+        self._folder = folder
 
     def list(
         self, prefix: str, *, on_unlisted: OnUnlisted | None = None
@@ -53,8 +53,8 @@ class OverlayStore:
         await self._written.close()
 
     def _key(self, key: str) -> str:
-        return f"{self._folder}/{key}"
+        return self._folder.join(key)
 
     def _store(self, info: ObjectInfo) -> ObjectStore:
-        is_written = not info.bucket and info.key.startswith(f"{self._folder}/")
+        is_written = not info.bucket and info.key.startswith(f"{self._folder.key}/")
         return self._written if is_written else self._base

@@ -10,7 +10,6 @@ from kpi.contract.model import Contract
 from worker.state import Adoption
 from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.transform.changed_days import days_of_files
-from worker.transform.shop_state import open_shop
 from worker.transform.snapshot import open_snapshot
 from worker.transform.task import TransformTask
 
@@ -49,6 +48,8 @@ async def days_of_former_contracts(
 async def _days_at(task: TransformTask, contract: Contract, sequence: int) -> Days:
     """Return the days of every order at a sequence, by the contract that was in force then."""
     if contract.shop is not None:
+        from worker.transform.shop_state import open_shop  # noqa: PLC0415  (25 ms)
+
         state = await open_shop(task.state, sequence, task.workspace, contract, task.tables)
         return state.order_days
     snapshot = await open_snapshot(
