@@ -378,7 +378,7 @@ def validation_context(session: Session, reporter: Reporter) -> ValidationContex
     return ValidationContext(
         contract=session.settings.contract,
         adoption=proposed_adoption(session.settings),
-        in_force=session.in_force,
+        in_force=session.in_force if session.adoption is not None else None,
         again=session.settings.again,
         workspace=session.workspace,
         ledger=session.state,
