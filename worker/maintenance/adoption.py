@@ -191,17 +191,11 @@ async def stage(
 
     async def one(source: Source) -> None:
         earlier = uploads.accepted[source.source_id]
-        context = replace(proposal.context, sha256=earlier.sha256 is not None)
-        entry = await validate_uncommitted(source, context)
-        if None not in (earlier.sha256, entry.sha256) and earlier.sha256 != entry.sha256:
-            raise SourceChanged(
-                "it holds other bytes than the ledger knows",
-                url=entry.url,
-                expected=earlier.sha256,
-                actual=entry.sha256,
-            )
-        # The digest of the bytes is known, though a refused file may not be read to its end.
-        entry = replace(entry, sha256=earlier.sha256, staged=True)
+        entry = await validate_uncommitted(source, proposal.context)
+        if None not in (earlier.content_id, entry.content_id):
+            _check_content(earlier, entry)
+        # What identifies the bytes is known, though a refused file may not be read to its end.
+        entry = replace(entry, sha256=earlier.sha256, content=earlier.content, staged=True)
         entries.append(await commit(entry))
         proposal.validated(entries[-1])
 
@@ -256,6 +250,16 @@ def _dataset(key: str, entry: Entry, proposal: Proposal) -> str:
     if found is None:
         raise ConfigError("it is in no folder of a dataset of the proposed contract", url=entry.url)
     return found
+
+
+def _check_content(earlier: Entry, entry: Entry) -> None:
+    if earlier.content_id != entry.content_id:
+        raise SourceChanged(
+            "it holds other bytes than the ledger knows",
+            url=entry.url,
+            expected=earlier.content_id,
+            actual=entry.content_id,
+        )
 
 
 def _listed(names: Sequence[str]) -> str:
