@@ -160,11 +160,7 @@ def run(
             )
             if output_format == "table":
                 reporter.close()
-                with until_reader_leaves():
-                    if quiet:
-                        show_quietly(result)
-                    else:
-                        await show_run(session, result)
+                await _show(session, result, quiet=quiet)
         check_attention(fail_on, result)
         validated.check()
 
@@ -348,6 +344,14 @@ async def bring_up_to_date(
     effects = await session.state.effects([entry.source_id for entry in entries])
     reporter.transformed(report, effects)
     return report, effects
+
+
+async def _show(session: Session, result: RunResult, *, quiet: bool) -> None:
+    with until_reader_leaves():
+        if quiet:
+            show_quietly(result)
+        else:
+            await show_run(session, result)
 
 
 def _keep_local(headers: Headers, output_format: str) -> HeaderCallback | None:

@@ -96,7 +96,7 @@ def chunks_of(
     """Split a stream whose blocks each repeat the last `overlap` bytes of the one before."""
     splitter = RecordSplitter(max_record_bytes=max_record_bytes)
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    chunks = []
+    chunks: list[Chunk] = []
     for start, end in pairwise(edges):
         block = data[max(start - overlap, 0) : end]
         chunks += splitter.split(block, overlap=min(overlap, start))

@@ -18,7 +18,7 @@ def replace_rows(
     db: sqlite3.Connection, table: KpiTable, order_date: str, rows: Sequence[Row], as_of: int
 ) -> None:
     """Make the stored rows of a day of a table exactly these, in the open transaction."""
-    if any(needs_extension(table, row) for row in rows):
+    if needs_extension(table, rows):
         extend(db, table)
     names = stored_names(db, table)
     # Names come from kpi.aggregation.tables, values are bound.
