@@ -58,6 +58,7 @@ LAYERS: dict[str, set[str]] = {
         *{"worker.errors", "worker.objects", "worker.state"},
         *{"worker.state.dynamodb", "worker.state.sqlite"},
     },
+    "worker.config_file": {"worker.errors"},
     "worker.settings": {"worker.errors", "worker.objects"},
     "worker.clean": {"worker.errors", "worker.objects", "worker.state"},
     "worker.validate": {
@@ -82,7 +83,8 @@ LAYERS: dict[str, set[str]] = {
         *{"worker.settings", "worker.state", "worker.stores", "worker.validate"},
     },
     "worker.cli": {
-        *{"worker.clean", "worker.errors", "worker.jobs", "worker.maintenance", "worker.objects"},
+        *{"worker.clean", "worker.config_file", "worker.errors", "worker.jobs"},
+        *{"worker.maintenance", "worker.objects"},
         *{"worker.reporting", "worker.runtime", "worker.sample", "worker.service"},
         *{"worker.settings", "worker.state", "worker.stores", "worker.transform"},
         "worker.validate",

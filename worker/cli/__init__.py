@@ -10,7 +10,7 @@ from worker.cli.interrupts import EndedByCtrlC
 with EndedByCtrlC():  # these imports take a moment
     import click
 
-    from worker.cli.command_table import CommandTable, Row
+    from worker.cli.command_table import CommandTable, Row, defaults_from_file
     from worker.cli.error_output import ErrorOutput
     from worker.cli.stdio import take_over
     from worker.runtime.allocator import choose_allocator
@@ -18,6 +18,7 @@ with EndedByCtrlC():  # these imports take a moment
 COMMANDS = {
     "archive": Row("worker.cli.archive", "Move a raw file away once the ledger has its verdict."),
     "audit": Row("worker.cli.audit", "Recompute published days and compare."),
+    "config": Row("worker.cli.config", "Where the value of each setting comes from."),
     "contract": Row("worker.cli.admin", "What the columns of a shop's files are."),
     "ledger": Row("worker.cli.query", "Receipts of source objects."),
     "plan": Row("worker.cli.plan", "Divide a huge file, or the days to publish, for many tasks."),
@@ -48,7 +49,8 @@ some takes a tenth of the time."""
     "force.",
 )
 @click.version_option(package_name="shopkpi")
-def shopkpi() -> None:
+@click.pass_context
+def shopkpi(context: click.Context) -> None:
     """Compute daily KPIs from the flat files a shop drops into a folder or bucket.
 
     \b
@@ -57,6 +59,8 @@ def shopkpi() -> None:
       shopkpi run shop
       shopkpi query orders
     """
+    if not {"-h", "--help"} & set(sys.argv):  # help has to work with a file that does not
+        context.default_map = defaults_from_file(COMMANDS)
 
 
 def main() -> None:

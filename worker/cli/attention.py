@@ -35,6 +35,10 @@ class Condition:
     kind: str
     rate: float = 0.0
 
+    def __str__(self) -> str:
+        """Write the condition as the option takes it."""
+        return f"{self.kind}>{self.rate:.6g}" if self.rate else self.kind
+
 
 def parse_conditions(
     context: click.Context, option: click.Parameter, value: Sequence[str]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import click
+
+from worker.config_file import find_config
+
+SUBCOMMANDS = {"config": ("show",), "contract": ("adopt",), "tables": ("create",)}
+"""Group -> its commands that take settings from the file."""
 
 
 class Row(NamedTuple):
@@ -48,3 +53,19 @@ class CommandTable(click.Group):
             formatter.write_dl(
                 [(name, self._table[name].summary) for name in self.list_commands(ctx)]
             )
+
+
+def defaults_from_file(commands: Iterable[str]) -> dict[str, Any] | None:
+    """Return click's defaults for each command, from `shopkpi.toml`; None where there is none.
+
+    Raises:
+        ConfigError: The file is not usable.
+    """
+    file = find_config()
+    if file is None:
+        return None
+    parameters = dict(file.parameters)
+    return {
+        name: dict.fromkeys(SUBCOMMANDS[name], parameters) if name in SUBCOMMANDS else parameters
+        for name in commands
+    }
