@@ -301,6 +301,7 @@ async def validate_all(
             committed.add(entry.source_id)
         reporter.validated(entry, new=new)
 
+    await _check_named_dataset(inputs, context)
     reporter.start(inputs.sources)
     if session.recognised is not None:
         reporter.recognised(session.recognised)
@@ -316,11 +317,34 @@ async def validate_all(
     for source in sources:
         if source.info.size_bytes > SMALL_SOURCE_BYTES:
             await one(source)
+    refused = [one for one in entries.values() if one.verdict == "refused"]
+    reporter.refused_before([one for one in refused if one.source_id not in committed])
     return Validated(
         entries=[entries[one] for one in sources if one in entries],
         left=left,
         committed=frozenset(committed),
     )
+
+
+async def _check_named_dataset(inputs: Inputs, context: ValidationContext) -> None:
+    """Check that no known file was read as another dataset than the one that is named.
+
+    Raises:
+        ConfigError: It names the first such file; nothing was read.
+    """
+    if inputs.dataset is None:
+        return
+    for source in inputs.sources:
+        known = await context.find(source.source_id)
+        if known is not None and context.is_final(known) and known.dataset != inputs.dataset:
+            raise ConfigError(
+                url=known.url,
+                option="--dataset",
+                expected=f"{known.dataset}, as which the ledger has this file",
+                actual=inputs.dataset,
+                hint=f"`shopkpi retract {known.source_id}` takes it back; a copy of the file under "
+                "another name can then be read as the right one",
+            )
 
 
 async def _settle(

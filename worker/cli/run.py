@@ -76,6 +76,12 @@ quiet_option = click.option(
     help="Print one line for each new file, and nothing where nothing is new.",
 )
 
+again_option = click.option(
+    "--again",
+    is_flag=True,
+    help="Validate files again that were refused under the contract in force.",
+)
+
 fail_on_option = click.option(
     "--fail-on",
     multiple=True,
@@ -96,6 +102,7 @@ fail_on_option = click.option(
 @dataset_option
 @sha256_option
 @settle_option
+@again_option
 @quiet_option
 @fail_on_option
 @format_option("table", "json")
@@ -108,6 +115,7 @@ def run(
     dataset: str | None,
     sha256: bool,
     settle_s: float,
+    again: bool,
     quiet: bool,
     fail_on: tuple[Condition, ...],
     output_format: str | None,
@@ -115,9 +123,10 @@ def run(
     """Validate files and bring the KPI tables up to date, in one process.
 
     INPUT is a folder with the folders orders/, order_items/ and products/, a single file in such a
-    folder, or s3://bucket/prefix. Files that are in the ledger already are not read again. A file
-    that cannot be read keeps no other back: the exit code is 1, and the message names it. It is 4
-    where every file was refused, or on a result that --fail-on names; everything else is done then.
+    folder, or s3://bucket/prefix. Files that are in the ledger already are not read again, but for
+    refused ones under another contract, or with --again. A file that cannot be read keeps no other
+    back: the exit code is 1, and the message names it. It is 4 where every file was refused, or on
+    a result that --fail-on names; everything else is done then.
 
     \b
     Examples:
@@ -135,6 +144,7 @@ def run(
             kpis=kpis,
             sha256=sha256,
             settle_s=settle_s,
+            again=again,
         ),
         lambda: [locate(text) for text in inputs],
     )
@@ -176,6 +186,7 @@ def run(
 @dataset_option
 @sha256_option
 @settle_option
+@again_option
 @version_id_option
 @click.option(
     "--range", "byte_range", metavar="A-B", help="Only these bytes, as `plan` prints them."
@@ -194,6 +205,7 @@ def validate(
     dataset: str | None,
     sha256: bool,
     settle_s: float,
+    again: bool,
     version_id: str | None,
     byte_range: str | None,
     commit_ranges: bool,
@@ -212,7 +224,12 @@ def validate(
     _check_single_source(sources, version_id, byte_range, commits=commit_ranges)
     output_format = choose_event_format(output_format)
     settings = read_settings(
-        workspace=workspace, state=state, contract=contract, sha256=sha256, settle_s=settle_s
+        workspace=workspace,
+        state=state,
+        contract=contract,
+        sha256=sha256,
+        settle_s=settle_s,
+        again=again,
     )
     reporter = make_reporter(output_format)
     headers: Headers = {}

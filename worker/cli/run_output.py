@@ -134,6 +134,23 @@ def _show_summary(result: RunResult, new: Sequence[Entry]) -> None:
     show_refusals(refused[:MAX_REFUSED_SHOWN], result.headers)
     if more := [short_name(entry.url) for entry in refused[MAX_REFUSED_SHOWN:]]:
         out.print(f"refused: {len(more):,} files more (`shopkpi ledger` has them)")
+    _show_refused_before(result, {entry.source_id for entry in new})
+
+
+def _show_refused_before(result: RunResult, new: set[str]) -> None:
+    """Print in one line which files stay refused."""
+    names = [
+        short_name(entry.url)
+        for entry in result.validated.entries
+        if entry.verdict == "refused" and entry.source_id not in new
+    ]
+    if names:
+        listed = ", ".join(names[:MAX_REFUSED_SHOWN])
+        more = f", and {len(names) - MAX_REFUSED_SHOWN:,} more" * (len(names) > MAX_REFUSED_SHOWN)
+        console().print(
+            f"refused before: {len(names):,} files: {listed}{more} (--again validates them again)",
+            soft_wrap=True,
+        )
 
 
 async def _show_changed_days(session: Session, result: RunResult) -> None:

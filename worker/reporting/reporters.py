@@ -43,6 +43,9 @@ class Reporter(Protocol):
     def validated(self, entry: Entry, *, new: bool) -> None:
         """Report an entry of the ledger; `new` where this run committed it."""
 
+    def refused_before(self, entries: Sequence[Entry]) -> None:
+        """Report the files that stay refused: an earlier run refused them."""
+
     def left(self, source: Source, error: Exception) -> None:
         """Report a source that could not be read; the next run tries it again."""
 
@@ -67,6 +70,10 @@ class Reporter(Protocol):
 
 MAX_IGNORED_NAMED = 1_000
 """Ignored files that are named; a bucket may have millions."""
+
+
+MAX_REFUSED_NAMED = 10
+"""Files refused before that an event names."""
 
 
 class JsonReporter:
@@ -120,6 +127,11 @@ class JsonReporter:
         self.emit(event, **receipt(entry))
         if new and entry.notes:
             self.emit("input.noted", url=entry.url, notes=entry.notes)
+
+    def refused_before(self, entries: Sequence[Entry]) -> None:
+        if entries:
+            urls = [entry.url for entry in entries[:MAX_REFUSED_NAMED]]
+            self.emit("run.refused_before", files=len(entries), urls=urls)
 
     def left(self, source: Source, error: Exception) -> None:
         self.emit(
@@ -200,6 +212,8 @@ class QuietReporter(JsonReporter):
 
     def ignored(self, inputs: Sequence[IgnoredInput]) -> None: ...
 
+    def refused_before(self, entries: Sequence[Entry]) -> None: ...
+
     def validated(self, entry: Entry, *, new: bool) -> None:
         if new:
             event = "source.committed" if entry.verdict == "accepted" else "source.refused"
@@ -224,6 +238,8 @@ class SilentReporter:
     def reading(self, source: Source, stored_bytes: int, rows: int) -> None: ...
 
     def validated(self, entry: Entry, *, new: bool) -> None: ...
+
+    def refused_before(self, entries: Sequence[Entry]) -> None: ...
 
     def left(self, source: Source, error: Exception) -> None: ...
 

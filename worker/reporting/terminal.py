@@ -72,6 +72,9 @@ class TerminalReporter:
     def adopted(self, adoption: Adoption) -> None:
         """Print nothing: the command says what changes."""
 
+    def refused_before(self, entries: Sequence[Entry]) -> None:
+        """Do nothing: the summary of the run names them."""
+
     def ruled(self, ruling: Ruling) -> None:
         """Do nothing: the command prints a table of what changes."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kpi.contract.model import Contract
@@ -65,11 +65,13 @@ class Inputs:
             upload to the latest.
         ignored: Files that no dataset takes, and links that are not followed.
         left: Names that could not be looked up.
+        dataset: Dataset that was named for all of them; None where their places say it.
     """
 
     sources: list[Source]
     ignored: list[IgnoredInput] = field(default_factory=list)
     left: list[LeftInput] = field(default_factory=list)
+    dataset: str | None = None
 
 
 async def find_inputs(
@@ -116,7 +118,8 @@ async def find_inputs(
         if not taken and len(found.left) == left_before:
             raise _nothing_found(location, listed, folders, list(found.ignored.values()))
     # By patterns, one object may feed several datasets: none comes first then.
-    return found.inputs(DATASET_ORDER if contract.shop is None else {})
+    inputs_found = found.inputs(DATASET_ORDER if contract.shop is None else {})
+    return replace(inputs_found, dataset=dataset)
 
 
 async def find_sources(
