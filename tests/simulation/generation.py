@@ -34,6 +34,9 @@ DATASETS = ("orders", "order_items", "products")
 
 VALIDATE_FAULTS = ("find", "read", "create", "create", "commit", "commit", "list", "delete")
 TRANSFORM_FAULTS = ("publish",) * 4 + ("advance",) * 3 + ("progress", "entries", "days", "rows")
+NAMES = ("9", "10", "1", "2", "100")
+"""Names of files: the order of their numbers is not that of their texts."""
+
 MAX_STEPS = 18
 """Steps of a history beside those that open the shop."""
 
@@ -116,12 +119,16 @@ class _Author:
         self._kinds["there and back"] = choices.choice((0, 0, 9))
         self._kinds["rule"] = choices.choice((0, 0, 2, 6))
         self._kinds["adopt"] = choices.choice((0, 0, 1, 3))
+        self._whole = choices.chance(30)
+        self._again_percent = choices.choice((0, 0, 30, 70))
+        self._uploads: list[Upload] = []
         self._sells = self._kinds["there and back"] > 0 or choices.chance(60)
         self._ways = {"all": 6, "slice": choices.choice((0, 2, 8)), "planned": 1, "everything": 1}
 
     def history(self) -> History:
         choices = self._choices
         steps: list[Step] = self._shop() if self._sells else []
+        steps += [Adopt(number=2)] if self._whole else []
         uploads = sum(isinstance(step, Put) for step in steps)
         most = len(steps) + MAX_STEPS
         while len(steps) < most and choices.chance(93):
@@ -135,7 +142,7 @@ class _Author:
                 steps.append(self._transform())
             elif kind == "adopt":
                 fault = self._fault(ADOPT_FAULTS, self._validate_fault_percent)
-                steps.append(Adopt(number=choices.between(0, 1), fault=fault))
+                steps.append(Adopt(number=choices.between(0, 2), fault=fault))
             elif kind == "rule":
                 steps += self._rulings(uploads)
             elif kind == "there and back":
@@ -149,6 +156,7 @@ class _Author:
             steps=tuple(steps),
             schedule=choices.between(0, 2**16),
             calm=choices.choice((0.0, 0.5, 0.9, 0.98)),
+            versioned=choices.chance(50),
         )
 
     def _shop(self) -> list[Step]:
@@ -195,22 +203,35 @@ class _Author:
         return steps
 
     def _any_upload(self) -> Upload:
+        if self._uploads and self._choices.chance(self._again_percent):
+            return self._again()
         dataset = self._choices.choice(self._datasets)
         return self._upload(dataset, self._choices.choice((0, 1, 1, 1, 2, 2, 3)))
+
+    def _again(self) -> Upload:
+        """The content of an earlier version of a file, under its name."""
+        earlier = self._choices.choice(self._uploads)
+        return self._upload_to(earlier.key, earlier.records)
 
     def _upload(self, dataset: str, count: int) -> Upload:
         return self._upload_of(dataset, *(self._record(dataset) for _ in range(count)))
 
     def _upload_of(self, dataset: str, *records: Record) -> Upload:
         choices = self._choices
-        key = f"{dataset}/{choices.between(0, self._files - 1)}.csv"
+        key = f"{dataset}/{NAMES[choices.between(0, self._files - 1)]}.csv"
+        return self._upload_to(key, records)
+
+    def _upload_to(self, key: str, records: tuple[Record, ...]) -> Upload:
+        choices, dataset = self._choices, key.split("/", maxsplit=1)[0]
         # Files may arrive in another order than that of their upload; versions of one key do not.
         self._clock += choices.between(0, 3)
         second = max(self._clock - choices.between(0, self._late), self._seconds.get(key, -100) + 1)
         self._seconds[key] = second
         clean = (record for record in records if record != BROKEN[dataset])
         self._latest |= {(dataset, record[0]): record for record in clean}
-        return Upload(key=key, second=second, records=records)
+        upload = Upload(key=key, second=second, records=records)
+        self._uploads.append(upload)
+        return upload
 
     def _record(self, dataset: str) -> Record:
         if self._choices.chance(self._broken_percent):

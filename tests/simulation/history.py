@@ -108,8 +108,11 @@ class History:
         steps: The steps, in the order of their start.
         schedule: Seed of the choices between processes.
         calm: See `tests.simulation.schedule.Scheduler`.
+        versioned: Whether the bucket keeps overwritten uploads, so that they may be validated in
+            any order.
     """
 
     steps: tuple[Step, ...]
     schedule: int
     calm: float
+    versioned: bool = False

@@ -12,7 +12,7 @@ from worker.state import Adoption, Entry
 from worker.state import Record as LedgerRecord
 from worker.state.memory import MemoryState
 
-HOURS_AHEAD = {"simulation": 0, "Berlin's days": 1, "Berlin's times": -1}
+HOURS_AHEAD = {"simulation": 0, "whole files": 0, "Berlin's days": 1, "Berlin's times": -1}
 """Name of a contract -> hours that its days are ahead of those of the files' times, in winter."""
 
 
@@ -128,18 +128,18 @@ class Invariants:
     def _model(self, sequence: int) -> tuple[model.Tables, int]:
         _require(sequence <= len(self._known), f"nothing was committed as {sequence}")
         for number in range(len(self._models), sequence + 1):
-            counted: dict[str, bool] = {}
-            hours = 0
+            committed: dict[str, Upload] = {}
+            rulings: list[tuple[str, bool]] = []
+            hours, whole = 0, False
             for record in self._known[:number]:
                 if isinstance(record, Adoption):
                     hours = next(HOURS_AHEAD[one] for one in HOURS_AHEAD if one in record.text)
-                    continue
-                counted[record.source_id] = (
-                    counted.get(record.source_id, True)
-                    if isinstance(record, Entry)
-                    else record.kind == "restoration"
-                )
-            uploads = [self._uploads[one] for one, counts in counted.items() if counts]
+                    whole = 'replaces = "file"' in record.text
+                elif isinstance(record, Entry):
+                    committed[record.source_id] = self._uploads[record.source_id]
+                else:
+                    rulings.append((record.source_id, record.kind == "restoration"))
+            uploads = model.counted(committed, rulings, whole=whole)
             self._models.append((model.kpis(uploads, hours), model.waiting(uploads)))
         return self._models[sequence]
 

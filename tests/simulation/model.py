@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import groupby
 
 Record = tuple[str, ...]
 Row = dict[str, object]
@@ -66,10 +67,44 @@ class Upload:
         ).encode()
 
 
+def version_order(upload: Upload) -> tuple[int, int, str]:
+    """Earlier versions first: by upload, then by the number or else the text of the name."""
+    stem = upload.key.split("/")[1].removesuffix(".csv")
+    return upload.second, int(stem) if stem.isdigit() else -1, stem
+
+
+def counted(
+    uploads: Mapping[str, Upload], rulings: Iterable[tuple[str, bool]], *, whole: bool
+) -> list[Upload]:
+    """The uploads that count.
+
+    Args:
+        uploads: Source id -> upload, of all that were committed.
+        rulings: Source ids, and whether each counts from then on, as they were ruled.
+        whole: Whether a later file replaces the earlier one of its name whole.
+    """
+    said = list(rulings)
+    by_key: dict[str, list[str]] = defaultdict(list)
+    for source_id, upload in sorted(uploads.items(), key=lambda one: one[1].second):
+        if upload.accepted:
+            by_key[upload.key].append(source_id)
+    found: list[Upload] = []
+    for versions in by_key.values():
+        groups = [list(ids) for _, ids in groupby(versions, lambda one: uploads[one].text)]
+        left: list[Upload] = []
+        for ids in groups:
+            verdicts = [counts for source_id, counts in said if source_id in ids]
+            if not verdicts or verdicts[-1]:
+                left += [uploads[one] for one in ids]
+        firsts = [next(equal) for _, equal in groupby(left, lambda one: one.text)]
+        found += firsts[-1:] if whole else firsts
+    return found
+
+
 def latest(uploads: Iterable[Upload], dataset: str) -> dict[str, Record]:
     """The latest version of each key."""
     found: dict[str, Record] = {}
-    for upload in sorted(uploads, key=lambda one: (one.second, one.key)):
+    for upload in sorted(uploads, key=version_order):
         if upload.dataset == dataset and upload.accepted:
             found |= {record[0]: record for record in upload.clean}
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import date, timedelta
@@ -13,6 +13,7 @@ from tests.simulation.torn import TornState
 from tests.simulation.world import START, Backend
 from worker.objects.memory import MemoryStore, MemoryWriter
 from worker.state import Adoption, DayKpis, Entry, Outcome, Progress, Record
+from worker.state.counted import CountedUploads, Decision, Run
 from worker.state.day_guard import Guard
 from worker.state.kpi_rows import stored_row
 from worker.state.memory import MemoryState
@@ -254,6 +255,50 @@ class LostObjects(MemoryStore):
                 await into.write(bytes(writer.data))
 
 
+class CountsTheLast(CountedUploads):
+    """Lets a run of equals count as its last upload."""
+
+    def _decide(self, name: tuple[str, str], up_to: int | None = None) -> Decision:
+        found = super()._decide(name, up_to)
+        last = {upload.sequence: run[-1].sequence for run in found.runs for upload in run}
+        return replace(found, counted=frozenset(last[one] for one in found.counted))
+
+
+class ForgetsADataset(CountedUploads):
+    """Replaces whole files of every dataset but one."""
+
+    def __init__(self, replaces_file: Callable[[str], bool] = lambda _: False) -> None:
+        super().__init__(lambda dataset: dataset != "order_items" and replaces_file(dataset))
+
+
+class RulesOnOne(CountedUploads):
+    """Sees no rulings but those on the first of equals."""
+
+    def _is_retracted(self, run: Run, up_to: int | None = None) -> bool:
+        return super()._is_retracted(run[:1], up_to)
+
+
+class RetractsBeforeItCompares(CountedUploads):
+    """Takes out each upload that was ruled on, and no equal one."""
+
+    def _decide(self, name: tuple[str, str], up_to: int | None = None) -> Decision:
+        every = self._uploads[name]
+        self._uploads[name] = [one for one in every if not self._is_retracted([one], up_to)]
+        try:
+            return super()._decide(name, up_to)
+        finally:
+            self._uploads[name] = every
+
+
+class SeesTheEndsAlone(CountedUploads):
+    """Compares what counts now with what counted then, not with what counted between."""
+
+    def _states(self, name: tuple[str, str], sequence: int) -> list[frozenset[int]]:
+        states = super()._states(name, sequence)
+        return [states[0], states[-1]]
+
+
+COUNTED = (CountsTheLast, ForgetsADataset, RulesOnOne, SeesTheEndsAlone, RetractsBeforeItCompares)
 STATES = (
     *(NoGuard, DeletesNothing, SlicesAreWhole, ProgressAhead),
     *(StagedCounts, AdoptsBlindly, AdoptionLeavesADay),
@@ -261,6 +306,7 @@ STATES = (
 )
 MUTANTS: dict[str, Backend] = {
     **{state.__name__: Backend(state=state) for state in STATES},
+    **{counted.__name__: Backend(counted=counted) for counted in COUNTED},
     GuardForgotten.__name__: Backend(state=GuardForgotten, torn=True),
     LostObjects.__name__: Backend(clean=lambda _: LostObjects("clean")),
 }

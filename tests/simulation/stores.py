@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import date
+from datetime import date, datetime
 from typing import TypeVar
 
 from tests.simulation.schedule import Process, Scheduler
 from worker.objects import ObjectInfo, ObjectStore, ObjectWriter, OnUnlisted
-from worker.objects.memory import MemoryWriter
+from worker.objects.memory import MemoryStore, MemoryWriter
 from worker.state import (
     Adoption,
     DayKpis,
@@ -210,3 +210,22 @@ class SteppedStore(_Stepped):
 
     async def close(self) -> None:
         await self._store.close()
+
+
+class VersionedStore(MemoryStore):
+    """A bucket that keeps overwritten objects: each version can be read for ever."""
+
+    def __init__(self, bucket: str, *, clock: Callable[[], datetime]) -> None:
+        super().__init__(bucket, clock=clock)
+        self._versions: dict[ObjectInfo, bytes] = {}
+
+    async def stat(self, key: str, *, version_id: str | None = None) -> ObjectInfo:
+        for info in self._versions:
+            if info.key == key and info.version == f"version:{version_id}":
+                return info
+        info = await super().stat(key, version_id=version_id)
+        self._versions[info] = self._objects[key][1]
+        return info
+
+    async def read(self, info: ObjectInfo, start: int, end: int) -> bytes:
+        return self._versions[info][start:end]

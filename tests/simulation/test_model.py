@@ -16,7 +16,7 @@ def test_the_model_agrees_with_duckdb(tmp_path: Path) -> None:
         random = Random(seed)
         uploads = [some_upload(random, number) for number in range(random.randint(6, 12))]
         files: dict[str, list[Path]] = {}
-        for upload in sorted(uploads, key=lambda one: (one.second, one.key)):
+        for upload in sorted(uploads, key=model.version_order):
             if upload.accepted:
                 path = tmp_path / f"{seed}-{upload.key.replace('/', '-')}"
                 clean = Upload(key=upload.key, second=0, records=tuple(upload.clean))

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from unittest.mock import patch
 
 import worker.transform
+import worker.transform.snapshot
 import worker.validate.validate_source
 from kpi.aggregation.tables import table_names
 from kpi.contract.loading import parse_contract
@@ -22,7 +23,7 @@ from tests.simulation.invariants import Invariants, Violation
 from tests.simulation.loop import SimulationLoop
 from tests.simulation.model import Upload
 from tests.simulation.schedule import Crash, Fault, Process, Scheduler
-from tests.simulation.stores import SteppedState, SteppedStore
+from tests.simulation.stores import SteppedState, SteppedStore, VersionedStore
 from worker.clean import Workspace
 from worker.errors import ContractChanged, SourceError, StoreError, WorkerError
 from worker.maintenance.adoption import Proposal, stage_and_adopt
@@ -34,6 +35,7 @@ from worker.objects.memory import MemoryStore
 from worker.objects.source import Source, source_id
 from worker.state import Adoption, Ruling
 from worker.state.contract_in_force import contract_of
+from worker.state.counted import CountedUploads
 from worker.state.memory import MemoryState
 from worker.state.records import Decision
 from worker.transform import plan_days, transform
@@ -96,6 +98,11 @@ CONTRACTS = (
     _with_time("Berlin's days", 'business_time_zone = "Europe/Berlin"'),
     # Clean rows are others: every file is validated again.
     _with_time("Berlin's times", 'source_time_zone = "Europe/Berlin"'),
+    # Clean rows are the same; which files count is not.
+    parse_contract(
+        'replaces = "file"\n' + CONTRACT.text.replace('"simulation"', '"whole files"'),
+        source="whole files",
+    ),
 )
 
 
@@ -111,11 +118,13 @@ class Backend:
         state: Makes ledger and KPI tables.
         clean: Makes the store of the clean zone.
         torn: Whether a day may take several transactions.
+        counted: Decides which uploads count.
     """
 
     state: Callable[[Scheduler], MemoryState] = lambda _: MemoryState()
     clean: Callable[[Scheduler], MemoryStore] = lambda _: MemoryStore("clean")
     torn: bool = False
+    counted: type[CountedUploads] = CountedUploads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +144,7 @@ class Outcome:
 
 def run_history(history: History, backend: Backend | None = None) -> Outcome:
     """Run a history to its end, then let everything be delivered and transformed once more."""
+    backend = backend or Backend()
     scheduler = Scheduler(Random(history.schedule), history.calm)
     with asyncio.Runner(loop_factory=lambda: SimulationLoop(scheduler.choose)) as runner:
         clock = SimpleNamespace(perf_counter=runner.get_loop().time)
@@ -142,8 +152,9 @@ def run_history(history: History, backend: Backend | None = None) -> Outcome:
         with (
             patch.object(worker.validate.validate_source, "time", clock),
             patch.object(worker.transform, "time", clock),
+            patch.object(worker.transform.snapshot, "CountedUploads", backend.counted),
         ):
-            world = _World(history, scheduler, backend or Backend())
+            world = _World(history, scheduler, backend)
             runner.get_loop().set_exception_handler(world.unhandled)
             runner.run(world.run())
     violation = world.violation
@@ -156,7 +167,8 @@ class _World:
         self._scheduler = scheduler
         self._state = backend.state(scheduler)
         self._now = START
-        self._raw = MemoryStore("raw", clock=lambda: self._now)
+        raw = VersionedStore if history.versioned else MemoryStore
+        self._raw = raw("raw", clock=lambda: self._now)
         self._moved = MemoryStore("moved")
         self._clean = backend.clean(scheduler)
         self._infos: list[ObjectInfo] = []
@@ -205,6 +217,7 @@ class _World:
 
     async def _put(self, upload: Upload) -> None:
         self._now = START + timedelta(seconds=upload.second)
+        await self._raw.delete(upload.key)  # the same bytes are a new version, as in a bucket
         async with self._raw.create(upload.key) as writer:
             await writer.write(upload.text)
         info = await self._raw.stat(upload.key)
@@ -213,8 +226,7 @@ class _World:
         async with self._moved.create(f"archive/{source.source_id}/{upload.key}") as writer:
             await writer.write(upload.text)
         self._infos.append(info)
-        # The same bytes written once more are no new version (as the stores have it).
-        self._uploads.setdefault(source.source_id, upload)
+        self._uploads[source.source_id] = upload
 
     def _start(
         self, kind: str, body: Callable[[Process], Awaitable[object]], fault: Fault | None

@@ -64,7 +64,7 @@ Run = list[Upload]
 
 
 @dataclass(frozen=True, slots=True)
-class _Decision:
+class Decision:
     """Decision on the uploads of one name.
 
     Attributes:
@@ -190,7 +190,7 @@ class CountedUploads:
         steps = [sequence, *sorted(one for one in later if one > sequence)]
         return [self._decide(name, step).counted for step in steps]
 
-    def _decide(self, name: tuple[str, str], up_to: int | None = None) -> _Decision:
+    def _decide(self, name: tuple[str, str], up_to: int | None = None) -> Decision:
         """Decide on the uploads of a name by the records up to a sequence; None for all."""
         last = {
             upload.source_id: upload
@@ -213,7 +213,7 @@ class CountedUploads:
         if self._replaces_file(name[1]):
             for run in left[:-1]:
                 fates[run[0].sequence] = "replaced"
-        return _Decision(
+        return Decision(
             counted=frozenset(one for one, fate in fates.items() if fate == "counts"),
             fates=fates,
             runs=runs,
