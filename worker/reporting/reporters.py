@@ -179,6 +179,22 @@ class JsonReporter:
                 first_day=effect.first_day and effect.first_day.isoformat(),
                 last_day=effect.last_day and effect.last_day.isoformat(),
             )
+        for notice in report.notices:
+            self.emit(
+                f"source.{notice.kind}",
+                source_id=notice.upload.source_id,
+                url=notice.upload.name,
+                other_source_id=notice.other.source_id,
+                other_url=notice.other.name,
+            )
+        for rollback in report.rollbacks:
+            self.emit(
+                "source.rolled_back",
+                source_id=rollback.source_id,
+                url=rollback.url,
+                rows=rollback.rows,
+                urls=rollback.urls,
+            )
         self.emit(
             "kpis.published",
             as_of=report.as_of,

@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Literal
 
 from worker.state.entry import Entry
@@ -57,6 +58,23 @@ class Upload:
 
     def has_content_of(self, other: Upload) -> bool:
         return self.content is not None and self.content == other.content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What an upload has in common with an earlier one, for people.
+
+    Attributes:
+        kind: `same`: it equals the one before it of its name, and changes nothing. `copy`: a file
+            of another name has the same bytes, and both count. `replaces`: it takes the place of
+            the whole earlier file of its name.
+        upload: The upload.
+        other: The earlier one.
+    """
+
+    kind: Literal["same", "copy", "replaces"]
+    upload: Upload
+    other: Upload
 
 
 Run = list[Upload]
@@ -150,6 +168,65 @@ class CountedUploads:
         }
         return self.changed_since(sequence) - arrived
 
+    def notices(self, after: int) -> list[Notice]:
+        """Return what is to be told of the uploads that were committed after a sequence."""
+        found: list[Notice] = []
+        for name, uploads in self._uploads.items():
+            if uploads[-1].sequence > after:
+                found += self._notices_of_name(name, after)
+        new = {
+            upload.content
+            for uploads in self._uploads.values()
+            for upload in uploads
+            if upload.sequence > after and upload.content is not None
+        }
+        first: dict[str, Upload] = {}
+        for upload in self.in_order() if new else ():
+            if upload.content is None or upload.content not in new:
+                continue
+            other = first.setdefault(upload.content, upload)
+            if upload.sequence > after and other.name != upload.name:
+                found.append(Notice(kind="copy", upload=upload, other=other))
+        return found
+
+    def repeated_names(self, after: int) -> list[tuple[Upload, Upload]]:
+        """Return the counted uploads committed after a sequence that have an earlier version.
+
+        Returns:
+            Each of them, with the last version of its name before it that is not retracted.
+        """
+        found: list[tuple[Upload, Upload]] = []
+        for name, uploads in self._uploads.items():
+            if len(uploads) < 2 or uploads[-1].sequence <= after:
+                continue
+            fates = self._decide(name).fates
+            versions = sorted(
+                (one for one in uploads if fates.get(one.sequence) in ("counts", "replaced")),
+                key=_version,
+            )
+            found += (
+                (later, earlier)
+                for earlier, later in pairwise(versions)
+                if later.sequence > after and fates[later.sequence] == "counts"
+            )
+        return found
+
+    def _notices_of_name(self, name: tuple[str, str], after: int) -> Iterator[Notice]:
+        decision = self._decide(name)
+        of_sequence = {upload.sequence: upload for upload in self._uploads[name]}
+        earlier: Upload | None = None
+        for sequence, fate in sorted(
+            decision.fates.items(), key=lambda one: _version(of_sequence[one[0]])
+        ):
+            upload = of_sequence[sequence]
+            if earlier is not None and sequence > after:
+                if fate == "same":
+                    yield Notice(kind="same", upload=upload, other=earlier)
+                elif fate == "counts" and self._replaces_file(name[1]):
+                    yield Notice(kind="replaces", upload=upload, other=earlier)
+            if fate in ("counts", "replaced"):
+                earlier = upload
+
     def _touched(self, sequence: int) -> list[tuple[str, str]]:
         """Return the names that records after a sequence are about."""
         ruled = (
@@ -197,7 +274,7 @@ class CountedUploads:
             for upload in self._uploads[name]
             if up_to is None or upload.sequence <= up_to
         }
-        uploads = sorted(last.values(), key=lambda one: (one.uploaded_at, one.source_id))
+        uploads = sorted(last.values(), key=_version)
         runs = _runs(uploads)
         fates: dict[int, Fate] = {}
         kept: list[Upload] = []
@@ -235,6 +312,11 @@ def natural_order(name: str) -> list[tuple[int, str]]:
     parts = NUMBER.split(name)  # texts and numbers by turns
     parts[1::2] = (number.lstrip("0") for number in parts[1::2])
     return [(len(part) if at % 2 else 0, part) for at, part in enumerate(parts)]
+
+
+def _version(upload: Upload) -> tuple[datetime, str]:
+    """Return a sort key of the uploads of one name: the later one is the later version."""
+    return upload.uploaded_at, upload.source_id
 
 
 def _upload(entry: Entry) -> Upload:

@@ -21,11 +21,13 @@ from worker.clean import Workspace
 from worker.errors import SourceChanged, StoreError
 from worker.state import Progress, State
 from worker.state.contract_in_force import adopted_contract, adoption_at
+from worker.state.counted import Notice
 from worker.transform.day_loader import Observed
 from worker.transform.day_ranges import DateRange
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.transform.pending_work import find_pending_work
 from worker.transform.publish import Contended, publish_days
+from worker.transform.rollbacks import Rollback, find_rollbacks
 from worker.transform.source_effects import count_waiting_items, observe_days, record_effects
 from worker.transform.task import TransformTask
 
@@ -45,9 +47,12 @@ class Report:
         days: Order dates published, ascending.
         rows: KPI table -> rows published.
         waiting: source_id -> items whose order has not arrived.
-        notes: What a reader of the KPIs should know -> how often; only by a contract of language 2:
-            `provisional_days` of which something has not come or was not said, and
-            `orders_of_a_later_file` whose lines took the place of those of a file of another name.
+        notes: What a reader of the KPIs should know -> how often: `rolled_back_rows`, those of
+            `rollbacks`. By a contract of language 2 `provisional_days`, of which something has not
+            come or was not said, and `orders_of_a_later_file` whose lines took the place of those
+            of a file of another name.
+        notices: What new uploads have in common with earlier ones.
+        rollbacks: New uploads whose rows replace newer rows of other files.
         clean_bytes: Bytes in the clean zone at that sequence.
         clean_bytes_read: Bytes of it that were read.
         seconds: Wall time.
@@ -58,6 +63,8 @@ class Report:
     rows: dict[str, int] = field(default_factory=dict)
     waiting: dict[str, int] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
+    notices: tuple[Notice, ...] = ()
+    rollbacks: tuple[Rollback, ...] = ()
     clean_bytes: int = 0
     clean_bytes_read: int = 0
     seconds: float = 0.0
@@ -175,7 +182,16 @@ async def _transform_once(
             waiting_as_of=work.head,
         )
         await task.state.advance(reached)
+    notices: tuple[Notice, ...] = ()
+    rollbacks: tuple[Rollback, ...] = ()
+    if not everything and not date_range.is_bounded:
+        notices = tuple(work.snapshot.uploads.notices(work.since))
+        rollbacks = tuple(await find_rollbacks(work.snapshot, work.since))
+    rows_back = sum(one.rows for one in rollbacks)
     return Report(
+        notices=notices,
+        rollbacks=rollbacks,
+        notes={"rolled_back_rows": rows_back} if rows_back else {},
         as_of=work.head,
         days=tuple(published.days),
         rows=published.rows,

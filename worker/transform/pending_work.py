@@ -31,6 +31,7 @@ class PendingWork:
 
     Attributes:
         head: The ledger's head.
+        since: Sequence that all tables have come to; 0 where everything is computed again.
         record: How far the tables have come.
         snapshot: The clean zone at the head.
         new_sources: Source objects that the tables do not have yet.
@@ -47,6 +48,7 @@ class PendingWork:
     """
 
     head: int
+    since: int
     record: Progress
     snapshot: Snapshot
     new_sources: set[str]
@@ -77,7 +79,7 @@ async def find_pending_work(
     adoption = await adoption_at(task.state, head)
     record = await task.state.progress()
     done = min([*(record.published.get(name, 0) for name in task.tables), record.waiting_as_of])
-    since = 0 if everything else min(done, head)
+    since = reached = 0 if everything else min(done, head)
     if since == head:
         return None
     snapshot = await open_snapshot(
@@ -98,6 +100,7 @@ async def find_pending_work(
         days = np.setdiff1d(due, _whole_days(task, begun, head), assume_unique=True)
     return PendingWork(
         head=head,
+        since=reached,
         record=record,
         snapshot=snapshot,
         new_sources=new_sources,

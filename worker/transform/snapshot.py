@@ -38,6 +38,10 @@ class Snapshot:
     def catalogs(self) -> tuple[Catalog, Catalog, Catalog]:
         return self.orders, self.items, self.products
 
+    def catalog(self, dataset: str) -> Catalog:
+        """Return the files of a dataset that count."""
+        return next(one for one in self.catalogs if one.dataset.name == dataset)
+
     @property
     def bytes_read(self) -> int:
         return sum(catalog.bytes_read for catalog in self.catalogs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Set
+from dataclasses import replace
 
 from kpi.aggregation.calendar import to_date
 from worker.state import Effect
@@ -101,6 +102,10 @@ async def record_effects(
     all_versions = (work.order_versions, work.item_versions, product_versions)
     for catalog, versions in zip(work.snapshot.catalogs, all_versions, strict=True):
         new = catalog.of_sources(work.new_sources)
+        for file in catalog.with_uncounted().since(work.since).without(catalog).files:
+            so_far = effects.get(file.source_id, Effect(as_of=work.head))
+            rows = so_far.superseded_rows + file.rows
+            effects[file.source_id] = replace(so_far, superseded_rows=rows)
         # All at once: each row group is compared with every other that may share a key with it.
         await versions.resolve(await new.row_groups())
         of_sources: dict[str, list[CleanFile]] = defaultdict(list)

@@ -1,0 +1,131 @@
+"""Find rows that take back newer rows of other files.
+
+An export that is uploaded once more, with one row changed, brings all its other rows too: those
+that files of other names have corrected since its earlier upload are as they were before. That may
+be meant, and counts; it is told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from kpi.kernels.keys import keys_of
+from kpi.kernels.masks import booleans
+from worker.state.counted import Upload
+from worker.transform.catalog import Catalog
+from worker.transform.intervals import IntervalSet
+from worker.transform.snapshot import Snapshot
+
+Hashes = npt.NDArray[np.uint64]
+
+COMPARED_KEYS = 100_000
+"""Keys of one upload that are compared value by value; any more are not counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollback:
+    """Rows of an upload that are as in the earlier upload of its name, and were others between.
+
+    Attributes:
+        source_id: The upload.
+        url: Where it was read.
+        rows: Number of such rows.
+        urls: The files between that have them otherwise, ascending.
+    """
+
+    source_id: str
+    url: str
+    rows: int
+    urls: tuple[str, ...]
+
+
+async def find_rollbacks(snapshot: Snapshot, after: int) -> list[Rollback]:
+    """Find the rollbacks of uploads that were committed after a sequence.
+
+    Only names with an earlier upload are looked at, and of other files only those between both.
+
+    Raises:
+        ConfigError, SourceError: As `Catalog.row_groups`.
+    """
+    found: list[Rollback] = []
+    repeated = snapshot.uploads.repeated_names(after)
+    counted = snapshot.uploads.in_order() if repeated else []
+    for upload, earlier in repeated:
+        catalog = snapshot.catalog(upload.dataset)
+        between = {
+            one.source_id
+            for one in counted
+            if one.dataset == upload.dataset
+            and one.name != upload.name
+            and earlier.uploaded_at < one.uploaded_at <= upload.uploaded_at
+        }
+        others = catalog.of_sources(between)
+        if len(others):
+            every = catalog.with_uncounted()
+            before, now = (every.of_sources([one.source_id]) for one in (earlier, upload))
+            rollback = await _compare(upload, before, now, others)
+            found += [rollback] if rollback.rows else []
+    return found
+
+
+async def _compare(upload: Upload, before: Catalog, now: Catalog, others: Catalog) -> Rollback:
+    """Compare rows of two uploads of one name with those of the files between."""
+    shared = np.intersect1d(await _hashes(before), await _hashes(now), assume_unique=True)
+    bounds = await _key_bounds(now)
+    wanted = np.intersect1d(shared, await _hashes(others, bounds), assume_unique=True)
+    wanted = wanted[:COMPARED_KEYS]
+    old, new = await _rows(before, wanted, bounds), await _rows(now, wanted, bounds)
+    taken_back: dict[int, str] = {}
+    for file in others.files:
+        one = others.of_sources([file.source_id])
+        for key, row in (await _rows(one, wanted, bounds)).items():
+            # Of the files between, the last one has the row that counted.
+            taken_back.pop(key, None)
+            if new[key] == old[key] != row:
+                taken_back[key] = file.url
+    return Rollback(
+        source_id=upload.source_id,
+        url=upload.name,
+        rows=len(taken_back),
+        urls=tuple(sorted(set(taken_back.values()))),
+    )
+
+
+async def _key_bounds(catalog: Catalog) -> IntervalSet:
+    column = catalog.dataset.key[0]
+    groups = await catalog.row_groups()
+    return IntervalSet(one for group in groups for one in group.intervals(column))
+
+
+async def _hashes(catalog: Catalog, bounds: IntervalSet | None = None) -> Hashes:
+    """Return the hashes of the keys in some files, ascending, each once."""
+    key = catalog.dataset.key
+    groups = (
+        await catalog.row_groups()
+        if bounds is None
+        else await catalog.row_groups_intersecting(key[0], bounds)
+    )
+    hashes = [np.zeros(0, np.uint64)]
+    for group in groups:
+        table = await group.file.read([group], key)
+        hashes.append(keys_of([table.column(name) for name in key]).high)
+    return np.unique(np.concatenate(hashes))
+
+
+async def _rows(
+    catalog: Catalog, wanted: Hashes, bounds: IntervalSet
+) -> dict[int, dict[str, object]]:
+    """Return the last row of each wanted key."""
+    dataset = catalog.dataset
+    found: dict[int, dict[str, object]] = {}
+    for group in await catalog.row_groups_intersecting(dataset.key[0], bounds):
+        table = await group.file.read([group], list(dataset.columns))
+        hashes = keys_of([table.column(name) for name in dataset.key]).high
+        hit = np.isin(hashes, wanted)
+        if hit.any():
+            rows = table.filter(booleans(hit)).to_pylist()
+            found |= zip(hashes[hit].tolist(), rows, strict=True)
+    return found
