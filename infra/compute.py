@@ -51,7 +51,7 @@ class Compute(Construct):
         archive: Task that moves raw objects out of the input bucket and reads the ledger.
         validate_rights: Policy statements of the role of `validate`.
         transform_rights: Policy statements of the role of `transform`.
-        audit_rights: Policy statements for reading the clean zone, the ledger and the KPI tables.
+        audit_rights: Policy statements for reading uploads, clean zone, ledger and KPI tables.
         decrypt_rights: Policy statements for reading uploads under a customer's KMS key, if any.
     """
 
@@ -128,10 +128,13 @@ class Compute(Construct):
             ),
             ledger,
         ]
+        # The recount reads raw objects where they are still there.
         self.audit_rights = [
-            _listing(buckets.clean),
+            _listing(buckets.input, buckets.clean),
+            _objects(READ_OBJECTS, buckets.input),
             _objects(READ_OBJECTS, buckets.clean),
             _items(READ_ITEMS, tables.ledger, *tables.kpis.values()),
+            *self.decrypt_rights,
         ]
         self._archive_rights = [
             _listing(buckets.input, buckets.archive),

@@ -112,13 +112,24 @@ _EPOCH_SUGGESTIONS = (
     (r"\d{9,10}(?:\.\d+)?", SECONDS),
     (r"\d{12,13}", MILLISECONDS),
 )
+_BASIC_SUGGESTIONS = (
+    (r"(?:19|20)\d{8}", "%Y%m%d%H"),
+    (r"(?:19|20)\d{10}", "%Y%m%d%H%M"),
+    (r"(?:19|20)\d{12}", "%Y%m%d%H%M%S"),
+)
+"""Dates without separators, which also look like an epoch: those of 2025 would be one of 2034."""
+
 MAX_SUGGESTED_CHARACTERS = 40
 
 
 def suggest_formats(text: str) -> str:
     """Suggest the contract line that would read a text; empty where nothing is known."""
-    if len(text) > MAX_SUGGESTED_CHARACTERS:
+    # A pattern of digits takes those of every script; the parser takes ASCII alone.
+    if len(text) > MAX_SUGGESTED_CHARACTERS or not text.isascii():
         return ""
+    for pattern, form in _BASIC_SUGGESTIONS:
+        if re.fullmatch(pattern, text) and _reads(form, text):
+            return f'formats = ["{form}"]'
     for pattern, word in _EPOCH_SUGGESTIONS:
         if re.fullmatch(pattern, text):
             return f'formats = ["{word}"]'

@@ -9,8 +9,12 @@ import re
 _SEPARATOR_LINE = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=(.|\\t)"?', re.IGNORECASE | re.DOTALL)
 _JSON = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\[\s*\Z|(?:\[\s*)?\{\s*(?:"|\}|\Z))')
 
-MIN_UTF16_BYTES = 8
-"""Length from which bytes of zero in every other place show UTF-16."""
+_MARKUP = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*<(?:(?P<xml>\?xml\b)|!doctype\s+html|html\b)", re.IGNORECASE
+)
+
+MIN_WIDE_BYTES = 8
+"""Length from which bytes of zero in most places show UTF-16 or UTF-32."""
 
 
 def find_separator(record: bytes) -> str | None:
@@ -28,8 +32,12 @@ def find_other_format(record: bytes) -> str | None:
     """Say what was expected and what came, where a first record is known to be no CSV in UTF-8."""
     if record.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "expected UTF-8, got UTF-16 (its byte order mark stands first)"
-    if _is_utf16(record):
+    if _is_wide(record, code_bytes=4):
+        return "expected UTF-8, got UTF-32 without a byte order mark"
+    if _is_wide(record, code_bytes=2):
         return "expected UTF-8, got UTF-16 without a byte order mark"
+    if markup := _MARKUP.match(record):
+        return f"expected CSV, got {'XML' if markup['xml'] else 'HTML'}"
     return "expected CSV, got JSON" if _JSON.match(record) else None
 
 
@@ -42,9 +50,10 @@ def unquote_line(text: str, delimiter: str) -> list[str] | None:
     return fields if len(fields) > 1 else None
 
 
-def _is_utf16(record: bytes) -> bool:
-    """Check for zeros in all even or all odd places: ASCII letters in UTF-16 have them."""
-    pairs = len(record) // 2
-    if len(record) < MIN_UTF16_BYTES:
+def _is_wide(record: bytes, *, code_bytes: int) -> bool:
+    """Check for zeros in all bytes of a code but its first or last: ASCII in UTF-16 or UTF-32."""
+    codes = len(record) // code_bytes
+    if len(record) < MIN_WIDE_BYTES:
         return False
-    return any(record[at : 2 * pairs : 2].count(0) > 0.9 * pairs for at in (0, 1))
+    zeros = [record[at : code_bytes * codes : code_bytes].count(0) for at in range(code_bytes)]
+    return any(min(which) > 0.9 * codes for which in (zeros[1:], zeros[:-1]))

@@ -74,6 +74,8 @@ async def _plan_ranges(
     from worker.validate.range_planner import plan_ranges  # noqa: PLC0415  (Arrow, 0.3 s)
 
     async with open_sources([source], settings, None, version_id) as found:
+        if not found.sources and not found.left:
+            return []
         ranges = await plan_ranges(only_source(found), settings.contract, split_bytes)
     return [{"range": str(one)} for one in ranges]
 

@@ -236,6 +236,9 @@ def validate(
 
     async def work() -> Validated:
         async with open_all(sources, settings, dataset, version_id) as (found, session):
+            if not found.sources and not found.left:
+                # The only object is a marker or temporary file: no failure, as in a folder.
+                return await validate_all(session, found, reporter)
             if byte_range is not None:
                 entry = await jobs.validate_range(session, only_source(found), byte_range, reporter)
             elif commit_ranges:

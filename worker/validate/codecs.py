@@ -20,11 +20,21 @@ FOREIGN_FORMATS = {
     b"%PDF": "a PDF document",
     b"\xfd7zXZ": "an xz archive",
     b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an Excel workbook in the format before 2007 (.xls)",
+    b"SQLite format 3\0": "a SQLite database",
+    b"Obj\x01": "an Avro file",
+    b"\x1f\x9d": "data of the program compress (.Z)",
+    b"\xff\x06\0\0sNaPpY": "Snappy data",
+    b"\x89LZO\0": "LZO data",
     b"\x02\x21\x4c\x18": "LZ4 data in the legacy format",
     b"\xff\xfe\0\0": "text in UTF-32 instead of UTF-8 (its byte order mark comes first)",
     b"\0\0\xfe\xff": "text in UTF-32 instead of UTF-8 (its byte order mark comes first)",
 }
 """First bytes -> format that is refused by name."""
+
+
+TAR_MAGIC_AT = 257
+"""Offset of the magic word in a tar archive (POSIX.1-2017, pax)."""
 
 
 class Codec(enum.Enum):
@@ -66,6 +76,8 @@ def find_codec(head: bytes) -> Codec | None:
 
 def find_foreign_format(head: bytes) -> str | None:
     """Name the format of a stream by its beginning, where it is known and no text."""
+    if head[TAR_MAGIC_AT:].startswith(b"ustar"):
+        return "a tar archive"
     return next((name for magic, name in FOREIGN_FORMATS.items() if head.startswith(magic)), None)
 
 

@@ -29,6 +29,8 @@ DATASET_ORDER = {"products": 0, "orders": 1, "order_items": 2}
 FEEDS_SEPARATOR = "+"
 """Between the datasets that one source object feeds."""
 
+IGNORED_BY_NAME = "a marker, temporary or backup file"
+
 UNMATCHED = "unmatched"
 """Dataset of a source object that no pattern of the contract matches."""
 
@@ -109,6 +111,10 @@ async def find_inputs(
             if ours or (relative and is_ignored(relative)):
                 continue
             listed += 1
+            if _is_named_by_an_event(location, relative) and is_ignored(info.key):
+                taken += 1
+                found.ignored[info.url] = IgnoredInput(url=info.url, reason=IGNORED_BY_NAME)
+                continue
             name = _dataset_of(info, contract, dataset)
             if name is None:
                 found.ignore(info, nearest_folder(relative or info.key, folders))
@@ -136,6 +142,14 @@ async def find_sources(
             if not ours and not (relative and is_ignored(relative)):
                 found.setdefault(info.url, Source(info=info, dataset=UNMATCHED, store=store))
     return list(found.values())
+
+
+def _is_named_by_an_event(location: Location, relative: str) -> bool:
+    """Whether an input is one S3 object: an upload of any name starts a task for it.
+
+    A path on a command line is read whatever its name, since a person has chosen it.
+    """
+    return bool(location.bucket) and not relative
 
 
 class _Found:

@@ -26,6 +26,20 @@ def test_the_page_lists_the_rights_of_every_task(full: Template) -> None:
     assert rights_in_the_page() == found
 
 
+def test_the_audit_reads_uploads_and_changes_nothing(full: Template) -> None:
+    """Its recount reads raw objects; without the right it would see clean files alone."""
+    (audit,) = (
+        task["Properties"]["TaskRoleArn"]["Fn::GetAtt"][0]
+        for task in full.of_type("AWS::ECS::TaskDefinition").values()
+        if "ComputeAudit" in task["Properties"]["TaskRoleArn"]["Fn::GetAtt"][0]
+    )
+    rights = full.rights(audit)
+    read = {resource for action, resource in rights if action == "s3:GetObject"}
+    assert any("Input" in resource for resource in read), read
+    verbs = {action.split(":")[1] for action, _ in rights}
+    assert not {verb for verb in verbs if verb.startswith(("Put", "Delete", "Update"))}
+
+
 def test_no_task_may_do_everything_to_anything(full: Template) -> None:
     for task in full.of_type("AWS::ECS::TaskDefinition").values():
         role = task["Properties"]["TaskRoleArn"]["Fn::GetAtt"][0]

@@ -206,6 +206,10 @@ def test_dates_that_no_kpi_reads_are_not_counted() -> None:
         ("31.12.2025 10:00:00", 'formats = ["%d.%m.%Y %H:%M:%S"]'),
         ("2025/12/31", 'formats = ["%Y/%m/%d"]'),
         ("2025-1-2", 'formats = ["%Y-%m-%d"]'),
+        ("2025031016", 'formats = ["%Y%m%d%H"]'),
+        ("202503101600", 'formats = ["%Y%m%d%H%M"]'),
+        ("999999999999", 'formats = ["milliseconds"]'),
+        ("\uff12\uff10\uff12\uff15-01-02", ""),
         ("yesterday", ""),
     ],
 )

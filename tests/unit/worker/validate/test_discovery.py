@@ -108,6 +108,18 @@ async def test_marker_names_are_passed_over_on_s3_too(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["_SUCCESS", "1.csv.part", ".1.csv", "_temporary/0/1.csv"])
+async def test_a_marker_object_starts_no_failure(name: str) -> None:
+    """On AWS each upload starts a task for itself, markers too."""
+    store = MemoryStore()
+    key = f"orders/{name}"
+    async with store.create(key) as writer:
+        await writer.write(b"")
+    found = await find_inputs([(store, Location(bucket="memory", key=key))], built_in())
+    assert (found.sources, found.left) == ([], [])
+    assert [(one.url, one.nearest) for one in found.ignored] == [(f"s3://memory/{key}", None)]
+
+
 async def test_a_file_that_is_named_itself_is_read_whatever_its_name(tmp_path: Path) -> None:
     path = put(tmp_path, "orders/1.csv.bak")
     assert len(await find(str(path))) == 1

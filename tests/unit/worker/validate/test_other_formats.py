@@ -98,6 +98,26 @@ def test_a_byte_order_mark_in_the_middle_is_a_blank() -> None:
             (HEADER + ROWS).decode().encode("utf-16"),
             "expected UTF-8, got UTF-16 (its byte order mark stands first)",
         ),
+        *(
+            (
+                (HEADER + ROWS).decode().encode(encoding),
+                "expected UTF-8, got UTF-32 without a byte order mark",
+            )
+            for encoding in ("utf-32-le", "utf-32-be")
+        ),
+        (b"<!DOCTYPE html>\n<html><body>Log in</body></html>\n", "expected CSV, got HTML"),
+        (b"\n  <HTML lang=en>\n", "expected CSV, got HTML"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?>\n<rows/>\n", "expected CSV, got XML"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504),
+            "expected CSV text, got an Excel workbook in the format before 2007 (.xls)",
+        ),
+        (
+            b"orders.csv".ljust(257, b"\0") + b"ustar\x0000".ljust(255, b"\0") + HEADER + ROWS,
+            "expected CSV text, got a tar archive",
+        ),
+        (b"SQLite format 3\0" + bytes(84), "expected CSV text, got a SQLite database"),
+        (b"\x1f\x9d\x90abc", "expected CSV text, got data of the program compress (.Z)"),
     ],
 )
 def test_another_format_is_named(data: bytes, reason: str) -> None:
