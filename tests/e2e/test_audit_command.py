@@ -78,11 +78,49 @@ def test_a_table_that_was_never_published_exits_with_1(shopkpi: Shopkpi) -> None
     assert (found.code, differences) == (1, [])
     assert (finished["days"], finished["unpublished"]) == (2, ["product_kpis"])
     assert "product_kpis: never published" in found.err
-    assert "shopkpi transform --kpis order,category,product" in found.err
+    assert "shopkpi transform --kpis product`" in found.err
     tamper("UPDATE order_kpis SET total_orders = 999 WHERE order_date = '2025-03-01'")
     assert shopkpi("audit", *EVERY_TABLE).code == 3
     shopkpi("transform", "--all", *EVERY_TABLE)
     assert shopkpi("audit", *EVERY_TABLE).code == 0
+
+
+def test_every_table_of_the_workspace_is_compared(shopkpi: Shopkpi) -> None:
+    put_shop()
+    shopkpi("run", "shop", *EVERY_TABLE)
+    tamper("UPDATE product_kpis SET units_sold = 999 WHERE order_date = '2025-03-01'")
+    found = shopkpi("audit", "--format", "json")
+    differences, _ = events(found)
+    assert (found.code, {one["table"] for one in differences}) == (3, {"product_kpis"})
+
+
+def test_tables_behind_the_ledger_exit_with_1(shopkpi: Shopkpi) -> None:
+    put_shop()
+    shopkpi("run", "shop")
+    put("shop/orders/refused.csv", "nothing\n")
+    shopkpi("validate", "shop")
+    assert shopkpi("audit").code == 0
+    put("shop/orders/late.csv", "order_id,user_id,status,created_at\n8,7,,2025-03-05\n")
+    shopkpi("validate", "shop")
+    found = shopkpi("audit", "--format", "json")
+    _, finished = events(found)
+    assert (found.code, finished["differences"]) == (1, 0)
+    assert finished["behind"] == {"category_kpis": 4, "order_kpis": 4}
+    assert "`shopkpi transform --kpis category,order` publishes what is new" in found.err
+    shopkpi("transform")
+    assert shopkpi("audit").code == 0
+
+
+def test_question_to_a_table_never_published_says_how(shopkpi: Shopkpi) -> None:
+    put_shop()
+    shopkpi("run", "shop")
+    for output in ("table", "json", "csv"):
+        done = shopkpi("query", "product", "--format", output)
+        assert (done.code, done.out) == (2, "")
+        assert "`shopkpi transform --kpis product` publishes it" in done.err
+    assert shopkpi("query", "orders", "--from", "2031-01-01").code == 0
+    shopkpi("transform", "--kpis", "product")
+    assert shopkpi("query", "product", "--format", "json").json
 
 
 def test_a_comparison_without_days_or_progress_says_so(shopkpi: Shopkpi) -> None:
@@ -96,7 +134,8 @@ def test_a_comparison_without_days_or_progress_says_so(shopkpi: Shopkpi) -> None
     assert (done.code, "no day has orders or rows" in done.out) == (0, True)
     tamper("DELETE FROM progress")
     done = shopkpi("audit", "--format", "table")
-    assert done.code == 0
+    assert done.code == 1
+    assert "behind the ledger: category_kpis (as of 0), order_kpis (as of 0)" in done.err
     assert "compared 2 days, each as of when it was published: 0 rows differ" in done.out
     assert "which other days should be there is not known" in done.out
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
 
+from kpi.aggregation.tables import KPI_TABLES
 from worker.cli.event_loop import run_async
 from worker.cli.options import (
     choose_event_format,
     format_option,
-    kpis_option,
     read_all,
     store_options,
 )
@@ -30,10 +31,18 @@ EXIT_DIFFERENCES = 3
 
 FAILED_DAYS_SHOWN = 10
 
+ALL_TABLES = ",".join(table.removesuffix("_kpis") for table in sorted(KPI_TABLES))
+
 
 @click.command()
 @store_options
-@kpis_option
+@click.option(
+    "--kpis",
+    envvar="SHOPKPI_KPIS",
+    show_envvar=True,
+    metavar="NAMES",
+    help="KPI tables to compare beside all those of the workspace: order, category, product.",
+)
 @click.option("--from", "first", metavar="DATE", help="First order date.")
 @click.option("--to", "last", metavar="DATE", help="Last order date.")
 @click.option(
@@ -54,7 +63,7 @@ def audit(
     workspace: str | None,
     state: str | None,
     contract: str | None,
-    kpis: str,
+    kpis: str | None,
     first: str | None,
     last: str | None,
     sample: int | None,
@@ -70,8 +79,8 @@ def audit(
     A row differs in its values, is missing, should not be there, or has an as_of that is not that
     of the day. The exit code is 3 where one does; `shopkpi transform --all` puts right what
     transforms write, and a row of a day that they never wrote has to be deleted. It is 1 where a
-    table was never published though files were accepted, or where every day was just being
-    published.
+    table is behind the ledger or was never published though files were accepted, or where every day
+    was just being published.
 
     \b
     Examples:
@@ -80,7 +89,9 @@ def audit(
     """
     output_format = choose_event_format(output_format)
     settings, *days = read_all(
-        lambda: read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis),
+        lambda: read_settings(
+            workspace=workspace, state=state, contract=contract, kpis=kpis or ALL_TABLES
+        ),
         lambda: read_day(first, "--from"),
         lambda: read_day(last, "--to"),
     )
@@ -93,7 +104,7 @@ def audit(
                 contract=settings.contract,
                 workspace=session.workspace,
                 state=session.state,
-                tables=settings.tables,
+                tables=settings.tables if kpis else frozenset(),
                 first=days[0],
                 last=days[1],
                 sample=sample,
@@ -109,7 +120,13 @@ def audit(
         raise StoreError(
             f"{', '.join(found.unpublished)}: never published, though the ledger has accepted "
             "files",
-            hint=f"`shopkpi transform --kpis {kpis}` does it",
+            hint=f"`shopkpi transform --kpis {_option(found.unpublished)}` does it",
+        )
+    if found.behind:
+        behind = ", ".join(f"{name} (as of {at})" for name, at in found.behind.items())
+        raise StoreError(
+            f"behind the ledger: {behind}",
+            hint=f"`shopkpi transform --kpis {_option(found.behind)}` publishes what is new",
         )
     if found.failed:
         days_failed = sorted(found.failed.items())[:FAILED_DAYS_SHOWN]
@@ -119,6 +136,11 @@ def audit(
         raise StoreError(
             f"nothing was compared: {found.unsettled} days were being published", hint="try again"
         )
+
+
+def _option(tables: Iterable[str]) -> str:
+    """Word tables as --kpis takes them."""
+    return ",".join(name.removesuffix("_kpis") for name in tables)
 
 
 def _report(found: Audit, *, as_json: bool) -> None:
@@ -145,6 +167,7 @@ def _report(found: Audit, *, as_json: bool) -> None:
             differences=len(rows),
             unsettled=found.unsettled,
             unpublished=found.unpublished,
+            behind=found.behind,
             failed=sorted(map(str, found.failed)),
             recounted=sorted(map(str, found.recount.days)),
             raw_files=len(found.recount.raw_files),

@@ -98,6 +98,8 @@ def query(
                 async for row in rows:
                     names = names or shown_attributes(KPI_TABLES[name], row, settings.contract)
                     output.add({key: row.get(key) for key in names})
+                if not names:
+                    await _check_published(store, name)
         finally:
             await store.close()
 
@@ -186,6 +188,23 @@ def rejects(
                         output.add(reject)
 
     run_async(work, clean_stop=False)
+
+
+async def _check_published(state: State, table: str) -> None:
+    """Tell an empty answer from a table that nobody has published.
+
+    Raises:
+        ConfigError: No transform has published the table.
+    """
+    if (await state.progress()).published.get(table):
+        return
+    if any(table in published for published in (await state.days()).values()):
+        return
+    short = table.removesuffix("_kpis")
+    raise ConfigError(
+        f"{table} was never published",
+        hint=f"`shopkpi transform --kpis {short}` publishes it from what the ledger has",
+    )
 
 
 async def _top_rows(rows: AsyncIterator[Row], attribute: str, count: int) -> AsyncIterator[Row]:

@@ -25,11 +25,18 @@ from datetime import date
 import numpy as np
 
 from kpi.aggregation.calendar import NO_DAYS, Days, to_date, to_day
-from kpi.aggregation.tables import DEFAULT_TABLES, KPI_TABLES
+from kpi.aggregation.tables import KPI_TABLES
 from kpi.contract.model import Contract
 from kpi.errors import KpiError
 from worker.clean import Workspace
-from worker.maintenance.claims import Cell, Claims, published_days, unpublished_tables
+from worker.maintenance.claims import (
+    Cell,
+    Claims,
+    published_days,
+    tables_behind,
+    unpublished_tables,
+    workspace_tables,
+)
 from worker.maintenance.recomputation import Recomputation, ShopRecomputation
 from worker.maintenance.recount import OpenObjects, Recount, Recounter
 from worker.state import Row, State
@@ -75,6 +82,8 @@ class Audit:
         unsettled: Days left out: whoever was publishing them may have caused what is there.
         unpublished: Tables of which no day was ever published although the ledger has accepted
             files, ascending.
+        behind: Table -> sequence that it has been published up to, where the ledger had accepted
+            files or rulings after it when the audit began.
         failed: Days that cannot be computed, so that nothing is known of them, and why.
         recount: What the second implementation has counted, and from which files.
     """
@@ -84,6 +93,7 @@ class Audit:
     differences: tuple[Difference, ...]
     unsettled: int = 0
     unpublished: tuple[str, ...] = ()
+    behind: Mapping[str, int] = field(default_factory=dict)
     failed: Mapping[date, str] = field(default_factory=dict)
     recount: Recount = field(default_factory=Recount)
 
@@ -93,7 +103,7 @@ async def audit(
     contract: Contract,
     workspace: Workspace,
     state: State,
-    tables: frozenset[str] = DEFAULT_TABLES,
+    tables: frozenset[str] = frozenset(),
     first: date | None = None,
     last: date | None = None,
     sample: int | None = None,
@@ -104,10 +114,10 @@ async def audit(
     """Compare published days with what the ledger's entries up to their sequence give.
 
     Args:
-        contract: Meaning of the clean rows.
+        contract: Meaning of the clean rows, where the ledger has adopted no contract.
         workspace: Where they are.
         state: Ledger and KPI tables.
-        tables: KPI tables to compare.
+        tables: KPI tables to compare, beside all those of the workspace.
         first: First day; None for no bound.
         last: Last day.
         sample: Number of published days chosen at random, with at most as many others that may have
@@ -122,9 +132,9 @@ async def audit(
         ConfigError: The contract does not fit the clean zone.
         SourceError, StoreError: A retry may help.
     """
-    # That of the caller is one of language 1 where it names none.
     contract = adopted_contract(await adoption_at(state, await state.head()), contract)
-    auditor = _Auditor(contract, workspace, state, await Claims.read(state, tables), limits)
+    claims = await Claims.read(state, tables | await workspace_tables(state))
+    auditor = _Auditor(contract, workspace, state, claims, limits)
     date_range = DateRange(first=first, last=last)
     await auditor.compare(date_range, sample)
     recounter = Recounter(contract, workspace, state, open_objects)
@@ -257,12 +267,15 @@ class _Auditor:
         certain = [one for one in self._suspects if _is_certain(one, claims, after)]
         wrong = {one.order_date for one in certain}
         unsettled = {one.order_date for one in self._suspects} - wrong
+        unpublished = await unpublished_tables(self._state, claims)
+        behind = await tables_behind(self._state, claims)
         return Audit(
             as_of=min(claims.reached.values()),
             days=len(self._compared - unsettled - self._failed.keys()),
             differences=tuple(sorted(certain, key=lambda one: (one.order_date, one.table))),
             unsettled=len(unsettled),
-            unpublished=await unpublished_tables(self._state, claims),
+            unpublished=unpublished,
+            behind={name: at for name, at in behind.items() if name not in unpublished},
             failed=self._failed,
             recount=recount,
         )

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from worker.state import Row, State
-from worker.state.paging import entries_in_pages
+from kpi.aggregation.tables import DEFAULT_TABLES
+from worker.state import Entry, Row, State
+from worker.state.paging import entries_in_pages, records_in_pages
 from worker.transform.day_ranges import DateRange
 
 Cell = tuple[str, date]
@@ -87,3 +88,33 @@ async def unpublished_tables(state: State, claims: Claims) -> tuple[str, ...]:
             if any(entry.verdict == "accepted" for entry in entries):
                 return tuple(sorted(names))
     return ()
+
+
+async def workspace_tables(state: State) -> frozenset[str]:
+    """Return the tables that the ledger has switched on or that were ever published.
+
+    Where there are none, these are the tables that a first run publishes.
+    """
+    adoption = await state.adoption()
+    switched_on = set(adoption.tables) if adoption is not None else set()
+    published = {name for name, at in (await state.progress()).published.items() if at}
+    begun = set().union(*(await state.days()).values())
+    return frozenset(switched_on | published | begun) or DEFAULT_TABLES
+
+
+async def tables_behind(state: State, claims: Claims) -> dict[str, int]:
+    """Find the tables that lack what the ledger had when the claims were read.
+
+    Returns:
+        Table -> sequence that it has been published up to. Refused files change no table.
+    """
+    published = (await state.progress()).published
+    reached = {name: published.get(name, 0) for name in claims.reached}
+    behind: dict[str, int] = {}
+    since = min(reached.values(), default=claims.head)
+    async for page in records_in_pages(state, claims.head, since):
+        for record in page:
+            if isinstance(record, Entry) and (record.verdict == "refused" or record.staged):
+                continue
+            behind |= {name: at for name, at in reached.items() if at < record.sequence}
+    return dict(sorted(behind.items()))

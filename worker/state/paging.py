@@ -10,9 +10,11 @@ PAGE_ENTRIES = 500
 """Entries of one page: about 1 MiB."""
 
 
-async def records_in_pages(ledger: Ledger, head: int) -> AsyncIterator[list[Record]]:
-    """Yield the records up to a sequence in pages, ascending; as `entries_in_pages`."""
-    for after in range(0, head, PAGE_ENTRIES):
+async def records_in_pages(
+    ledger: Ledger, head: int, since: int = 0
+) -> AsyncIterator[list[Record]]:
+    """Yield the records after one sequence, up to another, in pages; as `entries_in_pages`."""
+    for after in range(since, head, PAGE_ENTRIES):
         yield await ledger.records(after=after, up_to=min(after + PAGE_ENTRIES, head))
 
 

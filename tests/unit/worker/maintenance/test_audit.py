@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kpi.aggregation.tables import KPI_TABLES
 from tests.support.samples import category_row, order_row
 from tests.support.shops import ALL_TABLES, Pipeline, Upload, write
 from worker.maintenance.audit import Audit, audit
@@ -206,7 +207,8 @@ async def test_without_a_progress_record_a_day_has_its_own_sequence(shop: Shop) 
     await shop.pipeline.transform(first=SECOND)
     assert places(await shop.audit()) == []
     shop.state.set_progress()
-    assert await shop.audit() == Audit(as_of=0, days=2, differences=())
+    behind = dict.fromkeys(sorted(KPI_TABLES), 0)
+    assert await shop.audit() == Audit(as_of=0, days=2, differences=(), behind=behind)
     shop.state.change("order_kpis", total_items_sold=3)
     shop.state.lose("Swim")
     found = await shop.audit()
@@ -272,7 +274,8 @@ async def test_files_committed_meanwhile_change_nothing(shop: Shop) -> None:
 
 async def test_what_is_left_of_an_earlier_state_is_compared(shop: Shop) -> None:
     await shop.begin_the_next_state()
-    assert await shop.audit() == RIGHT
+    behind = dict.fromkeys(sorted(KPI_TABLES), HEAD)
+    assert await shop.audit() == replace(RIGHT, behind=behind)
     shop.state.change("category_kpis", "Toys", daily_revenue=Decimal("5.01"))
     (wrong,) = (await shop.audit()).differences
     assert (wrong.table, wrong.group) == ("category_kpis", "Toys")
@@ -284,7 +287,10 @@ async def test_what_a_later_state_may_have_done_is_unsettled(shop: Shop) -> None
     await shop.begin_the_next_state()
     shop.state.lose("Swim")
     shop.state.change("category_kpis", "Toys", daily_revenue=Decimal("6.00"), as_of=HEAD + 1)
-    assert await shop.audit() == Audit(as_of=HEAD, days=0, differences=(), unsettled=1)
+    behind = dict.fromkeys(sorted(KPI_TABLES), HEAD)
+    assert await shop.audit() == Audit(
+        as_of=HEAD, days=0, differences=(), unsettled=1, behind=behind
+    )
     shop.state.change("category_kpis", "Toys", as_of=HEAD + 2)
     assert [one.group for one in (await shop.audit()).differences] == ["Toys"]
     # Whoever put it may have read a head that the audit had not seen.
