@@ -45,6 +45,8 @@ def _file(contract: Contract, dataset: Dataset) -> Iterator[str]:
     yield f"match = {_text(dataset.folder + '/*')}"
     yield f"feeds = [{_text(dataset.name)}]"
     yield f"delimiter = {_text(contract.delimiter)}"
+    if dataset.replaces != "rows":
+        yield f"replaces = {_text(dataset.replaces)}"
     blanks = [text for text in contract.null_values if text.strip()]
     if blanks:
         yield f"blanks = {json.dumps(blanks)}"

@@ -217,6 +217,7 @@ async def _transform_shop_once(
         rows=done.rows,
         waiting=done.waiting,
         notes=done.notes,
+        notices=done.notices,
         clean_bytes=done.clean_bytes,
         clean_bytes_read=done.clean_bytes,
         seconds=done.seconds,

@@ -37,6 +37,7 @@ class ShopState:
         files: For each of them the entry of each of its files.
         kpis: Of all days.
         size_bytes: Of the clean files.
+        uploads: Which uploads count.
     """
 
     entries: list[Entry]
@@ -44,6 +45,7 @@ class ShopState:
     files: Mapping[str, list[Entry]]
     kpis: ShopKpis
     size_bytes: int
+    uploads: CountedUploads
 
     def waiting(self) -> dict[str, int]:
         """Rows that wait for an order or a reference, by source object."""
@@ -145,6 +147,7 @@ async def open_shop(
         rows=rows,
         files=of_dataset,
         kpis=await asyncio.to_thread(compute_kpis, shop, rows, tables),
+        uploads=uploads,
         size_bytes=sum(part.size_bytes for entry in entries for part in entry.parts),
     )
 

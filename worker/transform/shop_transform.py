@@ -13,6 +13,7 @@ from kpi.aggregation.calendar import NO_DAYS, Days, to_date, to_day
 from kpi.aggregation.shop_kpis import ShopKpis
 from worker.state import DayKpis, Outcome, Progress, Row
 from worker.state.contract_in_force import adopted_contract, adoption_at
+from worker.state.counted import Notice
 from worker.transform.day_ranges import ALL_DAYS, DateRange
 from worker.transform.former_contracts import days_of_former_contracts
 from worker.transform.publish import Contended
@@ -31,6 +32,7 @@ class ShopReport:
     rows: dict[str, int]
     waiting: dict[str, int]
     notes: dict[str, int]
+    notices: tuple[Notice, ...]
     clean_bytes: int
     seconds: float
 
@@ -92,6 +94,7 @@ async def transform_shop(
         rows=counts,
         waiting=waiting,
         notes=state.notes(),
+        notices=() if everything or date_range.is_bounded else tuple(state.uploads.notices(done)),
         clean_bytes=state.size_bytes,
         seconds=round(time.perf_counter() - started, 3),
     )
