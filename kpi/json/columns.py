@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +23,20 @@ MAX_DEPTH = 16
 MAX_PATHS = 10_000
 """Paths of a file that are remembered."""
 
-MISSING = object()
-
 Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where the values of a column are.
+
+    Attributes:
+        path: Keys that lead to it from its level.
+        level: 0 for the object itself, 1 for an element of its list, 2 for one of a list in that.
+    """
+
+    path: Path
+    level: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,27 +45,25 @@ class Shape:
 
     Attributes:
         headers: Columns, as the contract names them.
-        paths: Of each, the keys that lead to it.
-        of_element: Whether the path begins at an element of `each`, not at the object.
-        each: Keys that lead to the list whose elements are the rows; empty where objects are.
+        places: Of each.
+        lists: Keys that lead to a list from the level above it; the rows are elements of the last.
         numeric: Columns of numbers; elsewhere a number is kept as it is written.
         decimal: Mark before the decimals that columns of numbers get.
         unseen: Columns that no record so far had, by number.
     """
 
     headers: tuple[str, ...]
-    paths: tuple[Path, ...]
-    of_element: tuple[bool, ...]
-    each: Path
+    places: tuple[Place, ...]
+    lists: tuple[Path, ...] = ()
     numeric: frozenset[str] = frozenset()
     decimal: str = "."
     unseen: frozenset[int] = frozenset()
 
     @property
-    def element_headers(self) -> frozenset[str]:
-        """Folded headers whose values are those of an element."""
-        pairs = zip(self.headers, self.of_element, strict=True)
-        return frozenset(header_form(header) for header, inside in pairs if inside)
+    def levels(self) -> dict[str, int]:
+        """Level of each folded header."""
+        pairs = zip(self.headers, self.places, strict=True)
+        return {header_form(header): place.level for header, place in pairs}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,27 +73,93 @@ class JsonRows:
     Attributes:
         columns: Cells by column.
         record_of: Of each row, the position of its record.
-        has_element: Where a row is an element of `each`; all where nothing is asked for.
+        has_level: For each list, where a row has an element of it.
         malformed: Records that cannot be read, and their positions.
         unseen: Columns that these records do not have either.
     """
 
     columns: list[pa.Array]
     record_of: Positions
-    has_element: Mask
+    has_level: list[Mask]
     malformed: list[tuple[int, Malformed]]
     unseen: frozenset[int]
 
 
-def find_paths(objects: Iterable[Any], each: Path) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Find the paths of some objects by their folded, dotted names: of objects, of elements."""
-    of_object: dict[str, Path] = {}
-    of_element: dict[str, Path] = {}
-    for one in objects:
-        _walk(one, (), of_object)
-        for element in _elements(one, each) if each else ():
-            _walk(element, (), of_element)
-    return of_object, of_element
+class SamplePaths:
+    """Paths of some objects by their folded, dotted names, level by level."""
+
+    def __init__(self, objects: Sequence[Any], each: Path) -> None:
+        """Find the paths.
+
+        Args:
+            objects: Some objects of a file.
+            each: Keys that lead to the list whose elements are the rows; lists on the way are
+                levels of their own. Empty where objects are the rows.
+        """
+        self.lists = _lists_on(objects, each)
+        self._levels: list[dict[str, Path]] = [{} for _ in range(len(self.lists) + 1)]
+        for one in objects:
+            for row in _contexts(one, self.lists):
+                for context, found in zip(row, self._levels, strict=True):
+                    _walk(context, (), found)
+
+    @property
+    def of_object(self) -> dict[str, Path]:
+        """Paths from the object itself."""
+        return self._levels[0]
+
+    def locate(self, header: str) -> tuple[Place, bool]:
+        """Find a header, and tell whether the sample has it.
+
+        It is looked for behind the whole path of a list, then in each level, the object first.
+        """
+        form = header_form(header)
+        for level in range(len(self.lists), 0, -1):
+            behind = [key for path in self.lists[:level] for key in path]
+            prefix = header_form(".".join(behind)) + "."
+            if form.startswith(prefix):
+                found = self._levels[level].get(form[len(prefix) :])
+                path = found or tuple(header.split(".")[len(behind) :])
+                return Place(path=path, level=level), found is not None
+        for level, paths in enumerate(self._levels):
+            if form in paths:
+                return Place(path=paths[form], level=level), True
+        return Place(path=tuple(header.split("."))), False
+
+
+def _lists_on(objects: Sequence[Any], each: Path) -> tuple[Path, ...]:
+    """Divide a path behind each key whose value is a list in some object."""
+    lists: list[Path] = []
+    begun: list[str] = []
+    values = [*objects]
+    for key in each:
+        begun.append(key)
+        values = [value.get(key) for value in values if isinstance(value, dict)]
+        if any(isinstance(value, list) for value in values):
+            lists.append(tuple(begun))
+            begun = []
+            values = [inner for value in values for inner in _elements(value)]
+    if begun:
+        lists.append(tuple(begun))
+    return tuple(lists)
+
+
+def _elements(value: Any) -> list[Any]:  # noqa: ANN401
+    """Take the elements of a list; one that is no list is its own element."""
+    if isinstance(value, list):
+        return [one for one in value if one is not None]
+    return [] if value is None else [value]
+
+
+def _contexts(value: Any, lists: Sequence[Path]) -> list[tuple[Any, ...]]:  # noqa: ANN401
+    """Pair each element of the last list with those that it is in; None where a list is empty."""
+    if not lists:
+        return [(value,)]
+    inner = value
+    for key in lists[0]:
+        inner = inner.get(key) if isinstance(inner, dict) else None
+    found = [row for one in _elements(inner) for row in _contexts(one, lists[1:])]
+    return [(value, *row) for row in found or [(None,) * len(lists)]]
 
 
 def _walk(value: Any, path: Path, found: dict[str, Path]) -> None:  # noqa: ANN401
@@ -93,26 +168,6 @@ def _walk(value: Any, path: Path, found: dict[str, Path]) -> None:  # noqa: ANN4
     for key, inner in value.items():
         found.setdefault(header_form(".".join((*path, key))), (*path, key))
         _walk(inner, (*path, key), found)
-
-
-def locate(
-    header: str, each: Path, of_object: dict[str, Path], of_element: dict[str, Path]
-) -> tuple[Path, bool, bool]:
-    """Find a header: (its path, whether it begins at an element, whether the sample has it).
-
-    A header is looked for in the object, then behind the path of `each`, then in the element.
-    """
-    form = header_form(header)
-    prefix = header_form(".".join(each)) + "."
-    if each and form.startswith(prefix):
-        inner = form[len(prefix) :]
-        path = of_element.get(inner)
-        return path or tuple(header.split(".")[len(each) :]), True, path is not None
-    if form in of_object:
-        return of_object[form], False, True
-    if form in of_element:
-        return of_element[form], True, True
-    return tuple(header.split(".")), False, False
 
 
 def read_objects(
@@ -194,18 +249,6 @@ def _refuse(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _elements(value: Any, each: Path) -> Iterator[Any]:  # noqa: ANN401
-    """Yield the elements of a list; lists on the way to it are gone through too."""
-    if isinstance(value, list):
-        for one in value:
-            yield from _elements(one, each)
-    elif not each:
-        if value is not None:
-            yield value
-    elif isinstance(value, dict):
-        yield from _elements(value.get(each[0]), each[1:])
-
-
 @dataclass(frozen=True)
 class _Column:
     """A column, its path, and whether it is one of numbers."""
@@ -222,20 +265,17 @@ class _Builder:
         self._shape = shape
         self._cells: list[list[str | None]] = [[] for _ in shape.headers]
         self._record_of: list[int] = []
-        self._has_element: list[bool] = []
+        self._has_level: list[list[bool]] = [[] for _ in shape.lists]
         self._malformed: list[tuple[int, Malformed]] = []
         self._unseen = set(shape.unseen)
-        columns = [
-            _Column(number, path, header in shape.numeric)
-            for number, (header, path) in enumerate(zip(shape.headers, shape.paths, strict=True))
-        ]
-        self._of_object = [one for one in columns if not shape.of_element[one.number]]
-        self._of_element = [one for one in columns if shape.of_element[one.number]]
+        self._levels: list[list[_Column]] = [[] for _ in range(len(shape.lists) + 1)]
+        for number, (header, place) in enumerate(zip(shape.headers, shape.places, strict=True)):
+            column = _Column(number, place.path, header in shape.numeric)
+            self._levels[place.level].append(column)
 
     def reject(self, at: int, record: Record, reason: Reason) -> None:
-        self._malformed.append(
-            (at, Malformed(offset=record.offset, raw=record.data, reason=reason))
-        )
+        malformed = Malformed(offset=record.offset, raw=record.data, reason=reason)
+        self._malformed.append((at, malformed))
 
     def add(self, at: int, value: dict[str, Any]) -> None:
         """Add the rows of an object.
@@ -244,34 +284,40 @@ class _Builder:
             _LiteralNeededError: They hold a number that must be read as it is written; none is
                 added.
         """
-        for number in [one for one in self._unseen if self._has(value, one)]:
-            self._unseen.discard(number)
-        outer = [(one.number, self._cell(value, one)) for one in self._of_object]
-        rows: list[list[tuple[int, str | None]]] = []
-        for element in _elements(value, self._shape.each) if self._shape.each else ():
-            cells = element if isinstance(element, dict) else {}
-            rows.append([(one.number, self._cell(cells, one)) for one in self._of_element])
-        has_element = bool(rows) or not self._shape.each
-        for row in rows or [[(one.number, None) for one in self._of_element]]:
+        rows = _contexts(value, self._shape.lists)
+        if self._unseen:
+            self._look_for_unseen(rows)
+        added: list[list[tuple[int, str | None]]] = []
+        known: dict[int, list[tuple[int, str | None]]] = {}
+        for row in rows:
+            cells: list[tuple[int, str | None]] = []
+            for context, columns in zip(row, self._levels, strict=True):
+                # Elements share what is around them.
+                of_level = known.get(id(context)) if context is not None else None
+                if of_level is None:
+                    of_level = [(one.number, self._cell(context, one)) for one in columns]
+                    known[id(context)] = of_level
+                cells += of_level
+            added.append(cells)
+        for row, cells in zip(rows, added, strict=True):
             self._record_of.append(at)
-            self._has_element.append(has_element)
-            for number, text in (*outer, *row):
+            for context, has_level in zip(row[1:], self._has_level, strict=True):
+                has_level.append(context is not None)
+            for number, text in cells:
                 self._cells[number].append(text)
 
-    def _has(self, value: dict[str, Any], number: int) -> bool:
-        """Whether an object has the keys of a column; a null on the way says that it has."""
-        inner = _elements(value, self._shape.each) if self._shape.of_element[number] else [value]
-        return any(_leads(one, self._shape.paths[number]) for one in inner)
+    def _look_for_unseen(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Look for columns; a null on the way to one says that it is there."""
+        for number in list(self._unseen):
+            place = self._shape.places[number]
+            if any(_leads(row[place.level], place.path) for row in rows):
+                self._unseen.discard(number)
 
     def _cell(self, value: Any, column: _Column) -> str | None:  # noqa: ANN401
         """Read the text of a column; None where there is none."""
         for key in column.path:
-            if value is None:
-                break
-            value = value.get(key, MISSING) if isinstance(value, dict) else MISSING
-        if value is None or value is MISSING:
-            return None
-        if type(value) is str:
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is None or type(value) is str:
             return value
         if type(value) is float:
             if not column.is_number:
@@ -286,13 +332,15 @@ class _Builder:
         return JsonRows(
             columns=[_texts(cells) for cells in self._cells],
             record_of=np.array(self._record_of, np.int64),
-            has_element=np.array(self._has_element, bool),
+            has_level=[np.array(one, bool) for one in self._has_level],
             malformed=self._malformed,
             unseen=frozenset(self._unseen),
         )
 
 
 def _leads(value: object, path: Path) -> bool:
+    if value is None:
+        return False
     for key in path:
         if value is None:
             return True

@@ -126,7 +126,7 @@ class Mapper:
         *,
         last_day: int,
         rows_before: int = 0,
-        element_headers: frozenset[str] = frozenset(),
+        levels: Mapping[str, int] | None = None,
     ) -> None:
         """Resolve the headers that the contract names.
 
@@ -137,7 +137,7 @@ class Mapper:
             names: Texts that the pattern took from the path.
             last_day: Latest day of an order, days since 1970.
             rows_before: Rows of other files of the same source object.
-            element_headers: Folded headers whose values are those of an element of `each`.
+            levels: Of each folded header, the number of the list whose elements have it, from 1.
 
         Raises:
             FileRefusedError: A header is missing, or stands twice.
@@ -158,10 +158,9 @@ class Mapper:
         self._signs: dict[tuple[str, str], frozenset[int]] = {}
         self._currencies: dict[str, set[str]] = {}
         self._rows_before = rows_before
-        self._of_elements = {
-            name
+        self._levels = {
+            name: max(((levels or {}).get(one, 0) for one in _headers_of(dataset)), default=0)
             for name, dataset in self._datasets.items()
-            if not element_headers.isdisjoint(_headers_of(dataset))
         }
 
     @property
@@ -169,13 +168,13 @@ class Mapper:
         """Schema of the clean rows of each dataset."""
         return {name: clean_schema(dataset) for name, dataset in self._datasets.items()}
 
-    def map(self, cells: Sequence[pa.Array], has_element: Mask | None = None) -> MappedRows:
+    def map(self, cells: Sequence[pa.Array], has_level: Sequence[Mask] = ()) -> MappedRows:
         """Map the next records.
 
         Args:
             cells: For each header, the cells of the records as `pa.binary()` or `pa.string()`.
-            has_element: Where a record is an element of `each`: others are no rows of a dataset
-                that reads elements. None where all are.
+            has_level: For each list that objects have in them, where a record has an element of
+                it. Others are no rows of a dataset that reads elements of the list.
 
         Raises:
             FileRefusedError: The records show that the contract does not fit the file.
@@ -183,11 +182,11 @@ class Mapper:
         kept = self._without_blank_records(cells)
         if len(kept) < len(cells[0]):
             cells = [column.take(pa.array(kept)) for column in cells]
-            has_element = None if has_element is None else has_element[kept]
+            has_level = [one[kept] for one in has_level]
         file_rows = FileRows(cells, self._headers, self._positions, self._names, self._layout)
         datasets = {
             name: self._of_dataset(
-                dataset, file_rows, has_element if name in self._of_elements else None
+                dataset, file_rows, has_level[level - 1] if (level := self._levels[name]) else None
             )
             for name, dataset in self._datasets.items()
         }

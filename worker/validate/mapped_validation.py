@@ -173,7 +173,7 @@ class MappedValidation:
             candidate.names,
             last_day=int(np.datetime64(last_day, "D").astype(np.int64)),
             rows_before=self._counts.rows,
-            element_headers=reader.element_headers,
+            levels=reader.levels,
         )
 
     async def _open_clean(self, name: str, shop: Shop, stack: AsyncExitStack) -> ParquetStream:
@@ -275,7 +275,7 @@ def _feed(dataset: ShopDataset) -> _Feed:
 
 def _read(batch: ReadRecords, mapper: Mapper) -> _ReadRecords:
     records = batch()
-    return _ReadRecords(records, mapper.map(records.columns, records.has_element))
+    return _ReadRecords(records, mapper.map(records.columns, records.has_level))
 
 
 def _place(dataset: str, problem: Problem, file: str | None) -> str:

@@ -17,7 +17,7 @@ from kpi.contract.layouts import BuiltInLayout, built_in_layouts, describe_left_
 from kpi.contract.model import Contract
 from kpi.contract.shop import FileLayout
 from kpi.errors import KpiError
-from kpi.json.columns import find_paths
+from kpi.json.columns import SamplePaths
 from kpi.json.framing import looks_like_json, make_framer
 from kpi.mapping.sample_values import reads_values
 from worker.errors import ConfigError, SourceError
@@ -299,9 +299,9 @@ def _tables_of_json(head: bytes) -> list[Table]:
             objects.append(orjson.loads(record.data))
         except orjson.JSONDecodeError:
             continue
-    paths, _ = find_paths(objects, ())
-    header = tuple(".".join(path) for path in paths.values())
-    rows = [[_value(one, path) for path in paths.values()] for one in objects]
+    paths = SamplePaths(objects, ()).of_object.values()
+    header = tuple(".".join(path) for path in paths)
+    rows = [[_value(one, path) for path in paths] for one in objects]
     return [Table(header=header, rows=rows)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,13 +21,13 @@ class Records(Protocol):
         columns: Cells of those that are rows, in the order of the file's headers.
         count: Records, the broken ones included.
         broken: Records that are no rows, since they cannot be separated into cells.
-        has_element: Where a row is an element of a list; None where each is.
+        has_level: For each list that objects have in them, where a row has an element of it.
     """
 
     columns: list[pa.Array]
     count: int
     broken: int
-    has_element: Mask | None
+    has_level: Sequence[Mask]
 
     def rejects(
         self, problems: list[Problem], rejected: Positions, kept: Positions
@@ -50,13 +50,14 @@ class RecordReader(Protocol):
 
     Attributes:
         headers: Of its columns.
-        element_headers: Folded headers whose values are those of an element.
+        levels: Of each folded header, the number of the list whose elements have it, from 1;
+            absent where a record itself has it.
         first_record: Number of the first record, where the first of a file is 0.
         extra_dates: Whether dates may also be written as ISO 8601, since they have a type.
     """
 
     headers: tuple[str, ...]
-    element_headers: frozenset[str]
+    levels: Mapping[str, int]
     first_record: int
     extra_dates: bool
 
@@ -107,6 +108,8 @@ class FormatContext:
     max_columns: int
     max_inflation: int
 
+
+NO_LEVELS: Mapping[str, int] = {}
 
 UNKNOWN_HEADER = (
     "expected a header that an entry of [[files]] is known by (known_by), got none of them"

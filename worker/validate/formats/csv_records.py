@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -22,14 +22,21 @@ from kpi.mapping.headers import FileRefusedError, wanted_headers
 from kpi.validation.reading import WrongColumnCounts
 from kpi.validation.rejects import Broken, assemble_rejects
 from kpi.validation.rules import Problem
-from worker.validate.formats import UNKNOWN_HEADER, Candidate, FormatContext, Opened, ReadRecords
+from worker.validate.formats import (
+    NO_LEVELS,
+    UNKNOWN_HEADER,
+    Candidate,
+    FormatContext,
+    Opened,
+    ReadRecords,
+)
 from worker.validate.formats.text_file import HEAD_BYTES, TextFile
 
 
 class CsvRecords:
     """Records of one chunk; see `Records`."""
 
-    has_element: Mask | None = None
+    has_level: Sequence[Mask] = ()
 
     def __init__(self, chunk: Chunk, dialect: Dialect) -> None:
         self._chunk = chunk
@@ -54,7 +61,7 @@ class CsvRecords:
 class CsvReader:
     """Reads a CSV file; see `RecordReader`."""
 
-    element_headers: frozenset[str] = frozenset()
+    levels: Mapping[str, int] = NO_LEVELS
     extra_dates = False
 
     def __init__(

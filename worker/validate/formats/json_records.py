@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 from kpi.contract.conditions import columns_of
 from kpi.contract.model import header_form
 from kpi.contract.shop import FileLayout, Shop
-from kpi.json.columns import Path, Shape, find_paths, locate, read_objects
+from kpi.json.columns import Path, SamplePaths, Shape, read_objects
 from kpi.json.framing import NotRecordsError, Record, make_framer
 from kpi.kernels.arrays import Mask, Positions
 from kpi.mapping.columns import PLACES
@@ -45,7 +45,7 @@ class JsonRecords:
         self.columns: list[pa.Array] = [*rows.columns, pa.array(["1"] * len(rows.record_of))]
         self.count = len(records)
         self.broken = len(rows.malformed)
-        self.has_element: Mask | None = rows.has_element if reader.shape.each else None
+        self.has_level: Sequence[Mask] = rows.has_level
 
     def rejects(
         self, problems: list[Problem], rejected: Positions, kept: Positions
@@ -76,7 +76,7 @@ class JsonReader:
         self._limit = max_record_bytes
         self.shape = shape
         self.headers = (*shape.headers, IS_A_ROW)
-        self.element_headers = shape.element_headers
+        self.levels: Mapping[str, int] = shape.levels
 
     async def read(self) -> AsyncGenerator[ReadRecords, None]:
         framer = make_framer(self._head, max_record_bytes=self._limit)
@@ -109,11 +109,10 @@ async def open_json(
     for candidate in candidates:
         layout = candidate.layout
         each: Path = tuple(layout.each.split(".")) if layout.each else ()
-        of_object, of_element = find_paths(objects, each)
-        known = [locate(one, each, of_object, of_element) for one in layout.known_by]
-        if not all(in_sample for _, _, in_sample in known):
+        paths = SamplePaths(objects, each)
+        if not all(paths.locate(header)[1] for header in layout.known_by):
             continue
-        shape = _shape(context.shop, layout, each, of_object, of_element)
+        shape = _shape(context.shop, layout, paths)
         reader = JsonReader(
             head[:FIRST_LINE_BYTES], text.all(None, ""), shape, context.max_record_bytes
         )
@@ -136,35 +135,26 @@ def _sample(head: bytes, max_record_bytes: int, *, whole: bool) -> list[object]:
     return found
 
 
-def _shape(
-    shop: Shop,
-    layout: FileLayout,
-    each: Path,
-    of_object: dict[str, Path],
-    of_element: dict[str, Path],
-) -> Shape:
+def _shape(shop: Shop, layout: FileLayout, paths: SamplePaths) -> Shape:
     headers: list[str] = []
     unseen = []
     named = _spellings(shop, layout)
     for forms in wanted_headers(shop, layout):
-        there = [one for one in forms if locate(named[one], each, of_object, of_element)[2]]
+        there = [one for one in forms if paths.locate(named[one])[1]]
         for form in there or forms[:1]:
             if named[form] not in headers:
                 if not there:
                     unseen.append(len(headers))
                 headers.append(named[form])
-    for form, path in of_object.items():
+    for form, path in paths.of_object.items():
         if path[-1].casefold() in CURRENCY_HEADERS and form not in map(header_form, headers):
             headers.append(".".join(path))
-    found = [locate(one, each, of_object, of_element) for one in headers]
+    numeric = numeric_forms(shop, layout)
     return Shape(
         headers=tuple(headers),
-        paths=tuple(path for path, _, _ in found),
-        of_element=tuple(inside for _, inside, _ in found),
-        each=each,
-        numeric=frozenset(
-            one for one in headers if header_form(one) in numeric_forms(shop, layout)
-        ),
+        places=tuple(paths.locate(one)[0] for one in headers),
+        lists=paths.lists,
+        numeric=frozenset(one for one in headers if header_form(one) in numeric),
         decimal=layout.numbers.decimal,
         unseen=frozenset(unseen),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 
@@ -20,7 +20,14 @@ from kpi.mapping.typed_cells import flat_columns, texts_of
 from kpi.validation.row_rejects import NO_OFFSET, PlacedRow, assemble_row_rejects
 from kpi.validation.rules import Problem
 from worker.runtime.memory_budget import MIB
-from worker.validate.formats import UNKNOWN_HEADER, Candidate, FormatContext, Opened, ReadRecords
+from worker.validate.formats import (
+    NO_LEVELS,
+    UNKNOWN_HEADER,
+    Candidate,
+    FormatContext,
+    Opened,
+    ReadRecords,
+)
 from worker.validate.formats.json_records import IS_A_ROW, numeric_forms
 from worker.validate.formats.ranged_file import RangedFile
 from worker.validate.verdict import INFLATION_FREE_BYTES, Unreadable
@@ -39,7 +46,7 @@ class ParquetRecords:
     """Rows of one batch; see `Records`."""
 
     broken = 0
-    has_element: Mask | None = None
+    has_level: Sequence[Mask] = ()
 
     def __init__(self, batch: pa.RecordBatch, reader: ParquetReader) -> None:
         self._headers = reader.headers[:-1]
@@ -72,7 +79,7 @@ def shown(cell: str | bytes | None) -> str | None:
 class ParquetReader:
     """Reads a Parquet file; see `RecordReader`."""
 
-    element_headers: frozenset[str] = frozenset()
+    levels: Mapping[str, int] = NO_LEVELS
     first_record = 0
     extra_dates = True
 

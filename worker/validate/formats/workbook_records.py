@@ -6,7 +6,7 @@ import io
 import re
 import zipfile
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -23,7 +23,14 @@ from kpi.mapping.typed_cells import text_of_cell
 from kpi.validation.row_rejects import NO_OFFSET, PlacedRow, assemble_row_rejects
 from kpi.validation.rules import Problem
 from worker.runtime.memory_budget import MIB
-from worker.validate.formats import UNKNOWN_HEADER, Candidate, FormatContext, Opened, ReadRecords
+from worker.validate.formats import (
+    NO_LEVELS,
+    UNKNOWN_HEADER,
+    Candidate,
+    FormatContext,
+    Opened,
+    ReadRecords,
+)
 from worker.validate.formats.json_records import numeric_forms
 from worker.validate.verdict import Unreadable
 
@@ -61,7 +68,7 @@ class SheetRecords:
     """Some rows of a sheet; see `Records`."""
 
     broken = 0
-    has_element: Mask | None = None
+    has_level: Sequence[Mask] = ()
 
     def __init__(self, rows: Sequence[Sequence[Any]], decimals: Sequence[str]) -> None:
         texts = [
@@ -85,7 +92,7 @@ class SheetRecords:
 class SheetReader:
     """Reads a sheet; see `RecordReader`."""
 
-    element_headers: frozenset[str] = frozenset()
+    levels: Mapping[str, int] = NO_LEVELS
     extra_dates = True
 
     def __init__(
