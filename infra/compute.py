@@ -51,6 +51,8 @@ class Compute(Construct):
         archive: Task that moves raw objects out of the input bucket and reads the ledger.
         validate_rights: Policy statements of the role of `validate`.
         transform_rights: Policy statements of the role of `transform`.
+        operator: Task for what a person asks for: `retract`, `restore`, `contract adopt`.
+        operator_rights: Policy statements of its role.
         audit_rights: Policy statements for reading uploads, clean zone, ledger and KPI tables.
         decrypt_rights: Policy statements for reading uploads under a customer's KMS key, if any.
     """
@@ -69,10 +71,11 @@ class Compute(Construct):
         super().__init__(scope, construct_id)
         self.network = network
         self._environment = {
-            "SHOPKPI_CONTRACT": settings.contract,
             "SHOPKPI_DEPLOYMENT": settings.prefix,
             "SHOPKPI_KPIS": ",".join(settings.kpis),
             "SHOPKPI_METRICS_NAMESPACE": METRICS_NAMESPACE,
+            # Never SHOPKPI_CONTRACT: the contract in force is that of the ledger.
+            "SHOPKPI_PROPOSED_CONTRACT": settings.contract,
             "SHOPKPI_STATE": f"dynamodb://{settings.prefix}",
             "SHOPKPI_WORKSPACE": f"s3://{buckets.clean.bucket_name}",
         }
@@ -98,6 +101,7 @@ class Compute(Construct):
         self.validate = self.add_task("Validate", rights=self.validate_rights)
         self.transform = self.add_task("Transform", rights=self.transform_rights)
         self.archive = self.add_task("Archive", rights=self._archive_rights)
+        self.operator = self.add_task("Operator", rights=self.operator_rights)
 
     def _define_rights(self, settings: Settings, buckets: Buckets, tables: Tables) -> None:
         # S3 decrypts on behalf of the caller, who needs the right to (S3 user guide, SSE-KMS).
@@ -136,6 +140,11 @@ class Compute(Construct):
             _items(READ_ITEMS, tables.ledger, *tables.kpis.values()),
             *self.decrypt_rights,
         ]
+        self._archive_reading = [
+            _listing(buckets.archive),
+            _objects(READ_OBJECTS, buckets.archive, ARCHIVE_FOLDER),
+            _objects(READ_OBJECTS, buckets.archive, QUARANTINE_FOLDER),
+        ]
         self._archive_rights = [
             _listing(buckets.input, buckets.archive),
             _objects((*READ_OBJECTS, "s3:DeleteObject", "s3:DeleteObjectVersion"), buckets.input),
@@ -144,6 +153,11 @@ class Compute(Construct):
             _items(READ_ITEMS, tables.ledger),
             *self.decrypt_rights,
         ]
+
+    @property
+    def operator_rights(self) -> list[iam.PolicyStatement]:
+        """An adoption validates raw objects again, where they are now, and publishes every day."""
+        return [*self.validate_rights, *self.transform_rights, *self._archive_reading]
 
     def _find_image(self, settings: Settings) -> ecs.ContainerImage:
         """Return the image in Amazon ECR that the settings name, else the one that the CDK builds.

@@ -94,6 +94,15 @@ def acknowledge_findings(stack: ShopKpiStack) -> None:
             )
         )
 
+    operations = _Scope(stack, stack.operations)
+    operations.resource("*", NO_RESOURCE)
+    operations.revisions(compute.operator)
+    for bucket in (buckets.input, buckets.clean):
+        operations.objects(bucket)
+    operations.objects(buckets.clean, "plans/")
+    for folder in ("archive/", "quarantine/"):
+        operations.objects(buckets.archive, folder)
+
     intake = _Scope(stack, stack.intake)
     intake.resource("*", NO_RESOURCE)
     intake.objects(buckets.input)

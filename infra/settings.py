@@ -92,7 +92,9 @@ class Settings:
         protect_tables: Let DynamoDB refuse to delete the tables; for the second deployment, since
             a creation that rolls back could not delete them.
         alarm_email: Receives refusals, failures and alarms; empty for nobody.
-        contract: Name of a contract that is part of the image.
+        contract: Name of a contract that is part of the image: the first accepted file adopts it;
+            later another one is only proposed.
+        adopt: Whether a deployment starts the adoption of `contract`, if another one is in force.
         kpis: KPIs that are computed.
         incoming_prefix: Parent of the dataset folders in the input bucket; ends in `/` or is empty.
         image_uri: Image in Amazon ECR to run instead of building the Dockerfile; empty to build.
@@ -134,6 +136,7 @@ class Settings:
     protect_tables: bool = False
     alarm_email: str = ""
     contract: str = "default"
+    adopt: bool = False
     kpis: tuple[str, ...] = ("order", "category")
     incoming_prefix: str = ""
     image_uri: str = ""

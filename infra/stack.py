@@ -18,6 +18,7 @@ from infra.tables import Tables
 from infra.workflows.audit_schedule import AuditSchedule
 from infra.workflows.ingest import Ingest
 from infra.workflows.intake import Intake
+from infra.workflows.operations import Operations
 from infra.workflows.redrive import Sweep
 from infra.workflows.warm_service import WarmService
 
@@ -27,7 +28,7 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
 
     Attributes:
         settings: Settings of the deployment.
-        buckets, tables, notifications, compute, ingest, intake, sweep: Its capabilities.
+        buckets, tables, notifications, compute, ingest, intake, sweep, operations: What it is of.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
@@ -132,6 +133,17 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             log_group=executions,
         )
 
+        self.operations = Operations(
+            self,
+            "Operations",
+            settings=settings,
+            compute=self.compute,
+            buckets=self.buckets,
+            topic=topic,
+            dlq=dlq,
+            log_group=executions,
+        )
+
     def _add_monitoring(self) -> None:
         alarms = Alarms(
             self,
@@ -143,6 +155,7 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
                 "Ingest": self.ingest.state_machine,
                 "Intake": self.intake.state_machine,
                 "Sweep": self.sweep.state_machine,
+                "Operations": self.operations.state_machine,
             },
             tables=[self.tables.ledger, *self.tables.kpis.values()],
             age=self.sweep.age,
@@ -164,6 +177,8 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             "ArchiveBucket": self.buckets.archive.bucket_name,
             "State": f"dynamodb://{self.settings.prefix}",
             "IngestStateMachine": self.ingest.state_machine.state_machine_arn,
+            "OperationsStateMachine": self.operations.state_machine.state_machine_arn,
+            "OperatorPolicy": self.operations.operators.managed_policy_arn,
             "Topic": self.notifications.topic.topic_arn,
         }
         for name, value in outputs.items():

@@ -222,7 +222,7 @@ async def _recognise(
     Raises:
         ConfigError: The files have several, or cannot be told apart.
     """
-    if settings.contract_name is not None or dataset is not None:
+    if settings.contract_name is not None or settings.proposed is not None or dataset is not None:
         return None
     from worker.validate.recognition import recognise_sources  # noqa: PLC0415  (it imports Arrow)
 

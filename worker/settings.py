@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,6 +17,9 @@ from worker.objects.location import Location, locate
 
 DEFAULT_WORKSPACE = ".shopkpi"
 
+PROPOSED_CONTRACT = "SHOPKPI_PROPOSED_CONTRACT"
+"""Environment variable of the contract that a deployment brings."""
+
 MAX_CONTRACT_BYTES = 2**20
 """Of a contract file; one with every setting has 3 KB."""
 
@@ -29,6 +33,8 @@ class Settings:
         state_url: Ledger and KPI tables.
         contract: What columns are, unless the ledger has adopted a contract.
         contract_name: What the user called the contract; None where nobody named one.
+        proposed: Contract that a deployment brings: it is adopted by the first accepted file, and
+            never refused beside another one. None where the environment names none.
         tables: KPI tables to publish, beside those that the ledger has switched on.
         sha256: Whether receipts of objects above 8 MiB hold the SHA-256 of all bytes.
         settle_s: Seconds without change after which a file counts as whole; 0 waits for none.
@@ -41,6 +47,7 @@ class Settings:
     tables: frozenset[str]
     sha256: bool = False
     contract_name: str | None = None
+    proposed: Contract | None = None
     again: bool = False
     settle_s: float = 0.0
 
@@ -84,8 +91,10 @@ def read_settings(
             f"--state: expected sqlite:///path or dynamodb://table-prefix, got {state_url}"
         )
     found: Contract | None = None
+    proposed: str | None = None
     try:
-        found = read_contract(contract)
+        proposed = os.environ.get(PROPOSED_CONTRACT) if contract is None else None
+        found = read_contract(contract or proposed)
     except (ContractError, ConfigError) as error:
         first, *others = describe_lines(error)
         problems += [f"--contract: {first}", *others]
@@ -101,6 +110,7 @@ def read_settings(
         state_url=state_url,
         contract=found,
         contract_name=contract,
+        proposed=found if proposed else None,
         tables=tables,
         sha256=sha256,
         settle_s=settle_s,

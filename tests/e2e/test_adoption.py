@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tests.e2e.files import ITEMS, ORDERS, put
@@ -206,3 +207,37 @@ def test_a_table_added_later_is_filled(shopkpi: Shopkpi) -> None:
     put("shop/order_items/b.csv", ITEMS + "2,1,6,,5.00\n")
     shopkpi("run", "shop")
     assert len(shopkpi("query", "product", "--format", "json").json) == 2
+
+
+def test_a_proposed_contract_changes_nothing(shopkpi: Shopkpi) -> None:
+    put_shop()
+    shown = shopkpi("run", "shop", "--format", "json", SHOPKPI_PROPOSED_CONTRACT="default")
+    assert "contract.proposed" not in {event["event"] for event in shown.events}
+    put("shop/orders/b.csv", ORDERS + "2,7,shipped,2025-03-05T10:00:00\n")
+    shown = shopkpi("run", "shop", "--format", "json", SHOPKPI_PROPOSED_CONTRACT="string-ids")
+    assert shown.code == 0
+    (proposed,) = [event for event in shown.events if event["event"] == "contract.proposed"]
+    assert "orders.columns.order_id.type: 'integer' -> 'string'" in proposed["differences"]
+    assert days(shopkpi) == ["2025-03-01", "2025-03-05"]
+    assert shopkpi("audit").code == 0
+
+
+def test_a_proposal_says_which_days_would_change(shopkpi: Shopkpi) -> None:
+    put_shop()
+    berlin = put_contract(shopkpi, "berlin.toml", 'business_time_zone = "UTC"', BERLIN)
+    shopkpi("run", "shop")
+    done = shopkpi("contract", "propose", berlin, "--output", "proposal.json")
+    assert done.code == 0, done.err
+    (event,) = done.events
+    assert event["event"] == "contract.proposed"
+    written = orjson.loads(Path("proposal.json").read_bytes())
+    assert written["differences"] == ["business_time_zone: 'UTC' -> 'Europe/Berlin'"]
+    assert (written["days"], written["first_day"], written["last_day"]) == (
+        *(2, "2025-03-01", "2025-03-02"),
+    )
+    shopkpi("contract", "propose", "default", "--output", "same.json")
+    assert orjson.loads(Path("same.json").read_bytes())["differences"] == []
+    shutil.rmtree("shop")
+    shopkpi("contract", "propose", "string-ids", "--output", "gone.json")
+    assert "2 raw files are gone" in orjson.loads(Path("gone.json").read_bytes())["problem"]
+    assert days(shopkpi) == ["2025-03-01"]

@@ -10,6 +10,7 @@ from kpi.contract.translation import to_language_2
 from worker.cli.adopt import adopt
 from worker.cli.event_loop import run_async
 from worker.cli.options import utf8_or_path
+from worker.cli.propose import propose
 from worker.cli.sanitize import one_line
 from worker.settings import read_contract
 from worker.stores import open_state
@@ -86,6 +87,7 @@ def check(file: str) -> None:
 
 
 contract.add_command(adopt)
+contract.add_command(propose)
 
 
 @click.group()

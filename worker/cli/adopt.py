@@ -99,9 +99,9 @@ def adopt(
                 )
             for difference in describe_differences(session.settings.contract, proposed):
                 click.echo(one_line(difference), err=True)
-            proposal = _proposal(session, proposed, found, reporter)
+            proposal = proposal_of(session, proposed, found, reporter)
             if dry_run:
-                changes = await _preview(session, proposal)
+                changes = await preview_adoption(session, proposal)
                 print_changes(changes, output_format)
                 return
             adopted = await stage_and_adopt(proposal)
@@ -117,9 +117,10 @@ def adopt(
         reporter.close()
 
 
-def _proposal(
+def proposal_of(
     session: Session, contract: Contract, raw: RawObjects, reporter: Reporter
 ) -> Proposal:
+    """Build the proposal of a contract; the session has a contract in force."""
     assert session.adoption is not None  # noqa: S101  (checked by the caller)
     assert session.in_force is not None  # noqa: S101
     context = validation_context(session, reporter)
@@ -134,7 +135,7 @@ def _proposal(
     )
 
 
-async def _preview(session: Session, proposal: Proposal) -> list[RowChange]:
+async def preview_adoption(session: Session, proposal: Proposal) -> list[RowChange]:
     """Return the rows that an adoption would change; nothing that it writes stays."""
     from worker.objects.overlay import OverlayStore  # noqa: PLC0415  (only a dry run needs it)
     from worker.transform.preview import preview_records  # noqa: PLC0415  (Arrow, 0.3 s)

@@ -10,7 +10,7 @@ import click
 
 from worker.config_file import find_config
 
-SUBCOMMANDS = {"config": ("show",), "contract": ("adopt",), "tables": ("create",)}
+SUBCOMMANDS = {"config": ("show",), "contract": ("adopt", "propose"), "tables": ("create",)}
 """Group -> its commands that take settings from the file."""
 
 

@@ -63,7 +63,7 @@ def plan(
             parts = await _plan_days(settings, days)
         else:
             raise click.UsageError("expected SOURCE or --days, one of them")
-        await _write(orjson.dumps(parts, option=orjson.OPT_INDENT_2), output)
+        await write_output(orjson.dumps(parts, option=orjson.OPT_INDENT_2), output)
 
     run_async(work)
 
@@ -94,7 +94,7 @@ async def _plan_days(settings: Settings, days: int) -> list[dict[str, str]]:
     return [{"from": str(first), "to": str(last)} for first, last in slices]
 
 
-async def _write(text: bytes, output: str | None) -> None:
+async def write_output(text: bytes, output: str | None) -> None:
     """Write to an object, or print where none is named."""
     if output is None:
         click.echo(text)

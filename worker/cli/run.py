@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kpi.contract.differences import describe_differences
 from worker import jobs
 from worker.cli.attention import Condition, check_attention, parse_conditions
 from worker.cli.event_loop import run_async
@@ -350,6 +351,9 @@ async def bring_up_to_date(
     from worker.transform import transform as publish_changed_days  # noqa: PLC0415
 
     settings = session.settings
+    proposed, adoption = settings.proposed, session.adoption
+    if proposed is not None and adoption is not None and proposed.digest != adoption.digest:
+        reporter.proposed(proposed, describe_differences(settings.contract, proposed))
     await _switch_on_tables(session)
     report = await publish_changed_days(
         contract=settings.contract,

@@ -18,6 +18,7 @@ from worker.reporting.emf import metric_fields
 from worker.state.receipt import receipt
 
 if TYPE_CHECKING:
+    from kpi.contract.model import Contract
     from worker.objects.source import Source
     from worker.state import Adoption, Effect, Entry, Ruling
     from worker.transform import Report
@@ -57,6 +58,9 @@ class Reporter(Protocol):
 
     def adopted(self, adoption: Adoption) -> None:
         """Report that a contract has come into force."""
+
+    def proposed(self, contract: Contract, differences: Sequence[str]) -> None:
+        """Report that the deployment brings another contract than the one in force."""
 
     def publishing(self, done: int, total: int) -> None:
         """Report how many days have been published."""
@@ -164,6 +168,9 @@ class JsonReporter:
             tables=adoption.tables,
         )
 
+    def proposed(self, contract: Contract, differences: Sequence[str]) -> None:
+        self.emit("contract.proposed", name=contract.name, differences=differences)
+
     def publishing(self, done: int, total: int) -> None:
         """Write nothing: progress is for people."""
 
@@ -264,6 +271,8 @@ class SilentReporter:
     def ruled(self, ruling: Ruling) -> None: ...
 
     def adopted(self, adoption: Adoption) -> None: ...
+
+    def proposed(self, contract: Contract, differences: Sequence[str]) -> None: ...
 
     def publishing(self, done: int, total: int) -> None: ...
 

@@ -17,6 +17,7 @@ from rich.progress import (
 )
 
 if TYPE_CHECKING:
+    from kpi.contract.model import Contract
     from worker.objects.source import Source
     from worker.state import Adoption, Effect, Entry, Ruling
     from worker.transform import Report
@@ -74,6 +75,9 @@ class TerminalReporter:
 
     def refused_before(self, entries: Sequence[Entry]) -> None:
         """Do nothing: the summary of the run names them."""
+
+    def proposed(self, contract: Contract, differences: Sequence[str]) -> None:
+        """Do nothing: only a deployment proposes a contract."""
 
     def ruled(self, ruling: Ruling) -> None:
         """Do nothing: the command prints a table of what changes."""

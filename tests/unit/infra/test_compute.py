@@ -7,8 +7,8 @@ from tests.unit.infra.templates import Template, environment, resolve
 
 
 def test_containers_are_confined(template: Template, full: Template) -> None:
-    assert len(template.of_type("AWS::ECS::TaskDefinition")) == 4
-    assert len(full.of_type("AWS::ECS::TaskDefinition")) == 5
+    assert len(template.of_type("AWS::ECS::TaskDefinition")) == 5
+    assert len(full.of_type("AWS::ECS::TaskDefinition")) == 6
     for deployment in (template, full):
         for task in deployment.of_type("AWS::ECS::TaskDefinition").values():
             properties = task["Properties"]
@@ -26,15 +26,15 @@ def test_containers_are_confined(template: Template, full: Template) -> None:
 
 def test_the_environment_names_state_and_workspace(template: Template, full: Template) -> None:
     assert environment(template) == {
-        "SHOPKPI_CONTRACT": "default",
         "SHOPKPI_DEPLOYMENT": "shopkpi-dev",
         "SHOPKPI_KPIS": "order,category",
         "SHOPKPI_METRICS_NAMESPACE": "shopkpi",
+        "SHOPKPI_PROPOSED_CONTRACT": "default",
         "SHOPKPI_STATE": "dynamodb://shopkpi-dev",
         "SHOPKPI_WORKSPACE": "s3://BucketsClean",
     }
     assert environment(full)["SHOPKPI_STATE"] == "dynamodb://shopkpi-prod"
-    assert environment(full)["SHOPKPI_CONTRACT"] == "olist"
+    assert environment(full)["SHOPKPI_PROPOSED_CONTRACT"] == "olist"
     assert environment(full)["SHOPKPI_KPIS"] == "order,category,product"
 
 
@@ -75,6 +75,7 @@ def test_tasks_that_read_uploads_may_use_their_key(template: Template, full: Tem
     assert {role[:-8] for role in users} == {
         "ComputeValidateRole",
         "ComputeArchiveRole",
+        "ComputeOperatorRole",
         "ComputeServeRole",
         "IngestStateMachineRole",
         "IntakeStateMachineRole",

@@ -34,7 +34,7 @@ def test_alarms_cover_what_can_go_wrong(template: Template, full: Template) -> N
     expected = {
         *(
             f"{machine}{kind}"
-            for machine in ("Ingest", "Intake", "Sweep")
+            for machine in ("Ingest", "Intake", "Sweep", "Operations")
             for kind in ("Failed", "TimedOut", "Throttled")
         ),
         *(f"{table}Throttled" for table in ("Ledger", "OrderKpis", "CategoryKpis", "ProductKpis")),

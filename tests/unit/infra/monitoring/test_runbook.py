@@ -77,7 +77,10 @@ def test_every_mail_names_its_section(template: Template) -> None:
                 message = resolve(state["Arguments"]["Message"])
                 (event,) = re.findall(r"'event': '([\w.]+)'", message)
                 (mails[event],) = re.findall(r"'runbook': 'docs/runbook\.md#([a-z-]+)'", message)
-    assert set(mails) == {"ingest.failed", "intake.failed", "sweep.failed", "source.refused"}
+    assert set(mails) == {
+        *("ingest.failed", "intake.failed", "sweep.failed", "operations.failed"),
+        *("source.refused", "contract.proposed"),
+    }
     for event, anchor in mails.items():
         assert f"`{event}`" in sections()[anchor]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ def evaluate(text: str, **states_: Any) -> Any:
     expression = jsonata.Jsonata.jsonata(text.removeprefix("{%").removesuffix("%}").strip())
     # Step Functions adds $hash to JSONata; here it is SHA-256 in any case.
     expression.register_lambda("hash", lambda data, _: hashlib.sha256(data.encode()).hexdigest())
+    expression.register_lambda("parse", json.loads)  # also of Step Functions
     return expression.evaluate(None, {"states": states_})
 
 

@@ -17,7 +17,7 @@ from worker.objects import ObjectInfo
 from worker.objects.source import source_id
 from worker.service.queue_worker import read_body
 
-MACHINES = ("ingest", "intake", "sweep")
+MACHINES = ("ingest", "intake", "sweep", "operations")
 VALIDATOR = ROOT / "node_modules" / ".bin" / "asl-validator"
 MIB = 2**20
 
