@@ -75,6 +75,7 @@ def test_tasks_that_read_uploads_may_use_their_key(template: Template, full: Tem
     assert {role[:-8] for role in users} == {
         "ComputeValidateRole",
         "ComputeArchiveRole",
+        "ComputeAuditRole",
         "ComputeOperatorRole",
         "ComputeServeRole",
         "IngestStateMachineRole",
