@@ -15,7 +15,10 @@ from tests.support.commands import every_command
 ROOT = Path(__file__).parents[1]
 COMMANDS = (ROOT / "docs" / "commands.md").read_text("utf-8")
 LANGUAGE = (ROOT / "docs" / "language.md").read_text("utf-8")
-LOADER = (ROOT / "kpi" / "contract" / "language.py").read_text("utf-8")
+LOADER = "".join(
+    (ROOT / "kpi" / "contract" / name).read_text("utf-8")
+    for name in ("language.py", "file_entries.py")
+)
 CONTRACT = (ROOT / "docs" / "contract.md").read_text("utf-8")
 
 
