@@ -1,12 +1,12 @@
-"""`query`, `ledger` and `rejects`: what came out, and where every row went."""
+"""`query`: what came out."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,23 +17,17 @@ from worker.cli.options import (
     format_option,
     read_all,
     store_options,
-    until_reader_leaves,
     utf8,
 )
-from worker.cli.render import show_receipts, show_refusals, show_rows, shown_attributes
+from worker.cli.render import shown_attributes
 from worker.cli.row_output import BATCH_ROWS, print_rows
 from worker.errors import ConfigError, StoreError
-from worker.jobs import open_session
-from worker.maintenance.rulings import has_name
 from worker.settings import read_day, read_settings
-from worker.state.paging import entries_in_pages
-from worker.state.receipt import receipt
 from worker.stores import open_state
 
 if TYPE_CHECKING:
-    from worker.clean import Workspace
     from worker.settings import Settings
-    from worker.state import Effect, Entry, Row, Ruling, State
+    from worker.state import Row, State
 
 TABLES = {"orders": "order_kpis", "category": "category_kpis", "product": "product_kpis"}
 REVENUE = {
@@ -106,90 +100,6 @@ def query(
     run_async(work, clean_stop=False)
 
 
-@click.command()
-@click.argument("source", required=False)
-@store_options
-@format_option("table", "json")
-def ledger(
-    source: str | None,
-    workspace: str | None,
-    state: str | None,
-    contract: str | None,
-    output_format: str | None,
-) -> None:
-    """Print the receipts of all source objects, or of SOURCE: an id, or the end of a path or URL.
-
-    \b
-    Examples:
-      shopkpi ledger
-      shopkpi ledger orders/monday.csv --format json
-    """
-    settings = read_settings(workspace=workspace, state=state, contract=contract)
-    output_format = choose_format(output_format)
-    check_database_exists(settings)
-
-    rulings: dict[str, Ruling] = {}
-
-    async def work() -> list[tuple[Entry, Effect | None]]:
-        store = await open_state(settings.state_url, read_only=True)
-        try:
-            rulings.update({ruling.source_id: ruling for ruling in await store.rulings()})
-            found = _find_with_effects(store, source)
-            if output_format == "table":
-                return [pair async for pair in found]
-            with print_rows(output_format) as output:
-                async for entry, effect in found:
-                    output.add(receipt(entry, effect, rulings.get(entry.source_id)))
-            return []
-        finally:
-            await store.close()
-
-    found = run_async(work, clean_stop=False)
-    if output_format == "table":
-        with until_reader_leaves():
-            effects = {entry.source_id: effect for entry, effect in found if effect is not None}
-            show_receipts([entry for entry, _ in found], effects, rulings, when=" at first")
-            show_refusals(entry for entry, _ in found)
-            if source is not None and len(found) == 1:
-                one = receipt(*found[0], rulings.get(found[0][0].source_id))
-                show_rows({"field": key, "value": str(value)} for key, value in one.items())
-
-
-@click.command()
-@click.argument("source")
-@store_options
-@format_option("table", "json", "csv")
-def rejects(
-    source: str,
-    workspace: str | None,
-    state: str | None,
-    contract: str | None,
-    output_format: str | None,
-) -> None:
-    """Print the rejected rows of SOURCE: an id, or the end of a path or URL.
-
-    `row` counts the rows from the header on, which is row 1 (blank lines are none); `byte_offset`
-    is where the row starts in the decompressed file. Bytes that are not UTF-8 are shown as \\xNN.
-
-    \b
-    Examples:
-      shopkpi rejects orders/monday.csv
-      shopkpi rejects 0f3a1c2d4e5b6a79 --format csv > monday-rejects.csv
-    """
-    settings = read_settings(workspace=workspace, state=state, contract=contract)
-    output_format = choose_format(output_format)
-
-    async def work() -> None:
-        async with open_session(settings, read_only=True) as session:
-            entries = [one async for page in _find(session.state, source) for one in page]
-            with print_rows(output_format) as output:
-                for entry in entries:
-                    async for reject in _read_rejects(entry, session.workspace):
-                        output.add(reject)
-
-    run_async(work, clean_stop=False)
-
-
 async def _check_published(state: State, table: str) -> None:
     """Tell an empty answer from a table that nobody has published.
 
@@ -244,51 +154,3 @@ def _exists(path: Path) -> bool:
         if error.errno == errno.ENAMETOOLONG:
             return False
         raise StoreError(f"cannot read: {error.strerror}", url=path) from error
-
-
-async def _find(state: State, source: str | None) -> AsyncIterator[list[Entry]]:
-    """Find entries of the source objects of a name, or all of them, page by page."""
-    missing = source is not None
-    async for entries in entries_in_pages(state, await state.head()):
-        found = [entry for entry in entries if source is None or has_name(entry, source)]
-        if found:
-            missing = False
-            yield found
-    if missing:
-        raise ConfigError("no source object in the ledger has this id or name", url=source)
-
-
-async def _find_with_effects(
-    state: State, source: str | None
-) -> AsyncIterator[tuple[Entry, Effect | None]]:
-    async for entries in _find(state, source):
-        effects = await state.effects([entry.source_id for entry in entries])
-        for entry in entries:
-            yield entry, effects.get(entry.source_id)
-
-
-async def _read_rejects(entry: Entry, workspace: Workspace) -> AsyncIterator[dict[str, object]]:
-    from worker.clean.reader import CleanObject  # noqa: PLC0415  (Arrow, 0.3 s)
-
-    before = entry.rows_before or (0,) * len(entry.rejects)
-    for key, rows_before in zip(entry.rejects, before, strict=True):
-        rejects = CleanObject(workspace.store, workspace.stored(key))
-        for group in range((await rejects.footer()).num_row_groups):
-            rows = await rejects.read([group], ["row", "byte_offset", "raw", "reasons"])
-            for batch in rows.to_batches(BATCH_ROWS):
-                for row in batch.to_pylist():
-                    yield _format_reject(entry, row, rows_before)
-
-
-def _format_reject(entry: Entry, row: Mapping[str, Any], rows_before: int) -> dict[str, object]:
-    return {
-        "file": entry.url.rsplit("/", 1)[-1],
-        "row": row["row"] + rows_before,
-        "byte_offset": row["byte_offset"],
-        "reasons": [
-            f"{one['reason']}: {(one['column'] + ': ') if one['column'] else ''}"
-            f"expected {one['expected']}"
-            for one in row["reasons"]
-        ],
-        "raw": row["raw"].decode("utf-8", "backslashreplace"),
-    }

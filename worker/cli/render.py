@@ -82,7 +82,7 @@ def show_receipts(
         entries: Ledger entries.
         effects: source_id -> what became of the rows.
         rulings: source_id -> the last ruling on it.
-        when: When that was, such as " at first"; part of the names of these columns.
+        when: When superseded rows, waiting items and days were so, such as "at first".
     """
     rows = []
     retracted = [
@@ -102,9 +102,9 @@ def show_receipts(
                 "clean": entry.rows_clean,
                 "rejected": entry.rows_rejected,
                 **({"passed over": entry.rows_passed_over} if passed_over else {}),
-                f"superseded{when}": effect.superseded_rows if effect else None,
-                f"waiting{when}": effect.waiting_items if effect else None,
-                f"days{when}": effect.days if effect else None,
+                "superseded": effect.superseded_rows if effect else None,
+                "waiting": effect.waiting_items if effect else None,
+                "days": effect.days if effect else None,
                 "source": entry.source_id,
                 "sequence": entry.sequence,
                 "bytes": entry.size_bytes,
@@ -112,7 +112,9 @@ def show_receipts(
             }
         )
     title = "Receipts: rows read = clean + rejected"
-    show_rows(rows, f"{title} + passed over" if passed_over else title, _RANKS)
+    title += " + passed over" if passed_over else ""
+    title += f"; superseded, waiting and days {when}" if when else ""
+    show_rows(rows, title, _RANKS)
     for ruling in retracted:
         because = f": {clip(ruling.reason)}" if ruling.reason else ""
         console().print(f"retracted {clip(ruling.url)} at {ruling.sequence}{because}")

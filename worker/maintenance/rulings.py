@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from worker.errors import ConfigError
+from worker.maintenance.named_uploads import has_name
 from worker.state import Entry, Ledger, Ruling
 from worker.state.counted import CountedUploads
 from worker.state.paging import records_in_pages
@@ -14,11 +15,6 @@ from worker.state.records import Decision
 
 LISTED_VERSIONS = 10
 """Versions of a name that an error lists."""
-
-
-def has_name(entry: Entry, name: str) -> bool:
-    """Return whether a source id, a URL or the end of a URL names an upload."""
-    return name in (entry.source_id, entry.url) or entry.url.endswith("/" + name.removeprefix("./"))
 
 
 async def plan_rulings(

@@ -24,11 +24,17 @@ from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.state.counted import Notice
 from worker.transform.day_loader import Observed
 from worker.transform.day_ranges import DateRange
+from worker.transform.latest_versions import LatestVersions
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.transform.pending_work import find_pending_work
 from worker.transform.publish import Contended, publish_days
 from worker.transform.rollbacks import Rollback, find_rollbacks
-from worker.transform.source_effects import count_waiting_items, observe_days, record_effects
+from worker.transform.source_effects import (
+    Versions,
+    count_waiting_items,
+    observe_days,
+    record_effects,
+)
 from worker.transform.task import TransformTask
 
 MAX_ROUNDS = 20
@@ -174,7 +180,12 @@ async def _transform_once(
     if not date_range.is_bounded:
         waiting = await count_waiting_items(work, observed)
         if work.skipped:
-            await observe_days(task, work, observed)
+            versions = Versions(
+                orders=work.order_versions,
+                items=work.item_versions,
+                products=LatestVersions(work.snapshot.products),
+            )
+            await observe_days(work.snapshot, work.new_sources, versions, observed)
         await record_effects(task, work, waiting, observed)
         reached = Progress(
             published=dict.fromkeys(task.tables, work.head),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Set
-from dataclasses import replace
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 
 from kpi.aggregation.calendar import to_date
 from worker.state import Effect
@@ -15,7 +15,17 @@ from worker.transform.day_loader import Observed
 from worker.transform.intervals import IntervalSet
 from worker.transform.latest_versions import LatestVersions
 from worker.transform.pending_work import PendingWork
+from worker.transform.snapshot import Snapshot
 from worker.transform.task import TransformTask
+
+
+@dataclass(frozen=True, kw_only=True)
+class Versions:
+    """Latest rows of each dataset, resolved for the row groups that were asked for."""
+
+    orders: LatestVersions
+    items: LatestVersions
+    products: LatestVersions
 
 
 async def count_waiting_items(work: PendingWork, observed: Observed) -> dict[str, int]:
@@ -71,24 +81,27 @@ async def _sharing_keys(work: PendingWork, source_ids: Set[str], among: Catalog)
     return sharing_key | among.intersecting("order_id", order_ids).source_ids
 
 
-async def observe_days(task: TransformTask, work: PendingWork, observed: Observed) -> None:
-    """Add the days of new files to `observed` where others have published some of them."""
-    snapshot = work.snapshot
-    orders = snapshot.orders.of_sources(work.new_sources)
-    items = snapshot.items.of_sources(work.new_sources)
+async def observe_days(
+    snapshot: Snapshot,
+    source_ids: Set[str],
+    versions: Versions,
+    observed: Observed,
+) -> None:
+    """Add the days of some sources' files to `observed`, from the clean files alone."""
+    orders = snapshot.orders.of_sources(source_ids)
+    items = snapshot.items.of_sources(source_ids)
     new_items = await items.row_groups()
     new_rows = [*await orders.row_groups(), *new_items]
     ids = IntervalSet(one for group in new_rows for one in group.intervals("order_id"))
-    await work.order_versions.resolve(
-        await snapshot.orders.row_groups_intersecting("order_id", ids)
-    )
-    await work.item_versions.resolve(new_items)
+    await versions.orders.resolve(await snapshot.orders.row_groups_intersecting("order_id", ids))
+    await versions.items.resolve(new_items)
+    contract = snapshot.contract
     for file in orders.files:
-        days = await changed_days.days_of_latest_orders(file, work.order_versions, task.contract)
+        days = await changed_days.days_of_latest_orders(file, versions.orders, contract)
         observed.add_days(file, days)
     for file in items.files:
         days = await changed_days.days_of_latest_items(
-            file, work.item_versions, snapshot.orders, work.order_versions, task.contract
+            file, versions.items, snapshot.orders, versions.orders, contract
         )
         observed.add_days(file, days)
 
@@ -98,28 +111,77 @@ async def record_effects(
 ) -> None:
     """Record in the ledger what the new source objects changed."""
     effects: dict[str, Effect] = {}
-    product_versions = LatestVersions(work.snapshot.products)
-    all_versions = (work.order_versions, work.item_versions, product_versions)
-    for catalog, versions in zip(work.snapshot.catalogs, all_versions, strict=True):
-        new = catalog.of_sources(work.new_sources)
+    for catalog in work.snapshot.catalogs:
         for file in catalog.with_uncounted().since(work.since).without(catalog).files:
             so_far = effects.get(file.source_id, Effect(as_of=work.head))
             rows = so_far.superseded_rows + file.rows
             effects[file.source_id] = replace(so_far, superseded_rows=rows)
+    versions = Versions(
+        orders=work.order_versions,
+        items=work.item_versions,
+        products=LatestVersions(work.snapshot.products),
+    )
+    sources = work.new_sources
+    effects |= await _effects(work.snapshot, sources, versions, waiting, observed, work.head)
+    await task.state.record_effects(effects)
+
+
+async def present_effects(
+    snapshot: Snapshot, source_ids: Set[str], as_of: int
+) -> dict[str, Effect]:
+    """Compute what became of the rows of some sources, from the clean files of a snapshot.
+
+    Args:
+        snapshot: At the sequence that is asked about.
+        source_ids: Sources; those that do not count are left out.
+        as_of: That sequence.
+
+    Raises:
+        ConfigError, SourceError: As `Catalog.row_groups`.
+    """
+    observed = Observed(new=source_ids)
+    versions = Versions(
+        orders=LatestVersions(snapshot.orders),
+        items=LatestVersions(snapshot.items),
+        products=LatestVersions(snapshot.products),
+    )
+    await observe_days(snapshot, source_ids, versions, observed)
+    waiting: dict[str, int] = defaultdict(int)
+    counted = await changed_days.items_without_order(
+        snapshot.items.of_sources(source_ids), snapshot.orders, versions.items
+    )
+    for file, count in counted.items():
+        waiting[file.source_id] += count
+    return await _effects(snapshot, source_ids, versions, waiting, observed, as_of)
+
+
+async def _effects(
+    snapshot: Snapshot,
+    source_ids: Set[str],
+    versions: Versions,
+    waiting: Mapping[str, int],
+    observed: Observed,
+    as_of: int,
+) -> dict[str, Effect]:
+    """Gather the effects of sources that count; their days have been observed."""
+    effects: dict[str, Effect] = {}
+    all_versions = (versions.orders, versions.items, versions.products)
+    for catalog, of_dataset in zip(snapshot.catalogs, all_versions, strict=True):
+        chosen = catalog.of_sources(source_ids)
         # All at once: each row group is compared with every other that may share a key with it.
-        await versions.resolve(await new.row_groups())
+        await of_dataset.resolve(await chosen.row_groups())
         of_sources: dict[str, list[CleanFile]] = defaultdict(list)
-        for file in new.files:
+        for file in chosen.files:
             of_sources[file.source_id].append(file)
         for source_id, files in sorted(of_sources.items()):
             groups = [group for file in files for group in await file.row_groups()]
             days = sorted(set().union(*(observed.days[file] for file in files)))
             effects[source_id] = Effect(
-                as_of=work.head,
-                superseded_rows=versions.count_superseded(groups),
+                as_of=as_of,
+                superseded_rows=of_dataset.count_superseded(groups),
                 waiting_items=waiting.get(source_id, 0),
                 days=len(days),
                 first_day=to_date(days[0]) if days else None,
                 last_day=to_date(days[-1]) if days else None,
             )
-    await task.state.record_effects(effects)
+    return effects

@@ -1,0 +1,78 @@
+"""Find uploads by what people call them: an id, a path, a part of a name, or a pattern."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterable
+from fnmatch import translate
+
+from worker.errors import ConfigError
+from worker.state import Entry, Ledger
+from worker.state.paging import entries_in_pages
+
+
+def has_name(entry: Entry, name: str) -> bool:
+    """Return whether a source id, a URL or the end of a URL names an upload."""
+    return name in (entry.source_id, entry.url) or entry.url.endswith("/" + name.removeprefix("./"))
+
+
+async def find_uploads(ledger: Ledger, name: str | None) -> AsyncIterator[list[Entry]]:
+    """Find the entries of a name, or all of them, page by page.
+
+    An id, a URL or the end of one comes first; where no upload has it, `*` and `?` match as in a
+    shell, and any other name is a part of the file's.
+
+    Raises:
+        ConfigError: No upload has the name.
+        StoreError: The ledger cannot be read, after retries.
+    """
+    head = await ledger.head()
+    if name is None:
+        async for entries in entries_in_pages(ledger, head):
+            yield entries
+        return
+    exact, similar = False, []
+    resembles = _pattern(name)
+    async for entries in entries_in_pages(ledger, head):
+        named = [entry for entry in entries if has_name(entry, name)]
+        exact = exact or bool(named)
+        if named:
+            yield named
+        if not exact:
+            similar += [entry for entry in entries if resembles.search(_tail(entry, name))]
+    if not exact and not similar:
+        raise ConfigError(
+            "no source object in the ledger has this id or name",
+            url=name,
+            hint="`shopkpi ledger` lists them",
+        )
+    if not exact:
+        yield similar
+
+
+def newest_versions(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the last upload of each file, in the order of the ledger."""
+    newest: dict[str, Entry] = {}
+    for entry in entries:
+        other = newest.get(entry.url)
+        if other is None or _age(other) <= _age(entry):
+            newest[entry.url] = entry
+    return sorted(newest.values(), key=lambda entry: entry.sequence)
+
+
+def _age(entry: Entry) -> tuple[object, int]:
+    return entry.uploaded_at, entry.sequence
+
+
+def _pattern(name: str) -> re.Pattern[str]:
+    """Compile a pattern with wildcards, or a part of a name, for the end of a URL."""
+    plain = name.removeprefix("./")
+    if any(one in plain for one in "*?"):
+        return re.compile(f"^{translate(plain)}")
+    return re.compile(re.escape(plain), re.IGNORECASE)
+
+
+def _tail(entry: Entry, name: str) -> str:
+    """Return as many segments of a URL, from its end, as a name has."""
+    segments = name.removeprefix("./").count("/") + 1
+    return "/".join(entry.url.split("/")[-segments:])
