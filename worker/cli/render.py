@@ -131,9 +131,9 @@ def show_refusals(entries: Iterable[Entry], headers: Headers | None = None) -> N
     for entry in entries:
         if entry.verdict == "refused":
             out.print(f"refused {clip(entry.url)}", soft_wrap=True)
-            out.print(f"  {clip(entry.reason or '')}")
+            out.print_indented(clip(entry.reason or ""))
             if header := (headers or {}).get(entry.source_id):
-                out.print(f"  its first record: {clip(', '.join(header))}")
+                out.print_indented(f"its first record: {clip(', '.join(header))}")
 
 
 def describe_reasons(entries: Iterable[Entry]) -> str:

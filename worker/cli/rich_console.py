@@ -30,6 +30,11 @@ class PlainConsole(Console):
         """Let `until_reader_leaves` handle it; rich would end the process."""
         raise  # noqa: PLE0704  (rich calls this while it handles the error)
 
+    def print_indented(self, text: str) -> None:
+        """Print a text below a heading, each of its lines indented."""
+        for line in wrap(text, self.width - 2).split("\n"):
+            self.print(f"  {line}", soft_wrap=True)
+
     def print_table(
         self, columns: Sequence[Column], cells: Sequence[Sequence[str]], title: str
     ) -> None:

@@ -188,7 +188,7 @@ def _show_ignored(inputs: Sequence[IgnoredInput]) -> None:
     for one in inputs[:MAX_IGNORED_SHOWN]:
         hint = f"; did you mean {one.nearest}/?" if one.nearest else ""
         out.print(f"not read {clip(one.url)}", soft_wrap=True)
-        out.print(f"  {clip(one.reason)}{hint}")
+        out.print_indented(f"{clip(one.reason)}{hint}")
     if len(inputs) > MAX_IGNORED_SHOWN:
         more = len(inputs) - MAX_IGNORED_SHOWN
         out.print(f"not read: {more:,} files more (--format json names them)")

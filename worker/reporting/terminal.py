@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    DownloadColumn,
     Progress,
     TaskID,
     TextColumn,
@@ -40,14 +39,13 @@ class TerminalReporter:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            DownloadColumn(),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[amount]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
         )
         total = sum(source.info.size_bytes for source in sources)
-        self._bytes = self._progress.add_task("validate", total=total, rate="")
+        self._bytes = self._progress.add_task("validate", total=total, amount="")
         self._progress.start()
 
     def recognised(self, recognised: Recognised) -> None:
@@ -88,8 +86,9 @@ class TerminalReporter:
                 self._progress.remove_task(self._bytes)
                 self._bytes = None
             if self._days is None:
-                self._days = self._progress.add_task("transform", total=total, rate="")
-            self._progress.update(self._days, completed=done, rate=f"{done} of {total} days")
+                self._days = self._progress.add_task("transform", total=total, amount="")
+            amount = f"{done:,} of {total:,} days"
+            self._progress.update(self._days, completed=done, amount=amount)
 
     def transformed(self, report: Report, effects: Mapping[str, Effect]) -> None:
         """Do nothing: the command prints tables."""
@@ -103,4 +102,5 @@ class TerminalReporter:
             stored = sum(one for one, _ in self._read.values())
             rows = sum(one for _, one in self._read.values())
             rate = rows / max(time.perf_counter() - self._started, 1e-3)
-            self._progress.update(self._bytes, completed=stored, rate=f"{rate:,.0f} rows/s")
+            amount = f"{stored / 1e6:,.1f} MB, {rate:,.0f} rows/s"
+            self._progress.update(self._bytes, completed=stored, amount=amount)
