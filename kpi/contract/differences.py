@@ -12,7 +12,7 @@ IDENTITY = {"text", "digest", "name"}
 """Fields of a contract that say which one it is, not what it means."""
 
 COMPUTED = re.compile(
-    r"business_time_zone|datasets\.orders\.returned|datasets\.\w+\.replaces"
+    r"business_time_zone|datasets\.orders\.returned|datasets\.\w+\.(replaces|version)"
     r"|shop\.datasets\.\w+\.(excluded|returned)"
 )
 """Fields that the KPIs are computed with, and that clean rows do not depend on."""

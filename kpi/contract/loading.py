@@ -19,6 +19,7 @@ from kpi.contract.model import (
     MONEY,
     MONEY_SCALE,
     ROLES,
+    VERSION_TYPES,
     Column,
     ColumnType,
     Contract,
@@ -191,7 +192,8 @@ def _dataset(table: Reader, name: str, replaces: DatasetReplaces) -> Dataset:
     )
     columns_table = table.table("columns", required=True)
     key = table.texts("key", ())
-    read = {*ROLES[name], *key}
+    version = table.text("version", "") or None
+    read = {*ROLES[name], *key, *([version] if version else ())}
     columns = {
         column_name: _column(
             columns_table.table(column_name),
@@ -209,6 +211,9 @@ def _dataset(table: Reader, name: str, replaces: DatasetReplaces) -> Dataset:
             table.problem("key", "columns of this dataset with required = true", key_name)
         elif columns[key_name].type not in KEY_TYPES:
             table.problem("key", f"columns of type {' or '.join(KEY_TYPES)}", key_name)
+    if version and (version not in columns or columns[version].type not in VERSION_TYPES):
+        expected = f"a column of this dataset of type {' or '.join(VERSION_TYPES)}"
+        table.problem("version", expected, version)
     owners: dict[str, str] = {}
     for column in columns.values():
         for header in (column.name, *column.headers):
@@ -227,6 +232,7 @@ def _dataset(table: Reader, name: str, replaces: DatasetReplaces) -> Dataset:
         returned=tuple(fold(status) for status in returned),
         unit_price=price_per == "unit",
         replaces=replaced,
+        version=version,
     )
 
 

@@ -30,6 +30,9 @@ DatasetReplaces = Literal["rows", "file"]
 KEY_TYPES: tuple[ColumnType, ...] = ("integer", "string", "uuid")
 """Types of ids, and of columns that identify a row."""
 
+VERSION_TYPES: tuple[ColumnType, ...] = ("integer", "timestamp")
+"""Types of the column that says which row of a key is the later one."""
+
 KPI_KEYS = {"products": "category", "order_items": "product_id"}
 """Columns whose texts become sort keys."""
 
@@ -112,6 +115,8 @@ class Dataset:
         unit_price: Whether `sale_price` is for one unit, not for the line; of order items only.
         replaces: What a later file of the same name takes the place of: rows of its keys, or the
             whole earlier file.
+        version: Column whose greater value is the later row of a key, before upload time; None for
+            upload time alone.
     """
 
     name: str
@@ -121,6 +126,7 @@ class Dataset:
     returned: tuple[str, ...] = ()
     unit_price: bool = False
     replaces: DatasetReplaces = "rows"
+    version: str | None = None
 
     @property
     def required(self) -> tuple[str, ...]:

@@ -65,6 +65,8 @@ def _dataset(contract: Contract, dataset: Dataset) -> Iterator[str]:
     yield f"[{dataset.name}]"
     if dataset.name == "order_items":
         yield f"key = {json.dumps(list(dataset.key))}"
+    if dataset.version is not None:
+        yield f"version = {_text(dataset.version)}"
     if dataset.name != "products" and "status" in dataset.columns:
         yield f"returned = {{ status = {json.dumps(list(contract.returned), ensure_ascii=False)} }}"
     yield f"[{dataset.name}.columns]"
@@ -75,6 +77,7 @@ def _dataset(contract: Contract, dataset: Dataset) -> Iterator[str]:
 def _column(dataset: Dataset, column: Column) -> Iterator[str]:
     name = column.name
     is_read = name in ROLES[dataset.name] or name in ("status", *dataset.key, "sale_price")
+    is_read |= name == dataset.version
     if not (column.required or is_read):
         return  # a file without it would be refused
     if dataset.name == "order_items" and name == "sale_price":

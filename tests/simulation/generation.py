@@ -119,7 +119,7 @@ class _Author:
         self._kinds["there and back"] = choices.choice((0, 0, 9))
         self._kinds["rule"] = choices.choice((0, 0, 2, 6))
         self._kinds["adopt"] = choices.choice((0, 0, 1, 3))
-        self._whole = choices.chance(30)
+        self._first_contract = choices.choice((None, None, None, None, 2, 2, 3))
         self._again_percent = choices.choice((0, 0, 30, 70))
         self._uploads: list[Upload] = []
         self._sells = self._kinds["there and back"] > 0 or choices.chance(60)
@@ -128,7 +128,8 @@ class _Author:
     def history(self) -> History:
         choices = self._choices
         steps: list[Step] = self._shop() if self._sells else []
-        steps += [Adopt(number=2)] if self._whole else []
+        if self._first_contract is not None:
+            steps.append(Adopt(number=self._first_contract))
         uploads = sum(isinstance(step, Put) for step in steps)
         most = len(steps) + MAX_STEPS
         while len(steps) < most and choices.chance(93):
@@ -142,7 +143,7 @@ class _Author:
                 steps.append(self._transform())
             elif kind == "adopt":
                 fault = self._fault(ADOPT_FAULTS, self._validate_fault_percent)
-                steps.append(Adopt(number=choices.between(0, 2), fault=fault))
+                steps.append(Adopt(number=choices.between(0, 3), fault=fault))
             elif kind == "rule":
                 steps += self._rulings(uploads)
             elif kind == "there and back":

@@ -12,7 +12,13 @@ from worker.state import Adoption, Entry
 from worker.state import Record as LedgerRecord
 from worker.state.memory import MemoryState
 
-HOURS_AHEAD = {"simulation": 0, "whole files": 0, "Berlin's days": 1, "Berlin's times": -1}
+HOURS_AHEAD = {
+    "simulation": 0,
+    "whole files": 0,
+    "versions": 0,
+    "Berlin's days": 1,
+    "Berlin's times": -1,
+}
 """Name of a contract -> hours that its days are ahead of those of the files' times, in winter."""
 
 
@@ -130,17 +136,20 @@ class Invariants:
         for number in range(len(self._models), sequence + 1):
             committed: dict[str, Upload] = {}
             rulings: list[tuple[str, bool]] = []
-            hours, whole = 0, False
+            hours, whole, by_version = 0, False, False
             for record in self._known[:number]:
                 if isinstance(record, Adoption):
                     hours = next(HOURS_AHEAD[one] for one in HOURS_AHEAD if one in record.text)
                     whole = 'replaces = "file"' in record.text
+                    by_version = "version = " in record.text
                 elif isinstance(record, Entry):
                     committed[record.source_id] = self._uploads[record.source_id]
                 else:
                     rulings.append((record.source_id, record.kind == "restoration"))
             uploads = model.counted(committed, rulings, whole=whole)
-            self._models.append((model.kpis(uploads, hours), model.waiting(uploads)))
+            tables = model.kpis(uploads, hours, by_version=by_version)
+            waiting = model.waiting(uploads, by_version=by_version)
+            self._models.append((tables, waiting))
         return self._models[sequence]
 
 

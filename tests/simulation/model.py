@@ -101,20 +101,31 @@ def counted(
     return found
 
 
-def latest(uploads: Iterable[Upload], dataset: str) -> dict[str, Record]:
+VERSIONS = {"orders": 1, "order_items": 2}
+"""Columns whose greater value is the later row, by a contract that says so: user and product."""
+
+
+def latest(
+    uploads: Iterable[Upload], dataset: str, *, by_version: bool = False
+) -> dict[str, Record]:
     """The latest version of each key."""
+    column = VERSIONS.get(dataset) if by_version else None
     found: dict[str, Record] = {}
     for upload in sorted(uploads, key=version_order):
         if upload.dataset == dataset and upload.accepted:
-            found |= {record[0]: record for record in upload.clean}
+            for record in upload.clean:
+                known = found.get(record[0])
+                if column is None or not known or int(known[column]) <= int(record[column]):
+                    found[record[0]] = record
     return found
 
 
-def waiting(uploads: Iterable[Upload]) -> int:
+def waiting(uploads: Iterable[Upload], *, by_version: bool = False) -> int:
     """Items whose order has not arrived."""
     uploads = list(uploads)
     orders = latest(uploads, "orders")
-    return sum(item[1] not in orders for item in latest(uploads, "order_items").values())
+    items = latest(uploads, "order_items", by_version=by_version)
+    return sum(item[1] not in orders for item in items.values())
 
 
 def day_of(created_at: str, hours: int) -> str:
@@ -123,17 +134,18 @@ def day_of(created_at: str, hours: int) -> str:
     return instant.date().isoformat()
 
 
-def kpis(uploads: Iterable[Upload], hours: int = 0) -> Tables:
+def kpis(uploads: Iterable[Upload], hours: int = 0, *, by_version: bool = False) -> Tables:
     """The KPI rows of some uploads, where days begin some hours before those of UTC."""
     uploads = list(uploads)
-    orders, products = latest(uploads, "orders"), latest(uploads, "products")
+    orders = latest(uploads, "orders", by_version=by_version)
+    products = latest(uploads, "products")
     by_day: dict[str, list[Record]] = defaultdict(list)
     for order in orders.values():
         by_day[day_of(order[3], hours)].append(order)
     by_category: dict[tuple[str, str], list[Record]] = defaultdict(list)
     by_product: dict[tuple[str, str], list[Record]] = defaultdict(list)
     sold: dict[str, list[Record]] = defaultdict(list)
-    for item in latest(uploads, "order_items").values():
+    for item in latest(uploads, "order_items", by_version=by_version).values():
         if item[1] in orders:
             day = day_of(orders[item[1]][3], hours)
             product = products.get(item[2])

@@ -103,6 +103,13 @@ CONTRACTS = (
         'replaces = "file"\n' + CONTRACT.text.replace('"simulation"', '"whole files"'),
         source="whole files",
     ),
+    # So are these; which row of a key is the later one is not.
+    parse_contract(
+        CONTRACT.text.replace('"simulation"', '"versions"')
+        .replace("[orders]\n", '[orders]\n    version = "user_id"\n')
+        .replace("[order_items]\n", '[order_items]\n    version = "product_id"\n'),
+        source="versions",
+    ),
 )
 
 

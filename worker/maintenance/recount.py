@@ -206,7 +206,8 @@ class Recounter:
 
     async def _clean_rows(self, upload: Entry, dataset: Dataset) -> AsyncIterator[list[Row]]:
         """Yield the clean rows of an upload, a row group at a time."""
-        wanted = dict.fromkeys((*dataset.key, *COLUMNS[dataset.name]))
+        version = () if dataset.version is None else (dataset.version,)
+        wanted = dict.fromkeys((*dataset.key, *COLUMNS[dataset.name], *version))
         for part in upload.parts:
             file = CleanObject(self._workspace.store, self._workspace.stored(part.key))
             names = (await file.schema()).names

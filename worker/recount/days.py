@@ -77,6 +77,8 @@ class DayCount:
         self._items: dict[Key, _Item] = {}
         self._ids: frozenset[str] | None = None
         self._categories: dict[str, str] = {}
+        # Greatest version so far of every key, of datasets that have a version column.
+        self._versions: dict[tuple[str, Key], tuple[bool, datetime | int]] = {}
 
     def add_orders(self, rows: Iterable[Row]) -> None:
         """Add the orders of one file."""
@@ -87,6 +89,8 @@ class DayCount:
                 continue
             day = created.astimezone(self._zone).date()
             identity = _key(row, key)
+            if self._is_outdated("orders", identity, row):
+                continue
             if (day in self._days or identity in self._orders) and row.counts():
                 status = row.value("status")
                 order = _Order(day, _text(row.value("user_id")), bool(self._is_returned(status)))
@@ -101,6 +105,8 @@ class DayCount:
         dataset = self._contract.datasets["order_items"]
         for row in rows:
             order_id, identity = _text(row.value("order_id")), _key(row, dataset.key)
+            if self._is_outdated("order_items", identity, row):
+                continue
             is_ours = order_id in self._ids
             if not (is_ours or identity in self._items) or not row.counts():
                 continue
@@ -123,9 +129,26 @@ class DayCount:
         sold = {item.product for item in self._items.values()}
         for row in rows:
             product = _text(row.value("id"))
+            if self._is_outdated("products", (product,), row):
+                continue
             if product in sold and row.counts():
                 category = row.value("category")
                 self._categories[product] = NO_CATEGORY if category is None else str(category)
+
+    def _is_outdated(self, dataset: str, identity: Key, row: Row) -> bool:
+        """Return whether an earlier row of the key has a greater version; note the greatest."""
+        name = self._contract.datasets[dataset].version
+        if name is None:
+            return False
+        if not row.counts():
+            return True
+        value = row.value(name)
+        version = (True, value) if isinstance(value, datetime | int) else (False, 0)
+        known = self._versions.get((dataset, identity))
+        if known is not None and known > version:
+            return True
+        self._versions[dataset, identity] = version
+        return False
 
     def rows(self) -> dict[str, dict[date, list[KpiRow]]]:
         """Return KPI table -> day -> rows, ascending by group; a day without orders has none."""

@@ -6,11 +6,13 @@ import asyncio
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from kpi.kernels.arrays import Mask
 from kpi.kernels.duplicates import assign_shares, find_duplicates, find_members
@@ -26,8 +28,23 @@ T = TypeVar("T")
 
 RowNumbers = npt.NDArray[np.int64]
 
+Versions = npt.NDArray[np.int64]
+"""Values of the column that says which row of a key is the later one."""
+
+OLDEST = -(2**63)
+"""Version of a row without one."""
+
 Cluster = list[RowGroup]
 """Row groups whose key intervals overlap: only these may hold a key twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Some rows of a row group: their keys, their numbers, and their versions if there are any."""
+
+    keys: Keys
+    rows: RowNumbers
+    versions: Versions | None
 
 
 class LatestVersions:
@@ -114,19 +131,21 @@ class LatestVersions:
         if len(duplicates) == 0:
             return
 
-        found = await self._map_keys(ordered, lambda keys: _rows_with(keys, duplicates))
+        found = await self._map_keys(
+            ordered, lambda keys, versions: _rows_with(keys, versions, duplicates)
+        )
         await asyncio.to_thread(self._mark, ordered, found, to_mark)
 
     async def _compare_at_once(self, groups: list[RowGroup], to_mark: set[RowGroup]) -> None:
         """Compare all keys of some row groups in one pass."""
         ordered = _by_version(groups)
-        keys = await self._map_keys(ordered, lambda of_group: of_group)
+        read = await self._map_keys(ordered, lambda keys, versions: (keys, versions))
 
         def compare() -> None:
-            hashes = np.concatenate([of_group.high for of_group in keys])
+            hashes = np.concatenate([keys.high for keys, _ in read])
             duplicates = find_duplicates(hashes, threaded().in_one_thread())
             if len(duplicates):
-                found = [_rows_with(of_group, duplicates) for of_group in keys]
+                found = [_rows_with(keys, versions, duplicates) for keys, versions in read]
                 self._mark(ordered, found, to_mark)
 
         await asyncio.to_thread(compare)
@@ -134,20 +153,27 @@ class LatestVersions:
     def _mark(
         self,
         ordered: list[RowGroup],
-        found: Sequence[tuple[Keys, RowNumbers]],
+        found: Sequence[_Found],
         to_mark: set[RowGroup],
     ) -> None:
         """Clear superseded rows in the masks of the row groups to mark.
 
         Args:
             ordered: Row groups from the earliest version to the latest.
-            found: Keys and row numbers of each, together every row of these keys.
+            found: Rows of each, together every row of their keys.
             to_mark: Row groups whose masks are wanted.
         """
-        latest = latest_rows(concat_keys([keys for keys, _ in found]))
-        edges = np.cumsum([0, *(len(rows) for _, rows in found)])
-        for group, (_, rows), start, end in zip(ordered, found, edges[:-1], edges[1:], strict=True):
-            superseded = rows[~latest[start:end]]
+        keys = concat_keys([one.keys for one in found])
+        versions = [one.versions for one in found if one.versions is not None]
+        if versions:
+            order = np.argsort(np.concatenate(versions), kind="stable")
+            latest = np.empty(len(keys), bool)
+            latest[order] = latest_rows(keys.take(order))
+        else:
+            latest = latest_rows(keys)
+        edges = np.cumsum([0, *(len(one.rows) for one in found)])
+        for group, one, start, end in zip(ordered, found, edges[:-1], edges[1:], strict=True):
+            superseded = one.rows[~latest[start:end]]
             if len(superseded) and group in to_mark:
                 mask = self._masks.setdefault(group, np.ones(group.rows, bool))
                 mask[superseded] = False
@@ -161,7 +187,7 @@ class LatestVersions:
         filled = 0
         lock = threading.Lock()
 
-        def collect(keys: Keys) -> None:
+        def collect(keys: Keys, _: Versions | None) -> None:
             nonlocal filled
             found = keys.high
             if classes > 1:
@@ -173,19 +199,27 @@ class LatestVersions:
         await self._map_keys(groups, collect)
         return await asyncio.to_thread(find_duplicates, hashes[:filled], threaded())
 
-    async def _map_keys(self, groups: Sequence[RowGroup], work: Callable[[Keys], T]) -> list[T]:
-        """Apply `work` to the keys of each row group, reading some of them at a time."""
-        columns = self._catalog.dataset.key
+    async def _map_keys(
+        self, groups: Sequence[RowGroup], work: Callable[[Keys, Versions | None], T]
+    ) -> list[T]:
+        """Apply `work` to the keys and versions of each row group, reading some at a time."""
+        dataset = self._catalog.dataset
+        key = dataset.key
+        columns = key if dataset.version is None else dict.fromkeys((*key, dataset.version))
 
         async def read(batch: list[RowGroup]) -> list[T]:
-            table = await batch[0].file.read(batch, columns)
+            table = await batch[0].file.read(batch, list(columns))
 
             def apply() -> list[T]:
-                keys = keys_of([table.column(name) for name in columns])
+                keys = keys_of([table.column(name) for name in key])
+                versions = None if dataset.version is None else _versions(table, dataset.version)
                 ends = np.cumsum([group.rows for group in batch]).tolist()
+                slices = [
+                    slice(end - group.rows, end) for group, end in zip(batch, ends, strict=True)
+                ]
                 return [
-                    work(keys.take(slice(end - group.rows, end)))
-                    for group, end in zip(batch, ends, strict=True)
+                    work(keys.take(one), None if versions is None else versions[one])
+                    for one in slices
                 ]
 
             return await asyncio.to_thread(apply)
@@ -220,7 +254,13 @@ def _by_version(groups: Iterable[RowGroup]) -> list[RowGroup]:
     return sorted(groups, key=lambda group: (group.file.rank, group.number))
 
 
-def _rows_with(keys: Keys, hashes: npt.NDArray[np.uint64]) -> tuple[Keys, RowNumbers]:
-    """Select the keys that have one of some hashes, with their row numbers."""
+def _versions(table: pa.Table, name: str) -> Versions:
+    """Return the values of a version column as integers; rows without one are the oldest."""
+    column = table.column(name).cast(pa.int64()).fill_null(OLDEST)
+    return column.to_numpy()
+
+
+def _rows_with(keys: Keys, versions: Versions | None, hashes: npt.NDArray[np.uint64]) -> _Found:
+    """Select the rows whose keys have one of some hashes."""
     rows = find_members(keys.high, hashes)
-    return keys.take(rows), rows
+    return _Found(keys.take(rows), rows, None if versions is None else versions[rows])

@@ -55,6 +55,8 @@ async def find_rollbacks(snapshot: Snapshot, after: int) -> list[Rollback]:
     counted = snapshot.uploads.in_order() if repeated else []
     for upload, earlier in repeated:
         catalog = snapshot.catalog(upload.dataset)
+        if catalog.dataset.version is not None:
+            continue  # upload time is not what decides
         between = {
             one.source_id
             for one in counted

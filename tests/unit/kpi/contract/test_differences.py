@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from kpi.contract.differences import describe_differences, same_clean_rows
 from kpi.contract.loading import built_in, parse_contract
 from kpi.contract.model import Contract
 from kpi.contract.translation import to_language_2
+from kpi.errors import ContractError
 
 
 def contract(text: str) -> Contract:
@@ -41,3 +44,16 @@ def test_language_2_says_the_same_of_files() -> None:
     assert describe_differences(one, other)
     delimited = contract(to_language_2(whole).replace('delimiter = ","', 'delimiter = ";"'))
     assert not same_clean_rows(other, delimited)
+
+
+def test_a_version_column_is_one_of_the_dataset() -> None:
+    text = built_in().text.replace("[orders]\n", '[orders]\nversion = "status"\n')
+    with pytest.raises(ContractError, match="of type integer or timestamp"):
+        contract(text)
+    with pytest.raises(ContractError, match="of type integer or timestamp"):
+        contract(text.replace('version = "status"', 'version = "changed"'))
+    found = contract(text.replace('version = "status"', 'version = "created_at"'))
+    assert same_clean_rows(built_in(), found)
+    translated = contract(to_language_2(found)).shop
+    assert translated is not None
+    assert translated.datasets["orders"].version == "created_at"

@@ -10,6 +10,8 @@ import pytest
 from kpi.contract.loading import built_in, parse_contract
 from kpi.contract.model import Contract
 from tests.support.shops import Pipeline
+from worker.maintenance.audit import audit
+from worker.stores import open_objects
 
 HEADER = "order_id,user_id,status,created_at\n"
 MONDAY = "2026-11-23T10:00:00"
@@ -111,3 +113,47 @@ async def test_a_row_disappears_where_files_are_replaced_whole(
         report = await pipeline.transform()
         assert await shop.return_rate() == rate
     assert [one.kind for one in report.notices] == ["replaces"] * replaces
+
+
+def versioned(kind: str) -> Contract:
+    text = built_in().text.replace("[orders]\n", '[orders]\nversion = "updated_at"\n')
+    column = f'[orders.columns]\nupdated_at = {{ type = "{kind}" }}'
+    return parse_contract(text.replace("[orders.columns]", column), source="test")
+
+
+@pytest.mark.parametrize(
+    ("kind", "older", "newer"),
+    [("integer", "9", "10"), ("timestamp", "2026-11-23", "2026-11-24"), ("integer", "", "-5")],
+)
+async def test_the_greater_version_is_the_later_row(
+    tmp_path: Path, kind: str, older: str, newer: str
+) -> None:
+    """Of rows with the same version, the later upload is."""
+    header = "order_id,user_id,status,created_at,updated_at\n"
+    files = [
+        f"1,1,returned,{MONDAY},{newer}\n2,2,shipped,{MONDAY},{newer}\n",
+        f"1,1,shipped,{MONDAY},{older}\n2,2,returned,{MONDAY},{newer}\n",
+        f"2,2,shipped,{MONDAY},{older}\n",
+    ]
+    contract = versioned(kind)
+    async with Pipeline(tmp_path, contract) as pipeline:
+        folder = tmp_path / "in" / "orders"
+        folder.mkdir(parents=True)
+        for number, rows in enumerate(files):
+            path = folder / f"{number}.csv"
+            path.write_text(header + rows)
+            os.utime(path, (number, number))
+            await pipeline.validate(path)
+            await pipeline.transform()
+        (row,) = await pipeline.rows("order_kpis")
+        assert pipeline.state is not None
+        audited = await audit(
+            contract=contract,
+            workspace=pipeline.workspace,
+            state=pipeline.state,
+            recount_days=1,
+            open_objects=open_objects,
+        )
+    assert str(row["return_rate"]) == "1.0000"
+    assert audited.differences == ()
+    assert len(audited.recount.raw_files) == 3
