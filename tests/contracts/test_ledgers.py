@@ -9,7 +9,7 @@ import pytest
 
 from tests.contracts.states import CONCURRENTLY, DAY, rows
 from tests.support.samples import adoption, entry, ruling
-from worker.errors import ContractChanged
+from worker.errors import ContractChanged, HeadMoved
 from worker.state import Effect, Progress, Sighting, State
 
 
@@ -200,3 +200,43 @@ async def test_many_effects(state: State) -> None:
 
     assert await state.effects(list(effects)) == effects
     assert await state.effects([]) == {}
+
+
+async def test_a_staged_entry_is_no_verdict(state: State) -> None:
+    first = await state.commit(entry("a"), adoption=adoption())
+    staged = replace(entry("a"), contract="next", staged=True)
+    committed = await state.stage(staged)
+
+    assert committed == staged.at(3)
+    assert await state.stage(replace(staged, seconds=9.0)) == committed
+    assert await state.find("a") == first
+    assert await state.find_staged("a", "next") == committed
+    assert await state.find_staged("a", "other") is None
+    assert await state.find_staged("b", "next") is None
+    assert await state.records(after=1) == [first, committed]
+    other = await state.stage(replace(staged, contract="other"))
+    assert (other.sequence, await state.head()) == (4, 4)
+
+
+async def test_an_adoption_may_depend_on_the_head(state: State) -> None:
+    await state.commit(entry("a"), adoption=adoption())
+    seen = await state.head()
+    await state.commit(entry("b"), adoption=adoption())
+
+    with pytest.raises(HeadMoved):
+        await state.adopt(adoption("other"), replaces=1, head=seen)
+    assert await state.head() == seen + 1
+    second = await state.adopt(adoption("other"), replaces=1, head=seen + 1)
+    assert second.sequence == seen + 2
+    with pytest.raises(ContractChanged):
+        await state.adopt(adoption("third"), replaces=1, head=seen + 2)
+
+
+async def test_an_entry_is_replaced_only_where_it_is_the_one_named(state: State) -> None:
+    refused = replace(entry("a"), verdict="refused", reason="no header")
+    first = await state.commit(refused)
+    second = await state.commit(entry("a"), replaces=first.sequence)
+
+    assert second.sequence > first.sequence
+    assert await state.find("a") == second
+    assert await state.commit(replace(entry("a"), seconds=9.0), replaces=first.sequence) == second

@@ -127,6 +127,15 @@ def test_adoption_stops_where_a_raw_file_is_gone(shopkpi: Shopkpi) -> None:
     assert shopkpi("retract", "orders/a.csv").code == 0
     assert shopkpi("contract", "adopt", "string-ids").code == 0
     assert days(shopkpi) == []
+    done = shopkpi("restore", "orders/a.csv")
+    assert done.code == 2
+    assert "no clean rows of the contract in force" in done.err
+    # Once its raw file is there again, the same contract takes it.
+    Path("elsewhere.csv").rename("shop/orders/a.csv")
+    assert shopkpi("contract", "adopt", "string-ids").code == 0
+    assert shopkpi("restore", "orders/a.csv").code == 0
+    assert days(shopkpi) == ["2025-03-01"]
+    assert shopkpi("audit").code == 0
 
 
 def test_archived_raw_files_are_found(shopkpi: Shopkpi) -> None:
@@ -158,6 +167,10 @@ def test_adoption_stops_where_the_contract_refuses_a_file(shopkpi: Shopkpi) -> N
     done = shopkpi("contract", "adopt", semicolon)
     assert done.code == 2
     assert "it refuses 2 files that were accepted" in done.err
+    assert [entry["verdict"] for entry in shopkpi("ledger", "--format", "json").json] == [
+        *("accepted", "accepted")
+    ]
+    assert shopkpi("retract", "orders/a.csv", "--dry-run").code == 0
     assert shopkpi("run", "shop").code == 0
     assert days(shopkpi) == ["2025-03-01"]
     assert shopkpi("audit").code == 0

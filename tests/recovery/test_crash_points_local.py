@@ -81,6 +81,17 @@ def uploads_are_retracted(root: Path) -> list[Step]:
     return [partial(tuple, command) for command in commands]
 
 
+def a_contract_is_adopted(root: Path) -> list[Step]:
+    """Another contract comes into force: every file is validated again, one was moved before."""
+    shop.write_files(root / UPLOADS, shop.later_files(), second=100)
+    commands = [
+        ("run", "shop", *JSON, *KPIS),
+        ("archive", "shop/orders/1.csv", "--to", "moved"),
+        ("contract", "adopt", "string-ids", "--raw", "moved", *JSON),
+    ]
+    return [partial(tuple, command) for command in commands]
+
+
 @dataclass(kw_only=True)
 class Scene:
     """A shop, commands that are run on it, and their result.
@@ -109,7 +120,10 @@ class Scene:
         return look(self.root, ".shopkpi/shopkpi.db")
 
 
-@pytest.fixture(scope="module", params=[update_arrives, many_tasks, uploads_are_retracted])
+SCENES = (update_arrives, many_tasks, uploads_are_retracted, a_contract_is_adopted)
+
+
+@pytest.fixture(scope="module", params=SCENES)
 def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
     # In memory where that is possible: thousands of folders are made and removed.
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

@@ -119,7 +119,7 @@ def _rule(
         from worker.transform.task import TransformTask  # noqa: PLC0415  (Arrow, 0.3 s)
 
         async with open_session(settings) as session:
-            rulings = await plan_rulings(session.state, sources, kind, reason)
+            rulings = await plan_rulings(session.state, sources, kind, reason, session.in_force)
             task = TransformTask(
                 contract=session.settings.contract,
                 workspace=session.workspace,

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from worker.errors import ConfigError
 from worker.maintenance.named_uploads import has_name
 from worker.state import Entry, Ledger, Ruling
+from worker.state.contract_in_force import ContractInForce
 from worker.state.counted import CountedUploads
 from worker.state.paging import records_in_pages
-from worker.state.records import Decision
+from worker.state.records import Decision, Record
 
 LISTED_VERSIONS = 10
 """Versions of a name that an error lists."""
 
 
 async def plan_rulings(
-    ledger: Ledger, names: Sequence[str], kind: Decision, reason: str
+    ledger: Ledger,
+    names: Sequence[str],
+    kind: Decision,
+    reason: str,
+    in_force: ContractInForce | None = None,
 ) -> list[Ruling]:
     """Prepare a ruling on each named upload whose state it would change.
 
@@ -27,17 +32,20 @@ async def plan_rulings(
         names: Source ids, URLs or ends of URLs.
         kind: What is decided.
         reason: Why; empty where none is given.
+        in_force: Which entries are of the contract in force; None where no other ever was.
 
     Returns:
         Rulings that are not committed yet. An upload that is in the wanted state has none.
 
     Raises:
-        ConfigError: A name is unknown, belongs to several versions, or to a refused file.
+        ConfigError: A name is unknown, belongs to several versions, or to a refused file; or an
+            upload to restore has no clean rows of the contract in force.
         StoreError: The ledger cannot be read, after retries.
     """
     found: dict[str, dict[str, Entry]] = {name: {} for name in names}
     counted = CountedUploads()
-    async for records in records_in_pages(ledger, await ledger.head()):
+    async for page in records_in_pages(ledger, await ledger.head()):
+        records = [one for one in page if not _is_without_effect(one, in_force)]
         counted.add(records)
         entries = [one for one in records if isinstance(one, Entry)]
         for name, versions in found.items():
@@ -48,6 +56,8 @@ async def plan_rulings(
         chosen = _first_of_run(versions, counted)
         _check_unique(name, list(chosen.values()))
         uploads |= chosen
+    if kind == "restoration" and in_force is not None:
+        _check_rows(uploads.values(), in_force)
     now = datetime.now(UTC)
     return [
         Ruling(
@@ -61,6 +71,28 @@ async def plan_rulings(
         for source_id, entry in uploads.items()
         if counted.is_retracted(source_id) != (kind == "retraction")
     ]
+
+
+def _is_without_effect(record: Record, in_force: ContractInForce | None) -> bool:
+    """Return whether a record was staged for a contract that is not in force."""
+    if not isinstance(record, Entry) or not record.staged:
+        return False
+    return in_force is None or not in_force.serves(record)
+
+
+def _check_rows(entries: Iterable[Entry], in_force: ContractInForce) -> None:
+    """Check that uploads have clean rows to count.
+
+    Their raw files may have been gone when the contract in force was adopted.
+    """
+    for entry in entries:
+        if entry.verdict == "accepted" and not in_force.serves(entry):
+            raise ConfigError(
+                "it has no clean rows of the contract in force, so there is nothing to restore",
+                url=entry.url,
+                hint="upload it again, or say where its raw file is: "
+                "`shopkpi contract adopt` with the contract in force and --raw",
+            )
 
 
 def _first_of_run(versions: Mapping[str, Entry], counted: CountedUploads) -> dict[str, Entry]:
