@@ -18,7 +18,7 @@ async def test_a_name_of_several_versions_is_refused_with_their_ids() -> None:
     first = entry("a")
     await state.commit(first)
     later = first.uploaded_at + timedelta(days=1)
-    await state.commit(replace(first, source_id="b", uploaded_at=later))
+    await state.commit(replace(first, source_id="b", uploaded_at=later, content="other"))
     with pytest.raises(ConfigError, match=r"2 uploads .*: b \(uploaded 2024-05-02 .*, a \("):
         await plan_rulings(state, ["orders/a.csv"], "retraction", "")
     (ruling,) = await plan_rulings(state, ["b"], "retraction", "why")
