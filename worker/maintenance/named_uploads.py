@@ -28,12 +28,12 @@ async def find_uploads(ledger: Ledger, name: str | None) -> AsyncIterator[list[E
     """
     head = await ledger.head()
     if name is None:
-        async for entries in entries_in_pages(ledger, head):
+        async for entries in _in_effect(ledger, head):
             yield entries
         return
     exact, similar = False, []
     resembles = _pattern(name)
-    async for entries in entries_in_pages(ledger, head):
+    async for entries in _in_effect(ledger, head):
         named = [entry for entry in entries if has_name(entry, name)]
         exact = exact or bool(named)
         if named:
@@ -48,6 +48,14 @@ async def find_uploads(ledger: Ledger, name: str | None) -> AsyncIterator[list[E
         )
     if not exact:
         yield similar
+
+
+async def _in_effect(ledger: Ledger, head: int) -> AsyncIterator[list[Entry]]:
+    """Yield pages of entries without those that are staged for a contract not in force."""
+    in_force = await ledger.adoption()
+    digest = "" if in_force is None else in_force.digest
+    async for entries in entries_in_pages(ledger, head):
+        yield [entry for entry in entries if not entry.staged or entry.contract == digest]
 
 
 def newest_versions(entries: Iterable[Entry]) -> list[Entry]:
