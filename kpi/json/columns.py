@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,8 @@ import pyarrow as pa
 from kpi.contract.model import header_form
 from kpi.contract.reject_reasons import Reason
 from kpi.csv.chunk import Malformed
-from kpi.json.framing import Record
+from kpi.json.framing import Records
+from kpi.json.parsing import Number, Parse, parse_all, parse_literally
 from kpi.kernels.arrays import Mask, Positions
 
 MAX_DEPTH = 16
@@ -170,172 +170,111 @@ def _walk(value: Any, path: Path, found: dict[str, Path]) -> None:  # noqa: ANN4
         _walk(inner, (*path, key), found)
 
 
-def read_objects(
-    records: Sequence[Record], shape: Shape, parse: Callable[[bytes], object]
-) -> JsonRows:
+def read_objects(records: Records, shape: Shape, parse: Parse) -> JsonRows:
     """Read the rows of some records.
 
     Args:
         records: The records.
         shape: Where the values of their columns are.
-        parse: Parser of RFC 8259; numbers may become doubles. It raises `ValueError`.
+        parse: Parser of RFC 8259.
     """
-    has_long_numbers = _LONG_NUMBER.search(b"\n".join(one.data for one in records)) is not None
-    builder = _Builder(shape)
-    for at, record in enumerate(records):
-        if record.too_long:
-            builder.reject(at, record, Reason.RECORD_TOO_LONG)
-            continue
-        try:
-            value = _parse(record.data, parse)
-            if has_long_numbers and _LONG_NUMBER.search(record.data):
-                value = _parse_literally(record.data)
-        except ValueError:  # of the parser, of the standard library, and of UTF-8
-            builder.reject(at, record, Reason.MALFORMED_JSON)
-            continue
-        if not isinstance(value, dict):
-            builder.reject(at, record, Reason.MALFORMED_JSON)
-            continue
-        try:
-            builder.add(at, value)
-        except _LiteralNeededError:
-            builder.add(at, _parse_literally(record.data))
-    return builder.rows()
-
-
-_LONG_NUMBER = re.compile(rb"[0-9.]{16}")
-"""Numbers that a double may not hold as they are written: it has 15 digits for certain."""
+    values = parse_all(records.texts, parse)
+    malformed = []
+    for at, value in enumerate(values):
+        if at in records.too_long or not isinstance(value, dict):
+            is_long = at in records.too_long
+            reason = Reason.RECORD_TOO_LONG if is_long else Reason.MALFORMED_JSON
+            offset = int(records.offsets[at])
+            malformed.append((at, Malformed(offset=offset, raw=records.texts[at], reason=reason)))
+            values[at] = None
+    rows = _Rows(values, shape.lists)
+    try:
+        columns = [_column(rows, shape, number) for number in range(len(shape.headers))]
+    except _LiteralNeededError:
+        whole = [
+            None if value is None else parse_literally(records.texts[at])
+            for at, value in enumerate(values)
+        ]
+        rows = _Rows(whole, shape.lists)
+        columns = [_column(rows, shape, number) for number in range(len(shape.headers))]
+    return JsonRows(
+        columns=columns,
+        record_of=rows.record_of,
+        has_level=[np.array([one is not None for one in level]) for level in rows.levels[1:]],
+        malformed=malformed,
+        unseen=frozenset(
+            number
+            for number in shape.unseen
+            if not _has(rows.levels[shape.places[number].level], shape.places[number].path)
+        ),
+    )
 
 
 class _LiteralNeededError(Exception):
     """A number is read as a text: 1.10 is not 1.1."""
 
 
-class _Number(str):
-    """A number as it is written."""
+class _Rows:
+    """Rows of some objects: at each level, the object or element that a row is in."""
 
-    __slots__ = ()
+    def __init__(self, values: Sequence[Any], lists: Sequence[Path]) -> None:
+        kept = [at for at, value in enumerate(values) if value is not None]
+        if not lists:
+            self.levels: list[list[Any]] = [[values[at] for at in kept]]
+            self.record_of = np.array(kept, np.int64)
+            return
+        found = [(at, row) for at in kept for row in _contexts(values[at], lists)]
+        self.levels = [[row[level] for _, row in found] for level in range(len(lists) + 1)]
+        self.record_of = np.array([at for at, _ in found], np.int64)
 
 
-def _parse(data: bytes, parse: Callable[[bytes], object]) -> object:
-    """Parse a record; strings hold bytes that are not UTF-8 as surrogates (PEP 383).
+def _column(rows: _Rows, shape: Shape, number: int) -> pa.Array:
+    """Read the texts of a column.
 
     Raises:
-        ValueError: It is no JSON.
+        _LiteralNeededError: It is one of texts, and has a number that is no integer.
     """
+    place, is_number = shape.places[number], shape.headers[number] in shape.numeric
+    cells = rows.levels[place.level]
+    for key in place.path:
+        cells = [cell.get(key) if type(cell) is dict else None for cell in cells]
+    decimal = shape.decimal if is_number else "."
     try:
-        return parse(data)
-    except ValueError:
-        try:
-            data.decode()
-        except UnicodeDecodeError:
-            return _parse_literally(data)
-        raise
+        array = pa.array(cells)
+    except (pa.ArrowException, UnicodeEncodeError, TypeError, ValueError, OverflowError):
+        return _texts([_text(cell, decimal, is_number=is_number) for cell in cells])
+    if pa.types.is_floating(array.type) and not is_number:
+        raise _LiteralNeededError
+    if pa.types.is_nested(array.type) or decimal != ".":
+        return _texts([_text(cell, decimal, is_number=is_number) for cell in cells])
+    return array.cast(pa.string())
 
 
-def _parse_literally(data: bytes) -> Any:  # noqa: ANN401
+def _text(cell: Any, decimal: str, *, is_number: bool) -> str | None:  # noqa: ANN401
+    """Write a value as a text; None where there is none."""
+    if cell is None or type(cell) is str:
+        return cell
+    if type(cell) is float:
+        if not is_number:
+            raise _LiteralNeededError
+        cell = Number(repr(cell))
+    if isinstance(cell, Number):
+        return cell.replace(".", decimal) if is_number else str(cell)
+    # Booleans are true and false, lists and objects as they are written.
+    return json.dumps(cell, ensure_ascii=False)
+
+
+def _texts(cells: list[str | None]) -> pa.Array:
     try:
-        return json.loads(
-            data.decode("utf-8", "surrogateescape"),
-            parse_float=_Number,
-            parse_int=_Number,
-            parse_constant=_refuse,
-        )
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+        return pa.array(cells, pa.string())
+    except UnicodeEncodeError:  # bytes that are not UTF-8
+        encoded = [None if one is None else one.encode("utf-8", "surrogateescape") for one in cells]
+        return pa.array(encoded, pa.binary())
 
 
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
-
-
-@dataclass(frozen=True)
-class _Column:
-    """A column, its path, and whether it is one of numbers."""
-
-    number: int
-    path: Path
-    is_number: bool
-
-
-class _Builder:
-    """Collects the cells of rows."""
-
-    def __init__(self, shape: Shape) -> None:
-        self._shape = shape
-        self._cells: list[list[str | None]] = [[] for _ in shape.headers]
-        self._record_of: list[int] = []
-        self._has_level: list[list[bool]] = [[] for _ in shape.lists]
-        self._malformed: list[tuple[int, Malformed]] = []
-        self._unseen = set(shape.unseen)
-        self._levels: list[list[_Column]] = [[] for _ in range(len(shape.lists) + 1)]
-        for number, (header, place) in enumerate(zip(shape.headers, shape.places, strict=True)):
-            column = _Column(number, place.path, header in shape.numeric)
-            self._levels[place.level].append(column)
-
-    def reject(self, at: int, record: Record, reason: Reason) -> None:
-        malformed = Malformed(offset=record.offset, raw=record.data, reason=reason)
-        self._malformed.append((at, malformed))
-
-    def add(self, at: int, value: dict[str, Any]) -> None:
-        """Add the rows of an object.
-
-        Raises:
-            _LiteralNeededError: They hold a number that must be read as it is written; none is
-                added.
-        """
-        rows = _contexts(value, self._shape.lists)
-        if self._unseen:
-            self._look_for_unseen(rows)
-        added: list[list[tuple[int, str | None]]] = []
-        known: dict[int, list[tuple[int, str | None]]] = {}
-        for row in rows:
-            cells: list[tuple[int, str | None]] = []
-            for context, columns in zip(row, self._levels, strict=True):
-                # Elements share what is around them.
-                of_level = known.get(id(context)) if context is not None else None
-                if of_level is None:
-                    of_level = [(one.number, self._cell(context, one)) for one in columns]
-                    known[id(context)] = of_level
-                cells += of_level
-            added.append(cells)
-        for row, cells in zip(rows, added, strict=True):
-            self._record_of.append(at)
-            for context, has_level in zip(row[1:], self._has_level, strict=True):
-                has_level.append(context is not None)
-            for number, text in cells:
-                self._cells[number].append(text)
-
-    def _look_for_unseen(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Look for columns; a null on the way to one says that it is there."""
-        for number in list(self._unseen):
-            place = self._shape.places[number]
-            if any(_leads(row[place.level], place.path) for row in rows):
-                self._unseen.discard(number)
-
-    def _cell(self, value: Any, column: _Column) -> str | None:  # noqa: ANN401
-        """Read the text of a column; None where there is none."""
-        for key in column.path:
-            value = value.get(key) if isinstance(value, dict) else None
-        if value is None or type(value) is str:
-            return value
-        if type(value) is float:
-            if not column.is_number:
-                raise _LiteralNeededError
-            value = _Number(repr(value))
-        if isinstance(value, _Number) and column.is_number:
-            return value.replace(".", self._shape.decimal)
-        # Booleans are true and false, lists and objects as they are written.
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-    def rows(self) -> JsonRows:
-        return JsonRows(
-            columns=[_texts(cells) for cells in self._cells],
-            record_of=np.array(self._record_of, np.int64),
-            has_level=[np.array(one, bool) for one in self._has_level],
-            malformed=self._malformed,
-            unseen=frozenset(self._unseen),
-        )
+def _has(contexts: Sequence[Any], path: Path) -> bool:
+    """Whether some object has a path; a null on the way to it says that it is there."""
+    return any(_leads(one, path) for one in contexts)
 
 
 def _leads(value: object, path: Path) -> bool:
@@ -348,11 +287,3 @@ def _leads(value: object, path: Path) -> bool:
             return False
         value = value[key]
     return True
-
-
-def _texts(cells: list[str | None]) -> pa.Array:
-    try:
-        return pa.array(cells, pa.string())
-    except UnicodeEncodeError:  # bytes that are not UTF-8
-        encoded = [None if one is None else one.encode("utf-8", "surrogateescape") for one in cells]
-        return pa.array(encoded, pa.binary())

@@ -19,29 +19,36 @@ _IS_STRUCTURE[[QUOTE, OPEN_LIST, CLOSE_LIST, OPEN, CLOSE]] = True
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
 
 
+COMMON_GAPS = frozenset((b",", b", ", b",\n", b",\r\n", b",\n  ", b",\n    "))
+"""What stands between most objects of a list."""
+
+
 class NotRecordsError(KpiError):
     """The text is no sequence or list of objects; the message says where and why."""
 
 
 @dataclass(frozen=True)
-class Record:
-    """Bytes of one record.
+class Records:
+    """Records that some bytes complete.
 
     Attributes:
-        offset: Of its first byte in the stream.
-        data: The bytes, without blanks around them.
-        too_long: Whether it is longer than allowed; `data` then is its beginning.
+        texts: Bytes of each.
+        offsets: Of their first bytes in the stream.
+        too_long: Those that are longer than allowed, by position; their bytes are the beginning.
     """
 
-    offset: int
-    data: bytes
-    too_long: bool = False
+    texts: list[bytes]
+    offsets: Int64s
+    too_long: frozenset[int] = frozenset()
+
+    def __len__(self) -> int:
+        return len(self.texts)
 
 
 class Framer(Protocol):
     """Cuts a stream into records."""
 
-    def push(self, block: bytes, *, last: bool = False) -> list[Record]:
+    def push(self, block: bytes, *, last: bool = False) -> Records:
         """Return the records that a block completes.
 
         Raises:
@@ -81,37 +88,44 @@ class LineFramer:
         self._limit = max_record_bytes
         self._rest = b""
         self._offset = 0
-        self._skipped: Record | None = None
+        self._skipped: bytes | None = None
+        self._skipped_bytes = 0
 
-    def push(self, block: bytes, *, last: bool = False) -> list[Record]:
+    def push(self, block: bytes, *, last: bool = False) -> Records:
         """Return the lines that a block completes; blank ones are none."""
         data = self._rest + block
-        offset, found = self._offset, []
+        offset, texts, lengths = self._offset, list[bytes](), list[int]()
         if self._skipped is not None:
-            end = data.find(b"\n") + 1
-            if not end and not last:
-                self._offset += len(data)
+            end = data.find(b"\n") + 1 or (len(data) if last else 0)
+            self._skipped_bytes += end or len(data)
+            if not end:
                 self._rest = b""
-                return []
-            found.append(self._skipped)
-            self._skipped = None
-            end = end or len(data)
-            offset, data = offset + end, data[end:]
+                return Records([], np.zeros(0, np.int64))
+            texts, lengths = [self._skipped], [self._skipped_bytes]
+            self._skipped, data = None, data[end:]
         lines = data.split(b"\n")
         self._rest = b"" if last else lines.pop()
-        for line in lines:
-            text = line.strip(WHITESPACE)
-            if text:
-                start = offset + line.index(text)
-                is_long = len(text) > self._limit
-                found.append(Record(start, text[: self._limit], is_long))
-            offset += len(line) + 1
-        self._offset = offset
+        texts += lines
+        lengths += [len(line) + 1 for line in lines]
+        ends = offset + np.cumsum(np.array(lengths, np.int64))
+        self._offset = int(ends[-1]) if lengths else offset
         if len(self._rest) > self._limit:
-            self._skipped = Record(offset, self._rest[: self._limit], too_long=True)
-            self._offset += len(self._rest)
+            self._skipped, self._skipped_bytes = self._rest[: self._limit + 1], len(self._rest)
             self._rest = b""
-        return found
+        starts = np.concatenate([[offset], ends[:-1]]) if lengths else np.zeros(0, np.int64)
+        return self._without_blank_lines(texts, starts)
+
+    def _without_blank_lines(self, texts: list[bytes], starts: Int64s) -> Records:
+        if not all(map(bytes.strip, texts)):
+            kept = [at for at, text in enumerate(texts) if text.strip()]
+            texts, starts = [texts[at] for at in kept], starts[kept]
+        limit = self._limit
+        too_long = frozenset(
+            at for at, text in enumerate(texts) if len(text) > limit and len(text.strip()) > limit
+        )
+        for at in too_long:
+            texts[at] = texts[at][:limit]
+        return Records(texts, starts, too_long)
 
 
 class ObjectFramer:
@@ -135,7 +149,7 @@ class ObjectFramer:
         self._objects = 0
         self._has_comma = False
 
-    def push(self, block: bytes, *, last: bool = False) -> list[Record]:
+    def push(self, block: bytes, *, last: bool = False) -> Records:
         """Return the objects that a block completes.
 
         Raises:
@@ -144,13 +158,17 @@ class ObjectFramer:
         """
         data = self._rest + block
         starts, ends = self._objects_in(data)
-        found, at = [], 0
+        texts, at = [], 0
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            self._check_gap(data[at:start], self._offset + at)
-            self._begin_object(self._offset + start)
-            self._check_length(end - start)
-            found.append(Record(self._offset + start, data[start:end]))
+            gap = data[at:start]
+            if gap in COMMON_GAPS and self._in_list and self._objects and not self._has_comma:
+                self._objects += 1
+            else:
+                self._check_gap(gap, self._offset + at)
+                self._begin_object(self._offset + start)
+            texts.append(data[start:end])
             at = end
+        self._check_length(int((ends - starts).max(initial=0)))
         begins = data.find(b"{", at)
         if begins < 0:
             self._check_gap(data[at:], self._offset + at)
@@ -163,9 +181,10 @@ class ObjectFramer:
             )
         if last and self._in_list and self._state != "after":
             raise NotRecordsError("expected a list that ends, got the end of the file in it")
+        records = Records(texts, self._offset + starts)
         self._offset += at
         self._rest = data[at:]
-        return found
+        return records
 
     def _check_length(self, length: int) -> None:
         if length > self._limit:

@@ -294,9 +294,10 @@ def _tables_of_rows(rows: list[list[str]], is_quoted: bool | None = None) -> lis
 def _tables_of_json(head: bytes) -> list[Table]:
     """Take the paths of the first objects for columns."""
     objects = []
-    for record in make_framer(head, max_record_bytes=16 * MIB).push(head)[:VALUES_LOOKED_AT]:
+    records = make_framer(head, max_record_bytes=16 * MIB).push(head)
+    for text in records.texts[:VALUES_LOOKED_AT]:
         try:
-            objects.append(orjson.loads(record.data))
+            objects.append(orjson.loads(text))
         except orjson.JSONDecodeError:
             continue
     paths = SamplePaths(objects, ()).of_object.values()

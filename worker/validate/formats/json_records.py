@@ -14,7 +14,7 @@ from kpi.contract.conditions import columns_of
 from kpi.contract.model import header_form
 from kpi.contract.shop import FileLayout, Shop
 from kpi.json.columns import Path, SamplePaths, Shape, read_objects
-from kpi.json.framing import NotRecordsError, Record, make_framer
+from kpi.json.framing import NotRecordsError, Records, make_framer
 from kpi.kernels.arrays import Mask, Positions
 from kpi.mapping.columns import PLACES
 from kpi.mapping.conditions import has_signs
@@ -37,7 +37,7 @@ IS_A_ROW = "\0"
 class JsonRecords:
     """Records of some bytes; see `Records`."""
 
-    def __init__(self, records: Sequence[Record], reader: JsonReader) -> None:
+    def __init__(self, records: Records, reader: JsonReader) -> None:
         self._records = records
         rows = read_objects(records, reader.shape, orjson.loads)
         reader.shape = replace(reader.shape, unseen=rows.unseen)
@@ -52,8 +52,9 @@ class JsonRecords:
     ) -> tuple[pa.Table, Counter[str]]:
         def place(at: int) -> PlacedRow:
             number = int(self._rows.record_of[kept[at]])
-            record = self._records[number]
-            return PlacedRow(row=number, offset=record.offset, raw=record.data)
+            records = self._records
+            offset = int(records.offsets[number])
+            return PlacedRow(row=number, offset=offset, raw=records.texts[number].strip())
 
         return assemble_row_rejects(problems, rejected, place, self._rows.malformed)
 
@@ -92,7 +93,7 @@ class JsonReader:
             names = ", ".join(self.shape.headers[number] for number in sorted(self.shape.unseen))
             raise FileRefusedError(f"expected {names} in some object, got none that has it")
 
-    def _task(self, records: Sequence[Record]) -> ReadRecords:
+    def _task(self, records: Records) -> ReadRecords:
         return lambda: JsonRecords(records, self)
 
 
@@ -127,9 +128,9 @@ def _sample(head: bytes, max_record_bytes: int, *, whole: bool) -> list[object]:
     except NotRecordsError as error:
         raise FileRefusedError(str(error)) from error
     found = []
-    for record in islice(records, SAMPLE_RECORDS):
+    for text in islice(records.texts, SAMPLE_RECORDS):
         try:
-            found.append(orjson.loads(record.data))
+            found.append(orjson.loads(text))
         except orjson.JSONDecodeError:
             continue
     return found
