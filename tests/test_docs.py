@@ -5,14 +5,22 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import click
 
 from kpi.contract.loading import built_in, parse_contract
 from kpi.contract.shop import ROLES
 from tests.support.commands import every_command
+from worker.cli.audit import EXIT_DIFFERENCES
+from worker.errors import WorkerError
+from worker.state.counted import Notice
 
 ROOT = Path(__file__).parents[1]
+EVENT = re.compile(
+    r'"((?:audit|command|contract|input|job|kpis|message|range|run|sample|serve|source)'
+    r'\.[a-z_]+)"(?![:\]])'
+)
 COMMANDS = (ROOT / "docs" / "commands.md").read_text("utf-8")
 LANGUAGE = (ROOT / "docs" / "language.md").read_text("utf-8")
 LOADER = "".join(
@@ -46,6 +54,36 @@ def test_every_option_has_help() -> None:
         if isinstance(option, click.Option) and not option.help and not option.show_default
     ]
     assert not silent
+
+
+def test_every_option_is_documented() -> None:
+    missing = [
+        f"{path} {option.opts[0]}"
+        for path, command in every_command()
+        for option in command.params
+        if isinstance(option, click.Option) and not re.search(rf"{option.opts[0]}\b", COMMANDS)
+    ]
+    assert not missing
+
+
+def test_every_exit_code_is_documented() -> None:
+    codes = {one.exit_code for one in subclasses(WorkerError)} | {0, EXIT_DIFFERENCES, 130}
+    assert {1, 2, 3, 4, 5} <= codes
+    assert not [code for code in sorted(codes) if f"\n| {code} | " not in COMMANDS]
+
+
+def subclasses(error: type[WorkerError]) -> set[type[WorkerError]]:
+    return {error}.union(*map(subclasses, error.__subclasses__()))
+
+
+def test_every_event_is_documented() -> None:
+    emitted = {
+        event
+        for path in (ROOT / "worker").rglob("*.py")
+        for event in re.findall(EVENT, path.read_text("utf-8"))
+    } | {f"source.{kind}" for kind in get_args(get_type_hints(Notice)["kind"])}
+    assert {"source.committed", "kpis.published", "command.failed", "job.abandoned"} <= emitted
+    assert not [event for event in sorted(emitted) if f"`{event}`" not in COMMANDS]
 
 
 def test_the_contract_page_names_every_setting_of_the_built_in_contract() -> None:

@@ -117,8 +117,13 @@ def _check_waiting(_condition: Condition, result: RunResult) -> str:
 
 
 def _check_rollback(_condition: Condition, result: RunResult) -> str:
-    rolled_back = result.report.notes.get("rolled_back_rows", 0)
-    return f"{rolled_back:,} rows replaced newer versions of other files" if rolled_back else ""
+    found = result.report.rollbacks
+    if not found:
+        return ""
+    named = [short_name(one.url) for one in found[:MAX_FILES_NAMED]]
+    more = f" and {len(found) - len(named):,} more" if len(found) > len(named) else ""
+    rows = sum(one.rows for one in found)
+    return f"{rows:,} rows replaced newer ones of other files: {', '.join(named)}{more}"
 
 
 _CHECKS = {

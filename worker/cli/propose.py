@@ -34,7 +34,15 @@ MAX_DIFFERENCES = 50
 @click.command(short_help="Say what another contract would change.")
 @click.argument("file")
 @state_options
-@click.option("--raw", multiple=True, type=utf8_or_path, envvar="SHOPKPI_RAW", show_envvar=True)
+@click.option(
+    "--raw",
+    multiple=True,
+    type=utf8_or_path,
+    envvar="SHOPKPI_RAW",
+    show_envvar=True,
+    metavar="DIR_OR_URL",
+    help="Where raw files were moved to, as `archive --to` has it; repeatable.",
+)
 @click.option(
     "--output", type=utf8, metavar="URL", help="Write the proposal there, for a state machine."
 )

@@ -117,11 +117,14 @@ async def _print_present(settings: Settings, source: str, output_format: str) ->
                 f"Receipt of {short_name(found[0].url)}",
             )
             return
-        _show_present(found, present, rulings)
+        _show_present(found, present, rulings, FATES)
 
 
 def _show_present(
-    found: list[Entry], present: Mapping[int, Present], rulings: Mapping[str, Ruling]
+    found: list[Entry],
+    present: Mapping[int, Present],
+    rulings: Mapping[str, Ruling],
+    words: Mapping[str, str],
 ) -> None:
     # Two entries of one source differ in their effect, so each is shown by its own.
     effects = {one.source_id: present[one.sequence].effect for one in found}
@@ -129,7 +132,7 @@ def _show_present(
     for entry in found:
         fate = present[entry.sequence].fate
         if fate not in ("counts", "refused", "retracted"):
-            click.echo(f"does not count: {entry.source_id} {short_name(entry.url)}: {fate}")
+            click.echo(f"does not count: {entry.source_id} {short_name(entry.url)}: {words[fate]}")
     show_refusals(found)
 
 

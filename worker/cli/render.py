@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from worker.transform import Report
     from worker.validate.recognition import Recognised
 
+MAX_NOTICES_SHOWN = 5
+"""New files with the bytes of others that are named."""
+
+MAX_OTHERS_SHOWN = 3
+"""Files that are named whose rows were rolled back."""
+
 MAX_CELL_CHARACTERS = 1000
 """Of one value; `--format json` prints all of it."""
 
@@ -161,8 +167,33 @@ def describe_report(report: Report) -> list[str]:
     waiting = sum(report.waiting.values())
     if waiting:
         lines.append(f"{waiting:,} items wait for their order; they count when it comes")
-    lines += [f"{count:,} {name.replace('_', ' ')}" for name, count in report.notes.items()]
-    return lines
+    notes = {name: count for name, count in report.notes.items() if name != "rolled_back_rows"}
+    lines += [f"{count:,} {name.replace('_', ' ')}" for name, count in notes.items()]
+    return [*lines, *describe_notices(report)]
+
+
+def describe_notices(report: Report) -> list[str]:
+    """Say which new files took back newer rows of others, or have their bytes."""
+    lines = []
+    for rollback in report.rollbacks:
+        others = ", ".join(map(short_name, rollback.urls[:MAX_OTHERS_SHOWN]))
+        others += ", ..." if len(rollback.urls) > MAX_OTHERS_SHOWN else ""
+        lines.append(
+            f"rolled back: {rollback.rows:,} rows of {short_name(rollback.url)} replaced newer "
+            f"ones of {others} (`shopkpi retract {rollback.source_id}` takes the file back)"
+        )
+    words = {
+        "same": "has the bytes of its earlier upload, and changes nothing",
+        "copy": "has the bytes of {}; both count",
+        "replaces": "replaces the whole earlier file of its name",
+    }
+    lines += [
+        f"{short_name(one.upload.name)} {words[one.kind].format(short_name(one.other.name))}"
+        for one in report.notices[:MAX_NOTICES_SHOWN]
+    ]
+    if len(report.notices) > MAX_NOTICES_SHOWN:
+        lines.append(f"{len(report.notices) - MAX_NOTICES_SHOWN:,} files more like these")
+    return [clip(line) for line in lines]
 
 
 def show_recognised(recognised: Recognised | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kpi.aggregation.tables import CATEGORY_KPIS, ORDER_KPIS
@@ -12,6 +12,7 @@ from worker.cli.render import (
     clip,
     console,
     describe_days,
+    describe_notices,
     describe_reasons,
     describe_report,
     short_name,
@@ -92,8 +93,16 @@ def show_quietly(result: RunResult) -> None:
     """Print one line for each new file; where there is none, one line if days were published."""
     out = console()
     new = result.validated.new_entries
+    report = result.report
+    same = {one.upload.source_id for one in report.notices if one.kind == "same"}
     for entry in new:
-        out.print(_describe_entry(entry, result.effects.get(entry.source_id)), soft_wrap=True)
+        line = _describe_entry(entry, result.effects.get(entry.source_id))
+        if entry.source_id in same:
+            line = f"same {clip(entry.url)}: the bytes of its earlier upload, nothing changes"
+        out.print(line, soft_wrap=True)
+    others = tuple(one for one in report.notices if one.kind != "same")
+    for line in describe_notices(replace(report, notices=others)):
+        out.print(line, soft_wrap=True)
     if result.report.days and not new:
         out.print(describe_report(result.report)[0], soft_wrap=True)
 

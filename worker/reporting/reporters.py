@@ -186,6 +186,23 @@ class JsonReporter:
                 first_day=effect.first_day and effect.first_day.isoformat(),
                 last_day=effect.last_day and effect.last_day.isoformat(),
             )
+        self._emit_notices(report)
+        self.emit(
+            "kpis.published",
+            as_of=report.as_of,
+            days=len(report.days),
+            first_day=report.days[0].isoformat() if report.days else None,
+            last_day=report.days[-1].isoformat() if report.days else None,
+            rows=report.rows,
+            waiting_items=sum(report.waiting.values()),
+            **({"notes": report.notes} if report.notes else {}),
+            clean_bytes=report.clean_bytes,
+            clean_bytes_read=report.clean_bytes_read,
+            seconds=report.seconds,
+        )
+
+    def _emit_notices(self, report: Report) -> None:
+        """Write what new uploads have in common with others, and what they take back."""
         for notice in report.notices:
             self.emit(
                 f"source.{notice.kind}",
@@ -202,19 +219,6 @@ class JsonReporter:
                 rows=rollback.rows,
                 urls=rollback.urls,
             )
-        self.emit(
-            "kpis.published",
-            as_of=report.as_of,
-            days=len(report.days),
-            first_day=report.days[0].isoformat() if report.days else None,
-            last_day=report.days[-1].isoformat() if report.days else None,
-            rows=report.rows,
-            waiting_items=sum(report.waiting.values()),
-            **({"notes": report.notes} if report.notes else {}),
-            clean_bytes=report.clean_bytes,
-            clean_bytes_read=report.clean_bytes_read,
-            seconds=report.seconds,
-        )
 
     def close(self) -> None:
         """Do nothing: every line has been flushed."""
@@ -245,6 +249,7 @@ class QuietReporter(JsonReporter):
     def transformed(self, report: Report, effects: Mapping[str, Effect]) -> None:
         # Effects of files that are new are for who asks: one line for each file is enough.
         del effects
+        self._emit_notices(report)
         if report.days and not self._lines:
             super().transformed(report, {})
 

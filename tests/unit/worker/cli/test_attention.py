@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,27 @@ def test_waiting_counts_until_the_order_is_there(tmp_path: Path) -> None:
         assert (done.code, "1 items wait for their order" in done.err) == (4, True)
     put_good(tmp_path, "orders/late.csv", 2)
     assert shopkpi(tmp_path, "run", "shop", "--fail-on", "waiting").code == 0
+
+
+def test_rollback_counts_where_newer_rows_are_replaced(tmp_path: Path) -> None:
+    def put_at(name: str, text: str, seconds: int) -> None:
+        put(tmp_path, name, ORDERS + text)
+        os.utime(tmp_path / "shop" / name, (1_700_000_000 + seconds,) * 2)
+
+    put_at("orders/mon.csv", "1,7,x,2025-03-01T00:00:00\n", 0)
+    put_at("orders/tue.csv", "1,7,returned,2025-03-01T00:00:00\n", 10)
+    assert shopkpi(tmp_path, "run", "shop", "--fail-on", "rollback").code == 0
+    put_at("orders/mon.csv", "1,7,x,2025-03-01T00:00:00\n2,7,x,2025-03-01T00:00:00\n", 20)
+    done = shopkpi(tmp_path, "run", "shop", "--fail-on", "rollback", "--format", "table")
+    assert (done.code, "1 rows replaced newer ones of other files: orders/mon.csv" in done.err) == (
+        4,
+        True,
+    )
+    assert "1 rows of orders/mon.csv replaced newer ones of orders/tue.csv" in done.out
+    put_at("orders/tue.csv", "1,7,returned,2025-03-01T00:00:00\n", 30)
+    quiet = shopkpi(tmp_path, "run", "shop", "--quiet", "--format", "table").out
+    assert quiet.startswith("same ")
+    assert quiet.count("\n") == 1
 
 
 @pytest.mark.parametrize("text", ["refusd", "rejects>", "rejects>101%", "waiting>1", "rejects>2"])
