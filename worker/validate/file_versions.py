@@ -6,7 +6,9 @@ the old mtime. So:
 
 1. Where mtime, size, ctime and inode are those of the sighting, the file is known and not read.
 2. Else its bytes are hashed. The same bytes are the same version, and the sighting is renewed.
-3. Other bytes are the version `mtime:<ns>:<size>:<replacements>:<digest>`. Their `uploaded_at` is
+3. Where the ledger has another version of the file, of the same size, and the same bytes, its rows
+   are taken from that one: a large file that was touched is hashed and not validated.
+4. Other bytes are the version `mtime:<ns>:<size>:<replacements>:<digest>`. Their `uploaded_at` is
    later by as many microseconds as there were replacements, so that the last one wins.
 
 A file may change while it is read, or so soon after that its times stay the same: mtime and ctime
@@ -24,13 +26,18 @@ from datetime import timedelta
 from worker.errors import SourceChanged
 from worker.objects import ObjectInfo
 from worker.objects.source import Source, source_id
+from worker.objects.source import identify as make_id
 from worker.runtime.memory_budget import READ_BLOCK_BYTES
 from worker.state import Entry, Ledger, Sighting
 from worker.validate.byte_range import ByteRange
 from worker.validate.content_digest import ContentDigest, content_of_parts
+from worker.validate.context import ValidationContext
 
 TICK_NS = 2 * 10**9
 """Longest step of a file system's times: FAT keeps mtimes in steps of 2 s."""
+
+COPIED_FILE_BYTES = 2**20
+"""Size from which on it pays to look for an equal version before a file is validated."""
 
 HASH_ATTEMPTS = 3
 """Times that a file is hashed while it keeps changing."""
@@ -94,6 +101,50 @@ async def identify(source: Source, ledger: Ledger) -> FileVersion:
     )
 
 
+async def find_equal(version: FileVersion, context: ValidationContext) -> FileVersion | Entry:
+    """Find the entry of an earlier version of a large file, if it has the same bytes.
+
+    Returns:
+        An entry for the file that has the rows of the earlier one, and is to be committed; or else
+        the version, with its content where the file had to be hashed.
+
+    Raises:
+        SourceError, StoreError: As `identify`.
+    """
+    info = version.source.info
+    if info.size_bytes < COPIED_FILE_BYTES or context.contract.shop is not None:
+        return version
+    sighting = (await context.ledger.sightings([name_id(info)])).get(name_id(info))
+    if sighting is None:
+        return version
+    earlier = await context.find(make_id(info.bucket, info.key, sighting.version))
+    if (
+        earlier is None
+        or not (earlier.verdict == "accepted" and context.is_final(earlier))
+        or (earlier.size_bytes, earlier.dataset) != (info.size_bytes, version.source.dataset)
+    ):
+        return version
+    source, digest = await hash_file(version.source)
+    if source.source_id != version.source.source_id:
+        raise SourceChanged("it was changed while it was being read", url=info.url)
+    content = content_of_parts(digest.parts or "")
+    if content != earlier.content_id:
+        return replace(version, source=source, content=content)
+    return replace(
+        earlier,
+        source_id=source.source_id,
+        version=source.info.version,
+        uploaded_at=source.info.uploaded_at,
+        content=content,
+        sequence=0,
+    )
+
+
+def name_id(info: ObjectInfo) -> str:
+    """Return the key of the sighting that has the last known version of a file's name."""
+    return make_id(info.bucket, info.key, "name")
+
+
 async def confirm(version: FileVersion, entry: Entry) -> FileVersion:
     """Check, behind the last read, that the file still holds the bytes of its entry.
 
@@ -139,6 +190,10 @@ async def record(version: FileVersion, ledger: Ledger, read_at_ns: int) -> None:
             replacements=version.replacements,
         ),
     )
+    if source.info.size_bytes >= COPIED_FILE_BYTES:
+        await ledger.record_sighting(
+            name_id(source.info), Sighting(version=source.info.version, sha256=version.content)
+        )
 
 
 def is_seen(info: ObjectInfo, sighting: Sighting) -> bool:

@@ -12,7 +12,7 @@ from worker.state import Entry
 from worker.validate.byte_range import ByteRange
 from worker.validate.content_digest import Hashing
 from worker.validate.context import ValidationContext
-from worker.validate.file_versions import confirm, identify, now_ns, record
+from worker.validate.file_versions import confirm, find_equal, identify, now_ns, record
 from worker.validate.stream import SourceStream
 from worker.validate.verdict import check_balance, same_refusal
 
@@ -50,7 +50,12 @@ async def _validate_file(source: Source, context: ValidationContext) -> tuple[En
     if known is not None and context.is_final(known):
         await record(version, ledger, read_at_ns)
         return known, False
-    entry = await validate_uncommitted(version.source, context)
+    entry: Entry | None = None
+    if known is None and version.content is None:
+        equal = await find_equal(version, context)
+        entry, version = (equal, version) if isinstance(equal, Entry) else (None, equal)
+    if entry is None:
+        entry = await validate_uncommitted(version.source, context)
     version = await confirm(version, entry)
     committed, new = await _commit(entry, known, context)
     if committed.content_id == version.content:

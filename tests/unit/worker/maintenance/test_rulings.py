@@ -25,6 +25,20 @@ async def test_a_name_of_several_versions_is_refused_with_their_ids() -> None:
     assert (ruling.source_id, ruling.reason) == ("b", "why")
 
 
+async def test_equal_uploads_of_a_name_are_one() -> None:
+    state = MemoryState()
+    first = entry("a")
+    await state.commit(first)
+    later = first.uploaded_at + timedelta(days=1)
+    await state.commit(replace(first, source_id="b", uploaded_at=later))
+    (ruling,) = await plan_rulings(state, ["orders/a.csv"], "retraction", "")
+    assert ruling.source_id == "a"
+    await state.rule(ruling)
+    assert await plan_rulings(state, ["b"], "retraction", "") == []
+    (restoration,) = await plan_rulings(state, ["b"], "restoration", "")
+    assert restoration.source_id == "b"
+
+
 async def test_only_rulings_that_change_something_are_planned() -> None:
     state = MemoryState()
     await state.commit(entry("a"))

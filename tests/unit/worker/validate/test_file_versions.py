@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -17,6 +17,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import worker.validate.file_versions
 import worker.validate.validate_source
 from kpi.contract.loading import built_in
 from worker.clean import Workspace
@@ -209,7 +210,7 @@ async def test_a_ledger_without_digests_takes_the_bytes_it_meets(shop: Shop) -> 
     """Entries of release 0.1.0 have none: a restored folder must not become new sources."""
     shop.put(order(1))
     first, _ = await shop.run()
-    shop.state._records[0] = replace(first, sha256=None)
+    shop.state._records[0] = replace(first, sha256=None, content=None)
     shop.state._sightings.clear()
     assert (await shop.run())[0].source_id == first.source_id
     assert await shop.reads() == 0
@@ -227,6 +228,57 @@ async def test_a_crash_between_commit_and_sighting_is_made_good(shop: Shop) -> N
     assert await shop.run() == (second, False)
     shop.put(order(1))
     assert (await shop.run())[1]
+
+
+@pytest.fixture
+def validations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Take every file for a large one, and note the files that are validated."""
+    found: list[str] = []
+    really = worker.validate.validate_source.validate_uncommitted
+
+    async def noted(source: Source, *rest: Any) -> Entry:
+        found.append(source.info.version)
+        return await really(source, *rest)
+
+    monkeypatch.setattr(worker.validate.validate_source, "validate_uncommitted", noted)
+    monkeypatch.setattr(worker.validate.file_versions, "COPIED_FILE_BYTES", 0)
+    return found
+
+
+async def test_a_touched_file_is_hashed_and_not_validated(
+    shop: Shop, validations: list[str]
+) -> None:
+    shop.put(order(1))
+    first, _ = await shop.run()
+    for later in (1, 2):
+        shop.put(order(1), OLD_NS + later * 10**9)
+        touched, is_new = await shop.run()
+        assert is_new
+        assert touched.uploaded_at == first.uploaded_at + timedelta(seconds=later)
+        assert (touched.content, touched.parts) == (first.content, first.parts)
+        assert await shop.run() == (touched, False)
+    assert len(validations) == 1
+    assert len({entry.source_id for entry in await shop.state.entries()}) == 3
+
+
+async def test_other_bytes_of_the_same_size_are_validated(
+    shop: Shop, validations: list[str]
+) -> None:
+    shop.put(order(1))
+    first, _ = await shop.run()
+    shop.put(order(2), OLD_NS + 10**9)
+    second, _ = await shop.run()
+    assert len(validations) == 2
+    assert second.parts != first.parts
+
+
+async def test_a_refused_file_that_is_touched_is_validated(
+    shop: Shop, validations: list[str]
+) -> None:
+    for later in range(2):
+        shop.put(b"a,b\n1,2\n", OLD_NS + later * 10**9)
+        assert (await shop.run())[0].verdict == "refused"
+    assert len(validations) == 2
 
 
 class ChangingStore(CountingStore):
