@@ -343,10 +343,7 @@ SMALL_SHOP = {
 
 
 def test_run_of_language_1_imports_nothing_of_language_2(tmp_path: Path) -> None:
-    """Nor what hashes texts, where every key is an integer.
-
-    The contract is named: else the files are compared with the built-in layouts of language 2.
-    """
+    """Nor what hashes texts, where every key is an integer."""
     for name, text in SMALL_SHOP.items():
         (tmp_path / "in" / name).mkdir(parents=True)
         (tmp_path / "in" / name / "a.csv").write_text(text, "utf-8")
@@ -354,7 +351,7 @@ def test_run_of_language_1_imports_nothing_of_language_2(tmp_path: Path) -> None
         "import atexit, sys; from worker.cli import main; "
         "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
         f"sys.argv[1:] = ['run', {str(tmp_path / 'in')!r}, '--workspace', "
-        f"{str(tmp_path / 'work')!r}, '--contract', 'default', '--format', 'json']; main()"
+        f"{str(tmp_path / 'work')!r}, '--format', 'json']; main()"
     )
     found = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True

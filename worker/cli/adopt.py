@@ -137,9 +137,9 @@ def proposal_of(
 
 async def preview_adoption(session: Session, proposal: Proposal) -> list[RowChange]:
     """Return the rows that an adoption would change; nothing that it writes stays."""
-    from worker.objects.overlay import OverlayStore  # noqa: PLC0415  (only a dry run needs it)
-    from worker.transform.preview import preview_records  # noqa: PLC0415  (Arrow, 0.3 s)
-    from worker.transform.task import TransformTask  # noqa: PLC0415
+    from worker.objects.overlay import OverlayStore  # only a dry run needs it
+    from worker.transform.preview import preview_records  # Arrow, 0.3 s
+    from worker.transform.task import TransformTask
 
     ledger = session.state
     rows = await proposal.rows()

@@ -97,7 +97,7 @@ def audit(
     )
 
     async def work() -> Audit:
-        from worker.maintenance.audit import audit as compare  # noqa: PLC0415  (Arrow, 0.3 s)
+        from worker.maintenance.audit import audit as compare  # Arrow, 0.3 s
 
         async with open_session(settings, read_only=True) as session:
             return await compare(

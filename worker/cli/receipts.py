@@ -90,7 +90,7 @@ async def _print_as_recorded(settings: Settings, source: str | None, output_form
 
 
 async def _print_present(settings: Settings, source: str, output_format: str) -> None:
-    from worker.transform.present_state import FATES, present_state  # noqa: PLC0415  (Arrow, 0.3 s)
+    from worker.transform.present_state import FATES, present_state  # Arrow, 0.3 s
 
     async with open_session(settings, read_only=True) as session:
         found = [one async for page in find_uploads(session.state, source) for one in page]
@@ -202,7 +202,7 @@ def _version(entry: Entry) -> dict[str, object]:
 
 
 async def _read_rejects(entry: Entry, workspace: Workspace) -> AsyncIterator[dict[str, object]]:
-    from worker.clean.reader import CleanObject  # noqa: PLC0415  (Arrow, 0.3 s)
+    from worker.clean.reader import CleanObject  # Arrow, 0.3 s
 
     before = entry.rows_before or (0,) * len(entry.rejects)
     for key, rows_before in zip(entry.rejects, before, strict=True):

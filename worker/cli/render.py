@@ -50,7 +50,7 @@ def show_rows(
         title: Above the table.
         ranks: Attribute -> rank of its column, where a narrow terminal may leave it out.
     """
-    from worker.cli.table_layout import Column  # noqa: PLC0415  (rich takes 0.1 s)
+    from worker.cli.table_layout import Column  # rich takes 0.1 s
 
     listed = list(rows)
     if not listed:
@@ -217,7 +217,7 @@ def describe_days(days: Sequence[date]) -> str:
 
 def console() -> PlainConsole:
     """Open standard output for people."""
-    from worker.cli.rich_console import PlainConsole  # noqa: PLC0415  (rich takes 0.1 s)
+    from worker.cli.rich_console import PlainConsole  # rich takes 0.1 s
 
     return PlainConsole()
 

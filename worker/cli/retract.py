@@ -115,8 +115,8 @@ def _rule(
     reporter = make_reporter(output_format)
 
     async def work() -> None:
-        from worker.transform.preview import preview_records  # noqa: PLC0415
-        from worker.transform.task import TransformTask  # noqa: PLC0415  (Arrow, 0.3 s)
+        from worker.transform.preview import preview_records
+        from worker.transform.task import TransformTask  # Arrow, 0.3 s
 
         async with open_session(settings) as session:
             rulings = await plan_rulings(session.state, sources, kind, reason, session.in_force)

@@ -348,7 +348,7 @@ async def bring_up_to_date(
 ) -> tuple[Report, dict[str, Effect]]:
     """Transform, report it, and return the effects of `entries` too."""
     # Arrow takes 0.3 s to import: `validate` does without, and `run` until files are read.
-    from worker.transform import transform as publish_changed_days  # noqa: PLC0415
+    from worker.transform import transform as publish_changed_days
 
     settings = session.settings
     proposed, adoption = settings.proposed, session.adoption
@@ -406,6 +406,6 @@ def make_reporter(output_format: str, *, quiet: bool = False) -> Reporter:
         return QuietReporter() if quiet else JsonReporter()
     if quiet or not sys.stderr.isatty():
         return SilentReporter()
-    from worker.reporting.terminal import TerminalReporter  # noqa: PLC0415  (rich takes 0.1 s)
+    from worker.reporting.terminal import TerminalReporter  # rich takes 0.1 s
 
     return TerminalReporter()

@@ -73,7 +73,7 @@ def sample(
     """
     output_format = choose_event_format(output_format)
     first = read_day(start, "--start")
-    from worker.sample import SampleSpec, write_sample  # noqa: PLC0415  (Arrow, 0.3 s)
+    from worker.sample import SampleSpec, write_sample  # Arrow, 0.3 s
 
     spec = SampleSpec(
         orders=orders,

@@ -65,7 +65,7 @@ def serve(
     settings = read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis)
 
     async def work() -> None:
-        from worker.service.sqs import open_clients  # noqa: PLC0415  (AWS client, 0.3 s)
+        from worker.service.sqs import open_clients  # AWS client, 0.3 s
 
         stop = asyncio.Event()
         for which in (signal.SIGTERM, signal.SIGINT):

@@ -30,17 +30,15 @@ from worker.validate.formats.parquet_records import parquet_headers
 from worker.validate.formats.ranged_file import RangedFile
 from worker.validate.formats.text_file import TextFile
 from worker.validate.formats.workbook_records import is_workbook, read_sheets
+from worker.validate.placed_files import CONCURRENT_LOOKS, first_of_folders
 from worker.validate.stream import BlockSizes, SourceStream
 from worker.validate.verdict import ForeignFormat, Unreadable
 
 SAMPLE_BYTES = 2**18
 """Text of a file in which its header and some values are looked for."""
 
-FILES_LOOKED_AT = 200
-"""Files whose headers are read; a folder may have thousands of one layout."""
-
-FILES_OF_A_FOLDER = 20
-CONCURRENT_LOOKS = 8
+MEMBERS_LOOKED_AT = 20
+"""Files of an archive whose headers are read."""
 
 FIRST_RECORDS = 4
 """Records that may be the header: blank ones and titles may come first."""
@@ -95,7 +93,7 @@ async def recognise_sources(sources: Sequence[Source]) -> Recognised | None:
     Raises:
         ConfigError: They have several, or cannot be told apart; nothing is guessed.
     """
-    looked_at = _sample(sources)
+    looked_at = first_of_folders(sources)
     tables: dict[str, list[Table]] = {}
 
     async def look(source: Source) -> None:
@@ -144,18 +142,6 @@ def _entries(layout: BuiltInLayout, tables: Sequence[Table]) -> Iterator[tuple[F
         for entry in layout.entries_of(table.header):
             if table.is_quoted is None or table.is_quoted == bool(entry.quote):
                 yield entry, table
-
-
-def _sample(sources: Sequence[Source]) -> list[Source]:
-    """Choose the first files of each folder."""
-    of_folder: dict[str, int] = {}
-    chosen: list[Source] = []
-    for source in sources:
-        folder = source.info.key.rpartition("/")[0]
-        of_folder[folder] = of_folder.get(folder, 0) + 1
-        if of_folder[folder] <= FILES_OF_A_FOLDER and len(chosen) < FILES_LOOKED_AT:
-            chosen.append(source)
-    return chosen
 
 
 def _unclear(known: dict[str, list[BuiltInLayout]], shared: Sequence[BuiltInLayout]) -> ConfigError:
@@ -253,7 +239,7 @@ async def _tables_of_container(source: Source, *, is_parquet: bool) -> list[Tabl
                 )
             ]
         found = []
-        for name in archive.names[:FILES_OF_A_FOLDER]:
+        for name in archive.names[:MEMBERS_LOOKED_AT]:
             async with aclosing(archive.blocks(name)) as blocks:
                 text = await TextFile.open(blocks, SAMPLE_BYTES)
                 found += tables_of_text((await text.head(None, ""))[:SAMPLE_BYTES])

@@ -22,10 +22,10 @@ def replace_rows(
         extend(db, table)
     names = stored_names(db, table)
     # Names come from kpi.aggregation.tables, values are bound.
-    db.execute(f"DELETE FROM {table.name} WHERE order_date = ?", (order_date,))  # noqa: S608
+    db.execute(f"DELETE FROM {table.name} WHERE order_date = ?", (order_date,))
     places = ", ".join("?" * (len(names) + 1))
     db.executemany(
-        f"INSERT INTO {table.name} ({', '.join(names)}, as_of) VALUES ({places})",  # noqa: S608
+        f"INSERT INTO {table.name} ({', '.join(names)}, as_of) VALUES ({places})",
         [(*(_to_sql(_value_of(table, row, name)) for name in names), as_of) for row in rows],
     )
 

@@ -292,7 +292,7 @@ class SqliteState:
         # Names come from kpi.aggregation.tables, values are bound.
         conditions.append("order_date > ?")
         last_of_page = (
-            f"SELECT order_date FROM {table} "  # noqa: S608
+            f"SELECT order_date FROM {table} "
             f"WHERE {' AND '.join(conditions)} ORDER BY order_date LIMIT 1 OFFSET ?"
         )
         conditions.append("order_date <= ?")
@@ -304,7 +304,7 @@ class SqliteState:
             (end,) = db.execute(last_of_page, [*bounds, PAGE_ROWS]).fetchone() or (None,)
             names = [*stored_names(db, described), "as_of"]
             of_page = (
-                f"SELECT {', '.join(names)} FROM {table} "  # noqa: S608
+                f"SELECT {', '.join(names)} FROM {table} "
                 f"WHERE {' AND '.join(conditions)} ORDER BY {order}"
             )
             found = db.execute(of_page, [*bounds, end or "9999z"]).fetchall()
