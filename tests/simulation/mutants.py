@@ -301,7 +301,6 @@ class SeesTheEndsAlone(CountedUploads):
 COUNTED = (CountsTheLast, ForgetsADataset, RulesOnOne, SeesTheEndsAlone, RetractsBeforeItCompares)
 STATES = (
     *(NoGuard, DeletesNothing, SlicesAreWhole, ProgressAhead),
-    *(StagedCounts, AdoptsBlindly, AdoptionLeavesADay),
     *(NoLedgerCheck, CheckBeforehand, SameSequence, CounterFirst, LateEntries, OrderOfCommit),
 )
 MUTANTS: dict[str, Backend] = {
@@ -310,5 +309,11 @@ MUTANTS: dict[str, Backend] = {
     GuardForgotten.__name__: Backend(state=GuardForgotten, torn=True),
     LostObjects.__name__: Backend(clean=lambda _: LostObjects("clean")),
 }
+OF_ADOPTIONS = {
+    state.__name__: Backend(state=state)
+    for state in (StagedCounts, AdoptsBlindly, AdoptionLeavesADay)
+}
+"""Mutants that need an adoption at the right moment; `test_mutants` has a history for each."""
+
 HARMLESS = Backend(state=NeverFinds)
 """Costs work and nothing else: the commit itself sees what has been committed."""

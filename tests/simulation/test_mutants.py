@@ -6,10 +6,13 @@ import pytest
 from hypothesis import find
 
 from tests.simulation.generation import histories
-from tests.simulation.history import Transform
+from tests.simulation.history import Adopt, History, Step, Transform, Validate, Wait
 from tests.simulation.invariants import Violation
-from tests.simulation.mutants import HARMLESS, MUTANTS
+from tests.simulation.mutants import HARMLESS, MUTANTS, OF_ADOPTIONS
+from tests.simulation.schedule import Fault
 from tests.simulation.search import FIND, search
+from tests.simulation.test_known import upload
+from tests.simulation.world import run_history
 
 BATCHES = 20
 BATCH_HISTORIES = 100
@@ -24,6 +27,37 @@ def test_a_broken_rule_is_found(name: str) -> None:
         except Violation:
             return
     pytest.fail(f"no history of {BATCHES * BATCH_HISTORIES} notices {name}")
+
+
+FIRST = (
+    upload("orders", "first", 1, ("1", "1", "", "2025-03-01T00:00:00")),
+    Validate(number=0),
+    Transform(),
+    Wait(),
+)
+DURING_AN_ADOPTION: tuple[Step, ...] = (
+    *FIRST,
+    Adopt(number=1, fault=Fault(what="nap", operation="adopt", naps=2)),
+    upload("orders", "second", 2, ("2", "1", "", "2025-03-02T00:00:00")),
+    Validate(number=1),
+    Transform(),
+)
+HISTORIES_OF_ADOPTIONS: dict[str, tuple[Step, ...]] = {
+    "StagedCounts": DURING_AN_ADOPTION,
+    "AdoptsBlindly": DURING_AN_ADOPTION,
+    "AdoptionLeavesADay": (*FIRST, Adopt(number=1), Wait(), Transform()),
+}
+SCHEDULES = 12
+
+
+@pytest.mark.parametrize("name", OF_ADOPTIONS)
+def test_a_broken_rule_of_adoptions_is_found(name: str) -> None:
+    steps = HISTORIES_OF_ADOPTIONS[name]
+    histories_ = [
+        History(steps=steps, schedule=schedule, calm=0.9) for schedule in range(SCHEDULES)
+    ]
+    assert all(run_history(one).violation is None for one in histories_)
+    assert any(run_history(one, OF_ADOPTIONS[name]).violation for one in histories_)
 
 
 def test_hypothesis_makes_a_history_small() -> None:
