@@ -15,6 +15,12 @@ from rich.cells import cell_len
 UNBREAKABLE_CHARACTERS = 20
 """A cell up to this length without a blank, slash or underscore stays on one line."""
 
+PREFERRED_CHARACTERS = 40
+"""A text up to this length stays on one line where columns of a high rank can go for it."""
+
+RANK_BELOW_BROKEN_TEXTS = 2
+"""Columns of this rank and below are worth more than texts in one line."""
+
 BORDER_GAP, PLAIN_GAP = 3, 2
 """Characters between two columns, with borders and without."""
 
@@ -56,13 +62,24 @@ class Layout:
 def fit(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> Layout | None:
     """Lay a table out for a width; None where not even its narrowest form fits."""
     bounds = [_bounds(column, [row[at] for row in cells]) for at, column in enumerate(columns)]
-    for rank in sorted({0, *(column.rank for column in columns)}, reverse=True):
-        chosen = tuple(at for at, column in enumerate(columns) if column.rank <= rank)
-        for has_borders in (True, False):
-            gaps = BORDER_GAP * len(chosen) + 1 if has_borders else PLAIN_GAP * (len(chosen) - 1)
-            widths = _share([bounds[at] for at in chosen], width - gaps)
-            if widths is not None:
-                return Layout(columns=chosen, widths=widths, has_borders=has_borders)
+    ranks = sorted({0, *(column.rank for column in columns)}, reverse=True)
+    unbroken = [
+        (whole if whole <= PREFERRED_CHARACTERS else least, whole, full)
+        for least, whole, full in bounds
+    ]
+    for of_cells, tried in (
+        (unbroken, [rank for rank in ranks if rank >= RANK_BELOW_BROKEN_TEXTS]),
+        (bounds, ranks),
+    ):
+        for rank in tried:
+            chosen = tuple(at for at, column in enumerate(columns) if column.rank <= rank)
+            for has_borders in (True, False):
+                gaps = (
+                    BORDER_GAP * len(chosen) + 1 if has_borders else PLAIN_GAP * (len(chosen) - 1)
+                )
+                widths = _share([of_cells[at] for at in chosen], width - gaps)
+                if widths is not None:
+                    return Layout(columns=chosen, widths=widths, has_borders=has_borders)
     return None
 
 
