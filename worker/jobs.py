@@ -126,7 +126,7 @@ def apply_adoption(settings: Settings, adoption: Adoption) -> Settings:
 
 
 @asynccontextmanager
-async def _open_inputs(
+async def open_inputs(
     inputs: Sequence[str],
 ) -> AsyncIterator[list[tuple[ObjectStore, Location]]]:
     """Open the stores of some paths or URLs."""
@@ -151,7 +151,7 @@ async def open_sources(
     Raises:
         ConfigError: A place has nothing to read.
     """
-    async with _open_inputs(inputs) as places:
+    async with open_inputs(inputs) as places:
         yield await find_inputs(places, settings.contract, dataset, version_id, settings.workspace)
 
 
@@ -173,7 +173,7 @@ async def open_all(
     """Open session and sources, which are found by the contract that is in force."""
     if is_missing(settings):
         # No folder or database is created before there is something for it.
-        async with _open_inputs(inputs) as places:
+        async with open_inputs(inputs) as places:
             recognised = await _recognise(places, settings, dataset, version_id)
             if recognised is not None:
                 settings = replace(settings, contract=recognised.contract)
@@ -187,7 +187,7 @@ async def open_all(
         # To make a client takes as long as to wait for an answer.
         opening = asyncio.create_task(opened.enter_async_context(open_session(settings)))
         try:
-            places = await opened.enter_async_context(_open_inputs(inputs))
+            places = await opened.enter_async_context(open_inputs(inputs))
         except BaseException:
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)

@@ -25,9 +25,11 @@ from kpi.aggregation.shop_money import (
 )
 from kpi.aggregation.shop_versions import LatestRows, distinct_keys, find_rows, key_columns
 from kpi.aggregation.tables import NO_CATEGORY, UNKNOWN_CATEGORY
-from kpi.contract.shop import Shop
+from kpi.contract.shop import AS_WRITTEN, Shop
 from kpi.kernels.arrays import Int64s, Mask, Positions
+from kpi.kernels.instants import MICROSECONDS_PER_DAY
 from kpi.kernels.masks import booleans, true, valid
+from kpi.kernels.time_zones import to_local
 from kpi.mapping.conditions import holds
 from kpi.mapping.mapper import DAY
 
@@ -183,14 +185,27 @@ class _Gathering:
     def _order_rows(self) -> pa.Table:
         dataset = self._shop.datasets["orders"]
         table = self._rows["orders"].table
-        table, missing = self._lookups.resolve(dataset, table, _days(table))
+        days = None if dataset.columns["created_at"].via else _days(table)
+        table, missing = self._lookups.resolve(dataset, table, days)
+        if days is None:
+            table, days = self._with_days(table)
         waits = np.zeros(table.num_rows, bool)
         for name, absent in missing.items():
             if dataset.columns[name].required:
                 waits |= absent
-            self._unsettled.append(_days(table)[absent])
+            self._unsettled.append(days[absent & ~waits])
         self._waiting["orders"] = waits
         return table.filter(booleans(~waits)) if waits.any() else table
+
+    def _with_days(self, table: pa.Table) -> tuple[pa.Table, Days]:
+        """Add the day of each order whose time was looked up."""
+        created = one_array(table, "created_at")
+        instants = created.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+        if self._shop.day != AS_WRITTEN:
+            instants = to_local(instants, self._shop.day)
+        days = (instants // MICROSECONDS_PER_DAY).astype(np.int32)
+        shown = pa.array(days, pa.int32(), mask=~valid(created))
+        return table.append_column(pa.field(DAY, pa.int32()), shown), days
 
     def _item_rows(self) -> tuple[pa.Table | None, Positions, dict[str, Mask]]:
         """Lines whose order is there, and its position."""

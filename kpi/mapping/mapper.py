@@ -74,9 +74,11 @@ class MappedRows:
 
 
 def dated_column(dataset: ShopDataset) -> str | None:
-    """Name the column whose day is kept."""
+    """Name the column whose day is kept; of a time that is looked up, the look-up gives it."""
     name = DATED.get(dataset.name, dataset.valid_from)
-    return name if name in dataset.columns else None
+    if name is None or name not in dataset.columns or dataset.columns[name].via:
+        return None
+    return name
 
 
 def clean_schema(dataset: ShopDataset) -> pa.Schema:

@@ -8,7 +8,9 @@ from kpi.contract.layouts import built_in_layouts, describe_left_out
 from kpi.contract.loading import built_in, built_in_names
 from kpi.contract.translation import to_language_2
 from worker.cli.adopt import adopt
+from worker.cli.against import try_against
 from worker.cli.event_loop import run_async
+from worker.cli.infer import infer
 from worker.cli.options import utf8_or_path
 from worker.cli.propose import propose
 from worker.cli.sanitize import one_line
@@ -18,7 +20,7 @@ from worker.stores import open_state
 
 @click.group()
 def contract() -> None:
-    """Show the built-in contracts, check one of your own."""
+    """Show the built-in contracts, check one of your own, or infer one from files."""
 
 
 @contract.command(short_help="Print a built-in contract.")
@@ -66,12 +68,24 @@ def list_contracts() -> None:
 
 @contract.command(short_help="Check a contract file.")
 @click.argument("file", type=click.Path(dir_okay=False))
-def check(file: str) -> None:
+@click.option(
+    "--against",
+    "inputs",
+    multiple=True,
+    metavar="INPUT",
+    type=utf8_or_path,
+    help="Try the contract on these files, without a workspace; may be given again.",
+)
+def check(file: str, inputs: tuple[str, ...]) -> None:
     """Check a contract; every problem is listed, and the exit code is 2 where there is one.
 
+    With --against it is tried on files: receipts are printed, and how many rows each KPI table
+    gets. Nothing is kept. The exit code is 2 where it refuses a file.
+
     \b
-    Example:
+    Examples:
       shopkpi contract check my-contract.toml
+      shopkpi contract check my-contract.toml --against downloads
     """
     found = read_contract(file)
     for name, dataset in found.datasets.items():
@@ -84,10 +98,13 @@ def check(file: str) -> None:
             parts = f"key {', '.join(one.key)}; columns {', '.join(one.columns)}"
             click.echo(one_line(f"{name}: {parts}"))
     click.echo(one_line(f"contract {found.name!r} is usable"))
+    if inputs:
+        try_against(file, inputs)
 
 
 contract.add_command(adopt)
 contract.add_command(propose)
+contract.add_command(infer)
 
 
 @click.group()

@@ -13,6 +13,7 @@ from kpi.contract.differences import describe_differences
 from worker import jobs
 from worker.cli.attention import Condition, check_attention, parse_conditions
 from worker.cli.event_loop import run_async
+from worker.cli.infer import answer_option, infer_settings
 from worker.cli.options import (
     choose_event_format,
     format_option,
@@ -96,6 +97,14 @@ fail_on_option = click.option(
 )
 
 
+infer_option = click.option(
+    "--infer",
+    "infers",
+    is_flag=True,
+    help="Infer the contract from the files, where none is in force.",
+)
+
+
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=utf8_or_path)
 @store_options
@@ -106,6 +115,8 @@ fail_on_option = click.option(
 @again_option
 @quiet_option
 @fail_on_option
+@infer_option
+@answer_option
 @format_option("table", "json")
 def run(
     inputs: tuple[str, ...],
@@ -119,6 +130,8 @@ def run(
     again: bool,
     quiet: bool,
     fail_on: tuple[Condition, ...],
+    infers: bool,
+    answers: tuple[str, ...],
     output_format: str | None,
 ) -> None:
     """Validate files and bring the KPI tables up to date, in one process.
@@ -129,13 +142,19 @@ def run(
     back: the exit code is 1, and the message names it. It is 4 where every file was refused, or on
     a result that --fail-on names; everything else is done then.
 
+    With --infer, the first run proposes a contract as `contract infer` does, and takes it where no
+    question is open. The ledger keeps it; later runs need no option.
+
     \b
     Examples:
       shopkpi run shop
       shopkpi run shop/orders/monday.csv.gz --format json
       shopkpi run shop --quiet --fail-on "refused,rejects>5%"
+      shopkpi run downloads --infer
       shopkpi run s3://shop-input --workspace s3://shop-clean --state dynamodb://shop
     """
+    if answers and not infers:
+        raise ConfigError(option="--answer", expected="--infer beside it", actual=answers[0])
     output_format = choose_event_format(output_format)
     settings, _ = read_all(
         lambda: read_settings(
@@ -153,7 +172,14 @@ def run(
     headers: Headers = {}
 
     async def work() -> None:
-        async with open_all(inputs, settings, dataset) as (found, session):
+        chosen = settings
+        if infers:
+            chosen, text = await infer_settings(inputs, answers, settings)
+            if text is not None:
+                reporter.inferred(text)
+                if output_format == "table" and not quiet:
+                    click.echo(text)
+        async with open_all(inputs, chosen, dataset) as (found, session):
             rows_before: dict[str, Row] = {}
             if output_format == "table" and not quiet:
                 rows_before = await order_rows(session)

@@ -35,6 +35,9 @@ class Reporter(Protocol):
     def recognised(self, recognised: Recognised) -> None:
         """Report the built-in layout that the files were recognised to have."""
 
+    def inferred(self, text: str) -> None:
+        """Report the contract that was inferred from the files."""
+
     def ignored(self, inputs: Sequence[IgnoredInput]) -> None:
         """Report files below the inputs that no dataset takes."""
 
@@ -112,6 +115,9 @@ class JsonReporter:
             files=len(recognised.files),
             unknown_files=list(recognised.others[:MAX_IGNORED_NAMED]),
         )
+
+    def inferred(self, text: str) -> None:
+        self.emit("contract.inferred", contract=text)
 
     def ignored(self, inputs: Sequence[IgnoredInput]) -> None:
         for one in inputs[:MAX_IGNORED_NAMED]:
@@ -260,6 +266,8 @@ class SilentReporter:
     def start(self, sources: Sequence[Source]) -> None: ...
 
     def recognised(self, recognised: Recognised) -> None: ...
+
+    def inferred(self, text: str) -> None: ...
 
     def ignored(self, inputs: Sequence[IgnoredInput]) -> None: ...
 

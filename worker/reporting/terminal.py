@@ -51,6 +51,9 @@ class TerminalReporter:
     def recognised(self, recognised: Recognised) -> None:
         """Do nothing: the command prints it."""
 
+    def inferred(self, text: str) -> None:
+        """Do nothing: the command prints it."""
+
     def ignored(self, inputs: Sequence[IgnoredInput]) -> None:
         """Do nothing: the command prints them."""
 

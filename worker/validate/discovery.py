@@ -30,6 +30,8 @@ FEEDS_SEPARATOR = "+"
 """Between the datasets that one source object feeds."""
 
 IGNORED_BY_NAME = "a marker, temporary or backup file"
+FEEDS_NOTHING = ""
+"""Dataset of a source object whose entry of `[[files]]` feeds none."""
 
 UNMATCHED = "unmatched"
 """Dataset of a source object that no pattern of the contract matches."""
@@ -116,6 +118,9 @@ async def find_inputs(
                 found.ignored[info.url] = IgnoredInput(url=info.url, reason=IGNORED_BY_NAME)
                 continue
             name = _dataset_of(info, contract, dataset)
+            if name == FEEDS_NOTHING:
+                found.pass_over(info)
+                continue
             if name is None:
                 found.ignore(info, nearest_folder(relative or info.key, folders))
                 continue
@@ -174,6 +179,10 @@ class _Found:
             url=info.url, reason="in no folder of a dataset", nearest=nearest
         )
 
+    def pass_over(self, info: ObjectInfo) -> None:
+        """Take a file of which the contract says that it feeds nothing."""
+        self.ignored[info.url] = IgnoredInput(url=info.url, reason="feeds nothing by the contract")
+
     def inputs(self, ranks: Mapping[str, int]) -> Inputs:
         """Order what was found; datasets of lower rank come first."""
         # Another input may have taken what this one left out.
@@ -219,7 +228,7 @@ def _nothing_found(
         url=location.url,
         expected=f"files in folders {', '.join(f'{one}/' for one in folders)}",
         actual=f"{listed} files, none of them in such a folder",
-        hint=hint,
+        hint=f"{hint}, or let `shopkpi contract infer` propose a contract for them",
     )
 
 

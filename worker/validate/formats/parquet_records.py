@@ -156,6 +156,19 @@ def parquet_headers(raw: RangedFile) -> list[str]:
     return _headers(_open(raw))
 
 
+def read_parquet_sample(raw: RangedFile, rows: int) -> pa.Table:
+    """Read the first rows of a Parquet file; to be called in a thread.
+
+    Raises:
+        Unreadable: It is damaged.
+    """
+    file = _open(raw)
+    with decoding():
+        batches = file.iter_batches(rows, use_threads=False)
+        first = next(batches, None)
+        return pa.Table.from_batches([] if first is None else [first], file.schema_arrow)
+
+
 def _open(raw: RangedFile) -> pq.ParquetFile:
     with decoding():
         return pq.ParquetFile(

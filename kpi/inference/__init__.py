@@ -1,0 +1,1 @@
+"""Infer a contract of language 2 from samples of a shop's files; no I/O."""

@@ -1,0 +1,205 @@
+"""Infer the contract of a shop from samples of its files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from kpi.inference.dataset_blocks import DatasetBlocks
+from kpi.inference.decisions import Decisions
+from kpi.inference.draft import Block, write
+from kpi.inference.file_blocks import FileBlocks
+from kpi.inference.money import Way, find_money
+from kpi.inference.questions import Answers, NotInferableError, Question
+from kpi.inference.reading_plan import ReadingPlan
+from kpi.inference.samples import TableSample
+from kpi.inference.structure import Structure, find_structure
+from kpi.inference.tables import find_references, make_tables
+from kpi.inference.trial import try_contract
+from kpi.inference.values import Column
+
+MISFIT_SHARE = 0.2
+"""Records of another width than the header's that make a table unreadable."""
+
+NAMED_FILES = 5
+"""Files that a message names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inferred:
+    """What was inferred.
+
+    Attributes:
+        text: The contract; while questions are open, by the likeliest answers.
+        questions: Those that are open.
+    """
+
+    text: str
+    questions: tuple[Question, ...]
+
+
+def infer_contract(
+    samples: Sequence[TableSample], given: Mapping[str, str], name: str = "inferred"
+) -> Inferred:
+    """Infer a contract of language 2.
+
+    Args:
+        samples: Of all files; those of one layout are one sample.
+        given: Answers, by the word of their question.
+        name: Of the contract.
+
+    Raises:
+        NotInferableError: The files are no shop's, or an answer fits no question.
+    """
+    return _Inference(samples, Answers(given), name).run()
+
+
+class _Inference:
+    """State of one inference."""
+
+    def __init__(self, samples: Sequence[TableSample], answers: Answers, name: str) -> None:
+        self._answers = answers
+        self._name = name
+        self._samples = list(samples)
+        self._unreadable = [
+            one for one in samples if one.misfits > MISFIT_SHARE * max(one.rows_total, 1)
+        ]
+        readable = [one for one in samples if one not in self._unreadable and one.rows]
+        self._tables = make_tables(readable)
+        self._plan = ReadingPlan(self._tables)
+
+    def run(self) -> Inferred:
+        references = find_references(self._tables)
+        structure = find_structure(self._tables, references)
+        if structure is None:
+            raise NotInferableError(self._nothing_found())
+        decisions = Decisions(self._tables, self._answers)
+        structure = decisions.choose_date(decisions.order_dates(structure))
+        money = find_money(structure, self._tables)
+        if money.way is None and self._unreadable:
+            raise NotInferableError(_misfit(self._unreadable[0]))
+        way = decisions.choose_money(money)
+        top = self._top(structure)
+        datasets = DatasetBlocks(
+            structure, money, self._tables, references, self._plan, self._answers
+        )
+        if _is_without_items(structure, way):
+            blocks = datasets.orders(top, way)
+        else:
+            blocks = [*datasets.orders(top, None), *datasets.items(way), *datasets.products(way)]
+        blocks += datasets.refunds()
+        blocks += self._plan.reference_blocks()
+        files = FileBlocks(structure, self._tables, self._plan, self._answers)
+        blocks = [*files.blocks(self._others()), *blocks]
+        self._check_answers()
+        questions = tuple(self._answers.open)
+        if not questions:
+            top.notes += try_contract(write([top, *blocks]), [one.sample for one in self._tables])
+        return Inferred(text=write([top, *blocks]), questions=questions)
+
+    def _check_answers(self) -> None:
+        unknown = sorted(set(self._answers.given) - self._answers.used)
+        if unknown:
+            raise NotInferableError(
+                f"expected answers to open questions, got {unknown[0]!r}, which nothing asks for"
+            )
+
+    def _others(self) -> Iterator[tuple[TableSample, str]]:
+        """Yield the samples of which the contract reads nothing, and why."""
+        read = {id(one.sample) for one in self._tables if one.number in self._plan.feeds}
+        for sample in self._samples:
+            # A sheet or member that no entry names is not read.
+            if id(sample) in read or "/" in sample.match:
+                continue
+            if sample in self._unreadable:
+                yield sample, f"it cannot be read: {_misfit(sample)}"
+            else:
+                yield sample, "nothing of it is needed"
+
+    def _nothing_found(self) -> str:
+        if self._unreadable:
+            return _misfit(self._unreadable[0])
+        if not self._tables:
+            return "expected files with rows, got none"
+        if not any(one.kind == "date" for table in self._tables for one in table.columns):
+            return "expected a column with the days of orders, got no dates in any file"
+        names = ", ".join(table.sample.name for table in self._tables[:NAMED_FILES])
+        return (
+            "expected a table of orders, with an identifier and a date on each row, got none "
+            f"in {names}: no column is known as an order's identifier beside a date"
+        )
+
+    def _top(self, structure: Structure) -> Block:
+        sizes = ", ".join(
+            f"{one.name} ({one.rows_total or one.rows} rows{'' if one.whole else ' read'})"
+            for one in self._samples
+        )
+        top = Block(
+            "",
+            notes=[
+                f"Inferred from {sizes}.",
+                "Each line says what speaks for it. Check them, then run with --contract.",
+            ],
+        )
+        top.add("language", 2)
+        top.add("name", self._name)
+        dates = structure.date.value.dates
+        offsets = [] if dates is None else [one for one in dates.offsets if not _is_utc(one)]
+        wanted = self._answers.value("day")
+        if wanted is not None:
+            top.add("day", wanted, "as answered")
+        elif offsets:
+            top.add("day", "UTC", _describe_offsets(structure.date.value, offsets))
+        else:
+            top.add("day", "as written", "times carry no offset from UTC")
+        return top
+
+
+def _misfit(sample: TableSample) -> str:
+    fields, width = sample.misfit_example
+    hint = ""
+    if sample.words.get("delimiter", ",") == "," and fields > width:
+        hint = "; if decimal commas stand there without quotes, nothing can tell them apart"
+    return (
+        f"{sample.name}: expected records of {width} fields, as the header has, got "
+        f"{sample.misfits} of {sample.rows_total} with others, such as {fields}{hint}"
+    )
+
+
+def _is_without_items(structure: Structure, way: Way | None) -> bool:
+    """Whether there are orders with totals alone."""
+    return (
+        structure.is_flat
+        and structure.order_id.is_key
+        and structure.quantity is None
+        and structure.product is None
+        and structure.category is None
+        and (way is None or [role for role, _ in way.roles] == ["after_discount"])
+    )
+
+
+def _describe_offsets(column: Column, offsets: Sequence[str]) -> str:
+    return (
+        f"times carry offsets ({', '.join(offsets[:3])}) and are instants; "
+        f"{_moved_by_offset(column):.0%} of the rows have another date as written: "
+        '--answer "day=as written", or a zone, for the day of the shop'
+    )
+
+
+def _is_utc(offset: str) -> bool:
+    return offset in ("Z", "UTC", "GMT") or set(offset) <= set("+-0:")
+
+
+def _moved_by_offset(column: Column) -> float:
+    """Share of the times whose date in UTC is another than as written."""
+    moved = count = 0
+    for cell in column.cells:
+        found = re.search(r"[T ](\d{1,2}):(\d{2}).*?([+-])(\d{2}):?(\d{2})$", cell)
+        if found is None:
+            continue
+        minutes = int(found[1]) * 60 + int(found[2])
+        offset = (int(found[4]) * 60 + int(found[5])) * (1 if found[3] == "+" else -1)
+        count += 1
+        moved += not 0 <= minutes - offset < 24 * 60
+    return moved / count if count else 0.0

@@ -1,0 +1,298 @@
+"""Tables of datasets: orders, lines, products and refunds, each word with its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kpi.inference.categories import Cell
+from kpi.inference.decisions import Decisions
+from kpi.inference.draft import Block
+from kpi.inference.evidence import (
+    describe_dates,
+    describe_discount,
+    describe_statuses,
+    describe_values,
+    describe_way,
+    place_of,
+    ranked_values,
+    share_of,
+)
+from kpi.inference.keys import line_key
+from kpi.inference.money import Money, Way
+from kpi.inference.questions import Answers
+from kpi.inference.reading_plan import ReadingPlan
+from kpi.inference.statuses import meaning_of_status
+from kpi.inference.structure import Structure, price_of_product
+from kpi.inference.tables import Reference, Table
+from kpi.inference.values import Column
+
+
+class DatasetBlocks:
+    """Writes the tables of datasets."""
+
+    def __init__(
+        self,
+        structure: Structure,
+        money: Money,
+        tables: Sequence[Table],
+        references: Sequence[Reference],
+        plan: ReadingPlan,
+        answers: Answers,
+    ) -> None:
+        self._structure = structure
+        self._money = money
+        self._tables = tables
+        self._references = references
+        self._plan = plan
+        self._answers = answers
+        self._decisions = Decisions(tables, answers)
+
+    def orders(self, top: Block, total: Way | None) -> list[Block]:
+        structure = self._structure
+        table = structure.orders
+        self._plan.feed(table, "orders")
+        head, columns = Block("[orders]"), Block("[orders.columns]")
+        id_note = describe_values(structure.order_id)
+        id_note += self._decisions.ask_about_repeats(structure)
+        columns.add("order_id", self._plan.identifier(structure.order_id), id_note)
+        columns.add("created_at", self._plan.cell(structure.date), describe_dates(structure.date))
+        self._add_customer(columns)
+        self._add_status(head, columns)
+        self._add_currency(top, columns)
+        for column, share in self._money.order_discounts:
+            columns.add(
+                "discount",
+                column.header.strip(),
+                f"of whole orders, {share:.1%} of the revenue: not taken off without this line",
+                is_comment=True,
+            )
+        if total is not None:
+            column = total.roles[0][1]
+            columns.add("total", self._plan.money(column), describe_way(total))
+        return [head, columns]
+
+    def _add_customer(self, columns: Block) -> None:
+        customer = self._structure.customer
+        wanted = self._answers.value("customer")
+        if wanted is not None:
+            customer = next(
+                (one for one in self._structure.orders.columns if one.header.strip() == wanted),
+                None,
+            )
+        if customer is None:
+            columns.add(
+                "user_id", "", "no customer found: unique_customers stays null", is_comment=True
+            )
+            return
+        note = describe_values(customer)
+        if customer.fill_share < 1:
+            note += f"; {1 - customer.fill_share:.1%} of the rows have no customer"
+        columns.add("user_id", self._plan.identifier(customer), note)
+
+    def _add_status(self, head: Block, columns: Block) -> None:
+        structure = self._structure
+        status = structure.status
+        if status is None or (structure.is_flat and _varies(status, structure)):
+            return
+        columns.add("status", self._plan.header(status), describe_statuses(status))
+        self._propose_statuses(head, status)
+
+    def _propose_statuses(self, head: Block, status: Column) -> None:
+        returned = [one for one in ranked_values(status) if meaning_of_status(one) == "returned"]
+        no_sale = [one for one in ranked_values(status) if meaning_of_status(one) == "no_sale"]
+        if returned:
+            share = share_of(status, returned)
+            head.add("returned", {"status": returned}, f"{share:.1%} of the rows")
+        if no_sale:
+            revenue = self._revenue_share(status, no_sale)
+            head.add(
+                "excluded",
+                {"status": no_sale},
+                f"{share_of(status, no_sale):.1%} of the rows, {revenue:.1%} of the revenue: "
+                "they count unless this line does",
+                is_comment=True,
+            )
+
+    def _revenue_share(self, status: Column, texts: Sequence[str]) -> float:
+        """Share of the revenue that orders of some statuses have."""
+        structure, way = self._structure, self._money.way
+        if way is None:
+            return 0.0
+        of_order = dict(zip(structure.order_id.cells, status.cells, strict=True))
+        if structure.lines is not structure.orders and status.table == structure.lines.number:
+            named = np.array([one in texts for one in status.cells])
+        else:
+            named = np.array([of_order.get(one) in texts for one in structure.line_order.cells])
+        total = float(way.amounts.sum())
+        return float(way.amounts[named].sum()) / total if total else 0.0
+
+    def items(self, way: Way | None) -> list[Block]:
+        structure = self._structure
+        table = structure.lines
+        self._plan.feed(table, "order_items")
+        head, columns = Block("[order_items]"), Block("[order_items.columns]")
+        key = line_key(structure)
+        head.add("key", key.value, key.note)
+        columns.add(
+            "order_id",
+            self._plan.identifier(structure.line_order),
+            describe_values(structure.line_order),
+        )
+        for name, column in key.columns:
+            if name != "order_id":
+                columns.add(name, self._plan.header(column), describe_values(column))
+        product = structure.product
+        if product is not None:
+            columns.add("product_id", self._plan.identifier(product), self._product_note())
+        category = self._decisions.choose_category(self._structure)
+        if category is not None and not category.steps:
+            columns.add(
+                "category", self._plan.header(category.column), describe_values(category.column)
+            )
+        if structure.quantity is not None:
+            columns.add(
+                "quantity",
+                self._plan.header(structure.quantity),
+                describe_values(structure.quantity),
+            )
+        self._add_line_status(head, columns)
+        self._add_money(columns, way)
+        return [head, columns]
+
+    def _product_note(self) -> str:
+        reference = self._structure.products
+        if reference is None or self._structure.product is None:
+            column = self._structure.product
+            return describe_values(column) if column else ""
+        return (
+            f"{reference.found:.0%} of its values are in {place_of(reference.parent, self._tables)}"
+        )
+
+    def _add_line_status(self, head: Block, columns: Block) -> None:
+        structure = self._structure
+        status = structure.line_status
+        if structure.is_flat and structure.status and _varies(structure.status, structure):
+            status = structure.status
+        if status is None:
+            return
+        columns.add("status", self._plan.header(status), "of a line: " + describe_statuses(status))
+        self._propose_statuses(head, status)
+
+    def _add_money(self, columns: Block, way: Way | None) -> None:
+        if way is None:
+            columns.add("unit_price", "", "no money found: revenue stays null", is_comment=True)
+            return
+        for number, (role, column) in enumerate(way.roles):
+            note = describe_way(way) if number == 0 else describe_discount(role, column)
+            if column.table == self._structure.lines.number:
+                columns.add(role, self._plan.money(column), note)
+                continue
+            product = self._structure.product
+            if product is None:
+                continue
+            value = {"from": product.header.strip(), "via": "products.price"}
+            columns.add(role, value, f"the lines have no price: {note}")
+
+    def products(self, way: Way | None) -> list[Block]:
+        structure = self._structure
+        reference = structure.products
+        category = self._decisions.choose_category(self._structure)
+        price = price_of_product(structure, self._tables)
+        needs_price = way is not None and any(
+            column.table != structure.lines.number for _, column in way.roles
+        )
+        has_category = category is not None and bool(category.steps)
+        if reference is None or not (needs_price or has_category):
+            return []
+        table = self._tables[reference.parent.table]
+        self._plan.feed(table, "products")
+        columns = Block("[products.columns]")
+        columns.add(
+            "id", self._plan.identifier(reference.parent), describe_values(reference.parent)
+        )
+        if has_category and category is not None:
+            columns.add("category", self._plan.category(category), self._category_note(category))
+        if needs_price and price is not None:
+            columns.add("price", self._plan.money(price), describe_values(price))
+        return [columns]
+
+    def _category_note(self, category: Cell) -> str:
+        values = sorted(category.value.distinct)
+        return f"{len(values)} values: {', '.join(values[:4])}"
+
+    def refunds(self) -> list[Block]:
+        reference = self._structure.refunds
+        if reference is None:
+            return []
+        table = self._tables[reference.child.table]
+        amounts = [
+            one
+            for one in table.columns
+            if one.is_number
+            and (one.meaning.has("total") or ("refund" in one.meaning and one.kind == "decimal"))
+            and not one.meaning.has("quantity", "id")
+        ]
+        amounts.sort(key=lambda one: not one.meaning.has("total"))
+        if not amounts:
+            return []
+        self._plan.feed(table, "refunds")
+        head, columns = Block("[refunds]"), Block("[refunds.columns]")
+        keys = [one for one in table.columns if one.is_key and "id" in one.meaning]
+        if keys:
+            head.add("key", "id", "unique in the data")
+            columns.add("id", self._plan.header(keys[0]), describe_values(keys[0]))
+        else:
+            head.add("key", "row", "no column is unique")
+        columns.add(
+            "order_id", self._plan.identifier(reference.child), describe_values(reference.child)
+        )
+        item = self._refunded_item(table)
+        if item is not None:
+            columns.add("item", self._plan.header(item), describe_values(item))
+        columns.add("amount", self._plan.money(amounts[0]), describe_values(amounts[0]))
+        dates = [one for one in table.columns if one.kind == "date"]
+        if dates:
+            columns.add(
+                "created_at",
+                dates[0].header.strip(),
+                "the day that a refund counts on; without this line it is the order's",
+                is_comment=True,
+            )
+        return [head, columns]
+
+    def _refunded_item(self, table: Table) -> Column | None:
+        key = line_key(self._structure)
+        if len(key.columns) != 1:
+            return None
+        return next(
+            (
+                one.child
+                for one in self._references
+                if one.child.table == table.number and one.parent is key.columns[0][1]
+            ),
+            None,
+        )
+
+    def _add_currency(self, top: Block, columns: Block) -> None:
+        for table in (self._structure.orders, self._structure.lines):
+            for column in table.columns:
+                if "currency" not in column.meaning:
+                    continue
+                code = self._decisions.choose_currency(column)
+                if code is None:
+                    continue
+                top.add("currency", code, f"header {column.header.strip()!r}")
+                if table is self._structure.orders:
+                    columns.add("currency", self._plan.header(column), describe_values(column))
+                return
+
+
+def _varies(column: Column, structure: Structure) -> bool:
+    """Whether the rows of one order have several values."""
+    known: dict[str, str] = {}
+    return any(
+        cell and known.setdefault(key, cell) != cell
+        for key, cell in zip(structure.order_id.cells, column.cells, strict=True)
+    )

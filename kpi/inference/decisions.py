@@ -1,0 +1,207 @@
+"""Decisions that the values of files may leave open: each is a question with its answers."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+from kpi.inference.categories import Cell
+from kpi.inference.dates import NO_DAY, with_order
+from kpi.inference.evidence import place_of
+from kpi.inference.money import Money, Way
+from kpi.inference.questions import Answers, Question
+from kpi.inference.structure import Structure
+from kpi.inference.tables import Table
+from kpi.inference.values import Column
+
+REPEATS_SHARE = 0.01
+"""Rows of orders that contradict an earlier one, above which somebody must say what they are."""
+
+
+class Decisions:
+    """Decides by the values, else asks."""
+
+    def __init__(self, tables: Sequence[Table], answers: Answers) -> None:
+        self._tables = tables
+        self._answers = answers
+
+    def order_dates(self, structure: Structure) -> Structure:
+        """Settle the order of day and month where the column itself does not."""
+        column = structure.date.value
+        if column.dates is None or column.dates.order is not None:
+            return structure
+        order = self._order_elsewhere(column)
+        if order is None:
+            example = next(iter(column.dates.examples))
+            answer = self._answers.ask(
+                Question(
+                    word="dates",
+                    text=f"{place_of(column, self._tables)} has no day above 12: what comes first?",
+                    answers={
+                        example: "the day",
+                        _swapped(example): "the month",
+                    },
+                )
+            )
+            order = "month" if answer is not None and answer != example else "day"
+        ordered = replace(column, dates=with_order(column.cells, column.dates, order))
+        return replace(structure, date=_with_value(structure.date, ordered))
+
+    def _order_elsewhere(self, column: Column) -> Literal["day", "month"] | None:
+        """Find the order in another column of dates: of the same table, else of any."""
+        tables = sorted(self._tables, key=lambda one: one.number != column.table)
+        for table in tables:
+            found = {
+                one.dates.order
+                for one in table.columns
+                if one.dates is not None and one.dates.order in ("day", "month")
+            }
+            if found == {"day"}:
+                return "day"
+            if found == {"month"}:
+                return "month"
+        return None
+
+    def choose_date(self, structure: Structure) -> Structure:
+        """Ask which time counts, where two that fit alike give other days."""
+        wanted = self._answers.value("date")
+        columns = {structure.date.value.header: structure.date}
+        for rival in structure.dates:
+            one, other = structure.date.value.dates, rival.value.dates
+            if rival.steps or one is None or other is None or len(one.days) != len(other.days):
+                continue
+            both = (one.days != NO_DAY) & (other.days != NO_DAY)
+            if (one.days[both] != other.days[both]).any():
+                columns[rival.value.header] = rival
+        own = {one.header: Cell.own(one) for one in structure.orders.columns if one.dates}
+        if wanted is not None and wanted in own:
+            return replace(structure, date=own[wanted])
+        earliest = _earliest(list(columns.values()))
+        if earliest is not None:
+            return replace(structure, date=earliest)
+        if len(columns) > 1:
+            self._answers.ask(
+                Question(
+                    word="date",
+                    text="which column has the day that an order counts on?",
+                    answers=dict.fromkeys(columns, ""),
+                )
+            )
+        return structure
+
+    def choose_money(self, money: Money) -> Way | None:
+        """Ask where the rows leave several ways open."""
+        if money.way is None:
+            return None
+        if not money.rivals:
+            return money.way
+        ways = {_way_name(one): one for one in (money.way, *money.rivals)}
+        answer = self._answers.ask(
+            Question(
+                word="money",
+                text="what is the money of a line? The rows do not decide it",
+                answers={name: one.evidence[-1] for name, one in ways.items()},
+            )
+        )
+        return ways[answer] if answer else money.way
+
+    def ask_about_repeats(self, structure: Structure) -> str:
+        """Ask where rows of one file replace each other and say other things of an order."""
+        if structure.is_flat:
+            return ""
+        repeated = structure.order_id.filled - len(structure.order_id.distinct)
+        if not repeated:
+            return ""
+        columns = (structure.date.column, structure.customer, structure.status)
+        read = [one for one in columns if one]
+        rows = set(zip(structure.order_id.cells, *(one.cells for one in read), strict=True))
+        differing = len(rows) - len(structure.order_id.distinct)
+        note = f"; {repeated} rows repeat an order: of each the last row counts"
+        if differing > REPEATS_SHARE * structure.order_id.filled:
+            self._answers.ask(
+                Question(
+                    word="repeats",
+                    text=f"{differing} rows of {place_of(structure.order_id, self._tables)} say "
+                    "other things of an order that stands above. Does the last row of each count?",
+                    answers={"last": "yes; if not, the column is no identifier of an order"},
+                )
+            )
+        return note
+
+    def choose_category(self, structure: Structure) -> Cell | None:
+        """Give the category; ask where a key of categories has no table."""
+        if structure.open_category is None:
+            return structure.category
+        key = structure.open_category
+        answers = {"none": "no categories"}
+        if structure.category is not None:
+            answers[structure.category.value.header.strip()] = (
+                f"the texts of {place_of(structure.category.value, self._tables)}"
+            )
+        answer = (
+            self._answers.ask(
+                Question(
+                    word="category",
+                    text=f"{place_of(key, self._tables)} is a key of categories, and no file has "
+                    "their names. Which column has the category?",
+                    answers=answers,
+                )
+            )
+            if "category" not in {one.word for one in self._answers.open}
+            else self._answers.value("category")
+        )
+        if answer == "none":
+            return None
+        return structure.category
+
+    def choose_currency(self, column: Column) -> str | None:
+        """Give the currency of a column, None where it has no codes; ask where it has several."""
+        codes = Counter(one.upper() for one in column.cells if one)
+        if not codes or not all(re.fullmatch("[A-Z]{3}", one) for one in codes):
+            return None
+        if len(codes) == 1:
+            return next(iter(codes))
+        answer = self._answers.ask(
+            Question(
+                word="currency",
+                text=f"{place_of(column, self._tables)} has amounts in {len(codes)} currencies, "
+                "which are never added. Of which are the KPIs? Orders in others are counted apart, "
+                "as other_currency_orders",
+                answers={one: f"{count} rows" for one, count in codes.most_common()},
+            )
+        )
+        return answer or next(iter(codes))
+
+
+def _earliest(cells: Sequence[Cell]) -> Cell | None:
+    """Find the time that is before all others: an order is made before it is shipped."""
+    for cell in cells:
+        if len(cells) > 1 and all(_is_before(cell, other) for other in cells if other is not cell):
+            return cell
+    return None
+
+
+def _is_before(one: Cell, other: Cell) -> bool:
+    """Whether a time is never after another, and before it in half of the rows."""
+    if one.value.dates is None or other.value.dates is None:
+        return False
+    days, others = one.value.dates.days, other.value.dates.days
+    both = (days != NO_DAY) & (others != NO_DAY)
+    earlier = (days < others)[both]
+    return bool(both.any() and not (days > others)[both].any() and earlier.mean() > 0.5)
+
+
+def _with_value(cell: Cell, value: Column) -> Cell:
+    return replace(cell, value=value, column=cell.column if cell.steps else value)
+
+
+def _swapped(example: str) -> str:
+    return example.replace("31", "\0").replace("12", "31", 1).replace("\0", "12")
+
+
+def _way_name(way: Way) -> str:
+    """Name a way by its roles, as an answer."""
+    return "+".join(f"{role}:{column.header.strip()}" for role, column in way.roles)

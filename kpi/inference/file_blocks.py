@@ -1,0 +1,152 @@
+"""Entries of [[files]]: how each table is written, by what is read of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from kpi.inference.draft import Block
+from kpi.inference.evidence import place_of
+from kpi.inference.questions import Answers, NotInferableError, Question
+from kpi.inference.reading_plan import ReadingPlan
+from kpi.inference.samples import TableSample
+from kpi.inference.structure import Structure
+from kpi.inference.tables import Table
+from kpi.inference.values import Column
+
+DEFAULT_NUMBERS = "1234.50"
+
+
+class FileBlocks:
+    """Writes the entries of [[files]]."""
+
+    def __init__(
+        self, structure: Structure, tables: Sequence[Table], plan: ReadingPlan, answers: Answers
+    ) -> None:
+        self._structure = structure
+        self._tables = tables
+        self._plan = plan
+        self._answers = answers
+
+    def blocks(self, others: Iterable[tuple[TableSample, str]]) -> list[Block]:
+        """Write an entry for each table that is read, and for each sample that is not, and why."""
+        fed = [self._file(table) for table in self._tables if table.number in self._plan.feeds]
+        return [*fed, *(_passed_over(one, why) for one, why in others)]
+
+    def _file(self, table: Table) -> Block:
+        block = Block("[[files]]")
+        sample = table.sample
+        names = f", {len(sample.parts)} files" if len(sample.parts) > 1 else ""
+        block.add("match", sample.match, f"{sample.rows_total or sample.rows} rows{names}")
+        block.add("feeds", self._plan.feeds[table.number])
+        for name, value in sample.words.items():
+            block.add(name, value)
+        read = {id(one): one for one in self._plan.columns.get(table.number, ())}.values()
+        self._add_numbers(block, read)
+        self._add_dates(block, read)
+        if table.number in self._plan.minor:
+            block.add("minor_units", True, "the header says so, and all amounts are whole")
+        blanks = sorted({word for one in read for word in one.blanks})
+        if blanks:
+            rows = sum(
+                1 for one in read for cell in sample.columns[one.index] if cell in one.blanks
+            )
+            block.add("blanks", blanks, f"in {rows} cells")
+        fill = self._fill(table)
+        if fill:
+            block.add("fill", fill, "an order's first row alone has what belongs to the order")
+        return block
+
+    def _add_numbers(self, block: Block, read: Iterable[Column]) -> None:
+        numeric = [
+            one for one in read if one.number_forms and not one.meaning.has("id") and one.is_number
+        ]
+        forms = list(_common_forms(numeric))
+        if numeric and not forms:
+            names = ", ".join(one.header for one in numeric)
+            raise NotInferableError(f"expected one form of numbers, got several in {names}")
+        if not forms:
+            return
+        unclear = [one for one in numeric if _is_unclear(one)]
+        chosen = forms[0]
+        if unclear and len(unclear) == sum("." in _digits(one) for one in numeric):
+            answer = self._answers.ask(
+                Question(
+                    word="numbers",
+                    text=f"{place_of(unclear[0], self._tables)} has numbers such as "
+                    f"{next(iter(unclear[0].distinct))}: is the point a decimal point?",
+                    answers={"1234.50": "yes", "1.234,50": "no, it stands between thousands"},
+                )
+            )
+            chosen = answer or chosen
+        if chosen != DEFAULT_NUMBERS:
+            block.add("numbers", chosen, "all numbers that are read fit this form")
+
+    def _add_dates(self, block: Block, read: Iterable[Column]) -> None:
+        examples: dict[str, None] = {}
+        for column in read:
+            value = self._structure.date.value
+            dates = (
+                value.dates
+                if value.index == column.index and value.table == column.table
+                else column.dates
+            )
+            if column.kind == "date" and dates is not None:
+                examples |= dict.fromkeys(dates.examples)
+        if examples and set(examples) != {"iso"}:
+            block.add("dates", list(examples))
+
+    def _fill(self, table: Table) -> str | None:
+        """Name the order's column where only its first row has what belongs to it."""
+        structure = self._structure
+        if not structure.is_flat or table is not structure.orders:
+            return None
+        keys = structure.order_id.cells
+        firsts = [at for at, key in enumerate(keys) if at == 0 or keys[at - 1] != key]
+        if len(firsts) == len(keys) or len(firsts) != len(structure.order_id.distinct):
+            return None
+        for column in (structure.status, structure.date.column, structure.customer):
+            if column is None or column.fill_share > 0.98:
+                continue
+            at_first = sum(bool(column.cells[at]) for at in firsts)
+            if at_first > 0.9 * len(firsts) and at_first > 0.9 * column.filled:
+                return structure.order_id.header.strip()
+        return None
+
+
+def _passed_over(sample: TableSample, why: str) -> Block:
+    block = Block("[[files]]")
+    block.add("match", sample.match, why)
+    block.add("feeds", [])
+    return block
+
+
+def _common_forms(columns: Sequence[Column]) -> list[str]:
+    """List the forms of numbers that fit all of some columns, affixes included."""
+    if not columns:
+        return []
+    found = list(columns[0].number_forms)
+    affixed = max((one.number_forms[0] for one in columns), key=len)
+    bare = [{_bare(form) for form in one.number_forms} for one in columns]
+    common = [form for form in found if all(_bare(form) in one for one in bare)]
+    prefix, suffix = re.split(r"1\D?234\D50", affixed)
+    return [f"{prefix}{_bare(form)}{suffix}" for form in common]
+
+
+def _bare(form: str) -> str:
+    found = re.search(r"1\D?234\D50", form)
+    return found[0] if found else form
+
+
+def _digits(column: Column) -> str:
+    return "".join(column.distinct)
+
+
+def _is_unclear(column: Column) -> bool:
+    """Whether a point may stand before decimals as well as between thousands."""
+    if "1.234,50" not in set(map(_bare, column.number_forms)):
+        return False
+    pointed = [one for one in column.distinct if "." in one]
+    return bool(pointed) and all(
+        re.search(r"(^|\D)[1-9]\d{0,2}\.\d{3}(\D|$)", one) for one in pointed
+    )

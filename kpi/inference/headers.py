@@ -1,0 +1,119 @@
+"""Meanings of headers: the words of a dozen languages that a header is made of."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from itertools import chain
+
+SPELLINGS = "spellings.toml"
+"""Data file of this package: meaning -> language -> words and their source."""
+
+MIN_PART_LETTERS = 4
+"""Letters of a word that is found inside a longer one, such as `nummer` in `Bestellnummer`."""
+
+SHORT_PARTS = frozenset({"id", "no", "nr", "key", "sku", "qty", "sub", "num", "sum"})
+"""Shorter words that are found there too, where the rest of it is known words."""
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a header may mean.
+
+    Attributes:
+        words: Known words of it, in order.
+        concepts: What these may mean.
+        unknown: Letters that belong to no known word.
+    """
+
+    words: tuple[str, ...]
+    concepts: frozenset[str]
+    unknown: int
+
+    def __contains__(self, concept: str) -> bool:
+        return concept in self.concepts
+
+    def has(self, *concepts: str) -> bool:
+        """Whether it may mean one of some concepts."""
+        return not self.concepts.isdisjoint(concepts)
+
+
+@cache
+def vocabulary() -> dict[str, frozenset[str]]:
+    """Map each known word, without accents, to what it may mean."""
+    text = files(__package__).joinpath(SPELLINGS).read_text(encoding="utf-8")
+    found: dict[str, set[str]] = {}
+    for concept, languages in tomllib.loads(text).items():
+        for entry in chain.from_iterable(languages.values()):
+            for word in entry["words"]:
+                found.setdefault(_plain(word), set()).add(concept)
+    return {word: frozenset(concepts) for word, concepts in found.items()}
+
+
+@cache
+def meaning_of(header: str) -> Meaning:
+    """Split a header into known words; `OrderLineItem` and `ORDERLINEITEM` are the same."""
+    known = vocabulary()
+    words: list[str] = []
+    unknown = 0
+    for token in re.findall(r"[^\W\d_]+|[%#№$€£]", _plain(_spaced(header))):
+        if token in known:
+            words.append(token)
+            continue
+        parts, rest = _split(token)
+        words += parts
+        unknown += rest
+    concepts = frozenset(concept for word in words for concept in known[word])
+    return Meaning(words=tuple(words), concepts=concepts, unknown=unknown)
+
+
+_LETTERS = str.maketrans({"\u0131": "i", "\u0142": "l", "\u00f8": "o", "\u00e6": "ae"})
+"""Letters that Unicode does not decompose: dotless i, l and o with a stroke, ae."""
+
+
+def tokens_of(header: str) -> frozenset[str]:
+    """Words of a header, known or not, without accents."""
+    return frozenset(re.findall(r"[^\W\d_]+", _plain(_spaced(header))))
+
+
+def _spaced(header: str) -> str:
+    """Put blanks between the words of `OrderLineItem`."""
+    return re.sub(r"(?<=[a-zà-ÿ0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", header)
+
+
+def _plain(text: str) -> str:
+    """Fold case and leave accents out."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    bare = "".join(one for one in decomposed if not unicodedata.combining(one))
+    return bare.translate(_LETTERS).strip()
+
+
+def _split(token: str) -> tuple[list[str], int]:
+    """Split a token into known words so that the fewest letters are left: (words, letters left)."""
+    known = vocabulary()
+    best: list[tuple[int, int, list[str]]] = [(0, 0, [])]
+    for end in range(1, len(token) + 1):
+        left, count, words = best[end - 1]
+        choice = (left + 1, count, words)
+        for start in range(end):
+            part = token[start:end]
+            if part not in known or not _may_be_part(part):
+                continue
+            left, count, words = best[start]
+            choice = min(choice, (left, count + 1, [*words, part]), key=lambda one: one[:2])
+        best.append(choice)
+    left, _, words = best[-1]
+    if left and any(len(word) < MIN_PART_LETTERS and word.isascii() for word in words):
+        words = [word for word in words if len(word) >= MIN_PART_LETTERS or not word.isascii()]
+        left = len(token) - sum(map(len, words))
+    return words, left
+
+
+def _may_be_part(word: str) -> bool:
+    if not word.isascii():
+        return len(word) > 1 or unicodedata.category(word[0]) == "Lo"
+    return len(word) >= MIN_PART_LETTERS or word in SHORT_PARTS or len(word) >= MIN_PART_LETTERS - 1

@@ -1,0 +1,61 @@
+"""Questions that the values of files do not answer, and the answers that were given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kpi.errors import KpiError
+
+
+class NotInferableError(KpiError):
+    """No contract can be inferred from the files; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A question, and the answers to choose from.
+
+    Attributes:
+        word: Of the option that answers it.
+        text: The question.
+        answers: Value -> what it means.
+    """
+
+    word: str
+    text: str
+    answers: Mapping[str, str]
+
+
+@dataclass
+class Answers:
+    """Answers that were given, and questions that are open.
+
+    Attributes:
+        given: Word -> value.
+        open: Questions without an answer.
+    """
+
+    given: Mapping[str, str] = field(default_factory=dict)
+    open: list[Question] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+
+    def ask(self, question: Question) -> str | None:
+        """Give the answer; None where there is none, and the question is open then.
+
+        Raises:
+            NotInferableError: The answer is none of those to choose from.
+        """
+        value = self.value(question.word)
+        if value is None:
+            self.open.append(question)
+            return None
+        if value not in question.answers:
+            wanted = " or ".join(map(repr, question.answers))
+            raise NotInferableError(f"expected --answer {question.word}={wanted}, got {value!r}")
+        return value
+
+    def value(self, word: str) -> str | None:
+        """Give an answer that needs no question."""
+        self.used.add(word)
+        return self.given.get(word)

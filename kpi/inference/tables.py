@@ -1,0 +1,161 @@
+"""Tables of a sample, and which columns refer to the keys of which."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from kpi.contract.folding import fold
+from kpi.inference.headers import Meaning, meaning_of, tokens_of
+from kpi.inference.samples import TableSample
+from kpi.inference.values import Column, read_columns
+
+KEY_UNIQUE_SHARE = 0.9
+"""Distinct values for each row of a column that others may refer to: exports repeat rows."""
+
+MIN_ID_SHARE = 0.3
+"""The same of a column whose header names an identifier."""
+
+MIN_FOUND_SHARE = 0.5
+"""Values of a reference that its key must have."""
+
+TEXT_EVIDENCE = 8
+"""Distinct texts that are evidence enough by themselves: small whole numbers are in every table."""
+
+ENTITIES = ("order", "product", "customer", "category", "line")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A sample with its columns read.
+
+    Attributes:
+        number: Among the tables.
+        sample: As read.
+        columns: In order.
+    """
+
+    number: int
+    sample: TableSample
+    columns: tuple[Column, ...]
+
+    @cached_property
+    def stem(self) -> str:
+        """Name without folders, ending and sheet's book."""
+        last = re.split(r"[/\\]", self.sample.name)[-1]
+        return re.sub(r"(\.\w{1,7})+$", "", last)
+
+    @cached_property
+    def entity(self) -> Meaning:
+        """Meaning of the table's name."""
+        return meaning_of(self.stem)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the sample."""
+        return self.sample.rows
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A column whose values are keys of another table.
+
+    Attributes:
+        child: The column.
+        parent: The key.
+        found: Share of its distinct values that the key has.
+        likeness: How well the headers go together, 0 to 1.
+    """
+
+    child: Column
+    parent: Column
+    found: float
+    likeness: float
+
+    @property
+    def weight(self) -> float:
+        """Evidence for it, 0 to 1."""
+        return self.found * self.likeness
+
+
+def make_tables(samples: Sequence[TableSample]) -> list[Table]:
+    """Read the columns of samples."""
+    return [
+        Table(
+            number,
+            sample,
+            tuple(
+                read_columns(number, sample.headers, sample.columns, has_headers=sample.has_headers)
+            ),
+        )
+        for number, sample in enumerate(samples)
+    ]
+
+
+def find_references(tables: Sequence[Table]) -> list[Reference]:
+    """Find the references between tables, by their values first and their headers second."""
+    keys = [
+        column
+        for table in tables
+        for column in table.columns
+        if column.kind in ("integer", "text")
+        and column.filled > 0
+        and column.fill_share >= KEY_UNIQUE_SHARE
+        and column.unique_share >= (MIN_ID_SHARE if _is_id(column) else KEY_UNIQUE_SHARE)
+    ]
+    found = []
+    for table in tables:
+        for child in table.columns:
+            if child.kind not in ("integer", "text") or not child.filled:
+                continue
+            for parent in keys:
+                if parent.table == table.number or parent.kind != child.kind:
+                    continue
+                share = len(child.distinct & parent.distinct) / len(child.distinct)
+                if share < MIN_FOUND_SHARE:
+                    continue
+                likeness = _likeness(child, parent, tables[parent.table])
+                if likeness:
+                    found.append(Reference(child, parent, share, likeness))
+    return found
+
+
+def _is_id(column: Column) -> bool:
+    return "id" in column.meaning and not column.meaning.has("other_entity", "contact")
+
+
+def _likeness(child: Column, parent: Column, table: Table) -> float:
+    """Compare the header of a reference with that of a key and its table's name."""
+    if not (child.has_headers and parent.has_headers):
+        return 0.6
+    if fold(child.header) == fold(parent.header) and fold(child.header) != "id":
+        return 1.0
+    names = tokens_of(parent.header) - _GENERIC
+    if not names:
+        names = tokens_of(table.stem) - _GENERIC
+    own = tokens_of(child.header) - _GENERIC
+    if any(_same_word(one, other) for one in own for other in names):
+        return 0.9
+    parent_concepts = parent.meaning.concepts or table.entity.concepts
+    if parent.meaning.concepts <= {"id", "name"}:
+        parent_concepts = parent_concepts | table.entity.concepts
+    shared = parent_concepts & child.meaning.concepts & set(ENTITIES)
+    if shared:
+        return 0.85
+    is_text = child.kind == "text" and len(child.distinct) >= TEXT_EVIDENCE
+    return 0.7 if is_text else 0.0
+
+
+_GENERIC = frozenset(
+    {"id", "no", "nr", "key", "code", "num", "number", "name", "ref", "dim", "raw"}
+)
+
+
+def _same_word(one: str, other: str) -> bool:
+    """Whether two words are one, as singular and plural."""
+    short, long = sorted((one, other), key=len)
+    return short == long or (
+        len(short) >= 4 and long.startswith(short[:-1]) and len(long) - len(short) <= 3
+    )

@@ -1,0 +1,1 @@
+"""Random shops are written as files, inferred, run, and compared with an oracle."""

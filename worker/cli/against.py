@@ -1,0 +1,68 @@
+"""`contract check --against`: try a contract on files, in a workspace that is thrown away."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from worker.cli.event_loop import run_async
+from worker.cli.render import show_receipts, show_report
+from worker.cli.run import bring_up_to_date
+from worker.cli.sanitize import one_line
+from worker.errors import ConfigError
+from worker.jobs import open_all, validate_all
+from worker.reporting.reporters import SilentReporter
+from worker.settings import read_settings
+
+if TYPE_CHECKING:
+    from worker.jobs import Session, Validated
+
+
+def try_against(file: str, inputs: Sequence[str]) -> None:
+    """Run a contract on files; print receipts, and the shape of the KPI tables.
+
+    Raises:
+        ConfigError: A file is refused.
+        SourcesLeft: A file cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="shopkpi-check-") as folder:
+        settings = read_settings(
+            workspace=str(Path(folder) / "workspace"),
+            state=None,
+            contract=file,
+            kpis="order,category,product",
+            settle_s=0.0,
+        )
+
+        async def work() -> Validated:
+            async with open_all(inputs, settings, None) as (found, session):
+                reporter = SilentReporter()
+                validated = await validate_all(session, found, reporter)
+                report, effects = await bring_up_to_date(session, reporter, validated.entries)
+                show_receipts(validated.entries, effects)
+                show_report(report)
+                await _show_shapes(session)
+                for one in found.ignored:
+                    click.echo(one_line(f"not read: {one.url}: {one.reason}"))
+            return validated
+
+        validated = run_async(work)
+        validated.check()
+        refused = [one.url for one in validated.entries if one.verdict == "refused"]
+        if refused:
+            raise ConfigError(
+                f"the contract refuses {len(refused)} of {len(validated.entries)} files",
+                url=refused[0],
+            )
+
+
+async def _show_shapes(session: Session) -> None:
+    """Print the rows of each KPI table, and its first and last day."""
+    for name in sorted(session.settings.tables):
+        days = [str(row["order_date"]) async for row in session.state.rows(name)]
+        span = f", {min(days)} to {max(days)}" if days else ""
+        click.echo(one_line(f"{name}: {len(days)} rows{span}"))

@@ -1,0 +1,124 @@
+"""`contract infer`: propose a contract for the files of a shop."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from kpi.contract.loading import parse_contract
+from worker.cli.event_loop import run_async
+from worker.cli.options import utf8_or_path
+from worker.cli.sanitize import one_line
+from worker.errors import ConfigError, InvalidSettings
+from worker.jobs import is_missing, open_inputs, open_session
+
+if TYPE_CHECKING:
+    from kpi.inference.contract import Inferred
+    from kpi.inference.questions import Question
+    from worker.settings import Settings
+
+answer_option = click.option(
+    "--answer",
+    "answers",
+    multiple=True,
+    metavar="WORD=VALUE",
+    help="Answer of a question that the values of the files leave open; may be given again.",
+)
+
+
+@click.command(short_help="Propose a contract for files.")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=utf8_or_path)
+@answer_option
+def infer(inputs: tuple[str, ...], answers: tuple[str, ...]) -> None:
+    """Print a contract for the files at INPUT, each line with what speaks for it.
+
+    What the values of the files do not decide is a question: on a terminal it is asked, else it is
+    listed with the option that answers it, and the exit code is 2.
+
+    \b
+    Examples:
+      shopkpi contract infer downloads > shop.toml
+      shopkpi contract infer downloads --answer "day=as written" > shop.toml
+    """
+    inferred = infer_or_ask(inputs, answers)
+    click.echo(inferred.text, nl=False)
+
+
+def infer_or_ask(inputs: Sequence[str], answers: Sequence[str]) -> Inferred:
+    """Infer a contract; ask on a terminal what is open.
+
+    Raises:
+        ConfigError: No contract can be inferred, or questions are open.
+    """
+    given = dict(_answer(text) for text in answers)
+    while True:
+        inferred = run_async(lambda: _infer(inputs, given))
+        if not inferred.questions:
+            return inferred
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise InvalidSettings([_describe(one) for one in inferred.questions])
+        for question in inferred.questions:
+            given[question.word] = _prompt(question)
+
+
+async def infer_settings(
+    inputs: Sequence[str], answers: Sequence[str], settings: Settings
+) -> tuple[Settings, str | None]:
+    """Take the contract in force, else infer one: (settings, its text where it was inferred).
+
+    Raises:
+        ConfigError: A contract is named, none can be inferred, or questions are open.
+    """
+    if settings.contract_name is not None:
+        raise ConfigError(
+            option="--infer",
+            expected="no contract beside it",
+            actual=f"--contract {settings.contract_name}",
+        )
+    if not is_missing(settings):
+        async with open_session(settings, read_only=True) as session:
+            if session.adoption is not None:
+                return settings, None
+    given = dict(_answer(text) for text in answers)
+    inferred = await _infer(inputs, given)
+    if inferred.questions:
+        raise InvalidSettings([_describe(one) for one in inferred.questions])
+    contract = parse_contract(inferred.text, source="the inferred contract")
+    return replace(settings, contract=contract, contract_name="inferred"), inferred.text
+
+
+async def _infer(inputs: Sequence[str], given: dict[str, str]) -> Inferred:
+    from worker.infer.task import infer as infer_inputs  # noqa: PLC0415  (Arrow, 0.3 s)
+
+    async with open_inputs(inputs) as places:
+        return await infer_inputs(places, given)
+
+
+def _answer(text: str) -> tuple[str, str]:
+    word, sign, value = text.partition("=")
+    if not sign or not word:
+        raise ConfigError(option="--answer", expected="WORD=VALUE", actual=text)
+    return word.strip(), value.strip()
+
+
+def _describe(question: Question) -> str:
+    """Word a question with the options that answer it."""
+    options = "; ".join(
+        f'--answer "{question.word}={value}"{f" ({meaning})" if meaning else ""}'
+        for value, meaning in question.answers.items()
+    )
+    return one_line(f"{question.text}: {options}")
+
+
+def _prompt(question: Question) -> str:
+    """Ask one question on the terminal."""
+    values = list(question.answers)
+    click.echo(one_line(question.text), err=True)
+    for number, (value, meaning) in enumerate(question.answers.items(), start=1):
+        click.echo(one_line(f"  {number}  {value}  {meaning}"), err=True)
+    chosen: int = click.prompt("Number", type=click.IntRange(1, len(values)), err=True)
+    return values[chosen - 1]

@@ -1,0 +1,1 @@
+"""Read samples of files, and infer the contract of a shop from them."""

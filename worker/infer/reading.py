@@ -1,0 +1,246 @@
+"""Samples of the files below some inputs."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import replace
+
+import orjson
+import pyarrow as pa
+
+from kpi.contract.folding import fold
+from kpi.contract.shop import COMPRESSED, FilePattern
+from kpi.inference.samples import TableSample
+from kpi.inference.text_files import SAMPLE_ROWS, sample_records, sample_text
+from kpi.json.columns import find_paths
+from kpi.json.framing import NotRecordsError, looks_like_json, make_framer
+from kpi.mapping.typed_cells import flat_columns, text_of_cell, texts_of
+from worker.errors import ConfigError
+from worker.objects import ObjectInfo, ObjectStore
+from worker.objects.location import Location
+from worker.validate.block import Block
+from worker.validate.codecs import PARQUET, ZIP
+from worker.validate.discovery import ARCHIVED
+from worker.validate.formats.archive import Archive
+from worker.validate.formats.parquet_records import read_parquet_sample
+from worker.validate.formats.ranged_file import RangedFile
+from worker.validate.formats.workbook_records import Sheet, is_workbook, read_sheets
+from worker.validate.input_names import is_ignored
+from worker.validate.stream import SourceStream
+from worker.validate.verdict import ForeignFormat, Unreadable
+
+SAMPLE_BYTES = 32 * 2**20
+"""Text of one file that is read for a sample."""
+
+MAX_INFLATION = 1100
+
+MAX_FILES = 200
+"""Files that are looked at: a folder of a year's days has more, all alike."""
+
+
+async def read_samples(inputs: Sequence[tuple[ObjectStore, Location]]) -> list[TableSample]:
+    """Read samples of the files below some places; those of one layout become one.
+
+    Raises:
+        ConfigError: There is nothing to read.
+        SourceError: A file cannot be read.
+    """
+    found: list[TableSample] = []
+    for store, location in inputs:
+        listed = [info async for info in store.list(location.key)]
+        names = {
+            info.key[len(location.key) :].lstrip("/") or info.key.rpartition("/")[2]: info
+            for info in listed
+        }
+        usable = {
+            name: info
+            for name, info in sorted(names.items())
+            if not is_ignored(name) and not ARCHIVED.search(name)
+        }
+        if not usable:
+            raise ConfigError("nothing is there", url=location.url)
+        for name, info in list(usable.items())[:MAX_FILES]:
+            found += await _samples_of(store, info, name)
+    return merge(found)
+
+
+async def _samples_of(store: ObjectStore, info: ObjectInfo, name: str) -> list[TableSample]:
+    """Read the samples of one file: of a workbook or an archive there are several."""
+    match = COMPRESSED.sub("", name.rpartition("/")[2])
+    try:
+        async with SourceStream(store, info, max_inflation=MAX_INFLATION) as stream:
+            try:
+                head, whole = await _head(stream.blocks())
+            except ForeignFormat as foreign:
+                if foreign.is_compressed or foreign.format not in (ZIP, PARQUET):
+                    raise
+                return await _samples_of_container(
+                    store, info, name, match, is_parquet=foreign.format == PARQUET
+                )
+    except Unreadable as error:
+        raise ConfigError(f"{name} cannot be read: {error}", url=info.url) from error
+    return _sample_of_text(name, match, head, whole=whole)
+
+
+async def _head(blocks: AsyncGenerator[Block, None]) -> tuple[bytes, bool]:
+    """Read the beginning of a text, and tell whether it is all of it."""
+    head = b""
+    async with aclosing(blocks):
+        async for block in blocks:
+            head += bytes(block.new)
+            if len(head) >= SAMPLE_BYTES:
+                return head, False
+    return head, True
+
+
+def _sample_of_text(name: str, match: str, head: bytes, *, whole: bool) -> list[TableSample]:
+    if looks_like_json(head):
+        return _sample_of_json(name, match, head, whole=whole)
+    sample = sample_text(name, match, head, whole=whole)
+    return [] if sample is None else [sample]
+
+
+def _sample_of_json(name: str, match: str, head: bytes, *, whole: bool) -> list[TableSample]:
+    """Take the paths of the objects for columns."""
+    try:
+        framer = make_framer(head, max_record_bytes=len(head) + 1)
+        records = framer.push(head, last=whole)[:SAMPLE_ROWS]
+        objects = [orjson.loads(one.data) for one in records]
+    except (NotRecordsError, orjson.JSONDecodeError) as error:
+        raise ConfigError(f"{name} is no JSON that can be read: {error}") from error
+    paths, _ = find_paths(objects, ())
+    headers = [".".join(path) for path in paths.values()]
+    rows = [[_text_at(one, path) for path in paths.values()] for one in objects]
+    if not headers or not rows:
+        return []
+    columns = tuple(zip(*rows, strict=True))
+    return [
+        TableSample(
+            name=name,
+            match=match,
+            headers=tuple(headers),
+            columns=columns,
+            whole=whole and len(rows) < SAMPLE_ROWS,
+            rows_total=len(rows),
+        )
+    ]
+
+
+def _text_at(value: object, path: Sequence[str]) -> str:
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    if value is None or isinstance(value, list | dict):
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value).strip()
+
+
+async def _samples_of_container(
+    store: ObjectStore, info: ObjectInfo, name: str, match: str, *, is_parquet: bool
+) -> list[TableSample]:
+    """Read the samples of a Parquet file, a workbook or a ZIP archive."""
+    raw = RangedFile(store, info, asyncio.get_running_loop())
+    with ThreadPoolExecutor(1, thread_name_prefix="sample") as thread:
+        if is_parquet:
+            loop = asyncio.get_running_loop()
+            table = await loop.run_in_executor(thread, read_parquet_sample, raw, SAMPLE_ROWS)
+            return [_sample_of_arrow(name, match, table)]
+        archive = Archive(raw, thread, MAX_INFLATION)
+        await archive.open()
+        if is_workbook(archive.file.namelist()):
+            sheets = await archive.call(lambda: list(read_sheets(archive.file)))
+            return [
+                _sample_of_sheet(sheet, name, match, is_only=len(sheets) == 1) for sheet in sheets
+            ]
+        found = []
+        for member in archive.names[:MAX_FILES]:
+            head, whole = await _head(archive.blocks(member))
+            # A pattern without `/` is compared with the name of the member.
+            inner = member.rpartition("/")[2]
+            found += _sample_of_text(f"{name}/{member}", inner, head, whole=whole)
+        return found
+
+
+def _sample_of_sheet(sheet: Sheet, name: str, match: str, *, is_only: bool) -> TableSample:
+    rows = [[text_of_cell(cell) or "" for cell in row] for row in sheet.rows[:SAMPLE_ROWS]]
+    width = max(map(len, rows), default=0)
+    padded = [row + [""] * (width - len(row)) for row in rows]
+    return sample_records(
+        f"{name}/{sheet.name}",
+        match if is_only else f"{match}/{sheet.name}",
+        [row for row in padded if any(row)],
+        {},
+        whole=len(sheet.rows) <= SAMPLE_ROWS,
+    )
+
+
+def _sample_of_arrow(name: str, match: str, table: pa.Table) -> TableSample:
+    columns = dict(flat_columns(table))
+    cells = [
+        tuple("" if one is None else str(one) for one in texts_of(column).to_pylist())
+        for column in columns.values()
+    ]
+    return TableSample(
+        name=name,
+        match=match,
+        headers=tuple(columns),
+        columns=tuple(cells),
+        whole=table.num_rows < SAMPLE_ROWS,
+        rows_total=table.num_rows,
+    )
+
+
+def merge(samples: Sequence[TableSample]) -> list[TableSample]:
+    """Put the samples of one layout together, and give each layout a pattern of its own."""
+    groups: dict[object, list[TableSample]] = {}
+    for sample in samples:
+        layout = (
+            tuple(map(fold, sample.headers)),
+            sample.has_headers or sample.match,
+            tuple(sorted((name, str(word)) for name, word in sample.words.items())),
+            _pattern(sample.match),
+        )
+        groups.setdefault(layout, []).append(sample)
+    merged = [_merged(group) for group in groups.values()]
+    return [_with_pattern(one, samples) for one in merged]
+
+
+def _merged(group: Sequence[TableSample]) -> TableSample:
+    first = group[0]
+    if len(group) == 1:
+        return first
+    columns = [sum((one.columns[at] for one in group), ()) for at in range(len(first.headers))]
+    rows = SAMPLE_ROWS * 4
+    return replace(
+        first,
+        name=first.name,
+        columns=tuple(one[:rows] for one in columns),
+        whole=all(one.whole for one in group),
+        rows_total=sum(one.rows_total for one in group),
+        parts=tuple((one.name, one.rows) for one in group),
+        misfits=sum(one.misfits for one in group),
+    )
+
+
+def _pattern(match: str) -> str:
+    """Write numbers of a name as `*`: dates and counters differ from file to file."""
+    stem, dot, ending = match.rpartition(".")
+    return re.sub(r"[\d]+([-_. ]?\d+)*", "*", stem or ending) + (dot + ending if stem else "")
+
+
+def _with_pattern(sample: TableSample, samples: Sequence[TableSample]) -> TableSample:
+    """Widen the pattern of a layout to further files, where it takes no file of another."""
+    own = {name for name, _ in sample.parts} or {sample.name}
+    others = [one.name for one in samples if one.name not in own]
+    text = _pattern(sample.match)
+    pattern = FilePattern(text=text)
+    if text != sample.match and not any(pattern.match(one) for one in others):
+        return replace(sample, match=text)
+    if len(own) > 1:
+        return replace(sample, match=text)
+    return sample
