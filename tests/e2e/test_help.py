@@ -40,6 +40,9 @@ def prepare(shopkpi: Shopkpi) -> str:
     default = shopkpi("contract", "show").out
     put("berlin.toml", default.replace('business_time_zone = "UTC"', BERLIN))
     put("my-contract.toml", shopkpi("contract", "show", "olist").out)
+    put("downloads/orders.csv", "order_id,customer_id,order_date\n1,7,2025-03-01\n2,8,2025-03-02\n")
+    put("downloads/items.csv", "order_id,sku,quantity,unit_price\n1,A,2,5.00\n2,B,1,7.50\n")
+    put("shop.toml", shopkpi("contract", "infer", "downloads").out)
     assert shopkpi("run", "shop").code == 0
     (receipt,) = shopkpi("ledger", "monday.csv", "--format", "json").json
     return str(receipt["source_id"])
@@ -61,5 +64,7 @@ def test_examples_of_the_help_can_be_run(shopkpi: Shopkpi, path: str, example: s
         words[words.index("--range") + 1] = plan[0]["range"]
     if path == "shopkpi sample":
         words[1] = f"new {words[1]}"  # a folder of its own
+    if "--infer" in words:
+        words += ["--workspace", "new"]  # the other one has a contract
     done = shopkpi(*words)
     assert done.code == 0, done.err

@@ -85,7 +85,7 @@ def check(file: str, inputs: tuple[str, ...]) -> None:
     \b
     Examples:
       shopkpi contract check my-contract.toml
-      shopkpi contract check my-contract.toml --against downloads
+      shopkpi contract check shop.toml --against downloads
     """
     found = read_contract(file)
     for name, dataset in found.datasets.items():

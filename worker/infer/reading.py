@@ -16,7 +16,7 @@ from kpi.contract.folding import fold
 from kpi.contract.shop import COMPRESSED, FilePattern
 from kpi.inference.samples import TableSample
 from kpi.inference.text_files import SAMPLE_ROWS, sample_records, sample_text
-from kpi.json.columns import find_paths
+from kpi.json.columns import SamplePaths
 from kpi.json.framing import NotRecordsError, looks_like_json, make_framer
 from kpi.mapping.typed_cells import flat_columns, text_of_cell, texts_of
 from worker.errors import ConfigError
@@ -112,9 +112,9 @@ def _sample_of_json(name: str, match: str, head: bytes, *, whole: bool) -> list[
         objects = [orjson.loads(one.data) for one in records]
     except (NotRecordsError, orjson.JSONDecodeError) as error:
         raise ConfigError(f"{name} is no JSON that can be read: {error}") from error
-    paths, _ = find_paths(objects, ())
-    headers = [".".join(path) for path in paths.values()]
-    rows = [[_text_at(one, path) for path in paths.values()] for one in objects]
+    paths = list(SamplePaths(objects, ()).of_object.values())
+    headers = [".".join(path) for path in paths]
+    rows = [[_text_at(one, path) for path in paths] for one in objects]
     if not headers or not rows:
         return []
     columns = tuple(zip(*rows, strict=True))

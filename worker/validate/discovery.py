@@ -211,8 +211,11 @@ def _dataset_of(info: ObjectInfo, contract: Contract, dataset: str | None) -> st
 
 def feeds(key: str, shop: Shop) -> str:
     """Name the datasets that an object may feed; its header or its members decide which."""
-    names = (name for layout in shop.layouts_of_object(key) for name in layout.feeds)
-    return FEEDS_SEPARATOR.join(dict.fromkeys(names)) or UNMATCHED
+    layouts = shop.layouts_of_object(key)
+    names = dict.fromkeys(name for layout in layouts for name in layout.feeds)
+    if not names:
+        return FEEDS_NOTHING if layouts else UNMATCHED
+    return FEEDS_SEPARATOR.join(names)
 
 
 def _nothing_found(

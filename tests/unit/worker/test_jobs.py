@@ -55,7 +55,7 @@ class Opened:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     found = Opened({}, {})
-    monkeypatch.setattr(jobs, "_open_inputs", found.sources)
+    monkeypatch.setattr(jobs, "open_inputs", found.sources)
     monkeypatch.setattr(jobs, "find_inputs", found.find)
     monkeypatch.setattr(jobs, "open_session", found.session)
     return found

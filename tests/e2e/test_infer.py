@@ -1,0 +1,129 @@
+"""Contracts that are inferred from files, from the command line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.e2e.files import put
+from tests.support.commands import Shopkpi
+
+PAGE = (Path(__file__).parents[2] / "docs" / "language.md").read_text("utf-8")
+ORDERS, LINES = re.findall(
+    r"```csv\n(.*?)```", PAGE.split("## A contract from files")[1], re.DOTALL
+)
+
+
+def put_example() -> None:
+    put("in/auftraege.csv", ORDERS)
+    put("in/positionen.csv", LINES)
+
+
+def revenue(shopkpi: Shopkpi, *options: str) -> dict[str, str]:
+    rows = shopkpi("query", "orders", "--format", "json", *options).json
+    return {row["order_date"]: row["total_revenue"] for row in rows}
+
+
+def test_the_example_of_the_page_is_what_infer_prints(shopkpi: Shopkpi) -> None:
+    put_example()
+    out = shopkpi("contract", "infer", "in").out
+    (shown,) = re.findall(r"it makes\n\n```\n(.*?)```", PAGE, re.DOTALL)
+    assert shown in out
+
+
+def test_run_infer_publishes_and_keeps_the_contract(shopkpi: Shopkpi) -> None:
+    put_example()
+    first = shopkpi("run", "in", "--infer", "--format", "json")
+    assert next(one["event"] for one in first.events) == "contract.inferred"
+    assert revenue(shopkpi) == {"2025-03-31": "22.50", "2025-04-02": "15.00"}
+    again = shopkpi("run", "in", "--infer", "--format", "json")
+    assert "contract.inferred" not in [one["event"] for one in again.events]
+
+
+def test_an_open_order_of_day_and_month_is_a_question(shopkpi: Shopkpi) -> None:
+    put_example()
+    put("in/auftraege.csv", ORDERS.replace("31.03.2025", "01.03.2025"))
+    asked = shopkpi("contract", "infer", "in")
+    assert asked.code == 2
+    assert asked.out == ""
+    assert '--answer "dates=31.12.2025" (the day)' in asked.err
+    answered = shopkpi("contract", "infer", "in", "--answer", "dates=12.31.2025")
+    assert 'dates = ["12.31.2025"]' in answered.out
+    refused = shopkpi("run", "in", "--infer")
+    assert refused.code == 2
+    assert not Path(".shopkpi").exists()
+
+
+def test_several_currencies_are_never_added(shopkpi: Shopkpi) -> None:
+    put(
+        "in/sales.csv",
+        "order_id,order_date,currency,sku,quantity,unit_price\n"
+        "1,2025-03-01,EUR,A,1,5.00\n2,2025-03-01,USD,A,1,5.00\n3,2025-03-02,EUR,B,2,7.00\n",
+    )
+    asked = shopkpi("contract", "infer", "in")
+    assert asked.code == 2
+    assert "currency=EUR" in asked.err
+    Path("c.toml").write_text(shopkpi("contract", "infer", "in", "--answer", "currency=EUR").out)
+    assert shopkpi("run", "in", "--contract", "c.toml").code == 0
+    rows = shopkpi("query", "orders", "--format", "json").json
+    assert [(row["total_revenue"], row["other_currency_orders"]) for row in rows] == [
+        ("5.00", 1),
+        ("14.00", 0),
+    ]
+
+
+def test_unquoted_decimal_commas_are_refused(shopkpi: Shopkpi) -> None:
+    put_example()
+    put("in/positionen.csv", LINES.replace(";", ","))
+    refused = shopkpi("contract", "infer", "in")
+    assert refused.code == 2
+    assert "decimal commas" in refused.err
+
+
+def test_a_file_that_is_not_needed_is_not_refused(shopkpi: Shopkpi) -> None:
+    put_example()
+    put("in/notes.csv", "Titel;Text\na;b\nc;d\n")
+    Path("c.toml").write_text(shopkpi("contract", "infer", "in").out)
+    events = shopkpi("run", "in", "--contract", "c.toml", "--format", "json").events
+    ignored = [one["url"].rpartition("/")[2] for one in events if one["event"] == "input.ignored"]
+    assert ignored == ["notes.csv"]
+    assert not [one for one in events if one.get("verdict") == "refused"]
+
+
+def test_check_against_prints_shapes_and_keeps_nothing(shopkpi: Shopkpi) -> None:
+    put_example()
+    Path("c.toml").write_text(shopkpi("contract", "infer", "in").out)
+    before = sorted(Path().iterdir())
+    done = shopkpi("contract", "check", "c.toml", "--against", "in")
+    assert done.code == 0
+    assert "order_kpis: 2 rows, 2025-03-31 to 2025-04-02" in done.out
+    assert sorted(Path().iterdir()) == before
+    put("in/auftraege.csv", "a;b\n1;2\n")
+    assert shopkpi("contract", "check", "c.toml", "--against", "in").code == 2
+
+
+def test_an_unknown_folder_names_the_command_to_run(shopkpi: Shopkpi) -> None:
+    put_example()
+    refused = shopkpi("run", "in")
+    assert refused.code == 2
+    assert "shopkpi contract infer" in refused.err
+    assert not Path(".shopkpi").exists()
+
+
+def test_an_answer_that_nothing_asks_for_is_an_error(shopkpi: Shopkpi) -> None:
+    put_example()
+    done = shopkpi("contract", "infer", "in", "--answer", "colour=red")
+    assert done.code == 2
+    assert "colour" in done.err
+
+
+def test_a_time_in_another_file_gives_the_day(shopkpi: Shopkpi) -> None:
+    put("in/dates.csv", "date_id,date\n11,2025-03-01\n12,2025-03-02\n")
+    put(
+        "in/sales.csv",
+        "sale_id,date_id,product_id,customer_id,quantity,total_amount\n"
+        "1,11,5,8,2,10.50\n2,12,5,9,1,5.25\n3,12,6,8,4,8.00\n",
+    )
+    Path("c.toml").write_text(shopkpi("contract", "infer", "in").out)
+    assert shopkpi("run", "in", "--contract", "c.toml").code == 0
+    assert revenue(shopkpi) == {"2025-03-01": "10.50", "2025-03-02": "13.25"}
