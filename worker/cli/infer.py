@@ -92,7 +92,7 @@ async def infer_settings(
 
 
 async def _infer(inputs: Sequence[str], given: dict[str, str]) -> Inferred:
-    from worker.infer.task import infer as infer_inputs  # noqa: PLC0415  (Arrow, 0.3 s)
+    from worker.infer.task import infer as infer_inputs
 
     async with open_inputs(inputs) as places:
         return await infer_inputs(places, given)

@@ -106,7 +106,7 @@ infer_option = click.option(
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=utf8_or_path)
+@click.argument("inputs", nargs=-1, metavar="INPUT...", type=utf8_or_path)
 @store_options
 @kpis_option
 @dataset_option
@@ -155,6 +155,8 @@ def run(
     """
     if answers and not infers:
         raise ConfigError(option="--answer", expected="--infer beside it", actual=answers[0])
+    if not inputs:
+        raise click.UsageError("Missing argument 'INPUT...', or `input` in shopkpi.toml.")
     output_format = choose_event_format(output_format)
     settings, _ = read_all(
         lambda: read_settings(

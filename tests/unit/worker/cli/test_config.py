@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import Done, shopkpi
-from worker.config_file import find_config
+from worker.cli.run import run
+from worker.config_file import KEYS, find_config
 from worker.errors import ConfigError
 
 FILE = """\
@@ -117,3 +118,16 @@ def test_file_of_a_stranger_in_a_public_folder_is_refused(
     tmp_path.chmod(0o777)
     with pytest.raises(ConfigError, match="belongs to another user"):
         find_config()
+
+
+def test_every_key_is_a_parameter_of_run() -> None:
+    parameters = {one.name for one in run.params}
+    assert set(KEYS.values()) <= parameters
+
+
+def test_run_without_input_says_where_it_may_be(tmp_path: Path) -> None:
+    done = shopkpi(tmp_path, "run")
+    assert (done.code, "Missing argument 'INPUT...', or `input` in shopkpi.toml" in done.err) == (
+        2,
+        True,
+    )
