@@ -30,6 +30,7 @@ from typing import Any
 
 import pytest
 
+from kpi.contract.loading import built_in
 from tests.recovery import operations, shop
 from tests.recovery.operations import FAILED, KILLED, POWER, UPLOADS, Outcome, Strike
 from tests.recovery.outcome import Held, look, result
@@ -92,6 +93,23 @@ def a_contract_is_adopted(root: Path) -> list[Step]:
     return [partial(tuple, command) for command in commands]
 
 
+def files_come_again(root: Path) -> list[Step]:
+    """Files replace earlier ones whole: one is touched, one comes with a row less."""
+    (root / "whole.toml").write_text(f'replaces = "file"\n{built_in().text}')
+    again = shop.first_files()
+
+    def later() -> tuple[str, ...]:
+        items = again["order_items/1.csv"].splitlines(keepends=True)
+        files = {
+            "orders/1.csv": again["orders/1.csv"],
+            "order_items/1.csv": b"".join(items[:-5]),
+        }
+        shop.write_files(root / UPLOADS, files, second=100)
+        return ("run", "shop", *JSON, *KPIS)
+
+    return [lambda: ("run", "shop", "--contract", "whole.toml", *JSON, *KPIS), later]
+
+
 @dataclass(kw_only=True)
 class Scene:
     """A shop, commands that are run on it, and their result.
@@ -120,7 +138,10 @@ class Scene:
         return look(self.root, ".shopkpi/shopkpi.db")
 
 
-SCENES = (update_arrives, many_tasks, uploads_are_retracted, a_contract_is_adopted)
+SCENES = (
+    *(update_arrives, many_tasks, uploads_are_retracted, a_contract_is_adopted),
+    files_come_again,
+)
 
 
 @pytest.fixture(scope="module", params=SCENES)
