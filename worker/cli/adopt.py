@@ -97,8 +97,10 @@ def adopt(
                     url=settings.state_url,
                     hint=f"`shopkpi run INPUT --contract {file}` adopts it",
                 )
-            for difference in describe_differences(session.settings.contract, proposed):
-                click.echo(one_line(difference), err=True)
+            differences = describe_differences(session.settings.contract, proposed)
+            if dry_run or output_format == "table":
+                for difference in differences:
+                    click.echo(one_line(difference), err=True)
             proposal = proposal_of(session, proposed, found, reporter)
             if dry_run:
                 changes = await preview_adoption(session, proposal)
@@ -106,7 +108,7 @@ def adopt(
                 return
             adopted = await stage_and_adopt(proposal)
             if adopted.sequence != session.adoption.sequence:
-                reporter.adopted(adopted)
+                reporter.adopted(adopted, differences)
         # The contract in force is another one now: what follows is a command of its own.
         async with open_session(settings) as session:
             await bring_up_to_date(session, reporter, [])

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import NoReturn
 
-from worker.errors import ConfigError, SourceError
+from worker.errors import ConfigError, SourceError, SourceMissing
 from worker.maintenance.archive import VERDICT_SUFFIX
 from worker.objects import ObjectInfo, ObjectStore, ObjectWriter, OnUnlisted
 from worker.objects.location import Location, locate
@@ -56,6 +56,7 @@ class RawObjects:
         """Return the source of an entry, with the identity that it had; None where it is gone.
 
         Raises:
+            SourceError: An object is there and cannot be read.
             StoreError: A store fails, after retries.
         """
         place = _place(entry)
@@ -83,7 +84,7 @@ class RawObjects:
         store = await self._store(place)
         try:
             info = await store.stat(place.key, version_id=version if kind == "version" else None)
-        except SourceError:
+        except SourceMissing:
             return None
         return (store, info) if await _is_of(entry, store, info) else None
 
@@ -128,10 +129,7 @@ async def _is_of(entry: Entry, store: ObjectStore, info: ObjectInfo) -> bool:
     known = entry.content_id or entry.sha256
     if known is None:
         return False
-    try:
-        _, digest = await hash_file(Source(info=info, dataset=entry.dataset, store=store))
-    except SourceError:
-        return False
+    _, digest = await hash_file(Source(info=info, dataset=entry.dataset, store=store))
     return known in (content_of_parts(digest.parts or ""), digest.sha256)
 
 
@@ -139,7 +137,7 @@ async def _list(store: ObjectStore, prefix: str) -> AsyncIterator[ObjectInfo]:
     try:
         async for info in store.list(prefix):
             yield info
-    except SourceError:
+    except SourceMissing:
         return
 
 

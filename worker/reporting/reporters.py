@@ -59,7 +59,7 @@ class Reporter(Protocol):
     def ruled(self, ruling: Ruling) -> None:
         """Report that a ruling on an upload is in the ledger."""
 
-    def adopted(self, adoption: Adoption) -> None:
+    def adopted(self, adoption: Adoption, differences: Sequence[str]) -> None:
         """Report that a contract has come into force."""
 
     def proposed(self, contract: Contract, differences: Sequence[str]) -> None:
@@ -165,13 +165,14 @@ class JsonReporter:
             reason=ruling.reason,
         )
 
-    def adopted(self, adoption: Adoption) -> None:
+    def adopted(self, adoption: Adoption, differences: Sequence[str]) -> None:
         self.emit(
             "contract.adopted",
             digest=adoption.digest,
             sequence=adoption.sequence,
             replaces=adoption.replaces,
             tables=adoption.tables,
+            differences=differences,
         )
 
     def proposed(self, contract: Contract, differences: Sequence[str]) -> None:
@@ -283,7 +284,7 @@ class SilentReporter:
 
     def ruled(self, ruling: Ruling) -> None: ...
 
-    def adopted(self, adoption: Adoption) -> None: ...
+    def adopted(self, adoption: Adoption, differences: Sequence[str]) -> None: ...
 
     def proposed(self, contract: Contract, differences: Sequence[str]) -> None: ...
 

@@ -71,7 +71,7 @@ class TerminalReporter:
     def unlisted(self, url: str, error: Exception) -> None:
         """Do nothing: the error at the end names it."""
 
-    def adopted(self, adoption: Adoption) -> None:
+    def adopted(self, adoption: Adoption, differences: Sequence[str]) -> None:
         """Print nothing: the command says what changes."""
 
     def refused_before(self, entries: Sequence[Entry]) -> None:
