@@ -84,7 +84,7 @@ class Adopt:
     """Someone brings another contract into force.
 
     Attributes:
-        number: Which one of `tests.simulation.world.CONTRACTS`, after the one in force.
+        number: Which one of `tests.simulation.contracts.CONTRACTS`, after the one in force.
         fault: What befalls the process.
     """
 

@@ -1,0 +1,71 @@
+"""Contracts that are adopted in histories, one after the other."""
+
+from __future__ import annotations
+
+from kpi.contract.loading import parse_contract
+from kpi.contract.model import Contract
+
+# Columns that no KPI reads are left out: they would only cost time.
+CONTRACT = parse_contract(
+    """
+    name = "simulation"
+
+    [limits]
+    max_reject_rate = 0.5
+
+    [orders]
+    key = ["order_id"]
+
+    [orders.columns]
+    order_id = { type = "integer", required = true }
+    user_id = { type = "integer", required = true }
+    status = { type = "string" }
+    created_at = { type = "timestamp", required = true }
+
+    [order_items]
+    key = ["id"]
+
+    [order_items.columns]
+    id = { type = "integer", required = true }
+    order_id = { type = "integer", required = true }
+    product_id = { type = "integer", required = true }
+    status = { type = "string" }
+    sale_price = { type = "decimal", precision = 15, scale = 2, required = true, min = 0 }
+
+    [products]
+    key = ["id"]
+
+    [products.columns]
+    id = { type = "integer", required = true }
+    category = { type = "string", required = true }
+    """,
+    source="simulation",
+)
+
+
+def _with_time(name: str, setting: str) -> Contract:
+    text = CONTRACT.text.replace('"simulation"', f'"{name}"')
+    return parse_contract(
+        text.replace("[limits]", f"[time]\n    {setting}\n\n    [limits]"), source=name
+    )
+
+
+CONTRACTS = (
+    CONTRACT,
+    # Clean rows are the same, days are not.
+    _with_time("Berlin's days", 'business_time_zone = "Europe/Berlin"'),
+    # Clean rows are others: every file is validated again.
+    _with_time("Berlin's times", 'source_time_zone = "Europe/Berlin"'),
+    # Clean rows are the same; which files count is not.
+    parse_contract(
+        'replaces = "file"\n' + CONTRACT.text.replace('"simulation"', '"whole files"'),
+        source="whole files",
+    ),
+    # So are these; which row of a key is the later one is not.
+    parse_contract(
+        CONTRACT.text.replace('"simulation"', '"versions"')
+        .replace("[orders]\n", '[orders]\n    version = "user_id"\n')
+        .replace("[order_items]\n", '[order_items]\n    version = "product_id"\n'),
+        source="versions",
+    ),
+)
