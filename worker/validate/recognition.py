@@ -232,10 +232,7 @@ async def _tables_of_container(source: Source, *, is_parquet: bool) -> list[Tabl
                 table
                 for sheet in sheets
                 for table in _tables_of_rows(
-                    [
-                        ["" if one is None else str(one) for one in row]
-                        for row in sheet.rows[:VALUES_LOOKED_AT]
-                    ]
+                    [["" if one is None else str(one) for one in row] for row in sheet.head]
                 )
             ]
         found = []

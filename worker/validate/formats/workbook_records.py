@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 import zipfile
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import orjson
@@ -57,11 +58,13 @@ class Sheet:
 
     Attributes:
         name: Of the sheet.
-        rows: Its cells from row 1 on.
+        head: Cells of its first rows, from row 1 on.
+        rest: Those of the others, to be read once.
     """
 
     name: str
-    rows: list[list[Any]]
+    head: list[list[Any]]
+    rest: Iterator[list[Any]]
 
 
 class SheetRecords:
@@ -105,9 +108,9 @@ class SheetReader:
         self.first_record = first_row
 
     async def read(self) -> AsyncGenerator[ReadRecords, None]:
-        rows = self._sheet.rows
-        for start in range(self.first_record, len(rows), BATCH_ROWS):
-            yield self._task(rows[start : start + BATCH_ROWS])
+        rows = chain(self._sheet.head[self.first_record :], self._sheet.rest)
+        while batch := await asyncio.to_thread(list, islice(rows, BATCH_ROWS)):
+            yield self._task(batch)
 
     def _task(self, rows: Sequence[Sequence[Any]]) -> ReadRecords:
         return lambda: SheetRecords(rows, self._decimals)
@@ -136,7 +139,9 @@ def read_sheets(archive: zipfile.ZipFile) -> Iterator[Sheet]:
             if is_shown and about.typ == calamine.SheetTypeEnum.WorkSheet:
                 sheet = workbook.get_sheet_by_name(about.name)
                 if sheet.height:
-                    yield Sheet(name=about.name, rows=list(sheet.iter_rows()))
+                    rows = iter(sheet.iter_rows())
+                    head = list(islice(rows, HEADER_RECORDS))
+                    yield Sheet(name=about.name, head=head, rest=rows)
     except (calamine.CalamineError, ValueError, OSError) as error:
         raise Unreadable(f"expected an Excel workbook, got: {str(error)[:200]}") from error
 
@@ -225,7 +230,7 @@ def has_columns(sheet: Sheet, layout: FileLayout, context: FormatContext) -> boo
 
 def _header(sheet: Sheet, layout: FileLayout) -> tuple[tuple[str, ...], int] | None:
     """Find the header of a sheet, and the number of the first row behind it, from 0."""
-    for number, row in enumerate(islice(sheet.rows, HEADER_RECORDS)):
+    for number, row in enumerate(sheet.head):
         cells = tuple(text_of_cell(cell) or "" for cell in row)
         if not any(cells):
             continue
