@@ -135,15 +135,21 @@ def outcome_users(outcome: Outcome) -> int:
     return found
 
 
-def test_ids_keep_the_digits_that_a_double_would_lose(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "written", ["1.10", "1e3", "12345678901234567890123", "0.30000000000000001"]
+)
+def test_a_number_that_is_a_text_stays_as_it_is_written(tmp_path: Path, written: str) -> None:
     contract = LINES + 'category = "lines.kind"\n'
-    lines = '{"sku": "A", "quantity": 1, "price": {"amount": 1}, "kind": 1.10}'
-    lines += (
-        ', {"sku": "A", "quantity": 1, "price": {"amount": 1}, "kind": 12345678901234567890123}'
-    )
-    text = f'{{"id": 1, "date": "{DAY}", "customer": {{"id": 7}}, "lines": [{lines}]}}'
+    line = f'{{"sku": "A", "quantity": 1, "price": {{"amount": 1}}, "kind": {written}}}'
+    text = f'{{"id": 1, "date": "{DAY}", "customer": {{"id": 7}}, "lines": [{line}]}}'
     outcome = publish(tmp_path, contract, "sales.json", text.encode())
-    assert {category for _, category in outcome.categories} == {"1.10", "12345678901234567890123"}
+    assert {category for _, category in outcome.categories} == {written}
+
+
+def test_an_amount_keeps_the_digits_that_a_double_would_lose(tmp_path: Path) -> None:
+    text = json.dumps(order("1", "5")).replace('"5"', "12345678901234.0049")
+    outcome = publish(tmp_path, LINES, "sales.json", text.encode())
+    assert outcome.orders[DAY]["total_revenue"] == Decimal("12345678901234.00")
 
 
 def test_each_with_a_table_is_refused(tmp_path: Path) -> None:
