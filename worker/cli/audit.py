@@ -116,6 +116,15 @@ def audit(
     _report(found, as_json=output_format == "json")
     if found.differences:
         sys.exit(EXIT_DIFFERENCES)
+    _check_compared(found)
+
+
+def _check_compared(found: Audit) -> None:
+    """Raise an error where something could not be compared, or is not published yet.
+
+    Raises:
+        StoreError: A transform or a retry cures it.
+    """
     if found.unpublished:
         raise StoreError(
             f"{', '.join(found.unpublished)}: never published, though the ledger has accepted "

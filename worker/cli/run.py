@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from worker.reporting.reporters import Reporter
     from worker.state import Effect, Entry, Row
     from worker.transform import Report
+    from worker.validate.discovery import Inputs
 
 sha256_option = click.option(
     "--sha256",
@@ -171,7 +172,6 @@ def run(
         lambda: [locate(text) for text in inputs],
     )
     reporter = make_reporter(output_format, quiet=quiet)
-    headers: Headers = {}
 
     async def work() -> None:
         chosen = settings
@@ -182,31 +182,38 @@ def run(
                 if output_format == "table" and not quiet:
                     click.echo(text)
         async with open_all(inputs, chosen, dataset) as (found, session):
-            rows_before: dict[str, Row] = {}
-            if output_format == "table" and not quiet:
-                rows_before = await order_rows(session)
-            validated = await validate_all(
-                session, found, reporter, _keep_local(headers, output_format)
-            )
-            report, effects = await bring_up_to_date(session, reporter, validated.entries)
-            result = RunResult(
-                validated=validated,
-                report=report,
-                effects=effects,
-                ignored=found.ignored,
-                headers=headers,
-                rows_before=rows_before,
-            )
-            if output_format == "table":
-                reporter.close()
-                await _show(session, result, quiet=quiet)
+            result = await _run_files(session, found, reporter, output_format, quiet=quiet)
         check_attention(fail_on, result)
-        validated.check()
+        result.validated.check()
 
     try:
         run_async(work)
     finally:
         reporter.close()
+
+
+async def _run_files(
+    session: Session, found: Inputs, reporter: Reporter, output_format: str, *, quiet: bool
+) -> RunResult:
+    """Validate files, publish what they change, and print it."""
+    headers: Headers = {}
+    rows_before: dict[str, Row] = {}
+    if output_format == "table" and not quiet:
+        rows_before = await order_rows(session)
+    validated = await validate_all(session, found, reporter, _keep_local(headers, output_format))
+    report, effects = await bring_up_to_date(session, reporter, validated.entries)
+    result = RunResult(
+        validated=validated,
+        report=report,
+        effects=effects,
+        ignored=found.ignored,
+        headers=headers,
+        rows_before=rows_before,
+    )
+    if output_format == "table":
+        reporter.close()
+        await _show(session, result, quiet=quiet)
+    return result
 
 
 @click.command()
