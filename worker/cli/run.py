@@ -149,7 +149,6 @@ def run(
     \b
     Examples:
       shopkpi run shop
-      shopkpi run shop/orders/monday.csv.gz --format json
       shopkpi run shop --quiet --fail-on "refused,rejects>5%"
       shopkpi run downloads --infer
       shopkpi run s3://shop-input --workspace s3://shop-clean --state dynamodb://shop
