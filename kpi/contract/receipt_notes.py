@@ -23,5 +23,8 @@ class Note(enum.StrEnum):
     BLANK_ROWS = "blank_rows"
     """A record had nothing but delimiters, quotes and blanks: it is no row."""
 
+    NO_FINAL_LINE_END = "no_final_line_end"
+    """The last record has no line end: it is whole, or the file was a copy half done."""
+
     SEPARATOR_LINE = "sep=_line"
     """A `sep=` line before the header was passed over."""

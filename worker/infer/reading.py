@@ -108,8 +108,8 @@ def _sample_of_json(name: str, match: str, head: bytes, *, whole: bool) -> list[
     """Take the paths of the objects for columns."""
     try:
         framer = make_framer(head, max_record_bytes=len(head) + 1)
-        records = framer.push(head, last=whole)[:SAMPLE_ROWS]
-        objects = [orjson.loads(one.data) for one in records]
+        texts = framer.push(head, last=whole).texts[:SAMPLE_ROWS]
+        objects = [orjson.loads(text) for text in texts]
     except (NotRecordsError, orjson.JSONDecodeError) as error:
         raise ConfigError(f"{name} is no JSON that can be read: {error}") from error
     paths = list(SamplePaths(objects, ()).of_object.values())

@@ -9,8 +9,9 @@ function of the records up to a sequence, and the order of their commits plays n
 3. A run is retracted where the last ruling on any of its uploads is a retraction. So neither a
    `touch` nor another copy of a retracted file brings it back; restoring any of its uploads does.
 4. Retracted runs are as if they had never come: neighbours that are equal then become one run.
-5. Where a later file replaces the earlier one whole, only the last run of a name is left.
-6. A run counts as its first upload: A, B, A ends at the second A, and A, A counts as the first.
+5. An upload that another one continues was a copy half done, and is replaced by it.
+6. Where a later file replaces the earlier one whole, only the last run of a name is left.
+7. A run counts as its first upload: A, B, A ends at the second A, and A, A counts as the first.
 
 Precedence is upload time; at equal times the natural order of names, in which `orders_9` comes
 before `orders_10`.
@@ -47,6 +48,7 @@ class Upload:
         dataset: What it was read as.
         uploaded_at: When it was uploaded.
         content: Identifies its bytes; None where unknown, which is equal to nothing.
+        continues: Source object of the name that was a part of it; empty where there was none.
     """
 
     sequence: int
@@ -55,6 +57,7 @@ class Upload:
     dataset: str
     uploaded_at: datetime
     content: str | None
+    continues: str = ""
 
     def has_content_of(self, other: Upload) -> bool:
         return self.content is not None and self.content == other.content
@@ -222,7 +225,9 @@ class CountedUploads:
             if earlier is not None and sequence > after:
                 if fate == "same":
                     yield Notice(kind="same", upload=upload, other=earlier)
-                elif fate == "counts" and self._replaces_file(name[1]):
+                elif fate == "counts" and (
+                    self._replaces_file(name[1]) or upload.continues == earlier.source_id
+                ):
                     yield Notice(kind="replaces", upload=upload, other=earlier)
             if fate in ("counts", "replaced"):
                 earlier = upload
@@ -287,6 +292,10 @@ class CountedUploads:
         for run in left:
             fates |= {upload.sequence: "same" for upload in run}
             fates[run[0].sequence] = "counts"
+        parts = {upload.continues for upload in kept}
+        for run in left:
+            if any(upload.source_id in parts for upload in run):
+                fates[run[0].sequence] = "replaced"
         if self._replaces_file(name[1]):
             for run in left[:-1]:
                 fates[run[0].sequence] = "replaced"
@@ -327,6 +336,7 @@ def _upload(entry: Entry) -> Upload:
         dataset=entry.dataset,
         uploaded_at=entry.uploaded_at,
         content=entry.content_id,
+        continues=entry.continues,
     )
 
 

@@ -20,7 +20,8 @@ A contract of language 2 adds `feeds` (dataset -> `clean`, `rejected`, `passed_o
 integer `rows_passed_over` where it is not 0, and to each part its `dataset`. A feed has the integer
 `file_entry` where a header or a member of an archive decided which entry of `[[files]]` took it.
 
-A staged entry has `staged`, which is true.
+A staged entry has `staged`, which is true. One of a file that was first read half has `continues`,
+the `source_id` of that part.
 
 `ranges` of a part is an object: column -> `{"low": .., "high": ..}`. Its columns are those that
 files are pruned by: the first column of the dataset's key, `order_id`, and `created_at`. An id of
@@ -134,6 +135,8 @@ class Entry:
         sequence: Ledger sequence of its commit; 0 before the commit.
         notes: What validation passed over or changed -> how often, such as `gzip_padding_bytes`;
             absent from the text of an entry without any.
+        continues: Source object of the same name that was a part of this one: all its bytes are the
+            first ones here, and it ended within a line. Empty where there was none.
         staged: Whether it was committed for a contract that was to be adopted; see
             `worker.state.contract_in_force`.
     """
@@ -161,6 +164,7 @@ class Entry:
     rows_passed_over: int = 0
     feeds: dict[str, FeedCounts] = field(default_factory=dict)
     content: str | None = None
+    continues: str = ""
     staged: bool = False
 
     def at(self, sequence: int) -> Entry:
@@ -188,7 +192,7 @@ class Entry:
 
     def to_json(self) -> bytes:
         fields = asdict(self)
-        for name in ("notes", "rows_passed_over", "feeds", "staged"):
+        for name in ("notes", "rows_passed_over", "feeds", "continues", "staged"):
             if not fields[name]:
                 del fields[name]
         for part in fields["parts"]:

@@ -23,6 +23,7 @@ import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from kpi.contract.receipt_notes import Note
 from worker.errors import SourceChanged
 from worker.objects import ObjectInfo
 from worker.objects.source import Source, source_id
@@ -145,6 +146,42 @@ def name_id(info: ObjectInfo) -> str:
     return make_id(info.bucket, info.key, "name")
 
 
+async def find_part(version: FileVersion, entry: Entry, context: ValidationContext) -> str:
+    """Find the earlier version of a file that was a copy half done, by its bytes.
+
+    Args:
+        version: The file.
+        entry: Its entry, not yet committed.
+        context: Ledger of the earlier version.
+
+    Returns:
+        The source id of an accepted version that ended within a line, and whose bytes are the first
+        ones of the file; empty where there is none.
+
+    Raises:
+        SourceError, StoreError: As `identify`.
+    """
+    source = version.source
+    info = source.info
+    sighting = (await context.ledger.sightings([name_id(info)])).get(name_id(info))
+    if sighting is None:
+        return ""
+    part = await context.find(make_id(info.bucket, info.key, sighting.version))
+    if (
+        part is None
+        or part.source_id == entry.source_id
+        or (part.verdict, part.dataset) != ("accepted", entry.dataset)
+        or Note.NO_FINAL_LINE_END not in part.notes
+        or part.size_bytes >= entry.size_bytes
+    ):
+        return ""
+    first = ContentDigest(ByteRange(0, part.size_bytes), part.size_bytes)
+    for start in range(0, part.size_bytes, READ_BLOCK_BYTES):
+        end = min(start + READ_BLOCK_BYTES, part.size_bytes)
+        await asyncio.to_thread(first.update, await source.store.read(info, start, end))
+    return part.source_id if content_of_parts(first.parts or "") == part.content_id else ""
+
+
 async def confirm(version: FileVersion, entry: Entry) -> FileVersion:
     """Check, behind the last read, that the file still holds the bytes of its entry.
 
@@ -168,11 +205,12 @@ async def confirm(version: FileVersion, entry: Entry) -> FileVersion:
     return replace(version, source=source, content=entry.content_id)
 
 
-async def record(version: FileVersion, ledger: Ledger, read_at_ns: int) -> None:
+async def record(version: FileVersion, entry: Entry, ledger: Ledger, read_at_ns: int) -> None:
     """Record how a file looked whose bytes the ledger has.
 
     Args:
         version: The file and its digest.
+        entry: Its entry.
         ledger: Receives the sighting.
         read_at_ns: When reading began, Unix time.
     """
@@ -190,7 +228,7 @@ async def record(version: FileVersion, ledger: Ledger, read_at_ns: int) -> None:
             replacements=version.replacements,
         ),
     )
-    if source.info.size_bytes >= COPIED_FILE_BYTES:
+    if source.info.size_bytes >= COPIED_FILE_BYTES or Note.NO_FINAL_LINE_END in entry.notes:
         await ledger.record_sighting(
             name_id(source.info), Sighting(version=source.info.version, sha256=version.content)
         )

@@ -204,5 +204,5 @@ class SourceValidation:
         if self._has_separator_line and not (self._byte_range and self._byte_range.start):
             notes[str(Note.SEPARATOR_LINE)] = 1
         if self._last_byte and self._last_byte not in LINE_ENDS:
-            notes["no_final_line_end"] = 1
+            notes[str(Note.NO_FINAL_LINE_END)] = 1
         return notes

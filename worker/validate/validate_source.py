@@ -12,7 +12,7 @@ from worker.state import Entry
 from worker.validate.byte_range import ByteRange
 from worker.validate.content_digest import Hashing
 from worker.validate.context import ValidationContext
-from worker.validate.file_versions import confirm, find_equal, identify, now_ns, record
+from worker.validate.file_versions import confirm, find_equal, find_part, identify, now_ns, record
 from worker.validate.stream import SourceStream
 from worker.validate.verdict import check_balance, same_refusal
 
@@ -48,7 +48,7 @@ async def _validate_file(source: Source, context: ValidationContext) -> tuple[En
     version = await identify(source, ledger)
     known = await context.find(version.source.source_id)
     if known is not None and context.is_final(known):
-        await record(version, ledger, read_at_ns)
+        await record(version, known, ledger, read_at_ns)
         return known, False
     entry: Entry | None = None
     if known is None and version.content is None:
@@ -56,10 +56,13 @@ async def _validate_file(source: Source, context: ValidationContext) -> tuple[En
         entry, version = (equal, version) if isinstance(equal, Entry) else (None, equal)
     if entry is None:
         entry = await validate_uncommitted(version.source, context)
+        if entry.verdict == "accepted":
+            part = await find_part(version, entry, context)
+            entry = replace(entry, continues=part)
     version = await confirm(version, entry)
     committed, new = await _commit(entry, known, context)
     if committed.content_id == version.content:
-        await record(version, ledger, read_at_ns)
+        await record(version, committed, ledger, read_at_ns)
     return committed, new
 
 

@@ -129,6 +129,34 @@ def test_a_copy_in_progress_is_read_once_it_is_whole(tmp_path: Path, shopkpi: Sh
     assert "no_final_line_end" not in entry["notes"]
 
 
+@pytest.mark.parametrize("size_bytes", [-3, -1])
+def test_a_finished_copy_replaces_its_first_part(
+    size_bytes: int, tmp_path: Path, shopkpi: Shopkpi
+) -> None:
+    """Its cut row may be an order of its own, which no later row takes the place of."""
+    header, whole = b"created_at,user_id,order_id\n", b"2025-03-01,7,1001\n2025-03-01,8,1002\n"
+    (path,) = put(tmp_path, "1.csv")
+    path.write_bytes(header + whole[:size_bytes])
+    assert shopkpi("run", "shop", "--settle", "0", "--format", "json").code == 0
+    path.write_bytes(header + whole)
+    done = shopkpi("run", "shop", "--settle", "0", "--format", "json")
+    assert len(events(done.out, "source.replaces")) == 1
+    found = shopkpi("query", "orders", "--format", "csv").out.splitlines()
+    assert found[1].split(",")[1] == "2"
+
+
+def test_other_bytes_are_no_finished_copy(tmp_path: Path, shopkpi: Shopkpi) -> None:
+    (path,) = put(tmp_path, "1.csv")
+    header = b"created_at,user_id,order_id\n"
+    path.write_bytes(header + b"2025-03-01,7,1001")
+    assert shopkpi("run", "shop", "--settle", "0", "--format", "json").code == 0
+    path.write_bytes(header + b"2025-03-01,7,1002\n2025-03-01,8,1003\n")
+    done = shopkpi("run", "shop", "--settle", "0", "--format", "json")
+    assert events(done.out, "source.replaces") == []
+    found = shopkpi("query", "orders", "--format", "csv").out.splitlines()
+    assert found[1].split(",")[1] == "3"
+
+
 def test_a_missing_final_line_end_is_noted_and_no_fault(tmp_path: Path, shopkpi: Shopkpi) -> None:
     (path,) = put(tmp_path, "1.csv")
     path.write_text("order_id,user_id,created_at\n1,7,2025-03-01T10:00:00")

@@ -116,3 +116,16 @@ def test_equal_times_follow_the_natural_order_of_names() -> None:
     uploads = [upload(name, 5, None, name) for name in reversed(names)]
     assert ids(counted(*uploads, upload("earlier", 4, None, "z"))).split() == ["earlier", *names]
     assert sorted(names, key=natural_order) == names
+
+
+def test_an_upload_replaces_the_part_that_it_continues() -> None:
+    part, whole = upload("part", 2, "P"), replace(upload("whole", 1, "W"), continues="part")
+    for order in ((part, whole), (whole, part)):
+        assert ids(counted(*order)) == "whole"
+    assert ids(counted(part, whole, ruling("retraction", "whole"))) == "part"
+
+
+def test_a_touched_part_is_replaced_with_its_run() -> None:
+    part, again = upload("part", 1, "P"), upload("again", 2, "P")
+    whole = replace(upload("whole", 3, "W"), continues="again")
+    assert ids(counted(part, again, whole)) == "whole"
