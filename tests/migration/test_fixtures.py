@@ -100,7 +100,22 @@ def test_tables_of_the_release_give_its_rows(
     assert without_places(found) == without_places(expected)
 
 
-@pytest.mark.parametrize("name", ["default", "slips", "string-ids", "uuid-ids"])
+def test_the_bytes_of_an_old_file_undo_no_correction(tmp_path: Path) -> None:
+    """Release 0.1.0 let them: its rows have the four corrected orders on their first day again."""
+    stored = Stored(RELEASE / "slips")
+    for step in range(len(stored.history["steps"])):
+        stored.upload(step, tmp_path / "shop")
+        done = shopkpi(tmp_path, "run", "shop", "--kpis", stored.history["tables"])
+        assert done.code == 0, done.err
+    rows = [
+        observed(stored, tmp_path)["queries"]["orders"],
+        stored.expected["recomputed"]["orders"],
+    ]
+    orders = [[row["total_orders"] for row in of_release] for of_release in rows]
+    assert orders == [[5, 8, 16], [9, 8, 12]]
+
+
+@pytest.mark.parametrize("name", ["default", "string-ids", "uuid-ids"])
 def test_the_inputs_give_the_recomputed_rows(name: str, tmp_path: Path) -> None:
     stored = Stored(RELEASE / name)
     history = stored.history
