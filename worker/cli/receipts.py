@@ -13,8 +13,8 @@ from worker.cli.query import check_database_exists
 from worker.cli.render import short_name, show_receipts, show_refusals, show_rows
 from worker.cli.row_output import BATCH_ROWS, print_rows
 from worker.jobs import open_session
-from worker.maintenance.named_uploads import find_uploads, newest_versions
 from worker.settings import read_settings
+from worker.state.named_uploads import find_uploads, newest_versions
 from worker.state.receipt import receipt
 from worker.stores import open_state
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from worker.errors import ConfigError
-from worker.maintenance.named_uploads import has_name
 from worker.state import Entry, Ledger, Ruling
 from worker.state.contract_in_force import ContractInForce
 from worker.state.counted import CountedUploads
+from worker.state.named_uploads import has_name
 from worker.state.paging import records_in_pages
 from worker.state.records import Decision, Record
 
