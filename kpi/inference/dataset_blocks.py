@@ -59,6 +59,7 @@ class DatasetBlocks:
         columns.add("order_id", self._plan.identifier(structure.order_id), id_note)
         columns.add("created_at", self._plan.cell(structure.date), describe_dates(structure.date))
         self._add_customer(columns)
+        self._add_version(head, columns)
         self._add_status(head, columns)
         self._add_currency(top, columns)
         for column, share in self._money.order_discounts:
@@ -72,6 +73,16 @@ class DatasetBlocks:
             column = total.roles[0][1]
             columns.add("total", self._plan.money(column), describe_way(total))
         return [head, columns]
+
+    def _add_version(self, head: Block, columns: Block) -> None:
+        """Take the time of the last change for what tells the later row of an order."""
+        for column in self._structure.orders.columns:
+            if column.kind == "date" and "updated" in column.meaning and column.fill_share > 0.5:
+                if column.dates is not None and column.dates.order is None:
+                    continue
+                head.add("version", "updated_at", "the greater one is the later row of an order")
+                columns.add("updated_at", self._plan.header(column), describe_values(column))
+                return
 
     def _add_customer(self, columns: Block) -> None:
         customer = self._structure.customer

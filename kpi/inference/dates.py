@@ -90,6 +90,9 @@ def read_dates(cells: Sequence[str]) -> Dates | None:
             return None
         order = "day" if by_day else "month" if by_month else None
         decided_by = by_day or by_month
+        if order is None and all(one["s"] == "." for one in found.values()):
+            # Of the locales of Unicode's CLDR, those that write points put the day first.
+            order = "day"
     month_first = order == "month"
     days = {}
     for cell, match in found.items():

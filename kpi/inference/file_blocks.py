@@ -16,6 +16,9 @@ from kpi.inference.values import Column
 
 DEFAULT_NUMBERS = "1234.50"
 
+FOOTER_ROWS = 3
+"""Rows of totals below a report at most."""
+
 
 class FileBlocks:
     """Writes the entries of [[files]]."""
@@ -52,6 +55,8 @@ class FileBlocks:
                 1 for one in read for cell in sample.columns[one.index] if cell in one.blanks
             )
             block.add("blanks", blanks, f"in {rows} cells")
+        for dataset, condition, note in self._without_footer(table):
+            block.add(f"only.{dataset}", condition, note)
         fill = self._fill(table)
         if fill:
             block.add("fill", fill, "an order's first row alone has what belongs to the order")
@@ -95,6 +100,20 @@ class FileBlocks:
                 examples |= dict.fromkeys(dates.examples)
         if examples and set(examples) != {"iso"}:
             block.add("dates", list(examples))
+
+    def _without_footer(self, table: Table) -> list[tuple[str, dict[str, str], str]]:
+        """Leave the last rows out where they have no date, as totals below a report."""
+        date = self._structure.date.column
+        if table is not self._structure.orders or date.table != table.number:
+            return []
+        cells = date.cells
+        footer = next((at for at, cell in enumerate(reversed(cells)) if cell), 0)
+        blank = sum(not cell for cell in cells)
+        if not footer or blank != footer or footer > FOOTER_ROWS:
+            return []
+        note = f"the last {footer} rows have no date"
+        feeds = [one for one in self._plan.feeds[table.number] if one in ("orders", "order_items")]
+        return [(one, {date.header.strip(): "*"}, note) for one in feeds]
 
     def _fill(self, table: Table) -> str | None:
         """Name the order's column where only its first row has what belongs to it."""
@@ -144,7 +163,7 @@ def _digits(column: Column) -> str:
 
 def _is_unclear(column: Column) -> bool:
     """Whether a point may stand before decimals as well as between thousands."""
-    if "1.234,50" not in set(map(_bare, column.number_forms)):
+    if not {"1.234,50", "1234.50"} <= set(map(_bare, column.number_forms)):
         return False
     pointed = [one for one in column.distinct if "." in one]
     return bool(pointed) and all(

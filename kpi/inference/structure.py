@@ -95,7 +95,8 @@ def _flat(
     """Take the rows of one table for orders and lines."""
     fit = order_fit(order_id, table)
     repeats = not order_id.is_key and len(order_id.distinct) > 2
-    if fit < MIN_FIT and order_id.meaning.concepts <= {"id"} and repeats:
+    is_named = any(order_fit(one, table) >= MIN_FIT for one in table.columns)
+    if not is_named and order_id.meaning.concepts <= {"id"} and repeats:
         # No word names it: that each of its values has one time decides below.
         fit = 0.35 if order_id.kind in ("integer", "text") else 0.0
     if fit < MIN_FIT or order_id.fill_share < 0.5 or "refund" in table.entity:

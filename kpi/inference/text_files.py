@@ -136,6 +136,8 @@ def _parse(text: str) -> _Parsed | None:
                 return None
             width, count = widths.most_common(1)[0]
             share = count / sum(widths.values())
+            if quoted and _has_stray_quotes(text, delimiter):
+                share *= 0.99
             candidates.append(
                 ((share if width > 1 else 0.0, width > 1, quoted, width), delimiter, quoted)
             )
@@ -170,6 +172,18 @@ def _records(text: str, delimiter: str, count: int, *, quoted: bool) -> list[lis
     except csv.Error:
         return found
     return found
+
+
+def _has_stray_quotes(text: str, delimiter: str) -> bool:
+    """Whether quotes stand among the first records as plain characters do."""
+    lines = text.splitlines(keepends=True)[:SNIFFED_RECORDS]
+    try:
+        for _ in csv.reader(lines, delimiter=delimiter, strict=True):
+            pass
+    except csv.Error as error:
+        # An end within quotes may be that of the lines that are looked at.
+        return "expected after" in str(error)
+    return False
 
 
 def _header_at(records: Sequence[Sequence[str]], width: int) -> int | None:

@@ -42,13 +42,14 @@ def test_run_infer_publishes_and_keeps_the_contract(shopkpi: Shopkpi) -> None:
 
 def test_an_open_order_of_day_and_month_is_a_question(shopkpi: Shopkpi) -> None:
     put_example()
-    put("in/auftraege.csv", ORDERS.replace("31.03.2025", "01.03.2025"))
+    orders = ORDERS.replace("31.03.2025", "01/03/2025").replace("02.04.2025", "02/04/2025")
+    put("in/auftraege.csv", orders)
     asked = shopkpi("contract", "infer", "in")
     assert asked.code == 2
     assert asked.out == ""
-    assert '--answer "dates=31.12.2025" (the day)' in asked.err
-    answered = shopkpi("contract", "infer", "in", "--answer", "dates=12.31.2025")
-    assert 'dates = ["12.31.2025"]' in answered.out
+    assert '--answer "dates=31/12/2025" (the day)' in asked.err
+    answered = shopkpi("contract", "infer", "in", "--answer", "dates=12/31/2025")
+    assert 'dates = ["12/31/2025"]' in answered.out
     refused = shopkpi("run", "in", "--infer")
     assert refused.code == 2
     assert not Path(".shopkpi").exists()
@@ -115,6 +116,50 @@ def test_an_answer_that_nothing_asks_for_is_an_error(shopkpi: Shopkpi) -> None:
     done = shopkpi("contract", "infer", "in", "--answer", "colour=red")
     assert done.code == 2
     assert "colour" in done.err
+
+
+def test_a_row_of_totals_below_a_report_is_passed_over(shopkpi: Shopkpi) -> None:
+    put(
+        "in/report.csv",
+        "Sales report;;;;\n\nOrder no;Date;Item;Quantity;Line total\n"
+        "1;2025-03-01;A;2;10.00\n1;2025-03-01;B;1;5.00\n2;2025-03-02;A;1;5.00\nTotal;;;;20.00\n",
+    )
+    Path("c.toml").write_text(shopkpi("contract", "infer", "in").out)
+    assert shopkpi("run", "in", "--contract", "c.toml").code == 0
+    assert revenue(shopkpi) == {"2025-03-01": "15.00", "2025-03-02": "5.00"}
+
+
+def test_the_time_of_the_last_change_tells_the_later_row(shopkpi: Shopkpi) -> None:
+    orders = "order_id,order_date,status,updated_at\n"
+    put(
+        "in/orders.csv",
+        orders
+        + "1,2025-03-01,refunded,2025-03-09 10:00:00\n2,2025-03-01,paid,2025-03-01 10:00:00\n",
+    )
+    put("in/order_items.csv", "order_id,sku,quantity,unit_price\n1,A,1,5.00\n2,B,1,7.00\n")
+    out = shopkpi("contract", "infer", "in").out
+    assert 'version = "updated_at"' in out
+
+
+def test_plain_quotes_of_a_tab_separated_file_are_kept(shopkpi: Shopkpi) -> None:
+    put(
+        "in/sales.txt",
+        "order-id\tpurchase-date\tproduct-name\tsku\tquantity\titem-price\n"
+        '1\t2025-03-01\t"Original" Mug\tA\t1\t5.00\n2\t2025-03-02\t"Mug\tB\t2\t5.00\n',
+    )
+    out = shopkpi("contract", "infer", "in").out
+    assert 'quote = ""' in out
+
+
+def test_json_lines_are_inferred(shopkpi: Shopkpi) -> None:
+    put(
+        "in/sales.jsonl",
+        '{"order_id":"1","order_date":"2025-03-01","sku":"A","quantity":2,"unit_price":5.5}\n'
+        '{"order_id":"2","order_date":"2025-03-02","sku":"B","quantity":1,"unit_price":7.0}\n',
+    )
+    Path("c.toml").write_text(shopkpi("contract", "infer", "in").out)
+    assert shopkpi("run", "in", "--contract", "c.toml").code == 0
+    assert revenue(shopkpi) == {"2025-03-01": "11.00", "2025-03-02": "7.00"}
 
 
 def test_a_time_in_another_file_gives_the_day(shopkpi: Shopkpi) -> None:

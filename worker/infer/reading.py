@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
+from itertools import chain, islice
 
 import orjson
 import pyarrow as pa
@@ -167,7 +168,8 @@ async def _samples_of_container(
 
 
 def _sample_of_sheet(sheet: Sheet, name: str, match: str, *, is_only: bool) -> TableSample:
-    rows = [[text_of_cell(cell) or "" for cell in row] for row in sheet.rows[:SAMPLE_ROWS]]
+    first = list(islice(chain(sheet.head, sheet.rest), SAMPLE_ROWS))
+    rows = [[text_of_cell(cell) or "" for cell in row] for row in first]
     width = max(map(len, rows), default=0)
     padded = [row + [""] * (width - len(row)) for row in rows]
     return sample_records(
@@ -175,7 +177,7 @@ def _sample_of_sheet(sheet: Sheet, name: str, match: str, *, is_only: bool) -> T
         match if is_only else f"{match}/{sheet.name}",
         [row for row in padded if any(row)],
         {},
-        whole=len(sheet.rows) <= SAMPLE_ROWS,
+        whole=len(first) < SAMPLE_ROWS,
     )
 
 
