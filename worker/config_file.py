@@ -23,6 +23,7 @@ KEYS: Mapping[str, str] = {
     "state": "state",
     "tables": "kpis",
     "fail_on": "fail_on",
+    "readers": "readers",
 }
 """Key of the file -> parameter of the commands."""
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kpi.contract.differences import describe_differences
@@ -18,6 +19,7 @@ from worker.clean import Workspace
 from worker.errors import ConfigError, SourceError, SourcesLeft
 from worker.objects import ObjectStore
 from worker.objects.location import Location, locate
+from worker.objects.readers import close_folders
 from worker.objects.source import HeaderCallback, Source
 from worker.reporting.reporters import Reporter
 from worker.runtime.concurrency import each
@@ -79,7 +81,9 @@ async def open_session(settings: Settings, *, read_only: bool = False) -> AsyncI
     """
     store = await open_objects(settings.workspace)
     try:
-        state = await open_state(settings.state_url, read_only=read_only)
+        if settings.readers is not None and not settings.workspace.bucket and not read_only:
+            await asyncio.to_thread(close_folders, Path(f"/{settings.workspace.key}"))
+        state = await open_state(settings.state_url, read_only=read_only, readers=settings.readers)
         try:
             adoption = await state.adoption()
             if adoption is not None:

@@ -14,6 +14,7 @@ from kpi.contract.model import Contract
 from kpi.errors import ContractError
 from worker.errors import ConfigError, InvalidSettings, describe_lines
 from worker.objects.location import Location, locate
+from worker.objects.readers import Readers
 
 DEFAULT_WORKSPACE = ".shopkpi"
 
@@ -38,6 +39,7 @@ class Settings:
         tables: KPI tables to publish, beside those that the ledger has switched on.
         sha256: Whether receipts of objects above 8 MiB hold the SHA-256 of all bytes.
         settle_s: Seconds without change after which a file counts as whole; 0 waits for none.
+        readers: Who may read a local database from now on; None leaves that as it is.
         again: Whether files that were refused are validated again.
     """
 
@@ -50,6 +52,7 @@ class Settings:
     proposed: Contract | None = None
     again: bool = False
     settle_s: float = 0.0
+    readers: Readers | None = None
 
 
 def read_settings(
@@ -60,6 +63,7 @@ def read_settings(
     kpis: str = "order,category",
     sha256: bool = False,
     settle_s: float = 0.0,
+    readers: str | None = None,
     again: bool = False,
 ) -> Settings:
     """Check every setting before any store is opened.
@@ -71,6 +75,7 @@ def read_settings(
         kpis: Short table names with commas between them.
         sha256: Whether receipts of objects above 8 MiB hold the SHA-256 of all bytes.
         settle_s: Seconds without change after which a file counts as whole.
+        readers: `owner`, `group` or `all`; None leaves the rights as they are.
         again: Whether files that were refused are validated again.
 
     Raises:
@@ -114,6 +119,7 @@ def read_settings(
         tables=tables,
         sha256=sha256,
         settle_s=settle_s,
+        readers=Readers(readers) if readers else None,
         again=again,
     )
 

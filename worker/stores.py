@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from worker.errors import ConfigError
 from worker.objects import ObjectStore
 from worker.objects.location import Location
+from worker.objects.readers import Readers
 from worker.state import State
 
 # Stores are imported when they are opened: an AWS client takes 0.3 s, which a local run can do
@@ -25,12 +26,13 @@ async def open_objects(location: Location) -> ObjectStore:
     return FolderStore()
 
 
-async def open_state(url: str, *, read_only: bool = False) -> State:
+async def open_state(url: str, *, read_only: bool = False, readers: Readers | None = None) -> State:
     """Open the ledger and KPI tables of a URL.
 
     Args:
         url: `sqlite:///path` or `dynamodb://prefix`.
         read_only: Whether to change nothing, not even to create a database.
+        readers: Who may read a local database from now on; None leaves that as it is.
 
     Raises:
         ConfigError: It is neither `sqlite:///path` nor `dynamodb://prefix`.
@@ -42,7 +44,8 @@ async def open_state(url: str, *, read_only: bool = False) -> State:
     if parts.scheme == "sqlite" and not parts.netloc and parts.path not in ("", "/"):
         from worker.state.sqlite.store import SqliteState  # noqa: PLC0415
 
-        return await SqliteState.open(Path(url.removeprefix("sqlite://")), read_only=read_only)
+        path = Path(url.removeprefix("sqlite://"))
+        return await SqliteState.open(path, read_only=read_only, readers=readers)
     if parts.scheme == "dynamodb" and parts.netloc and parts.path in ("", "/"):
         from worker.state.dynamodb.store import DynamoDBState  # noqa: PLC0415
 

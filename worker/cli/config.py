@@ -12,6 +12,7 @@ from worker.cli.options import (
     choose_format,
     format_option,
     kpis_option,
+    readers_option,
     store_options,
     utf8_or_path,
 )
@@ -37,6 +38,7 @@ def config() -> None:
 @fail_on_option
 @quiet_option
 @settle_option
+@readers_option
 @sha256_option
 @format_option("table", "json")
 @click.pass_context
@@ -60,6 +62,7 @@ def show(context: click.Context, /, output_format: str | None, **parameters: Any
         "workspace": DEFAULT_WORKSPACE,
         "state": settings.state_url,
         "contract": "the one in the ledger, else default",
+        "readers": "as the database is; a new one: owner",
     }
     with print_rows(choose_format(output_format)) as output:
         for parameter in context.command.params:

@@ -12,6 +12,7 @@ import click
 from worker.cli.error_output import ErrorOutput
 from worker.cli.stdio import discard
 from worker.errors import ConfigError, InvalidSettings, describe_lines
+from worker.objects.readers import Readers
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -81,6 +82,15 @@ kpis_option = click.option(
     show_default=True,
     metavar="NAMES",
     help="KPI tables to publish: order, category, product.",
+)
+
+readers_option = click.option(
+    "--readers",
+    type=click.Choice([one.value for one in Readers]),
+    envvar="SHOPKPI_READERS",
+    show_envvar=True,
+    help="Who may read KPIs and ledger in a local database, from now on; clean rows and rejects "
+    "stay closed.  [default: as it is; a new one: owner]",
 )
 
 version_id_option = click.option(

@@ -19,6 +19,7 @@ from worker.cli.options import (
     format_option,
     kpis_option,
     read_all,
+    readers_option,
     store_options,
     until_reader_leaves,
     utf8,
@@ -113,6 +114,7 @@ infer_option = click.option(
 @dataset_option
 @sha256_option
 @settle_option
+@readers_option
 @again_option
 @quiet_option
 @fail_on_option
@@ -128,6 +130,7 @@ def run(
     dataset: str | None,
     sha256: bool,
     settle_s: float,
+    readers: str | None,
     again: bool,
     quiet: bool,
     fail_on: tuple[Condition, ...],
@@ -166,6 +169,7 @@ def run(
             kpis=kpis,
             sha256=sha256,
             settle_s=settle_s,
+            readers=readers,
             again=again,
         ),
         lambda: [locate(text) for text in inputs],
@@ -221,6 +225,7 @@ async def _run_files(
 @dataset_option
 @sha256_option
 @settle_option
+@readers_option
 @again_option
 @version_id_option
 @click.option(
@@ -240,6 +245,7 @@ def validate(
     dataset: str | None,
     sha256: bool,
     settle_s: float,
+    readers: str | None,
     again: bool,
     version_id: str | None,
     byte_range: str | None,
@@ -264,6 +270,7 @@ def validate(
         contract=contract,
         sha256=sha256,
         settle_s=settle_s,
+        readers=readers,
         again=again,
     )
     reporter = make_reporter(output_format)
@@ -312,6 +319,7 @@ def _check_single_source(
 @click.command()
 @store_options
 @kpis_option
+@readers_option
 @click.option(
     "--source-id", type=utf8, metavar="ID", help="Fail unless this source object is committed."
 )
@@ -324,6 +332,7 @@ def transform(
     state: str | None,
     contract: str | None,
     kpis: str,
+    readers: str | None,
     source_id: str | None,
     first: str | None,
     last: str | None,
@@ -344,7 +353,9 @@ def transform(
     """
     output_format = choose_event_format(output_format)
     settings, *days = read_all(
-        lambda: read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis),
+        lambda: read_settings(
+            workspace=workspace, state=state, contract=contract, kpis=kpis, readers=readers
+        ),
         lambda: read_day(first, "--from"),
         lambda: read_day(last, "--to"),
     )

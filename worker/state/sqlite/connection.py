@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from urllib.parse import quote
 
 from worker.errors import StoreError
 from worker.objects.fsync import PRIVATE_FILE, make_folder
+from worker.objects.readers import Readers, open_folder
 from worker.state.sqlite.schema import (
     MIGRATED_VERSIONS,
     SCHEMA_VERSION,
@@ -38,15 +40,19 @@ BUSY_POLL_S = 1.0
 class SqliteFile:
     """A database that is opened on first use."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, read_only: bool = False, readers: Readers | None = None
+    ) -> None:
         """Prepare the file; nothing is opened yet.
 
         Args:
             path: The file.
             read_only: Whether to open it for reading alone. A missing file then reads as an empty
                 database, and is not created.
+            readers: Who may read the file from now on; None leaves that as it is.
         """
         self._path = path
+        self._readers = readers
         self._read_only = read_only
         self._opened_file: tuple[int, int] | None = None
         self._needs_no_log = False
@@ -86,7 +92,8 @@ class SqliteFile:
                 self._begin(db)
                 try:
                     result = work(db)
-                    db.execute("COMMIT")
+                    # Without WAL a commit waits for readers.
+                    self._when_free(lambda: db.execute("COMMIT"))
                 except BaseException:
                     # SQLite does that by itself where the disk is full.
                     if db.in_transaction:
@@ -103,8 +110,12 @@ class SqliteFile:
 
     def _begin(self, db: sqlite3.Connection) -> None:
         """Begin a transaction once no other process is writing."""
-        mode = "DEFERRED" if self._read_only else "IMMEDIATE"
-        self._when_free(lambda: db.execute(f"BEGIN {mode}"))
+        if not self._read_only:
+            self._when_free(lambda: db.execute("BEGIN IMMEDIATE"))
+            return
+        db.execute("BEGIN DEFERRED")
+        # The first statement takes the lock that all others need.
+        self._when_free(lambda: db.execute("SELECT count(*) FROM sqlite_master").fetchone())
 
     def _when_free(self, act: Callable[[], object]) -> None:
         """Retry an action until no other process holds a lock that it needs.
@@ -150,7 +161,8 @@ class SqliteFile:
             create_tables(db, 0)
             return db
         url = f"file://{quote(os.fsencode(self._path.absolute()))}?mode=ro"
-        if not os.access(self._path.parent, os.W_OK) and not self._log.exists():
+        closed = not os.access(self._path.parent, os.W_OK)
+        if closed and not self._log.exists() and _uses_log(self._path):
             # A reader creates the log's index, which it may not do here. Without a log nobody
             # writes, and the file can be read as it is (sqlite.org/wal.html, "Read-Only
             # Databases").
@@ -171,6 +183,25 @@ class SqliteFile:
         create_tables(copy, version)
         return copy
 
+    def _open_to_readers(self) -> None:
+        """Give file and folder the rights that the readers need."""
+        if self._readers is not None:
+            self._path.chmod(self._readers.file_mode)
+            open_folder(self._path.parent, self._readers)
+
+    def _journal_mode(self, db: sqlite3.Connection, version: int) -> str:
+        """Choose WAL, unless other users read the file.
+
+        A reader in WAL mode writes the log's index, which another user may not
+        (sqlite.org/wal.html, "Read-Only Databases").
+        """
+        if self._readers is not None:
+            return "WAL" if self._readers is Readers.OWNER else "DELETE"
+        (present,) = db.execute("PRAGMA journal_mode").fetchone()
+        is_shared = self._path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)
+        # A new file is in DELETE mode before it has tables.
+        return "DELETE" if version and present == "delete" and is_shared else "WAL"
+
     @property
     def _log(self) -> Path:
         return self._path.with_name(self._path.name + "-wal")
@@ -181,10 +212,13 @@ class SqliteFile:
         db.execute("PRAGMA cache_size = -512")
         version = check_version(db, self.url)  # before anything is written
         if not self._read_only:
-            # Readers never wait for a writer, and a commit is on the disk when it returns. Another
-            # process that opens a new database holds a lock that the timeout does not wait for
-            # (sqlite.org/wal.html: a change of the mode may fail with SQLITE_BUSY at once).
-            self._when_free(lambda: db.execute("PRAGMA journal_mode = WAL").close())
+            self._open_to_readers()  # before SQLite gives these rights to a new log
+            mode = self._journal_mode(db, version)
+            # In WAL mode readers never wait for a writer, and a commit is on the disk when it
+            # returns. Another process that has opened the database holds a lock that the timeout
+            # does not wait for (sqlite.org/wal.html: a change of the mode may fail with
+            # SQLITE_BUSY at once).
+            self._when_free(lambda: db.execute(f"PRAGMA journal_mode = {mode}").close())
             db.execute("PRAGMA synchronous = FULL")
             if version != SCHEMA_VERSION:
                 self._begin(db)
@@ -217,3 +251,12 @@ def _file_id(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _uses_log(path: Path) -> bool:
+    """Whether a database is in WAL mode: byte 19 of its header (sqlite.org/fileformat.html)."""
+    try:
+        with path.open("rb") as file:
+            return file.read(20)[19:] == b"\x02"
+    except OSError:  # SQLite names it
+        return False

@@ -14,6 +14,7 @@ import orjson
 
 from kpi.aggregation.tables import KPI_TABLES
 from worker.errors import ContractChanged, HeadMoved, StoreError
+from worker.objects.readers import Readers
 from worker.state import (
     Adoption,
     DayKpis,
@@ -63,25 +64,30 @@ class _Publication:
 class SqliteState:
     """`State` over SQLite, for one event loop. Decimals are kept as text with all their digits."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        self._file = SqliteFile(path, read_only=read_only)
+    def __init__(
+        self, path: Path, *, read_only: bool = False, readers: Readers | None = None
+    ) -> None:
+        self._file = SqliteFile(path, read_only=read_only, readers=readers)
         self._publishing = asyncio.Lock()
         self._publications: list[_Publication] = []
 
     @classmethod
-    async def open(cls, path: Path, *, read_only: bool = False) -> SqliteState:
+    async def open(
+        cls, path: Path, *, read_only: bool = False, readers: Readers | None = None
+    ) -> SqliteState:
         """Open the file, creating it and its tables where they are missing.
 
         Args:
             path: The file.
             read_only: Whether to open it for reading alone. A missing file then reads as an empty
                 database, and is not created.
+            readers: Who may read the file from now on; None leaves that as it is.
 
         Raises:
             ConfigError: The file is not a database of this schema.
             StoreError: It cannot be opened.
         """
-        state = cls(path, read_only=read_only)
+        state = cls(path, read_only=read_only, readers=readers)
         try:
             await state._file.run(lambda _: None)
         except BaseException:
