@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from tests.e2e.files import put
+from tests.formats.writers import as_workbook
 from tests.support.commands import Shopkpi
 
 PAGE = (Path(__file__).parents[2] / "docs" / "language.md").read_text("utf-8")
@@ -172,3 +173,16 @@ def test_a_time_in_another_file_gives_the_day(shopkpi: Shopkpi) -> None:
     Path("c.toml").write_text(shopkpi("contract", "infer", "in").out)
     assert shopkpi("run", "in", "--contract", "c.toml").code == 0
     assert revenue(shopkpi) == {"2025-03-01": "10.50", "2025-03-02": "13.25"}
+
+
+def test_a_workbook_is_inferred_and_run_in_one_step(shopkpi: Shopkpi) -> None:
+    rows = [
+        {"Order": str(number), "Date": f"2025-03-0{number % 3 + 1}", "SKU": "A", "Total": "5.25"}
+        for number in range(1, 40)
+    ]
+    Path("shop").mkdir()
+    Path("shop/sales.xlsx").write_bytes(as_workbook(rows, ("Total",)))
+    done = shopkpi("run", "shop", "--infer", "--format", "json")
+    assert done.code == 0, done.err
+    days = shopkpi("query", "orders", "--format", "json").json
+    assert sum(day["total_orders"] for day in days) == 39
