@@ -213,6 +213,9 @@ def _judge_by_relations(
 ) -> Way:
     """Weigh a way by whether it gives another column of the line."""
     names = {id(column) for _, column in way.roles}
+    if len(way.roles) == 1 and way.roles[0][0] == "unit_price" and discounts:
+        # A total that leaves the discounts out is one before them.
+        return way
     if len(way.roles) > 1 or way.roles[0][0] == "unit_price":
         for column in amounts:
             if id(column) in names or column.numbers is None:
@@ -312,6 +315,8 @@ def _judge_by_product(
     if constant >= SURE_SHARE:
         what = "alike for a product whatever the quantity"
         return way.with_evidence(0.6, f"{what}, {constant:.0%} of the products")
+    if role == "after_discount" and _constancy(structure, money) >= SURE_SHARE:
+        return way.with_evidence(-0.4, "alike for a product whatever the quantity")
     return way
 
 

@@ -205,7 +205,8 @@ def _is_nameless_money(column: Column) -> bool:
 
 def may_be_money(column: Column) -> bool:
     """Whether numbers that no word names have decimals, as money has."""
-    return column.kind == "decimal" and not column.meaning.concepts - {"line", "product", "order"}
+    has_decimals = column.kind == "decimal" or column.dotted
+    return has_decimals and not column.meaning.concepts - {"line", "product", "order"}
 
 
 def is_unit_price(column: Column) -> bool:
