@@ -167,7 +167,8 @@ async def test_a_sequence_beyond_the_head_is_a_difference(shop: Shop) -> None:
 async def test_a_day_that_was_never_published(shop: Shop) -> None:
     await shop.transform()
     await shop.upload(Upload("orders", (("3", "7", "", f"{LATER}T10:00:00"),), 4))
-    assert await shop.audit() == Audit(as_of=HEAD, days=2, differences=())
+    behind = dict.fromkeys(("category_kpis", "order_kpis", "product_kpis"), HEAD)
+    assert await shop.audit() == Audit(as_of=HEAD, days=2, differences=(), behind=behind)
 
     await shop.promise(HEAD + 1)
 
@@ -187,10 +188,11 @@ async def test_nothing_was_published_yet(shop: Shop) -> None:
 
 async def test_days_published_apart_are_compared_at_their_sequence(shop: Shop) -> None:
     await shop.transform(first=FIRST, last=FIRST)
-    assert await shop.audit() == Audit(as_of=0, days=1, differences=())
+    behind = dict.fromkeys(("category_kpis", "order_kpis", "product_kpis"), 0)
+    assert await shop.audit() == Audit(as_of=0, days=1, differences=(), behind=behind)
     await shop.upload(Upload("order_items", (("4", "1", "1", "", "2.00"),), 4))
     await shop.transform(first=SECOND, last=SECOND)
-    assert await shop.audit() == Audit(as_of=0, days=2, differences=())
+    assert await shop.audit() == Audit(as_of=0, days=2, differences=(), behind=behind)
 
     await shop.publish(SECOND, HEAD + 1, product_kpis=[])
 

@@ -15,6 +15,9 @@ __all__ = ["ministack", "moto"]
 
 RELEASE = Path(__file__).parent / "v0_1_0"
 NAMES = ["default", "slips", "spoilt", "string-ids", "uuid-ids"]
+SINCE_THE_RELEASE = ("content", "effect")
+"""Members of a receipt that the release did not print."""
+
 RELEASE_BYTES = 10**6
 """What the data of one release may take of the repository."""
 
@@ -31,13 +34,20 @@ def observed(stored: Stored, home: Path, **environment: str) -> dict[str, Any]:
     def printed(*arguments: str) -> Any:
         return shopkpi(home, *arguments, "--format", "json", **environment).json
 
+    def rows(table: str) -> Any:
+        """Rows of a table; one that was never published was empty in the release."""
+        found = shopkpi(home, "query", table, "--format", "json", **environment)
+        return [] if "was never published" in found.err else found.json
+
     audit = shopkpi(home, "audit", "--kpis", stored.history["tables"], **environment)
     ledger = printed("ledger")
     for receipt in ledger:
-        del receipt["seconds"]
+        for name in ("seconds", *SINCE_THE_RELEASE):
+            receipt.pop(name, None)
     return {
-        "queries": {name: printed("query", name) for name in ("orders", "category", "product")},
-        "audit_exit_code": audit.code,
+        "queries": {name: rows(name) for name in ("orders", "category", "product")},
+        # The release did not say whether tables are behind the ledger.
+        "audit_exit_code": 0 if "behind the ledger" in audit.err else audit.code,
         "ledger": ledger,
         "rejects": {
             str(one["sequence"]): printed("rejects", one["source_id"])
