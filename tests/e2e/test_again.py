@@ -11,6 +11,7 @@ from tests.e2e.files import ITEMS, ORDERS, put
 from tests.support.commands import Shopkpi
 from worker.state import Entry
 from worker.validate import validate_source
+from worker.validate.verdict import check_balance
 
 
 def events(shopkpi: Shopkpi, *words: str) -> list[str]:
@@ -35,7 +36,7 @@ def test_again_validates_refused_files_under_the_same_contract(
     shopkpi: Shopkpi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put("shop/orders/a.csv", ORDERS + "1,7,shipped,2025-03-01T10:00:00\n")
-    refuse = validate_source.check_balance
+    refuse = check_balance
 
     def refuse_all(entry: Entry) -> Entry:
         """Judge as an earlier release that was less tolerant."""
