@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,9 +16,8 @@ FEW_RECORDS = 4000
 """Records (or quotes) of a chunk up to which a Python loop is faster than masks over all bytes."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Malformed:
-    """A record whose fields cannot be separated.
+class Malformed(NamedTuple):
+    """A record whose fields cannot be separated; millions of them are made at once.
 
     Attributes:
         offset: Its stream offset.

@@ -23,6 +23,9 @@ LF, CR, QUOTE = 10, 13, 34
 _LINE_WINDOW_BYTES = 256
 """Bytes in which a line end is looked for first."""
 
+_LOOKAHEAD_BYTES = 128
+"""Bytes behind a line in which its open quote may close without a closer look."""
+
 _PAIRS_AT_ONCE = 2**18
 """Pairs of quotes that are checked together: a block of quotes alone has some millions."""
 
@@ -122,6 +125,37 @@ class RecordEndFinder:
         run = self._patterns.run.match(self._data, start, stop)
         return run.end() if run else start
 
+    def skip_malformed(self, start: int, stop: int, *, limit: int, whole_stop: int) -> int:
+        """Skip lines at `start` that are malformed records, and end before `stop`.
+
+        Such a line has a wrong byte behind a closing quote. Or its last quote stays open, and
+        closes before a wrong byte. Or it stays open, and the record that it starts inside of fails:
+        it is malformed, or longer than `limit`.
+
+        Args:
+            start: Where the first line starts.
+            stop: Where no more lines are skipped.
+            limit: Longest record, in bytes.
+            whole_stop: Offset up to which an unclosed record is too long in any case.
+
+        Returns:
+            The offset behind the last of them; `start` where the first one needs a closer look.
+        """
+        end = self._last.stop
+        if self._last.kind is RecordKind.MALFORMED:
+            open_stop = end - 1
+        elif self._last.kind is RecordKind.WELL_FORMED:
+            open_stop = min(end - limit - 2, whole_stop)  # two bytes of a line end
+        else:
+            open_stop = min(end - 1, whole_stop)
+        if start < open_stop:
+            run = self._patterns.malformed_or_open_lines.match(
+                self._data, start, min(stop, open_stop)
+            )
+        else:
+            run = self._patterns.malformed_lines.match(self._data, start, stop)
+        return run.end() if run else start
+
     def find_end(self, start: int) -> RecordEnd:
         """Find the end of the record at `start`, which must not decrease from call to call."""
         data, patterns = self._data, self._patterns
@@ -159,11 +193,16 @@ class _RecordPatterns:
         malformed: A record up to and with its first wrong byte.
         run: Records that surely end. A carriage return at the end of the data does not count: the
             next byte may be its line feed.
+        malformed_lines: Lines that have a wrong byte each, or open a quote that closes soon behind
+            them before a wrong byte.
+        malformed_or_open_lines: Such lines, and lines in which a quote stays open.
     """
 
     well_formed: re.Pattern[bytes]
     malformed: re.Pattern[bytes]
     run: re.Pattern[bytes]
+    malformed_lines: re.Pattern[bytes]
+    malformed_or_open_lines: re.Pattern[bytes]
 
 
 @lru_cache
@@ -173,12 +212,32 @@ def _record_patterns(delimiter: bytes) -> _RecordPatterns:
     bare = rb'(?!")[^' + comma + rb"\r\n]*+"
     field = rb"(?:" + quoted + rb"|" + bare + rb")"
     fields = field + rb"(?:" + comma + field + rb")*+"
+    line_end = rb"(?:\r\n|\n|\r(?!\Z))"
+    opened = rb'"(?:[^"\r\n]++|"")*+'  # within one line
+    first_fields = rb"(?:(?:" + opened + rb'"|' + bare + rb")" + comma + rb")*+"
+    wrong = rb'"[^' + comma + rb'\r\n"][^\r\n]*+'
+    goes_wrong = rb'(?=[\r\n][^"]{0,' + b"%d" % _LOOKAHEAD_BYTES + rb'}+"[^' + comma + rb'\r\n"])'
     return _RecordPatterns(
         well_formed=re.compile(fields + rb"(?:\r\n|\n|\r|\Z)"),
         malformed=re.compile(
             rb"(?:" + field + comma + rb")*+" + quoted + rb"[^" + comma + rb'\r\n"]'
         ),
-        run=re.compile(rb"(?:" + fields + rb"(?:\r\n|\n|\r(?!\Z)))*+"),
+        run=re.compile(rb"(?:" + fields + line_end + rb")*+"),
+        malformed_lines=re.compile(
+            rb"(?:"
+            + first_fields
+            + opened
+            + rb"(?:"
+            + wrong
+            + rb"|"
+            + goes_wrong
+            + rb")"
+            + line_end
+            + rb")*+"
+        ),
+        malformed_or_open_lines=re.compile(
+            rb"(?:" + first_fields + opened + rb"(?:" + wrong + rb")?+" + line_end + rb")*+"
+        ),
     )
 
 

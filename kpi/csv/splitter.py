@@ -126,6 +126,16 @@ class RecordSplitter:
                 part.lines += max(data.count(b"\n", start, run), data.count(b"\r", start, run))
                 start = run
                 continue
+            run = finder.skip_malformed(
+                start,
+                min(start + _RUN_BYTES, size),
+                limit=self._limit,
+                whole_stop=size if last else text_end - self._limit,
+            )
+            if run > start:
+                part.add_lines(data, start, run, self._limit)
+                start = run
+                continue
             found = finder.find_end(start)
             if (
                 found.kind is RecordKind.WELL_FORMED
@@ -147,17 +157,11 @@ class RecordSplitter:
                     yield from self._skip(data[start:], last=False)
                     return
                 end = size
-            part.add(self._malformed(data[start:end], self._offset + start), end)
+            part.add_line(data, start, end, self._limit)
             start = end
         yield from part.rest(data, start)
         self._rest = data[start:]
         self._offset += start
-
-    def _malformed(self, line: bytes, offset: int) -> Malformed:
-        raw = line.rstrip(b"\r\n")
-        is_too_long = len(raw) > self._limit
-        reason = Reason.RECORD_TOO_LONG if is_too_long else Reason.MALFORMED_QUOTES
-        return Malformed(offset=offset, raw=raw[: self._limit], reason=reason)
 
     def _skip(self, data: bytes, *, last: bool) -> Iterator[Chunk]:
         """Skip a record that is longer than allowed, and keep its beginning as a reject."""
@@ -193,14 +197,28 @@ class _Part:
         self._start = start
         self._delimiter = delimiter
         self._malformed: list[Malformed] = []
-        self._ends: list[int] = []
+        self._blanks: list[tuple[int, int]] = []
         self.lines = 0
 
-    def add(self, malformed: Malformed, end: int) -> None:
-        """Add a malformed record, which ends before offset `end` of the data."""
-        self._malformed.append(malformed)
-        self._ends.append(end)
-        self.lines += 1
+    def add_line(self, data: bytes, start: int, end: int, limit: int) -> None:
+        """Add the malformed record `data[start:end]`; its raw bytes end at the limit."""
+        self._add([data[start:end]], start, end, limit)
+
+    def add_lines(self, data: bytes, start: int, end: int, limit: int) -> None:
+        """Add the lines of `data[start:end]`, each of which is a malformed record."""
+        self._add(data[start:end].splitlines(keepends=True), start, end, limit)
+
+    def _add(self, lines: list[bytes], start: int, end: int, limit: int) -> None:
+        at = self._stream_offset + start
+        for line in lines:
+            raw = line.rstrip(b"\r\n")
+            if len(raw) > limit:
+                self._malformed.append(Malformed(at, raw[:limit], Reason.RECORD_TOO_LONG))
+            else:
+                self._malformed.append(Malformed(at, raw, Reason.MALFORMED_QUOTES))
+            at += len(line)
+        self._blanks.append((start, end))
+        self.lines += len(lines)
 
     def rest(self, data: bytes, stop: int) -> Iterator[Chunk]:
         """Yield the chunk, unless it is empty."""
@@ -210,8 +228,7 @@ class _Part:
     def chunk(self, data: bytes, stop: int) -> Chunk:
         """Return the records up to offset `stop` of the data, in which malformed ones are blank."""
         blanked = bytearray(memoryview(data)[self._start : stop])
-        for malformed, end in zip(self._malformed, self._ends, strict=True):
-            start = malformed.offset - self._stream_offset
+        for start, end in self._blanks:
             blanked[start - self._start : end - self._start] = b"\n" * (end - start)
         return Chunk.of(
             bytes(blanked),
