@@ -39,6 +39,8 @@ def prepare(shopkpi: Shopkpi) -> str:
     put("year/order_items/2025.csv", items)
     default = shopkpi("contract", "show").out
     put("berlin.toml", default.replace('business_time_zone = "UTC"', BERLIN))
+    put("semicolons.toml", default.replace('null_values = [""]', 'null_values = ["", "-"]'))
+    put("moved/orders/old.csv", "")
     put("my-contract.toml", shopkpi("contract", "show", "olist").out)
     put("downloads/orders.csv", "order_id,customer_id,order_date\n1,7,2025-03-01\n2,8,2025-03-02\n")
     put("downloads/items.csv", "order_id,sku,quantity,unit_price\n1,A,2,5.00\n2,B,1,7.50\n")

@@ -181,7 +181,7 @@ def test_no_cell_of_csv_output_is_a_formula(tmp_path: Path) -> None:
         (["run", ".", "--workspace", "s3://b"], ["--state"]),
         (["query", "orders", "--from", "yesterday"], ["--from"]),
         (["query", "orders", "--category", "Beauty"], ["--category"]),
-        (["rejects", "unknown.csv"], ["unknown.csv"]),
+        (["rejects", "unknown.csv"], ["nothing is there", "shopkpi run"]),
         (["contract", "check", "bad.toml"], ["orders", "order_items", "products"]),
         (["contract", "show", "mine"], ["default", "olist"]),
         (["transform", "--source-id", "0123"], ["not in the ledger"]),

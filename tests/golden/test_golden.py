@@ -75,7 +75,7 @@ def test_every_reason_is_shown() -> None:
         for one in expected(case)["receipts"]
         for reason in one["reasons"]
     }
-    assert shown == set(Reason)
+    assert shown == set(Reason) - {Reason.MALFORMED_JSON}  # the cases are CSV
 
 
 @pytest.mark.parametrize("case", ["definitions", "versions"])

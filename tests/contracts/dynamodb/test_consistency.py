@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,6 +30,8 @@ METHODS: dict[str, Callable[[DynamoDBState], Awaitable[object]]] = {
     "find": lambda state: state.find("a"),
     # The second one reads the entry that is there already.
     "commit": lambda state: state.commit(entry("a")),
+    "stage": lambda state: state.stage(replace(entry("b"), staged=True)),
+    "find_staged": lambda state: state.find_staged("a", "other"),
     "head": lambda state: state.head(),
     "adoption": lambda state: state.adoption(),
     "adopt": lambda state: state.adopt(adoption("other"), replaces=0),
