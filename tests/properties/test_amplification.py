@@ -87,7 +87,7 @@ def test_memory_and_written_bytes_are_bounded(kind: str, tmp_path: Path) -> None
     (tmp_path / "in/orders").mkdir(parents=True)
     (tmp_path / "in/orders/1.csv").write_bytes(content)
     done = shopkpi_process(tmp_path, "run", "in", "--workspace", "work", "--format", "json")
-    assert done.code in (0, 1), done.out
+    assert done.code in (0, 1, 4), done.out
     assert "source.committed" in done.out or "source.refused" in done.out
     assert done.peak_mib * MIB <= PEAK_BYTES
     written = sum(path.stat().st_size for path in (tmp_path / "work").rglob("*.parquet"))

@@ -156,10 +156,7 @@ def run(
       shopkpi run downloads --infer
       shopkpi run s3://shop-input --workspace s3://shop-clean --state dynamodb://shop
     """
-    if answers and not infers:
-        raise ConfigError(option="--answer", expected="--infer beside it", actual=answers[0])
-    if not inputs:
-        raise click.UsageError("Missing argument 'INPUT...', or `input` in shopkpi.toml.")
+    _check_use(inputs, answers, infers=infers)
     output_format = choose_event_format(output_format)
     settings, _ = read_all(
         lambda: read_settings(
@@ -193,6 +190,18 @@ def run(
         run_async(work)
     finally:
         reporter.close()
+
+
+def _check_use(inputs: tuple[str, ...], answers: tuple[str, ...], *, infers: bool) -> None:
+    """Check what options and arguments ask of each other.
+
+    Raises:
+        ConfigError, click.UsageError: An answer without a question, or no input.
+    """
+    if answers and not infers:
+        raise ConfigError(option="--answer", expected="--infer beside it", actual=answers[0])
+    if not inputs:
+        raise click.UsageError("Missing argument 'INPUT...', or `input` in shopkpi.toml.")
 
 
 async def _run_files(
