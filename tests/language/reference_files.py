@@ -189,7 +189,13 @@ class FileReader:
 
     def __init__(self, contract: Doc, files: list[File]) -> None:
         self.doc = contract
-        self.files = sorted(files, key=lambda file: (file.second, file.name))
+        self.files: list[File] = []
+        last: dict[str, str] = {}
+        for file in sorted(files, key=lambda file: (file.second, file.name)):
+            # Equal bytes under one name that follow on each other count as their first.
+            if last.get(file.name) != file.text:
+                self.files.append(file)
+            last[file.name] = file.text
         self.shop = Shop()
         # dataset -> (file number, file name, row number, row)
         self.rows: dict[str, list[tuple[int, str, int, Row]]] = defaultdict(list)

@@ -30,6 +30,11 @@ from worker.state.sqlite.schema import (
 
 T = TypeVar("T")
 
+SET_JOURNAL_MODE = {
+    "WAL": "PRAGMA journal_mode = WAL",
+    "DELETE": "PRAGMA journal_mode = DELETE",
+}
+
 BUSY_TIMEOUT_S = 60.0
 """Longest wait for another process's transaction; each takes milliseconds."""
 
@@ -213,12 +218,12 @@ class SqliteFile:
         version = check_version(db, self.url)  # before anything is written
         if not self._read_only:
             self._open_to_readers()  # before SQLite gives these rights to a new log
-            mode = self._journal_mode(db, version)
+            set_mode = SET_JOURNAL_MODE[self._journal_mode(db, version)]
             # In WAL mode readers never wait for a writer, and a commit is on the disk when it
             # returns. Another process that has opened the database holds a lock that the timeout
             # does not wait for (sqlite.org/wal.html: a change of the mode may fail with
             # SQLITE_BUSY at once).
-            self._when_free(lambda: db.execute(f"PRAGMA journal_mode = {mode}").close())
+            self._when_free(lambda: db.execute(set_mode).close())
             db.execute("PRAGMA synchronous = FULL")
             if version != SCHEMA_VERSION:
                 self._begin(db)
