@@ -84,8 +84,13 @@ LAYERS: dict[str, set[str]] = {
         *{"worker.reporting", "worker.runtime"},
         *{"worker.settings", "worker.state", "worker.stores", "worker.validate"},
     },
+    "worker.inputs": {
+        *{"worker.jobs", "worker.objects", "worker.settings", "worker.stores"},
+        "worker.validate",
+    },
     "worker.cli": {
-        *{"worker.clean", "worker.config_file", "worker.errors", "worker.jobs"},
+        *{"worker.clean", "worker.config_file", "worker.errors", "worker.inputs"},
+        "worker.jobs",
         *{"worker.maintenance", "worker.objects"},
         *{"worker.reporting", "worker.runtime", "worker.sample", "worker.service"},
         *{"worker.settings", "worker.state", "worker.stores", "worker.transform"},
@@ -305,7 +310,8 @@ def test_a_forbidden_import_is_found(tmp_path: Path, module: str, text: str) -> 
 def test_what_parses_is_not_imported_before_there_is_something_to_parse() -> None:
     """A task starts for every file: a quarter of a second later, the first bytes would be too."""
     modules = (
-        "worker.cli.run, worker.cli.plan, worker.cli.archive, worker.cli.query, worker.cli.audit, "
+        "worker.cli.run, worker.cli.validate, worker.cli.transform, worker.cli.plan, "
+        " worker.cli.archive, worker.cli.query, worker.cli.audit, "
         "worker.cli.serve, worker.cli.sample, worker.validate.validate_source, "
         "worker.validate.range_task"
     )

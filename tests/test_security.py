@@ -246,6 +246,7 @@ def keeps_its_secrets(done: Done) -> None:
         assert secret not in done.out + done.err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("secrets")
 @pytest.mark.parametrize("debug", ["", "1"])
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: words[0])

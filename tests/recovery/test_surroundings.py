@@ -221,7 +221,7 @@ def test_only_log_lines_have_this_machines_time() -> None:
         "worker/reporting/emf.py",
         "worker/cli/error_output.py",  # the line of an error
         # When a contract was adopted or an upload ruled on, for people; sequences decide.
-        *("worker/jobs.py", "worker/cli/run.py", "worker/maintenance/rulings.py"),
+        *("worker/jobs.py", "worker/cli/pipeline.py", "worker/maintenance/rulings.py"),
         "worker/objects/s3_client.py",  # to tell that the clock is wrong
         "worker/objects/memory.py",  # serves simulations, which give it a clock
     }

@@ -30,8 +30,8 @@ COMMANDS = {
     "sample": Row("worker.cli.sample", "Sample data of any size."),
     "serve": Row("worker.cli.serve", "Take commands from a queue: the warm service in AWS."),
     "tables": Row("worker.cli.admin", "Tables of the ledger and the KPIs."),
-    "transform": Row("worker.cli.run", "Clean rows to KPIs: the transformation task."),
-    "validate": Row("worker.cli.run", "Raw files to clean rows: the validation task."),
+    "transform": Row("worker.cli.transform", "Clean rows to KPIs: the transformation task."),
+    "validate": Row("worker.cli.validate", "Raw files to clean rows: the validation task."),
 }
 """Name -> module. A module is imported when its command is named, so that help stays quick."""
 

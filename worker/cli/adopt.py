@@ -13,8 +13,8 @@ from kpi.contract.differences import describe_differences
 from worker.cli.change_output import print_changes
 from worker.cli.event_loop import run_async
 from worker.cli.options import choose_event_format, format_option, state_options, utf8_or_path
+from worker.cli.pipeline import bring_up_to_date, make_reporter
 from worker.cli.query import check_database_exists
-from worker.cli.run import bring_up_to_date, make_reporter
 from worker.cli.sanitize import one_line
 from worker.errors import ConfigError
 from worker.jobs import open_session, proposed_adoption, validation_context

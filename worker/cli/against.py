@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from worker.cli.event_loop import run_async
+from worker.cli.pipeline import bring_up_to_date
 from worker.cli.render import show_receipts, show_report
-from worker.cli.run import bring_up_to_date
 from worker.cli.sanitize import one_line
 from worker.errors import ConfigError
-from worker.jobs import open_all, validate_all
+from worker.inputs import open_all
+from worker.jobs import validate_all
 from worker.reporting.reporters import SilentReporter
 from worker.settings import read_settings
 

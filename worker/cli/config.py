@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from worker.cli.attention import Condition
+from worker.cli.file_options import fail_on_option, quiet_option, settle_option, sha256_option
 from worker.cli.options import (
     choose_format,
     format_option,
@@ -17,7 +18,6 @@ from worker.cli.options import (
     utf8_or_path,
 )
 from worker.cli.row_output import print_rows
-from worker.cli.run import fail_on_option, quiet_option, settle_option, sha256_option
 from worker.cli.sanitize import without_secrets
 from worker.config_file import KEYS, NAME, find_config
 from worker.settings import DEFAULT_WORKSPACE, read_settings

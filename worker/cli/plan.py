@@ -7,7 +7,8 @@ import orjson
 
 from worker.cli.event_loop import run_async
 from worker.cli.options import kpis_option, store_options, utf8_or_path, version_id_option
-from worker.jobs import only_source, open_session, open_sources
+from worker.inputs import only_source, open_sources
+from worker.jobs import open_session
 from worker.objects.location import locate
 from worker.settings import Settings, read_settings
 from worker.stores import open_objects

@@ -16,8 +16,8 @@ from worker.cli.options import (
     utf8,
     utf8_or_path,
 )
+from worker.cli.pipeline import bring_up_to_date, make_reporter
 from worker.cli.query import check_database_exists
-from worker.cli.run import bring_up_to_date, make_reporter
 from worker.jobs import open_session
 from worker.maintenance.rulings import plan_rulings
 from worker.settings import read_settings

@@ -12,10 +12,13 @@ from click.core import ParameterSource
 
 from worker.cli.event_loop import run_async
 from worker.cli.options import kpis_option, report_errors_as_json, store_options, utf8
-from worker.cli.run import bring_up_to_date, transform, validate
+from worker.cli.pipeline import bring_up_to_date
 from worker.cli.sanitize import one_line, without_secrets
+from worker.cli.transform import transform
+from worker.cli.validate import validate
 from worker.errors import describe
-from worker.jobs import open_session, open_sources, validate_all
+from worker.inputs import open_sources
+from worker.jobs import open_session, validate_all
 from worker.reporting.reporters import JsonReporter
 from worker.service.queue_worker import Refused, Service
 from worker.settings import read_settings

@@ -71,6 +71,7 @@ def test_the_only_file_that_cannot_be_read_is_the_error(tmp_path: Path, shopkpi:
     assert "1 of" not in done.err
 
 
+@pytest.mark.slow
 def test_a_file_that_grows_without_end_is_left(tmp_path: Path, shopkpi: Shopkpi) -> None:
     growing, _ = put(tmp_path, "growing.csv", "2.csv")
     ended = threading.Event()

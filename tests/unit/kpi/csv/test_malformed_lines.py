@@ -10,6 +10,8 @@ from kpi.csv.grammar import RecordEndFinder
 from kpi.csv.record_index import find_records
 from kpi.csv.splitter import RecordSplitter
 
+pytestmark = pytest.mark.slow
+
 PIECES = (
     b'"',
     b",",

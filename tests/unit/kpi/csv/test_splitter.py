@@ -183,6 +183,7 @@ def test_quotes_inside_a_bare_field_are_ordinary_characters() -> None:
     assert [raw for _, raw, _ in records_of(chunk)] == [b'5" pipe,1', b'6" pipe,2']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [b'a","b\n', b"x\n", b"x\r"])
 def test_a_long_unfinished_record_becomes_chunks_of_few_lines(line: bytes) -> None:
     """A quote that is never closed holds back all lines behind it, up to the record's limit."""

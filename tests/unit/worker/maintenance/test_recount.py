@@ -31,6 +31,8 @@ from worker.objects import ObjectStore
 from worker.objects.local import FolderStore
 from worker.objects.location import Location
 
+pytestmark = pytest.mark.slow
+
 DAY = date(2025, 3, 1)
 STRINGS = built_in("string-ids")
 ISTANBUL = parse_contract(

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from worker import jobs
+from worker import inputs
 from worker.errors import ConfigError, StoreError
-from worker.jobs import open_all
+from worker.inputs import open_all
 from worker.settings import Settings, read_settings
 from worker.validate.discovery import Inputs
 
@@ -55,9 +55,9 @@ class Opened:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     found = Opened({}, {})
-    monkeypatch.setattr(jobs, "open_inputs", found.sources)
-    monkeypatch.setattr(jobs, "find_inputs", found.find)
-    monkeypatch.setattr(jobs, "open_session", found.session)
+    monkeypatch.setattr(inputs, "open_inputs", found.sources)
+    monkeypatch.setattr(inputs, "find_inputs", found.find)
+    monkeypatch.setattr(inputs, "open_session", found.session)
     return found
 
 

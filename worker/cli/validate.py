@@ -1,0 +1,119 @@
+"""`validate`: the validation task."""
+
+from __future__ import annotations
+
+import click
+
+from worker import jobs
+from worker.cli.event_loop import run_async
+from worker.cli.file_options import again_option, dataset_option, settle_option, sha256_option
+from worker.cli.options import (
+    choose_event_format,
+    format_option,
+    readers_option,
+    store_options,
+    utf8_or_path,
+    version_id_option,
+)
+from worker.cli.pipeline import keep_local_headers, make_reporter
+from worker.cli.render import Headers, show_receipts, show_refusals
+from worker.inputs import only_source, open_all
+from worker.jobs import Validated, validate_all
+from worker.settings import read_settings
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=utf8_or_path)
+@store_options
+@dataset_option
+@sha256_option
+@settle_option
+@readers_option
+@again_option
+@version_id_option
+@click.option(
+    "--range", "byte_range", metavar="A-B", help="Only these bytes, as `plan` prints them."
+)
+@click.option(
+    "--commit-ranges",
+    is_flag=True,
+    help="Commit SOURCE, all of whose ranges have been validated.",
+)
+@format_option("table", "json")
+def validate(
+    sources: tuple[str, ...],
+    workspace: str | None,
+    state: str | None,
+    contract: str | None,
+    dataset: str | None,
+    sha256: bool,
+    settle_s: float,
+    readers: str | None,
+    again: bool,
+    version_id: str | None,
+    byte_range: str | None,
+    commit_ranges: bool,
+    output_format: str | None,
+) -> None:
+    """Validate source objects: write clean rows and rejects, commit each to the ledger.
+
+    A verdict that refuses a file is a result, not an error: the exit code is 0.
+
+    \b
+    Examples:
+      shopkpi validate shop/orders/monday.csv
+      shopkpi validate s3://in/orders/1.csv --workspace s3://clean --state dynamodb://shop
+      shopkpi validate year/order_items/2025.csv --range 0-268435398
+    """
+    _check_single_source(sources, version_id, byte_range, commits=commit_ranges)
+    output_format = choose_event_format(output_format)
+    settings = read_settings(
+        workspace=workspace,
+        state=state,
+        contract=contract,
+        sha256=sha256,
+        settle_s=settle_s,
+        readers=readers,
+        again=again,
+    )
+    reporter = make_reporter(output_format)
+    headers: Headers = {}
+
+    async def work() -> Validated:
+        async with open_all(sources, settings, dataset, version_id) as (found, session):
+            if not found.sources and not found.left:
+                # The only object is a marker or temporary file: no failure, as in a folder.
+                return await validate_all(session, found, reporter)
+            if byte_range is not None:
+                entry = await jobs.validate_range(session, only_source(found), byte_range, reporter)
+            elif commit_ranges:
+                entry = await jobs.commit_ranges(session, only_source(found), reporter)
+            else:
+                keep = keep_local_headers(headers, output_format)
+                return await validate_all(session, found, reporter, keep)
+            return Validated(entries=[entry], left={})
+
+    try:
+        validated = run_async(work)
+    finally:
+        reporter.close()
+    if output_format == "table" and validated.entries:
+        show_receipts(validated.entries, {})
+        show_refusals(validated.entries, headers)
+    validated.check()
+
+
+def _check_single_source(
+    sources: tuple[str, ...], version_id: str | None, byte_range: str | None, *, commits: bool
+) -> None:
+    """Refuse options that go with one source, or not with each other."""
+    given = {
+        "--version-id": version_id is not None,
+        "--range": byte_range is not None,
+        "--commit-ranges": commits,
+    }
+    for option, is_given in given.items():
+        if is_given and len(sources) > 1:
+            raise click.UsageError(f"{option} goes with one SOURCE")
+    if byte_range is not None and commits:
+        raise click.UsageError("expected --range or --commit-ranges, not both")
