@@ -206,6 +206,20 @@ def test_rule_07_rows_of_files_in_parts_add_up(tmp_path: Path) -> None:
     assert row(check(tmp_path, contract, files))["total_revenue"] == Decimal("7.00")
 
 
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_rule_08_a_touched_file_takes_no_correction_back(tmp_path: Path, one_by_one: bool) -> None:
+    """Equal bytes under one name that follow on each other count as their first."""
+    contract = HEAD + FILES + 'replaces = "file"\n' + ORDERS + ITEMS
+    wrong, right = sales(f"1,{DAY},A,1,5.00"), sales(f"1,{DAY},A,1,7.00")
+    files = [
+        File("sales1.csv", wrong, 0),
+        File("sales2.csv", right, 1),
+        File("sales1.csv", wrong, 2),
+    ]
+    found = row(check(tmp_path, contract, files, one_by_one=one_by_one))
+    assert found["total_revenue"] == Decimal("7.00")
+
+
 @pytest.mark.parametrize(("replaces", "orders"), [("rows", 4), ("file", 3), ("all", 1)])
 def test_rule_08_a_later_file_replaces_rows_or_file_or_all(
     tmp_path: Path, replaces: str, orders: int
