@@ -46,7 +46,9 @@ def client_environment(endpoint_url: str) -> dict[str, str]:
 def running_ministack(log: Path) -> Iterator[str]:
     """Run MiniStack while the block lasts; yield its endpoint URL.
 
-    Errors: `Missing` where it is not installed; RuntimeError where it does not start.
+    Raises:
+        Missing: It is not installed.
+        RuntimeError: It does not start.
     """
     default = ROOT / ".venv-ministack" / "bin" / "ministack"
     program = Path(os.environ.get("SHOPKPI_MINISTACK", default))
@@ -119,7 +121,8 @@ def replay(endpoint_url: str, requests: Sequence[Request], *, connections: int) 
     Returns:
         Requests a second.
 
-    Errors: RuntimeError where an answer is not 200.
+    Raises:
+        RuntimeError: An answer is not 200.
     """
     return asyncio.run(_replay(endpoint_url, list(requests), connections))
 

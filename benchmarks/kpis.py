@@ -63,7 +63,8 @@ def check_same(ours: Kpis, theirs: Kpis, *, exact: bool) -> None:
             Averages and rates may differ by a step of their last place in any case, since engines
             round halves in ways of their own; counts may not differ.
 
-    Errors: `Differs`.
+    Raises:
+        Differs: They do not agree.
     """
     found = list(islice(_differences(ours, theirs, exact=exact), 5))
     if found:

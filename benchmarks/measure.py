@@ -58,7 +58,8 @@ def measure(
         sample: Watch the tree of processes. Without it `peak_bytes` is 0, and descendants that
             nobody waited for are not counted: for commands of milliseconds, which watching slows.
 
-    Errors: `CommandFailed`.
+    Raises:
+        CommandFailed: Its exit code is not 0.
     """
     output = log.with_suffix(".out")
     log.parent.mkdir(parents=True, exist_ok=True)

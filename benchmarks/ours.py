@@ -41,7 +41,8 @@ def events(usage: Usage, name: str) -> list[dict[str, Any]]:
 def published(usage: Usage) -> dict[str, Any]:
     """Return the one `kpis.published` line of a run.
 
-    Errors: `WrongResult` where there is none, or more than one.
+    Raises:
+        WrongResult: There is none, or more than one.
     """
     found = events(usage, "kpis.published")
     if len(found) != 1:
@@ -57,8 +58,9 @@ def found_kpis(workspace: Path) -> Kpis:
 def check_rows(usage: Usage, given: Sample) -> None:
     """Hold the ledger entries of a run against what the sample is known to hold.
 
-    Errors: `WrongResult` where a source object was refused, or rows were read, rejected or left
-        waiting in another number than the sample says.
+    Raises:
+        WrongResult: A source object was refused, or rows were read, rejected or left waiting in
+            another number than the sample says.
     """
     read: Counter[str] = Counter()
     rejected: Counter[str] = Counter()

@@ -70,7 +70,9 @@ def measure_rounds(
 ) -> dict[str, Measured]:
     """Run every subject `repeats` times, interleaved; each round begins with another one.
 
-    Errors: those of `measure` and of the subjects' checks.
+    Raises:
+        CommandFailed: As `measure`.
+        WrongResult: From a subject's check.
     """
     usages: dict[str, list[Usage]] = {subject.name: [] for subject in subjects}
     # Only letters and digits: Spark takes the brackets of "local[2]" for a pattern.

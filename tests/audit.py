@@ -38,7 +38,9 @@ class Pages:
     def get(self, url: str, timeout: int | None = None) -> requests.Response:
         """The page at the URL of a release, or that of its project if it is the latest one.
 
-        Errors: `NoAnswerError` where neither tells of vulnerabilities; those of requests.
+        Raises:
+            NoAnswerError: Neither tells of vulnerabilities.
+            requests.RequestException: The service cannot be reached.
         """
         page = self._session.get(url, timeout=timeout)
         named = re.fullmatch(r"(.*)/([^/]+)/json", url)

@@ -128,7 +128,7 @@ _NAMES = {
 """Field -> its names, and those of the last day of 2025, a Wednesday."""
 
 _NUMBERS = {"2025": "year", "25": "year", "12": "month", "31": "day", "23": "hour", "11": "hour"}
-"""Number in an example -> the field that it stands for; 59 is a minute or a second."""
+"""Number in an example -> the field that it names; 59 is a minute or a second."""
 
 
 def _token(text: str, fields: list[str]) -> tuple[str, str | None]:

@@ -18,7 +18,7 @@ ARCHIVE = re.compile(r"\.(zip|xlsx|xlsm|xlsb)$", re.IGNORECASE)
 """End of a name whose file has files or sheets in it."""
 
 AS_WRITTEN = "as written"
-"""Word of `day`: an order's day is the date as it stands in the file."""
+"""Word of `day`: an order's day is the date as the file has it."""
 
 Replaces = Literal["rows", "file", "all"]
 KeyBy = Literal["columns", "order", "row"]

@@ -16,7 +16,7 @@ EXAMPLE = datetime(2025, 12, 31, 23, 59, 59)
 def to_language_2(contract: Contract) -> str:
     """Write a contract of language 1 in language 2.
 
-    What language 2 has no word for stands in a comment: limits of values and lengths, which reject
+    What language 2 has no word for becomes a comment: limits of values and lengths, which reject
     rows. An item without a status is not returned; in language 1 its order's status counts.
     """
     return "\n".join(_lines(contract)) + "\n"

@@ -73,7 +73,7 @@ def _numbers_lines(column: Column, structure: Structure) -> bool:
 
 
 def _by_files(structure: Structure) -> LineKey:
-    """Choose between an order's latest file and all files that it stands in."""
+    """Choose between an order's latest file and all files that have it."""
     parts = structure.lines.sample.parts
     if len(parts) < 2:
         return LineKey(value="order", note="no column is unique: an order's lines come together")
@@ -88,7 +88,7 @@ def _by_files(structure: Structure) -> LineKey:
 
 
 def _overlap(structure: Structure, parts: Sequence[tuple[str, int]]) -> tuple[int, int]:
-    """Count the orders that stand in two files, and those whose lines are the same in both."""
+    """Count the orders that two files have, and those whose lines are the same in both."""
     of_file: list[dict[str, Counter[tuple[str, ...]]]] = []
     start = 0
     columns = structure.lines.columns

@@ -16,7 +16,7 @@ class TableSample:
         headers: Of its columns, in order; those of a table without headers are made up.
         columns: Cells of each column without outer blanks; empty where there is no value.
         words: Words of `[[files]]` that say how the file is written, such as `delimiter`.
-        has_headers: Whether the headers stand in the file.
+        has_headers: Whether the file has headers.
         whole: Whether the rows are all rows of the file.
         rows_total: Rows of the file, as far as it was read.
         parts: Names of the files whose rows these are, and rows of each; empty for one file.

@@ -63,7 +63,7 @@ class Structure:
 
     @property
     def is_flat(self) -> bool:
-        """Whether orders and lines stand in the same rows."""
+        """Whether orders and lines share their rows."""
         return self.orders is self.lines
 
 

@@ -51,7 +51,7 @@ class Column:
         number_forms: Examples of 1234.5 by which all of them can be read, the likeliest first.
         dates: Of dates.
         dotted: Whether whole numbers have decimals, all 0, which `cells` are without.
-        has_headers: Whether the header stands in the file.
+        has_headers: Whether the file has the header.
         meaning: Of the header.
     """
 

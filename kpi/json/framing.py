@@ -57,7 +57,7 @@ class Framer(Protocol):
 
 
 def make_framer(head: bytes, *, max_record_bytes: int) -> Framer:
-    """Choose how the records of a stream are told apart.
+    """Choose how the records of a stream are separated.
 
     Args:
         head: Beginning of the stream.

@@ -14,10 +14,10 @@ from kpi.kernels.arrays import Int64s, Mask
 from kpi.kernels.masks import true
 
 FRACTION_DIGITS = 18
-"""Decimals that are looked at one by one: so many fit 64 bits."""
+"""Decimals of a number that is read by itself: as many as fit 64 bits."""
 
 TOTAL_DIGITS = 18
-"""Digits of a number at its scale: so many fit 64 bits."""
+"""Digits of a number at its scale: as many as fit 64 bits."""
 
 _EXACT = Context(prec=400, rounding=ROUND_HALF_EVEN)
 

@@ -1,4 +1,4 @@
-"""Keys that stand in one file with different values (rule 4)."""
+"""Keys that one file has with different values (rule 4)."""
 
 from __future__ import annotations
 

@@ -57,7 +57,11 @@ class Invariants:
         self._models: list[tuple[model.Tables, int]] = []
 
     async def check(self) -> None:
-        """Errors: `Violation` that says what is wrong."""
+        """Check every invariant.
+
+        Raises:
+            Violation: One does not hold; it says which.
+        """
         await self._check_ledger()
         await self._check_days()
         await self._check_progress()

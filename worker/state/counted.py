@@ -172,7 +172,7 @@ class CountedUploads:
         return self.changed_since(sequence) - arrived
 
     def notices(self, after: int) -> list[Notice]:
-        """Return what is to be told of the uploads that were committed after a sequence."""
+        """Return what is to be reported of the uploads committed after a sequence."""
         found: list[Notice] = []
         for name, uploads in self._uploads.items():
             if uploads[-1].sequence > after:

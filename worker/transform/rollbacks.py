@@ -2,7 +2,7 @@
 
 An export that is uploaded once more, with one row changed, brings all its other rows too: those
 that files of other names have corrected since its earlier upload are as they were before. That may
-be meant, and counts; it is told.
+be meant, and counts; an event reports it.
 """
 
 from __future__ import annotations

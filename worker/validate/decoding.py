@@ -17,7 +17,7 @@ async def decode(
 ) -> AsyncGenerator[bytes, None]:
     """Yield the text of a stream as UTF-8, without byte order mark.
 
-    Bytes that the encoding does not know stay as they are: what they stand in is rejected, where a
+    Bytes that the encoding does not know stay as they are: what holds them is rejected, where a
     contract reads it.
 
     Args:

@@ -1,4 +1,4 @@
-"""Numbers, dates and words of headers, told from texts alone."""
+"""Numbers, dates and words of headers, found from texts alone."""
 
 from __future__ import annotations
 
