@@ -20,6 +20,12 @@ def put_example() -> None:
     put("in/positionen.csv", LINES)
 
 
+def infer_and_run(shopkpi: Shopkpi) -> None:
+    """Take the contract that is inferred for the folder `in`, and run it."""
+    Path("c.toml").write_text(shopkpi("contract", "infer", "in").out)
+    assert shopkpi("run", "in", "--contract", "c.toml").code == 0
+
+
 def revenue(shopkpi: Shopkpi, *options: str) -> dict[str, str]:
     rows = shopkpi("query", "orders", "--format", "json", *options).json
     return {row["order_date"]: row["total_revenue"] for row in rows}
@@ -125,8 +131,7 @@ def test_a_row_of_totals_below_a_report_is_passed_over(shopkpi: Shopkpi) -> None
         "Sales report;;;;\n\nOrder no;Date;Item;Quantity;Line total\n"
         "1;2025-03-01;A;2;10.00\n1;2025-03-01;B;1;5.00\n2;2025-03-02;A;1;5.00\nTotal;;;;20.00\n",
     )
-    Path("c.toml").write_text(shopkpi("contract", "infer", "in").out)
-    assert shopkpi("run", "in", "--contract", "c.toml").code == 0
+    infer_and_run(shopkpi)
     assert revenue(shopkpi) == {"2025-03-01": "15.00", "2025-03-02": "5.00"}
 
 
@@ -158,8 +163,7 @@ def test_json_lines_are_inferred(shopkpi: Shopkpi) -> None:
         '{"order_id":"1","order_date":"2025-03-01","sku":"A","quantity":2,"unit_price":5.5}\n'
         '{"order_id":"2","order_date":"2025-03-02","sku":"B","quantity":1,"unit_price":7.0}\n',
     )
-    Path("c.toml").write_text(shopkpi("contract", "infer", "in").out)
-    assert shopkpi("run", "in", "--contract", "c.toml").code == 0
+    infer_and_run(shopkpi)
     assert revenue(shopkpi) == {"2025-03-01": "11.00", "2025-03-02": "7.00"}
 
 
@@ -170,8 +174,7 @@ def test_a_time_in_another_file_gives_the_day(shopkpi: Shopkpi) -> None:
         "sale_id,date_id,product_id,customer_id,quantity,total_amount\n"
         "1,11,5,8,2,10.50\n2,12,5,9,1,5.25\n3,12,6,8,4,8.00\n",
     )
-    Path("c.toml").write_text(shopkpi("contract", "infer", "in").out)
-    assert shopkpi("run", "in", "--contract", "c.toml").code == 0
+    infer_and_run(shopkpi)
     assert revenue(shopkpi) == {"2025-03-01": "10.50", "2025-03-02": "13.25"}
 
 
