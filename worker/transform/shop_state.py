@@ -32,7 +32,8 @@ class ShopState:
     """KPIs of a shop at one sequence of the ledger.
 
     Attributes:
-        entries: Accepted entries, from the earliest upload to the latest.
+        entries: Entries that count, from the earliest upload to the latest.
+        accepted: Entries whose clean rows are of the contract, whether they count or not.
         rows: Latest rows of each dataset and reference.
         files: For each of them the entry of each of its files.
         kpis: Of all days.
@@ -41,6 +42,7 @@ class ShopState:
     """
 
     entries: list[Entry]
+    accepted: list[Entry]
     rows: Mapping[str, LatestRows]
     files: Mapping[str, list[Entry]]
     kpis: ShopKpis
@@ -144,6 +146,7 @@ async def open_shop(
         of_dataset[name] = fed
     return ShopState(
         entries=entries,
+        accepted=[one for one in accepted.values() if one.verdict == "accepted"],
         rows=rows,
         files=of_dataset,
         kpis=await asyncio.to_thread(compute_kpis, shop, rows, tables),

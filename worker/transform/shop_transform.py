@@ -11,12 +11,14 @@ import numpy as np
 
 from kpi.aggregation.calendar import NO_DAYS, Days, to_date, to_day
 from kpi.aggregation.shop_kpis import ShopKpis
+from kpi.contract.model import Contract
 from worker.state import DayKpis, Outcome, Progress, Row
 from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.state.counted import Notice
 from worker.transform.day_ranges import ALL_DAYS, DateRange
 from worker.transform.former_contracts import days_of_former_contracts
 from worker.transform.publish import Contended
+from worker.transform.shop_days import days_of_versions
 from worker.transform.shop_state import ShopState, open_shop
 from worker.transform.task import TransformTask
 
@@ -132,16 +134,26 @@ async def _due_days(
     *,
     everything: bool,
 ) -> list[date]:
-    """Days that have rows or ever had some, but for those that are whole at the head."""
+    """Find the days that have rows, or had or may have had some; without those whole at the head.
+
+    A transform that slept may publish any day that a version of an order was ever on.
+    """
     begun = await task.state.days()
     adoption = await adoption_at(task.state, head)
     contract = adopted_contract(adoption, task.contract)
     former_days = await days_of_former_contracts(task, contract, adoption, since)
     days = set(begun).union(*(state.kpis.tables[name] for name in task.tables))
-    days |= set(map(to_date, np.union1d(state.order_days, former_days).tolist()))
+    of_rows = np.union1d(state.order_days, await _days_of_versions(task, state, contract))
+    days |= set(map(to_date, np.union1d(of_rows, former_days).tolist()))
     return sorted(
         day
         for day in days
         if (date_range.first or day) <= day <= (date_range.last or day)
         and (everything or not all(begun.get(day, {}).get(name, 0) >= head for name in task.tables))
     )
+
+
+async def _days_of_versions(task: TransformTask, state: ShopState, contract: Contract) -> Days:
+    if contract.shop is None:  # `open_shop` has refused it
+        return NO_DAYS
+    return await days_of_versions(state.accepted, task.workspace, contract.shop)
