@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from kpi.contract.loading import parse_contract
-from tests.language.contracts import FILES, HEAD, ITEMS, ORDERS, sales
+from tests.language.contracts import HEAD
+from tests.language.uploads import CONTRACT, Shop
 from tests.support.shops import Pipeline
-from worker.objects.location import locate
-from worker.state import DayKpis, Outcome, Ruling
+from worker.state import DayKpis, Outcome
 from worker.state.records import Decision
 from worker.state.sqlite.store import SqliteState
-from worker.validate.discovery import find_inputs
-from worker.validate.validate_source import validate
 
-CONTRACT = (
-    HEAD
-    + FILES
-    + ORDERS
-    + ITEMS.replace('key = "order"', 'key = ["Line"]').replace(
-        "[order_items.columns]", '[order_items.columns]\nLine = "Line"'
-    )
-)
 LOOKED_UP = (
     HEAD
     + """
@@ -57,46 +45,6 @@ class Sleepy(SqliteState):
         self.asleep.set()
         await self.woken.wait()
         return await super().publish(day, as_of)
-
-
-class Shop:
-    """Uploads files in turn, and rules on them."""
-
-    def __init__(self, pipeline: Pipeline, folder: Path) -> None:
-        self._pipeline = pipeline
-        self._folder = folder
-        self._second = 1_700_000_000
-
-    async def put(
-        self, name: str, *rows: str, header: str = "Line,Order,Date,SKU,Qty,Total"
-    ) -> str:
-        self._second += 10
-        path = self._folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(sales(*rows, header=header))
-        os.utime(path, (self._second, self._second))
-        inputs = await find_inputs(
-            [(self._pipeline._store, locate(str(path)))], self._pipeline.contract
-        )
-        entry, _ = await validate(inputs.sources[0], self._pipeline.context())
-        assert entry.verdict == "accepted", entry.reason
-        return entry.source_id
-
-    async def rule(self, source_id: str, kind: Decision) -> None:
-        assert self._pipeline.state is not None
-        self._second += 1
-        ruling = Ruling(
-            kind=kind,
-            ruling_id=f"{kind} {self._second}",
-            source_id=source_id,
-            url="",
-            reason="",
-            recorded_at=datetime.now(UTC),
-        )
-        await self._pipeline.state.rule(ruling)
-
-    async def days(self) -> list[object]:
-        return [row["order_date"] for row in await self._pipeline.rows("order_kpis")]
 
 
 async def _sleeper(pipeline: Pipeline, home: Path) -> tuple[asyncio.Task[object], Sleepy]:

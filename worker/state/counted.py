@@ -119,7 +119,8 @@ class CountedUploads:
             if isinstance(record, Ruling):
                 self._rulings[record.source_id].append(record)
             elif isinstance(record, Entry) and record.verdict == "accepted":
-                name = record.url, record.dataset
+                # Of language 2, the header of a version says what it feeds.
+                name = record.url, "" if record.feeds else record.dataset
                 self._uploads[name].append(_upload(record))
                 self._names[record.source_id] = name
 
@@ -177,26 +178,15 @@ class CountedUploads:
         for name, uploads in self._uploads.items():
             if uploads[-1].sequence > after:
                 found += self._notices_of_name(name, after)
-        new = {
-            upload.content
-            for uploads in self._uploads.values()
-            for upload in uploads
-            if upload.sequence > after and upload.content is not None
-        }
-        first: dict[str, Upload] = {}
-        for upload in self.in_order() if new else ():
-            if upload.content is None or upload.content not in new:
-                continue
-            other = first.setdefault(upload.content, upload)
-            if upload.sequence > after and other.name != upload.name:
-                found.append(Notice(kind="copy", upload=upload, other=other))
+        found += self._copies(after)
         return found
 
-    def repeated_names(self, after: int) -> list[tuple[Upload, Upload]]:
-        """Return the counted uploads committed after a sequence that have an earlier version.
+    def with_predecessor(self, after: int) -> list[tuple[Upload, Upload]]:
+        """Return the counted uploads committed after a sequence that files like them came before.
 
         Returns:
-            Each of them, with the last version of its name before it that is not retracted.
+            Each of them, with the last version of its name before it that is not retracted; where
+            there is none, with the first file of its bytes under another name.
         """
         found: list[tuple[Upload, Upload]] = []
         for name, uploads in self._uploads.items():
@@ -212,7 +202,25 @@ class CountedUploads:
                 for earlier, later in pairwise(versions)
                 if later.sequence > after and fates[later.sequence] == "counts"
             )
-        return found
+        of_name = {upload.sequence for upload, _ in found}
+        copies = ((one.upload, one.other) for one in self._copies(after))
+        return found + [pair for pair in copies if pair[0].sequence not in of_name]
+
+    def _copies(self, after: int) -> Iterator[Notice]:
+        """Yield the uploads committed after a sequence whose bytes another name has too."""
+        new = {
+            upload.content
+            for uploads in self._uploads.values()
+            for upload in uploads
+            if upload.sequence > after and upload.content is not None
+        }
+        first: dict[str, Upload] = {}
+        for upload in self.in_order() if new else ():
+            if upload.content is None or upload.content not in new:
+                continue
+            other = first.setdefault(upload.content, upload)
+            if upload.sequence > after and other.name != upload.name:
+                yield Notice(kind="copy", upload=upload, other=other)
 
     def _notices_of_name(self, name: tuple[str, str], after: int) -> Iterator[Notice]:
         decision = self._decide(name)

@@ -28,7 +28,7 @@ from worker.transform.latest_versions import LatestVersions
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.transform.pending_work import find_pending_work
 from worker.transform.publish import Contended, publish_days
-from worker.transform.rollbacks import Rollback, find_rollbacks
+from worker.transform.rollbacks import Rollback, count_rolled_back, find_rollbacks
 from worker.transform.source_effects import (
     Versions,
     count_waiting_items,
@@ -198,11 +198,10 @@ async def _transform_once(
     if not everything and not date_range.is_bounded:
         notices = tuple(work.snapshot.uploads.notices(work.since))
         rollbacks = tuple(await find_rollbacks(work.snapshot, work.since))
-    rows_back = sum(one.rows for one in rollbacks)
     return Report(
         notices=notices,
         rollbacks=rollbacks,
-        notes={"rolled_back_rows": rows_back} if rows_back else {},
+        notes=count_rolled_back(rollbacks),
         as_of=work.head,
         days=tuple(published.days),
         rows=published.rows,
@@ -229,6 +228,7 @@ async def _transform_shop_once(
         waiting=done.waiting,
         notes=done.notes,
         notices=done.notices,
+        rollbacks=done.rollbacks,
         clean_bytes=done.clean_bytes,
         clean_bytes_read=done.clean_bytes,
         seconds=done.seconds,

@@ -1,12 +1,13 @@
 """Find rows that take back newer rows of other files.
 
 An export that is uploaded once more, with one row changed, brings all its other rows too: those
-that files of other names have corrected since its earlier upload are as they were before. That may
-be meant, and counts; an event reports it.
+that other files have corrected since its earlier upload are as they were before. So does its copy
+under another name. That may be meant, and counts; an event reports it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +28,7 @@ COMPARED_KEYS = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class Rollback:
-    """Rows of an upload that are as in the earlier upload of its name, and were others between.
+    """Rows of an upload that are as in an earlier upload of its name or bytes, but not between.
 
     Attributes:
         source_id: The upload.
@@ -42,16 +43,23 @@ class Rollback:
     urls: tuple[str, ...]
 
 
+def count_rolled_back(rollbacks: Iterable[Rollback]) -> dict[str, int]:
+    """Count the rows of rollbacks as a note of a report; none where there are none."""
+    rows = sum(one.rows for one in rollbacks)
+    return {"rolled_back_rows": rows} if rows else {}
+
+
 async def find_rollbacks(snapshot: Snapshot, after: int) -> list[Rollback]:
     """Find the rollbacks of uploads that were committed after a sequence.
 
-    Only names with an earlier upload are looked at, and of other files only those between both.
+    Only names with an earlier upload and copies are looked at, and of other files only those
+    between both.
 
     Raises:
         ConfigError, SourceError: As `Catalog.row_groups`.
     """
     found: list[Rollback] = []
-    repeated = snapshot.uploads.repeated_names(after)
+    repeated = snapshot.uploads.with_predecessor(after)
     counted = snapshot.uploads.in_order() if repeated else []
     for upload, earlier in repeated:
         catalog = snapshot.catalog(upload.dataset)

@@ -32,6 +32,7 @@ class ShopState:
     """KPIs of a shop at one sequence of the ledger.
 
     Attributes:
+        shop: The contract in force.
         entries: Entries that count, from the earliest upload to the latest.
         accepted: Entries whose clean rows are of the contract, whether they count or not.
         rows: Latest rows of each dataset and reference.
@@ -41,6 +42,7 @@ class ShopState:
         uploads: Which uploads count.
     """
 
+    shop: Shop
     entries: list[Entry]
     accepted: list[Entry]
     rows: Mapping[str, LatestRows]
@@ -145,6 +147,7 @@ async def open_shop(
         rows[name] = await asyncio.to_thread(latest, dataset, files, schema)
         of_dataset[name] = fed
     return ShopState(
+        shop=shop,
         entries=entries,
         accepted=[one for one in accepted.values() if one.verdict == "accepted"],
         rows=rows,

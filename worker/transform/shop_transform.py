@@ -11,14 +11,15 @@ import numpy as np
 
 from kpi.aggregation.calendar import NO_DAYS, Days, to_date, to_day
 from kpi.aggregation.shop_kpis import ShopKpis
-from kpi.contract.model import Contract
 from worker.state import DayKpis, Outcome, Progress, Row
 from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.state.counted import Notice
 from worker.transform.day_ranges import ALL_DAYS, DateRange
 from worker.transform.former_contracts import days_of_former_contracts
 from worker.transform.publish import Contended
+from worker.transform.rollbacks import Rollback, count_rolled_back
 from worker.transform.shop_days import days_of_versions
+from worker.transform.shop_rollbacks import find_shop_rollbacks
 from worker.transform.shop_state import ShopState, open_shop
 from worker.transform.task import TransformTask
 
@@ -35,6 +36,7 @@ class ShopReport:
     waiting: dict[str, int]
     notes: dict[str, int]
     notices: tuple[Notice, ...]
+    rollbacks: tuple[Rollback, ...]
     clean_bytes: int
     seconds: float
 
@@ -90,13 +92,23 @@ async def transform_shop(
                 published=dict.fromkeys(task.tables, head), waiting=waiting, waiting_as_of=head
             )
         )
+    notices: tuple[Notice, ...] = ()
+    rollbacks: tuple[Rollback, ...] = ()
+    if not everything and not date_range.is_bounded:
+        notices = tuple(state.uploads.notices(done))
+        rollbacks = tuple(
+            await find_shop_rollbacks(
+                state.uploads, state.accepted, task.workspace, state.shop, done
+            )
+        )
     return ShopReport(
         as_of=head,
         days=tuple(days),
         rows=counts,
         waiting=waiting,
-        notes=state.notes(),
-        notices=() if everything or date_range.is_bounded else tuple(state.uploads.notices(done)),
+        notes=state.notes() | count_rolled_back(rollbacks),
+        notices=notices,
+        rollbacks=rollbacks,
         clean_bytes=state.size_bytes,
         seconds=round(time.perf_counter() - started, 3),
     )
@@ -143,7 +155,9 @@ async def _due_days(
     contract = adopted_contract(adoption, task.contract)
     former_days = await days_of_former_contracts(task, contract, adoption, since)
     days = set(begun).union(*(state.kpis.tables[name] for name in task.tables))
-    of_rows = np.union1d(state.order_days, await _days_of_versions(task, state, contract))
+    of_rows = np.union1d(
+        state.order_days, await days_of_versions(state.accepted, task.workspace, state.shop)
+    )
     days |= set(map(to_date, np.union1d(of_rows, former_days).tolist()))
     return sorted(
         day
@@ -151,9 +165,3 @@ async def _due_days(
         if (date_range.first or day) <= day <= (date_range.last or day)
         and (everything or not all(begun.get(day, {}).get(name, 0) >= head for name in task.tables))
     )
-
-
-async def _days_of_versions(task: TransformTask, state: ShopState, contract: Contract) -> Days:
-    if contract.shop is None:  # `open_shop` has refused it
-        return NO_DAYS
-    return await days_of_versions(state.accepted, task.workspace, contract.shop)

@@ -11,6 +11,7 @@ import pytest
 from tests.support.samples import entry as sample_entry
 from worker.state import Entry, Record, Ruling
 from worker.state.counted import CountedUploads, natural_order
+from worker.state.entry import FeedCounts
 from worker.state.records import Decision
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -60,6 +61,13 @@ def test_any_order_of_commits_gives_one_result(order: tuple[Entry, ...]) -> None
 def test_equal_neighbours_count_as_their_first() -> None:
     assert ids(counted(A1, A2)) == "a1"
     assert counted(A1, A2, B3).fates() == {1: "counts", 2: "same", 3: "counts"}
+
+
+def test_versions_of_a_name_may_feed_other_datasets() -> None:
+    feeds = {"orders": FeedCounts(clean=1, rejected=0, passed_over=0)}
+    other = replace(B3, dataset="orders+refunds")
+    uploads = [replace(one, feeds=feeds) for one in (A1, other, A4)]
+    assert ids(counted(*uploads)) == "a1 b3 a4"
 
 
 def test_unknown_contents_equal_nothing() -> None:

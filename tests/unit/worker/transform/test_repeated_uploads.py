@@ -81,6 +81,18 @@ async def test_rows_that_go_back_are_told(tmp_path: Path) -> None:
     assert report.notes == {"rolled_back_rows": 2}
 
 
+async def test_rows_that_a_copy_takes_back_are_told(tmp_path: Path) -> None:
+    async with Pipeline(tmp_path) as pipeline:
+        shop = Shop(tmp_path, pipeline)
+        await shop.put("mon.csv", 100, "shipped", "shipped")
+        await shop.put("tue.csv", 200, "returned")
+        await pipeline.transform()
+        copy = await shop.put("mon (1).csv", 300, "shipped", "shipped")
+        (rollback,) = (await pipeline.transform()).rollbacks
+    assert (rollback.source_id, rollback.rows) == (copy, 1)
+    assert [url.rsplit("/", 1)[1] for url in rollback.urls] == ["tue.csv"]
+
+
 async def test_a_re_export_with_the_corrections_takes_nothing_back(tmp_path: Path) -> None:
     async with Pipeline(tmp_path) as pipeline:
         shop = Shop(tmp_path, pipeline)
