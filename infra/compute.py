@@ -34,9 +34,10 @@ NOT_NOW = 5
 
 READ_ITEMS = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
 # TransactWriteItems needs the right of each action in it (DynamoDB developer guide).
-WRITE_ITEMS = ("dynamodb:ConditionCheckItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
+COMMIT_ENTRIES = ("dynamodb:ConditionCheckItem", "dynamodb:PutItem")
+REPLACE_ROWS = ("dynamodb:DeleteItem", "dynamodb:PutItem")
 READ_OBJECTS = ("s3:GetObject", "s3:GetObjectVersion")
-WRITE_OBJECTS = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")
+WRITE_OBJECTS = ("s3:AbortMultipartUpload", "s3:PutObject")
 
 
 class Compute(Construct):
@@ -110,12 +111,11 @@ class Compute(Construct):
             if settings.input_kms_key_arn
             else []
         )
-        ledger = _items((*READ_ITEMS, *WRITE_ITEMS), tables.ledger)
         self.validate_rights = [
             _objects(READ_OBJECTS, buckets.input),
             _listing(buckets.input, buckets.clean),
             _objects((*READ_OBJECTS, *WRITE_OBJECTS, "s3:DeleteObject"), buckets.clean),
-            ledger,
+            _items((*READ_ITEMS, *COMMIT_ENTRIES), tables.ledger),
             *self.decrypt_rights,
         ]
         self.transform_rights = [
@@ -124,13 +124,13 @@ class Compute(Construct):
             _objects(WRITE_OBJECTS, buckets.clean, PLANS_FOLDER),
             # A transform deletes KPI rows that are gone from a day, and the items of sources that
             # have no waiting rows any more; ledger entries stay for ever.
-            _items((*READ_ITEMS, *WRITE_ITEMS, "dynamodb:DeleteItem"), *tables.kpis.values()),
+            _items((*READ_ITEMS, *REPLACE_ROWS), *tables.kpis.values()),
             iam.PolicyStatement(
                 actions=["dynamodb:DeleteItem"],
                 resources=[tables.ledger.table_arn],
                 conditions={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["waiting"]}},
             ),
-            ledger,
+            _items((*READ_ITEMS, "dynamodb:PutItem"), tables.ledger),
         ]
         # The recount reads raw objects where they are still there.
         self.audit_rights = [
@@ -148,8 +148,8 @@ class Compute(Construct):
         self._archive_rights = [
             _listing(buckets.input, buckets.archive),
             _objects((*READ_OBJECTS, "s3:DeleteObject", "s3:DeleteObjectVersion"), buckets.input),
-            _objects((*READ_OBJECTS, *WRITE_OBJECTS), buckets.archive, ARCHIVE_FOLDER),
-            _objects((*READ_OBJECTS, *WRITE_OBJECTS), buckets.archive, QUARANTINE_FOLDER),
+            _objects(("s3:GetObject", *WRITE_OBJECTS), buckets.archive, ARCHIVE_FOLDER),
+            _objects(("s3:GetObject", *WRITE_OBJECTS), buckets.archive, QUARANTINE_FOLDER),
             _items(READ_ITEMS, tables.ledger),
             *self.decrypt_rights,
         ]
