@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from kpi.aggregation.tables import KPI_TABLES
-from kpi.contract.loading import built_in, built_in_names
+from kpi.contract.loading import built_in, built_in_names, layout_names
 from kpi.contract.model import Contract
 
 MIB = 2**20
@@ -96,7 +96,7 @@ class Settings:
             later another one is only proposed.
         adopt: Whether a deployment starts the adoption of `contract`, if another one is in force.
         kpis: KPIs that are computed.
-        incoming_prefix: Parent of the dataset folders in the input bucket; ends in `/` or is empty.
+        incoming_prefix: Where uploads are in the input bucket; ends in `/` or is empty.
         image_uri: Image in Amazon ECR to run instead of building the Dockerfile; empty to build.
         base_image: Base image of the build, pinned by digest; empty for that of the Dockerfile.
         input_kms_key_arn: Customer managed KMS key that uploads are encrypted with, if any.
@@ -180,8 +180,19 @@ class Settings:
         return built_in(self.contract)
 
     @property
+    def has_patterns(self) -> bool:
+        """Whether patterns of the contract, not folders, say what an object feeds."""
+        return self.contract_definition.shop is not None
+
+    @property
     def incoming_folders(self) -> tuple[str, ...]:
-        """Key prefixes of the datasets in the input bucket, each ending in `/`."""
+        """Key prefixes in the input bucket below which every object is an upload.
+
+        One for each dataset. Where the contract has patterns it is `incoming_prefix` alone, since
+        an object that no pattern matches is refused by name.
+        """
+        if self.has_patterns:
+            return (self.incoming_prefix,)
         return tuple(self.folder_of(name) for name in self.contract_definition.datasets)
 
     def folder_of(self, dataset: str) -> str:
@@ -261,7 +272,7 @@ def _problems(settings: Settings) -> list[str]:
         value = getattr(settings, name)
         fine = (rule.may_be_empty and not value) or bool(rule.pattern.fullmatch(value))
         expect(name, fine, rule.expected)
-    known = built_in_names()
+    known = (*built_in_names(), *layout_names())
     expect("contract", settings.contract in known, f"one of {', '.join(known)}")
     expect(
         "kpis",

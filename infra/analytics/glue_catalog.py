@@ -14,6 +14,7 @@ from infra.settings import Settings
 from kpi.contract.model import Contract
 from kpi.csv.header import clean_schema
 from kpi.kernels.uuids import UUID
+from kpi.mapping.mapper import clean_schema as mapped_schema
 from kpi.validation.rejects import REJECTS
 
 GIB = 2**30
@@ -45,10 +46,8 @@ class GlueCatalog(Construct):
             ),
         )
         contract = settings.contract_definition
-        for dataset in contract.datasets.values():
-            schema = clean_schema(dataset)
-            self._table(dataset.name, name, schema, f"clean/{dataset.name}")
-            self._table(f"{dataset.name}_rejects", name, REJECTS, f"rejects/{dataset.name}")
+        for table, (schema, folder) in zone_tables(contract).items():
+            self._table(table, name, schema, folder)
         self._add_queries(contract, name, self._add_workgroup(settings, buckets))
 
     def _add_workgroup(self, settings: Settings, buckets: Buckets) -> athena.CfnWorkGroup:
@@ -130,6 +129,32 @@ class GlueCatalog(Construct):
         table.add_resource_dependency(self._database)
 
 
+def zone_tables(contract: Contract) -> dict[str, tuple[pa.Schema, str]]:
+    """Return table -> schema and folder, of clean rows and of rejects.
+
+    A file that feeds several datasets has one folder of rejects, whose name joins theirs. The
+    rejects of an archive whose members have different entries are in no table.
+    """
+    if contract.shop is None:
+        return {
+            table: found
+            for name, dataset in contract.datasets.items()
+            for table, found in (
+                (name, (clean_schema(dataset), f"clean/{name}")),
+                (f"{name}_rejects", (REJECTS, f"rejects/{name}")),
+            )
+        }
+    tables = {
+        name: (mapped_schema(dataset), f"clean/{name}")
+        for name, dataset in contract.shop.all_datasets.items()
+    }
+    for entry in contract.shop.files:
+        if entry.feeds:
+            joined = "_".join(entry.feeds)
+            tables[f"{joined}_rejects"] = REJECTS, f"rejects/{'+'.join(entry.feeds)}"
+    return tables
+
+
 def hive_type(arrow_type: pa.DataType) -> str:
     """Map an Arrow type of the clean zone to its Hive name.
 
@@ -139,6 +164,7 @@ def hive_type(arrow_type: pa.DataType) -> str:
     if pa.types.is_dictionary(arrow_type):
         return hive_type(arrow_type.value_type)
     names = {
+        pa.int32(): "int",
         pa.int64(): "bigint",
         pa.string(): "string",
         pa.binary(): "binary",

@@ -11,12 +11,25 @@ Only column names and statuses of the deployment's own contract are put into the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kpi.aggregation.tables import NO_CATEGORY, UNKNOWN_CATEGORY
 from kpi.contract.model import Contract, Dataset
+from kpi.contract.shop import ShopDataset
 
 
 def named_queries(contract: Contract) -> dict[str, str]:
-    """Return query name -> SQL (Athena engine 3) for the tables of a contract."""
+    """Return query name -> SQL (Athena engine 3) for the tables of a contract.
+
+    By a contract of language 2, whose KPIs have too many rules for SQL, there are the current rows
+    of each dataset that has a key of columns.
+    """
+    if contract.shop is not None:
+        return {
+            f"current {name.replace('_', ' ')}": f"{_current_mapped(dataset)}\nLIMIT 1000"
+            for name, dataset in contract.shop.datasets.items()
+            if dataset.key_by == "columns"
+        }
     orders, items = contract.datasets["orders"], contract.datasets["order_items"]
     kpis = f"WITH {_sales(contract)}\n"
     return {
@@ -54,13 +67,25 @@ ORDER BY o.order_date, s.category"""
 
 def _current(dataset: Dataset) -> str:
     """Select the latest version of each row of a dataset."""
-    key = ", ".join(f'"{name}"' for name in dataset.key)
+    return _latest(dataset.name, dataset.key)
+
+
+def _current_mapped(dataset: ShopDataset) -> str:
+    """Select the latest version of each row of a dataset of language 2."""
+    version = () if dataset.version is None else (f'"{dataset.version}" DESC NULLS LAST',)
+    return _latest(dataset.name, dataset.key, version)
+
+
+def _latest(table: str, key: Sequence[str], first: Sequence[str] = ()) -> str:
+    """Select one row of each key: by some terms first, then the last upload."""
+    upload = ("uploaded_on DESC", '"$file_modified_time" DESC', '"$path" DESC')
+    partition = ", ".join(f'"{name}"' for name in key)
     return f"""\
 SELECT * FROM (
   SELECT *, row_number() OVER (
-    PARTITION BY {key}
-    ORDER BY uploaded_on DESC, "$file_modified_time" DESC, "$path" DESC) AS version
-  FROM {dataset.name})
+    PARTITION BY {partition}
+    ORDER BY {", ".join([*first, *upload])}) AS version
+  FROM {table})
 WHERE version = 1"""  # noqa: S608  (names of the contract only)
 
 

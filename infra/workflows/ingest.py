@@ -242,10 +242,12 @@ class Ingest(Construct):
         """Return JSONata for the CPU units of a transform: at least a medium task for products.
 
         A product of another category changes every day on which it was sold, whatever the size of
-        the upload.
+        the upload. By patterns any object may be one of products, or a reference.
         """
-        folder = self._settings.folder_of("products")
         medium = cpu_units(self._settings.medium_task_vcpu)
+        if self._settings.has_patterns:
+            return f"$max([{medium}, {self._cpu_by_size()}])"
+        folder = self._settings.folder_of("products")
         return (
             f"$substring($states.input.key, 0, {len(folder)}) = '{folder}' "
             f"? $max([{medium}, {self._cpu_by_size()}]) : {self._cpu_by_size()}"

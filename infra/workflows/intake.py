@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
@@ -17,7 +18,15 @@ from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
 from infra.settings import Settings
-from infra.workflows.steps import FAILURE, UNCHANGED, FailureStates, adding, retry_call, when
+from infra.workflows.steps import (
+    FAILURE,
+    UNCHANGED,
+    FailureStates,
+    adding,
+    is_marker,
+    retry_call,
+    when,
+)
 
 OBJECT = "$states.input.detail.object"
 BUCKET = "$states.input.detail.bucket.name"
@@ -78,10 +87,7 @@ class Intake(Construct):
             event_pattern=events.EventPattern(
                 source=["aws.s3"],
                 detail_type=["Object Created"],
-                detail={
-                    "bucket": {"name": [bucket.bucket_name]},
-                    "object": {"key": [{"prefix": folder} for folder in settings.incoming_folders]},
-                },
+                detail={"bucket": {"name": [bucket.bucket_name]}, **keys_below(settings)},
             ),
             targets=[
                 targets.SfnStateMachine(
@@ -136,10 +142,10 @@ class Intake(Construct):
         current.add_catch(failure, errors=["States.ALL"], outputs=FAILURE)
         named.next(start)
         current.next(start)
-        is_folder = when(f"$substring({OBJECT}.key, -1) = '/'")
+        no_data = when(f"$substring({OBJECT}.key, -1) = '/' or {is_marker(f'{OBJECT}.key')}")
         return (
             sfn.Choice.jsonata(self, "WhichVersion", state_name="WhichVersion")
-            .when(is_folder, ignored)
+            .when(no_data, ignored)
             .when(when(f"$exists({OBJECT}.`version-id`)"), named)
             .otherwise(current)
         )
@@ -177,3 +183,10 @@ class Intake(Construct):
         start.add_catch(known, errors=[taken], outputs=UNCHANGED)
         start.add_catch(failure, errors=["States.ALL"], outputs=FAILURE)
         return identify.next(start).next(started)
+
+
+def keys_below(settings: Settings) -> dict[str, Any]:
+    """Return the part of an event pattern that keys must match; empty where every key does."""
+    if "" in settings.incoming_folders:
+        return {}
+    return {"object": {"key": [{"prefix": folder} for folder in settings.incoming_folders]}}

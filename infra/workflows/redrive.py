@@ -21,6 +21,7 @@ from infra.workflows.steps import (
     UNCHANGED,
     FailureStates,
     adding,
+    is_marker,
     retry,
     retry_call,
     when,
@@ -168,7 +169,11 @@ class Sweep(Construct):
             f"$substring($states.input.key, 0, {len(folder)}) = '{folder}'"
             for folder in self._settings.incoming_folders
         )
-        left_behind = f"{age} > {60 * self._settings.sweep_min_age_minutes} and ({folders})"
+        # Markers stay where they are, for ever.
+        left_behind = (
+            f"{age} > {60 * self._settings.sweep_min_age_minutes} and ({folders}) "
+            f"and $not({is_marker('$states.input.key')})"
+        )
         report = tasks.CallAwsService.jsonata(
             self,
             "ReportAge",

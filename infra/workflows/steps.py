@@ -15,6 +15,8 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
+from kpi.contract.marker_names import MARKER_NAMES
+
 UNCHANGED = "{% $states.input %}"
 URL = "{% $states.input.url %}"
 VERSION_ID = "{% $states.input.version_id %}"
@@ -129,3 +131,9 @@ def _operand(value: str) -> str:
     if value.startswith("{%"):
         return value.removeprefix("{%").removesuffix("%}").strip()
     return f"'{value}'"
+
+
+def is_marker(key: str) -> str:
+    """Return JSONata for "this key names no data": a marker, temporary or backup file."""
+    names = "|".join(MARKER_NAMES).replace(".*", r"[^\/]*")
+    return f"$contains({key}, /(^|\\/)({names})(\\/|$)/i)"

@@ -33,6 +33,9 @@ IGNORED_BY_NAME = "a marker, temporary or backup file"
 FEEDS_NOTHING = ""
 """Dataset of a source object whose entry of `[[files]]` feeds none."""
 
+NOT_NEEDED = "not_needed"
+"""Dataset of such an object that an upload's task was started for: it is accepted unread."""
+
 UNMATCHED = "unmatched"
 """Dataset of a source object that no pattern of the contract matches."""
 
@@ -119,8 +122,11 @@ async def find_inputs(
                 continue
             name = _dataset_of(info, contract, dataset)
             if name == FEEDS_NOTHING:
-                found.pass_over(info)
-                continue
+                taken += 1
+                if not _is_named_by_an_event(location, relative):
+                    found.pass_over(info)
+                    continue
+                name = NOT_NEEDED  # its execution reads the verdict in the ledger
             if name is None:
                 found.ignore(info, nearest_folder(relative or info.key, folders))
                 continue

@@ -6,20 +6,10 @@ import re
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 
-IGNORED_NAMES = re.compile(
-    r"""
-    \..*                                        # hidden; a copy in progress of rsync; ._x of macOS
-    | _SUCCESS | _FAILURE | _(started|committed)_\d+                           # Spark, Databricks
-    | _temporary | _metadata | _common_metadata | _spark_metadata | _delta_log
-    | .*_\$folder\$                                                            # Hadoop on S3
-    | ~\$.*                                                                    # Office
-    | Thumbs\.db | desktop\.ini | __MACOSX | lost\+found
-    | .*\.(part|partial|filepart|crdownload|download|tmp|temp)                 # copies in progress
-    | .*~ | \#.*\# | .*\.(bak|orig|old|swp)                                    # backups of editors
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-"""Files and folders that are passed over, in folders and on S3 (docs/commands.md)."""
+from kpi.contract.marker_names import MARKER_NAMES
+
+IGNORED_NAMES = re.compile("|".join(MARKER_NAMES), re.IGNORECASE | re.DOTALL)
+"""Files and folders that are passed over."""
 
 
 def is_ignored(relative_key: str) -> bool:

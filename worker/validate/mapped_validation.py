@@ -94,8 +94,12 @@ class MappedValidation:
             StoreError: Results cannot be written.
         """
         shop = self._contract.shop
-        if shop is None or not shop.layouts_of_object(self._source.info.key):
+        layouts = [] if shop is None else shop.layouts_of_object(self._source.info.key)
+        if shop is None or not layouts:
             return await self._refused(UNMATCHED)
+        if not any(layout.feeds for layout in layouts):
+            await self._stream.finish_digest()
+            return self._entry(())
         workspace, executor = self._context.workspace, self._context.executor
         key = workspace.key("rejects", self._source, self._contract)
         refusal: str | None = None

@@ -60,7 +60,8 @@ def full_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "warm_min_tasks": "0",
             "audit_sample_days": "7",
             "expire_after_days": "730",
-            "contract": "olist",
+            # Of language 2: patterns, not folders, say what an object feeds.
+            "contract": "shopify",
             "incoming_prefix": "incoming/",
             "image_uri": ECR_IMAGE_URI,
             "input_kms_key_arn": KMS_KEY_ARN,

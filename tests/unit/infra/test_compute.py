@@ -34,7 +34,7 @@ def test_the_environment_names_state_and_workspace(template: Template, full: Tem
         "SHOPKPI_WORKSPACE": "s3://BucketsClean",
     }
     assert environment(full)["SHOPKPI_STATE"] == "dynamodb://shopkpi-prod"
-    assert environment(full)["SHOPKPI_PROPOSED_CONTRACT"] == "olist"
+    assert environment(full)["SHOPKPI_PROPOSED_CONTRACT"] == "shopify"
     assert environment(full)["SHOPKPI_KPIS"] == "order,category,product"
 
 

@@ -9,31 +9,49 @@ from infra.analytics.glue_catalog import hive_type
 from kpi.contract.loading import built_in
 from kpi.csv.header import clean_schema
 from kpi.kernels.uuids import UUID
-from tests.unit.infra.templates import Template, resolve
+from kpi.mapping.mapper import clean_schema as mapped_schema
+from tests.unit.infra.templates import Json, Template, resolve
+
+
+def table(deployment: Template, name: str) -> Json:
+    (found,) = [
+        one["Properties"]["TableInput"]
+        for one in deployment.of_type("AWS::Glue::Table").values()
+        if one["Properties"]["TableInput"]["Name"] == name
+    ]
+    return found
 
 
 @pytest.mark.parametrize("dataset", ["orders", "order_items", "products"])
 def test_tables_have_the_columns_of_the_clean_zone(
     template: Template, full: Template, dataset: str
 ) -> None:
-    for deployment, contract in ((template, "default"), (full, "olist")):
-        (table,) = [
-            one["Properties"]["TableInput"]
-            for one in deployment.of_type("AWS::Glue::Table").values()
-            if one["Properties"]["TableInput"]["Name"] == dataset
-        ]
-        columns = table["StorageDescriptor"]["Columns"]
-        schema = clean_schema(built_in(contract).datasets[dataset])
+    shop = built_in("shopify").shop
+    assert shop is not None
+    schemas = (
+        (template, clean_schema(built_in("default").datasets[dataset])),
+        (full, mapped_schema(shop.all_datasets[dataset])),
+    )
+    for deployment, schema in schemas:
+        described = table(deployment, dataset)
+        columns = described["StorageDescriptor"]["Columns"]
         assert [column["Name"] for column in columns] == schema.names
         assert [column["Type"] for column in columns] == [hive_type(one.type) for one in schema]
-        assert table["Parameters"]["projection.enabled"] == "true"
-        location = resolve(table["Parameters"]["storage.location.template"])
+        assert described["Parameters"]["projection.enabled"] == "true"
+        location = resolve(described["Parameters"]["storage.location.template"])
         assert location.endswith(f"/clean/{dataset}/uploaded_on=${{uploaded_on}}/")
+
+
+def test_a_file_of_two_datasets_has_one_table_of_rejects(full: Template) -> None:
+    rejects = table(full, "orders_order_items_rejects")
+    location = resolve(rejects["Parameters"]["storage.location.template"])
+    assert location.endswith("/rejects/orders+order_items/uploaded_on=${uploaded_on}/")
 
 
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
+        (pa.int32(), "int"),
         (pa.int64(), "bigint"),
         (pa.string(), "string"),
         (UUID, "binary"),

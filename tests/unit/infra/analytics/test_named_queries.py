@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from infra.analytics.named_queries import named_queries
-from kpi.contract.loading import built_in, built_in_names
+from kpi.contract.loading import built_in, built_in_names, layout_names, parse_contract
 from tests.e2e.cloud import shop
 from tests.support import oracle
 from tests.unit.infra.templates import ROOT
@@ -128,3 +128,42 @@ def test_queries_fit_every_contract(name: str) -> None:
         assert len(parsed) == 1, title
     if "status" not in contract.datasets["order_items"].columns:
         assert "i.status" not in named_queries(contract)["category KPIs"]
+
+
+@pytest.mark.parametrize("name", layout_names())
+def test_queries_fit_every_layout(name: str) -> None:
+    for title, query in named_queries(built_in(name)).items():
+        assert len(duckdb.extract_statements(query)) == 1, title
+
+
+def test_the_later_version_is_the_current_row() -> None:
+    contract = parse_contract(
+        """
+        language = 2
+        name = "versions"
+        day = "as written"
+        [[files]]
+        match = "orders*"
+        feeds = ["orders"]
+        [orders]
+        version = "changed"
+        [orders.columns]
+        order_id = "Id"
+        created_at = "Date"
+        changed = "Changed"
+        """,
+        source="a test",
+    )
+    query = named_queries(contract)["current orders"]
+    rows = """
+        CREATE TABLE orders AS SELECT * FROM (VALUES
+            ('1', 5, DATE '2025-01-01', 'late'), ('1', 3, DATE '2025-01-02', 'early'),
+            ('2', NULL, DATE '2025-01-01', 'none'), ('2', 1, DATE '2025-01-01', 'some')
+        ) AS t(order_id, changed, uploaded_on, note);
+        ALTER TABLE orders ADD COLUMN "$file_modified_time" TIMESTAMP;
+        ALTER TABLE orders ADD COLUMN "$path" VARCHAR;
+    """
+    lake = duckdb.connect()
+    lake.execute(rows)
+    found = lake.execute(f"SELECT note FROM ({query}) ORDER BY order_id").fetchall()
+    assert found == [("late",), ("some",)]

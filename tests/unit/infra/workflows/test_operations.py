@@ -79,7 +79,7 @@ def test_a_proposal_is_read_where_the_task_writes_it(template: Template) -> None
 
 
 def test_the_end_of_a_deployment_starts_a_proposal(template: Template, full: Template) -> None:
-    for deployment, contract in ((template, "default"), (full, "olist")):
+    for deployment, contract in ((template, "default"), (full, "shopify")):
         rule = deployment.named("OperationsDeployed", "AWS::Events::Rule")
         pattern = rule["EventPattern"]
         assert pattern["source"] == ["aws.cloudformation"]

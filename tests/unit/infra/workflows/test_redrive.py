@@ -34,6 +34,7 @@ def test_sweep_and_audit_run_on_a_schedule(template: Template, full: Template) -
         ("orders/a.csv", 310, "ReportAge"),
         ("orders/a.csv", 290, "Recent"),
         ("elsewhere/a.csv", 7300, "Recent"),
+        ("orders/_SUCCESS", 7300, "Recent"),
     ],
 )
 def test_the_sweep_starts_old_objects_of_datasets(

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kpi.contract.loading import built_in
+from kpi.contract.loading import built_in, parse_contract
 from tests.support.shops import Pipeline
 from worker.errors import ConfigError
 from worker.objects import ObjectStore
@@ -118,6 +118,23 @@ async def test_a_marker_object_starts_no_failure(name: str) -> None:
     found = await find_inputs([(store, Location(bucket="memory", key=key))], built_in())
     assert (found.sources, found.left) == ([], [])
     assert [(one.url, one.nearest) for one in found.ignored] == [(f"s3://memory/{key}", None)]
+
+
+async def test_an_object_not_needed_is_a_source_of_its_task_alone() -> None:
+    contract = parse_contract(
+        built_in("shopify").text.replace(
+            "[[files]]", '[[files]]\nmatch = "*.pdf"\nfeeds = []\n\n[[files]]', 1
+        ),
+        source="a test",
+    )
+    store = MemoryStore()
+    async with store.create("in/manual.pdf") as writer:
+        await writer.write(b"%PDF-1.7")
+    one = await find_inputs([(store, Location(bucket="memory", key="in/manual.pdf"))], contract)
+    assert [source.dataset for source in one.sources] == ["not_needed"]
+    every = await find_inputs([(store, Location(bucket="memory", key="in"))], contract)
+    assert not every.sources
+    assert [found.reason for found in every.ignored] == ["feeds nothing by the contract"]
 
 
 async def test_a_file_that_is_named_itself_is_read_whatever_its_name(tmp_path: Path) -> None:
