@@ -146,7 +146,8 @@ def _of_latest_file(table: pa.Table, rank: Int64s, files: Sequence[FileRows]) ->
     newest = np.full(int(number.max()) + 1, -1, np.int64)
     np.maximum.at(newest, number, rank)
     keep = rank == newest[number]
-    names = np.array([hash(file.name) for file in files])
+    number_of = {file.name: number for number, file in enumerate(files)}
+    names = np.array([number_of[file.name] for file in files])
     other = ~keep & (names[rank] != names[newest[number]])
     return keep, len(np.unique(number[other]))
 

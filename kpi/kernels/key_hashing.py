@@ -69,7 +69,7 @@ class KeyHasher:
     def hash_rows(self, columns: Sequence[pa.ChunkedArray]) -> tuple[Words, Words]:
         """Hash each row of some columns.
 
-        A single column of UUIDs is encrypted, so that different UUIDs have different hashes.
+        A single column of UUIDs is encrypted as one block each.
 
         Args:
             columns: Without null: integers, UUIDs or strings.

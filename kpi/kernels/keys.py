@@ -1,7 +1,7 @@
 """Represent row keys as numbers, and find the latest row of each key.
 
-Integers are their own keys, and UUIDs are 128 bits, encrypted. Any other key is a 128-bit
-hash, so neither memory nor time grows with the length of an id.
+Integers are their own keys. Any other key is a 128-bit hash, so neither memory nor time grows with
+the length of an id.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ KEY_BLOCK_ROWS = 1 << 18
 class Keys:
     """Keys as numbers, equal where the keys are equal.
 
-    An integer column is its own values, and a column of UUIDs its own 128 bits, encrypted one to
-    one. Of any other key there are 128 bits of hash under a secret key: `key_hashing` states the
-    bound for two keys to share one, also for chosen keys.
+    An integer column is its own values. Of any other key there are 128 bits of hash under a secret
+    key: `key_hashing` states the bound for two keys to share one, also for chosen keys. The check
+    of the key is added to one half of it. That changes no bound, since nothing that is added to
+    what looks random makes it less so, and keys that share a hash all the same stay apart.
 
     Attributes:
         high: The integers themselves, or the first half of the hash.
-        low: The second half of the hash; None for integers.
+        low: The second half of the hash and the check; None for integers.
     """
 
     high: Words
@@ -44,6 +45,10 @@ class Keys:
     def take(self, rows: Mask | Positions | slice) -> Keys:
         """Select keys by positions, by a mask or by a slice."""
         return Keys(self.high[rows], None if self.low is None else self.low[rows])
+
+    def mixed(self) -> Words:
+        """Mix each key to 64 bits, for uses in which two keys may rarely share them."""
+        return self.high if self.low is None else self.high ^ self.low
 
 
 NO_KEYS = Keys(np.zeros(0, np.uint64), None)
@@ -59,9 +64,11 @@ def keys_of(columns: Sequence[pa.ChunkedArray], hasher: KeyHasher | None = None)
     """
     if len(columns) == 1 and pa.types.is_integer(columns[0].type):
         return Keys(columns[0].to_numpy().view(np.uint64), None)
+    from kpi.kernels.key_checks import check_rows  # noqa: PLC0415  (with the hasher)
     from kpi.kernels.key_hashing import PROCESS_HASHER  # noqa: PLC0415  (cryptography, 10 ms)
 
-    return Keys(*(hasher or PROCESS_HASHER).hash_rows(columns))
+    high, low = (hasher or PROCESS_HASHER).hash_rows(columns)
+    return Keys(high, low ^ check_rows(columns))
 
 
 def concat_keys(parts: Sequence[Keys]) -> Keys:

@@ -16,3 +16,8 @@ HASH_KEY = os.urandom(16)
 MULTIPLIER, SECOND_MULTIPLIER = (np.uint64(int.from_bytes(os.urandom(8)) | 1) for _ in range(2))
 """Odd factors of multiplicative hashing: any two keys share the upper bits of their products with a
 probability of at most twice that of random bits (Dietzfelbinger et al., 1997)."""
+
+CHECK_MULTIPLIER, SECOND_CHECK_MULTIPLIER = (
+    np.uint64(int.from_bytes(os.urandom(8)) | 1) for _ in range(2)
+)
+"""Odd factors of the check of a key, which no other function shares."""

@@ -61,7 +61,7 @@ class Filler:
         if not len(at):
             return
         begun = group.take(pa.array(at))
-        hashes = keys_of([pa.chunked_array([begun])]).high
+        hashes = keys_of([pa.chunked_array([begun])]).mixed()
         again = np.isin(hashes, self._seen)
         if not again.any():
             _, first = np.unique(hashes, return_index=True)

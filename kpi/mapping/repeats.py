@@ -31,8 +31,8 @@ class RepeatCounter:
         texts = {
             name: rows.column(name).cast(pa.string()).fill_null("\0") for name in rows.column_names
         }
-        self._keys.append(keys_of([texts[name] for name in self._key]).high)
-        self._rows.append(keys_of(list(texts.values())).high)
+        self._keys.append(keys_of([texts[name] for name in self._key]).mixed())
+        self._rows.append(keys_of(list(texts.values())).mixed())
         self._size += rows.num_rows
 
     def count(self) -> int:

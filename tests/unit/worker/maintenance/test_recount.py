@@ -16,7 +16,6 @@ import kpi.aggregation.calendar
 import kpi.aggregation.day_slice
 import kpi.kernels.fixed_point
 import kpi.kernels.hash_index
-import kpi.kernels.key_hashing
 import kpi.kernels.keys
 import kpi.validation.slow_path
 import kpi.validation.timestamps
@@ -110,9 +109,8 @@ class Mutant:
     fault: Callable[..., Any]
 
 
-def one_hash(_: object, columns: list[pa.ChunkedArray]) -> tuple[Any, Any]:
-    zeros = np.zeros(len(columns[0]), np.uint64)
-    return zeros, zeros
+def one_key(columns: list[pa.ChunkedArray], _: object = None) -> kpi.kernels.keys.Keys:
+    return kpi.kernels.keys.Keys(*np.zeros((2, len(columns[0])), np.uint64))
 
 
 def miss_one_key(index: Any, keys: Any) -> Any:
@@ -141,7 +139,7 @@ really_find = kpi.kernels.hash_index.KeyIndex.find
 really_latest = kpi.kernels.keys.latest_rows
 
 MUTANTS = {
-    "hash": Mutant(kpi.kernels.key_hashing.KeyHasher, "hash_rows", one_hash),
+    "hash": Mutant(worker.transform.latest_versions, "keys_of", one_key),
     "folding": Mutant(kpi.aggregation.day_slice, "fold", str.lower),
     "business zone": Mutant(kpi.aggregation.calendar, "to_local", lambda instants, _: instants),
     "source zone": Mutant(kpi.validation.timestamps, "to_utc", lambda local, _: local),
