@@ -18,7 +18,7 @@ from worker.state.counted import Notice
 
 ROOT = Path(__file__).parents[1]
 EVENT = re.compile(
-    r'"((?:audit|command|contract|input|job|kpis|message|range|run|sample|serve|source)'
+    r'"((?:audit|command|contract|customer|input|job|kpis|message|range|run|sample|serve|source)'
     r'\.[a-z_]+)"(?![:\]])'
 )
 COMMANDS = (ROOT / "docs" / "commands.md").read_text("utf-8")

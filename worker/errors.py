@@ -160,6 +160,16 @@ class HeadMoved(WorkerError):
     exit_code = 5
 
 
+class CustomersErased(WorkerError):
+    """Report that a customer was erased while work that does not know of it was going on.
+
+    Nothing was committed; the same command succeeds when it is run again.
+    """
+
+    problem = "a customer has been erased meanwhile"
+    exit_code = 5
+
+
 class Interrupted(WorkerError):
     """Report that a signal stopped the work: it left nothing half done and can be repeated."""
 

@@ -294,7 +294,7 @@ def proposed_adoption(settings: Settings) -> Adoption:
 
 def validation_context(session: Session, reporter: Reporter) -> ValidationContext:
     """Build what all validations of a session share."""
-    return ValidationContext(
+    context = ValidationContext(
         contract=session.settings.contract,
         adoption=proposed_adoption(session.settings),
         in_force=session.in_force if session.adoption is not None else None,
@@ -305,3 +305,4 @@ def validation_context(session: Session, reporter: Reporter) -> ValidationContex
         progress=reporter.reading,
         sha256=session.settings.sha256,
     )
+    return context if session.in_force is None else context.under(session.in_force.erasures)

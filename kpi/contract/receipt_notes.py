@@ -26,5 +26,14 @@ class Note(enum.StrEnum):
     NO_FINAL_LINE_END = "no_final_line_end"
     """The last record has no line end: it is whole, or the file was a copy half done."""
 
+    PSEUDONYMISED = "pseudonymised_rows"
+    """A row of an erased customer got a pseudonym in the place of the customer's id."""
+
+    ERASED = "erased_rows"
+    """A row of an erased customer was dropped."""
+
+    ERASED_REJECTS = "erased_rejects"
+    """A reject lost its text, since it has the id of an erased customer."""
+
     SEPARATOR_LINE = "sep=_line"
     """A `sep=` line before the header was passed over."""

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from tests.contracts.states import CONCURRENTLY, DAY, rows
-from tests.support.samples import adoption, entry, ruling
-from worker.errors import ContractChanged, HeadMoved
+from tests.support.samples import adoption, entry, erasure, ruling
+from worker.errors import ContractChanged, CustomersErased, HeadMoved
 from worker.state import Effect, Progress, Sighting, State
 
 
@@ -240,3 +240,57 @@ async def test_an_entry_is_replaced_only_where_it_is_the_one_named(state: State)
     assert second.sequence > first.sequence
     assert await state.find("a") == second
     assert await state.commit(replace(entry("a"), seconds=9.0), replaces=first.sequence) == second
+
+
+async def test_the_first_erasure_key_stays(state: State) -> None:
+    assert await state.erasure_key() is None
+    assert await state.erasure_key(b"first") == b"first"
+    assert await state.erasure_key(b"second") == b"first"
+    assert await state.erasure_key() == b"first"
+
+
+async def test_an_erasure_needs_the_head_that_was_seen(state: State) -> None:
+    await state.commit(entry("a"))
+    with pytest.raises(HeadMoved):
+        await state.erase(erasure(), head=0)
+    assert await state.erasures() == []
+
+    committed = await state.erase(erasure(), head=1)
+    assert committed == erasure().at(2)
+    assert await state.erasures() == [committed]
+    assert (await state.records())[-1] == committed
+    assert await state.head() == 2
+
+
+async def test_what_does_not_know_the_last_erasure_is_not_committed(state: State) -> None:
+    first = await state.commit(entry("a"), adoption=adoption())
+    await state.erase(erasure(), head=2)
+    with pytest.raises(CustomersErased):
+        await state.commit(entry("b"), adoption=adoption())
+    with pytest.raises(CustomersErased):
+        await state.stage(replace(entry("b"), staged=True))
+    assert await state.head() == 3
+    assert await state.commit(entry("a"), adoption=adoption()) == first  # it is there already
+
+    knowing = replace(entry("b"), erased=3)
+    assert (await state.commit(knowing, adoption=adoption())).sequence == 4
+    await state.rule(ruling("a"))
+    await state.adopt(adoption("other"), replaces=1)
+    with pytest.raises(CustomersErased):
+        await state.commit(replace(entry("c"), contract="other"))
+    await state.erase(erasure("2" * 16), head=6)
+    with pytest.raises(CustomersErased):
+        await state.commit(replace(entry("c"), erased=3))
+
+
+async def test_an_entry_is_rewritten_once_for_each_erasure(state: State) -> None:
+    await state.commit(entry("a"))
+    rewritten = replace(entry("a"), staged=True, erasure="1" * 16, rewrites=1)
+    first = await state.stage(rewritten)
+
+    assert await state.stage(replace(rewritten, seconds=9.0)) == first
+    assert await state.rewritten("1" * 16) == [first]
+    assert await state.rewritten("2" * 16) == []
+    other = await state.stage(replace(rewritten, erasure="2" * 16))
+    assert await state.rewritten("2" * 16) == [other]
+    assert await state.find("a") == entry("a").at(1)

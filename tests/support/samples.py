@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from worker.state import Adoption, DayKpis, Entry, Row, Ruling
+from worker.state import Adoption, DayKpis, Entry, Erasure, Row, Ruling
 from worker.state.entry import Interval, Part
 from worker.state.records import Decision
 
@@ -63,6 +63,18 @@ def ruling(source_id: str, kind: Decision = "retraction", ruling_id: str = "1") 
         source_id=source_id,
         url=entry(source_id).url,
         reason="test orders",
+        recorded_at=datetime(2024, 6, 1, 8, tzinfo=UTC),
+    )
+
+
+def erasure(erasure_id: str = "1" * 16) -> Erasure:
+    """An erasure of one customer."""
+    return Erasure(
+        erasure_id=erasure_id,
+        mode="delete",
+        customers=("0" * 32,),
+        orders=("f" * 32,),
+        days=("2024-05-01",),
         recorded_at=datetime(2024, 6, 1, 8, tzinfo=UTC),
     )
 

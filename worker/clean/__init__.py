@@ -3,9 +3,10 @@
     clean/<dataset>/uploaded_on=<date>/<source_id>-<contract>.parquet      clean rows
     rejects/<dataset>/uploaded_on=<date>/<source_id>-<contract>.parquet    rejects, if any
 
-A key names everything that the bytes depend on: the source object and the contract's digest. So a
-late worker writes the bytes that are there already, and a worker with another contract does not
-touch the objects of the ledger. Each chunk of a source object is one row group, so that readers
+A key names everything that the bytes depend on: the source object, the contract's digest, and the
+last erasure of a customer (`-e` and its id) where there was one. So a late worker writes the bytes
+that are there already, and a worker with another contract, or that knows of fewer erasures, does
+not touch the objects of the ledger. Each chunk of a source object is one row group, so that readers
 prune by the ranges in the footers.
 """
 
@@ -22,23 +23,36 @@ from worker.objects.source import Source
 
 STORED_KEY = re.compile(
     r"(clean|rejects)/[a-z_+]+/uploaded_on=\d{4}-\d{2}-\d{2}/"
-    r"[0-9a-f]{16}-[0-9a-f]{8}(-\d{15}-\d{15})?\.parquet"
+    r"[0-9a-f]{16}-[0-9a-f]{8}(?P<generation>-e[0-9a-f]{8})?(-\d{15}-\d{15})?\.parquet"
 )
 """Keys that `Workspace.key` makes."""
+
+_BEFORE_GENERATION = len("0123456789abcdef-01234567")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workspace:
-    """A place for the clean zone and the rejects."""
+    """A place for the clean zone and the rejects.
+
+    Attributes:
+        store: Holds the objects.
+        location: Where in it.
+        generation: Part of new keys that names the last erasure; empty where nobody was erased.
+    """
 
     store: ObjectStore
     location: Location
+    generation: str = ""
 
     def key(self, zone: str, source: Source, contract: Contract, piece: str = "") -> str:
         """Return the key of an object of `zone`, relative to the workspace."""
         day = source.info.uploaded_at.date().isoformat()
-        name = f"{result_name(source, contract)}{piece}.parquet"
+        name = f"{self.result_name(source, contract)}{piece}.parquet"
         return f"{zone}/{source.dataset}/uploaded_on={day}/{name}"
+
+    def result_name(self, source: Source, contract: Contract) -> str:
+        """Name the result of a source object, which depends on nothing else."""
+        return f"{source.source_id}-{contract.digest[:8]}{self.generation}"
 
     def absolute(self, key: str) -> str:
         return self.location.join(key)
@@ -59,6 +73,10 @@ class Workspace:
         return self.absolute(key)
 
 
-def result_name(source: Source, contract: Contract) -> str:
-    """Name the result of a source object under a contract, which depends on nothing else."""
-    return f"{source.source_id}-{contract.digest[:8]}"
+def key_in_generation(key: str, generation: str) -> str:
+    """Return the key of an object that is rewritten for an erasure."""
+    folder, _, name = key.rpartition("/")
+    found = STORED_KEY.fullmatch(key)
+    former = (found and found["generation"]) or ""
+    first, rest = name[:_BEFORE_GENERATION], name[_BEFORE_GENERATION + len(former) :]
+    return f"{folder}/{first}{generation}{rest}"

@@ -20,6 +20,7 @@ COMMANDS = {
     "audit": Row("worker.cli.audit", "Recompute published days and compare."),
     "config": Row("worker.cli.config", "Where the value of each setting comes from."),
     "contract": Row("worker.cli.admin", "What the columns of a shop's files are."),
+    "erase-customer": Row("worker.cli.erase", "Erase a customer from everything that is stored."),
     "ledger": Row("worker.cli.receipts", "Receipts of source objects."),
     "plan": Row("worker.cli.plan", "Divide a huge file, or the days to publish, for many tasks."),
     "query": Row("worker.cli.query", "KPI rows."),

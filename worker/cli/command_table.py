@@ -44,7 +44,8 @@ class CommandTable(click.Group):
         row = self._table.get(cmd_name)
         if row is None:
             return None
-        command: click.Command = getattr(import_module(row.module), cmd_name)
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(row.module), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

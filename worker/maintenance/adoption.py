@@ -130,7 +130,7 @@ async def read_uploads(
         for uploads in of_contracts:
             uploads.add(in_force.select(page))
         for record in page:
-            if isinstance(record, Entry):
+            if isinstance(record, Entry) and not record.erasure:
                 if record.verdict == "accepted" and not record.staged:
                     found.accepted[record.source_id] = record
                 if (rows.serves(record) and record.verdict == "accepted") or (

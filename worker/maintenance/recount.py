@@ -19,9 +19,11 @@ from uuid import UUID
 import pyarrow as pa
 
 from kpi.contract.model import Contract, Dataset
+from kpi.erasure.rows import Subjects, build_subjects
 from worker.clean import Workspace
 from worker.clean.reader import CleanObject
 from worker.errors import ConfigError, SourceError
+from worker.maintenance.erased_rows import without_erased
 from worker.objects import ObjectInfo, ObjectStore
 from worker.objects.location import Location, locate
 from worker.recount.days import DayCount, KpiRow
@@ -97,6 +99,7 @@ class Recounter:
         self._ledger = ledger
         self._open_objects = open_objects
         self._stores: dict[str, ObjectStore] = {}
+        self._subjects: Subjects | None = None
         self.result = Recount()
 
     async def close(self) -> None:
@@ -146,8 +149,12 @@ class Recounter:
             record async for page in records_in_pages(self._ledger, sequence) for record in page
         ]
         in_force = await contract_at(self._ledger, sequence, self._default)
+        if in_force.erasures.records:
+            erasures = in_force.erasures
+            self._subjects = build_subjects(erasures.key, erasures.customers, erasures.orders)
         uploads = CountedUploads(in_force.contract.replaces_file)
-        uploads.add(in_force.select(records))
+        records = in_force.select(records)
+        uploads.add(records)
         entries = {record.sequence: record for record in records if isinstance(record, Entry)}
         return [entries[upload.sequence] for upload in uploads.in_order()]
 
@@ -155,7 +162,9 @@ class Recounter:
         dataset = self._contract.datasets[upload.dataset]
         async with self._raw_text(upload) as text:
             if text is not None:
-                rows = read_rows(read_lines(_blocks(text)), self._contract, dataset)
+                rows: Iterable[Row] = read_rows(read_lines(_blocks(text)), self._contract, dataset)
+                if self._subjects is not None and dataset.name != "products":
+                    rows = without_erased(rows, self._subjects, dataset)
                 try:
                     await asyncio.to_thread(add_rows, rows)
                 except TooAmbiguousError:

@@ -99,6 +99,18 @@ class TimeKeepingWriter(ObjectWriter, Protocol):
         """Give the object the upload time of another one."""
 
 
+@runtime_checkable
+class SweepingStore(Protocol):
+    """A store in which a process that dies leaves half an object, which nobody lists."""
+
+    async def sweep(self, prefix: str) -> int:
+        """Remove what dead processes left below a prefix, and return how many files it was.
+
+        Raises:
+            StoreError: The store fails.
+        """
+
+
 class ObjectStore(Protocol):
     """Objects of one bucket or folder tree.
 

@@ -95,6 +95,9 @@ class FolderStore:
         except OSError as error:
             raise StoreError(f"cannot delete: {error.strerror or error}", url=path) from error
 
+    async def sweep(self, prefix: str) -> int:
+        return await asyncio.to_thread(_sweep_tree, _path(prefix))
+
     async def close(self) -> None:
         """Do nothing: no file is held open."""
 
@@ -133,8 +136,14 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def _sweep(folder: Path) -> None:
-    """Remove the temporary files of dead processes from a folder."""
+def _sweep_tree(root: Path) -> int:
+    """Remove the temporary files of dead processes from a folder and those below it."""
+    return sum(_sweep(Path(folder)) for folder, _, _ in os.walk(root))
+
+
+def _sweep(folder: Path) -> int:
+    """Remove the temporary files of dead processes from a folder, and count them."""
+    removed = 0
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if TEMPORARY_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
@@ -142,6 +151,8 @@ def _sweep(folder: Path) -> None:
                     # A file system without locks raises here: the file stays.
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     Path(entry.path).unlink()
+                    removed += 1
+    return removed
 
 
 class _FileWriter:

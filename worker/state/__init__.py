@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from worker.state.entry import Effect, Entry
-from worker.state.records import Adoption, Record, Ruling
+from worker.state.records import Adoption, Erasure, Record, Ruling
 from worker.state.sighting import Sighting
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "DayKpis",
     "Effect",
     "Entry",
+    "Erasure",
     "KpiStore",
     "Ledger",
     "Outcome",
@@ -98,7 +99,7 @@ class Progress:
 
 
 class Ledger(Protocol):
-    """Entries of source objects, rulings on them and adopted contracts, in one sequence.
+    """Entries of source objects, rulings on them, adopted contracts and erasures, in one sequence.
 
     Reads are strongly consistent.
 
@@ -116,9 +117,13 @@ class Ledger(Protocol):
         """Return the entry staged for a source object and the contract of a digest, if any."""
 
     async def stage(self, entry: Entry) -> Entry:
-        """Append `entry`, which is marked as staged, for the adoption of its contract.
+        """Append `entry`, which is marked as staged, for its contract's adoption or an erasure.
 
-        A source object has one staged entry for each contract: a later call returns the first.
+        A source object has one staged entry for each contract, and an entry one for each erasure: a
+        later call returns the first.
+
+        Raises:
+            CustomersErased: `entry.erased` is not the last erasure.
         """
 
     async def commit(
@@ -139,6 +144,8 @@ class Ledger(Protocol):
 
         Raises:
             ContractChanged: Another contract than that of `adoption` is in force.
+            CustomersErased: `entry.erased` is not the last erasure: its rows may hold a customer
+                who was erased since.
         """
 
     async def adoption(self) -> Adoption | None:
@@ -157,6 +164,30 @@ class Ledger(Protocol):
         Raises:
             ContractChanged: Another one is in force.
             HeadMoved: The last sequence is another one than `head`; nothing is appended.
+        """
+
+    async def erase(self, erasure: Erasure, *, head: int) -> Erasure:
+        """Append `erasure` under the next sequence; see `commit`.
+
+        Args:
+            erasure: Its rewritten entries are staged.
+            head: Append only where this is the last sequence.
+
+        Raises:
+            HeadMoved: The last sequence is another one than `head`; nothing is appended.
+        """
+
+    async def erasures(self) -> list[Erasure]:
+        """Return all erasures, ascending by sequence; there are few."""
+
+    async def rewritten(self, erasure_id: str) -> list[Entry]:
+        """Return the entries staged for an erasure, ascending by the entry that each rewrites."""
+
+    async def erasure_key(self, proposed: bytes | None = None) -> bytes | None:
+        """Return the secret key of the ledger's digests of erased customers; None where none is.
+
+        Args:
+            proposed: Becomes the key where there is none yet.
         """
 
     async def rule(self, ruling: Ruling) -> Ruling:

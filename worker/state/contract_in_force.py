@@ -17,6 +17,7 @@ from kpi.contract.loading import parse_contract
 from kpi.contract.model import Contract
 from worker.errors import StoreError
 from worker.state import Adoption, Entry, Ledger, Record
+from worker.state.erasures import NO_ERASURES, Erasures, read_erasures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class ContractInForce:
         other_rows: Digests of the adopted contracts that make other clean rows.
         first: Sequence of the ledger's first adoption; 0 where there is none.
         serves_first: Whether the first adopted contract makes the same clean rows.
+        erasures: Customers erased, and the entries that were rewritten for them.
     """
 
     contract: Contract
@@ -36,6 +38,7 @@ class ContractInForce:
     other_rows: frozenset[str] = frozenset()
     first: int = 0
     serves_first: bool = True
+    erasures: Erasures = NO_ERASURES
 
     def serves(self, entry: Entry) -> bool:
         """Return whether the clean rows and rejects of an entry are of this contract.
@@ -43,6 +46,8 @@ class ContractInForce:
         Entries before the first adoption, of release 0.1.0, may be of contracts that the ledger
         does not have: they are taken for those of the first one that it has.
         """
+        if entry.erasure:
+            return False  # it has no place of its own: see `worker.state.erasures`
         if entry.contract in self.same_rows:
             return True
         if entry.contract in self.other_rows or entry.staged:
@@ -50,8 +55,12 @@ class ContractInForce:
         return self.serves_first if entry.sequence < self.first else not self.first
 
     def select(self, records: Iterable[Record]) -> list[Record]:
-        """Leave out the entries whose rows are of contracts that make other clean rows."""
-        return [one for one in records if not isinstance(one, Entry) or self.serves(one)]
+        """Leave out the entries whose rows are of contracts that make other clean rows.
+
+        Entries that were rewritten for an erasure take the places of the others.
+        """
+        found = self.erasures.select(records)
+        return [one for one in found if not isinstance(one, Entry) or self.serves(one)]
 
     def is_final(self, entry: Entry) -> bool:
         """Return whether the verdict of an entry stands under this contract."""
@@ -66,13 +75,14 @@ class ContractInForce:
             StoreError: The ledger cannot be read, after retries.
         """
         entry = await ledger.find(source_id)
-        if entry is None or not self.other_rows or self.is_final(entry):
-            return entry
-        for digest in sorted(self.same_rows, key=lambda one: one != self.contract.digest):
-            staged = await ledger.find_staged(source_id, digest)
-            if staged is not None:
-                return staged
-        return entry
+        if entry is None:
+            return None
+        if self.other_rows and not self.is_final(entry):
+            for digest in sorted(self.same_rows, key=lambda one: one != self.contract.digest):
+                staged = await ledger.find_staged(source_id, digest)
+                if staged is not None:
+                    return self.erasures.effective(staged)
+        return self.erasures.effective(entry)
 
 
 async def adoption_at(ledger: Ledger, sequence: int) -> Adoption | None:
@@ -123,6 +133,7 @@ async def contract_of(
         other_rows=frozenset(digest for digest, same in serves.items() if not same),
         first=0 if first is None else first.sequence,
         serves_first=first is None or serves[first.digest],
+        erasures=await read_erasures(ledger),
     )
 
 

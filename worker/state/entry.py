@@ -21,7 +21,9 @@ integer `rows_passed_over` where it is not 0, and to each part its `dataset`. A 
 `file_entry` where a header or a member of an archive decided which entry of `[[files]]` took it.
 
 A staged entry has `staged`, which is true. One of a file that was first read half has `continues`,
-the `source_id` of that part.
+the `source_id` of that part. One whose rows were made when customers had been erased has `erased`,
+the sequence of the last erasure. One that was rewritten for an erasure has `staged`, `erasure`, its
+id, and `rewrites`, the sequence of the entry whose objects it replaces.
 
 `ranges` of a part is an object: column -> `{"low": .., "high": ..}`. Its columns are those that
 files are pruned by: the first column of the dataset's key, `order_id`, and `created_at`. An id of
@@ -49,6 +51,11 @@ digests one after the other, `-`, and their number: S3's composite checksum of p
 """
 
 _COUNTS = ("size_bytes", "rows_read", "rows_clean", "rows_rejected")
+
+_OMITTED_WHERE_EMPTY = (
+    *("notes", "rows_passed_over", "feeds", "continues", "staged"),
+    *("erased", "erasure", "rewrites"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,8 +144,11 @@ class Entry:
             absent from the text of an entry without any.
         continues: Source object of the same name that was a part of this one: all its bytes are the
             first ones here, and it ended within a line. Empty where there was none.
-        staged: Whether it was committed for a contract that was to be adopted; see
-            `worker.state.contract_in_force`.
+        staged: Whether it was committed for a contract that was to be adopted, or for an erasure;
+            see `worker.state.contract_in_force` and `worker.state.erasures`.
+        erased: Sequence of the last erasure that its rows were made under; 0 for none.
+        erasure: Erasure that it was rewritten for; empty for none.
+        rewrites: Sequence of the entry whose objects it replaces; 0 for none.
     """
 
     source_id: str
@@ -166,6 +176,9 @@ class Entry:
     content: str | None = None
     continues: str = ""
     staged: bool = False
+    erased: int = 0
+    erasure: str = ""
+    rewrites: int = 0
 
     def at(self, sequence: int) -> Entry:
         return replace(self, sequence=sequence)
@@ -192,7 +205,7 @@ class Entry:
 
     def to_json(self) -> bytes:
         fields = asdict(self)
-        for name in ("notes", "rows_passed_over", "feeds", "continues", "staged"):
+        for name in _OMITTED_WHERE_EMPTY:
             if not fields[name]:
                 del fields[name]
         for part in fields["parts"]:
@@ -234,6 +247,18 @@ class Entry:
 def staged_name(source_id: str, contract: str) -> str:
     """Name the staged entry of a source object under the contract of a digest, in stores."""
     return f"{source_id}-{contract}"
+
+
+def name_of_staged(entry: Entry) -> str:
+    """Name a staged entry in stores: one for each contract, or for each rewritten entry."""
+    if entry.erasure:
+        return f"{erasure_prefix(entry.erasure)}{entry.rewrites:012d}"
+    return staged_name(entry.source_id, entry.contract)
+
+
+def erasure_prefix(erasure_id: str) -> str:
+    """Return the beginning of the names of the entries that were rewritten for an erasure."""
+    return f"erasure-{erasure_id}-"
 
 
 def part_from_json(fields: dict[str, Any]) -> Part:

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date
 
 from kpi.aggregation.tables import KPI_TABLES
-from worker.errors import ContractChanged, HeadMoved
+from worker.errors import ContractChanged, CustomersErased, HeadMoved
 from worker.state import (
     Adoption,
     DayKpis,
     Effect,
     Entry,
+    Erasure,
     Outcome,
     Progress,
     Record,
@@ -20,6 +21,7 @@ from worker.state import (
     Sighting,
 )
 from worker.state.day_guard import Guard
+from worker.state.entry import name_of_staged, staged_name
 from worker.state.kpi_rows import stored_row
 
 
@@ -30,6 +32,7 @@ class MemoryState:
         self._records: list[Record] = []
         self._effects: dict[str, Effect] = {}
         self._sightings: dict[str, Sighting] = {}
+        self._erasure_key: bytes | None = None
         self._progress = Progress()
         self._guards: dict[str, Guard] = {}
         # Table -> ISO date -> rows, ascending by group key.
@@ -39,12 +42,13 @@ class MemoryState:
         return self._find(source_id)
 
     async def find_staged(self, source_id: str, contract: str) -> Entry | None:
-        return self._find_staged(source_id, contract)
+        return self._find_staged(staged_name(source_id, contract))
 
     async def stage(self, entry: Entry) -> Entry:
-        earlier = self._find_staged(entry.source_id, entry.contract)
+        earlier = self._find_staged(name_of_staged(entry))
         if earlier is not None:
             return earlier
+        self._check_erased(entry)
         committed = entry.at(len(self._records) + 1)
         self._records.append(committed)
         return committed
@@ -55,6 +59,7 @@ class MemoryState:
         earlier = self._find(entry.source_id)
         if earlier is not None and earlier.stands(entry.contract, replaces):
             return earlier
+        self._check_erased(entry)
         if adoption is not None and entry.verdict == "accepted":
             in_force = self._adoption()
             if in_force is None:
@@ -92,17 +97,42 @@ class MemoryState:
         ]
         return found[-1] if found else None
 
-    def _find_staged(self, source_id: str, contract: str) -> Entry | None:
+    def _find_staged(self, name: str) -> Entry | None:
         return next(
             (
                 record
                 for record in self._records
-                if isinstance(record, Entry)
-                and record.staged
-                and (record.source_id, record.contract) == (source_id, contract)
+                if isinstance(record, Entry) and record.staged and name_of_staged(record) == name
             ),
             None,
         )
+
+    def _check_erased(self, entry: Entry) -> None:
+        erasures = [record for record in self._records if isinstance(record, Erasure)]
+        if entry.erased != (erasures[-1].sequence if erasures else 0):
+            raise CustomersErased(url=entry.url)
+
+    async def erase(self, erasure: Erasure, *, head: int) -> Erasure:
+        if head != len(self._records):
+            raise HeadMoved(expected=head, actual=len(self._records))
+        committed = erasure.at(head + 1)
+        self._records.append(committed)
+        return committed
+
+    async def erasures(self) -> list[Erasure]:
+        return [record for record in self._records if isinstance(record, Erasure)]
+
+    async def rewritten(self, erasure_id: str) -> list[Entry]:
+        found = [
+            record
+            for record in self._records
+            if isinstance(record, Entry) and record.erasure == erasure_id
+        ]
+        return sorted(found, key=lambda entry: entry.rewrites)
+
+    async def erasure_key(self, proposed: bytes | None = None) -> bytes | None:
+        self._erasure_key = self._erasure_key or proposed
+        return self._erasure_key
 
     async def rule(self, ruling: Ruling) -> Ruling:
         for record in self._records:

@@ -8,6 +8,7 @@ from fnmatch import translate
 
 from worker.errors import ConfigError
 from worker.state import Entry, Ledger
+from worker.state.erasures import read_erasures
 from worker.state.paging import entries_in_pages
 
 
@@ -51,11 +52,16 @@ async def find_uploads(ledger: Ledger, name: str | None) -> AsyncIterator[list[E
 
 
 async def _in_effect(ledger: Ledger, head: int) -> AsyncIterator[list[Entry]]:
-    """Yield pages of entries without those that are staged for a contract not in force."""
+    """Yield pages of entries without those that are staged for a contract not in force.
+
+    Entries that were rewritten for an erasure are in the places of the others.
+    """
     in_force = await ledger.adoption()
     digest = "" if in_force is None else in_force.digest
+    erasures = await read_erasures(ledger)
     async for entries in entries_in_pages(ledger, head):
-        yield [entry for entry in entries if not entry.staged or entry.contract == digest]
+        found = (erasures.effective(entry) for entry in entries if not entry.erasure)
+        yield [entry for entry in found if not entry.staged or entry.contract == digest]
 
 
 def newest_versions(entries: Iterable[Entry]) -> list[Entry]:

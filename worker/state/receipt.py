@@ -31,8 +31,9 @@ def receipt(
         "uploaded_at": entry.uploaded_at.isoformat(),
         "seconds": entry.seconds,
     }
-    if entry.feeds:
+    if entry.feeds or entry.rows_passed_over:
         fields["rows_passed_over"] = entry.rows_passed_over
+    if entry.feeds:
         fields["feeds"] = {name: asdict(counts) for name, counts in entry.feeds.items()}
     if entry.notes:
         fields["notes"] = entry.notes

@@ -18,7 +18,7 @@ from kpi.aggregation.calendar import NO_DAYS, to_date
 from kpi.aggregation.tables import DEFAULT_TABLES
 from kpi.contract.model import Contract
 from worker.clean import Workspace
-from worker.errors import SourceChanged, StoreError
+from worker.errors import SourceChanged, SourceMissing, StoreError
 from worker.state import Progress, State
 from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.state.counted import Notice
@@ -117,6 +117,7 @@ async def transform(
     date_range = DateRange(first=first, last=last)
     failure: Exception = StoreError("newer writers keep beginning days")
     for _ in range(MAX_ROUNDS):
+        head = await state.head()
         try:
             return await _transform_once(task, date_range, everything=everything)
         except Contended:
@@ -126,6 +127,10 @@ async def transform(
             # A slower worker has written a clean file again: the same rows, another version.
             failure = error
             await asyncio.sleep(ROUND_PAUSE_S)
+        except SourceMissing as error:
+            if not any(one.sequence > head for one in await state.erasures()):
+                raise
+            failure = error  # a customer was erased, and the clean file is another one now
     raise StoreError(f"gave up after {MAX_ROUNDS} rounds: {failure}") from failure
 
 

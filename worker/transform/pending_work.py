@@ -91,8 +91,12 @@ async def find_pending_work(
         since = 0  # whatever was published may be of another contract
     new_sources = snapshot.sources_since(since)
     changed = await _changed_days(task, snapshot, new_sources, since)
+    erased = snapshot.erasures.deleted_since(since)
+    if changed is not None and erased:
+        changed = np.union1d(changed, _days_of(erased))
     begun = await task.state.days()
     vacated_days = np.union1d(await _abandoned_days(task, snapshot, since), former_days)
+    vacated_days = np.union1d(vacated_days, _days_of(erased)).astype(np.int32)
     every_day = date_range.select(await _every_day(snapshot, begun, vacated_days))
     due = every_day if changed is None else np.intersect1d(every_day, changed, assume_unique=True)
     days = due
@@ -103,11 +107,12 @@ async def find_pending_work(
         since=reached,
         record=record,
         snapshot=snapshot,
-        new_sources=new_sources,
+        # Of these, effects and waiting items are counted again.
+        new_sources=new_sources | erased.keys(),
         ceased_sources=snapshot.ceased_since(since),
         every_day=changed is None,
         days=days,
-        skipped=len(days) < len(due),
+        skipped=len(days) < len(due) or bool(erased),
         begun=begun,
         vacated_days=vacated_days,
         order_versions=LatestVersions(snapshot.orders),
@@ -182,6 +187,11 @@ def equal_or_both_null(left: pa.Array, right: pa.Array) -> pa.Array:
     """Compare texts null-safely: null equals null, and differs from every text, even the empty."""
     both_null = pc.and_(left.is_null(), right.is_null())
     return pc.or_(pc.equal(left, right).fill_null(False), both_null)
+
+
+def _days_of(erased: Mapping[str, Iterable[date]]) -> Days:
+    """Return the days that the deletion of customers from some sources may have changed."""
+    return np.unique(np.array([to_day(day) for days in erased.values() for day in days], np.int32))
 
 
 def _whole_days(task: TransformTask, begun: Mapping[date, Mapping[str, int]], head: int) -> Days:

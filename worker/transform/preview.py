@@ -12,7 +12,7 @@ import numpy as np
 from kpi.aggregation.calendar import Days, to_date, to_day
 from kpi.aggregation.products import Products
 from kpi.aggregation.tables import KPI_TABLES
-from worker.state import Adoption, Record, Row, State, Value
+from worker.state import Adoption, Entry, Erasure, Record, Row, State, Value
 from worker.state.kpi_rows import stored_row
 from worker.transform.day_batches import plan_batches
 from worker.transform.day_loader import (
@@ -180,6 +180,22 @@ class _SupposedLedger:
     async def adoption(self) -> Adoption | None:
         supposed = [record for record in self._supposed if isinstance(record, Adoption)]
         return supposed[-1] if supposed else await self._state.adoption()
+
+    async def erasures(self) -> list[Erasure]:
+        supposed = [record for record in self._supposed if isinstance(record, Erasure)]
+        return [*await self._state.erasures(), *supposed]
+
+    async def rewritten(self, erasure_id: str) -> list[Entry]:
+        supposed = [
+            record
+            for record in self._supposed
+            if isinstance(record, Entry) and record.erasure == erasure_id
+        ]
+        return [*await self._state.rewritten(erasure_id), *supposed]
+
+    async def erasure_key(self, proposed: bytes | None = None) -> bytes | None:
+        del proposed  # nothing is written
+        return await self._state.erasure_key() or b"-"
 
     async def records(self, *, after: int = 0, up_to: int | None = None) -> list[Record]:
         last = self._head if up_to is None else min(up_to, self._head)

@@ -22,6 +22,7 @@ from worker.runtime.concurrency import each
 from worker.state import Effect, Entry, Ledger
 from worker.state.contract_in_force import contract_at
 from worker.state.counted import CountedUploads
+from worker.state.erasures import NO_ERASURES, Erasures
 from worker.state.paging import records_in_pages
 
 CONCURRENT_READS = 4
@@ -40,6 +41,7 @@ class ShopState:
         kpis: Of all days.
         size_bytes: Of the clean files.
         uploads: Which uploads count.
+        erasures: Customers that were erased from them.
     """
 
     shop: Shop
@@ -50,6 +52,7 @@ class ShopState:
     kpis: ShopKpis
     size_bytes: int
     uploads: CountedUploads
+    erasures: Erasures = NO_ERASURES
 
     def waiting(self) -> dict[str, int]:
         """Rows that wait for an order or a reference, by source object."""
@@ -154,6 +157,7 @@ async def open_shop(
         files=of_dataset,
         kpis=await asyncio.to_thread(compute_kpis, shop, rows, tables),
         uploads=uploads,
+        erasures=in_force.erasures,
         size_bytes=sum(part.size_bytes for entry in entries for part in entry.parts),
     )
 

@@ -159,6 +159,7 @@ async def _due_days(
         state.order_days, await days_of_versions(state.accepted, task.workspace, state.shop)
     )
     days |= set(map(to_date, np.union1d(of_rows, former_days).tolist()))
+    days = days.union(*state.erasures.deleted_since(since).values())
     return sorted(
         day
         for day in days

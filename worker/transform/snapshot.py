@@ -9,6 +9,7 @@ from worker.clean import Workspace
 from worker.state import Entry, Ledger
 from worker.state.contract_in_force import contract_at
 from worker.state.counted import CountedUploads
+from worker.state.erasures import NO_ERASURES, Erasures
 from worker.state.paging import records_in_pages
 from worker.transform.catalog import Catalog
 from worker.transform.file_cache import FileCache
@@ -26,6 +27,7 @@ class Snapshot:
         items: Files of order items that count.
         products: Files of products that count.
         uploads: Which uploads count, and since when.
+        erasures: Customers that were erased from them.
     """
 
     contract: Contract
@@ -33,6 +35,7 @@ class Snapshot:
     items: Catalog
     products: Catalog
     uploads: CountedUploads = field(default_factory=CountedUploads)
+    erasures: Erasures = NO_ERASURES
 
     @property
     def catalogs(self) -> tuple[Catalog, Catalog, Catalog]:
@@ -96,5 +99,10 @@ async def open_snapshot(
         table.close(places)
     orders, items, products = map(Catalog, tables.values())
     return Snapshot(
-        contract=contract, orders=orders, items=items, products=products, uploads=uploads
+        contract=contract,
+        orders=orders,
+        items=items,
+        products=products,
+        uploads=uploads,
+        erasures=in_force.erasures,
     )

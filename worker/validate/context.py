@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kpi.contract.model import Contract
 from worker.clean import Workspace
 from worker.objects.source import HeaderCallback, ProgressCallback
 from worker.state import Adoption, Entry, Ledger
 from worker.state.contract_in_force import ContractInForce
+from worker.state.erasures import NO_ERASURES, Erasures, read_erasures
 from worker.validate.stream import DEFAULT_BLOCK_SIZES, BlockSizes
 
 
@@ -33,6 +34,7 @@ class ValidationContext:
             always do, those of byte ranges never.
         again: Whether sources that were refused under the contract are validated again.
         block_sizes: How sources are read; tests make blocks of a few bytes.
+        erasures: Customers whose rows are dropped or get a pseudonym.
     """
 
     contract: Contract
@@ -46,12 +48,28 @@ class ValidationContext:
     sha256: bool = False
     again: bool = False
     block_sizes: BlockSizes = DEFAULT_BLOCK_SIZES
+    erasures: Erasures = NO_ERASURES
+
+    async def with_erasures(self) -> ValidationContext:
+        """Return the context with the erasures that the ledger has now.
+
+        Raises:
+            StoreError: The ledger cannot be read, after retries.
+        """
+        return self.under(await read_erasures(self.ledger))
+
+    def under(self, erasures: Erasures) -> ValidationContext:
+        """Return the context with some erasures."""
+        workspace = replace(self.workspace, generation=erasures.generation)
+        return replace(self, erasures=erasures, workspace=workspace)
 
     async def find(self, source_id: str) -> Entry | None:
         """Return the entry of a source object that stands under the contract, else the last."""
         if self.in_force is None:
-            return await self.ledger.find(source_id)
-        return await self.in_force.find(self.ledger, source_id)
+            entry = await self.ledger.find(source_id)
+        else:
+            entry = await self.in_force.find(self.ledger, source_id)
+        return None if entry is None else self.erasures.effective(entry)
 
     def is_final(self, entry: Entry) -> bool:
         """Return whether the verdict of an entry stands, so that its source is not read again."""

@@ -140,6 +140,7 @@ async def find_equal(version: FileVersion, context: ValidationContext) -> FileVe
         uploaded_at=source.info.uploaded_at,
         content=content,
         sequence=0,
+        erased=context.erasures.last,
     )
 
 

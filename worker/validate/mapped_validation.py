@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from worker.clean.writer import ParquetStream, parquet_stream
 from worker.objects.source import Source
 from worker.state import Entry
 from worker.state.entry import FeedCounts, Part
+from worker.state.erasures import Erasures
 from worker.validate.context import ValidationContext
 from worker.validate.discovery import FEEDS_SEPARATOR
 from worker.validate.formats import Candidate, FormatContext, ReadRecords, RecordReader, Records
@@ -34,6 +36,9 @@ from worker.validate.verdict import (
     refuse,
     too_many_rejects,
 )
+
+if TYPE_CHECKING:
+    from worker.validate.mapped_erasing import MappedErasing
 
 ONE_DAY = timedelta(days=1)
 
@@ -85,6 +90,7 @@ class MappedValidation:
         self._feeds: dict[str, _Feed] = {}
         self._candidates: list[Candidate] = []
         self._rejects_key: str | None = None
+        self._erasing = _erasing(context.erasures)
 
     async def run(self) -> Entry:
         """Stream the object through; its clean files appear only if it is accepted.
@@ -158,7 +164,7 @@ class MappedValidation:
         async with aclosing(batches):
             async for batch in batches:
                 read = await asyncio.get_running_loop().run_in_executor(
-                    self._context.executor, _read, batch, mapper
+                    self._context.executor, _read, batch, mapper, self._erasing
                 )
                 await self._take(read, output, records_before, file.name)
                 records_before += read.records.count
@@ -235,6 +241,9 @@ class MappedValidation:
             if feed.repeats is not None:
                 feed.repeats.include(rows.clean)
         table, reasons = records.rejects(problems, np.flatnonzero(rejected), mapped.kept)
+        if self._erasing is not None:
+            table, notes = self._erasing.rejects(table)
+            counts.notes.update(notes)
         await output.rejects.write(table, records_before)
         counts.rows += mapped.rows + records.broken
         counts.rejected += table.num_rows
@@ -254,6 +263,7 @@ class MappedValidation:
             sha256=self._stream.sha256,
             content=self._stream.content,
             dataset=FEEDS_SEPARATOR.join(self._feeds) or self._source.dataset,
+            notes=dict(self._counts.notes),
             rows_passed_over=self._passed_over,
             parts=parts,
             rejects=(self._rejects_key,) if self._rejects_key else (),
@@ -277,9 +287,22 @@ def _feed(dataset: ShopDataset) -> _Feed:
     return _Feed(repeats=RepeatCounter(key) if has_key else None)
 
 
-def _read(batch: ReadRecords, mapper: Mapper) -> _ReadRecords:
+def _erasing(erasures: Erasures) -> MappedErasing | None:
+    """Return what erases customers; None where nobody was erased."""
+    if not erasures.records:
+        return None
+    # Digests take a package that most runs do without.
+    from worker.validate.mapped_erasing import MappedErasing  # noqa: PLC0415
+
+    return MappedErasing(erasures)
+
+
+def _read(batch: ReadRecords, mapper: Mapper, erasing: MappedErasing | None) -> _ReadRecords:
     records = batch()
-    return _ReadRecords(records, mapper.map(records.columns, records.has_level))
+    mapped = mapper.map(records.columns, records.has_level)
+    if erasing is not None:
+        mapped = erasing.rows(mapped)
+    return _ReadRecords(records, mapped)
 
 
 def _place(dataset: str, problem: Problem, file: str | None) -> str:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, Protocol
 
 from kpi.csv.chunk import Chunk
-from kpi.validation.parser import ChunkParser
 from kpi.validation.rejects import ParsedChunk
 from worker.runtime.memory_budget import CHUNKS_IN_FLIGHT
 
 
+class Parser(Protocol):
+    """Parses the chunks of one source object, in several threads."""
+
+    def parse(self, chunk: Chunk, /) -> ParsedChunk:
+        """Parse a chunk."""
+
+
 async def parse_in_order(
-    parser: ChunkParser, first: Chunk | None, chunks: AsyncIterator[Chunk], executor: Executor
+    parser: Parser, first: Chunk | None, chunks: AsyncIterator[Chunk], executor: Executor
 ) -> AsyncGenerator[ParsedChunk, None]:
     """Parse chunks concurrently and yield the results in order; at most `CHUNKS_IN_FLIGHT`.
 

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kpi.contract.model import Contract
-from worker.clean import result_name
 from worker.errors import ConfigError, DamagedObject, StoreError
 from worker.objects.source import Source
 from worker.state import Entry
@@ -111,7 +110,8 @@ async def commit_ranges(source: Source, context: ValidationContext) -> Entry:
 
 
 def _manifest_folder(source: Source, context: ValidationContext) -> str:
-    return context.workspace.absolute(f"pieces/{result_name(source, context.contract)}")
+    name = context.workspace.result_name(source, context.contract)
+    return context.workspace.absolute(f"pieces/{name}")
 
 
 async def _read_manifests(source: Source, context: ValidationContext) -> dict[ByteRange, Entry]:
@@ -163,6 +163,7 @@ def _join(entries: Sequence[Entry], contract: Contract) -> Entry:
         return replace(entries[0], content=_content(entries))
     rows = sum(entry.rows_read for entry in entries)
     rejected = sum(entry.rows_rejected for entry in entries)
+    passed_over = sum(entry.rows_passed_over for entry in entries)
     reasons: Counter[str] = Counter()
     notes: Counter[str] = Counter()
     rejects: list[str] = []
@@ -177,7 +178,8 @@ def _join(entries: Sequence[Entry], contract: Contract) -> Entry:
     joined = replace(
         entries[0],
         rows_read=rows,
-        rows_clean=rows - rejected,
+        rows_clean=rows - rejected - passed_over,
+        rows_passed_over=passed_over,
         rows_rejected=rejected,
         reasons=dict(sorted(reasons.items())),
         parts=tuple(part for entry in entries for part in entry.parts),

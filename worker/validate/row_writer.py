@@ -16,7 +16,7 @@ from kpi.validation.rejects import ParsedChunk
 from worker.clean.writer import parquet_stream
 from worker.state.entry import Part
 from worker.validate.context import ValidationContext
-from worker.validate.parse_pool import KeyOrder, parse_in_order
+from worker.validate.parse_pool import KeyOrder, Parser, parse_in_order
 from worker.validate.reject_summary import RejectSummary
 from worker.validate.reject_writer import RejectWriter, open_reject_writer
 from worker.validate.verdict import RowCounts, Unreadable, too_many_rejects
@@ -94,7 +94,7 @@ class RowWriter:
             context.executor,
             high_cardinality=high_cardinality(dataset),
         ) as clean_file:
-            parser = ChunkParser(self._layout, threading.Lock())
+            parser = self._parser()
             results = parse_in_order(parser, first, chunks, context.executor)
             async with aclosing(results):
                 async for parsed in results:
@@ -120,11 +120,22 @@ class RowWriter:
             ascending=key_order.is_strictly_increasing,
         )
 
+    def _parser(self) -> Parser:
+        parser = ChunkParser(self._layout, threading.Lock())
+        erasures = self._context.erasures
+        if not erasures.records:
+            return parser
+        # Digests take a package that most runs do without.
+        from worker.validate.erasing import ErasingParser, subjects_of  # noqa: PLC0415
+
+        return ErasingParser(parser, self._layout, subjects_of(erasures))
+
     def _count(self, parsed: ParsedChunk) -> None:
         counts = self._counts
         counts.rows += parsed.rows
         counts.clean += parsed.clean.num_rows
         counts.rejected += parsed.rejects.num_rows
+        counts.passed_over += parsed.rows - parsed.clean.num_rows - parsed.rejects.num_rows
         counts.reasons.update(parsed.reasons)
         counts.notes.update(parsed.notes)
         if parsed.blank_rows:

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from worker.errors import CustomersErased
 from worker.objects.source import Source
 from worker.state import Entry
 from worker.validate.byte_range import ByteRange
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from worker.validate.source_validation import SourceValidation
 
 
+MAX_ERASURES = 10
+"""Times that a source object is read again since a customer was erased meanwhile."""
+
+
 async def validate(source: Source, context: ValidationContext) -> tuple[Entry, bool]:
     """Bring a source object into the ledger; do nothing where it is there already.
 
@@ -31,8 +36,18 @@ async def validate(source: Source, context: ValidationContext) -> tuple[Entry, b
         SourceError: The object cannot be read; nothing is committed.
         StoreError: Results cannot be written; nothing is committed.
         ContractChanged: Another contract is in force; nothing is committed.
+        CustomersErased: Customers are erased all the time; nothing is committed.
         BalanceError: Rows got lost: a bug.
     """
+    for _ in range(MAX_ERASURES):
+        try:
+            return await _validate(source, context)
+        except CustomersErased:
+            context = await context.with_erasures()
+    return await _validate(source, context)
+
+
+async def _validate(source: Source, context: ValidationContext) -> tuple[Entry, bool]:
     if source.info.stamp is not None:
         return await _validate_file(source, context)
     known = await context.find(source.source_id)
@@ -114,7 +129,8 @@ async def validate_uncommitted(
         else:
             mapped_type = await asyncio.to_thread(import_mapped_validation)
             entry = await mapped_type(source, context, stream).run()
-    return check_balance(replace(entry, seconds=round(time.perf_counter() - started, 3)))
+    seconds = round(time.perf_counter() - started, 3)
+    return check_balance(replace(entry, seconds=seconds, erased=context.erasures.last))
 
 
 def import_mapped_validation() -> type[MappedValidation]:

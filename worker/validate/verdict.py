@@ -80,6 +80,7 @@ def accept(source: Source, contract: Contract, counts: RowCounts) -> Entry:
         rejects=(),
         contract=contract.digest,
         seconds=0.0,
+        rows_passed_over=counts.passed_over,
     )
 
 
@@ -138,6 +139,7 @@ class RowCounts:
         rows: Rows read.
         clean: Rows that passed.
         rejected: Rows that did not.
+        passed_over: Rows of erased customers, which were dropped.
         reasons: Reject reason -> rows that have it; a row may have several.
         notes: Note -> cells of clean rows, or records, that have it; see
             `kpi.contract.receipt_notes`.
@@ -146,6 +148,7 @@ class RowCounts:
     rows: int = 0
     clean: int = 0
     rejected: int = 0
+    passed_over: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
 

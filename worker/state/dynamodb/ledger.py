@@ -2,10 +2,12 @@
 
 | kind | id | attributes |
 |---|---|---|
-| `head` | `head` | sequence: of the last entry |
+| `head` | `head` | sequence: of the last record; erased: of the last erasure, if any |
 | `source` | source_id | sequence: of its entry |
 | `staged` | source_id-digest | sequence: of its entry, staged for the contract of a digest |
 | `ruling` | ruling_id | sequence: of the ruling |
+| `erasure` | erasure_id | sequence: of the erasure |
+| `secret` | `erasures` | key: of the digests of erased customers |
 | `adoption` | `in force` | sequence, digest; entry: JSON of the last adoption |
 | `sequence` | sequence, 12 digits | entry: JSON of a record |
 | `effect` | source_id | as_of, effect: JSON |
@@ -21,11 +23,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from kpi.aggregation.tables import LEDGER_PARTITION_KEY, LEDGER_SORT_KEY, LEDGER_TABLE
-from worker.errors import ContractChanged, HeadMoved, StoreError
-from worker.state import Adoption, Effect, Entry, Record, Ruling, Sighting
+from worker.errors import ContractChanged, CustomersErased, HeadMoved, StoreError
+from worker.state import Adoption, Effect, Entry, Erasure, Record, Ruling, Sighting
 from worker.state.corruption import parsing
 from worker.state.dynamodb.client import CONDITION_FAILED, Database
 from worker.state.dynamodb.items import (
@@ -37,7 +40,7 @@ from worker.state.dynamodb.items import (
     put,
     unchanged,
 )
-from worker.state.entry import staged_name
+from worker.state.entry import erasure_prefix, name_of_staged, staged_name
 from worker.state.records import record_from_json
 
 if TYPE_CHECKING:
@@ -64,6 +67,23 @@ def ledger_key(kind: str, name: str) -> Item:
 
 _IN_FORCE = ledger_key("adoption", "in force")
 
+_HEAD_KEY = ledger_key("head", "head")
+
+_ERASURE_KEY = ledger_key("secret", "erasures")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Head:
+    """The end of the ledger.
+
+    Attributes:
+        sequence: Of the last record; 0 for none.
+        erased: Of the last erasure; 0 for none.
+    """
+
+    sequence: int = 0
+    erased: int = 0
+
 
 class DynamoDBLedger:
     """DynamoDB implementation of `worker.state.Ledger`."""
@@ -83,7 +103,7 @@ class DynamoDBLedger:
     async def stage(self, entry: Entry) -> Entry:
         """Append a staged entry, or return the one staged before for its contract."""
         pointer: Item = {
-            **ledger_key("staged", staged_name(entry.source_id, entry.contract)),
+            **ledger_key("staged", name_of_staged(entry)),
             "verdict": {"S": entry.verdict},
             "url": {"S": entry.url},
         }
@@ -122,13 +142,16 @@ class DynamoDBLedger:
         doing = "adopting a contract"
         retries = self._database.retry.start()
         while True:
-            last = await self.head()
+            found = await self._head()
+            last = found.sequence
             committed = adoption.at((last if head is None else head) + 1, replaces=replaces)
             reasons = await self._database.transact(
                 doing,
                 [
                     self._put_adoption(committed, unchanged("sequence", replaces)),
-                    *self._put_record(committed, committed.sequence - 1),
+                    *self._put_record(
+                        committed, _Head(sequence=committed.sequence - 1, erased=found.erased)
+                    ),
                 ],
             )
             if not reasons:
@@ -155,10 +178,64 @@ class DynamoDBLedger:
 
     async def head(self) -> int:
         """Return the last sequence; 0 for an empty ledger."""
-        item = await self._database.get(
-            "reading the head", LEDGER_TABLE, ledger_key("head", "head")
+        return (await self._head()).sequence
+
+    async def _head(self) -> _Head:
+        item = await self._database.get("reading the head", LEDGER_TABLE, _HEAD_KEY)
+        if item is None:
+            return _Head()
+        with parsing("head of the ledger"):
+            erased = int(item["erased"]["N"]) if "erased" in item else 0
+        return _Head(sequence=_sequence(item), erased=erased)
+
+    async def erase(self, erasure: Erasure, *, head: int) -> Erasure:
+        """Append `erasure` under the next sequence, if the last one is still `head`."""
+        doing = "committing an erasure"
+        committed = erasure.at(head + 1)
+        pointer: Item = {
+            **ledger_key("erasure", erasure.erasure_id),
+            "sequence": number(committed.sequence),
+        }
+        table = self._database.table(LEDGER_TABLE)
+        reasons = await self._database.transact(
+            doing,
+            [
+                {"Put": put(table, pointer, absent("sequence"))},
+                *self._put_record(committed, _Head(sequence=head)),
+            ],
         )
-        return 0 if item is None else _sequence(item)
+        if reasons:
+            known = {one.erasure_id: one for one in await self.erasures()}
+            if erasure.erasure_id in known:
+                return known[erasure.erasure_id]  # ours: the answer was lost
+            raise HeadMoved(expected=head, actual=await self.head())
+        return committed
+
+    async def erasures(self) -> list[Erasure]:
+        """Return all erasures, ascending by sequence; there are few."""
+        records = await self._pointed("reading erasures", "erasure")
+        return [record for record in records if isinstance(record, Erasure)]
+
+    async def rewritten(self, erasure_id: str) -> list[Entry]:
+        """Return the entries staged for an erasure, ascending by the entry that each rewrites."""
+        prefix = erasure_prefix(erasure_id)
+        doing = f"reading what was rewritten for erasure {erasure_id}"
+        records = await self._pointed(doing, "staged", (prefix, f"{prefix}~"))
+        entries = [record for record in records if isinstance(record, Entry)]
+        return sorted(entries, key=lambda entry: entry.rewrites)
+
+    async def erasure_key(self, proposed: bytes | None = None) -> bytes | None:
+        """Return the secret key of the digests; `proposed` becomes it where there is none."""
+        doing = "reading the key of erased customers"
+        item = await self._database.get(doing, LEDGER_TABLE, _ERASURE_KEY)
+        if item is None and proposed is not None:
+            new: Item = {**_ERASURE_KEY, "key": {"B": proposed}}
+            table = self._database.table(LEDGER_TABLE)
+            await self._database.put(
+                "making the key of erased customers", put(table, new, absent("key"))
+            )
+            item = await self._database.get(doing, LEDGER_TABLE, _ERASURE_KEY)
+        return None if item is None else bytes(item["key"]["B"])
 
     async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
         """Return entries with after < sequence <= up_to (default: all), ascending by sequence."""
@@ -180,12 +257,24 @@ class DynamoDBLedger:
 
     async def rulings(self) -> list[Ruling]:
         """Return all rulings, ascending by sequence; there are few."""
-        doing = "reading rulings"
-        pointers = self._database.query(doing, LEDGER_TABLE, (LEDGER_PARTITION_KEY, "ruling"))
+        records = await self._pointed("reading rulings", "ruling")
+        return [record for record in records if isinstance(record, Ruling)]
+
+    async def _pointed(
+        self, doing: str, kind: str, names: tuple[str, str] | None = None
+    ) -> list[Record]:
+        """Return the records that pointers of a kind lead to, ascending by sequence.
+
+        Args:
+            doing: What is done, for errors.
+            kind: Of the pointers.
+            names: Least and greatest of their names; None for all.
+        """
+        between = None if names is None else (LEDGER_SORT_KEY, *names)
+        pointers = self._database.query(doing, LEDGER_TABLE, (LEDGER_PARTITION_KEY, kind), between)
         keys = [_sequence_key(_sequence(pointer)) async for pointer in pointers]
         found = await self._database.batch_get(doing, LEDGER_TABLE, keys)
-        rulings = [record for record in map(_record, found) if isinstance(record, Ruling)]
-        return sorted(rulings, key=lambda ruling: ruling.sequence)
+        return sorted(map(_record, found), key=lambda record: record.sequence)
 
     async def record_effects(self, effects: Mapping[str, Effect]) -> None:
         """Record the effect of each source_id; one of a lower `as_of` never replaces another."""
@@ -276,9 +365,15 @@ class DynamoDBLedger:
         retries = self._database.retry.start()
         is_first, replaces = False, 0
         while True:
-            head = await self.head()
+            found = await self._head()
+            head = found.sequence
+            if isinstance(record, Entry) and record.erased != found.erased:
+                known = await self._find(doing, kind, name, type(record))
+                if known is not None and not _may_follow(known, record, final):
+                    return known
+                raise CustomersErased(url=record.url)
             committed = record.at(head + 2 if is_first else head + 1)
-            writes = self._writes(pointer, committed, head, replaces)
+            writes = self._writes(pointer, committed, found, replaces)
             if adoption is not None:
                 writes += self._with_contract(adoption, head + 1, is_first=is_first)
             reasons = await self._database.transact(doing, writes)
@@ -298,7 +393,7 @@ class DynamoDBLedger:
             if not await retries.again():
                 raise StoreError(f"{doing}: others kept committing", url=self._database.url)
 
-    def _writes(self, pointer: Item, record: Record, head: int, replaces: int) -> list[Write]:
+    def _writes(self, pointer: Item, record: Record, head: _Head, replaces: int) -> list[Write]:
         """Build the writes of a record; that of its pointer, to `replaces` so far, is the first."""
         table = self._database.table(LEDGER_TABLE)
         pointer = {**pointer, "sequence": number(record.sequence)}
@@ -307,13 +402,18 @@ class DynamoDBLedger:
             *self._put_record(record, head),
         ]
 
-    def _put_record(self, record: Record, head: int) -> list[Write]:
+    def _put_record(self, record: Record, head: _Head) -> list[Write]:
         """Build the writes that append a record, and move the head from `head` to it."""
         table = self._database.table(LEDGER_TABLE)
-        moved: Item = {**ledger_key("head", "head"), "sequence": number(record.sequence)}
+        erased = record.sequence if isinstance(record, Erasure) else head.erased
+        moved: Item = {
+            **_HEAD_KEY,
+            "sequence": number(record.sequence),
+            **({"erased": number(erased)} if erased else {}),
+        }
         return [
             {"Put": put(table, _record_item(record), absent("entry"))},
-            {"Put": put(table, moved, unchanged("sequence", head))},
+            {"Put": put(table, moved, unchanged("sequence", head.sequence))},
         ]
 
     def _with_contract(self, adoption: Adoption, sequence: int, *, is_first: bool) -> list[Write]:

@@ -13,13 +13,14 @@ from typing import TypeVar
 import orjson
 
 from kpi.aggregation.tables import KPI_TABLES
-from worker.errors import ContractChanged, HeadMoved, StoreError
+from worker.errors import ContractChanged, CustomersErased, HeadMoved, StoreError
 from worker.objects.readers import Readers
 from worker.state import (
     Adoption,
     DayKpis,
     Effect,
     Entry,
+    Erasure,
     Outcome,
     Progress,
     Record,
@@ -29,13 +30,14 @@ from worker.state import (
 )
 from worker.state.corruption import parsing
 from worker.state.day_guard import Guard
-from worker.state.entry import staged_name
+from worker.state.entry import erasure_prefix, name_of_staged, staged_name
 from worker.state.records import record_from_json
 from worker.state.sqlite.connection import SqliteFile
+from worker.state.sqlite.erasure_key import erasure_key
 from worker.state.sqlite.kpi_columns import stored_names
 from worker.state.sqlite.rows import parse_row, replace_rows
 
-R = TypeVar("R", Entry, Ruling, Adoption)
+R = TypeVar("R", Entry, Ruling, Adoption, Erasure)
 
 PAGE_ROWS = 10_000
 """KPI rows read in one transaction, and the rest of the last day's."""
@@ -111,11 +113,14 @@ class SqliteState:
         return await self._file.run(lambda db: _find(db, "staged", name, Entry))
 
     async def stage(self, entry: Entry) -> Entry:
-        name = staged_name(entry.source_id, entry.contract)
+        name = name_of_staged(entry)
 
         def append(db: sqlite3.Connection) -> Entry:
             earlier = _find(db, "staged", name, Entry)
-            return _append(db, "staged", name, entry) if earlier is None else earlier
+            if earlier is not None:
+                return earlier
+            _check_erased(db, entry)
+            return _append(db, "staged", name, entry)
 
         return await self._file.run(append)
 
@@ -126,6 +131,7 @@ class SqliteState:
             earlier = _find(db, "entry", entry.source_id, Entry)
             if earlier is not None and earlier.stands(entry.contract, replaces):
                 return earlier
+            _check_erased(db, entry)
             if adoption is not None and entry.verdict == "accepted":
                 in_force = _adoption(db)
                 if in_force is None:
@@ -152,6 +158,33 @@ class SqliteState:
             return _append_adoption(db, adoption.at(0, replaces=replaces))
 
         return await self._file.run(append)
+
+    async def erase(self, erasure: Erasure, *, head: int) -> Erasure:
+        def append(db: sqlite3.Connection) -> Erasure:
+            (last,) = db.execute(_HEAD).fetchone()
+            if head != last:
+                raise HeadMoved(expected=head, actual=last)
+            return _append(db, "erasure", erasure.erasure_id, erasure)
+
+        return await self._file.run(append)
+
+    async def erasures(self) -> list[Erasure]:
+        query = "SELECT sequence, record FROM ledger WHERE kind = 'erasure' ORDER BY 1"
+        rows = await self._file.run(lambda db: db.execute(query).fetchall())
+        records = [record_from_json(text).at(sequence) for sequence, text in rows]
+        return [record for record in records if isinstance(record, Erasure)]
+
+    async def rewritten(self, erasure_id: str) -> list[Entry]:
+        query = (
+            "SELECT sequence, record FROM ledger "
+            "WHERE kind = 'staged' AND name >= ? AND name < ? ORDER BY name"
+        )
+        prefix = erasure_prefix(erasure_id)
+        rows = await self._file.run(lambda db: db.execute(query, (prefix, prefix + "~")).fetchall())
+        return [Entry.from_json(text).at(sequence) for sequence, text in rows]
+
+    async def erasure_key(self, proposed: bytes | None = None) -> bytes | None:
+        return await self._file.run(lambda db: erasure_key(db, proposed))
 
     async def rule(self, ruling: Ruling) -> Ruling:
         def append(db: sqlite3.Connection) -> Ruling:
@@ -343,6 +376,14 @@ def _find(db: sqlite3.Connection, kind: str, name: str, of: type[R]) -> R | None
             retryable=False,
         )
     return record
+
+
+def _check_erased(db: sqlite3.Connection, entry: Entry) -> None:
+    """Check that an entry was made under the last erasure."""
+    query = "SELECT coalesce(max(sequence), 0) FROM ledger WHERE kind = 'erasure'"
+    (last,) = db.execute(query).fetchone()
+    if last != entry.erased:
+        raise CustomersErased(url=entry.url)
 
 
 def _append(db: sqlite3.Connection, kind: str, name: str, record: R) -> R:

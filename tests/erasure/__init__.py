@@ -1,0 +1,1 @@
+"""Customers erased from everything that is stored."""

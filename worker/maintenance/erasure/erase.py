@@ -1,0 +1,175 @@
+"""Find, rewrite and erase; see the package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from kpi.contract.receipt_notes import Note
+from worker.errors import CustomersErased, HeadMoved
+from worker.maintenance.erasure.request import Request
+from worker.maintenance.erasure.rewriting import Rewriter
+from worker.maintenance.erasure.scan import find_deleted
+from worker.state import Entry, Erasure
+from worker.state.erasures import Erasures, read_erasures
+from worker.state.paging import entries_in_pages
+
+MAX_ROUNDS = 100
+"""Attempts of one erasure while others commit uploads."""
+
+NOTES = (Note.PSEUDONYMISED, Note.ERASED, Note.ERASED_REJECTS)
+"""Notes that count what was erased."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Erased:
+    """What an erasure did.
+
+    Attributes:
+        erasure: Its record; None where no object has the customer, and none was erased before.
+        entries: Entries that were rewritten, as they are in effect.
+        rows: Note -> rows that have it, in all of these together.
+        scanned: Entries with objects that were looked at.
+    """
+
+    erasure: Erasure | None
+    entries: tuple[Entry, ...] = ()
+    rows: dict[str, int] = field(default_factory=dict)
+    scanned: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """The entries of a ledger at its head.
+
+    Attributes:
+        head: Its last sequence.
+        erasures: Customers erased by then.
+        entries: Entries with objects, as they are in effect; also those that are staged for a
+            contract, and those of refused, replaced and retracted files.
+    """
+
+    head: int
+    erasures: Erasures
+    entries: tuple[Entry, ...]
+
+
+async def list_entries(request: Request) -> Listing:
+    """List everything that may name an object with the customer.
+
+    Raises:
+        StoreError: The ledger cannot be read, after retries.
+    """
+    head = await request.ledger.head()
+    erasures = await read_erasures(request.ledger)
+    entries: list[Entry] = []
+    async for page in entries_in_pages(request.ledger, head):
+        effective = (erasures.effective(one) for one in page if not one.erasure)
+        entries += (one for one in effective if one.parts or one.rejects)
+    return Listing(head=head, erasures=erasures, entries=tuple(entries))
+
+
+async def rewrite(request: Request, listing: Listing, erasure: Erasure) -> list[Entry]:
+    """Rewrite the entries that have the customer, and return them, ready to be staged.
+
+    Raises:
+        SourceError: A clean object cannot be read.
+        StoreError: One cannot be written.
+    """
+    rewriter = Rewriter(
+        workspace=request.workspace_for(erasure),
+        subjects=request.subjects(tuple(map(bytes.fromhex, erasure.orders))),
+        contract=request.in_force.contract,
+    )
+    found: list[Entry] = []
+    for entry in listing.entries:
+        rewritten = await rewriter.rewrite(entry)
+        if rewritten is not None:
+            found.append(
+                replace(
+                    rewritten,
+                    staged=True,
+                    erasure=erasure.erasure_id,
+                    rewrites=entry.sequence,
+                    erased=listing.erasures.last,
+                    sequence=0,
+                )
+            )
+    return found
+
+
+async def plan(request: Request) -> Erased:
+    """Return what an erasure would do; its entries are not staged, nor is it committed.
+
+    The workspace of the request receives the objects that it rewrites.
+
+    Raises:
+        SourceError: A clean object cannot be read.
+        StoreError: A store fails, after retries.
+    """
+    listing = await list_entries(request)
+    found = await find_deleted(request, listing.entries)
+    erasure = request.erasure(listing.erasures, found)
+    entries = await rewrite(request, listing, erasure)
+    return Erased(
+        erasure=erasure if entries else request.latest(listing.erasures),
+        entries=tuple(entries),
+        rows=count_rows(listing, {one.rewrites: one for one in entries}),
+        scanned=len(listing.entries),
+    )
+
+
+async def erase(request: Request) -> Erased:
+    """Rewrite everything that has the customer, and commit the erasure.
+
+    Raises:
+        HeadMoved: Others keep committing uploads.
+        SourceError: A clean object cannot be read.
+        StoreError: A store fails, after retries.
+    """
+    ledger = request.ledger
+    checked: dict[str, set[int]] = {}
+    for _ in range(MAX_ROUNDS):
+        listing = await list_entries(request)
+        found = await find_deleted(request, listing.entries)
+        erasure = request.erasure(listing.erasures, found)
+        staged = {one.rewrites: one for one in await ledger.rewritten(erasure.erasure_id)}
+        done = checked.setdefault(erasure.erasure_id, set())
+        left = tuple(
+            one
+            for one in listing.entries
+            if one.sequence not in done and one.sequence not in staged
+        )
+        new = await rewrite(request, replace(listing, entries=left), erasure)
+        try:
+            for entry in new:
+                request.rewritten(await ledger.stage(entry))
+            done.update(one.sequence for one in left)
+            if new:
+                continue  # the head has moved; perhaps others have committed uploads
+            if not staged:
+                known = request.latest(listing.erasures)
+                return Erased(erasure=known, scanned=len(listing.entries))
+            committed = await ledger.erase(erasure, head=listing.head)
+        except (CustomersErased, HeadMoved):
+            continue
+        return Erased(
+            erasure=committed,
+            entries=tuple(staged.values()),
+            rows=count_rows(listing, staged),
+            scanned=len(listing.entries),
+        )
+    raise HeadMoved(f"gave up after {MAX_ROUNDS} rounds: others keep committing uploads")
+
+
+def count_rows(listing: Listing, rewritten: dict[int, Entry]) -> dict[str, int]:
+    """Count the rows that an erasure has changed, by note."""
+    before = {one.sequence: one for one in listing.entries}
+    counts = {
+        str(note): sum(
+            entry.notes.get(str(note), 0) - before[at].notes.get(str(note), 0)
+            for at, entry in rewritten.items()
+            if at in before
+        )
+        for note in NOTES
+    }
+    return {note: rows for note, rows in counts.items() if rows}

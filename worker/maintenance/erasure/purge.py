@@ -1,0 +1,77 @@
+"""Delete the objects that an erasure has replaced, and what no entry names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from worker.clean import STORED_KEY, Workspace
+from worker.errors import SourceMissing
+from worker.maintenance.erasure.places import STORED_PREFIXES
+from worker.objects import SweepingStore
+from worker.state import Ledger
+from worker.state.erasures import Erasures, read_erasures
+from worker.state.paging import entries_in_pages
+
+
+@dataclass(kw_only=True)
+class Purged:
+    """What was deleted.
+
+    Attributes:
+        objects: Keys below the workspace.
+        temporary: Files that dead processes were writing.
+    """
+
+    objects: list[str] = field(default_factory=list)
+    temporary: int = 0
+
+
+async def purge(workspace: Workspace, ledger: Ledger) -> Purged:
+    """Delete what may still hold erased customers.
+
+    That are the objects that were replaced, and those that no entry names and that were made when
+    fewer customers were erased. No worker can commit these any more: see `Ledger.commit`. What is
+    made under the last erasure stays: a worker may be about to commit it.
+
+    Raises:
+        StoreError: A store fails, after retries.
+    """
+    erasures = await read_erasures(ledger)
+    purged = Purged()
+    if not erasures.records:
+        return purged
+    named = await _named_keys(ledger, erasures)
+    for prefix in STORED_PREFIXES:
+        for key in await _keys(workspace, prefix):
+            if key in named or erasures.generation in key:
+                continue
+            if STORED_KEY.fullmatch(key) is None and prefix != "pieces":
+                continue  # somebody else's
+            await workspace.store.delete(workspace.absolute(key))
+            purged.objects.append(key)
+        if isinstance(workspace.store, SweepingStore):
+            purged.temporary += await workspace.store.sweep(workspace.absolute(prefix))
+    return purged
+
+
+async def _named_keys(ledger: Ledger, erasures: Erasures) -> set[str]:
+    """Return the keys that entries name, as they are in effect."""
+    named: set[str] = set()
+    async for page in entries_in_pages(ledger, await ledger.head()):
+        for entry in page:
+            if not entry.erasure:
+                effective = erasures.effective(entry)
+                named.update(part.key for part in effective.parts)
+                named.update(effective.rejects)
+    return named
+
+
+async def _keys(workspace: Workspace, prefix: str) -> list[str]:
+    """List the keys of a folder of the workspace, relative to it."""
+    base = workspace.absolute(prefix)
+    try:
+        return [
+            f"{prefix}{info.key.removeprefix(base)}" async for info in workspace.store.list(base)
+        ]
+    except SourceMissing:
+        return []

@@ -1,0 +1,88 @@
+"""Say what an erasure has touched, and what it has not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kpi.contract.receipt_notes import Note
+from worker.maintenance.erasure.erase import Erased
+from worker.maintenance.erasure.purge import Purged
+from worker.state.records import ErasureMode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What became of each place.
+
+    Attributes:
+        mode: What was asked.
+        erased: What was rewritten.
+        purged: What was deleted.
+    """
+
+    mode: ErasureMode
+    erased: Erased
+    purged: Purged
+
+    def rows(self) -> list[dict[str, object]]:
+        """Return one row for each place."""
+        rows = self.erased.rows
+        clean = {
+            "pseudonymise": rows.get(str(Note.PSEUDONYMISED), 0),
+            "delete": rows.get(str(Note.ERASED), 0),
+        }[self.mode]
+        verb = "got a pseudonym" if self.mode == "pseudonymise" else "deleted"
+        return [
+            _row("clean rows", f"{clean} rows {verb}", self._files("clean")),
+            _row(
+                "rejects",
+                f"{rows.get(str(Note.ERASED_REJECTS), 0)} texts emptied",
+                self._files("rejects"),
+            ),
+            _row("replaced objects", "deleted", self.purged.objects),
+            _row("ledger and KPI tables", "hold no id of a customer", ()),
+            _row("raw files", "not touched: --raw names where they are", ()),
+        ]
+
+    def lines(self) -> list[str]:
+        """Word what would be touched, and which days would change."""
+        days = self.erased.erasure.days if self.erased.erasure and self.erased.entries else ()
+        verb = "would get a pseudonym" if self.mode == "pseudonymise" else "would be deleted"
+        rows = self.erased.rows
+        count = rows.get(str(Note.PSEUDONYMISED), 0) + rows.get(str(Note.ERASED), 0)
+        texts = rows.get(str(Note.ERASED_REJECTS), 0)
+        return [
+            f"{count} clean rows {verb}, and {texts} texts of rejects would be emptied, of "
+            f"{len(self.erased.entries)} uploads:",
+            *(f"  {url}" for url in dict.fromkeys(one.url for one in self.erased.entries)),
+            f"days that may change: {', '.join(days) or 'none'}",
+        ]
+
+    def fields(self) -> dict[str, object]:
+        """Return the fields of the event."""
+        erasure = self.erased.erasure
+        return {
+            "sequence": erasure and erasure.sequence,
+            "erasure_id": erasure and erasure.erasure_id,
+            "mode": self.mode,
+            "files": len(self.erased.entries),
+            "rows": self.erased.rows,
+            "days": erasure.days if erasure and self.erased.entries else (),
+            "deleted_objects": len(self.purged.objects),
+            "temporary_files": self.purged.temporary,
+        }
+
+    def _files(self, zone: str) -> list[str]:
+        """Name the new objects of a zone."""
+        keys = [
+            key
+            for entry in self.erased.entries
+            for key in (*(part.key for part in entry.parts), *entry.rejects)
+        ]
+        erasure = self.erased.erasure
+        name = erasure.erasure_id[:8] if erasure else "-"
+        return [key for key in keys if key.startswith(zone) and name in key]
+
+
+def _row(place: str, what: str, files: object) -> dict[str, object]:
+    return {"place": place, "what": what, "objects": len(list(files))}  # type: ignore[call-overload]
