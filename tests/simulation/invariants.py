@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from tests.simulation import model
 from tests.simulation.model import Upload
 from worker.objects import ObjectStore
-from worker.state import Adoption, Entry
+from worker.state import Adoption, Entry, Ruling
 from worker.state import Record as LedgerRecord
 from worker.state.memory import MemoryState
 
@@ -148,7 +148,7 @@ class Invariants:
                     by_version = "version = " in record.text
                 elif isinstance(record, Entry):
                     committed[record.source_id] = self._uploads[record.source_id]
-                else:
+                elif isinstance(record, Ruling):
                     rulings.append((record.source_id, record.kind == "restoration"))
             uploads = model.counted(committed, rulings, whole=whole)
             tables = model.kpis(uploads, hours, by_version=by_version)

@@ -16,6 +16,7 @@ from worker.state import (
     DayKpis,
     Effect,
     Entry,
+    Erasure,
     Outcome,
     Progress,
     Record,
@@ -93,6 +94,20 @@ class SteppedState(_Stepped):
             adoption.digest,
             lambda: self._state.adopt(adoption, replaces=replaces, head=head),
         )
+
+    async def erase(self, erasure: Erasure, *, head: int) -> Erasure:
+        return await self._write(
+            "erase", erasure.mode, lambda: self._state.erase(erasure, head=head)
+        )
+
+    async def erasures(self) -> list[Erasure]:
+        return await self._read("erasures", "", self._state.erasures)
+
+    async def rewritten(self, erasure_id: str) -> list[Entry]:
+        return await self._read("rewritten", "", lambda: self._state.rewritten(erasure_id))
+
+    async def erasure_key(self, proposed: bytes | None = None) -> bytes | None:
+        return await self._write("erasure_key", "", lambda: self._state.erasure_key(proposed))
 
     async def rule(self, ruling: Ruling) -> Ruling:
         detail = f"{ruling.kind} {ruling.source_id}"
