@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kpi.inference.dataset_blocks import DatasetBlocks
+from kpi.inference.dates import moved_by_offset
 from kpi.inference.decisions import Decisions
 from kpi.inference.draft import Block, write
 from kpi.inference.file_blocks import FileBlocks
@@ -79,7 +79,7 @@ class _Inference:
         money = find_money(structure, self._tables)
         if money.way is None and self._unreadable:
             raise NotInferableError(_misfit(self._unreadable[0]))
-        way = decisions.choose_money(money)
+        way = decisions.choose_money(money, structure)
         top = self._top(structure)
         datasets = DatasetBlocks(
             structure, money, self._tables, references, self._plan, self._answers
@@ -182,24 +182,10 @@ def _is_without_items(structure: Structure, way: Way | None) -> bool:
 def _describe_offsets(column: Column, offsets: Sequence[str]) -> str:
     return (
         f"times carry offsets ({', '.join(offsets[:3])}) and are instants; "
-        f"{_moved_by_offset(column):.0%} of the rows have another date as written: "
+        f"{moved_by_offset(column.cells):.0%} of the rows have another date as written: "
         '--answer "day=as written", or a zone, for the day of the shop'
     )
 
 
 def _is_utc(offset: str) -> bool:
     return offset in ("Z", "UTC", "GMT") or set(offset) <= set("+-0:")
-
-
-def _moved_by_offset(column: Column) -> float:
-    """Share of the times whose date in UTC is another than as written."""
-    moved = count = 0
-    for cell in column.cells:
-        found = re.search(r"[T ](\d{1,2}):(\d{2}).*?([+-])(\d{2}):?(\d{2})$", cell)
-        if found is None:
-            continue
-        minutes = int(found[1]) * 60 + int(found[2])
-        offset = (int(found[4]) * 60 + int(found[5])) * (1 if found[3] == "+" else -1)
-        count += 1
-        moved += not 0 <= minutes - offset < 24 * 60
-    return moved / count if count else 0.0

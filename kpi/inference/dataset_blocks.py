@@ -23,6 +23,7 @@ from kpi.inference.keys import line_key
 from kpi.inference.money import Money, Way
 from kpi.inference.questions import Answers
 from kpi.inference.reading_plan import ReadingPlan
+from kpi.inference.states import find_deletions, find_return_mark
 from kpi.inference.statuses import meaning_of_status
 from kpi.inference.structure import Structure, price_of_product
 from kpi.inference.tables import Reference, Table
@@ -58,6 +59,7 @@ class DatasetBlocks:
         id_note += self._decisions.ask_about_repeats(structure)
         columns.add("order_id", self._plan.identifier(structure.order_id), id_note)
         columns.add("created_at", self._plan.cell(structure.date), describe_dates(structure.date))
+        self._add_deletions(head, columns, table)
         self._add_customer(columns)
         self._add_version(head, columns)
         self._add_status(head, columns)
@@ -106,25 +108,59 @@ class DatasetBlocks:
         structure = self._structure
         status = structure.status
         if status is None or (structure.is_flat and _varies(status, structure)):
+            self._add_return_mark(head, columns, structure.orders)
             return
         columns.add("status", self._plan.header(status), describe_statuses(status))
-        self._propose_statuses(head, status)
+        if not self._propose_statuses(head, status):
+            self._add_return_mark(head, columns, structure.orders)
 
-    def _propose_statuses(self, head: Block, status: Column) -> None:
+    def _propose_statuses(self, head: Block, status: Column) -> bool:
+        """Propose what statuses mean; tell whether one says that an order came back."""
         returned = [one for one in ranked_values(status) if meaning_of_status(one) == "returned"]
         no_sale = [one for one in ranked_values(status) if meaning_of_status(one) == "no_sale"]
         if returned:
             share = share_of(status, returned)
             head.add("returned", {"status": returned}, f"{share:.1%} of the rows")
         if no_sale:
-            revenue = self._revenue_share(status, no_sale)
-            head.add(
-                "excluded",
-                {"status": no_sale},
-                f"{share_of(status, no_sale):.1%} of the rows, {revenue:.1%} of the revenue: "
-                "they count unless this line does",
-                is_comment=True,
-            )
+            self._propose_excluded(head, status, no_sale)
+        return bool(returned)
+
+    def _propose_excluded(self, head: Block, status: Column, texts: Sequence[str]) -> None:
+        """Leave orders of no sale in, by a comment; where there are many of them, ask."""
+        note = (
+            f"{self._order_share(status, texts):.1%} of the orders, "
+            f"{self._revenue_share(status, texts):.1%} of the revenue"
+        )
+        counts = self._decisions.count_no_sale(
+            texts, share=self._order_share(status, texts), note=note
+        )
+        note += ": they count unless this line does" if counts else ": as answered"
+        head.add("excluded", {"status": list(texts)}, note, is_comment=counts)
+
+    def _order_share(self, status: Column, texts: Sequence[str]) -> float:
+        """Share of the orders that have one of some statuses."""
+        structure = self._structure
+        own = structure.order_id if status.table == structure.orders.number else None
+        keys = (own or structure.line_order).cells
+        named = {key for key, cell in zip(keys, status.cells, strict=True) if cell in texts}
+        return len(named) / max(len(set(keys)), 1)
+
+    def _add_return_mark(self, head: Block, columns: Block, table: Table) -> None:
+        """Take a date or flag of a return where no status says one."""
+        mark = find_return_mark(table.columns)
+        if mark is None or self._structure.refunds is not None:
+            return
+        columns.add("came_back", self._plan.header(mark.column), describe_values(mark.column))
+        note = f"{mark.rows / max(table.rows, 1):.1%} of the rows"
+        head.add("returned", {"came_back": mark.condition}, note)
+
+    def _add_deletions(self, head: Block, columns: Block, table: Table) -> None:
+        """Take the deletions of a change file."""
+        mark = find_deletions(table)
+        if mark is None:
+            return
+        head.add("deleted", {"op": mark.condition}, f"{mark.rows} of the rows take their key away")
+        columns.add("op", self._plan.header(mark.column), describe_values(mark.column))
 
     def _revenue_share(self, status: Column, texts: Sequence[str]) -> float:
         """Share of the revenue that orders of some statuses have."""
@@ -151,6 +187,8 @@ class DatasetBlocks:
             self._plan.identifier(structure.line_order),
             describe_values(structure.line_order),
         )
+        if not structure.is_flat:
+            self._add_deletions(head, columns, table)
         for name, column in key.columns:
             if name != "order_id":
                 columns.add(name, self._plan.header(column), describe_values(column))
@@ -186,10 +224,13 @@ class DatasetBlocks:
         status = structure.line_status
         if structure.is_flat and structure.status and _varies(structure.status, structure):
             status = structure.status
-        if status is None:
-            return
-        columns.add("status", self._plan.header(status), "of a line: " + describe_statuses(status))
-        self._propose_statuses(head, status)
+        returned = False
+        if status is not None:
+            note = "of a line: " + describe_statuses(status)
+            columns.add("status", self._plan.header(status), note)
+            returned = self._propose_statuses(head, status)
+        if not returned and not structure.is_flat:
+            self._add_return_mark(head, columns, structure.lines)
 
     def _add_money(self, columns: Block, way: Way | None) -> None:
         if way is None:

@@ -177,3 +177,17 @@ def _example(match: re.Match[str], *, month_first: bool) -> str:
         return f"31{sep}{month}{sep2}{year}{clock}"
     first, second = ("12", "31") if month_first else ("31", "12")
     return f"{first}{sep}{second}{sep}{year}{clock}"
+
+
+def moved_by_offset(cells: Iterable[str]) -> float:
+    """Give the share of times with an offset whose date in UTC is another than as written."""
+    moved = count = 0
+    for cell in cells:
+        found = re.search(r"[T ](\d{1,2}):(\d{2}).*?([+-])(\d{2}):?(\d{2})$", cell.strip())
+        if found is None:
+            continue
+        minutes = int(found[1]) * 60 + int(found[2])
+        offset = (int(found[4]) * 60 + int(found[5])) * (1 if found[3] == "+" else -1)
+        count += 1
+        moved += not 0 <= minutes - offset < 24 * 60
+    return moved / count if count else 0.0

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
 from kpi.inference.categories import Cell
 from kpi.inference.dates import NO_DAY, with_order
 from kpi.inference.evidence import place_of
-from kpi.inference.money import Money, Way
+from kpi.inference.money import Money, Way, unknown_ways
 from kpi.inference.questions import Answers, Question
 from kpi.inference.structure import Structure
 from kpi.inference.tables import Table
 from kpi.inference.values import Column
+
+NO_SALE_SHARE = 0.2
+"""Orders with a status of no sale, above which somebody must say whether they count."""
+
+EARLIER_SHARE = 0.5
+"""Orders for which another date comes before theirs, above which somebody must say which counts."""
+
+EARLIER_EVENTS = frozenset({"birth", "launch", "registered", "registration", "signup", "first"})
+"""Words of dates that come before an order and are not of it."""
+
+MAX_CHOICES = 6
+"""Columns that a question offers."""
 
 REPEATS_SHARE = 0.01
 """Rows of orders that contradict an earlier one, above which somebody must say what they are."""
@@ -81,7 +93,9 @@ class Decisions:
             return replace(structure, date=own[wanted])
         earliest = _earliest(list(columns.values()))
         if earliest is not None:
-            return replace(structure, date=earliest)
+            structure = replace(structure, date=earliest)
+            columns = {earliest.value.header: earliest}
+        columns |= {one.header: Cell.own(one) for one in _precede(structure)}
         if len(columns) > 1:
             self._answers.ask(
                 Question(
@@ -92,10 +106,24 @@ class Decisions:
             )
         return structure
 
-    def choose_money(self, money: Money) -> Way | None:
-        """Ask where the rows leave several ways open."""
+    def count_no_sale(self, texts: Sequence[str], *, share: float, note: str) -> bool:
+        """Tell whether orders with a status of no sale count: asked where they are many."""
+        wanted = self._answers.value("excluded")
+        if wanted is None and share < NO_SALE_SHARE:
+            return True
+        answer = self._answers.ask(
+            Question(
+                word="excluded",
+                text=f"{', '.join(texts)}: {note}. Do such orders count?",
+                answers={"no": "they are left out of all KPIs", "yes": "they count as sales"},
+            )
+        )
+        return answer != "no"
+
+    def choose_money(self, money: Money, structure: Structure) -> Way | None:
+        """Ask where the rows leave several ways open, or no column is known to have the money."""
         if money.way is None:
-            return None
+            return self._choose_unknown_money(structure)
         if not money.rivals:
             return money.way
         ways = {_way_name(one): one for one in (money.way, *money.rivals)}
@@ -108,6 +136,21 @@ class Decisions:
         )
         return ways[answer] if answer else money.way
 
+    def _choose_unknown_money(self, structure: Structure) -> Way | None:
+        """Offer the numbers of a line for its money."""
+        ways: dict[str, Way] = {}
+        for way in unknown_ways(structure)[: 2 * MAX_CHOICES]:
+            ways[_way_name(way)] = way
+        answers = {name: way.evidence[-1] for name, way in ways.items()}
+        answer = self._answers.ask(
+            Question(
+                word="money",
+                text="no column is known to have the money of a line. Which has it?",
+                answers={"none": "revenue stays null", **answers},
+            )
+        )
+        return ways.get(answer or "none")
+
     def ask_about_repeats(self, structure: Structure) -> str:
         """Ask where rows of one file replace each other and say other things of an order."""
         if structure.is_flat:
@@ -117,8 +160,11 @@ class Decisions:
             return ""
         columns = (structure.date.column, structure.customer, structure.status)
         read = [one for one in columns if one]
-        rows = set(zip(structure.order_id.cells, *(one.cells for one in read), strict=True))
-        differing = len(rows) - len(structure.order_id.distinct)
+        rows = list(zip(structure.order_id.cells, *(one.cells for one in read), strict=True))
+        differing = 0
+        for part in _parts(rows, structure.orders):
+            # A later file that says other things of an order is an update.
+            differing += len(set(part)) - len({one[0] for one in part})
         note = f"; {repeated} rows repeat an order: of each the last row counts"
         if differing > REPEATS_SHARE * structure.order_id.filled:
             self._answers.ask(
@@ -141,17 +187,13 @@ class Decisions:
             answers[structure.category.value.header.strip()] = (
                 f"the texts of {place_of(structure.category.value, self._tables)}"
             )
-        answer = (
-            self._answers.ask(
-                Question(
-                    word="category",
-                    text=f"{place_of(key, self._tables)} is a key of categories, and no file has "
-                    "their names. Which column has the category?",
-                    answers=answers,
-                )
+        answer = self._answers.ask(
+            Question(
+                word="category",
+                text=f"{place_of(key, self._tables)} is a key of categories, and no file has "
+                "their names. Which column has the category?",
+                answers=answers,
             )
-            if "category" not in {one.word for one in self._answers.open}
-            else self._answers.value("category")
         )
         if answer == "none":
             return None
@@ -174,6 +216,39 @@ class Decisions:
             )
         )
         return answer or next(iter(codes))
+
+
+def _parts(rows: Sequence[tuple[str, ...]], table: Table) -> Iterator[Sequence[tuple[str, ...]]]:
+    """Divide rows by the files that they are of."""
+    start = 0
+    for _, count in table.sample.parts or (("", len(rows)),):
+        yield rows[start : start + count]
+        start += count
+
+
+def _precede(structure: Structure) -> list[Column]:
+    """Find the times of an order that come before its own on most orders: which is its day?"""
+    if structure.date.steps:
+        return []
+    chosen = structure.date.value
+    return [
+        one
+        for one in structure.orders.columns
+        if one is not chosen
+        and one.dates is not None
+        and not one.meaning.has("customer", "product", "refund", "stock")
+        and not EARLIER_EVENTS.intersection(one.meaning.words)
+        and one.fill_share > EARLIER_SHARE
+        and _later_share(chosen, one) > EARLIER_SHARE
+    ]
+
+
+def _later_share(column: Column, other: Column) -> float:
+    """Share of the rows in which a date comes after another one."""
+    if column.dates is None or other.dates is None:
+        return 0.0
+    both = (column.dates.days != NO_DAY) & (other.dates.days != NO_DAY)
+    return float((column.dates.days > other.dates.days)[both].mean()) if both.any() else 0.0
 
 
 def _earliest(cells: Sequence[Cell]) -> Cell | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from kpi.inference.draft import Block
+from kpi.inference.draft import Block, Word
 from kpi.inference.evidence import place_of
 from kpi.inference.questions import Answers, NotInferableError, Question
 from kpi.inference.reading_plan import ReadingPlan
@@ -33,8 +33,26 @@ class FileBlocks:
 
     def blocks(self, others: Iterable[tuple[TableSample, str]]) -> list[Block]:
         """Write an entry for each table that is read, and for each sample that is not, and why."""
-        fed = [self._file(table) for table in self._tables if table.number in self._plan.feeds]
-        return [*fed, *(_passed_over(one, why) for one, why in others)]
+        fed = [
+            block
+            for table in self._tables
+            if table.number in self._plan.feeds
+            for block in self._entries(table)
+        ]
+        blocks = [*fed, *(_passed_over(one, why) for one, why in others)]
+        # The first entry that matches a file counts: the pattern that says most comes first.
+        if any("*" in str(block.words[0].value) for block in blocks):
+            blocks.sort(key=lambda one: -len(str(one.words[0].value).replace("*", "")))
+        return blocks
+
+    def _entries(self, table: Table) -> list[Block]:
+        """Write an entry, and one like it for each further pattern."""
+        first = self._file(table)
+        more = []
+        for match in table.sample.also:
+            words = [Word("match", match, "the same header"), *first.words[1:]]
+            more.append(Block(first.head, words))
+        return [first, *more]
 
     def _file(self, table: Table) -> Block:
         block = Block("[[files]]")

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kpi.inference.states import find_deletions
 from kpi.inference.structure import Structure
 from kpi.inference.values import Column
 
@@ -37,10 +38,14 @@ def line_key(structure: Structure) -> LineKey:
         )
     taken = {id(structure.order_id), id(structure.line_order), id(structure.product)}
     others = [one for one in lines.columns if id(one) not in taken]
-    single = [one for one in others if one.is_key and one.kind in ("integer", "text")]
-    for column in single:
-        if _names_a_line(column):
+    for column in others:
+        if column.kind not in ("integer", "text") or not _names_a_line(column):
+            continue
+        if column.is_key:
             return LineKey(value="id", columns=(("id", column),), note=f"unique in {rows} rows")
+        if _comes_again(column, structure):
+            note = f"of {rows} rows; the same line comes again in later files or changes"
+            return LineKey(value="id", columns=(("id", column),), note=note)
     for column in others:
         if column.kind == "integer" and _numbers_lines(column, structure):
             return LineKey(
@@ -49,6 +54,23 @@ def line_key(structure: Structure) -> LineKey:
                 note=f"together unique in {rows} rows",
             )
     return _by_files(structure)
+
+
+def _comes_again(column: Column, structure: Structure) -> bool:
+    """Whether rows of one value are of one line, in later files or as its changes."""
+    orders = structure.line_order.cells
+    if column.fill_share < 1.0:
+        return False
+    if len(set(zip(column.cells, orders, strict=True))) > len(column.distinct):
+        return False
+    if find_deletions(structure.lines) is not None:
+        return True
+    start = 0
+    for _, count in structure.lines.sample.parts:
+        if len(set(column.cells[start : start + count])) < count:
+            return False
+        start += count
+    return start == len(column.cells)
 
 
 def _names_a_line(column: Column) -> bool:

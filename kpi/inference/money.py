@@ -115,6 +115,25 @@ def find_money(structure: Structure, tables: Sequence[Table]) -> Money:
     return Money(way=first, rivals=rivals, order_discounts=_order_discounts(structure, first))
 
 
+def unknown_ways(structure: Structure) -> list[Way]:
+    """List the numbers of a line that no word of a header names, each as price and as amount."""
+    taken = (structure.quantity, structure.order_id, structure.line_order, structure.product)
+    rows = structure.lines.rows
+    quantity = _filled(structure.quantity, rows, default=1.0)
+    found = []
+    for column in structure.lines.columns:
+        if not column.is_number or column.numbers is None or any(column is one for one in taken):
+            continue
+        if column.meaning.has("id", "customer", "stock", "percent", "category"):
+            continue
+        note = f"{column.amounts.min():g} to {column.amounts.max():g}"
+        found.append(_way((("after_discount", column),), column.amounts, 0.0, f"line, {note}"))
+        if structure.quantity is not None:
+            amounts = column.amounts * quantity
+            found.append(_way((("unit_price", column),), amounts, 0.0, f"of one piece, {note}"))
+    return found
+
+
 def _filled(column: Column | None, rows: int, *, default: float = 0.0) -> Floats:
     """Numbers of a column; 0 where a cell has none, the default where there is no column."""
     if column is None or column.numbers is None:

@@ -48,7 +48,8 @@ class Answers:
         """
         value = self.value(question.word)
         if value is None:
-            self.open.append(question)
+            if all(one.word != question.word for one in self.open):
+                self.open.append(question)
             return None
         if value not in question.answers:
             wanted = " or ".join(map(repr, question.answers))

@@ -60,7 +60,8 @@ def customer_fit(column: Column, fill_share: float) -> float:
     if not column.has_headers:
         return _nameless_customer_fit(column)
     unfit = set(NO_IDENTIFIER) - ({"other_date", "other_money"} if "contact" in meaning else set())
-    if column.kind not in ("integer", "text") or meaning.has(*unfit):
+    kinds = ("integer", "text", "blank") if "customer" in meaning else ("integer", "text")
+    if column.kind not in kinds or meaning.has(*unfit):
         return 0.0
     if "customer" in meaning:
         fit = 0.8

@@ -19,6 +19,7 @@ class TableSample:
         has_headers: Whether the file has headers.
         whole: Whether the rows are all rows of the file.
         rows_total: Rows of the file, as far as it was read.
+        also: Further patterns that take files of this layout.
         parts: Names of the files whose rows these are, and rows of each; empty for one file.
         misfits: Records among those read that have another number of fields than the header.
         misfit_example: Fields of such a record, and of the header.
@@ -32,6 +33,7 @@ class TableSample:
     has_headers: bool = True
     whole: bool = True
     rows_total: int = 0
+    also: tuple[str, ...] = ()
     parts: tuple[tuple[str, int], ...] = ()
     misfits: int = 0
     misfit_example: tuple[int, int] = (0, 0)

@@ -148,3 +148,21 @@ def test_the_list_says_what_is_left_out(shopkpi: Shopkpi) -> None:
         assert f"{layout.key}: {layout.title}" in out
         assert all(line in out for line in describe_left_out(layout.shop))
     assert "leaves out orders with status = voided or cancelled_at given" in out
+
+
+def test_what_a_layout_decides_of_these_files_is_a_warning(shopkpi: Shopkpi) -> None:
+    header = "Name,Financial Status,Fulfillment Status,Lineitem quantity,Lineitem price"
+    header += ",Created at,Email,Cancelled at,Discount Amount,Refunded Amount,Currency"
+    header += ",Lineitem sku,Lineitem discount"
+    row = "#1,{},fulfilled,1,5.00,2026-04-04 {} +0500,a@example.com,,,,EUR,A,"
+    Path("shop").mkdir()
+    told: dict[tuple[str, str], tuple[str | None, list[str]]] = {}
+    for status, clock in (("paid", "08:00:00"), ("voided", "08:00:00"), ("paid", "01:00:00")):
+        Path("shop/orders.csv").write_text(f"{header}\n{row.format(status, clock)}\n")
+        done = shopkpi("run", "shop", "--workspace", f"{status}{clock[:2]}", "--format", "json")
+        (found,) = event(done, "layout.recognised")
+        told[status, clock] = found.get("level"), found.get("choices", [])
+    assert told["paid", "08:00:00"] == (None, [])
+    assert told["voided", "08:00:00"][0] == told["paid", "01:00:00"][0] == "warning"
+    assert "left out as no sale" in told["voided", "08:00:00"][1][0]
+    assert "by UTC, 100%" in told["paid", "01:00:00"][1][0]

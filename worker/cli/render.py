@@ -204,6 +204,7 @@ def show_recognised(recognised: Recognised | None) -> None:
     lines = [
         f"recognised: {layout.title} (shopkpi contract show {layout.key})",
         *(f"  leaves out {line}" for line in recognised.left_out),
+        *(f"  {line}" for line in recognised.choices),
     ]
     console().print("\n".join(map(one_line, lines)), soft_wrap=True)
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from kpi.contract.folding import fold
 from kpi.contract.shop import COMPRESSED, FilePattern
+from kpi.inference.headers import meaning_of
 from kpi.inference.samples import TableSample
 from kpi.inference.text_files import SAMPLE_ROWS, sample_records, sample_text
 from kpi.json.columns import SamplePaths
@@ -38,6 +39,9 @@ SAMPLE_BYTES = 32 * 2**20
 """Text of one file that is read for a sample."""
 
 MAX_INFLATION = 1100
+
+MIN_TABLE_COLUMNS = 3
+"""Columns of a header that tells a table."""
 
 MAX_FILES = 200
 """Files that are looked at: a folder of a year's days has more, all alike."""
@@ -208,8 +212,24 @@ def merge(samples: Sequence[TableSample]) -> list[TableSample]:
             _pattern(sample.match),
         )
         groups.setdefault(layout, []).append(sample)
-    merged = [_merged(group) for group in groups.values()]
-    return [_with_pattern(one, samples) for one in merged]
+    patterned = [_with_pattern(_merged(group), samples) for group in groups.values()]
+    same: dict[object, list[TableSample]] = {}
+    for one in patterned:
+        same.setdefault(_table_key(one), []).append(one)
+    return [_merged(group) for group in same.values()]
+
+
+def _table_key(sample: TableSample) -> object:
+    """Tell which files are of one table whatever their names: those of one header with orders.
+
+    Tables of names, such as `id, name`, have one header and are of several tables.
+    """
+    headers = tuple(map(fold, sample.headers))
+    is_of_orders = any("order" in meaning_of(one) for one in sample.headers)
+    if not (sample.has_headers and is_of_orders and len(headers) >= MIN_TABLE_COLUMNS):
+        return sample.match
+    words = tuple(sorted((name, str(word)) for name, word in sample.words.items()))
+    return headers, words
 
 
 def _merged(group: Sequence[TableSample]) -> TableSample:
@@ -224,7 +244,8 @@ def _merged(group: Sequence[TableSample]) -> TableSample:
         columns=tuple(one[:rows] for one in columns),
         whole=all(one.whole for one in group),
         rows_total=sum(one.rows_total for one in group),
-        parts=tuple((one.name, one.rows) for one in group),
+        also=tuple(one.match for one in group if one.match != first.match),
+        parts=tuple(part for one in group for part in one.parts or ((one.name, one.rows),)),
         misfits=sum(one.misfits for one in group),
     )
 
@@ -236,13 +257,17 @@ def _pattern(match: str) -> str:
 
 
 def _with_pattern(sample: TableSample, samples: Sequence[TableSample]) -> TableSample:
-    """Widen the pattern of a layout to further files, where it takes no file of another."""
+    """Widen the pattern of a layout to further files.
+
+    It may take files of another layout only where the pattern of these says more of a name: the
+    contract has that one first.
+    """
     own = {name for name, _ in sample.parts} or {sample.name}
-    others = [one.name for one in samples if one.name not in own]
     text = _pattern(sample.match)
+    if text == sample.match:
+        return sample
     pattern = FilePattern(text=text)
-    if text != sample.match and not any(pattern.match(one) for one in others):
-        return replace(sample, match=text)
-    if len(own) > 1:
+    taken = [one for one in samples if one.name not in own and pattern.match(one.name) is not None]
+    if len(own) > 1 or all(len(_pattern(one.match)) > len(text) for one in taken):
         return replace(sample, match=text)
     return sample

@@ -112,6 +112,8 @@ class JsonReporter:
             layout=recognised.layout.key,
             title=recognised.layout.title,
             left_out=recognised.left_out,
+            # What others may count otherwise is told as loudly as a doubt.
+            **({"level": "warning", "choices": recognised.choices} if recognised.choices else {}),
             files=len(recognised.files),
             unknown_files=list(recognised.others[:MAX_IGNORED_NAMED]),
         )

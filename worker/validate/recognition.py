@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -15,8 +15,9 @@ from kpi.contract.file_entries import DELIMITERS
 from kpi.contract.folding import fold
 from kpi.contract.layouts import BuiltInLayout, built_in_layouts, describe_left_out
 from kpi.contract.model import Contract
-from kpi.contract.shop import FileLayout
+from kpi.contract.shop import AS_WRITTEN, FileLayout, ShopColumn
 from kpi.errors import KpiError
+from kpi.inference.dates import moved_by_offset
 from kpi.json.columns import SamplePaths
 from kpi.json.framing import looks_like_json, make_framer
 from kpi.mapping.sample_values import reads_values
@@ -73,12 +74,29 @@ class Recognised:
         contract: Its contract, with the currency of the files.
         files: URLs of the files that have it.
         others: URLs of the files looked at that have none.
+        excluded: Rows among those looked at that the contract leaves out as no sale.
+        moved: Share of the times looked at whose date in UTC is another than as written, where the
+            contract takes days as written.
     """
 
     layout: BuiltInLayout
     contract: Contract
     files: tuple[str, ...]
     others: tuple[str, ...]
+    excluded: int = 0
+    moved: float = 0.0
+
+    @property
+    def choices(self) -> list[str]:
+        """Say what of these files somebody else may count otherwise."""
+        chosen = []
+        if self.excluded:
+            chosen.append(f"{self.excluded} of the first rows are left out as no sale")
+        if self.moved:
+            chosen.append(
+                f"days are as written: by UTC, {self.moved:.0%} of the times have another date"
+            )
+        return chosen
 
     @property
     def left_out(self) -> list[str]:
@@ -117,6 +135,8 @@ async def recognise_sources(sources: Sequence[Source]) -> Recognised | None:
         contract=_with_currency(layout, [tables[url] for url in known]),
         files=tuple(known),
         others=tuple(url for url in found if url not in known),
+        excluded=_excluded(layout, [tables[url] for url in known]),
+        moved=_moved(layout, [tables[url] for url in known]),
     )
 
 
@@ -191,6 +211,47 @@ def _with_currency(layout: BuiltInLayout, files: Sequence[Sequence[Table]]) -> C
             "and name it with --contract shop.toml",
         )
     return layout.with_currency(currencies.pop()) if currencies else layout.contract
+
+
+def _moved(layout: BuiltInLayout, files: Sequence[Sequence[Table]]) -> float:
+    """Give the share of orders' times whose date in UTC is another than as written."""
+    if layout.shop.day != AS_WRITTEN:
+        return 0.0
+    column = layout.shop.datasets["orders"].columns["created_at"]
+    return moved_by_offset(
+        cells.get("created_at", "")
+        for tables in files
+        for _, table in _entries(layout, tables)
+        for cells in _rows(table, {"created_at": column})
+    )
+
+
+def _excluded(layout: BuiltInLayout, files: Sequence[Sequence[Table]]) -> int:
+    """Count the rows that the contract leaves out as no sale."""
+    return sum(
+        any(
+            all(name in cells and one.match(cells[name]) for name, one in condition.items())
+            for condition in dataset.excluded
+        )
+        for tables in files
+        for entry, table in _entries(layout, tables)
+        for name in entry.feeds
+        if (dataset := layout.shop.all_datasets[name]).excluded
+        for cells in _rows(table, dataset.columns)
+    )
+
+
+def _rows(table: Table, columns: Mapping[str, ShopColumn]) -> Iterator[dict[str, str]]:
+    """Yield the cells of each row by the contract's names of their columns."""
+    places = {fold(header): at for at, header in enumerate(table.header)}
+    named = {
+        name: places[fold(header)]
+        for name, column in columns.items()
+        for header in column.headers[:1]
+        if fold(header) in places
+    }
+    for row in table.rows:
+        yield {name: row[at] if at < len(row) else "" for name, at in named.items()}
 
 
 async def read_tables(source: Source) -> list[Table]:

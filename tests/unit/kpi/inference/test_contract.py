@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -108,3 +109,16 @@ def test_money_that_no_word_and_no_row_tells_is_a_question() -> None:
     questions = infer_contract([ORDERS, lines_of([A, B, C], headers=headers)], {}).questions
     assert [one.word for one in questions] == ["money"]
     assert set(questions[0].answers) == {"unit_price:xyz", "after_discount:xyz"}
+
+
+def test_money_that_no_column_may_have_is_a_question_with_none() -> None:
+    lines = lines_of([("1", "A", "2", "5"), ("2", "B", "1", "7"), ("2", "A", "3", "5")])
+    lines = replace(lines, headers=("order_id", "sku", "quantity", "bay"))
+    (question,) = infer_contract([ORDERS, lines], {}).questions
+    assert question.word == "money"
+    assert set(question.answers) == {"none", "after_discount:bay", "unit_price:bay"}
+    shop = infer(ORDERS, lines, money="none")
+    assert set(shop.datasets["order_items"].columns) == {"order_id", "product_id", "quantity"}
+    assert (
+        "unit_price" in infer(ORDERS, lines, money="unit_price:bay").datasets["order_items"].columns
+    )
