@@ -49,9 +49,14 @@ def texts_of(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
             yield from texts_of(f"{name} decompressed", decompress(data))
 
 
+def whole_value(identifier: str) -> re.Pattern[bytes]:
+    """Return a pattern of an id that is no part of a longer word or number."""
+    return re.compile(rb"(?<![0-9A-Za-z])" + re.escape(identifier.encode()) + rb"(?![0-9A-Za-z])")
+
+
 def mentions(identifier: str, folders: Iterable[Path]) -> list[str]:
     """Name everything that has an id as a whole value."""
-    whole = re.compile(rb"(?<![0-9A-Za-z])" + re.escape(identifier.encode()) + rb"(?![0-9A-Za-z])")
+    whole = whole_value(identifier)
     return [name for name, data in stored_bytes(folders) if whole.search(data)]
 
 

@@ -153,7 +153,7 @@ async def preview_adoption(session: Session, proposal: Proposal) -> list[RowChan
         written = await open_objects(folder)
         opened.push_async_callback(written.close)
         store = OverlayStore(session.workspace.store, written, folder)
-        workspace = replace(session.workspace, store=store)
+        workspace = replace(proposal.context.workspace, store=store)
         supposed = replace(proposal, context=replace(proposal.context, workspace=workspace))
 
         async def suppose(entry: Entry) -> Entry:

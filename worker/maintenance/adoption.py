@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from kpi.contract.model import Contract
-from worker.errors import ConfigError, HeadMoved, SourceChanged
+from worker.errors import ConfigError, CustomersErased, HeadMoved, SourceChanged
 from worker.maintenance.raw_objects import RawObjects
 from worker.objects.source import Source
 from worker.runtime.concurrency import each
@@ -27,6 +27,7 @@ from worker.state.contract_in_force import ContractInForce, contract_of
 from worker.state.counted import CountedUploads
 from worker.state.paging import records_in_pages
 from worker.validate.context import ValidationContext
+from worker.validate.discard import discard
 from worker.validate.discovery import feeds
 from worker.validate.validate_source import validate_uncommitted
 
@@ -196,7 +197,11 @@ async def stage(
             _check_content(earlier, entry)
         # What identifies the bytes is known, though a refused file may not be read to its end.
         entry = replace(entry, sha256=earlier.sha256, content=earlier.content, staged=True)
-        entries.append(await commit(entry))
+        try:
+            entries.append(await commit(entry))
+        except CustomersErased:
+            await discard(entry, proposal.context)
+            raise
         proposal.validated(entries[-1])
 
     small = [source for source in sources if source.info.size_bytes <= SMALL_SOURCE_BYTES]

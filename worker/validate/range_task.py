@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kpi.contract.model import Contract
-from worker.errors import ConfigError, DamagedObject, StoreError
+from worker.errors import ConfigError, CustomersErased, DamagedObject, StoreError
 from worker.objects.source import Source
 from worker.state import Entry
 from worker.validate.byte_range import ByteRange, first_gap, tile
 from worker.validate.content_digest import content_of_parts
 from worker.validate.context import ValidationContext
+from worker.validate.discard import discard
 from worker.validate.validate_source import validate_uncommitted
 from worker.validate.verdict import check_balance, describe_codes, refuse, too_many_rejects
 
@@ -39,6 +40,7 @@ async def validate_range(
 
     Raises:
         ConfigError: The range ends behind the object's end.
+        CustomersErased: A customer was erased meanwhile: all ranges are to be validated again.
         SourceError: The object cannot be read.
         StoreError: Results cannot be written.
     """
@@ -57,6 +59,10 @@ async def validate_range(
             url=source.info.url, expected=f"a range within {size} bytes", actual=str(byte_range)
         )
     entry = await validate_uncommitted(source, context, byte_range)
+    erasures = await context.ledger.erasures()
+    if erasures and erasures[-1].sequence != entry.erased:
+        await discard(entry, context)
+        raise CustomersErased(url=source.info.url)
     manifest = f"{_manifest_folder(source, context)}/{byte_range.padded}.json"
     async with context.workspace.store.create(manifest) as writer:
         await writer.write(entry.to_json())

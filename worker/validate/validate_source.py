@@ -13,6 +13,7 @@ from worker.state import Entry
 from worker.validate.byte_range import ByteRange
 from worker.validate.content_digest import Hashing
 from worker.validate.context import ValidationContext
+from worker.validate.discard import discard
 from worker.validate.file_versions import confirm, find_equal, find_part, identify, now_ns, record
 from worker.validate.stream import SourceStream
 from worker.validate.verdict import check_balance, same_refusal
@@ -89,7 +90,11 @@ async def _commit(
         return known, False
     # Another worker may have committed it first; that entry counts, and its objects are the same.
     replaces = context.replaces(known)
-    committed = await context.ledger.commit(entry, adoption=context.adoption, replaces=replaces)
+    try:
+        committed = await context.ledger.commit(entry, adoption=context.adoption, replaces=replaces)
+    except CustomersErased:
+        await discard(entry, context)
+        raise
     return committed, True
 
 
