@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from kpi.contract.model import ROLES, Contract, Dataset
+from kpi.contract.shop import Shop
 from kpi.erasure.rows import Places
 
 CUSTOMER = "user_id"
@@ -15,17 +16,23 @@ ORDER, CREATED = "order_id", "created_at"
 DATASETS_OF_CUSTOMERS = ("orders", "order_items", "refunds")
 """Datasets whose rows belong to a customer, by their own column or by their order."""
 
+WITHOUT_CUSTOMERS = ("products",)
 
-def places_of(dataset: str, columns: Collection[str], contract: Contract | None = None) -> Places:
+
+def places_of(dataset: str, columns: Collection[str], contract: Contract | None) -> Places:
     """Find where the clean rows of a dataset name a customer.
 
     Args:
         dataset: Name of the dataset, or of a reference.
         columns: Names of the columns that the rows have.
-        contract: Contract of the rows, if known. One of language 2 keeps no free texts.
+        contract: Contract of the rows; None where it is unknown. Then any column of a reference may
+            name a customer.
     """
-    if dataset not in DATASETS_OF_CUSTOMERS:
+    if dataset in WITHOUT_CUSTOMERS:
         return Places()
+    if dataset not in DATASETS_OF_CUSTOMERS:
+        named = columns if contract is None else _of_reference(dataset, contract.shop)
+        return Places(customers=tuple(name for name in named if name in columns))
     described = contract.datasets.get(dataset) if contract is not None else None
     return Places(
         customers=(CUSTOMER,) if CUSTOMER in columns else (),
@@ -33,6 +40,32 @@ def places_of(dataset: str, columns: Collection[str], contract: Contract | None 
         created=CREATED if CREATED in columns else None,
         texts=() if described is None else _texts(described, columns),
     )
+
+
+def customer_steps(shop: Shop | None) -> list[tuple[str, str, str]]:
+    """Return the look-ups from the cell of an order to its customer.
+
+    Returns:
+        For each of them the reference, the column that names its row, and the column of its value.
+        A reference whose rows are named by several columns is left out.
+    """
+    orders = None if shop is None else shop.datasets.get("orders")
+    if shop is None or orders is None or CUSTOMER not in orders.columns:
+        return []
+    found = []
+    for step in orders.columns[CUSTOMER].via:
+        dataset = shop.all_datasets[step.reference]
+        key = [name for name in dataset.key if name != dataset.valid_from]
+        if dataset.key_by == "columns" and len(key) == 1:
+            found.append((step.reference, key[0], step.column))
+    return found
+
+
+def _of_reference(dataset: str, shop: Shop | None) -> list[str]:
+    """Return the columns of a reference that lead from an order to its customer."""
+    return [
+        name for reference, *names in customer_steps(shop) if reference == dataset for name in names
+    ]
 
 
 def _texts(dataset: Dataset, columns: Collection[str]) -> tuple[str, ...]:

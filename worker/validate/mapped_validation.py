@@ -21,7 +21,6 @@ from worker.clean.writer import ParquetStream, parquet_stream
 from worker.objects.source import Source
 from worker.state import Entry
 from worker.state.entry import FeedCounts, Part
-from worker.state.erasures import Erasures
 from worker.validate.context import ValidationContext
 from worker.validate.discovery import FEEDS_SEPARATOR
 from worker.validate.formats import Candidate, FormatContext, ReadRecords, RecordReader, Records
@@ -90,7 +89,7 @@ class MappedValidation:
         self._feeds: dict[str, _Feed] = {}
         self._candidates: list[Candidate] = []
         self._rejects_key: str | None = None
-        self._erasing = _erasing(context.erasures)
+        self._erasing = _erasing(context)
 
     async def run(self) -> Entry:
         """Stream the object through; its clean files appear only if it is accepted.
@@ -287,14 +286,14 @@ def _feed(dataset: ShopDataset) -> _Feed:
     return _Feed(repeats=RepeatCounter(key) if has_key else None)
 
 
-def _erasing(erasures: Erasures) -> MappedErasing | None:
+def _erasing(context: ValidationContext) -> MappedErasing | None:
     """Return what erases customers; None where nobody was erased."""
-    if not erasures.records:
+    if not context.erasures.records:
         return None
     # Digests take a package that most runs do without.
     from worker.validate.mapped_erasing import MappedErasing  # noqa: PLC0415
 
-    return MappedErasing(erasures)
+    return MappedErasing(context.erasures, context.contract)
 
 
 def _read(batch: ReadRecords, mapper: Mapper, erasing: MappedErasing | None) -> _ReadRecords:

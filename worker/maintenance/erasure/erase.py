@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from kpi.contract.loading import parse_contract
+from kpi.contract.model import Contract
 from kpi.contract.receipt_notes import Note
 from worker.errors import CustomersErased, HeadMoved
-from worker.maintenance.erasure.request import Request
+from worker.maintenance.erasure.request import Found, Request
 from worker.maintenance.erasure.rewriting import Rewriter
-from worker.maintenance.erasure.scan import find_deleted
-from worker.state import Entry, Erasure
+from worker.maintenance.erasure.scan import find_related
+from worker.state import Adoption, Entry, Erasure
 from worker.state.erasures import Erasures, read_erasures
-from worker.state.paging import entries_in_pages
+from worker.state.paging import records_in_pages
 
 MAX_ROUNDS = 100
 """Attempts of one erasure while others commit uploads."""
@@ -46,11 +48,13 @@ class Listing:
         erasures: Customers erased by then.
         entries: Entries with objects, as they are in effect; also those that are staged for a
             contract, and those of refused, replaced and retracted files.
+        contracts: Digest -> contract, of all that were ever in force.
     """
 
     head: int
     erasures: Erasures
     entries: tuple[Entry, ...]
+    contracts: dict[str, Contract]
 
 
 async def list_entries(request: Request) -> Listing:
@@ -62,13 +66,19 @@ async def list_entries(request: Request) -> Listing:
     head = await request.ledger.head()
     erasures = await read_erasures(request.ledger)
     entries: list[Entry] = []
-    async for page in entries_in_pages(request.ledger, head):
-        effective = (erasures.effective(one) for one in page if not one.erasure)
-        entries += (one for one in effective if one.parts or one.rejects)
-    return Listing(head=head, erasures=erasures, entries=tuple(entries))
+    contracts = {request.in_force.contract.digest: request.in_force.contract}
+    async for page in records_in_pages(request.ledger, head):
+        for record in erasures.select(page):
+            if isinstance(record, Entry) and (record.parts or record.rejects):
+                entries.append(record)
+            elif isinstance(record, Adoption) and record.digest not in contracts:
+                contracts[record.digest] = parse_contract(record.text, source="the ledger")
+    return Listing(head=head, erasures=erasures, entries=tuple(entries), contracts=contracts)
 
 
-async def rewrite(request: Request, listing: Listing, erasure: Erasure) -> list[Entry]:
+async def rewrite(
+    request: Request, listing: Listing, found: Found, erasure: Erasure
+) -> list[Entry]:
     """Rewrite the entries that have the customer, and return them, ready to be staged.
 
     Raises:
@@ -77,14 +87,14 @@ async def rewrite(request: Request, listing: Listing, erasure: Erasure) -> list[
     """
     rewriter = Rewriter(
         workspace=request.workspace_for(erasure),
-        subjects=request.subjects(tuple(map(bytes.fromhex, erasure.orders))),
-        contract=request.in_force.contract,
+        subjects=request.subjects(found),
+        contracts=listing.contracts,
     )
-    found: list[Entry] = []
+    entries: list[Entry] = []
     for entry in listing.entries:
         rewritten = await rewriter.rewrite(entry)
         if rewritten is not None:
-            found.append(
+            entries.append(
                 replace(
                     rewritten,
                     staged=True,
@@ -94,7 +104,7 @@ async def rewrite(request: Request, listing: Listing, erasure: Erasure) -> list[
                     sequence=0,
                 )
             )
-    return found
+    return entries
 
 
 async def plan(request: Request) -> Erased:
@@ -107,9 +117,9 @@ async def plan(request: Request) -> Erased:
         StoreError: A store fails, after retries.
     """
     listing = await list_entries(request)
-    found = await find_deleted(request, listing.entries)
+    found = await find_related(request, listing.entries, listing.contracts)
     erasure = request.erasure(listing.erasures, found)
-    entries = await rewrite(request, listing, erasure)
+    entries = await rewrite(request, listing, found, erasure)
     return Erased(
         erasure=erasure if entries else request.latest(listing.erasures),
         entries=tuple(entries),
@@ -130,7 +140,7 @@ async def erase(request: Request) -> Erased:
     checked: dict[str, set[int]] = {}
     for _ in range(MAX_ROUNDS):
         listing = await list_entries(request)
-        found = await find_deleted(request, listing.entries)
+        found = await find_related(request, listing.entries, listing.contracts)
         erasure = request.erasure(listing.erasures, found)
         staged = {one.rewrites: one for one in await ledger.rewritten(erasure.erasure_id)}
         done = checked.setdefault(erasure.erasure_id, set())
@@ -139,7 +149,7 @@ async def erase(request: Request) -> Erased:
             for one in listing.entries
             if one.sequence not in done and one.sequence not in staged
         )
-        new = await rewrite(request, replace(listing, entries=left), erasure)
+        new = await rewrite(request, replace(listing, entries=left), found, erasure)
         try:
             for entry in new:
                 request.rewritten(await ledger.stage(entry))

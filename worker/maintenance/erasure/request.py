@@ -61,21 +61,29 @@ class Request:
         ]
         return found[-1] if found else None
 
-    def subjects(self, orders: tuple[bytes, ...] = ()) -> Subjects:
+    def subjects(self, found: Found | None = None) -> Subjects:
         """Return whose rows are looked for.
 
         A deletion also finds the rows that an earlier erasure gave a pseudonym.
         """
-        digests = [self.digest]
-        if self.mode == "delete":
-            known = Digests(self.secret, "customer", digests)
-            digests += [known.of(text) for text in pseudonym_texts(known.pseudonym(0))]
+        known = Digests(self.secret, "customer", [self.digest])
+        digests = [self.digest, *(known.of(text) for text in self.own_texts[1:])]
+        if found is not None:
+            digests += map(known.of, found.aliases)
         until = FOREVER if self.mode == "delete" else NEVER
         return Subjects(
-            customers=Digests(self.secret, "customer", digests),
-            deleted_until=(until,) * len(digests),
-            orders=Digests(self.secret, "order", orders),
+            customers=Digests(self.secret, "customer", dict.fromkeys(digests)),
+            deleted_until=(until,) * len(set(digests)),
+            orders=Digests(self.secret, "order", found.orders if found is not None else ()),
         )
+
+    @property
+    def own_texts(self) -> list[str]:
+        """Texts of the id, and of the pseudonyms that it may have where rows are deleted."""
+        if self.mode != "delete":
+            return [self.customer]
+        known = Digests(self.secret, "customer", [self.digest])
+        return [self.customer, *pseudonym_texts(known.pseudonym(0))]
 
     def erasure(self, erasures: Erasures, found: Found) -> Erasure:
         """Build the record of the erasure.
@@ -83,12 +91,14 @@ class Request:
         Its id depends on everything that decides what is rewritten: so a process that goes on where
         another one died finds its work, and one that must do it again does not.
         """
-        parts = [self.mode.encode(), str(erasures.last).encode(), self.digest, *found.orders]
+        known = Digests(self.secret, "customer")
+        customers = [self.digest, *map(known.of, found.aliases)]
+        parts = [self.mode.encode(), str(erasures.last).encode(), *customers, *found.orders]
         name = hashlib.blake2b(b"\0".join(parts), key=self.secret, digest_size=8).hexdigest()
         return Erasure(
             erasure_id=name,
             mode=self.mode,
-            customers=(self.digest.hex(),),
+            customers=tuple(one.hex() for one in customers),
             orders=tuple(one.hex() for one in found.orders),
             days=found.days,
             recorded_at=datetime.now(UTC),
@@ -101,13 +111,16 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a deletion has to know before anything is rewritten.
+    """What has to be known before anything is rewritten.
 
     Attributes:
-        orders: Digests of the orders that are the customer's alone, ascending.
-        days: ISO dates of the days that may change, ascending.
+        aliases: Other ids of the customer, ascending: references lead from them to the id.
+        orders: Digests of the orders that are deleted: those that are the customer's alone,
+            ascending.
+        days: ISO dates of the days that a deletion may change, ascending.
     """
 
+    aliases: tuple[str, ...] = ()
     orders: tuple[bytes, ...] = ()
     days: tuple[str, ...] = ()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 
@@ -29,12 +29,12 @@ class Rewriter:
     Attributes:
         workspace: Holds the objects; new ones get the keys of its generation.
         subjects: Who is erased.
-        contract: Contract of the rows; it names free texts.
+        contracts: Digest -> contract of rows.
     """
 
     workspace: Workspace
     subjects: Subjects
-    contract: Contract
+    contracts: Mapping[str, Contract]
     _deleted: Counter[str] = field(default_factory=Counter)
     _notes: Counter[str] = field(default_factory=Counter)
 
@@ -46,8 +46,12 @@ class Rewriter:
             StoreError: One cannot be written.
         """
         self._deleted, self._notes = Counter(), Counter()
-        parts = [await self._part(part, part.dataset or entry.dataset) for part in entry.parts]
-        rejects = [await self._rejects(key) for key in entry.rejects]
+        contract = self.contracts.get(entry.contract)
+        parts = [
+            await self._part(part, part.dataset or entry.dataset, contract) for part in entry.parts
+        ]
+        delimiter = "," if contract is None else contract.delimiter
+        rejects = [await self._rejects(key, delimiter) for key in entry.rejects]
         if not self._notes:
             return None
         return _counted(
@@ -60,10 +64,10 @@ class Rewriter:
             self._deleted,
         )
 
-    async def _part(self, part: Part, dataset: str) -> Part | None:
+    async def _part(self, part: Part, dataset: str, contract: Contract | None) -> Part | None:
         file = CleanObject(self.workspace.store, self.workspace.stored(part.key))
         schema = await file.schema()
-        places = places_of(dataset, schema.names, self.contract)
+        places = places_of(dataset, schema.names, contract)
         groups = range((await file.footer()).num_row_groups)
         if not places.read or not await self._is_marked(file, groups, places):
             return part
@@ -114,10 +118,9 @@ class Rewriter:
                 return True
         return False
 
-    async def _rejects(self, key: str) -> str:
+    async def _rejects(self, key: str, delimiter: str) -> str:
         file = CleanObject(self.workspace.store, self.workspace.stored(key))
         groups = range((await file.footer()).num_row_groups)
-        delimiter = self.contract.delimiter
         for group in groups:
             table = await file.read([group], ["raw"])
             raws = table.column("raw")

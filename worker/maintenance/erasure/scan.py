@@ -7,8 +7,8 @@ every row that shares a key with a deleted one are among those that may change.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,13 @@ import pyarrow.compute as pc
 from kpi.aggregation.calendar import order_days, to_date
 from kpi.contract.model import Contract
 from kpi.erasure.digests import Digests, as_texts
-from kpi.erasure.places import CREATED, DATASETS_OF_CUSTOMERS, ORDER, places_of
+from kpi.erasure.places import (
+    CREATED,
+    DATASETS_OF_CUSTOMERS,
+    ORDER,
+    customer_steps,
+    places_of,
+)
 from kpi.erasure.rows import Subjects
 from kpi.kernels.arrays import Mask
 from kpi.kernels.masks import booleans, true
@@ -35,6 +41,7 @@ class _Search:
     """What is known so far; ids and keys are texts.
 
     Attributes:
+        aliases: Other ids of the customer.
         own: Orders with a row of the customer.
         shared: Of these, orders with a row of another customer.
         keys: Dataset -> keys of rows that are deleted.
@@ -42,6 +49,7 @@ class _Search:
         days: Day numbers that may change.
     """
 
+    aliases: set[str] = field(default_factory=set)
     own: set[str] = field(default_factory=set)
     shared: set[str] = field(default_factory=set)
     keys: dict[str, set[str]] = field(default_factory=dict)
@@ -49,49 +57,81 @@ class _Search:
     days: set[int] = field(default_factory=set)
 
 
-async def find_deleted(request: Request, entries: Sequence[Entry]) -> Found:
-    """Find the customer's orders and the days that their deletion may change.
+async def find_related(
+    request: Request, entries: Sequence[Entry], contracts: Mapping[str, Contract]
+) -> Found:
+    """Find the customer's other ids, and the orders and days of a deletion.
 
     An order of which another customer has a row is not deleted: only the customer's rows are.
 
     Args:
-        request: Who is erased; nothing is found where rows get a pseudonym.
+        request: Who is erased.
         entries: All entries of the ledger, as they are in effect.
+        contracts: Digest -> contract of entries.
 
     Raises:
         SourceError: A clean object cannot be read.
     """
+    scanner = _Scanner(request, entries, contracts)
+    await scanner.find_aliases()
+    found = Found(aliases=tuple(sorted(scanner.search.aliases)))
     if request.mode != "delete":
-        return Found()
-    scanner = _Scanner(request, entries)
-    await scanner.find_orders()
+        return found
+    await scanner.find_orders(request.subjects(found))
     digests = Digests(request.secret, "order")
     orders = tuple(sorted(map(digests.of, scanner.search.own - scanner.search.shared)))
-    await scanner.find_rows(request.subjects(orders))
+    found = replace(found, orders=orders)
+    await scanner.find_rows(request.subjects(found))
     await scanner.find_days()
     days = tuple(to_date(day).isoformat() for day in sorted(scanner.search.days))
-    return Found(orders=orders, days=days)
+    return replace(found, days=days)
 
 
 class _Scanner:
     """Reads the columns that name customers, orders and days, several times."""
 
-    def __init__(self, request: Request, entries: Sequence[Entry]) -> None:
+    def __init__(
+        self, request: Request, entries: Sequence[Entry], contracts: Mapping[str, Contract]
+    ) -> None:
         self._workspace = request.workspace
         self._contract = request.in_force.contract
-        self._customers = request.subjects()
+        self._contracts = contracts
+        self._customer = set(request.own_texts)
         self._entries = entries
         self.search = _Search()
 
-    async def find_orders(self) -> None:
+    async def find_aliases(self) -> None:
+        """Find the cells of orders that references turn into the customer's id.
+
+        One that leads to another customer too is none of them.
+        """
+        steps = {
+            step: None
+            for contract in self._contracts.values()
+            for step in customer_steps(contract.shop)
+        }
+        ids = self._customer
+        for reference, key, value in reversed(list(steps)):
+            own: set[str] = set()
+            others: set[str] = set()
+            async for _, table in self._tables(reference, (key, value)):
+                if not {key, value} <= set(table.schema.names):
+                    continue
+                named = _is_in(table, value, ids)
+                own |= _texts(table, key, named)
+                others |= _texts(table, key, ~named)
+            ids = ids | (own - others)
+        self.search.aliases = ids - self._customer
+
+    async def find_orders(self, customers: Subjects) -> None:
         """Find the orders of the customer, and which of them others have too."""
         search = self.search
         async for name, table in self._tables("orders"):
-            search.own |= _texts(table, ORDER, _named(table, name, self._customers))
+            search.own |= _texts(table, ORDER, _named(table, name, customers))
         if not search.own:
             return
         async for name, table in self._tables("orders"):
-            others = _is_in(table, ORDER, search.own) & ~_named(table, name, self._customers)
+            others = _is_in(table, ORDER, search.own) & ~_named(table, name, customers)
             search.shared |= _texts(table, ORDER, others)
 
     async def find_rows(self, subjects: Subjects) -> None:
@@ -102,7 +142,7 @@ class _Scanner:
             keys = search.keys.setdefault(dataset, set())
             async for name, table in self._tables(dataset):
                 marks = await asyncio.to_thread(
-                    subjects.marks, table, places_of(name, table.schema.names)
+                    subjects.marks, table, places_of(name, table.schema.names, None)
                 )
                 if marks.deleted.any():
                     search.touched |= _texts(table, ORDER, marks.deleted)
@@ -122,8 +162,10 @@ class _Scanner:
             rows = _is_in(table, ORDER, self.search.touched)
             self.search.days |= _days(table, rows, self._contract, name)
 
-    async def _tables(self, dataset: str) -> AsyncIterator[tuple[str, pa.Table]]:
-        """Yield the row groups of a dataset, with the columns that matter."""
+    async def _tables(
+        self, dataset: str, columns: Sequence[str] = ()
+    ) -> AsyncIterator[tuple[str, pa.Table]]:
+        """Yield the row groups of a dataset, with some columns, or else those that matter."""
         for entry in self._entries:
             for part in entry.parts:
                 name = part.dataset or entry.dataset
@@ -131,11 +173,12 @@ class _Scanner:
                     continue
                 file = CleanObject(self._workspace.store, self._workspace.stored(part.key))
                 names = (await file.schema()).names
-                places = places_of(name, names)
-                wanted = [*places.read, *self._key(name), DAY]
-                columns = [one for one in dict.fromkeys(wanted) if one in names]
+                wanted = columns
+                if not wanted:
+                    wanted = [*places_of(name, names, None).read, *self._key(name), DAY]
+                present = [one for one in dict.fromkeys(wanted) if one in names]
                 for group in range((await file.footer()).num_row_groups):
-                    yield name, await file.read([group], columns)
+                    yield name, await file.read([group], present)
 
     def _key(self, dataset: str) -> tuple[str, ...]:
         """Return the columns of a dataset's key; none by contracts that publish every day."""
@@ -162,7 +205,7 @@ class _Scanner:
 
 
 def _named(table: pa.Table, dataset: str, subjects: Subjects) -> Mask:
-    return subjects.marks(table, places_of(dataset, table.schema.names)).named
+    return subjects.marks(table, places_of(dataset, table.schema.names, None)).named
 
 
 def _texts(table: pa.Table, name: str, rows: Mask) -> set[str]:
