@@ -71,7 +71,7 @@ HISTORIES ?= 100000
 
 # New examples on each run; a failure prints how to repeat it.
 fuzz: $(VENV)/dev
-	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n 2 tests/properties tests/simulation/test_histories.py tests/unit/kpi/csv
+	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n 2 tests/properties tests/formats tests/simulation/test_histories.py tests/unit/kpi/csv
 
 soak: $(VENV)/dev .venv-ministack/ready
 	SHOPKPI_HISTORIES=$(HISTORIES) $(BIN)/pytest -n 2 tests/simulation/test_histories.py
@@ -115,7 +115,7 @@ LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.
 	--no-emit-index-url --no-header --no-annotate
 
 lock:
-	$(LOCK) pyproject.toml -o requirements.lock
+	$(LOCK) pyproject.toml --extra xlsx -o requirements.lock
 	$(LOCK) pyproject.toml --extra dev --extra infra -c requirements.lock -o requirements-dev.lock
 	$(LOCK) pyproject.toml --extra bench -c requirements.lock -o requirements-bench.lock
 	echo "setuptools>=77" | $(LOCK) - -o requirements-build.lock

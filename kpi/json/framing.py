@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +20,15 @@ _IS_STRUCTURE = np.zeros(256, bool)
 _IS_STRUCTURE[[QUOTE, OPEN_LIST, CLOSE_LIST, OPEN, CLOSE]] = True
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
 
+
+MAX_VALUES = 1_500_000
+"""Values of one record: parsed, each takes up to 64 bytes. 16 MiB of orders have fewer."""
+
+GROUP_VALUES = 500_000
+"""Values of the records that are parsed together."""
+
+TOO_LONG_KEPT_BYTES = 2**16
+"""Of a record with too many values, for its reject."""
 
 COMMON_GAPS = frozenset((b",", b", ", b",\n", b",\r\n", b",\n  ", b",\n    "))
 """What stands between most objects of a list."""
@@ -43,6 +54,27 @@ class Records:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def groups(self) -> Iterator[Records]:
+        """Divide the records into such as fit memory once they are parsed.
+
+        A record with more than `MAX_VALUES` counts as too long.
+        """
+        # Commas in strings count too, and nesting, which has none, is bounded by the parser.
+        values = np.array([text.count(b",") + 1 for text in self.texts], np.int64)
+        many = frozenset(np.flatnonzero(values > MAX_VALUES).tolist())
+        values[list(many)] = 1
+        group_of = np.cumsum(values) // GROUP_VALUES
+        edges = [0, *(np.flatnonzero(np.diff(group_of)) + 1).tolist(), len(self)]
+        too_long = self.too_long | many
+        for start, stop in pairwise(edges):
+            texts = self.texts[start:stop]
+            inside = frozenset(at - start for at in too_long if start <= at < stop)
+            for at in many:
+                if start <= at < stop:
+                    texts[at - start] = texts[at - start][:TOO_LONG_KEPT_BYTES]
+            if texts:
+                yield Records(texts, self.offsets[start:stop], inside)
 
 
 class Framer(Protocol):

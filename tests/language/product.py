@@ -82,19 +82,24 @@ def run(
                 entries[file.name], _ = await validate(source, pipeline.context())
                 if one_by_one:
                     await pipeline.transform()
-            report = await pipeline.transform()
-            rows = await pipeline.all_rows()
-        return Outcome(
-            orders={str(row.pop("order_date")): row for row in rows["order_kpis"]},
-            categories={
-                (str(row.pop("order_date")), str(row.pop("category"))): row
-                for row in rows["category_kpis"]
-            },
-            entries=entries,
-            waiting=sum(report.waiting.values()),
-        )
+            return await publish(pipeline, entries)
 
     return asyncio.run(work())
+
+
+async def publish(pipeline: Pipeline, entries: dict[str, Entry]) -> Outcome:
+    """Transform what was validated, and read the rows."""
+    report = await pipeline.transform()
+    rows = await pipeline.all_rows()
+    return Outcome(
+        orders={str(row.pop("order_date")): row for row in rows["order_kpis"]},
+        categories={
+            (str(row.pop("order_date")), str(row.pop("category"))): row
+            for row in rows["category_kpis"]
+        },
+        entries=entries,
+        waiting=sum(report.waiting.values()),
+    )
 
 
 def same(published: dict[str, Any], expected: dict[str, Any]) -> bool:

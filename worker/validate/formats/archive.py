@@ -6,7 +6,8 @@ import asyncio
 import io
 import zipfile
 import zlib
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import TypeVar
@@ -23,6 +24,12 @@ Result = TypeVar("Result")
 
 BUFFER_BYTES = MIB
 """Bytes of an archive that are read at once."""
+
+MAX_DIRECTORY_BYTES = 8 * MIB
+"""Of an archive; Python holds about ten bytes for each."""
+
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Compressions that Python unpacks piece by piece; of the others a piece may be any length."""
 
 
 class Archive:
@@ -47,13 +54,25 @@ class Archive:
             Unreadable: It is damaged.
             SourceError: The object cannot be read.
         """
+        self._raw.max_read_bytes = MAX_DIRECTORY_BYTES
         buffered = io.BufferedReader(self._raw, BUFFER_BYTES)
         self._file = await self.call(lambda: zipfile.ZipFile(buffered))
-        self.names = [
-            one.filename
+        members = [
+            one
             for one in self._file.infolist()
             if not one.is_dir() and not is_ignored(one.filename)
         ]
+        self.names = [one.filename for one in members]
+        self._check(members)
+
+    def _check(self, members: Sequence[zipfile.ZipInfo]) -> None:
+        method = next((one.compress_type for one in members if one.compress_type not in METHODS), 0)
+        if method:
+            name = {12: "bzip2", 14: "LZMA", 93: "Zstandard"}.get(method, f"method {method}")
+            raise Unreadable(f"expected members that are stored or deflated, got {name}")
+        [(name, count)] = Counter(self.names).most_common(1) or [("", 0)]
+        if count > 1:
+            raise Unreadable(f"expected members of different names, got {count} of {name!r}")
 
     @property
     def file(self) -> zipfile.ZipFile:
@@ -88,11 +107,12 @@ class Archive:
                     _refuse_other(data)
                     is_first = False
                 self._inflated += len(data)
-                allowed = self._max_inflation * max(self._raw.bytes_read, 1) + INFLATION_FREE_BYTES
-                if self._inflated > allowed:
+                # Members may share bytes, which are read once for each.
+                stored = min(self._raw.bytes_read, self._raw.size())
+                if self._inflated > self._max_inflation * stored + INFLATION_FREE_BYTES:
                     raise Unreadable(
                         f"expected at most {self._max_inflation} bytes out per byte in, got "
-                        f"{self._inflated} bytes from {self._raw.bytes_read} (limits.max_inflation)"
+                        f"{self._inflated} bytes from {stored} (limits.max_inflation)"
                     )
                 yield Block(data)
         finally:

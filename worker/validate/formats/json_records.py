@@ -83,9 +83,9 @@ class JsonReader:
         framer = make_framer(self._head, max_record_bytes=self._limit)
         try:
             async for block in self._texts:
-                if records := framer.push(block):
+                for records in framer.push(block).groups():
                     yield self._task(records)
-            if records := framer.push(b"", last=True):
+            for records in framer.push(b"", last=True).groups():
                 yield self._task(records)
         except NotRecordsError as error:
             raise FileRefusedError(str(error)) from error

@@ -8,13 +8,15 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 
+import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from kpi.contract.model import header_form
 from kpi.contract.shop import FileLayout
-from kpi.kernels.arrays import Mask, Positions
+from kpi.kernels.arrays import Int64s, Mask, Positions
 from kpi.mapping.headers import CURRENCY_HEADERS, FileRefusedError, wanted_headers
 from kpi.mapping.typed_cells import flat_columns, texts_of
 from kpi.validation.row_rejects import NO_OFFSET, PlacedRow, assemble_row_rejects
@@ -29,7 +31,8 @@ from worker.validate.formats import (
     ReadRecords,
 )
 from worker.validate.formats.json_records import IS_A_ROW, numeric_forms
-from worker.validate.formats.ranged_file import RangedFile
+from worker.validate.formats.parquet_pages import ColumnChunk, PageGuard
+from worker.validate.formats.ranged_file import MAX_READ_BYTES, RangedFile
 from worker.validate.verdict import INFLATION_FREE_BYTES, Unreadable
 
 BATCH_ROWS = 65_536
@@ -38,8 +41,19 @@ BATCH_ROWS = 65_536
 READ_BUFFER_BYTES = MIB
 """Bytes of a column chunk that are read at once."""
 
-MAX_FOOTER_BYTES = 16 * MIB
-"""Strings of a footer; a footer of 10,000 columns and 100 row groups has 10 MB."""
+MAX_FOOTER_BYTES = 8 * MIB
+"""A footer of 20 columns and 1,000 row groups has 2 MB; Arrow holds up to 50 times that."""
+
+MAX_BATCH_BYTES = 32 * MIB
+"""Texts of the rows that are mapped together."""
+
+TEXTS = (pa.types.is_string, pa.types.is_binary, pa.types.is_large_string, pa.types.is_large_binary)
+
+MAX_FIXED_BYTES = 64
+"""Of a value of fixed length; the longest that mean something, decimals, have 32."""
+
+UNBOUNDED = "DELTA_BYTE_ARRAY"
+"""Encoding in which a value of any length takes a byte."""
 
 
 class ParquetRecords:
@@ -52,7 +66,8 @@ class ParquetRecords:
         self._headers = reader.headers[:-1]
         columns = dict(flat_columns(batch))
         self.columns: list[pa.Array] = [
-            texts_of(columns[header], reader.decimal_of(header)) for header in self._headers
+            _checked(texts_of(columns[header], reader.decimal_of(header)))
+            for header in self._headers
         ]
         self.columns.append(pa.array(["1"] * batch.num_rows, pa.string()))
         self.count = batch.num_rows
@@ -69,6 +84,17 @@ class ParquetRecords:
             return PlacedRow(row=row, offset=NO_OFFSET, raw=orjson.dumps(cells))
 
         return assemble_row_rejects(problems, rejected, place)
+
+
+def _checked(texts: pa.Array) -> pa.Array:
+    """Take texts that are not UTF-8 for bytes: Arrow decodes none, whatever their type says."""
+    if not pa.types.is_string(texts.type):
+        return texts
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        return texts.view(pa.binary())
+    return texts
 
 
 def shown(cell: str | bytes | None) -> str | None:
@@ -107,22 +133,23 @@ class ParquetReader:
         return self._layout.numbers.decimal if is_number else "."
 
     async def read(self) -> AsyncGenerator[ReadRecords, None]:
-        names = list(dict.fromkeys(one.split(".")[0] for one in self.headers[:-1]))
+        names = list(self.headers[:-1])
         loop = asyncio.get_running_loop()
         size = 0
         batches = self._file.iter_batches(BATCH_ROWS, columns=names, use_threads=False)
         while True:
-            batch = await loop.run_in_executor(self._executor, _next, batches)
+            batch, lengths = await loop.run_in_executor(self._executor, _next, batches)
             if batch is None:
                 return
-            size += batch.nbytes
+            size += int(lengths.sum())
             allowed = self._max_inflation * max(self._raw.bytes_read, 1) + INFLATION_FREE_BYTES
             if size > allowed:
                 raise Unreadable(
                     f"expected at most {self._max_inflation} bytes out per byte in, got {size} "
                     f"bytes from {self._raw.bytes_read} (limits.max_inflation)"
                 )
-            yield self._task(batch)
+            for start, stop in _slices(lengths):
+                yield self._task(batch.slice(start, stop - start))
 
     def _task(self, batch: pa.RecordBatch) -> ReadRecords:
         return lambda: ParquetRecords(batch, self)
@@ -142,9 +169,92 @@ def decoding() -> Iterator[None]:
         raise Unreadable(f"expected a Parquet file, got damaged bytes: {cause}") from error
 
 
-def _next(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
+def _lengths_of(batch: pa.RecordBatch) -> Int64s:
+    """Count the bytes of each row, texts of dictionaries as often as they stand there."""
+    lengths = np.zeros(batch.num_rows, np.int64)
+    for _, column in flat_columns(batch):
+        if pa.types.is_dictionary(column.type):
+            of_value = pc.binary_length(column.dictionary)
+            found = of_value.take(column.indices)
+        elif any(is_kind(column.type) for is_kind in TEXTS):
+            found = pc.binary_length(column)
+        else:
+            lengths += 8
+            continue
+        lengths += pc.fill_null(found, 0).to_numpy(zero_copy_only=False)
+    return lengths
+
+
+def _slices(lengths: Int64s) -> Iterator[tuple[int, int]]:
+    """Divide rows so that each part has at most `MAX_BATCH_BYTES`, or one row."""
+    ends = np.cumsum(lengths)
+    start, before = 0, 0
+    while start < len(lengths):
+        stop = int(np.searchsorted(ends, before + MAX_BATCH_BYTES, side="right"))
+        stop = max(stop, start + 1)
+        yield start, stop
+        start, before = stop, int(ends[stop - 1])
+
+
+def _guard(file: pq.ParquetFile, headers: Sequence[str]) -> PageGuard:
+    """Guard the pages of some columns.
+
+    Raises:
+        Unreadable: One of them may take any memory.
+    """
+    wanted = set(headers)
+    schema = file.schema
+    numbers = [at for at in range(len(schema)) if schema.column(at).path in wanted]
+    for at in numbers:
+        column = schema.column(at)
+        if column.max_repetition_level:
+            raise Unreadable(f"expected single values in {column.path}, got lists")
+        if column.physical_type == "FIXED_LEN_BYTE_ARRAY" and column.length > MAX_FIXED_BYTES:
+            raise Unreadable(f"expected values of at most {MAX_FIXED_BYTES} bytes in {column.path}")
+    chunks = []
+    for group in range(file.metadata.num_row_groups):
+        of_group = file.metadata.row_group(group)
+        for at in numbers:
+            about = of_group.column(at)
+            if UNBOUNDED in about.encodings:
+                raise Unreadable(
+                    f"expected other encodings than {UNBOUNDED}, got it in {about.path_in_schema}"
+                )
+            start = about.data_page_offset
+            if about.has_dictionary_page and 0 < about.dictionary_page_offset < start:
+                start = about.dictionary_page_offset
+            chunks.append(
+                ColumnChunk(
+                    column=at,
+                    start=start,
+                    end=start + about.total_compressed_size,
+                    has_dictionary=about.has_dictionary_page,
+                )
+            )
+    return PageGuard(chunks)
+
+
+def _texts_in_dictionaries(file: pq.ParquetFile, headers: Sequence[str]) -> list[str]:
+    """Name the columns of texts that have dictionaries, whose values may stand there often."""
+    schema, metadata = file.schema, file.metadata
+    return [
+        schema.column(at).path
+        for at in range(len(schema))
+        if schema.column(at).path in headers
+        and schema.column(at).physical_type == "BYTE_ARRAY"
+        and schema.column(at).logical_type.type != "DECIMAL"
+        and any(
+            metadata.row_group(group).column(at).has_dictionary_page
+            for group in range(metadata.num_row_groups)
+        )
+    ]
+
+
+def _next(batches: Iterator[pa.RecordBatch]) -> tuple[pa.RecordBatch | None, Int64s]:
+    """Decode a batch, and count the bytes of its rows."""
     with decoding():
-        return next(batches, None)
+        batch = next(batches, None)
+        return batch, np.zeros(0, np.int64) if batch is None else _lengths_of(batch)
 
 
 def parquet_headers(raw: RangedFile) -> list[str]:
@@ -163,21 +273,42 @@ def read_parquet_sample(raw: RangedFile, rows: int) -> pa.Table:
         Unreadable: It is damaged.
     """
     file = _open(raw)
+    headers = [
+        name
+        for name, column in flat_columns(file.schema_arrow.empty_table())
+        if not pa.types.is_nested(column.type)
+    ]
+    file = _open_columns(raw, file, headers)
     with decoding():
-        batches = file.iter_batches(rows, use_threads=False)
+        batches = file.iter_batches(rows, columns=headers, use_threads=False)
         first = next(batches, None)
         return pa.Table.from_batches([] if first is None else [first], file.schema_arrow)
 
 
-def _open(raw: RangedFile) -> pq.ParquetFile:
+def _open(
+    raw: RangedFile, metadata: pq.FileMetaData | None = None, dictionaries: Sequence[str] = ()
+) -> pq.ParquetFile:
+    raw.max_read_bytes = MAX_FOOTER_BYTES
+    try:
+        with decoding():
+            return pq.ParquetFile(
+                pa.PythonFile(raw, mode="r"),
+                metadata=metadata,
+                read_dictionary=list(dictionaries),
+                pre_buffer=False,
+                buffer_size=READ_BUFFER_BYTES,
+                thrift_string_size_limit=MAX_FOOTER_BYTES,
+                thrift_container_size_limit=MAX_FOOTER_BYTES // 8,
+            )
+    finally:
+        raw.max_read_bytes = MAX_READ_BYTES
+
+
+def _open_columns(raw: RangedFile, file: pq.ParquetFile, headers: Sequence[str]) -> pq.ParquetFile:
+    """Open a file again to read some columns in bounded memory."""
     with decoding():
-        return pq.ParquetFile(
-            pa.PythonFile(raw, mode="r"),
-            pre_buffer=False,
-            buffer_size=READ_BUFFER_BYTES,
-            thrift_string_size_limit=MAX_FOOTER_BYTES,
-            thrift_container_size_limit=MAX_FOOTER_BYTES,
-        )
+        raw.look = _guard(file, headers).look
+        return _open(raw, file.metadata, _texts_in_dictionaries(file, headers))
 
 
 def _headers(file: pq.ParquetFile) -> list[str]:
@@ -212,7 +343,7 @@ def open_parquet(
         # Without the columns asked for, the mapper names what is missing.
         read = [header for form, header in forms.items() if form in asked] or headers
         reader = ParquetReader(
-            file,
+            _open_columns(raw, file, read),
             raw,
             read,
             numeric_forms(context.shop, layout),

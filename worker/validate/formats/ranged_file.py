@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import Callable
 
 from worker.objects import ObjectInfo, ObjectStore
 from worker.runtime.memory_budget import MIB
@@ -18,6 +19,8 @@ class RangedFile(io.RawIOBase):
 
     Attributes:
         bytes_read: Bytes read so far.
+        max_read_bytes: Bytes of one read at most.
+        look: Gets the place and the bytes of each read, before the reader does; it may raise.
     """
 
     def __init__(
@@ -29,6 +32,8 @@ class RangedFile(io.RawIOBase):
         self._loop = loop
         self._at = 0
         self.bytes_read = 0
+        self.max_read_bytes = MAX_READ_BYTES
+        self.look: Callable[[int, bytes], None] | None = None
 
     def readable(self) -> bool:
         return True
@@ -53,19 +58,21 @@ class RangedFile(io.RawIOBase):
         """Read up to `size` bytes.
 
         Raises:
-            Unreadable: More is asked for than `MAX_READ_BYTES`.
+            Unreadable: More is asked for than `max_read_bytes`, or `look` refuses it.
             SourceError: The object cannot be read.
         """
         left = max(self._info.size_bytes - self._at, 0)
         wanted = left if size < 0 else min(size, left)
         if not wanted:
             return b""
-        if wanted > MAX_READ_BYTES:
+        if wanted > self.max_read_bytes:
             raise Unreadable(
-                f"expected parts of at most {MAX_READ_BYTES} bytes, got one of {wanted}"
+                f"expected parts of at most {self.max_read_bytes} bytes, got one of {wanted}"
             )
         reading = self._store.read(self._info, self._at, self._at + wanted)
         data = asyncio.run_coroutine_threadsafe(reading, self._loop).result()
+        if self.look is not None:
+            self.look(self._at, data)
         self._at += len(data)
         self.bytes_read += len(data)
         return data

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import re
 import zipfile
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
@@ -23,7 +22,6 @@ from kpi.mapping.headers import FileRefusedError, wanted_headers
 from kpi.mapping.typed_cells import text_of_cell
 from kpi.validation.row_rejects import NO_OFFSET, PlacedRow, assemble_row_rejects
 from kpi.validation.rules import Problem
-from worker.runtime.memory_budget import MIB
 from worker.validate.formats import (
     NO_LEVELS,
     UNKNOWN_HEADER,
@@ -33,23 +31,19 @@ from worker.validate.formats import (
     ReadRecords,
 )
 from worker.validate.formats.json_records import numeric_forms
+from worker.validate.formats.workbook_limits import (
+    SHARED_TEXTS,
+    SHEETS,
+    SheetLimits,
+    check_parts,
+    read_part,
+)
 from worker.validate.verdict import Unreadable
 
-MAX_UNPACKED_BYTES = 100 * MIB
-"""Of a workbook's parts, which are read whole."""
+BATCH_CELLS = 400_000
+"""Cells that are mapped together."""
 
-MAX_CELLS = 4_000_000
-"""Of a sheet's rectangle from its first cell to its last, which the reader holds: 24 bytes each."""
-
-MAX_ENTRIES = 10_000
-"""Parts of a workbook."""
-
-BATCH_ROWS = 20_000
-"""Rows that are mapped together."""
-
-_CELL = re.compile(rb'<(?:\w+:)?c\s[^>]*?\br="([A-Z]{1,3})([0-9]{1,7})"')
-
-INSTALL = "pip install 'shopkpi[xlsx]'"
+INSTALL = "pip install python-calamine"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +103,8 @@ class SheetReader:
 
     async def read(self) -> AsyncGenerator[ReadRecords, None]:
         rows = chain(self._sheet.head[self.first_record :], self._sheet.rest)
-        while batch := await asyncio.to_thread(list, islice(rows, BATCH_ROWS)):
+        batch_rows = max(BATCH_CELLS // len(self.headers), 1)
+        while batch := await asyncio.to_thread(list, islice(rows, batch_rows)):
             yield self._task(batch)
 
     def _task(self, rows: Sequence[Sequence[Any]]) -> ReadRecords:
@@ -152,45 +147,18 @@ def _checked_copy(archive: zipfile.ZipFile) -> io.BytesIO:
     Raises:
         Unreadable: It is too large or damaged.
     """
-    members = [one for one in archive.infolist() if not one.filename.startswith("xl/media/")]
-    size = sum(one.file_size for one in members)
-    if size > MAX_UNPACKED_BYTES or len(members) > MAX_ENTRIES:
-        raise Unreadable(
-            f"expected an Excel workbook of at most {MAX_UNPACKED_BYTES // MIB} MiB unpacked, got "
-            f"one of {size / MIB:.0f} MiB; save its sheets as CSV"
-        )
+    parts = check_parts(archive)
+    shared = (one for one in parts if one.filename.startswith(SHARED_TEXTS))
+    limits = SheetLimits(b"".join(read_part(archive, one) for one in shared))
     copy = io.BytesIO()
     with zipfile.ZipFile(copy, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as checked:
-        for one in members:
-            data = archive.read(one)
-            if one.filename.startswith("xl/worksheets/"):
-                _check_extent(data)
+        for one in parts:
+            data = read_part(archive, one)
+            if one.filename.startswith(SHEETS):
+                limits.add(data)
             checked.writestr(one.filename, data)
     copy.seek(0)
     return copy
-
-
-def _check_extent(sheet: bytes) -> None:
-    """Refuse a sheet whose first and last cell are far apart."""
-    columns: set[bytes] = set()
-    first, last = 2**20, 0
-    for found in _CELL.finditer(sheet):
-        columns.add(found[1])
-        row = int(found[2])
-        first, last = min(first, row), max(last, row)
-    numbers = [_column_number(name) for name in columns] or [0]
-    cells = (max(numbers) - min(numbers) + 1) * max(last - first + 1, 0)
-    if cells > MAX_CELLS:
-        raise Unreadable(
-            f"expected sheets of at most {MAX_CELLS} cells, got one of {cells}; save it as CSV"
-        )
-
-
-def _column_number(name: bytes) -> int:
-    number = 0
-    for letter in name:
-        number = number * 26 + letter - ord("A") + 1
-    return number
 
 
 def open_sheet(sheet: Sheet, candidates: Sequence[Candidate], context: FormatContext) -> Opened:
