@@ -31,6 +31,7 @@ from worker.validate.byte_range import ByteRange
 from worker.validate.context import ValidationContext
 from worker.validate.discovery import Inputs
 from worker.validate.file_versions import is_seen
+from worker.validate.moved_folders import find_moved
 from worker.validate.validate_source import validate
 from worker.validate.wait_until_unchanged import settle
 
@@ -207,6 +208,7 @@ async def validate_all(
         reporter.unlisted(name.url, name.error)
     for source, error in unsettled:
         leave(source, error)
+    context = replace(context, moved=await find_moved(sources, inputs.places, context))
     small = [source for source in sources if source.info.size_bytes <= SMALL_SOURCE_BYTES]
     await each(small, one, SMALL_SOURCES_AT_ONCE)
     for source in sources:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import random
 import sys
 import tracemalloc
@@ -19,7 +21,7 @@ from tests.support.emulators import Emulator, create_bucket
 from tests.support.faults import Fault, FaultyProxy, answering, faulty_proxy
 from worker.errors import ConfigError, SourceChanged, SourceError, StoreError
 from worker.objects import CopyingWriter, ObjectInfo
-from worker.objects.s3 import S3Store
+from worker.objects.s3 import S3Store, etag_of_bytes
 from worker.objects.s3_upload import part_bytes
 from worker.runtime.memory_budget import PART_BYTES
 from worker.runtime.retry import RetryPolicy
@@ -102,6 +104,36 @@ async def test_restored_content_is_another_version(aws: Emulator) -> None:
 
         assert restored.version != first.version
         assert restored.uploaded_at > first.uploaded_at
+
+
+async def test_digests_of_the_bytes_are_those_of_the_store(aws: Emulator) -> None:
+    data, bucket = b"right", await create_bucket(aws)
+    async with (
+        await S3Store.open(bucket) as store,
+        get_session().create_client("s3", endpoint_url=aws.endpoint_url) as client,
+    ):
+        await client.put_object(Bucket=bucket, Key="data", Body=data, ChecksumAlgorithm="SHA256")
+        info = await store.stat("data")
+        (listed,) = [one async for one in store.list("data")]
+        plain = await write(store, "plain", data)
+    digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
+    assert {info.sha256, listed.sha256} == {digest}
+    assert (plain.sha256, plain.etag) == ("", info.etag)
+    assert info.etag == hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("head", "etag"),
+    [
+        ({"ETag": '"5d41402abc4b2a76b9719d911017c592"'}, "5d41402abc4b2a76b9719d911017c592"),
+        ({"ETag": '"5d41402abc4b2a76b9719d911017c592-3"'}, "5d41402abc4b2a76b9719d911017c592-3"),
+        ({"ETag": '"5d41402abc4b2a76b9719d911017c592"', "ServerSideEncryption": "aws:kms"}, ""),
+        ({"ETag": '"5d41402abc4b2a76b9719d911017c592"', "SSECustomerAlgorithm": "AES256"}, ""),
+        ({"ETag": '"7F2oMxRz_directory_bucket"'}, ""),
+    ],
+)
+def test_an_etag_is_taken_where_it_is_one_of_the_bytes(head: Any, etag: str) -> None:
+    assert etag_of_bytes(head) == etag
 
 
 async def test_markers_of_folders_are_not_listed(aws: Emulator) -> None:

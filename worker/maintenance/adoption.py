@@ -196,7 +196,14 @@ async def stage(
         if None not in (earlier.content_id, entry.content_id):
             _check_content(earlier, entry)
         # What identifies the bytes is known, though a refused file may not be read to its end.
-        entry = replace(entry, sha256=earlier.sha256, content=earlier.content, staged=True)
+        entry = replace(
+            entry,
+            sha256=earlier.sha256,
+            content=earlier.content,
+            continues=earlier.continues,
+            moved_from=earlier.moved_from,
+            staged=True,
+        )
         try:
             entries.append(await commit(entry))
         except CustomersErased:

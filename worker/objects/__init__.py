@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
@@ -42,6 +42,10 @@ class ObjectInfo:
         uploaded_at: Last-Modified of an S3 object, mtime of a file; aware, UTC.
         stamp: Times and inode of a file; None elsewhere. It is no part of the version, so that
             moving, copying or restoring a folder makes no new versions.
+        sha256: SHA-256 that S3 keeps of an object, in base64: of all bytes, or of the digests of
+            the parts that it was uploaded in, with `-` and their number. Else empty.
+        etag: Etag of an S3 object, where it is a digest of the bytes alone; else empty. As
+            `sha256`, it is no part of the version.
     """
 
     bucket: str
@@ -50,6 +54,8 @@ class ObjectInfo:
     version: str
     uploaded_at: datetime
     stamp: FileStamp | None = None
+    sha256: str = field(default="", compare=False)
+    etag: str = field(default="", compare=False)
 
     @property
     def url(self) -> str:

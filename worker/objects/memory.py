@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -88,6 +89,7 @@ class MemoryStore:
             size_bytes=len(data),
             version=f"version:{self._writes}",
             uploaded_at=self._clock(),
+            etag=hashlib.md5(data, usedforsecurity=False).hexdigest(),
         )
         self._objects[key] = (info, data)
 

@@ -11,8 +11,10 @@ upload between them would win.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
 
 import aiohttp
 
@@ -23,8 +25,27 @@ from worker.objects.s3_client import BucketClient
 from worker.objects.s3_upload import upload
 from worker.runtime.retry import RetryPolicy
 
+if TYPE_CHECKING:
+    from types_aiobotocore_s3.type_defs import HeadObjectOutputTypeDef
+
 _CONCURRENT_HEADS = 32
 """HEAD requests in flight while a page of a listing is looked up."""
+
+
+_ETAG_OF_BYTES = re.compile(r"[0-9a-f]{32}(-[0-9]+)?")
+"""An MD5, or that of the MD5s of the parts of a multipart upload and their number."""
+
+
+def etag_of_bytes(head: HeadObjectOutputTypeDef) -> str:
+    """Return the etag of an answer of HEAD where it is a digest of the bytes; else nothing.
+
+    With a key of KMS or of the customer it is none, nor is it in a directory bucket.
+    """
+    etag = str(head["ETag"]).strip('"')
+    encryption = head.get("ServerSideEncryption", "AES256")
+    if encryption != "AES256" or "SSECustomerAlgorithm" in head:
+        return ""
+    return etag if _ETAG_OF_BYTES.fullmatch(etag) else ""
 
 
 class S3Store:
@@ -99,10 +120,16 @@ class S3Store:
         """Look up the current version of `key`, or that of an S3 version id from an event."""
         client, bucket = self._bucket.client, self._bucket.bucket
         if version_id is None:
-            head = await self._bucket.read(key, lambda: client.head_object(Bucket=bucket, Key=key))
+            head = await self._bucket.read(
+                key,
+                lambda: client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED"),
+            )
         else:
             head = await self._bucket.read(
-                key, lambda: client.head_object(Bucket=bucket, Key=key, VersionId=version_id)
+                key,
+                lambda: client.head_object(
+                    Bucket=bucket, Key=key, ChecksumMode="ENABLED", VersionId=version_id
+                ),
             )
         uploaded_at = head["LastModified"]
         # Objects written before versioning, or while it was suspended, have the id "null".
@@ -115,6 +142,8 @@ class S3Store:
             if found_id == "null"
             else f"version:{found_id}",
             uploaded_at=uploaded_at,
+            sha256=head.get("ChecksumSHA256", ""),
+            etag=etag_of_bytes(head),
         )
 
     async def read(self, info: ObjectInfo, start: int, end: int) -> bytes:

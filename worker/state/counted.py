@@ -5,7 +5,8 @@ function of the records up to a sequence, and the order of their commits plays n
 
 1. An upload is an accepted entry. Of several entries of one source object the last one stands.
 2. Uploads of one name (URL and dataset) are taken in order of upload time. Neighbours of equal
-   content are one *run*: `touch`, a restore from a backup and a redelivery add nothing.
+   content are one *run*: `touch`, a restore from a backup and a redelivery add nothing. A file of
+   a folder that was moved as a whole has one name with the file that it was there.
 3. A run is retracted where the last ruling on any of its uploads is a retraction. So neither a
    `touch` nor another copy of a retracted file brings it back; restoring any of its uploads does.
 4. Retracted runs are as if they had never come: neighbours that are equal then become one run.
@@ -19,7 +20,6 @@ before `orders_10`.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,13 +28,13 @@ from itertools import pairwise
 from typing import Literal
 
 from worker.state.entry import Entry
+from worker.state.moved_names import MovedNames, Name
+from worker.state.natural_order import in_natural_order
 from worker.state.records import Record, Ruling
 
 Fate = Literal["counts", "same", "replaced", "retracted"]
 """What becomes of an upload: it counts; it equals the one before it of its name; a later file of
 its name replaces it whole; it is retracted."""
-
-NUMBER = re.compile(r"([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,7 @@ class Upload:
         uploaded_at: When it was uploaded.
         content: Identifies its bytes; None where unknown, which is equal to nothing.
         continues: Source object of the name that was a part of it; empty where there was none.
+        moved_from: URL that the file had before its folder was moved; empty where it was not.
     """
 
     sequence: int
@@ -58,6 +59,7 @@ class Upload:
     uploaded_at: datetime
     content: str | None
     continues: str = ""
+    moved_from: str = ""
 
     def has_content_of(self, other: Upload) -> bool:
         return self.content is not None and self.content == other.content
@@ -109,8 +111,9 @@ class CountedUploads:
             replaces_file: Whether a later file of a dataset replaces the earlier one of its name.
         """
         self._replaces_file = replaces_file
-        self._uploads: dict[tuple[str, str], list[Upload]] = defaultdict(list)
-        self._names: dict[str, tuple[str, str]] = {}
+        self._moved = MovedNames()
+        self._uploads: dict[Name, list[Upload]] = defaultdict(list)
+        self._names: dict[str, Name] = {}
         self._rulings: dict[str, list[Ruling]] = defaultdict(list)
 
     def add(self, records: Iterable[Record]) -> None:
@@ -121,8 +124,24 @@ class CountedUploads:
             elif isinstance(record, Entry) and record.verdict == "accepted":
                 # Of language 2, the header of a version says what it feeds.
                 name = record.url, "" if record.feeds else record.dataset
-                self._uploads[name].append(_upload(record))
+                if record.moved_from:
+                    self._join(record.sequence, name, (record.moved_from, name[1]))
+                self._uploads[self._moved.first(name)].append(_upload(record))
                 self._names[record.source_id] = name
+
+    def name_of(self, upload: Upload | Entry) -> str:
+        """Return the URL by which versions of a file are known: the first that it had."""
+        name = self._names[upload.source_id]
+        return self._moved.first(name)[0]
+
+    def _join(self, sequence: int, name: Name, former: Name) -> None:
+        """Make one series of the uploads of a file and of those where it was before."""
+        before = self._moved.first(name)
+        self._moved.add(sequence, name, former)
+        after = self._moved.first(name)
+        if before != after:
+            joined = [*self._uploads.pop(before, []), *self._uploads.get(after, [])]
+            self._uploads[after] = sorted(joined, key=lambda upload: upload.sequence)
 
     def in_order(self) -> list[Upload]:
         """Return the uploads that count, from the earliest version to the latest."""
@@ -131,7 +150,7 @@ class CountedUploads:
             chosen = self._decide(name).counted
             counted += (upload for upload in uploads if upload.sequence in chosen)
         counted.sort(key=lambda upload: upload.uploaded_at)
-        return _in_natural_order(counted)
+        return in_natural_order(counted)
 
     def fates(self) -> dict[int, Fate]:
         """Return what becomes of each accepted entry, by its sequence."""
@@ -144,7 +163,9 @@ class CountedUploads:
     def runs(self, source_ids: Iterable[str]) -> list[Run]:
         """Return the runs of equal contents that some source objects belong to."""
         wanted = set(source_ids)
-        names = dict.fromkeys(self._names[one] for one in wanted if one in self._names)
+        names = dict.fromkeys(
+            self._moved.first(self._names[one]) for one in wanted if one in self._names
+        )
         return [
             run
             for name in names
@@ -195,7 +216,7 @@ class CountedUploads:
             fates = self._decide(name).fates
             versions = sorted(
                 (one for one in uploads if fates.get(one.sequence) in ("counts", "replaced")),
-                key=_version,
+                key=lambda one, dataset=name[1]: self._version(one, dataset),  # type: ignore[misc]
             )
             found += (
                 (later, earlier)
@@ -219,15 +240,15 @@ class CountedUploads:
             if upload.content is None or upload.content not in new:
                 continue
             other = first.setdefault(upload.content, upload)
-            if upload.sequence > after and other.name != upload.name:
+            if upload.sequence > after and self.name_of(other) != self.name_of(upload):
                 yield Notice(kind="copy", upload=upload, other=other)
 
-    def _notices_of_name(self, name: tuple[str, str], after: int) -> Iterator[Notice]:
+    def _notices_of_name(self, name: Name, after: int) -> Iterator[Notice]:
         decision = self._decide(name)
         of_sequence = {upload.sequence: upload for upload in self._uploads[name]}
         earlier: Upload | None = None
         for sequence, fate in sorted(
-            decision.fates.items(), key=lambda one: _version(of_sequence[one[0]])
+            decision.fates.items(), key=lambda one: self._version(of_sequence[one[0]], name[1])
         ):
             upload = of_sequence[sequence]
             if earlier is not None and sequence > after:
@@ -240,10 +261,10 @@ class CountedUploads:
             if fate in ("counts", "replaced"):
                 earlier = upload
 
-    def _touched(self, sequence: int) -> list[tuple[str, str]]:
+    def _touched(self, sequence: int) -> list[Name]:
         """Return the names that records after a sequence are about."""
         ruled = (
-            self._names[source_id]
+            self._moved.first(self._names[source_id])
             for source_id, rulings in self._rulings.items()
             if source_id in self._names and rulings[-1].sequence > sequence
         )
@@ -259,7 +280,7 @@ class CountedUploads:
             changed += (one for one in self._uploads[name] if one.sequence in ever - always)
         return changed
 
-    def _arrived(self, name: tuple[str, str], sequence: int) -> set[str]:
+    def _arrived(self, name: Name, sequence: int) -> set[str]:
         """Return the sources of a name that did not count, then came, and counted from then on."""
         states = self._states(name, sequence)
         arrived = set()
@@ -269,7 +290,7 @@ class CountedUploads:
                 arrived.add(upload.source_id)
         return arrived
 
-    def _states(self, name: tuple[str, str], sequence: int) -> list[frozenset[int]]:
+    def _states(self, name: Name, sequence: int) -> list[frozenset[int]]:
         """Return what counts of a name, as of a sequence and each later record about it."""
         later = {upload.sequence for upload in self._uploads[name]}
         later |= {
@@ -280,15 +301,29 @@ class CountedUploads:
         steps = [sequence, *sorted(one for one in later if one > sequence)]
         return [self._decide(name, step).counted for step in steps]
 
-    def _decide(self, name: tuple[str, str], up_to: int | None = None) -> Decision:
+    def _decide(self, name: Name, up_to: int | None = None) -> Decision:
         """Decide on the uploads of a name by the records up to a sequence; None for all."""
         last = {
             upload.source_id: upload
             for upload in self._uploads[name]
             if up_to is None or upload.sequence <= up_to
         }
-        uploads = sorted(last.values(), key=_version)
-        runs = _runs(uploads)
+        series: dict[Name, list[Upload]] = defaultdict(list)
+        for upload in last.values():
+            series[self._moved.first((upload.name, name[1]), up_to)].append(upload)
+        decisions = [self._decide_series(name[1], one, up_to) for one in series.values()]
+        if len(decisions) == 1:
+            return decisions[0]
+        return Decision(
+            counted=frozenset().union(*(one.counted for one in decisions)),
+            fates={key: fate for one in decisions for key, fate in one.fates.items()},
+            runs=[run for one in decisions for run in one.runs],
+        )
+
+    def _decide_series(
+        self, dataset: str, uploads: Iterable[Upload], up_to: int | None
+    ) -> Decision:
+        runs = _runs(sorted(uploads, key=lambda one: self._version(one, dataset)))
         fates: dict[int, Fate] = {}
         kept: list[Upload] = []
         for run in runs:
@@ -304,7 +339,7 @@ class CountedUploads:
         for run in left:
             if any(upload.source_id in parts for upload in run):
                 fates[run[0].sequence] = "replaced"
-        if self._replaces_file(name[1]):
+        if self._replaces_file(dataset):
             for run in left[:-1]:
                 fates[run[0].sequence] = "replaced"
         return Decision(
@@ -312,6 +347,14 @@ class CountedUploads:
             fates=fates,
             runs=runs,
         )
+
+    def _version(self, upload: Upload, dataset: str) -> tuple[datetime, int, str]:
+        """Return a sort key of the uploads of one name: the later one is the later version.
+
+        Moving a folder keeps the times of its files.
+        """
+        moves = self._moved.moves((upload.name, dataset))
+        return upload.uploaded_at, moves, upload.source_id
 
     def _is_retracted(self, run: Run, up_to: int | None = None) -> bool:
         rulings = [
@@ -324,18 +367,6 @@ class CountedUploads:
         return last is not None and last.kind == "retraction"
 
 
-def natural_order(name: str) -> list[tuple[int, str]]:
-    """Return a sort key by which numbers within names compare as numbers."""
-    parts = NUMBER.split(name)  # texts and numbers by turns
-    parts[1::2] = (number.lstrip("0") for number in parts[1::2])
-    return [(len(part) if at % 2 else 0, part) for at, part in enumerate(parts)]
-
-
-def _version(upload: Upload) -> tuple[datetime, str]:
-    """Return a sort key of the uploads of one name: the later one is the later version."""
-    return upload.uploaded_at, upload.source_id
-
-
 def _upload(entry: Entry) -> Upload:
     return Upload(
         sequence=entry.sequence,
@@ -345,6 +376,7 @@ def _upload(entry: Entry) -> Upload:
         uploaded_at=entry.uploaded_at,
         content=entry.content_id,
         continues=entry.continues,
+        moved_from=entry.moved_from,
     )
 
 
@@ -356,18 +388,3 @@ def _runs(uploads: Iterable[Upload]) -> list[Run]:
         else:
             runs.append([upload])
     return runs
-
-
-def _in_natural_order(uploads: list[Upload]) -> list[Upload]:
-    """Order uploads of equal times by their names; they are sorted by time."""
-    ordered: list[Upload] = []
-    start = 0
-    for end in range(1, len(uploads) + 1):
-        if end < len(uploads) and uploads[end].uploaded_at == uploads[start].uploaded_at:
-            continue
-        tied = uploads[start:end]
-        if len(tied) > 1:
-            tied.sort(key=lambda one: (natural_order(one.name), one.name, one.source_id))
-        ordered += tied
-        start = end
-    return ordered

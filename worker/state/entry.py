@@ -21,7 +21,8 @@ integer `rows_passed_over` where it is not 0, and to each part its `dataset`. A 
 `file_entry` where a header or a member of an archive decided which entry of `[[files]]` took it.
 
 A staged entry has `staged`, which is true. One of a file that was first read half has `continues`,
-the `source_id` of that part. One whose rows were made when customers had been erased has `erased`,
+the `source_id` of that part. One of a file of a folder that was moved has `moved_from`, its former
+URL. One whose rows were made when customers had been erased has `erased`,
 the sequence of the last erasure. One that was rewritten for an erasure has `staged`, `erasure`, its
 id, and `rewrites`, the sequence of the entry whose objects it replaces.
 
@@ -53,7 +54,7 @@ digests one after the other, `-`, and their number: S3's composite checksum of p
 _COUNTS = ("size_bytes", "rows_read", "rows_clean", "rows_rejected")
 
 _OMITTED_WHERE_EMPTY = (
-    *("notes", "rows_passed_over", "feeds", "continues", "staged"),
+    *("notes", "rows_passed_over", "feeds", "continues", "moved_from", "staged"),
     *("erased", "erasure", "rewrites"),
 )
 
@@ -144,6 +145,8 @@ class Entry:
             absent from the text of an entry without any.
         continues: Source object of the same name that was a part of this one: all its bytes are the
             first ones here, and it ended within a line. Empty where there was none.
+        moved_from: URL that the file had in the folder that its own was moved from, as a whole;
+            empty where it was not.
         staged: Whether it was committed for a contract that was to be adopted, or for an erasure;
             see `worker.state.contract_in_force` and `worker.state.erasures`.
         erased: Sequence of the last erasure that its rows were made under; 0 for none.
@@ -175,6 +178,7 @@ class Entry:
     feeds: dict[str, FeedCounts] = field(default_factory=dict)
     content: str | None = None
     continues: str = ""
+    moved_from: str = ""
     staged: bool = False
     erased: int = 0
     erasure: str = ""

@@ -53,7 +53,7 @@ async def find_shop_rollbacks(
         between = [
             entries[one.sequence]
             for one in counted
-            if one.name != upload.name
+            if uploads.name_of(one) != uploads.name_of(upload)
             and earlier.uploaded_at < one.uploaded_at <= upload.uploaded_at
         ]
         found += await reading.compare(entries[upload.sequence], entries[earlier.sequence], between)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -143,7 +143,8 @@ async def open_shop(
         fed = [entry for entry in entries if name in entry.feeds]
 
         async def read(entry: Entry, name: str = name) -> FileRows:
-            return await _read(entry, name, workspace, shop)
+            rows = await _read(entry, name, workspace, shop)
+            return replace(rows, name=uploads.name_of(entry))
 
         files = await each(fed, read, CONCURRENT_READS)
         schema = clean_schema(dataset)

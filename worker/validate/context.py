@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from kpi.contract.model import Contract
 from worker.clean import Workspace
@@ -33,6 +34,7 @@ class ValidationContext:
             beside their content, for a tenth of the CPU time of a validation. Those of one part
             always do, those of byte ranges never.
         again: Whether sources that were refused under the contract are validated again.
+        moved: URL of a file of a folder that was moved as a whole -> entry of what it was before.
         block_sizes: How sources are read; tests make blocks of a few bytes.
         erasures: Customers whose rows are dropped or get a pseudonym.
     """
@@ -47,6 +49,7 @@ class ValidationContext:
     in_force: ContractInForce | None = None
     sha256: bool = False
     again: bool = False
+    moved: Mapping[str, Entry] = field(default_factory=dict)
     block_sizes: BlockSizes = DEFAULT_BLOCK_SIZES
     erasures: Erasures = NO_ERASURES
 
@@ -70,6 +73,10 @@ class ValidationContext:
         else:
             entry = await self.in_force.find(self.ledger, source_id)
         return None if entry is None else self.erasures.effective(entry)
+
+    def serves(self, entry: Entry) -> bool:
+        """Return whether the clean rows of an entry are of the contract."""
+        return self.in_force is None or self.in_force.serves(entry)
 
     def is_final(self, entry: Entry) -> bool:
         """Return whether the verdict of an entry stands, so that its source is not read again."""

@@ -73,12 +73,14 @@ class Inputs:
         ignored: Files that no dataset takes, and links that are not followed.
         left: Names that could not be looked up.
         dataset: Dataset that was named for all of them; None where their places say it.
+        places: Folders, prefixes and objects that were looked at.
     """
 
     sources: list[Source]
     ignored: list[IgnoredInput] = field(default_factory=list)
     left: list[LeftInput] = field(default_factory=list)
     dataset: str | None = None
+    places: tuple[Location, ...] = ()
 
 
 async def find_inputs(
@@ -136,7 +138,7 @@ async def find_inputs(
             raise _nothing_found(location, listed, folders, list(found.ignored.values()))
     # By patterns, one object may feed several datasets: none comes first then.
     inputs_found = found.inputs(DATASET_ORDER if contract.shop is None else {})
-    return replace(inputs_found, dataset=dataset)
+    return replace(inputs_found, dataset=dataset, places=tuple(location for _, location in inputs))
 
 
 async def find_sources(

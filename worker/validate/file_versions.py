@@ -103,7 +103,9 @@ async def identify(source: Source, ledger: Ledger) -> FileVersion:
 
 
 async def find_equal(version: FileVersion, context: ValidationContext) -> FileVersion | Entry:
-    """Find the entry of an earlier version of a large file, if it has the same bytes.
+    """Find the entry of an earlier version of a file, if it has the same bytes.
+
+    It is looked for where the file is large, or its folder was moved.
 
     Returns:
         An entry for the file that has the rows of the earlier one, and is to be committed; or else
@@ -113,6 +115,10 @@ async def find_equal(version: FileVersion, context: ValidationContext) -> FileVe
         SourceError, StoreError: As `identify`.
     """
     info = version.source.info
+    moved = context.moved.get(info.url)
+    if moved is not None:
+        equal = await _compare(version, context.erasures.effective(moved), context)
+        return replace(equal, moved_from=moved.url) if isinstance(equal, Entry) else equal
     if info.size_bytes < COPIED_FILE_BYTES:
         return version
     sighting = (await context.ledger.sightings([name_id(info)])).get(name_id(info))
@@ -127,18 +133,34 @@ async def find_equal(version: FileVersion, context: ValidationContext) -> FileVe
         or (context.contract.shop is None and earlier.dataset != version.source.dataset)
     ):
         return version
+    return await _compare(version, earlier, context)
+
+
+async def _compare(
+    version: FileVersion, earlier: Entry, context: ValidationContext
+) -> FileVersion | Entry:
+    """Hash a file; see `find_equal` for what is returned."""
     source, digest = await hash_file(version.source)
     if source.source_id != version.source.source_id:
-        raise SourceChanged("it was changed while it was being read", url=info.url)
+        raise SourceChanged("it was changed while it was being read", url=source.info.url)
     content = content_of_parts(digest.parts or "")
     if content != earlier.content_id:
         return replace(version, source=source, content=content)
+    return entry_of_equal(earlier, source, context)
+
+
+def entry_of_equal(earlier: Entry, source: Source, context: ValidationContext) -> Entry:
+    """Build the entry of a source that has the bytes, and takes the rows, of an earlier upload."""
     return replace(
         earlier,
         source_id=source.source_id,
+        url=source.info.url,
         version=source.info.version,
         uploaded_at=source.info.uploaded_at,
-        content=content,
+        content=earlier.content_id,
+        continues="",
+        moved_from="",
+        staged=False,
         sequence=0,
         erased=context.erasures.last,
     )

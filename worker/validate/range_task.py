@@ -20,6 +20,7 @@ from worker.validate.byte_range import ByteRange, first_gap, tile
 from worker.validate.content_digest import content_of_parts
 from worker.validate.context import ValidationContext
 from worker.validate.discard import discard
+from worker.validate.equal_objects import find_equal_object, record_object
 from worker.validate.validate_source import validate_uncommitted
 from worker.validate.verdict import check_balance, describe_codes, refuse, too_many_rejects
 
@@ -58,6 +59,11 @@ async def validate_range(
         raise ConfigError(
             url=source.info.url, expected=f"a range within {size} bytes", actual=str(byte_range)
         )
+    equal = await find_equal_object(source, context) if known is None else None
+    if equal is not None:
+        committed = await context.ledger.commit(equal, adoption=context.adoption)
+        await record_object(source, committed, context)
+        return committed, True
     entry = await validate_uncommitted(source, context, byte_range)
     erasures = await context.ledger.erasures()
     if erasures and erasures[-1].sequence != entry.erased:
@@ -66,8 +72,8 @@ async def validate_range(
     manifest = f"{_manifest_folder(source, context)}/{byte_range.padded}.json"
     async with context.workspace.store.create(manifest) as writer:
         await writer.write(entry.to_json())
-    committed = await commit_if_complete(source, context)
-    return (entry, False) if committed is None else (committed, True)
+    joined = await commit_if_complete(source, context)
+    return (entry, False) if joined is None else (joined, True)
 
 
 async def commit_if_complete(source: Source, context: ValidationContext) -> Entry | None:
@@ -90,6 +96,7 @@ async def commit_if_complete(source: Source, context: ValidationContext) -> Entr
     committed = await context.ledger.commit(
         entry, adoption=context.adoption, replaces=context.replaces(known)
     )
+    await record_object(source, committed, context)
     # Clean files of a refused object, or of another plan's ranges, belong to no entry.
     kept = {part.key for part in committed.parts}
     for manifest in manifests.values():

@@ -14,6 +14,7 @@ from worker.validate.byte_range import ByteRange
 from worker.validate.content_digest import Hashing
 from worker.validate.context import ValidationContext
 from worker.validate.discard import discard
+from worker.validate.equal_objects import find_equal_object, record_object
 from worker.validate.file_versions import confirm, find_equal, find_part, identify, now_ns, record
 from worker.validate.stream import SourceStream
 from worker.validate.verdict import check_balance, same_refusal
@@ -54,8 +55,12 @@ async def _validate(source: Source, context: ValidationContext) -> tuple[Entry, 
     known = await context.find(source.source_id)
     if known is not None and context.is_final(known):
         return known, False
-    entry = await validate_uncommitted(source, context)
-    return await _commit(entry, known, context)
+    entry = await find_equal_object(source, context) if known is None else None
+    if entry is None:
+        entry = await validate_uncommitted(source, context)
+    committed, new = await _commit(entry, known, context)
+    await record_object(source, committed, context)
+    return committed, new
 
 
 async def _validate_file(source: Source, context: ValidationContext) -> tuple[Entry, bool]:

@@ -10,8 +10,9 @@ import pytest
 
 from tests.support.samples import entry as sample_entry
 from worker.state import Entry, Record, Ruling
-from worker.state.counted import CountedUploads, natural_order
+from worker.state.counted import CountedUploads
 from worker.state.entry import FeedCounts
+from worker.state.natural_order import natural_order
 from worker.state.records import Decision
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -137,3 +138,37 @@ def test_a_touched_part_is_replaced_with_its_run() -> None:
     part, again = upload("part", 1, "P"), upload("again", 2, "P")
     whole = replace(upload("whole", 3, "W"), continues="again")
     assert ids(counted(part, again, whole)) == "whole"
+
+
+MOVED = "file:///moved/o.csv"
+M5 = replace(upload("m5", 5, "A", MOVED), moved_from="file:///o.csv")
+B6 = upload("b6", 6, "B", MOVED)
+
+
+@pytest.mark.parametrize("order", list(permutations([A1, B3, M5, B6])))
+def test_a_moved_file_goes_on_with_its_name(order: tuple[Entry, ...]) -> None:
+    uploads = counted(*order)
+    assert ids(uploads) == "a1 b3 m5 b6"
+    assert ids(counted(*order, replaces=True)) == "b6"
+    assert {uploads.name_of(one) for one in uploads.in_order()} == {"file:///o.csv"}
+
+
+def test_a_moved_file_of_the_same_time_counts_as_before() -> None:
+    moved = replace(upload("0", 1, "A", MOVED), moved_from="file:///o.csv")
+    again = replace(upload("00", 1, "A", "file:///again.csv"), moved_from=MOVED)
+    for order in permutations([A1, moved, again]):
+        uploads = counted(*order)
+        assert ids(uploads) == "a1"
+        assert {one.source_id for one in uploads.runs(["00"])[0]} == {"a1", "0", "00"}
+
+
+def test_what_counted_before_a_move_was_known_is_remembered() -> None:
+    """Versions of the new name may be committed before the one that says where it was."""
+    uploads = counted(A1, B6, M5, replaces=True)
+    assert uploads.changed_since(2) == {"a1"}
+    assert uploads.changed_since(1) == {"a1", "b6"}
+
+
+def test_a_folder_that_came_back_is_one_name() -> None:
+    back = replace(upload("back", 7, "B", "file:///o.csv"), moved_from=MOVED)
+    assert ids(counted(A1, M5, back)) == "a1 back"

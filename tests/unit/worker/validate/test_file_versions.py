@@ -30,6 +30,7 @@ from worker.objects.source import Source
 from worker.state import Entry
 from worker.state.memory import MemoryState
 from worker.validate.context import ValidationContext
+from worker.validate.file_versions import entry_of_equal
 from worker.validate.stream import BlockSizes
 from worker.validate.validate_source import validate
 
@@ -78,14 +79,17 @@ class Shop:
                 worker.validate.validate_source, "now_ns", lambda: now_ns + int(later_s * 10**9)
             ),
         ):
-            context = ValidationContext(
-                contract=built_in(),
-                workspace=self._workspace,
-                ledger=self.state,
-                executor=executor,
-                block_sizes=BlockSizes(20, 0),
-            )
-            return await validate(Source(info=info, dataset="orders", store=self.store), context)
+            source = Source(info=info, dataset="orders", store=self.store)
+            return await validate(source, self.context(executor))
+
+    def context(self, executor: Executor) -> ValidationContext:
+        return ValidationContext(
+            contract=built_in(),
+            workspace=self._workspace,
+            ledger=self.state,
+            executor=executor,
+            block_sizes=BlockSizes(20, 0),
+        )
 
     async def reads(self) -> int:
         """Validate once more, and count the reads of that."""
@@ -259,6 +263,17 @@ async def test_a_touched_file_is_hashed_and_not_validated(
         assert await shop.run() == (touched, False)
     assert len(validations) == 1
     assert len({entry.source_id for entry in await shop.state.entries()}) == 3
+
+
+async def test_a_touched_file_of_an_adoption_is_an_upload_of_its_own(shop: Shop) -> None:
+    """Else the next adoption would not validate it."""
+    shop.put(order(1))
+    entry, _ = await shop.run()
+    info = await shop.store.stat(shop.path.as_posix().lstrip("/"))
+    source = Source(info=info, dataset="orders", store=shop.store)
+    staged = replace(entry, staged=True, continues="part")
+    equal = entry_of_equal(staged, source, shop.context(InThisThread()))
+    assert (equal.staged, equal.continues, equal.sequence) == (False, "", 0)
 
 
 async def test_other_bytes_of_the_same_size_are_validated(
