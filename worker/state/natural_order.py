@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from worker.state.counted import Upload
+
+class Named(Protocol):
+    """Upload with a name."""
+
+    @property
+    def uploaded_at(self) -> datetime: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def source_id(self) -> str: ...
+
+
+T = TypeVar("T", bound=Named)
 
 NUMBER = re.compile(r"([0-9]+)")
 
@@ -18,9 +32,9 @@ def natural_order(name: str) -> list[tuple[int, str]]:
     return [(len(part) if at % 2 else 0, part) for at, part in enumerate(parts)]
 
 
-def in_natural_order(uploads: list[Upload]) -> list[Upload]:
+def in_natural_order(uploads: list[T]) -> list[T]:
     """Order uploads of equal times by their names; they are sorted by time."""
-    ordered: list[Upload] = []
+    ordered: list[T] = []
     start = 0
     for end in range(1, len(uploads) + 1):
         if end < len(uploads) and uploads[end].uploaded_at == uploads[start].uploaded_at:
