@@ -84,6 +84,7 @@ def test_files_are_validated_again_for_other_clean_rows(shopkpi: Shopkpi) -> Non
     assert shown.code == 0, shown.err
     assert "orders.columns.order_id.type: 'integer' -> 'string'" in shown.err
     assert "2 raw files of" in shown.err
+    assert shown.json == []  # no event of a commit, since there was none
     assert entries(shopkpi) == known
 
     done = shopkpi("contract", "adopt", "string-ids", "--format", "json")
@@ -98,6 +99,36 @@ def test_files_are_validated_again_for_other_clean_rows(shopkpi: Shopkpi) -> Non
     shown = shopkpi("run", "shop", "--format", "json")
     assert {event["event"] for event in shown.events} >= {"source.known"}
     assert not [event for event in shown.events if event["event"] == "source.committed"]
+
+
+@pytest.mark.parametrize("command", [("query", "orders"), ("ledger",), ("ledger", "a.csv")])
+def test_a_question_with_another_contract_is_refused(
+    shopkpi: Shopkpi, command: tuple[str, ...]
+) -> None:
+    put_shop()
+    shopkpi("run", "shop")
+    done = shopkpi(*command, "--contract", "string-ids")
+    assert done.code == 2
+    assert "shopkpi contract adopt string-ids" in done.err
+    assert shopkpi(*command, "--contract", "default").code == 0
+
+
+def test_refused_files_are_validated_by_the_adopted_contract(shopkpi: Shopkpi) -> None:
+    put_shop()
+    put("shop/orders/texts.csv", ORDERS + "A-1,7,shipped,2025-03-03T10:00:00\n")
+    put("shop/orders/bad.csv", "a\n1\n")
+    shopkpi("run", "shop")
+    for name in ("texts", "bad"):
+        assert shopkpi("archive", f"shop/orders/{name}.csv", "--to", "moved").code == 0
+    adopt = ("contract", "adopt", "string-ids", "--raw", "moved", "--format", "json")
+    shown = shopkpi(*adopt, "--dry-run")
+    assert {row["order_date"] for row in shown.json} == {"2025-03-03"}
+    assert "2 refused files are validated again; 1 would be accepted" in shown.err
+    assert days(shopkpi) == ["2025-03-01"]
+    assert shopkpi(*adopt).code == 0
+    assert days(shopkpi) == ["2025-03-01", "2025-03-03"]
+    assert shopkpi("audit").code == 0
+    assert not [one for one in shopkpi(*adopt).events if one["event"] == "source.committed"]
 
 
 def test_adoption_goes_back_without_the_raw_files(shopkpi: Shopkpi) -> None:

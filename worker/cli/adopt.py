@@ -28,16 +28,21 @@ from worker.maintenance.adoption import (
     stage_and_adopt,
 )
 from worker.maintenance.raw_objects import RawObjects
+from worker.maintenance.refused_files import find_refused, validate_refused
 from worker.objects.location import locate
+from worker.reporting.reporters import SilentReporter
 from worker.settings import read_contract, read_settings
 from worker.stores import open_objects
+from worker.validate.validate_source import validate, validate_uncommitted
 
 if TYPE_CHECKING:
     from kpi.contract.model import Contract
     from worker.jobs import Session
+    from worker.objects.source import Source
     from worker.reporting.reporters import Reporter
     from worker.state import Entry
     from worker.transform.preview import RowChange
+    from worker.validate.context import ValidationContext
 
 
 @click.command(short_help="Bring another contract into force.")
@@ -73,6 +78,9 @@ def adopt(
     that is gone, or that the new contract refuses, stops the adoption, and nothing changes. An
     adoption that was interrupted goes on where it was.
 
+    Files that were refused before are validated again where they can be found, also those that
+    `archive` has moved to the quarantine zone below --raw.
+
     \b
     Examples:
       shopkpi contract adopt berlin.toml --dry-run
@@ -87,10 +95,13 @@ def adopt(
     reporter = make_reporter(output_format)
 
     async def work() -> None:
-        async with (
-            open_session(settings) as session,
-            aclosing(RawObjects(open_objects, places)) as found,
-        ):
+        async with aclosing(RawObjects(open_objects, places)) as found:
+            if await adopt_from(found):
+                await follow_up(found)
+
+    async def adopt_from(found: RawObjects) -> bool:
+        """Adopt the contract, unless it is a dry run; return whether it is in force."""
+        async with open_session(settings) as session:
             if session.adoption is None:
                 raise ConfigError(
                     "no file was accepted yet, so no contract is in force",
@@ -101,17 +112,31 @@ def adopt(
             if dry_run or output_format == "table":
                 for difference in differences:
                     click.echo(one_line(difference), err=True)
-            proposal = proposal_of(session, proposed, found, reporter)
+            # A dry run commits nothing, and says no more of a file than what it would change.
+            heard = SilentReporter() if dry_run else reporter
+            proposal = proposal_of(session, proposed, found, heard)
             if dry_run:
                 changes = await preview_adoption(session, proposal)
                 print_changes(changes, output_format)
-                return
+                return False
             adopted = await stage_and_adopt(proposal)
             if adopted.sequence != session.adoption.sequence:
                 reporter.adopted(adopted, differences)
-        # The contract in force is another one now: what follows is a command of its own.
+            return True
+
+    async def follow_up(found: RawObjects) -> None:
+        """Validate refused files and publish, with the contract that is in force now."""
         async with open_session(settings) as session:
-            await bring_up_to_date(session, reporter, [])
+            refused = await find_refused(session.state, session.settings.contract.digest)
+            context = validation_context(session, reporter)
+
+            async def once_more(source: Source, context: ValidationContext) -> Entry:
+                entry, new = await validate(source, context)
+                reporter.validated(entry, new=new)
+                return entry
+
+            entries = await validate_refused(refused, found, context, once_more)
+            await bring_up_to_date(session, reporter, entries)
 
     try:
         run_async(work)
@@ -170,7 +195,18 @@ async def preview_adoption(session: Session, proposal: Proposal) -> list[RowChan
             tables=session.settings.tables,
         )
         adoption = replace(proposal.adoption, replaces=proposal.so_far.sequence)
-        return await preview_records(task, [*staged, adoption])
+        refused = await find_refused(ledger, proposal.contract.digest)
+        once_more = await validate_refused(
+            refused, proposal.raw, supposed.context, validate_uncommitted
+        )
+        rescued = [one for one in once_more if one.verdict == "accepted"]
+        if once_more:
+            click.echo(
+                f"{len(once_more)} refused files are validated again; {len(rescued)} would be "
+                "accepted",
+                err=True,
+            )
+        return await preview_records(task, [*staged, adoption, *rescued])
 
 
 async def _show_sources(proposal: Proposal, uploads: Uploads) -> None:

@@ -84,6 +84,7 @@ def query(
     async def work() -> None:
         store = await open_state(settings.state_url, read_only=True)
         try:
+            await check_contract(store, settings)
             rows = store.rows(name, group=groups.get(table), first=days[0], last=days[1])
             if top is not None:
                 rows = _top_rows(rows, REVENUE[name], top)
@@ -132,6 +133,19 @@ async def _top_rows(rows: AsyncIterator[Row], attribute: str, count: int) -> Asy
     keep()
     for row in most:
         yield row
+
+
+async def check_contract(state: State, settings: Settings) -> None:
+    """Refuse a contract that was named and is not the one in force.
+
+    Raises:
+        ConfigError: It says the differences.
+    """
+    adoption = await state.adoption() if settings.contract_name is not None else None
+    if adoption is not None:
+        from worker.jobs import apply_adoption
+
+        apply_adoption(settings, adoption)
 
 
 def check_database_exists(settings: Settings) -> None:

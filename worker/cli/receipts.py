@@ -9,7 +9,7 @@ import click
 
 from worker.cli.event_loop import run_async
 from worker.cli.options import choose_format, format_option, store_options, until_reader_leaves
-from worker.cli.query import check_database_exists
+from worker.cli.query import check_contract, check_database_exists
 from worker.cli.render import short_name, show_receipts, show_refusals, show_rows
 from worker.cli.row_output import BATCH_ROWS, print_rows
 from worker.jobs import open_session
@@ -67,6 +67,7 @@ def ledger(
 async def _print_as_recorded(settings: Settings, source: str | None, output_format: str) -> None:
     store = await open_state(settings.state_url, read_only=True)
     try:
+        await check_contract(store, settings)
         rulings = await _last_rulings(store)
         found: list[Entry] = []
         effects: dict[str, Effect] = {}

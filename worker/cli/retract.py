@@ -126,6 +126,9 @@ def _rule(
                 state=session.state,
                 tables=session.settings.tables,
             )
+            if not rulings:
+                done = "retracted" if kind == "retraction" else "in the KPIs"
+                click.echo(f"nothing to do: it is {done} already", err=True)
             changes = await preview_records(task, rulings) if rulings else []
             if not dry_run:
                 for ruling in rulings:
