@@ -14,7 +14,7 @@ from kpi.contract.shop import ROLES
 from tests.support.commands import every_command
 from worker.cli.audit import EXIT_DIFFERENCES
 from worker.errors import WorkerError
-from worker.state.counted import Notice
+from worker.state.upload import Notice
 
 ROOT = Path(__file__).parents[1]
 EVENT = re.compile(

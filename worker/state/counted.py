@@ -31,55 +31,11 @@ from worker.state.entry import Entry
 from worker.state.moved_names import MovedNames, Name
 from worker.state.natural_order import in_natural_order
 from worker.state.records import Record, Ruling
+from worker.state.upload import Notice, Upload
 
 Fate = Literal["counts", "same", "replaced", "retracted"]
 """What becomes of an upload: it counts; it equals the one before it of its name; a later file of
 its name replaces it whole; it is retracted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
-    """What decides whether an accepted entry counts.
-
-    Attributes:
-        sequence: Ledger sequence of the entry.
-        source_id: The source object.
-        name: URL, which later versions of the file share.
-        dataset: What it was read as.
-        uploaded_at: When it was uploaded.
-        content: Identifies its bytes; None where unknown, which is equal to nothing.
-        continues: Source object of the name that was a part of it; empty where there was none.
-        moved_from: URL that the file had before its folder was moved; empty where it was not.
-    """
-
-    sequence: int
-    source_id: str
-    name: str
-    dataset: str
-    uploaded_at: datetime
-    content: str | None
-    continues: str = ""
-    moved_from: str = ""
-
-    def has_content_of(self, other: Upload) -> bool:
-        return self.content is not None and self.content == other.content
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """What an upload has in common with an earlier one, for people.
-
-    Attributes:
-        kind: `same`: it equals the one before it of its name, and changes nothing. `copy`: a file
-            of another name has the same bytes, and both count. `replaces`: it takes the place of
-            the whole earlier file of its name.
-        upload: The upload.
-        other: The earlier one.
-    """
-
-    kind: Literal["same", "copy", "replaces"]
-    upload: Upload
-    other: Upload
 
 
 Run = list[Upload]
@@ -183,6 +139,20 @@ class CountedUploads:
         One that began and ceased is among them: the state between may have been published.
         """
         return {upload.source_id for upload in self._changed(sequence)}
+
+    def steps_since(self, sequence: int, dataset: str) -> list[list[frozenset[str]]]:
+        """Return what counted of each name of a dataset that changed, as of a sequence and later.
+
+        Returns:
+            For each name the source objects that counted, at the sequence and after each later
+            record about the name.
+        """
+        return [
+            [frozenset(ids[one] for one in state) for state in self._states(name, sequence)]
+            for name in self._touched(sequence)
+            for ids in [{one.sequence: one.source_id for one in self._uploads[name]}]
+            if name[1] == dataset
+        ]
 
     def ceased_since(self, sequence: int) -> set[str]:
         """Return those of `changed_since` that ceased to count at least once, or came back."""

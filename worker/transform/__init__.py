@@ -21,7 +21,7 @@ from worker.clean import Workspace
 from worker.errors import SourceChanged, SourceMissing, StoreError
 from worker.state import Progress, State
 from worker.state.contract_in_force import adopted_contract, adoption_at
-from worker.state.counted import Notice
+from worker.state.upload import Notice
 from worker.transform.day_loader import Observed
 from worker.transform.day_ranges import DateRange
 from worker.transform.latest_versions import LatestVersions

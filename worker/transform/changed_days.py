@@ -175,6 +175,23 @@ async def days_of_new_items(
     return np.unique(np.concatenate(found))
 
 
+async def days_of_products(
+    items: Catalog, orders: Catalog, product_ids: pa.Array, contract: Contract
+) -> Days:
+    """Return the days of the orders of every version of every item of some products."""
+    found = [NO_DAYS]
+    if not len(product_ids):
+        return NO_DAYS
+    async for batch in _row_group_batches(items):
+        order_ids: list[pa.Array] = []
+        for group in batch:
+            table = await _read(group, ["product_id", "order_id"])
+            hit = pc.is_in(table.column("product_id"), value_set=product_ids)
+            order_ids.append(pc.unique(table.column("order_id").filter(hit)))
+        found.append(await days_of_orders(orders, pc.unique(pa.chunked_array(order_ids)), contract))
+    return np.unique(np.concatenate(found))
+
+
 async def _row_group_batches(catalog: Catalog) -> AsyncIterator[list[RowGroup]]:
     """Yield the row groups of a catalog, about `lookup_rows` rows at a time."""
     batch: list[RowGroup] = []

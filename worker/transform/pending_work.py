@@ -7,20 +7,16 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from kpi.aggregation.calendar import NO_DAYS, Days, to_day
-from kpi.aggregation.tables import CATEGORY_KPIS, UNKNOWN_CATEGORY
+from kpi.aggregation.calendar import Days, to_day
 from kpi.kernels.fixed_point import distinct
 from worker.state import Progress
 from worker.state.contract_in_force import adoption_at
 from worker.transform import changed_days
-from worker.transform.catalog import Catalog
-from worker.transform.day_loader import latest_products
 from worker.transform.day_ranges import ALL_DAYS, DateRange, possible_days
 from worker.transform.former_contracts import days_of_former_contracts
 from worker.transform.latest_versions import LatestVersions
+from worker.transform.product_days import days_of_changed_products
 from worker.transform.snapshot import Snapshot, open_snapshot
 from worker.transform.task import TransformTask
 
@@ -132,61 +128,13 @@ async def _changed_days(
         return None
     every = [one.with_uncounted() for one in snapshot.catalogs]
     orders, items, products = (one.of_sources(new_sources) for one in every)
-    if not products.source_ids.isdisjoint(snapshot.ceased_since(since)):
-        # Categories go back to those of earlier uploads, which may be sold on any day.
-        return None
-    of_products = await _days_of_products(
-        task, snapshot, snapshot.products.of_sources(new_sources), since
-    )
+    of_products = await days_of_changed_products(task, snapshot, products, since)
     if of_products is None:
         return None
     contract = task.contract
     of_orders = await changed_days.days_of_new_orders(every[0], orders, contract)
     of_items = await changed_days.days_of_new_items(every[1], every[0], items, contract)
     return np.unique(np.concatenate([of_orders, of_items, of_products]))
-
-
-async def _days_of_products(
-    task: TransformTask, snapshot: Snapshot, new: Catalog, since: int
-) -> Days | None:
-    """Return the days that new versions of products may have changed; None for every day.
-
-    A product that changes its category may be sold on any day. One that becomes known changes
-    days with items of unknown products, and days that were published since. A category that
-    changes and changes back has changed: a transform that slept since then may publish the state
-    between, and only days published at a later state prevent that.
-    """
-    if not len(new) or CATEGORY_KPIS.name not in task.tables:
-        return NO_DAYS
-    old_ids, old_categories = await latest_products(snapshot.products.without(new))
-    becomes_known = False
-    for source_id in sorted(new.source_ids):
-        ids, categories = await latest_products(new.of_sources([source_id]))
-        at = pc.index_in(ids, value_set=old_ids)
-        same = equal_or_both_null(old_categories.take(at), categories)
-        if pc.any(pc.and_(at.is_valid(), pc.invert(same))).as_py():
-            return None
-        becomes_known |= at.null_count > 0
-    days: set[int] = set()
-    if becomes_known:
-        days = {
-            to_day(date.fromisoformat(str(row["order_date"])))
-            async for row in task.state.rows(CATEGORY_KPIS.name)
-            if row["category"] == UNKNOWN_CATEGORY
-        }
-    # A day published since (by a transform of some days, by a worker that died) may show a product
-    # in a category that it had in between. Read after the rows: what is published meanwhile is
-    # found either there or here.
-    for day, published in (await task.state.days()).items():
-        if published.get(CATEGORY_KPIS.name, since + 1) > since:
-            days.add(to_day(day))
-    return np.array(sorted(days), np.int32)
-
-
-def equal_or_both_null(left: pa.Array, right: pa.Array) -> pa.Array:
-    """Compare texts null-safely: null equals null, and differs from every text, even the empty."""
-    both_null = pc.and_(left.is_null(), right.is_null())
-    return pc.or_(pc.equal(left, right).fill_null(False), both_null)
 
 
 def _days_of(erased: Mapping[str, Iterable[date]]) -> Days:

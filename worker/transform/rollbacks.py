@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from kpi.kernels.keys import keys_of
 from kpi.kernels.masks import booleans
-from worker.state.counted import Upload
+from worker.state.upload import Upload
 from worker.transform.catalog import Catalog
 from worker.transform.intervals import IntervalSet
 from worker.transform.snapshot import Snapshot

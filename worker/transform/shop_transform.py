@@ -13,7 +13,7 @@ from kpi.aggregation.calendar import NO_DAYS, Days, to_date, to_day
 from kpi.aggregation.shop_kpis import ShopKpis
 from worker.state import DayKpis, Outcome, Progress, Row
 from worker.state.contract_in_force import adopted_contract, adoption_at
-from worker.state.counted import Notice
+from worker.state.upload import Notice
 from worker.transform.day_ranges import ALL_DAYS, DateRange
 from worker.transform.former_contracts import days_of_former_contracts
 from worker.transform.publish import Contended
