@@ -54,7 +54,9 @@ def test_each_layout_has_a_sample() -> None:
 
 @pytest.mark.parametrize("renamed", [False, True], ids=["named", "renamed"])
 @pytest.mark.parametrize("name", layout_names())
-def test_a_sample_is_recognised_and_right(shopkpi: Shopkpi, name: str, renamed: bool) -> None:
+def test_rule_26_a_layout_is_known_by_its_header_alone(
+    shopkpi: Shopkpi, name: str, renamed: bool
+) -> None:
     copy_sample(name, renamed=renamed)
     done = shopkpi("run", "shop", "--format", "json")
     (recognised,) = event(done, "layout.recognised")
@@ -142,7 +144,7 @@ def test_a_named_contract_is_not_recognised_away(shopkpi: Shopkpi) -> None:
     assert {row["other_currency_orders"] for row in query(shopkpi, "orders")} == {1}
 
 
-def test_the_list_says_what_is_left_out(shopkpi: Shopkpi) -> None:
+def test_rule_28_a_layout_says_what_it_leaves_out(shopkpi: Shopkpi) -> None:
     out = shopkpi("contract", "list").out
     for layout in built_in_layouts():
         assert f"{layout.key}: {layout.title}" in out
