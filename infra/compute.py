@@ -128,7 +128,11 @@ class Compute(Construct):
             iam.PolicyStatement(
                 actions=["dynamodb:DeleteItem"],
                 resources=[tables.ledger.table_arn],
-                conditions={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["waiting"]}},
+                conditions={
+                    "ForAllValues:StringLike": {
+                        "dynamodb:LeadingKeys": ["kpi_waiting", "*#kpi_waiting"]
+                    }
+                },
             ),
             _items((*READ_ITEMS, "dynamodb:PutItem"), tables.ledger),
         ]

@@ -12,6 +12,10 @@ from kpi.aggregation.tables import KPI_TABLES, LEDGER_PARTITION_KEY, LEDGER_SORT
 class Tables(Construct):
     """Tables of one deployment: billed on demand, with point-in-time recovery over 35 days.
 
+    Release 0.1.0 had KPI tables without a shop in their keys. Those here have other names, so that
+    an update can create them before it gives up the former ones. These stay where the stage keeps
+    its data; elsewhere the update deletes them at its end.
+
     Attributes:
         ledger: One entry per source object.
         kpis: KPI table name -> table.
@@ -32,7 +36,9 @@ class Tables(Construct):
         self._protect = protect
         self.ledger = self._table(LEDGER_TABLE, LEDGER_PARTITION_KEY, LEDGER_SORT_KEY)
         self.kpis = {
-            table.name: self._table(table.name, table.partition_key, table.group_key)
+            table.name: self._table(
+                table.name, table.partition_key, table.sort_key, stored_name=table.dynamodb_name
+            )
             for table in KPI_TABLES.values()
         }
         for name, table in self.kpis.items():
@@ -43,13 +49,15 @@ class Tables(Construct):
                     sort_key=_key(index.sort_key),
                 )
 
-    def _table(self, name: str, partition_key: str, sort_key: str | None) -> dynamodb.Table:
+    def _table(
+        self, name: str, partition_key: str, sort_key: str, *, stored_name: str | None = None
+    ) -> dynamodb.Table:
         return dynamodb.Table(
             self,
             name.title().replace("_", ""),
-            table_name=f"{self._prefix}-{name}",
+            table_name=f"{self._prefix}-{stored_name or name}",
             partition_key=_key(partition_key),
-            sort_key=_key(sort_key) if sort_key else None,
+            sort_key=_key(sort_key),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             encryption=dynamodb.TableEncryption.AWS_MANAGED,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(

@@ -61,7 +61,7 @@ LAYERS: dict[str, set[str]] = {
         *{"worker.state.dynamodb", "worker.state.sqlite"},
     },
     "worker.config_file": {"worker.errors"},
-    "worker.settings": {"worker.errors", "worker.objects"},
+    "worker.settings": {"worker.errors", "worker.objects", "worker.state"},
     "worker.clean": {"worker.errors", "worker.objects", "worker.state"},
     "worker.validate": {
         *{"worker.clean", "worker.errors", "worker.objects", "worker.runtime"},

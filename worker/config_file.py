@@ -21,6 +21,7 @@ KEYS: Mapping[str, str] = {
     "input": "inputs",
     "workspace": "workspace",
     "state": "state",
+    "shop": "shop",
     "tables": "kpis",
     "fail_on": "fail_on",
     "readers": "readers",

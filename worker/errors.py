@@ -146,6 +146,17 @@ class ContractChanged(WorkerError):
     exit_code = 5
 
 
+class NewerFormat(WorkerError):
+    """Report a ledger whose format this release does not know: a later one has changed it.
+
+    Nothing was written. The release that changed it can go on, or a copy from before is restored.
+    """
+
+    problem = "a later release has changed the format"
+    exit_code = 5
+    retryable = False
+
+
 class AttentionNeeded(WorkerError):
     """Report, after everything was done, what a person has to look at."""
 

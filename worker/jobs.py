@@ -82,7 +82,12 @@ async def open_session(settings: Settings, *, read_only: bool = False) -> AsyncI
     try:
         if settings.readers is not None and not settings.workspace.bucket and not read_only:
             await asyncio.to_thread(close_folders, Path(f"/{settings.workspace.key}"))
-        state = await open_state(settings.state_url, read_only=read_only, readers=settings.readers)
+        state = await open_state(
+            settings.state_url,
+            shop=settings.shop,
+            read_only=read_only,
+            readers=settings.readers,
+        )
         try:
             adoption = await state.adoption()
             if adoption is not None:
@@ -96,7 +101,9 @@ async def open_session(settings: Settings, *, read_only: bool = False) -> AsyncI
                     adoption=adoption,
                     in_force=await contract_of(state, adoption, settings.contract),
                     settings=settings,
-                    workspace=Workspace(store=store, location=settings.workspace),
+                    workspace=Workspace(
+                        store=store, location=settings.workspace, shop=settings.shop
+                    ),
                     state=state,
                     executor=executor,
                 )

@@ -8,13 +8,14 @@ from datetime import date
 from pathlib import Path
 from typing import overload
 
-from kpi.aggregation.tables import table_names
+from kpi.aggregation.tables import DEFAULT_SHOP, table_names
 from kpi.contract.loading import built_in, built_in_names, layout_names, parse_contract
 from kpi.contract.model import Contract
 from kpi.errors import ContractError
 from worker.errors import ConfigError, InvalidSettings, describe_lines
 from worker.objects.location import Location, locate
 from worker.objects.readers import Readers
+from worker.state.shop import read_shop
 
 DEFAULT_WORKSPACE = ".shopkpi"
 
@@ -41,6 +42,7 @@ class Settings:
         settle_s: Seconds without change after which a file counts as whole; 0 waits for none.
         readers: Who may read a local database from now on; None leaves that as it is.
         again: Whether files that were refused are validated again.
+        shop: Whose ledger, contract, clean zone and KPIs.
     """
 
     workspace: Location
@@ -53,6 +55,7 @@ class Settings:
     again: bool = False
     settle_s: float = 0.0
     readers: Readers | None = None
+    shop: str = DEFAULT_SHOP
 
 
 def read_settings(
@@ -65,6 +68,7 @@ def read_settings(
     settle_s: float = 0.0,
     readers: str | None = None,
     again: bool = False,
+    shop: str | None = None,
 ) -> Settings:
     """Check every setting before any store is opened.
 
@@ -77,6 +81,7 @@ def read_settings(
         settle_s: Seconds without change after which a file counts as whole.
         readers: `owner`, `group` or `all`; None leaves the rights as they are.
         again: Whether files that were refused are validated again.
+        shop: Name of the shop; None for the default one.
 
     Raises:
         InvalidSettings: It lists everything that is wrong.
@@ -108,6 +113,10 @@ def read_settings(
         tables = table_names([name.strip() for name in kpis.split(",") if name.strip()])
     except ValueError as error:
         problems.append(f"--kpis: {error}")
+    try:
+        shop = read_shop(shop)
+    except ConfigError as error:
+        problems.append(str(error))
     if problems or found is None:
         raise InvalidSettings(problems)
     return Settings(
@@ -121,6 +130,7 @@ def read_settings(
         settle_s=settle_s,
         readers=Readers(readers) if readers else None,
         again=again,
+        shop=shop or DEFAULT_SHOP,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from kpi.aggregation.tables import DEFAULT_SHOP
 from worker.errors import ConfigError
 from worker.objects import ObjectStore
 from worker.objects.location import Location
@@ -26,11 +27,18 @@ async def open_objects(location: Location) -> ObjectStore:
     return FolderStore()
 
 
-async def open_state(url: str, *, read_only: bool = False, readers: Readers | None = None) -> State:
-    """Open the ledger and KPI tables of a URL.
+async def open_state(
+    url: str,
+    *,
+    shop: str = DEFAULT_SHOP,
+    read_only: bool = False,
+    readers: Readers | None = None,
+) -> State:
+    """Open the ledger and KPI tables of a shop behind a URL.
 
     Args:
         url: `sqlite:///path` or `dynamodb://prefix`.
+        shop: Its name, as `read_shop` has checked it.
         read_only: Whether to change nothing, not even to create a database.
         readers: Who may read a local database from now on; None leaves that as it is.
 
@@ -45,9 +53,9 @@ async def open_state(url: str, *, read_only: bool = False, readers: Readers | No
         from worker.state.sqlite.store import SqliteState  # noqa: PLC0415
 
         path = Path(url.removeprefix("sqlite://"))
-        return await SqliteState.open(path, read_only=read_only, readers=readers)
+        return await SqliteState.open(path, shop=shop, read_only=read_only, readers=readers)
     if parts.scheme == "dynamodb" and parts.netloc and parts.path in ("", "/"):
         from worker.state.dynamodb.store import DynamoDBState  # noqa: PLC0415
 
-        return await DynamoDBState.open(parts.netloc)
+        return await DynamoDBState.open(parts.netloc, shop=shop)
     raise ConfigError(url=url, expected="sqlite:///path or dynamodb://table-prefix")

@@ -22,6 +22,13 @@ NO_CATEGORY = "(none)"
 """Category of an item whose product is known and has none."""
 
 
+DEFAULT_SHOP = "default"
+"""Shop of whoever names none. The keys of ledger and clean zone have no shop in front for it, so
+that what release 0.1.0 wrote is valid as it stands."""
+
+SHOP_KEY = "shop"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Index:
     """A secondary index: `partition_key` and `sort_key` are attributes of its table."""
@@ -33,31 +40,49 @@ class Index:
 
 @dataclass(frozen=True, kw_only=True)
 class KpiTable:
-    """A KPI table: one row per order date, or per order date and group.
+    """A KPI table: one row per shop and order date, or per shop, order date and group.
 
     Attributes:
-        name: Table name, without the store's prefix.
-        group_key: Sort key beside `order_date`; None where a day has one row.
+        name: Name in commands and rows.
+        group_key: Category or product, beside `order_date`; None where a day has one row.
         attributes: Keys and KPI attributes in display order, and their kinds.
         optional: KPI attributes that a row has only where the contract gives them a meaning.
-        indexes: Secondary indexes; `month` (`YYYY-MM`) is derived from order_date by the store.
     """
 
     name: str
     group_key: str | None
     attributes: Mapping[str, Kind] = field(hash=False)
-    indexes: tuple[Index, ...]
     optional: Mapping[str, Kind] = field(default_factory=dict, hash=False)
 
     partition_key: str = "order_date"
+
+    @property
+    def dynamodb_name(self) -> str:
+        """Name in DynamoDB, without the prefix.
+
+        Release 0.1.0's tables have the plain name. A key schema cannot be changed, so those with a
+        shop in their keys stand beside them.
+        """
+        return f"{self.name}_v2"
+
+    @property
+    def sort_key(self) -> str:
+        """Sort key in DynamoDB: the shop, and behind it the group."""
+        return SHOP_KEY if self.group_key is None else f"{SHOP_KEY}_{self.group_key}"
+
+    @property
+    def indexes(self) -> tuple[Index, ...]:
+        """Secondary indexes in DynamoDB: the days of one group of one shop."""
+        if self.group_key is None:
+            return ()
+        name = f"by_{self.group_key.removesuffix('_id')}"
+        return (Index(name=name, partition_key=self.sort_key, sort_key=self.partition_key),)
 
     @property
     def kinds(self) -> Mapping[str, Kind]:
         """Attributes that a row may have, in display order, and their kinds."""
         return {**self.attributes, **self.optional}
 
-
-BY_MONTH = Index(name="by_month", partition_key="month", sort_key="order_date")
 
 ORDER_KPIS = KpiTable(
     name="order_kpis",
@@ -80,7 +105,6 @@ ORDER_KPIS = KpiTable(
         "anonymous_orders": "count",
         "other_currency_orders": "count",
     },
-    indexes=(BY_MONTH,),
 )
 
 CATEGORY_KPIS = KpiTable(
@@ -93,10 +117,6 @@ CATEGORY_KPIS = KpiTable(
         "avg_order_value": "money",
         "avg_return_rate": "rate",
     },
-    indexes=(
-        Index(name="by_category", partition_key="category", sort_key="order_date"),
-        BY_MONTH,
-    ),
 )
 
 PRODUCT_KPIS = KpiTable(
@@ -110,10 +130,6 @@ PRODUCT_KPIS = KpiTable(
         "orders": "count",
         "return_rate": "rate",
     },
-    indexes=(
-        Index(name="by_product", partition_key="product_id", sort_key="order_date"),
-        BY_MONTH,
-    ),
 )
 
 KPI_TABLES: dict[str, KpiTable] = {

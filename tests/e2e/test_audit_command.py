@@ -40,8 +40,8 @@ def test_rows_that_differ_exit_with_3(shopkpi: Shopkpi) -> None:
     put_shop()
     shopkpi("run", "shop")
     tamper(
-        "UPDATE order_kpis SET total_orders = 999, as_of = 999 WHERE order_date = '2025-03-01'",
-        "UPDATE category_kpis SET as_of = 999 WHERE category = '-Sale'",
+        "UPDATE order_kpi_rows SET total_orders = 999 WHERE order_date = '2025-03-01'",
+        "UPDATE category_kpi_rows SET daily_revenue_minor = 999 WHERE category = '-Sale'",
     )
     found = shopkpi("audit", "--format", "json")
     (orders, sale), finished = events(found)
@@ -53,7 +53,7 @@ def test_rows_that_differ_exit_with_3(shopkpi: Shopkpi) -> None:
     )
     assert (orders["published"]["total_orders"], orders["expected"]["total_orders"]) == (999, 1)
     assert (sale["table"], sale["group"]) == ("category_kpis", "-Sale")
-    assert (sale["published"]["as_of"], sale["expected"]["as_of"]) == (999, 4)
+    assert (sale["published"]["daily_revenue"], sale["published"]["as_of"]) == ("9.99", 4)
     assert (finished["days"], finished["as_of"], finished["unsettled"]) == (2, 4, 0)
     assert "2 rows differ" in shopkpi("audit", "--format", "table").out
     assert shopkpi("audit", "--from", "2025-03-02", "--to", "2025-03-02").code == 3
@@ -79,7 +79,7 @@ def test_a_table_that_was_never_published_exits_with_1(shopkpi: Shopkpi) -> None
     assert (finished["days"], finished["unpublished"]) == (2, ["product_kpis"])
     assert "product_kpis: never published" in found.err
     assert "shopkpi transform --kpis product`" in found.err
-    tamper("UPDATE order_kpis SET total_orders = 999 WHERE order_date = '2025-03-01'")
+    tamper("UPDATE order_kpi_rows SET total_orders = 999 WHERE order_date = '2025-03-01'")
     assert shopkpi("audit", *EVERY_TABLE).code == 3
     shopkpi("transform", "--all", *EVERY_TABLE)
     assert shopkpi("audit", *EVERY_TABLE).code == 0

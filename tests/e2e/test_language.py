@@ -65,7 +65,9 @@ def test_a_second_run_changes_nothing_and_audit_agrees(shopkpi: Shopkpi) -> None
     assert orders(shopkpi) == [FIRST, SECOND]
     assert call(shopkpi, "audit").code == 0
     with sqlite3.connect(".shopkpi/shopkpi.db") as db:
-        db.execute("UPDATE order_kpis SET discounts = '9.00' WHERE order_date = '2025-03-01'")
+        db.execute(
+            "UPDATE order_kpi_rows SET discounts_minor = 900 WHERE order_date = '2025-03-01'"
+        )
     assert call(shopkpi, "audit").code == 3
 
 

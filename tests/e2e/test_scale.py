@@ -145,8 +145,8 @@ def test_an_audit_finds_what_was_changed_behind_our_back(tmp_path: Path) -> None
     clean = shopkpi("audit", cwd=tmp_path)
     assert (clean.returncode, json.loads(clean.stdout)["days"]) == (0, 3)
     with sqlite3.connect(tmp_path / ".shopkpi" / "shopkpi.db") as db:
-        db.execute("UPDATE order_kpis SET total_orders = 1 WHERE order_date = '2025-01-02'")
-        db.execute("DELETE FROM category_kpis WHERE category = 'Beauty'")
+        db.execute("UPDATE order_kpi_rows SET total_orders = 1 WHERE order_date = '2025-01-02'")
+        db.execute("DELETE FROM category_kpi_rows WHERE category = 'Beauty'")
     found = shopkpi("audit", cwd=tmp_path)
     assert found.returncode == 3
     events = [json.loads(line) for line in found.stdout.splitlines()]

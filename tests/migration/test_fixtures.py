@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from tests.migration.stored import Stored
 from tests.support.commands import shopkpi
 from tests.support.emulators import Emulator, ministack, moto, unique_name
+from worker.state import Effect
 
 __all__ = ["ministack", "moto"]
 
@@ -67,6 +69,17 @@ def without_places(observation: dict[str, Any]) -> dict[str, Any]:
     return {**observation, "ledger": ledger}
 
 
+def without_effects(observation: dict[str, Any]) -> dict[str, Any]:
+    """The same without what the first transform that included a source saw, too."""
+    observation = without_places(observation)
+    effects = {field.name for field in fields(Effect)}
+    ledger = [
+        {name: value for name, value in one.items() if name not in effects}
+        for one in observation["ledger"]
+    ]
+    return {**observation, "ledger": ledger}
+
+
 def test_every_history_is_tested_and_together_they_are_small() -> None:
     assert sorted(path.parent.name for path in RELEASE.glob("*/history.json")) == NAMES
     files = [path for path in RELEASE.rglob("*") if path.is_file() and path.suffix != ".pyc"]
@@ -103,11 +116,25 @@ def test_tables_of_the_release_give_its_rows(
     prefix, bucket = unique_name("v010"), unique_name("v010")
     stored.load_tables(emulator, prefix)
     stored.load_objects(emulator, bucket, tmp_path / "objects")
-    stores = {"SHOPKPI_STATE": f"dynamodb://{prefix}", "SHOPKPI_WORKSPACE": f"s3://{bucket}"}
-    found = observed(stored, tmp_path, **emulator.environment, **stores)
+    stores = {
+        "SHOPKPI_STATE": f"dynamodb://{prefix}",
+        "SHOPKPI_WORKSPACE": f"s3://{bucket}",
+        **emulator.environment,
+    }
+    assert shopkpi(tmp_path, "tables", "create", **stores).code == 0
+    contract, tables = stored.history["contract"], stored.history["tables"]
+    done = shopkpi(tmp_path, "transform", "--kpis", tables, "--contract", contract, **stores)
+    if stored.folder.name == "spoilt":
+        assert done.code == 2
+        return
+    assert done.code == 0, done.err
+    found = observed(stored, tmp_path, **stores)
     expected = stored.expected
-    del expected["recomputed"]
-    assert without_places(found) == without_places(expected)
+    recomputed = expected.pop("recomputed")
+    # The KPI tables of this format are filled from the ledger, as of its head.
+    assert without_effects(found) == without_effects(
+        {**expected, "queries": recomputed, "audit_exit_code": 0}
+    )
 
 
 def test_the_bytes_of_an_old_file_undo_no_correction(tmp_path: Path) -> None:

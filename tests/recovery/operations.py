@@ -379,12 +379,17 @@ class _Child:
         return self._operation(f"sqlite {' '.join(sql.split())}", kinds, done, _sqlite_error)
 
 
-_READING = ("stat", "fstat", "scandir", "open", "pread", "sqlite SELECT", "sqlite BEGIN")
+_ASKS_VERSION = "sqlite PRAGMA user_version"
+
+_READING = (
+    *("stat", "fstat", "scandir", "open", "pread"),
+    *("sqlite SELECT", "sqlite BEGIN", _ASKS_VERSION),
+)
 """Operations that leave behind what was there before."""
 
 _NEEDS_NO_ROOM = (
     *("sqlite SELECT", "sqlite BEGIN", "sqlite COMMIT", "sqlite ROLLBACK"),
-    *("sqlite PRAGMA synchronous", "sqlite PRAGMA cache_size"),
+    *("sqlite PRAGMA synchronous", "sqlite PRAGMA cache_size", _ASKS_VERSION),
 )
 """Statements that a full disk bears. What would write has failed before its COMMIT."""
 

@@ -50,8 +50,9 @@ class GuardForgotten(TornState):
         for name in sorted(day.tables):
             await self._scheduler.between()
             self._rows[name][order_date] = [
-                stored_row(KPI_TABLES[name], row, as_of) for row in day.tables[name]
+                stored_row(KPI_TABLES[name], row) for row in day.tables[name]
             ]
+            self.written[order_date, name] = as_of
         self._guards[order_date] = guard.next(as_of, day.tables)
         return Outcome.PUBLISHED
 

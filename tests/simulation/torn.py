@@ -23,11 +23,15 @@ class TornState(MemoryState):
     """Publishes one table after the other, each on the condition that the guard is as it was left.
 
     The steps are those of `worker.state.dynamodb.kpis`, with a table a transaction.
+
+    Attributes:
+        written: Day and table -> sequence of the last writer. No store keeps it.
     """
 
     def __init__(self, scheduler: Scheduler) -> None:
         super().__init__()
         self._scheduler = scheduler
+        self.written: dict[tuple[str, str], int] = {}
 
     async def publish(self, day: DayKpis, as_of: int) -> Outcome:
         order_date = day.order_date.isoformat()
@@ -52,8 +56,9 @@ class TornState(MemoryState):
             if self._guards.get(order_date, Guard()) != guard:
                 return False
             self._rows[name][order_date] = [
-                stored_row(KPI_TABLES[name], row, as_of) for row in day.tables[name]
+                stored_row(KPI_TABLES[name], row) for row in day.tables[name]
             ]
+            self.written[order_date, name] = as_of
             guard = guard.next(as_of, day.tables if name == tables[-1] else ())
             self._guards[order_date] = guard
         return True

@@ -16,8 +16,8 @@ from tests.soak.judge import judge
 from tests.support.commands import shopkpi
 
 TAMPERED = {
-    "order_kpis ('": "UPDATE order_kpis SET total_orders = total_orders + 1",
-    "category_kpis ('": "DELETE FROM category_kpis WHERE category = 'Books'",
+    "order_kpis ('": "UPDATE order_kpi_rows SET total_orders = total_orders + 1",
+    "category_kpis ('": "DELETE FROM category_kpi_rows WHERE category = 'Books'",
     "of them clean, got": "UPDATE ledger SET record = json_set(record, '$.rows_read', -1) "
     "WHERE kind = 'entry'",
     "never committed": "DELETE FROM ledger",

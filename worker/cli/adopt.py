@@ -64,6 +64,7 @@ def adopt(
     workspace: str | None,
     state: str | None,
     raw: tuple[str, ...],
+    shop: str | None,
     dry_run: bool,
     output_format: str | None,
 ) -> None:
@@ -88,7 +89,7 @@ def adopt(
       shopkpi contract adopt semicolons.toml --raw moved
     """
     proposed = read_contract(file)
-    settings = read_settings(workspace=workspace, state=state, contract=None)
+    settings = read_settings(workspace=workspace, state=state, shop=shop, contract=None)
     places = [locate(text) for text in raw]
     check_database_exists(settings)
     output_format = choose_event_format(output_format)

@@ -32,6 +32,7 @@ def archive(
     version_id: str | None,
     workspace: str | None,
     state: str | None,
+    shop: str | None,
     contract: str | None,
     to: str,
 ) -> None:
@@ -43,13 +44,13 @@ def archive(
         --workspace s3://shop-clean
     """
     report_errors_as_json()
-    settings = read_settings(workspace=workspace, state=state, contract=contract)
+    settings = read_settings(workspace=workspace, state=state, shop=shop, contract=contract)
 
     async def work() -> None:
         place, target = locate(source), locate(to)
         folders = (dataset.folder for dataset in settings.contract.datasets.values())
         check_outside(place, target, folders)
-        ledger = await open_state(settings.state_url, read_only=True)
+        ledger = await open_state(settings.state_url, shop=settings.shop, read_only=True)
         stores = await open_objects(place), await open_objects(target)
         try:
             entry, key = await move_object(

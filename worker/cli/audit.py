@@ -62,6 +62,7 @@ ALL_TABLES = ",".join(table.removesuffix("_kpis") for table in sorted(KPI_TABLES
 def audit(
     workspace: str | None,
     state: str | None,
+    shop: str | None,
     contract: str | None,
     kpis: str | None,
     first: str | None,
@@ -90,7 +91,7 @@ def audit(
     output_format = choose_event_format(output_format)
     settings, *days = read_all(
         lambda: read_settings(
-            workspace=workspace, state=state, contract=contract, kpis=kpis or ALL_TABLES
+            workspace=workspace, state=state, shop=shop, contract=contract, kpis=kpis or ALL_TABLES
         ),
         lambda: read_day(first, "--from"),
         lambda: read_day(last, "--to"),

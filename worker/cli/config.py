@@ -56,7 +56,7 @@ def show(context: click.Context, /, output_format: str | None, **parameters: Any
     """
     file = find_config()
     settings = read_settings(
-        **{name: parameters[name] for name in ("workspace", "state", "contract", "kpis")}
+        **{name: parameters[name] for name in ("workspace", "state", "shop", "contract", "kpis")}
     )
     derived = {
         "workspace": DEFAULT_WORKSPACE,

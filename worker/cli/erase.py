@@ -58,6 +58,7 @@ def erase_customer(
     mode: ErasureMode,
     workspace: str | None,
     state: str | None,
+    shop: str | None,
     dry_run: bool,
     output_format: str | None,
 ) -> None:
@@ -75,7 +76,7 @@ def erase_customer(
     """
     if customer == "-":
         customer = sys.stdin.read().strip()
-    settings = read_settings(workspace=workspace, state=state, contract=None)
+    settings = read_settings(workspace=workspace, state=state, shop=shop, contract=None)
     check_database_exists(settings)
     output_format = choose_event_format(output_format)
     reporter = make_reporter(output_format)

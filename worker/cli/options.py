@@ -33,7 +33,7 @@ def utf8_or_path(text: str) -> str:
 
 
 def state_options(function: Function) -> Function:
-    """Add --workspace and --state."""
+    """Add --workspace, --state and --shop."""
     for option in reversed(
         (
             click.option(
@@ -53,6 +53,15 @@ def state_options(function: Function) -> Function:
                 help="Ledger and KPI tables: sqlite:///path or dynamodb://table-prefix.  "
                 "[default: shopkpi.db in the workspace]",
             ),
+            click.option(
+                "--shop",
+                type=utf8,
+                envvar="SHOPKPI_SHOP",
+                show_envvar=True,
+                metavar="NAME",
+                help="Shop whose files and KPIs these are. Each has a contract and a ledger of its "
+                "own.  [default: default]",
+            ),
         )
     ):
         function = option(function)
@@ -70,7 +79,7 @@ _contract_option = click.option(
 
 
 def store_options(function: Function) -> Function:
-    """Add --workspace, --state and --contract."""
+    """Add --workspace, --state, --shop and --contract."""
     return state_options(_contract_option(function))
 
 

@@ -39,6 +39,7 @@ def plan(
     version_id: str | None,
     workspace: str | None,
     state: str | None,
+    shop: str | None,
     contract: str | None,
     kpis: str,
     split_bytes: int,
@@ -55,7 +56,9 @@ def plan(
       shopkpi plan year/order_items/2025.csv --split-bytes 268435456
       shopkpi plan --days 31
     """
-    settings = read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis)
+    settings = read_settings(
+        workspace=workspace, state=state, shop=shop, contract=contract, kpis=kpis
+    )
 
     async def work() -> None:
         if source is not None and days is None:

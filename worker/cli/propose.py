@@ -47,7 +47,12 @@ MAX_DIFFERENCES = 50
     "--output", type=utf8, metavar="URL", help="Write the proposal there, for a state machine."
 )
 def propose(
-    file: str, workspace: str | None, state: str | None, raw: tuple[str, ...], output: str | None
+    file: str,
+    workspace: str | None,
+    state: str | None,
+    shop: str | None,
+    raw: tuple[str, ...],
+    output: str | None,
 ) -> None:
     """Say how the contract FILE differs from the one in force, and which days it would change.
 
@@ -59,7 +64,7 @@ def propose(
     """
     report_errors_as_json()
     contract = read_contract(file)
-    settings = read_settings(workspace=workspace, state=state, contract=None)
+    settings = read_settings(workspace=workspace, state=state, shop=shop, contract=None)
     places = [locate(text) for text in raw]
 
     async def work() -> dict[str, object]:

@@ -50,6 +50,7 @@ def query(
     table: str,
     workspace: str | None,
     state: str | None,
+    shop: str | None,
     contract: str | None,
     first: str | None,
     last: str | None,
@@ -69,7 +70,7 @@ def query(
       shopkpi query category --top 10
     """
     settings, *days = read_all(
-        lambda: read_settings(workspace=workspace, state=state, contract=contract),
+        lambda: read_settings(workspace=workspace, state=state, shop=shop, contract=contract),
         lambda: read_day(first, "--from"),
         lambda: read_day(last, "--to"),
     )
@@ -82,7 +83,7 @@ def query(
     output_format = choose_format(output_format)
 
     async def work() -> None:
-        store = await open_state(settings.state_url, read_only=True)
+        store = await open_state(settings.state_url, shop=settings.shop, read_only=True)
         try:
             await check_contract(store, settings)
             rows = store.rows(name, group=groups.get(table), first=days[0], last=days[1])

@@ -39,6 +39,7 @@ def ledger(
     source: str | None,
     workspace: str | None,
     state: str | None,
+    shop: str | None,
     contract: str | None,
     at_first: bool,
     output_format: str | None,
@@ -55,7 +56,7 @@ def ledger(
       shopkpi ledger orders/monday.csv --format json
       shopkpi ledger "orders/*.csv"
     """
-    settings = read_settings(workspace=workspace, state=state, contract=contract)
+    settings = read_settings(workspace=workspace, state=state, shop=shop, contract=contract)
     output_format = choose_format(output_format)
     check_database_exists(settings)
     if source is None or at_first:
@@ -65,7 +66,7 @@ def ledger(
 
 
 async def _print_as_recorded(settings: Settings, source: str | None, output_format: str) -> None:
-    store = await open_state(settings.state_url, read_only=True)
+    store = await open_state(settings.state_url, shop=settings.shop, read_only=True)
     try:
         await check_contract(store, settings)
         rulings = await _last_rulings(store)
@@ -160,6 +161,7 @@ def rejects(
     source: str,
     workspace: str | None,
     state: str | None,
+    shop: str | None,
     contract: str | None,
     all_versions: bool,
     output_format: str | None,
@@ -177,7 +179,7 @@ def rejects(
       shopkpi rejects monday --all-versions
       shopkpi rejects 0f3a1c2d4e5b6a79 --format csv > monday-rejects.csv
     """
-    settings = read_settings(workspace=workspace, state=state, contract=contract)
+    settings = read_settings(workspace=workspace, state=state, shop=shop, contract=contract)
     output_format = choose_format(output_format)
     check_database_exists(settings)
 

@@ -57,6 +57,7 @@ def retract(
     sources: tuple[str, ...],
     workspace: str | None,
     state: str | None,
+    shop: str | None,
     contract: str | None,
     kpis: str,
     reason: str,
@@ -75,7 +76,9 @@ def retract(
       shopkpi retract s3://shop-in/orders/1.csv --workspace s3://shop-clean --state dynamodb://shop
     """
     output_format = choose_event_format(output_format)
-    settings = read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis)
+    settings = read_settings(
+        workspace=workspace, state=state, shop=shop, contract=contract, kpis=kpis
+    )
     _rule(sources, settings, "retraction", reason, dry_run=dry_run, output_format=output_format)
 
 
@@ -85,6 +88,7 @@ def restore(
     sources: tuple[str, ...],
     workspace: str | None,
     state: str | None,
+    shop: str | None,
     contract: str | None,
     kpis: str,
     reason: str,
@@ -98,7 +102,9 @@ def restore(
       shopkpi restore orders/monday.csv
     """
     output_format = choose_event_format(output_format)
-    settings = read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis)
+    settings = read_settings(
+        workspace=workspace, state=state, shop=shop, contract=contract, kpis=kpis
+    )
     _rule(sources, settings, "restoration", reason, dry_run=dry_run, output_format=output_format)
 
 

@@ -62,6 +62,7 @@ def run(
     inputs: tuple[str, ...],
     workspace: str | None,
     state: str | None,
+    shop: str | None,
     contract: str | None,
     kpis: str,
     dataset: str | None,
@@ -99,6 +100,7 @@ def run(
         lambda: read_settings(
             workspace=workspace,
             state=state,
+            shop=shop,
             contract=contract,
             kpis=kpis,
             sha256=sha256,

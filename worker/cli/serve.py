@@ -51,6 +51,7 @@ def serve(
     concurrency: int,
     workspace: str | None,
     state: str | None,
+    shop: str | None,
     contract: str | None,
     kpis: str,
 ) -> None:
@@ -65,7 +66,9 @@ def serve(
         --workspace s3://shop-clean --state dynamodb://shop
     """
     report_errors_as_json()
-    settings = read_settings(workspace=workspace, state=state, contract=contract, kpis=kpis)
+    settings = read_settings(
+        workspace=workspace, state=state, shop=shop, contract=contract, kpis=kpis
+    )
 
     async def work() -> None:
         from worker.service.sqs import open_clients  # AWS client, 0.3 s

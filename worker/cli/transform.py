@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 def transform(
     workspace: str | None,
     state: str | None,
+    shop: str | None,
     contract: str | None,
     kpis: str,
     readers: str | None,
@@ -64,7 +65,12 @@ def transform(
     output_format = choose_event_format(output_format)
     settings, *days = read_all(
         lambda: read_settings(
-            workspace=workspace, state=state, contract=contract, kpis=kpis, readers=readers
+            workspace=workspace,
+            state=state,
+            shop=shop,
+            contract=contract,
+            kpis=kpis,
+            readers=readers,
         ),
         lambda: read_day(first, "--from"),
         lambda: read_day(last, "--to"),

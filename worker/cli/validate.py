@@ -44,6 +44,7 @@ def validate(
     sources: tuple[str, ...],
     workspace: str | None,
     state: str | None,
+    shop: str | None,
     contract: str | None,
     dataset: str | None,
     sha256: bool,
@@ -70,6 +71,7 @@ def validate(
     settings = read_settings(
         workspace=workspace,
         state=state,
+        shop=shop,
         contract=contract,
         sha256=sha256,
         settle_s=settle_s,

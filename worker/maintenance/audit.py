@@ -10,8 +10,9 @@ then every day that it promises has been begun and is at its sequence or a later
 have not changed since. Rows are read between two readings of the days, whose sequences never fall.
 Where a day says the same before and after, the rows between were those of that sequence. Where it
 does not, its writer may have caused the difference, and so may a writer that has begun a day and
-not ended it. Such a day is left out and counted as unsettled. Of a day that is not ended, rows up
-to the promised sequence are compared all the same: they are left of the earlier state.
+not ended it. Such a day is left out and counted as unsettled. Of a day that is not ended, rows are
+compared all the same: each must be that of a state from the promised sequence on
+(`worker.maintenance.open_days`).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from worker.maintenance.claims import (
     unpublished_tables,
     workspace_tables,
 )
+from worker.maintenance.open_days import Difference, RowsByDay, never_right
 from worker.maintenance.recomputation import Recomputation, ShopRecomputation
 from worker.maintenance.recount import OpenObjects, Recount, Recounter
 from worker.state import Row, State
@@ -45,29 +47,6 @@ from worker.transform.day_ranges import DateRange, possible_days
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.transform.shop_state import ShopState, open_shop
 from worker.transform.snapshot import Snapshot, open_snapshot
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """A published row that is not what the clean zone gives.
-
-    Attributes:
-        table: KPI table.
-        order_date: Its day.
-        group: Its category or product; None where the table has one row a day.
-        published: The row that is there, with its `as_of`; None where it is missing.
-        expected: The row that should be; None where there should be none.
-    """
-
-    table: str
-    order_date: date
-    group: str | None
-    published: Row | None
-    expected: Row | None
-
-    @property
-    def cell(self) -> Cell:
-        return self.table, self.order_date
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,7 +243,15 @@ class _Auditor:
         """Read the claims again, and keep what no writer can have caused meanwhile."""
         claims = self._claims
         after = await Claims.read(self._state, claims.reached) if self._suspects else claims
-        certain = [one for one in self._suspects if _is_certain(one, claims, after)]
+        steady = [one for one in self._suspects if _is_steady(one, claims, after)]
+        certain = [one for one in steady if not claims.is_open(one.cell)]
+        certain += await never_right(
+            [one for one in steady if claims.is_open(one.cell)],
+            claims,
+            after.head,
+            self._state,
+            self._expected,
+        )
         wrong = {one.order_date for one in certain}
         unsettled = {one.order_date for one in self._suspects} - wrong
         unpublished = await unpublished_tables(self._state, claims)
@@ -288,6 +275,26 @@ class _Auditor:
             self._state, sequence, self._workspace, self._contract, limits=self._limits
         )
 
+    async def _expected(self, sequence: int, days: Collection[date]) -> RowsByDay:
+        """Recompute some days as of a sequence: table -> day -> rows."""
+        recomputation = await self._recomputation(
+            await self._snapshot(sequence), _day_numbers(days)
+        )
+        found: dict[str, dict[date, list[Row]]] = defaultdict(dict)
+        for batch in recomputation.batches:
+            expected, _ = await recomputation.rows(batch)
+            for name, by_day in expected.items():
+                found[name] |= by_day
+        return found
+
+    async def _recomputation(
+        self, snapshot: Snapshot | ShopState, days: Days
+    ) -> Recomputation | ShopRecomputation:
+        tables = frozenset(self._claims.reached)
+        if isinstance(snapshot, ShopState):
+            return ShopRecomputation(snapshot, days, tables)
+        return await Recomputation.of(snapshot, days, tables)
+
     def _note(self, cell: Cell, found: list[Difference] | KpiError) -> None:
         if isinstance(found, KpiError):
             self._failed[cell[1]] = str(found)
@@ -307,12 +314,7 @@ class _Auditor:
         Yields:
             A table and a day with its differences, or why it cannot be computed.
         """
-        tables = frozenset(self._claims.reached)
-        recomputation: Recomputation | ShopRecomputation
-        if isinstance(snapshot, ShopState):
-            recomputation = ShopRecomputation(snapshot, days, tables)
-        else:
-            recomputation = await Recomputation.of(snapshot, days, tables)
+        recomputation = await self._recomputation(snapshot, days)
         for batch, ranges in _with_ranges(recomputation.batches, gaps):
             expected, failed = await recomputation.rows(batch)
             for name, by_day in sorted(expected.items()):
@@ -361,17 +363,10 @@ async def _days_of(snapshot: Snapshot | ShopState) -> Days:
     return await possible_days(snapshot.orders)
 
 
-def _is_certain(one: Difference, before: Claims, after: Claims) -> bool:
-    """Return whether no writer can have caused a difference between two readings."""
+def _is_steady(one: Difference, before: Claims, after: Claims) -> bool:
+    """Return whether no writer has ended the day between two readings, or begun it."""
     was_begun, is_begun = (one.order_date in claims.begun for claims in (before, after))
-    if was_begun != is_begun or before.whole(one.cell) != after.whole(one.cell):
-        return False
-    if not before.is_open(one.cell):
-        return True
-    # A later state has put the row, or deleted it: or there is no such state.
-    return one.published is not None and not (
-        before.sequence(one.cell) < int(str(one.published["as_of"])) <= after.head
-    )
+    return was_begun == is_begun and before.whole(one.cell) == after.whole(one.cell)
 
 
 def _with_ranges(

@@ -85,12 +85,5 @@ class ShopRecomputation:
         for day in map(to_date, days.tolist()):
             for name, rows in rows_of_day(self._state.kpis, day, self._tables).items():
                 if rows:
-                    found[name][day] = [
-                        {
-                            key: value
-                            for key, value in stored_row(KPI_TABLES[name], row, 0).items()
-                            if key != "as_of"
-                        }
-                        for row in rows
-                    ]
+                    found[name][day] = [stored_row(KPI_TABLES[name], row) for row in rows]
         return found, {}

@@ -1,7 +1,8 @@
-"""Protocols of the ledger and the KPI tables, over every store.
+"""Protocols of the ledger and the KPI tables of one shop, over every store.
 
 `sqlite:///path` keeps both in a file, `dynamodb://prefix` in the tables `<prefix>-ledger`,
-`<prefix>-order_kpis`, ... as `kpi.aggregation.tables` defines them.
+`<prefix>-order_kpis_v2`, ... as `kpi.aggregation.tables` defines them. A store is opened for a shop
+and sees nothing of any other.
 """
 
 from __future__ import annotations
@@ -229,12 +230,13 @@ class KpiStore(Protocol):
     """
 
     async def publish(self, day: DayKpis, as_of: int) -> Outcome:
-        """Make the day's rows exactly those of `day`, each with attribute `as_of`.
+        """Make the day's rows exactly those of `day`, and their `as_of` the given one.
 
-        A day's state never goes back to a lower sequence, whatever writers run at once, die, or
-        wake up late; rows that a later state has deleted never come back. Where one transaction
-        can hold the day, readers see it change at once; else its order_kpis row changes last.
-        Publishing the same day twice changes nothing.
+        Only rows whose values differ are written; the day's guard holds `as_of`. A day's state
+        never goes back to a lower sequence, whatever writers run at once, die, or wake up late;
+        rows that a later state has deleted never come back. Where one transaction can hold the
+        day, readers see it change at once; else its order_kpis row changes last. Publishing the
+        same day twice changes nothing.
         """
 
     async def progress(self) -> Progress:
@@ -265,8 +267,8 @@ class KpiStore(Protocol):
         """Yield rows of a KPI table, ascending by order_date, then group key.
 
         `first` and `last` are inclusive days, `group` one category or product. Rows have the
-        attributes of the table's schema and `as_of`, nothing else. Strongly consistent unless
-        `group` is given.
+        attributes of the table's schema and `as_of`, nothing else. Rows of a day that is being
+        published are of that sequence or a later one. Strongly consistent unless `group` is given.
         """
 
 

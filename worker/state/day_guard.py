@@ -1,4 +1,7 @@
-"""The guard of one day: which sequences wrote its rows. It keeps a day from going back in time."""
+"""The guard of one day: which sequences wrote its rows. It keeps a day from going back in time.
+
+It alone holds the sequences: rows whose values stay are not written again.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,13 @@ class Guard:
         table, and died.
         """
         return {table: one for table, one in self.published.items() if one == self.claim}
+
+    def as_of(self, table: str) -> int:
+        """Return the sequence that the rows of a table have reached: all of them, at least.
+
+        Where a writer of the claim has begun and not ended, some may be of the claim.
+        """
+        return self.published.get(table, self.claim)
 
     def next(self, as_of: int, published: Collection[str]) -> Guard:
         """Return the guard after one more transaction that completes the tables in `published`."""

@@ -31,22 +31,49 @@ def scaled(value: Value, name: str, kind: Kind) -> Value:
         raise ValueError(message) from error
 
 
-def stored_row(table: KpiTable, row: Row, as_of: int) -> dict[str, Value]:
-    """Build the row that `KpiStore.rows` returns: in the table's order, `as_of` last.
+def units(value: Decimal, name: str, kind: Kind) -> int:
+    """Return a decimal of a kind as a whole number of its last place: of cents, say.
 
     Raises:
-        ValueError: An attribute is missing, or a decimal has more places than its kind.
+        ValueError: It has more places.
     """
-    missing = [name for name in table.attributes if name not in row]
-    if missing:
-        message = f"a row of {table.name} has no {', '.join(missing)}"
+    moved = value.scaleb(PLACES[kind], context=EXACT)
+    whole = int(moved)
+    if whole != moved:
+        message = f"{name} has {PLACES[kind]} decimal places, not {value}"
         raise ValueError(message)
-    values: Mapping[str, Value] = {
+    return whole
+
+
+def from_units(value: int, kind: Kind) -> Decimal:
+    """Return the decimal that `units` was given."""
+    return Decimal(value).scaleb(-PLACES[kind], context=EXACT)
+
+
+def stored_row(table: KpiTable, row: Row) -> dict[str, Value]:
+    """Build the row that stores keep: in the table's order, without `as_of`.
+
+    Raises:
+        ValueError: An attribute is missing, or a decimal does not fit its kind.
+    """
+    check_complete(table, row)
+    return {
         name: scaled(row[name], name, kind)
         for name, kind in table.kinds.items()
         if name in table.attributes or row.get(name) is not None
     }
-    return {**values, "as_of": as_of}
+
+
+def check_complete(table: KpiTable, row: Row) -> None:
+    """Check that a row has every attribute that each row of its table has.
+
+    Raises:
+        ValueError: One is missing.
+    """
+    if not table.attributes.keys() <= row.keys():
+        missing = ", ".join(name for name in table.attributes if name not in row)
+        message = f"a row of {table.name} has no {missing}"
+        raise ValueError(message)
 
 
 def whole_or_decimal(text: str) -> int | Decimal:

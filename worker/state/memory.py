@@ -178,7 +178,7 @@ class MemoryState:
             return verdict
         # All rows are built before any is stored: a wrong row leaves the day as it was.
         tables: dict[str, list[Row]] = {
-            name: [stored_row(KPI_TABLES[name], row, as_of) for row in rows]
+            name: [stored_row(KPI_TABLES[name], row) for row in rows]
             for name, rows in day.tables.items()
         }
         for name, rows in tables.items():
@@ -207,9 +207,14 @@ class MemoryState:
         low, high = (first or date.min).isoformat(), (last or date.max).isoformat()
         group_key = KPI_TABLES[table].group_key
         days = sorted(day for day in self._rows[table] if low <= day <= high)
-        for row in [row for day in days for row in self._rows[table][day]]:
-            if group is None or (group_key is not None and row[group_key] == group):
-                yield row
+        found = [
+            {**row, "as_of": self._guards.get(day, Guard()).as_of(table)}
+            for day in days
+            for row in self._rows[table][day]
+            if group is None or (group_key is not None and row[group_key] == group)
+        ]
+        for row in found:
+            yield row
 
     async def create_tables(self) -> list[str]:
         return []

@@ -105,9 +105,7 @@ async def _shop_changes(task: TransformTask, supposed: TransformTask) -> list[Ro
 
 
 def _as_stored(name: str, row: Row) -> Row:
-    stored = stored_row(KPI_TABLES[name], row, 0)
-    del stored["as_of"]
-    return stored
+    return stored_row(KPI_TABLES[name], row)
 
 
 async def _changes(task: TransformTask, work: PendingWork) -> list[RowChange]:

@@ -123,8 +123,7 @@ async def commit_ranges(source: Source, context: ValidationContext) -> Entry:
 
 
 def _manifest_folder(source: Source, context: ValidationContext) -> str:
-    name = context.workspace.result_name(source, context.contract)
-    return context.workspace.absolute(f"pieces/{name}")
+    return context.workspace.pieces(source, context.contract)
 
 
 async def _read_manifests(source: Source, context: ValidationContext) -> dict[ByteRange, Entry]:

@@ -139,7 +139,6 @@ ROW = {
     "order_date": {"S": "2025-01-02"},
     "category": {"S": "Books"},
     "daily_revenue": {"N": "one"},
-    "as_of": {"N": "1"},
 }
 
 DAMAGED: dict[str, tuple[list[dict[str, Any]], Callable[[DynamoDBState], Awaitable[object]]]] = {
@@ -166,20 +165,24 @@ DAMAGED: dict[str, tuple[list[dict[str, Any]], Callable[[DynamoDBState], Awaitab
     ),
     "progress record": (
         [
-            {"Item": item("progress", "progress", version={"N": "1"}, progress={"S": '{"a":1}'})},
+            {
+                "Item": item(
+                    "kpi_progress", "progress", version={"N": "1"}, progress={"S": '{"a":1}'}
+                )
+            },
             {"Items": []},
         ],
         lambda state: state.progress(),
     ),
     "guard of 2025-01-02": (
-        [{"Items": [item("day", "2025-01-02", version={"N": "1"}, claim={"N": "one"})]}],
+        [{"Items": [item("kpi_guard", "2025-01-02", version={"N": "1"}, claim={"N": "one"})]}],
         lambda state: state.days(),
     ),
     "day of a guard, '2025-02-30',": (
         [
             {
                 "Items": [
-                    item("day", "2025-02-30", version={"N": "1"}, claim={"N": "1"})
+                    item("kpi_guard", "2025-02-30", version={"N": "1"}, claim={"N": "1"})
                     | {"published": {"M": {}}}
                 ]
             }
@@ -187,7 +190,7 @@ DAMAGED: dict[str, tuple[list[dict[str, Any]], Callable[[DynamoDBState], Awaitab
         lambda state: state.days(),
     ),
     "row of category_kpis of 2025-01-02": (
-        [{"Items": [ROW]}],
+        [{"Items": []}, {"Items": [ROW]}],
         lambda state: rows(state, "category_kpis", group="Books"),
     ),
 }

@@ -71,10 +71,11 @@ async def test_missing_tables_are_created() -> None:
     prefix = unique_name("state")
     async with await DynamoDBState.open(prefix) as state:
         assert await state.create_tables() == [
-            f"{prefix}-{name}" for name in ("ledger", "order_kpis", "category_kpis", "product_kpis")
+            f"{prefix}-{name}"
+            for name in ("ledger", "order_kpis_v2", "category_kpis_v2", "product_kpis_v2")
         ]
-        await state.database.client.delete_table(TableName=f"{prefix}-category_kpis")
-        assert await state.create_tables() == [f"{prefix}-category_kpis"]
+        await state.database.client.delete_table(TableName=f"{prefix}-category_kpis_v2")
+        assert await state.create_tables() == [f"{prefix}-category_kpis_v2"]
 
 
 async def test_one_group_of_a_table_without_groups_is_wrong_use(state: DynamoDBState) -> None:

@@ -13,7 +13,6 @@ from tests.support.faults import Fault
 from worker.errors import WorkerError
 from worker.state import Progress
 from worker.state.dynamodb import progress as dynamodb_progress
-from worker.state.dynamodb.ledger import ledger_key
 from worker.state.dynamodb.store import DynamoDBState
 
 
@@ -27,14 +26,14 @@ def waiting(count: int, items: int = 1) -> dict[str, int]:
 
 async def test_each_source_with_waiting_items_has_an_item(state: DynamoDBState) -> None:
     await state.advance(Progress(waiting=waiting(250), waiting_as_of=1))
-    assert len(await items_of(state, "waiting")) == 250
-    (record,) = await items_of(state, "progress")
+    assert len(await items_of(state, "kpi_waiting")) == 250
+    (record,) = await items_of(state, "kpi_progress")
     assert len(record["progress"]["S"]) < 100
 
     # What waits no longer has none, and only differences are written.
-    (before,) = await items_of(state, "progress")
+    (before,) = await items_of(state, "kpi_progress")
     await state.advance(Progress(waiting={**waiting(249), "f" * 16: 2}, waiting_as_of=2))
-    (after,) = await items_of(state, "progress")
+    (after,) = await items_of(state, "kpi_progress")
     assert int(after["version"]["N"]) == int(before["version"]["N"]) + 1
     assert (await state.progress()).waiting == {**waiting(249), "f" * 16: 2}
 
@@ -44,24 +43,6 @@ async def test_more_sources_may_wait_than_one_item_holds(state: DynamoDBState) -
     many = Progress(waiting=waiting(40_000), waiting_as_of=1)
     await state.advance(many)
     assert await state.progress() == many
-
-
-async def test_a_record_of_release_0_1_0_is_read_and_replaced(state: DynamoDBState) -> None:
-    text = '{"published":{"order_kpis":3},"waiting":{"a":2,"b":1},"waiting_as_of":3}'
-    item: dict[str, Any] = {
-        **ledger_key("progress", "progress"),
-        "version": {"N": "4"},
-        "progress": {"S": text},
-    }
-    table = state.database.table("ledger")
-    await state.database.client.put_item(TableName=table, Item=item)
-    found = Progress(published={"order_kpis": 3}, waiting={"a": 2, "b": 1}, waiting_as_of=3)
-    assert await state.progress() == found
-
-    later = Progress(published={"order_kpis": 4}, waiting={"b": 1}, waiting_as_of=4)
-    assert await state.advance(later) == later
-    assert await state.progress() == later
-    assert [one["id"]["S"] for one in await items_of(state, "waiting")] == ["b"]
 
 
 async def test_a_writer_that_dies_leaves_the_record_behind(

@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 from boto3.dynamodb.types import TypeDeserializer
 
+from kpi.aggregation.tables import KPI_TABLES
 from tests.support.emulators import Emulator
 
 Json = dict[str, Any]
@@ -207,11 +208,13 @@ class Deployment:
         paginator = self.client("dynamodb").get_paginator("scan")
         read = TypeDeserializer().deserialize
         rows = []
-        for page in paginator.paginate(TableName=f"{self.prefix}-{table}", ConsistentRead=True):
+        stored = KPI_TABLES[table]
+        name = f"{self.prefix}-{stored.dynamodb_name}"
+        for page in paginator.paginate(TableName=name, ConsistentRead=True):
             for item in page["Items"]:
                 row = {name: read(value) for name, value in item.items()}
-                assert row.pop("as_of") >= 1
-                assert row.pop("month") == str(row["order_date"])[:7]
+                assert str(row.pop(stored.sort_key)).startswith("default")
+                assert row.pop("shop", "default") == "default"
                 rows.append(row)
         keys = ("order_date", "category", "product_id")
         return sorted(rows, key=lambda row: [str(row.get(key, "")).encode() for key in keys])

@@ -41,7 +41,7 @@ def test_each_task_may_do_what_it_does_and_no_more(template: Template) -> None:
         ("s3:ListBucket", "BucketsClean"),
         *on_table(READ | {"PutItem"}, "Ledger"),
         *on_table(READ | {"PutItem", "DeleteItem"}, "OrderKpis", "CategoryKpis", "ProductKpis"),
-        # Items of kind `waiting` alone, see the next test.
+        # Items of kind `kpi_waiting` alone, see the next test.
         *on_table({"DeleteItem"}, "Ledger"),
     }
     assert rights(template, "ComputeArchiveRole") == {
@@ -72,7 +72,7 @@ def test_no_task_may_delete_a_record_of_the_ledger(template: Template) -> None:
     for statement in deleting:
         assert statement["Action"] == "dynamodb:DeleteItem"
         assert statement["Condition"] == {
-            "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["waiting"]}
+            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["kpi_waiting", "*#kpi_waiting"]}
         }
 
 

@@ -22,8 +22,8 @@ def test_retained_data_outlives_the_stack(template: Template, full: Template) ->
 
 def test_tables_have_the_keys_and_indexes_that_kpi_defines(template: Template) -> None:
     expected: dict[str, Any] = {
-        f"shopkpi-dev-{table.name}": (
-            [table.partition_key, *([table.group_key] if table.group_key else [])],
+        f"shopkpi-dev-{table.dynamodb_name}": (
+            [table.partition_key, table.sort_key],
             {index.name: [index.partition_key, index.sort_key] for index in table.indexes},
         )
         for table in KPI_TABLES.values()
@@ -44,6 +44,13 @@ def test_tables_have_the_keys_and_indexes_that_kpi_defines(template: Template) -
             {index["IndexName"]: keys(index["KeySchema"]) for index in indexes},
         )
     assert found == expected
+
+
+def test_an_update_of_0_1_0_meets_no_table_of_its_name(template: Template) -> None:
+    """A key schema cannot be changed: the tables that get other keys have other names."""
+    former = {f"shopkpi-dev-{name}" for name in ("order_kpis", "category_kpis", "product_kpis")}
+    found = template.of_type("AWS::DynamoDB::Table").values()
+    assert former.isdisjoint({table["Properties"]["TableName"] for table in found})
 
 
 def keys(schema: list[Json]) -> list[str]:

@@ -43,7 +43,7 @@ async def purge(workspace: Workspace, ledger: Ledger) -> Purged:
     named = await _named_keys(ledger, erasures)
     for prefix in STORED_PREFIXES:
         for key in await _keys(workspace, prefix):
-            if key in named or erasures.generation in key:
+            if not workspace.owns(key) or key in named or erasures.generation in key:
                 continue
             if STORED_KEY.fullmatch(key) is None and prefix != "pieces":
                 continue  # somebody else's

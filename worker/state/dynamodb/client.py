@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
 
+from kpi.aggregation.tables import LEDGER_PARTITION_KEY, LEDGER_SORT_KEY
 from worker.aws.clients import client_config, session
 from worker.aws.errors import CLIENT_ERRORS, SETUP_ERRORS, error_code, is_transient
 from worker.errors import ConfigError, StoreError, WorkerError
 from worker.runtime.retry import RetryPolicy
+from worker.state.shop import with_shop
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
@@ -47,20 +49,28 @@ class Database:
     Attributes:
         client: The aiobotocore client.
         prefix: Tables are called `<prefix>-<name>`.
+        shop: Whose items are read and written.
         retry: Policy for calls, and for work that another writer disturbed.
     """
 
     def __init__(
-        self, client: DynamoDBClient, prefix: str, *, retry: RetryPolicy, owned: AsyncExitStack
+        self,
+        client: DynamoDBClient,
+        prefix: str,
+        *,
+        shop: str,
+        retry: RetryPolicy,
+        owned: AsyncExitStack,
     ) -> None:
         self.client = client
         self.prefix = prefix
+        self.shop = shop
         self.retry = retry
         self._owned = owned
 
     @classmethod
     async def open(
-        cls, prefix: str, *, endpoint_url: str | None, max_pool: int, retry: RetryPolicy
+        cls, prefix: str, *, shop: str, endpoint_url: str | None, max_pool: int, retry: RetryPolicy
     ) -> Database:
         """Create the client; see `DynamoDBState.open`."""
         owned = AsyncExitStack()
@@ -73,7 +83,7 @@ class Database:
         except (*SETUP_ERRORS, ValueError) as error:  # ValueError: an endpoint that is no URL
             url = f"dynamodb://{prefix}"
             raise ConfigError(f"AWS is not set up: {error}", url=url) from error
-        return cls(client, prefix, retry=retry, owned=owned)
+        return cls(client, prefix, shop=shop, retry=retry, owned=owned)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -87,6 +97,15 @@ class Database:
     def table(self, name: str) -> str:
         """Return the full name of a table of `kpi.aggregation.tables`."""
         return f"{self.prefix}-{name}"
+
+    def ledger_partition(self, kind: str) -> tuple[str, str]:
+        """Return name and value of the ledger's partition key for items of a kind."""
+        return LEDGER_PARTITION_KEY, with_shop(self.shop, kind)
+
+    def ledger_key(self, kind: str, name: str) -> Item:
+        """Build the key of an item of the ledger table."""
+        partition, value = self.ledger_partition(kind)
+        return {partition: {"S": value}, LEDGER_SORT_KEY: {"S": name}}
 
     async def call(self, doing: str, send: Callable[[], Awaitable[T]]) -> T:
         """Return what `send` returns, after retries.

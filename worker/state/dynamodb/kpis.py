@@ -13,9 +13,10 @@ never deleted. So:
    fails where that is no longer so.
 2. `claim` never falls: a writer at sequence a writes only where it read claim <= a, and sets claim
    to a. A row of the day is never of a higher sequence than the claim, and is deleted or replaced
-   only by a writer whose sequence is at least the claim. So no row goes back. A row that the state
-   at b deleted is never put by a writer at a < b. After b's first transaction that writer reads
-   claim b, and before it, its own transaction fails.
+   only by a writer whose sequence is at least the claim. So no row goes back. Rows hold no sequence
+   of their own: one that is equal in both states is of both, and is not written again. A row that
+   the state at b deleted is never put by a writer at a < b. After b's first transaction that writer
+   reads claim b, and before it, its own transaction fails.
 3. `published[table] = a` is put by the last transaction of an attempt. That attempt saw every row
    of the table, wrote every difference, and met no other writer: the table was then whole at a.
    With 2, rows are whole at `published` where claim = published, and a mixture of `published` and
@@ -37,7 +38,6 @@ from typing import TYPE_CHECKING
 
 from kpi.aggregation.tables import (
     KPI_TABLES,
-    LEDGER_PARTITION_KEY,
     LEDGER_SORT_KEY,
     LEDGER_TABLE,
     ORDER_KPIS,
@@ -49,8 +49,7 @@ from worker.state.corruption import parsing
 from worker.state.day_guard import Guard
 from worker.state.dynamodb.client import TRANSACTION_WRITES, Database
 from worker.state.dynamodb.items import number, put, unchanged
-from worker.state.dynamodb.ledger import ledger_key
-from worker.state.dynamodb.rows import is_same, row_item, row_key, row_of
+from worker.state.dynamodb.rows import is_same, row_item, row_key, row_of, sort_key, sort_keys
 
 if TYPE_CHECKING:
     from worker.state.dynamodb.items import Item, Write
@@ -71,7 +70,7 @@ class DynamoDBKpis:
         self._begun: frozenset[date] | None = None
 
     async def publish(self, day: DayKpis, as_of: int) -> Outcome:
-        """Make the day's rows exactly those of `day`, each with attribute `as_of`.
+        """Make the day's rows exactly those of `day`, and their `as_of` the given one.
 
         Up to 99 changed rows change in one transaction; of more, the order_kpis row is in the last
         one. A Query that runs while a transaction is being applied may see a part of it (its
@@ -120,18 +119,24 @@ class DynamoDBKpis:
         follows its table within a second or so (it is eventually consistent).
         """
         definition = KPI_TABLES[table]
+        guards = {
+            guard[LEDGER_SORT_KEY]["S"]: _guard_of(guard)
+            async for guard in self._guards(first, last)
+        }
         if group is not None:
             async for item in self._group_items(definition, group, first, last):
-                yield row_of(definition, item)
+                guard = guards.get(item[definition.partition_key]["S"], Guard())
+                yield row_of(definition, item, guard.as_of(table))
             return
-        days = await self._days(first, last)
+        days = list(guards)
         for start in range(0, len(days), _CONCURRENT_DAYS):
             for item in await self._items(definition, days[start : start + _CONCURRENT_DAYS]):
-                yield row_of(definition, item)
+                guard = guards[item[definition.partition_key]["S"]]
+                yield row_of(definition, item, guard.as_of(table))
 
     async def _write(self, day: DayKpis, as_of: int, guard: Guard) -> bool:
         """Make the day's rows those of `day`; False where another writer came between."""
-        writes = await self._differences(day, as_of, guard)
+        writes = await self._differences(day, guard)
         if not writes and guard.is_published(day.tables, as_of):
             return True
         # A day without rows still needs its guard: it keeps earlier states away.
@@ -150,7 +155,7 @@ class DynamoDBKpis:
             guard = after
         return True
 
-    async def _differences(self, day: DayKpis, as_of: int, guard: Guard) -> list[Write]:
+    async def _differences(self, day: DayKpis, guard: Guard) -> list[Write]:
         """Build the writes that turn the existing rows into those of `day`; order_kpis last."""
         tables = sorted(
             (KPI_TABLES[name] for name in day.tables), key=lambda table: table == ORDER_KPIS
@@ -158,8 +163,8 @@ class DynamoDBKpis:
         present = await asyncio.gather(*(self._present(table, day, guard) for table in tables))
         writes: list[Write] = []
         for table, items in zip(tables, present, strict=True):
-            name = self._database.table(table.name)
-            wanted = [row_item(table, row, as_of) for row in day.tables[table.name]]
+            name = self._database.table(table.dynamodb_name)
+            wanted = [row_item(self._database.shop, table, row) for row in day.tables[table.name]]
             kept = {_identity(table, item): item for item in wanted}
             found = {_identity(table, item): item for item in items}
             writes.extend(
@@ -188,14 +193,14 @@ class DynamoDBKpis:
         item = await self._database.get(
             f"reading the guard of {order_date}",
             LEDGER_TABLE,
-            ledger_key("day", order_date.isoformat()),
+            self._database.ledger_key("kpi_guard", order_date.isoformat()),
         )
         return Guard() if item is None else _guard_of(item)
 
     def _guard_write(self, day: DayKpis, before: Guard, after: Guard) -> Write:
         """Build the write that replaces the day's guard where it is still `before`."""
         item: Item = {
-            **ledger_key("day", day.order_date.isoformat()),
+            **self._database.ledger_key("kpi_guard", day.order_date.isoformat()),
             "version": number(after.version),
             "claim": number(after.claim),
             "published": {"M": {table: number(as_of) for table, as_of in after.published.items()}},
@@ -203,16 +208,12 @@ class DynamoDBKpis:
         table = self._database.table(LEDGER_TABLE)
         return {"Put": put(table, item, unchanged("version", before.version))}
 
-    async def _days(self, first: date | None, last: date | None) -> list[str]:
-        """Read the days that were ever published, ascending, as ISO dates."""
-        return [guard[LEDGER_SORT_KEY]["S"] async for guard in self._guards(first, last)]
-
     def _guards(self, first: date | None, last: date | None) -> AsyncIterator[Item]:
         """Yield guard items, ascending by day."""
         return self._database.query(
             "reading which days there are",
             LEDGER_TABLE,
-            (LEDGER_PARTITION_KEY, "day"),
+            self._database.ledger_partition("kpi_guard"),
             (LEDGER_SORT_KEY, *_iso_days(first, last)),
         )
 
@@ -221,17 +222,25 @@ class DynamoDBKpis:
         if table.group_key is not None:
             parts = await asyncio.gather(*(self._day_items(table, day) for day in days))
             return list(chain.from_iterable(parts))
+        shop: Item = {table.sort_key: {"S": self._database.shop}}
         found = await self._database.batch_get(
-            f"reading {table.name}", table.name, [{table.partition_key: {"S": day}} for day in days]
+            f"reading {table.name}",
+            table.dynamodb_name,
+            [{table.partition_key: {"S": day}, **shop} for day in days],
         )
         return sorted(found, key=lambda item: item[table.partition_key]["S"])
 
     async def _day_items(self, table: KpiTable, day: str) -> list[Item]:
         """Read the items of one day, ascending by group key, strongly consistent."""
         items = self._database.query(
-            f"reading {table.name} of {day}", table.name, (table.partition_key, day)
+            f"reading {table.name} of {day}",
+            table.dynamodb_name,
+            (table.partition_key, day),
+            (table.sort_key, *sort_keys(self._database.shop, table)),
         )
-        return [item async for item in items]
+        found = [item async for item in items]
+        # A long group is not whole in the sort key.
+        return sorted(found, key=lambda item: item[table.group_key or table.sort_key]["S"])
 
     def _group_items(
         self, table: KpiTable, group: str, first: date | None, last: date | None
@@ -240,11 +249,11 @@ class DynamoDBKpis:
         if table.group_key is None:
             message = f"{table.name} has one row a day, no groups"
             raise ValueError(message)
-        index = next(index for index in table.indexes if index.partition_key == table.group_key)
+        (index,) = table.indexes
         return self._database.query(
             f"reading {table.name} by {table.group_key}",
-            table.name,
-            (index.partition_key, group),
+            table.dynamodb_name,
+            (index.partition_key, sort_key(self._database.shop, table, group)),
             (index.sort_key, *_iso_days(first, last)),
             index=index.name,
         )

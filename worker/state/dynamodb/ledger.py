@@ -12,9 +12,13 @@
 | `sequence` | sequence, 12 digits | entry: JSON of a record |
 | `effect` | source_id | as_of, effect: JSON |
 | `sighting` | source_id | sighting: JSON; of files only |
-| `progress` | `progress` | version, claim, progress: JSON (see `worker.state.dynamodb.progress`) |
-| `waiting` | source_id | items: that wait for their order (see `worker.state.dynamodb.progress`) |
-| `day` | ISO date | version, claim, published (see `worker.state.dynamodb.kpis`) |
+| `kpi_progress` | `progress` | version, claim, progress: JSON (`worker.state.dynamodb.progress`) |
+| `kpi_waiting` | source_id | items: that wait for their order (`worker.state.dynamodb.progress`) |
+| `kpi_guard` | ISO date | version, claim, published (`worker.state.dynamodb.kpis`) |
+
+Items of another shop than `default` have its name in front of `kind`, as in `berlin#source`. So
+records that release 0.1.0 has written, or a task of it still writes, are valid as they stand. What
+it kept of its own KPI tables is of other kinds (`progress`, `waiting`, `day`), and no longer read.
 
 Every read is strongly consistent.
 """
@@ -42,6 +46,7 @@ from worker.state.dynamodb.items import (
 )
 from worker.state.entry import erasure_prefix, name_of_staged, staged_name
 from worker.state.records import record_from_json
+from worker.state.shop import SEPARATOR
 
 if TYPE_CHECKING:
     from worker.state.dynamodb.items import Condition, Item, Write
@@ -60,16 +65,11 @@ _CONCURRENT_WRITES = 16
 """Effects written at once."""
 
 
-def ledger_key(kind: str, name: str) -> Item:
-    """Build the key of an item of the ledger table."""
-    return {LEDGER_PARTITION_KEY: {"S": kind}, LEDGER_SORT_KEY: {"S": name}}
+_IN_FORCE = ("adoption", "in force")
 
+_HEAD = ("head", "head")
 
-_IN_FORCE = ledger_key("adoption", "in force")
-
-_HEAD_KEY = ledger_key("head", "head")
-
-_ERASURE_KEY = ledger_key("secret", "erasures")
+_ERASURE_KEY = ("secret", "erasures")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +103,7 @@ class DynamoDBLedger:
     async def stage(self, entry: Entry) -> Entry:
         """Append a staged entry, or return the one staged before for its contract."""
         pointer: Item = {
-            **ledger_key("staged", name_of_staged(entry)),
+            **self._database.ledger_key("staged", name_of_staged(entry)),
             "verdict": {"S": entry.verdict},
             "url": {"S": entry.url},
         }
@@ -119,7 +119,7 @@ class DynamoDBLedger:
         """
         # Attributes of their own for what a state machine or a person at the console reads first.
         pointer: Item = {
-            **ledger_key("source", entry.source_id),
+            **self._database.ledger_key("source", entry.source_id),
             "verdict": {"S": entry.verdict},
             "url": {"S": entry.url},
             **({"reason": {"S": entry.reason}} if entry.reason else {}),
@@ -131,7 +131,9 @@ class DynamoDBLedger:
 
     async def adoption(self) -> Adoption | None:
         """Return the last adoption: the contract in force; None before the first."""
-        item = await self._database.get("reading the contract", LEDGER_TABLE, _IN_FORCE)
+        item = await self._database.get(
+            "reading the contract", LEDGER_TABLE, self._database.ledger_key(*_IN_FORCE)
+        )
         record = None if item is None else _record(item)
         return record if isinstance(record, Adoption) else None
 
@@ -171,7 +173,7 @@ class DynamoDBLedger:
     async def rule(self, ruling: Ruling) -> Ruling:
         """Append `ruling` under the next sequence, or return the one committed before."""
         pointer: Item = {
-            **ledger_key("ruling", ruling.ruling_id),
+            **self._database.ledger_key("ruling", ruling.ruling_id),
             "source_id": {"S": ruling.source_id},
         }
         return await self._commit(f"committing a {ruling.kind}", pointer, ruling)
@@ -181,7 +183,9 @@ class DynamoDBLedger:
         return (await self._head()).sequence
 
     async def _head(self) -> _Head:
-        item = await self._database.get("reading the head", LEDGER_TABLE, _HEAD_KEY)
+        item = await self._database.get(
+            "reading the head", LEDGER_TABLE, self._database.ledger_key(*_HEAD)
+        )
         if item is None:
             return _Head()
         with parsing("head of the ledger"):
@@ -193,7 +197,7 @@ class DynamoDBLedger:
         doing = "committing an erasure"
         committed = erasure.at(head + 1)
         pointer: Item = {
-            **ledger_key("erasure", erasure.erasure_id),
+            **self._database.ledger_key("erasure", erasure.erasure_id),
             "sequence": number(committed.sequence),
         }
         table = self._database.table(LEDGER_TABLE)
@@ -227,14 +231,15 @@ class DynamoDBLedger:
     async def erasure_key(self, proposed: bytes | None = None) -> bytes | None:
         """Return the secret key of the digests; `proposed` becomes it where there is none."""
         doing = "reading the key of erased customers"
-        item = await self._database.get(doing, LEDGER_TABLE, _ERASURE_KEY)
+        key = self._database.ledger_key(*_ERASURE_KEY)
+        item = await self._database.get(doing, LEDGER_TABLE, key)
         if item is None and proposed is not None:
-            new: Item = {**_ERASURE_KEY, "key": {"B": proposed}}
+            new: Item = {**key, "key": {"B": proposed}}
             table = self._database.table(LEDGER_TABLE)
             await self._database.put(
                 "making the key of erased customers", put(table, new, absent("key"))
             )
-            item = await self._database.get(doing, LEDGER_TABLE, _ERASURE_KEY)
+            item = await self._database.get(doing, LEDGER_TABLE, key)
         return None if item is None else bytes(item["key"]["B"])
 
     async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
@@ -250,7 +255,7 @@ class DynamoDBLedger:
         items = self._database.query(
             f"reading entries after {after}",
             LEDGER_TABLE,
-            (LEDGER_PARTITION_KEY, "sequence"),
+            self._database.ledger_partition("sequence"),
             (LEDGER_SORT_KEY, _digits(after + 1), _digits(last)),
         )
         return [_record(item) async for item in items]
@@ -271,8 +276,9 @@ class DynamoDBLedger:
             names: Least and greatest of their names; None for all.
         """
         between = None if names is None else (LEDGER_SORT_KEY, *names)
-        pointers = self._database.query(doing, LEDGER_TABLE, (LEDGER_PARTITION_KEY, kind), between)
-        keys = [_sequence_key(_sequence(pointer)) async for pointer in pointers]
+        partition = self._database.ledger_partition(kind)
+        pointers = self._database.query(doing, LEDGER_TABLE, partition, between)
+        keys = [self._sequence_key(_sequence(pointer)) async for pointer in pointers]
         found = await self._database.batch_get(doing, LEDGER_TABLE, keys)
         return sorted(map(_record, found), key=lambda record: record.sequence)
 
@@ -283,7 +289,7 @@ class DynamoDBLedger:
         async def record(source_id: str, effect: Effect) -> None:
             what = f"the effect of source object {source_id}"
             item: Item = {
-                **ledger_key("effect", source_id),
+                **self._database.ledger_key("effect", source_id),
                 "as_of": number(effect.as_of),
                 "effect": document(effect.to_json(), what),
             }
@@ -301,7 +307,10 @@ class DynamoDBLedger:
     async def effects(self, source_ids: Sequence[str]) -> dict[str, Effect]:
         """Return the recorded effects by source_id; absent where there is none yet."""
         # BatchGetItem refuses a key that is given twice.
-        keys = [ledger_key("effect", source_id) for source_id in dict.fromkeys(source_ids)]
+        keys = [
+            self._database.ledger_key("effect", source_id)
+            for source_id in dict.fromkeys(source_ids)
+        ]
         items = await self._database.batch_get("reading effects", LEDGER_TABLE, keys)
         found = {
             item[LEDGER_SORT_KEY]["S"]: Effect.from_json(_json(item, "effect")) for item in items
@@ -312,14 +321,17 @@ class DynamoDBLedger:
         """Record how the file of a source was last seen; it replaces the sighting before."""
         what = f"the sighting of source object {source_id}"
         item: Item = {
-            **ledger_key("sighting", source_id),
+            **self._database.ledger_key("sighting", source_id),
             "sighting": document(sighting.to_json(), what),
         }
         await self._database.put(f"recording {what}", put(self._database.table(LEDGER_TABLE), item))
 
     async def sightings(self, source_ids: Sequence[str]) -> dict[str, Sighting]:
         """Return the recorded sightings by source_id; absent where there is none yet."""
-        keys = [ledger_key("sighting", source_id) for source_id in dict.fromkeys(source_ids)]
+        keys = [
+            self._database.ledger_key("sighting", source_id)
+            for source_id in dict.fromkeys(source_ids)
+        ]
         items = await self._database.batch_get("reading sightings", LEDGER_TABLE, keys)
         return {
             item[LEDGER_SORT_KEY]["S"]: Sighting.from_json(_json(item, "sighting"))
@@ -329,11 +341,11 @@ class DynamoDBLedger:
     async def _find(self, doing: str, kind: str, name: str, of: type[R]) -> R | None:
         """Return the record that a pointer of some kind and name leads to; None without one."""
         database = self._database
-        pointer = await database.get(doing, LEDGER_TABLE, ledger_key(kind, name))
+        pointer = await database.get(doing, LEDGER_TABLE, database.ledger_key(kind, name))
         if pointer is None:
             return None
         sequence = _sequence(pointer)
-        item = await database.get(doing, LEDGER_TABLE, _sequence_key(sequence))
+        item = await database.get(doing, LEDGER_TABLE, self._sequence_key(sequence))
         record = None if item is None else _record(item)
         if not isinstance(record, of):
             message = f"{doing}: no {of.__name__.lower()} at its sequence {sequence}"
@@ -361,7 +373,8 @@ class DynamoDBLedger:
         Raises:
             ContractChanged: Another contract than that of `adoption` is in force.
         """
-        kind, name = (pointer[key]["S"] for key in (LEDGER_PARTITION_KEY, LEDGER_SORT_KEY))
+        kind = pointer[LEDGER_PARTITION_KEY]["S"].rpartition(SEPARATOR)[2]
+        name = pointer[LEDGER_SORT_KEY]["S"]
         retries = self._database.retry.start()
         is_first, replaces = False, 0
         while True:
@@ -407,12 +420,12 @@ class DynamoDBLedger:
         table = self._database.table(LEDGER_TABLE)
         erased = record.sequence if isinstance(record, Erasure) else head.erased
         moved: Item = {
-            **_HEAD_KEY,
+            **self._database.ledger_key(*_HEAD),
             "sequence": number(record.sequence),
             **({"erased": number(erased)} if erased else {}),
         }
         return [
-            {"Put": put(table, _record_item(record), absent("entry"))},
+            {"Put": put(table, self._record_item(record), absent("entry"))},
             {"Put": put(table, moved, unchanged("sequence", head.sequence))},
         ]
 
@@ -423,13 +436,13 @@ class DynamoDBLedger:
             first = adoption.at(sequence)
             return [
                 self._put_adoption(first, absent("sequence")),
-                {"Put": put(table, _record_item(first), absent("entry"))},
+                {"Put": put(table, self._record_item(first), absent("entry"))},
             ]
         return [
             {
                 "ConditionCheck": {
                     "TableName": table,
-                    "Key": _IN_FORCE,
+                    "Key": self._database.ledger_key(*_IN_FORCE),
                     "ConditionExpression": "#a = :digest",
                     "ExpressionAttributeNames": {"#a": "digest"},
                     "ExpressionAttributeValues": {":digest": {"S": adoption.digest}},
@@ -437,10 +450,19 @@ class DynamoDBLedger:
             }
         ]
 
+    def _sequence_key(self, sequence: int) -> Item:
+        return self._database.ledger_key("sequence", _digits(sequence))
+
+    def _record_item(self, record: Record) -> Item:
+        what = f"{type(record).__name__.lower()} {record.sequence} of the ledger"
+        if isinstance(record, Entry):
+            what = f"the entry of {record.url}"
+        return {**self._sequence_key(record.sequence), "entry": document(record.to_json(), what)}
+
     def _put_adoption(self, adoption: Adoption, condition: Condition) -> Write:
         item: Item = {
-            **_record_item(adoption),
-            **_IN_FORCE,
+            **self._record_item(adoption),
+            **self._database.ledger_key(*_IN_FORCE),
             "sequence": number(adoption.sequence),
             "digest": {"S": adoption.digest},
         }
@@ -453,17 +475,6 @@ def _name(item: Item) -> str:
 
 def _digits(sequence: int) -> str:
     return f"{sequence:0{_SEQUENCE_DIGITS}d}"
-
-
-def _sequence_key(sequence: int) -> Item:
-    return ledger_key("sequence", _digits(sequence))
-
-
-def _record_item(record: Record) -> Item:
-    what = f"{type(record).__name__.lower()} {record.sequence} of the ledger"
-    if isinstance(record, Entry):
-        what = f"the entry of {record.url}"
-    return {**_sequence_key(record.sequence), "entry": document(record.to_json(), what)}
 
 
 def _may_follow(earlier: Record, record: Record, final: int) -> bool:

@@ -1,6 +1,6 @@
 """The progress record in DynamoDB, and the sources with waiting items: an item for each.
 
-Items of the ledger table are `progress` with what concerns all sources, and `waiting` for each
+Items of the ledger table are `kpi_progress`, of all sources, and `kpi_waiting` for each
 source with waiting items. So no number of sources fills an item. `advance` writes the differences
 in transactions, each of which also puts the record on the condition that its `version` is still the
 one that was read. The last one puts the new record. So:
@@ -24,13 +24,12 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from kpi.aggregation.tables import LEDGER_PARTITION_KEY, LEDGER_SORT_KEY, LEDGER_TABLE
+from kpi.aggregation.tables import LEDGER_SORT_KEY, LEDGER_TABLE
 from worker.errors import StoreError
 from worker.state import Progress
 from worker.state.corruption import parsing
 from worker.state.dynamodb.client import TRANSACTION_WRITES, Database
 from worker.state.dynamodb.items import document, document_bytes, number, put, unchanged
-from worker.state.dynamodb.ledger import ledger_key
 
 if TYPE_CHECKING:
     from worker.state.dynamodb.items import Item, Write
@@ -92,12 +91,22 @@ class DynamoDBProgress:
         """Write the record and its waiting items; False where another writer came between."""
         table = self._database.table(LEDGER_TABLE)
         writes: list[Write] = [
-            {"Delete": {"TableName": table, "Key": ledger_key("waiting", source_id)}}
+            {
+                "Delete": {
+                    "TableName": table,
+                    "Key": self._database.ledger_key("kpi_waiting", source_id),
+                }
+            }
             for source_id in stored.items
             if source_id not in merged.waiting
         ]
         writes += [
-            {"Put": put(table, {**ledger_key("waiting", source_id), "items": number(items)})}
+            {
+                "Put": put(
+                    table,
+                    {**self._database.ledger_key("kpi_waiting", source_id), "items": number(items)},
+                )
+            }
             for source_id, items in merged.waiting.items()
             if stored.items.get(source_id) != items
         ]
@@ -117,7 +126,7 @@ class DynamoDBProgress:
         """Apply writes together with the record at its next version."""
         fields = {"published": dict(record.published), "waiting_as_of": record.waiting_as_of}
         item: Item = {
-            **ledger_key("progress", "progress"),
+            **self._database.ledger_key("kpi_progress", "progress"),
             "version": number(version + 1),
             "claim": number(claim),
             "progress": document(orjson.dumps(fields), "the progress record"),
@@ -130,13 +139,15 @@ class DynamoDBProgress:
 
     async def _stored(self) -> _Stored:
         item = await self._database.get(
-            "reading the progress record", LEDGER_TABLE, ledger_key("progress", "progress")
+            "reading the progress record",
+            LEDGER_TABLE,
+            self._database.ledger_key("kpi_progress", "progress"),
         )
         items: dict[str, int] = {}
         async for one in self._database.query(
             "reading the sources with waiting items",
             LEDGER_TABLE,
-            (LEDGER_PARTITION_KEY, "waiting"),
+            self._database.ledger_partition("kpi_waiting"),
         ):
             source_id = one[LEDGER_SORT_KEY]["S"]
             with parsing(f"number of waiting items of {source_id}"):
@@ -145,9 +156,9 @@ class DynamoDBProgress:
             return _Stored(progress=Progress(waiting=items), version=0, claim=0, items=items)
         with parsing("progress record"):
             fields = orjson.loads(document_bytes(item["progress"]))
-            # Release 0.1.0 kept the waiting items in the record.
-            record = Progress(**{"waiting": items, **fields})
-            claim = int(item["claim"]["N"]) if "claim" in item else record.waiting_as_of
             return _Stored(
-                progress=record, version=int(item["version"]["N"]), claim=claim, items=items
+                progress=Progress(**fields, waiting=items),
+                version=int(item["version"]["N"]),
+                claim=int(item["claim"]["N"]),
+                items=items,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kpi.aggregation.tables import DEFAULT_SHOP
 from worker.runtime.retry import RetryPolicy
 from worker.state.dynamodb.client import Database
 from worker.state.dynamodb.kpis import DynamoDBKpis
@@ -28,6 +29,7 @@ class DynamoDBState(DynamoDBLedger, DynamoDBKpis, DynamoDBProgress):
         cls,
         prefix: str,
         *,
+        shop: str = DEFAULT_SHOP,
         endpoint_url: str | None = None,
         max_pool: int = 64,
         retry: RetryPolicy | None = None,
@@ -35,7 +37,8 @@ class DynamoDBState(DynamoDBLedger, DynamoDBKpis, DynamoDBProgress):
         """Prepare the connection; nothing is sent yet.
 
         Args:
-            prefix: Tables are called `<prefix>-ledger`, `<prefix>-order_kpis`, ...
+            prefix: Tables are called `<prefix>-ledger`, `<prefix>-order_kpis_v2`, ...
+            shop: Whose ledger and KPI rows.
             endpoint_url: Another endpoint than that of the region; `AWS_ENDPOINT_URL_DYNAMODB`
                 and `AWS_ENDPOINT_URL` also name one. Region and credentials come from the AWS
                 environment.
@@ -47,7 +50,11 @@ class DynamoDBState(DynamoDBLedger, DynamoDBKpis, DynamoDBProgress):
         """
         return cls(
             await Database.open(
-                prefix, endpoint_url=endpoint_url, max_pool=max_pool, retry=retry or RetryPolicy()
+                prefix,
+                shop=shop,
+                endpoint_url=endpoint_url,
+                max_pool=max_pool,
+                retry=retry or RetryPolicy(),
             )
         )
 

@@ -40,8 +40,8 @@ async def create_tables(database: Database) -> list[str]:
         _request(database.table(LEDGER_TABLE), (LEDGER_PARTITION_KEY, LEDGER_SORT_KEY), ()),
         *(
             _request(
-                database.table(table.name),
-                (table.partition_key, *([table.group_key] if table.group_key else [])),
+                database.table(table.dynamodb_name),
+                (table.partition_key, table.sort_key),
                 table.indexes,
             )
             for table in KPI_TABLES.values()

@@ -21,11 +21,14 @@ from urllib.parse import quote
 from worker.errors import StoreError
 from worker.objects.fsync import PRIVATE_FILE, make_folder
 from worker.objects.readers import Readers, open_folder
+from worker.state.sqlite.copy import copy_database
 from worker.state.sqlite.schema import (
+    COPY_SUFFIXES,
     MIGRATED_VERSIONS,
     SCHEMA_VERSION,
     check_version,
     create_tables,
+    newer_format,
 )
 
 T = TypeVar("T")
@@ -87,6 +90,7 @@ class SqliteFile:
 
         Raises:
             ConfigError: The file is not a database of this schema.
+            NewerFormat: A later release has migrated it.
             StoreError: SQLite or the file system failed.
         """
 
@@ -96,6 +100,7 @@ class SqliteFile:
                 self._check_file()
                 self._begin(db)
                 try:
+                    self._check_format(db)
                     result = work(db)
                     # Without WAL a commit waits for readers.
                     self._when_free(lambda: db.execute("COMMIT"))
@@ -227,9 +232,23 @@ class SqliteFile:
             db.execute("PRAGMA synchronous = FULL")
             if version != SCHEMA_VERSION:
                 self._begin(db)
-                create_tables(db, check_version(db, self.url))
+                version = check_version(db, self.url)
+                if version in MIGRATED_VERSIONS:
+                    # In the transaction, so that nothing is committed behind the copy.
+                    copy_database(self._path, COPY_SUFFIXES[version])
+                create_tables(db, version)
                 db.execute("COMMIT")
         self._opened_file = _file_id(self._path)
+
+    def _check_format(self, db: sqlite3.Connection) -> None:
+        """Check that no later release has migrated the file since it was opened.
+
+        Raises:
+            NewerFormat: One has.
+        """
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version != SCHEMA_VERSION:
+            raise newer_format(self.url, version)
 
     def _check_file(self) -> None:
         """Check that the file at the path is still the one that was opened.

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from kpi.aggregation.tables import KPI_TABLES
-from tests.support.samples import category_row, order_row
+from tests.support.samples import adoption, category_row, order_row
 from tests.support.shops import ALL_TABLES, Pipeline, Upload, write
+from worker.maintenance import open_days
 from worker.maintenance.audit import Audit, audit
 from worker.state import DayKpis, Progress, Row
 from worker.state.memory import MemoryState
@@ -75,7 +76,9 @@ class State(MemoryState):
 
     def insert(self, table: str, row: Row) -> None:
         """Put a row where no writer put one."""
-        self._rows[table].setdefault(str(row["order_date"]), []).append({**row, "as_of": HEAD})
+        self._rows[table].setdefault(str(row["order_date"]), []).append(
+            {key: row[key] for key in row if key != "as_of"}
+        )
 
     def lose_guards(self, *days: date) -> None:
         for day in days or map(date.fromisoformat, list(self._guards)):
@@ -134,6 +137,10 @@ class Shop:
         second = await self.state.head() + 1
         await self.upload(Upload("order_items", (("3", "1", "1", "", "1.00"),), second))
 
+    def change_toys(self, revenue: str) -> None:
+        amount = Decimal(revenue)
+        self.state.change("category_kpis", "Toys", daily_revenue=amount, avg_order_value=amount)
+
     async def begin_the_next_state(self) -> None:
         """A writer of order_kpis alone: of the other tables nothing is known then."""
         await self.one_item_more()
@@ -155,10 +162,9 @@ def places(found: Audit) -> list[Place]:
     return [(one.table, one.order_date, one.group) for one in found.differences]
 
 
-@pytest.mark.parametrize("as_of", [1, 2, 4, 999])
-async def test_a_row_of_another_sequence_than_its_day_is_wrong(shop: Shop, as_of: int) -> None:
+async def test_rows_of_an_earlier_state_than_their_day_are_wrong(shop: Shop) -> None:
     await shop.order(SECOND)  # the ledger's head is 4, that of the tables 3
-    shop.state.change("order_kpis", as_of=as_of)
+    shop.state.change("order_kpis", total_revenue=Decimal("0.00"), total_items_sold=0)
     found = await shop.audit()
     assert places(found) == [("order_kpis", DAY, None)]
     assert found.differences[0].expected is not None
@@ -166,7 +172,7 @@ async def test_a_row_of_another_sequence_than_its_day_is_wrong(shop: Shop, as_of
 
 
 async def test_a_guard_beyond_the_ledger_hides_no_wrong_row(shop: Shop) -> None:
-    shop.state.change("order_kpis", total_orders=999, as_of=999)
+    shop.state.change("order_kpis", total_orders=999)
     shop.state.claim(999)
     found = await shop.audit()
     assert places(found) == [("order_kpis", DAY, None)]
@@ -285,14 +291,37 @@ async def test_what_is_left_of_an_earlier_state_is_compared(shop: Shop) -> None:
 
 async def test_what_a_later_state_may_have_done_is_unsettled(shop: Shop) -> None:
     await shop.begin_the_next_state()
-    shop.state.lose("Swim")
-    shop.state.change("category_kpis", "Toys", daily_revenue=Decimal("6.00"), as_of=HEAD + 1)
     behind = dict.fromkeys(sorted(KPI_TABLES), HEAD)
-    assert await shop.audit() == Audit(
-        as_of=HEAD, days=0, differences=(), unsettled=1, behind=behind
-    )
-    shop.state.change("category_kpis", "Toys", as_of=HEAD + 2)
+    unsettled = Audit(as_of=HEAD, days=0, differences=(), unsettled=1, behind=behind)
+    shop.change_toys("6.00")
+    assert await shop.audit() == unsettled
+    shop.change_toys("7.00")
     assert [one.group for one in (await shop.audit()).differences] == ["Toys"]
     # Whoever put it may have read a head that the audit had not seen.
-    shop.state.meanwhile = shop.one_item_more
+    another = Upload("order_items", (("4", "1", "1", "", "1.00"),), HEAD + 2)
+    shop.state.meanwhile = lambda: shop.upload(another)
+    assert (await shop.audit()).differences == ()
+
+
+async def test_a_row_that_every_state_has_is_not_lost_by_a_later_one(shop: Shop) -> None:
+    await shop.begin_the_next_state()
+    shop.state.lose("Swim")
+    (lost,) = (await shop.audit()).differences
+    assert (lost.group, lost.published) == ("Swim", None)
+
+
+async def test_an_open_day_of_very_many_states_is_unsettled(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shop.begin_the_next_state()
+    shop.state.change("category_kpis", "Toys", daily_revenue=Decimal("5.01"))
+    monkeypatch.setattr(open_days, "MAX_OPEN_STATES", 0)
+    found = await shop.audit()
+    assert (found.differences, found.unsettled) == ((), 1)
+
+
+async def test_an_open_day_of_two_contracts_is_unsettled(shop: Shop) -> None:
+    await shop.begin_the_next_state()
+    shop.state.change("category_kpis", "Toys", daily_revenue=Decimal("5.01"))
+    await shop.state.adopt(replace(adoption(), text=shop.pipeline.contract.text), replaces=0)
     assert (await shop.audit()).differences == ()

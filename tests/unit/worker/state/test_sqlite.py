@@ -146,13 +146,16 @@ async def test_pages_of_rows_end_with_whole_days(
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
-        ("UPDATE order_kpis SET total_revenue = 'abc'", "row of order_kpis of 2024-05-01"),
-        ("UPDATE order_kpis SET order_date = '2025-1-1'", "row of order_kpis of 2025-1-1"),
+        (
+            "UPDATE order_kpi_rows SET total_revenue_minor = 'abc'",
+            "row of order_kpis of 2024-05-01",
+        ),
+        ("UPDATE order_kpi_rows SET order_date = '2025-1-1'", "row of order_kpis of 2025-1-1"),
         ("UPDATE days SET published = '{'", "guard of 2024-05-01"),
         ("UPDATE days SET order_date = 'monday'", "guard of monday"),
-        ("UPDATE progress SET record = '{'", "progress record"),
-        ("UPDATE progress SET record = '7'", "progress record"),
-        ("UPDATE progress SET record = '{\"x\": 1}'", "progress record"),
+        ("UPDATE progress SET published = '{'", "progress record"),
+        ("UPDATE progress SET published = '7'", "progress record"),
+        ('UPDATE progress SET published = \'{"x": "y"}\'', "progress record"),
     ],
 )
 async def test_damaged_rows_are_named(tmp_path: Path, damage: str, named: str) -> None:
@@ -177,7 +180,7 @@ class Traced:
 
     async def publish(self, *days: date, as_of: int = 1) -> list[Outcome | BaseException]:
         """Publish days at once."""
-        each = (self.state.publish(day_kpis(day), as_of) for day in days)
+        each = (self.state.publish(day_kpis(day, Decimal(as_of)), as_of) for day in days)
         return await asyncio.gather(*each, return_exceptions=True)
 
 
@@ -234,7 +237,7 @@ async def test_days_of_a_failed_transaction_are_tried_alone(traced: Traced, fail
 
 
 TRIGGER = """
-CREATE TRIGGER sick BEFORE INSERT ON order_kpis WHEN NEW.order_date = '2024-05-04'
+CREATE TRIGGER sick BEFORE INSERT ON order_kpi_rows WHEN NEW.order_date = '2024-05-04'
 BEGIN SELECT RAISE(ABORT, 'sick'); END
 """
 GUARD = "guard of 2024-05-04"
@@ -265,7 +268,7 @@ async def test_a_day_that_fails_to_publish_holds_no_other_back(
 ORPHAN = """
 CREATE TABLE parent (id INTEGER PRIMARY KEY);
 CREATE TABLE child (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);
-CREATE TRIGGER sick AFTER INSERT ON order_kpis WHEN NEW.order_date = '2024-05-04'
+CREATE TRIGGER sick AFTER INSERT ON order_kpi_rows WHEN NEW.order_date = '2024-05-04'
 BEGIN INSERT INTO child VALUES (7); END
 """
 
@@ -442,31 +445,3 @@ async def test_a_database_in_a_read_only_folder_is_read(tmp_path: Path) -> None:
         await reader.close()
     finally:
         tmp_path.chmod(0o700)
-
-
-async def test_waiting_items_of_schema_1_get_rows_of_their_own(tmp_path: Path) -> None:
-    path = tmp_path / "shopkpi.db"
-    state = await SqliteState.open(path)
-    record = Progress(published={"order_kpis": 3}, waiting={"a": 2, "b": 1}, waiting_as_of=3)
-    await state.advance(record)
-    await state.close()
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        text = '{"published":{"order_kpis":3},"waiting":{"a":2,"b":1},"waiting_as_of":3}'
-        db.execute("UPDATE progress SET record = ?", (text,))
-        db.execute("DROP TABLE waiting")
-        db.execute("DROP TABLE ledger")
-        columns = "sequence INTEGER PRIMARY KEY, source_id TEXT NOT NULL UNIQUE, entry TEXT"
-        db.execute(f"CREATE TABLE ledger ({columns})")
-        db.execute("PRAGMA user_version = 1")
-    reader = await SqliteState.open(path, read_only=True)
-    assert await reader.progress() == record
-    await reader.close()
-    state = await SqliteState.open(path)
-    assert await state.progress() == record
-    later = Progress(waiting={"b": 4, "c": 1}, waiting_as_of=4)
-    assert (await state.advance(later)).waiting == later.waiting
-    assert (await state.progress()).waiting == later.waiting
-    await state.close()
-    with closing(sqlite3.connect(path)) as db:
-        assert db.execute("SELECT * FROM waiting").fetchall() == [("b", 4), ("c", 1)]
-        assert 'waiting"' not in db.execute("SELECT record FROM progress").fetchone()[0]

@@ -87,7 +87,7 @@ async def test_a_failed_day_hides_nothing_from_an_audit(tmp_path: Path) -> None:
 
         assert isinstance(pipeline.state, SqliteState)
         changed = [(str(date.fromordinal(739_000 + day)),) for day in (4, 5)]
-        query = "UPDATE order_kpis SET total_orders = 9 WHERE order_date = ?"
+        query = "UPDATE order_kpi_rows SET total_orders = 9 WHERE order_date = ?"
         await pipeline.state._file.run(lambda db: db.executemany(query, changed))
         found = await audited(pipeline)
         assert [one.order_date.toordinal() - 739_000 for one in found.differences] == [4, 5]

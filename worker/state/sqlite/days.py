@@ -1,0 +1,65 @@
+"""Publish days of KPI rows in SQLite, each under its guard, and read the guards."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+import orjson
+
+from kpi.aggregation.tables import KPI_TABLES
+from worker.state import DayKpis, Outcome
+from worker.state.corruption import parsing
+from worker.state.day_guard import Guard
+from worker.state.sqlite.rows import replace_rows
+
+
+def publish_day(db: sqlite3.Connection, shop: str, day: DayKpis, as_of: int) -> Outcome:
+    """Publish a day in the open transaction."""
+    order_date = day.order_date.isoformat()
+    guard = read_guards(db, shop, order_date).get(day.order_date, Guard())
+    verdict = guard.verdict(day.tables, as_of)
+    if verdict is not None:
+        return verdict
+    for name, rows in day.tables.items():
+        replace_rows(db, shop, KPI_TABLES[name], order_date, rows)
+    after = guard.next(as_of, day.tables)
+    db.execute(
+        "INSERT OR REPLACE INTO days VALUES (?, ?, ?, ?, ?)",
+        (shop, order_date, after.version, after.claim, orjson.dumps(after.published).decode()),
+    )
+    return Outcome.PUBLISHED
+
+
+def read_guards(
+    db: sqlite3.Connection, shop: str, order_date: str | None = None
+) -> dict[date, Guard]:
+    """Read the guards of all days, or of one."""
+    query = "SELECT order_date, version, claim, published FROM days WHERE shop = ?"
+    values: tuple[str, ...] = (shop,)
+    if order_date is not None:
+        query, values = query + " AND order_date = ?", (shop, order_date)
+    guards = {}
+    for day, version, claim, published in db.execute(query, values):
+        with parsing(f"guard of {day}"):
+            tables = orjson.loads(published).items()
+            guards[date.fromisoformat(day)] = Guard(
+                version=int(version),
+                claim=int(claim),
+                published={table: int(as_of) for table, as_of in tables},
+            )
+    return guards
+
+
+def with_as_of(
+    db: sqlite3.Connection, shop: str, table: str, rows: Sequence[tuple[str | int | None, ...]]
+) -> Iterator[tuple[tuple[str | int | None, ...], int]]:
+    """Yield rows, ascending by day, each with the sequence that its day's guard says."""
+    day, as_of = None, 0
+    for row in rows:
+        if row[0] != day:
+            day = row[0]
+            guards = read_guards(db, shop, str(day))
+            as_of = next(iter(guards.values())).as_of(table) if guards else 0
+        yield row, as_of
