@@ -166,7 +166,13 @@ async def begin(world: World) -> Session:
     database = world.database
     state = DynamoDBState(
         # The connections are the world's, which closes them.
-        Database(database.client, prefix, retry=database.retry, owned=database._owned)
+        Database(
+            database.client,
+            prefix,
+            shop=database.shop,
+            retry=database.retry,
+            owned=database._owned,
+        )
     )
     await state.create_tables()
     return Session(

@@ -16,7 +16,8 @@ import pytest
 
 from tests.contracts.dynamodb.workers import DAY, large_day
 from tests.contracts.states import rows
-from tests.support.samples import adoption, day_kpis, entry, ruling
+from tests.support.samples import adoption, day_kpis, entry, erasure, ruling
+from worker.errors import HeadMoved
 from worker.state import Effect, Progress, State
 from worker.state.dynamodb.store import DynamoDBState
 
@@ -25,6 +26,13 @@ NO_READS = {"create_tables", "close", "record_effects", "record_sighting"}
 
 READS = {"GetItem", "Query", "BatchGetItem"}
 WRITES = {"PutItem", "TransactWriteItems"}
+
+
+async def erase_too_late(state: DynamoDBState) -> None:
+    """What tells it from its own lost answer is read."""
+    with pytest.raises(HeadMoved):
+        await state.erase(erasure(), head=0)
+
 
 METHODS: dict[str, Callable[[DynamoDBState], Awaitable[object]]] = {
     "find": lambda state: state.find("a"),
@@ -36,6 +44,10 @@ METHODS: dict[str, Callable[[DynamoDBState], Awaitable[object]]] = {
     "adoption": lambda state: state.adoption(),
     "adopt": lambda state: state.adopt(adoption("other"), replaces=0),
     "rule": lambda state: state.rule(ruling("a")),
+    "erase": lambda state: erase_too_late(state),
+    "erasures": lambda state: state.erasures(),
+    "rewritten": lambda state: state.rewritten("1" * 16),
+    "erasure_key": lambda state: state.erasure_key(b"second"),
     "entries": lambda state: state.entries(),
     "records": lambda state: state.records(),
     "rulings": lambda state: state.rulings(),

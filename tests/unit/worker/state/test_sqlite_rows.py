@@ -120,7 +120,7 @@ async def test_views_show_amounts_beyond_64_bits(state: SqliteState, tmp_path: P
 async def test_quantities_with_decimals_are_exact_and_sum_right(
     state: SqliteState, tmp_path: Path
 ) -> None:
-    quantities = [Decimal("10.250"), Decimal("9.5"), 100]
+    quantities: list[Decimal | int] = [Decimal("10.250"), Decimal("9.5"), 100]
     for number, quantity in enumerate(quantities, start=1):
         day = day_kpis(date(2024, 5, number))
         (orders,) = day.tables["order_kpis"]
