@@ -88,7 +88,7 @@ def test_a_table_that_was_never_published_exits_with_1(shopkpi: Shopkpi) -> None
 def test_every_table_of_the_workspace_is_compared(shopkpi: Shopkpi) -> None:
     put_shop()
     shopkpi("run", "shop", *EVERY_TABLE)
-    tamper("UPDATE product_kpis SET units_sold = 999 WHERE order_date = '2025-03-01'")
+    tamper("UPDATE product_kpi_rows SET units_sold_exact = 999 WHERE order_date = '2025-03-01'")
     found = shopkpi("audit", "--format", "json")
     differences, _ = events(found)
     assert (found.code, {one["table"] for one in differences}) == (3, {"product_kpis"})

@@ -112,7 +112,7 @@ def test_a_database_in_wal_mode_is_opened(home: Path) -> None:
     database = home / "w/shopkpi.db"
     with closing(sqlite3.connect(database)) as db:
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        db.execute("UPDATE order_kpis SET total_orders = 29")
+        db.execute("UPDATE order_kpi_rows SET total_orders = 29")
         db.commit()
         for name in ("shopkpi.db", "shopkpi.db-wal"):
             shutil.copy(home / "w" / name, home / name)
@@ -159,7 +159,7 @@ def test_a_commit_waits_for_a_reader(home: Path) -> None:
         "import sqlite3, sys, time\n"
         f"db = sqlite3.connect('file:{home}/w/shopkpi.db?mode=ro', uri=True)\n"
         "db.execute('BEGIN')\n"
-        "db.execute('SELECT * FROM order_kpis').fetchone()\n"
+        "db.execute('SELECT * FROM order_kpi_rows').fetchone()\n"
         "print(flush=True)\n"
         "time.sleep(3)\n"
     )

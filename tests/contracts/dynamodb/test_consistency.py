@@ -44,7 +44,7 @@ METHODS: dict[str, Callable[[DynamoDBState], Awaitable[object]]] = {
     "adoption": lambda state: state.adoption(),
     "adopt": lambda state: state.adopt(adoption("other"), replaces=0),
     "rule": lambda state: state.rule(ruling("a")),
-    "erase": lambda state: erase_too_late(state),
+    "erase": erase_too_late,
     "erasures": lambda state: state.erasures(),
     "rewritten": lambda state: state.rewritten("1" * 16),
     "erasure_key": lambda state: state.erasure_key(b"second"),
