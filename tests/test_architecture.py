@@ -47,6 +47,7 @@ LAYERS: dict[str, set[str]] = {
     "kpi.mapping": {"kpi.contract", "kpi.csv", "kpi.errors", "kpi.kernels", "kpi.validation"},
     "kpi.erasure": {"kpi.contract", "kpi.kernels"},
     "kpi.aggregation": {"kpi.contract", "kpi.kernels", "kpi.mapping"},
+    "kpi.index": {"kpi.kernels"},
     "kpi.inference": {"kpi.contract", "kpi.errors", "kpi.kernels", "kpi.mapping"},
     "worker.errors": set(),
     "worker.runtime": {"worker.errors"},
@@ -67,7 +68,10 @@ LAYERS: dict[str, set[str]] = {
         *{"worker.clean", "worker.errors", "worker.objects", "worker.runtime"},
         *{"worker.state"},
     },
-    "worker.transform": {"worker.clean", "worker.errors", "worker.runtime", "worker.state"},
+    "worker.index": {"worker.clean", "worker.errors", "worker.objects"},
+    "worker.transform": {
+        *{"worker.clean", "worker.errors", "worker.index", "worker.runtime", "worker.state"},
+    },
     "worker.infer": {"worker.errors", "worker.objects", "worker.validate"},
     "worker.reporting": {
         *{"worker.errors", "worker.objects", "worker.state", "worker.transform"},

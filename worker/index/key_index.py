@@ -1,0 +1,226 @@
+"""Open the key index, look keys up, and extend it."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import pyarrow as pa
+
+from kpi.index.pointers import Pointers
+from kpi.kernels.arrays import Words
+from kpi.kernels.keys import keys_of
+from worker.clean import Workspace
+from worker.errors import SourceChanged, SourceError
+from worker.index.manifest import Manifest, Run
+from worker.index.run_object import RunReader, encode_run, merge_tables
+
+if TYPE_CHECKING:
+    from kpi.kernels.key_hashing import KeyHasher
+
+MANIFEST_KEY = "index/current.json"
+"""Key of the manifest, below the workspace."""
+
+HEAD_POINTERS = 16_384
+"""Pointers of the newest run, at most, where each extension writes it again: 256 KiB."""
+
+LEVEL_FACTOR = 8
+"""A run is merged with newer ones once they have an eighth of its pointers: each pointer is written
+some eight times for each of the few runs."""
+
+MERGED_POINTERS = 2_000_000
+"""Pointers, at most, of runs that are merged beside a transform: 32 MB, held thrice."""
+
+
+MANIFEST_READS = 5
+"""Attempts to read the manifest while others replace it; after them, there is no index."""
+
+
+class IndexDamaged(SourceError):
+    """Report a run that cannot be read as it was written; the index can be built again."""
+
+
+class KeyIndex:
+    """Finds the places of keys, in the files up to one ledger sequence.
+
+    Attributes:
+        manifest: What it holds.
+    """
+
+    def __init__(
+        self, workspace: Workspace, secret: bytes, manifest: Manifest, read: Manifest
+    ) -> None:
+        self.manifest = manifest
+        self._read = read  # what the workspace had, of which this one is perhaps nothing
+        self._workspace = workspace
+        self._secret = secret
+        self._readers = [
+            RunReader(workspace.store, workspace.absolute(run.key), run) for run in manifest.runs
+        ]
+
+    @classmethod
+    async def open(
+        cls,
+        workspace: Workspace,
+        secret: bytes,
+        contracts: frozenset[str],
+        tables: Sequence[str],
+        *,
+        erased: int = 0,
+    ) -> Self:
+        """Open the index of a workspace; an empty one where there is none of these tables.
+
+        Args:
+            workspace: Where it is.
+            secret: 16 bytes of the ledger under which ids are hashed.
+            contracts: Digests of contracts that make the clean rows in force.
+            tables: Names of the wanted tables.
+            erased: Sequence of the last erasure of a customer; 0 for none.
+
+        Raises:
+            StoreError: The store fails after retries.
+        """
+        manifest = read = await _read_manifest(workspace)
+        anew = Manifest(tables=tuple(sorted(tables)), erased=erased, retired=_keys(manifest))
+        if manifest.contract not in contracts or not manifest.is_like(anew):
+            manifest = anew
+        return cls(workspace, secret, manifest, read)
+
+    async def opened_again(self) -> KeyIndex:
+        """Return the index without what this one could not read.
+
+        That is the present one, where another writer has replaced it meanwhile, else an empty one.
+
+        Raises:
+            StoreError: The store fails after retries.
+        """
+        present = read = await _read_manifest(self._workspace)
+        mine = self.manifest
+        if present == mine or present.contract != mine.contract or not present.is_like(mine):
+            present = Manifest(tables=mine.tables, erased=mine.erased, retired=_keys(mine))
+        return KeyIndex(self._workspace, self._secret, present, read)
+
+    def words(self, column: pa.ChunkedArray) -> Words:
+        """Return the word of each key of a column without null."""
+        return keys_of([column], None if pa.types.is_integer(column.type) else self._hasher).high
+
+    @cached_property
+    def _hasher(self) -> KeyHasher:
+        from kpi.kernels.key_hashing import KeyHasher  # noqa: PLC0415  (cryptography, 10 ms)
+
+        return KeyHasher(self._secret)
+
+    async def find(self, table: str, values: pa.Array) -> Words:
+        """Return the places of all rows up to `manifest.up_to` that may have one of some keys.
+
+        Raises:
+            SourceError: A run is missing or damaged.
+            StoreError: The store fails after retries.
+        """
+        wanted = np.unique(self.words(pa.chunked_array([values])))
+        found = [await reader.find(table, wanted) for reader in self._readers]
+        return np.unique(np.concatenate([np.zeros(0, np.uint64), *found]))
+
+    async def extend(
+        self, tables: Mapping[str, Pointers], *, up_to: int, contract: str
+    ) -> KeyIndex:
+        """Add pointers, and return the index that has them.
+
+        Args:
+            tables: Table -> pointers of all files after `manifest.up_to` and up to `up_to`.
+            up_to: Ledger sequence.
+            contract: Digest of the contract whose clean rows these are.
+
+        Raises:
+            IndexDamaged: A run is missing or damaged.
+            StoreError: The store fails after retries.
+        """
+        runs = list(self.manifest.runs)
+        count = sum(map(len, tables.values()))
+        merged = [tables]
+        retired = []
+        for at in range(_runs_to_merge(count, [run.pointers for run in runs])):
+            try:
+                merged.append(await self._readers[at].load())
+            except SourceError as error:
+                raise IndexDamaged(str(error), url=runs[at].key) from error
+            retired.append(runs[at].key)
+        runs = runs[len(retired) :]
+        if count or retired:
+            runs.insert(0, await self._write_run(merge_tables(merged)))
+        manifest = replace(
+            self.manifest,
+            contract=contract,
+            up_to=up_to,
+            runs=tuple(runs),
+            retired=tuple(retired),
+        )
+        if await self._replace_manifest(manifest):
+            for key in set(self.manifest.retired) - {run.key for run in runs} - set(retired):
+                await self._workspace.store.delete(self._workspace.absolute(key))
+        return KeyIndex(self._workspace, self._secret, manifest, manifest)
+
+    async def _write_run(self, tables: Mapping[str, Pointers]) -> Run:
+        data, sections = encode_run(tables)
+        key = f"index/{hashlib.sha256(data).hexdigest()[:32]}.run"
+        async with self._workspace.store.create(self._workspace.absolute(key)) as writer:
+            await writer.write(data)
+        return Run(key=key, size_bytes=len(data), crc=zlib.crc32(data), sections=sections)
+
+    async def _replace_manifest(self, manifest: Manifest) -> bool:
+        """Write the manifest; leave one that knows more.
+
+        Returns:
+            Whether it was written.
+        """
+        present = await _read_manifest(self._workspace)
+        if (
+            present.contract == manifest.contract
+            and present.is_like(manifest)
+            and present.up_to > manifest.up_to
+            and present != self._read
+        ):
+            return False
+        key = self._workspace.absolute(MANIFEST_KEY)
+        async with self._workspace.store.create(key) as writer:
+            await writer.write(manifest.to_json())
+        return True
+
+
+def _runs_to_merge(count: int, sizes: Sequence[int]) -> int:
+    """Return how many of the newest runs are merged with new pointers.
+
+    Args:
+        count: New pointers.
+        sizes: Pointers of each run, from the newest to the oldest.
+    """
+    merged = 0
+    for size in sizes:
+        total = count + size
+        if total > MERGED_POINTERS or (total > HEAD_POINTERS and size > LEVEL_FACTOR * count):
+            break
+        merged, count = merged + 1, total
+    return merged
+
+
+async def _read_manifest(workspace: Workspace) -> Manifest:
+    """Return the manifest; an empty one where there is none that can be read."""
+    store, key = workspace.store, workspace.absolute(MANIFEST_KEY)
+    for _ in range(MANIFEST_READS):
+        try:
+            info = await store.stat(key)
+            return Manifest.from_json(await store.read(info, 0, info.size_bytes), info.url)
+        except SourceChanged:
+            continue  # a writer has replaced it between both requests
+        except SourceError:
+            break
+    return Manifest()
+
+
+def _keys(manifest: Manifest) -> tuple[str, ...]:
+    return (*manifest.retired, *(run.key for run in manifest.runs))
