@@ -10,6 +10,7 @@ ARCHIVE_FOLDER = "archive/"
 QUARANTINE_FOLDER = "quarantine/"
 PLANS_FOLDER = "plans/"
 PIECES_FOLDER = "pieces/"
+INDEX_FOLDER = "index/"
 ATHENA_FOLDER = "athena/"
 
 
@@ -18,7 +19,7 @@ class Buckets(Construct):
 
     Attributes:
         input: Uploads; sends an event to EventBridge for every created object.
-        clean: Clean zone, rejects, plans of split objects.
+        clean: Clean zone, key index, rejects, plans of split objects.
         archive: Processed raw objects under `archive/`, refused ones under `quarantine/`.
         results: Results of Athena queries.
     """

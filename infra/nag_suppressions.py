@@ -72,7 +72,8 @@ def acknowledge_findings(stack: ShopKpiStack) -> None:
     tasks.resource("*", NO_RESOURCE)
     for bucket in (buckets.input, buckets.clean):
         tasks.objects(bucket)
-    tasks.objects(buckets.clean, "plans/")
+    for folder in ("plans/", "index/"):
+        tasks.objects(buckets.clean, folder)
     for folder in ("archive/", "quarantine/"):
         tasks.objects(buckets.archive, folder)
 
@@ -99,7 +100,8 @@ def acknowledge_findings(stack: ShopKpiStack) -> None:
     operations.revisions(compute.operator)
     for bucket in (buckets.input, buckets.clean):
         operations.objects(bucket)
-    operations.objects(buckets.clean, "plans/")
+    for folder in ("plans/", "index/"):
+        operations.objects(buckets.clean, folder)
     for folder in ("archive/", "quarantine/"):
         operations.objects(buckets.archive, folder)
 

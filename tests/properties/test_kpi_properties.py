@@ -287,7 +287,10 @@ STRAINED_LIMITS = TransformLimits(
     single_pass_rows=4,
     pass_hashes=3,
     lookup_rows=2,
+    unindexed_files=0,
+    stride_pointers=3,
 )
+INDEXED_LIMITS = TransformLimits(unindexed_files=0)
 
 
 @contextlib.contextmanager
@@ -375,7 +378,8 @@ def test_any_history_gives_the_rows_of_the_oracle(name: str, strain: bool) -> No
     @given(histories(shop))
     def check(history: History) -> None:
         patches: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-        blocks, limits = BlockSizes(), DEFAULT_LIMITS
+        blocks = BlockSizes()
+        limits = INDEXED_LIMITS if history.repeat else DEFAULT_LIMITS
         if strain:
             blocks = BlockSizes(history.block_bytes, history.block_bytes // 3)
             patches, limits = strained(), STRAINED_LIMITS

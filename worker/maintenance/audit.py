@@ -272,7 +272,12 @@ class _Auditor:
             tables = frozenset(self._claims.reached)
             return await open_shop(self._state, sequence, self._workspace, self._contract, tables)
         return await open_snapshot(
-            self._state, sequence, self._workspace, self._contract, limits=self._limits
+            self._state,
+            sequence,
+            self._workspace,
+            self._contract,
+            limits=self._limits,
+            with_index=False,  # it is looked for faults of the index too
         )
 
     async def _expected(self, sequence: int, days: Collection[date]) -> RowsByDay:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from worker.objects.fsync import PRIVATE_FOLDER
 
-CLOSED_FOLDERS = ("clean", "rejects")
-"""Folders of a workspace that hold rows of uploads: only the owner may enter."""
+CLOSED_FOLDERS = ("clean", "rejects", "index")
+"""Folders of a workspace that hold rows of uploads, or hashes of their ids: only the owner may
+enter."""
 
 
 class Readers(StrEnum):

@@ -24,6 +24,7 @@ from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.state.upload import Notice
 from worker.transform.day_loader import Observed
 from worker.transform.day_ranges import DateRange
+from worker.transform.index_upkeep import extend_index
 from worker.transform.latest_versions import LatestVersions
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.transform.pending_work import find_pending_work
@@ -182,6 +183,7 @@ async def _transform_once(
     observed = Observed(new=work.new_sources)
     published = await publish_days(task, work, observed)
     waiting = dict(work.record.waiting)
+    notes: dict[str, int] = {}
     if not date_range.is_bounded:
         waiting = await count_waiting_items(work, observed)
         if work.skipped:
@@ -198,6 +200,7 @@ async def _transform_once(
             waiting_as_of=work.head,
         )
         await task.state.advance(reached)
+        notes = await extend_index(task.workspace, task.state, work.snapshot, work.head)
     notices: tuple[Notice, ...] = ()
     rollbacks: tuple[Rollback, ...] = ()
     if not everything and not date_range.is_bounded:
@@ -206,7 +209,7 @@ async def _transform_once(
     return Report(
         notices=notices,
         rollbacks=rollbacks,
-        notes=count_rolled_back(rollbacks),
+        notes=notes | count_rolled_back(rollbacks),
         as_of=work.head,
         days=tuple(published.days),
         rows=published.rows,

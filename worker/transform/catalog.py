@@ -6,24 +6,44 @@ have the bounds of their row groups.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.contract.model import Dataset
-from kpi.kernels.arrays import Mask
+from kpi.kernels.arrays import Mask, Positions
 from kpi.kernels.masks import true
 from worker.runtime.concurrency import each
 from worker.state.entry import Interval
-from worker.transform.clean_files import CleanFile, RowGroup
+from worker.transform.clean_files import CleanFile, RowGroup, batch_row_groups
 from worker.transform.file_table import FileTable, Ranks
+from worker.transform.indexed_files import IndexedFiles
 from worker.transform.intervals import IntervalSet
+from worker.transform.key_sets import KeySet
 from worker.transform.limits import TransformLimits
+
+SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
+"""Both edges of a stretch of equal values."""
 
 CONCURRENT_FOOTER_READS = 32
 """Footers read at once."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Files that may hold some ids.
+
+    Attributes:
+        ranks: The files, ascending.
+        rows: Rank of a file of the index -> numbers of the rows that may have one, ascending.
+    """
+
+    ranks: Ranks
+    rows: dict[int, Positions]
 
 
 class Catalog:
@@ -89,6 +109,98 @@ class Catalog:
         """Select the files that may hold a value of some intervals, by the ledger's bounds."""
         bounds = self._table.bounds(column, self._ranks)
         return self._where(intervals.intersects_each(bounds.low, bounds.high))
+
+    @property
+    def index(self) -> IndexedFiles | None:
+        """Where ids are in the files that an index covers; None for no index."""
+        return self._table.index
+
+    @property
+    def has_index(self) -> bool:
+        return self._table.index is not None
+
+    def places(self, after: int) -> Iterator[tuple[int, int, CleanFile]]:
+        """Yield sequence, first row and file for the files of entries after a sequence."""
+        sequences, first_rows = (
+            self._table.column(name, self._ranks).to_pylist() for name in ("sequence", "first_row")
+        )
+        for rank, sequence, first_row in zip(self._ranks, sequences, first_rows, strict=True):
+            if sequence > after:
+                yield sequence, first_row, self._table.file(int(rank))
+
+    async def holding(self, column: str, wanted: KeySet) -> Catalog:
+        """Select the files that may hold some ids.
+
+        Raises:
+            StoreError: The index cannot be read, after retries.
+        """
+        return Catalog(self._table, (await self._find(column, wanted)).ranks)
+
+    async def row_groups_holding(self, column: str, wanted: KeySet) -> list[RowGroup]:
+        """Return the row groups that may hold some ids.
+
+        Raises:
+            ConfigError, SourceError: As `row_groups`.
+        """
+        found = await self._find(column, wanted)
+        groups: list[RowGroup] = []
+        for group in await Catalog(self._table, found.ranks).row_groups():
+            rows = found.rows.get(group.file.rank)
+            if rows is None:
+                hit = any(wanted.intervals.intersects(one) for one in group.intervals(column))
+            else:
+                start, end = np.searchsorted(rows, [group.first_row, group.first_row + group.rows])
+                hit = bool(start < end)
+            if hit:
+                groups.append(group)
+        return groups
+
+    async def ids_of(self, column: str, groups: Sequence[RowGroup]) -> KeySet:
+        """Return the ids in some row groups, of this dataset or another, for a look-up here.
+
+        Raises:
+            ConfigError, SourceError: As `row_groups`.
+        """
+        limit = self.limits.lookup_points
+        intervals = [one for group in groups for one in group.intervals(column)]
+        index = self._table.index
+        few = sum(group.rows for group in groups) <= limit
+        if index is None or not few or not index.has(self.dataset.name, column):
+            return KeySet(None, IntervalSet(intervals), limit)
+        batches = list(batch_row_groups(groups, self.limits.read_rows))
+        tables = await each(
+            batches, lambda batch: batch[0].file.read(batch, [column]), CONCURRENT_FOOTER_READS
+        )
+        return KeySet.of_chunks([table.column(column) for table in tables], intervals, limit)
+
+    async def _find(self, column: str, wanted: KeySet) -> _Found:
+        if wanted.is_empty:
+            return _Found(self._ranks[:0], {})
+        index = self._table.index
+        if index is None or wanted.values is None or not index.has(self.dataset.name, column):
+            return _Found(self.intersecting(column, wanted.intervals)._ranks, {})
+        held = await index.find(self.dataset.name, column, wanted.values)
+        if held is None:
+            return _Found(self.intersecting(column, wanted.intervals)._ranks, {})
+        sequences, first_rows, rows = (
+            self._table.column(name, self._ranks).to_numpy()
+            for name in ("sequence", "first_row", "rows")
+        )
+        covered = index.covers(self.dataset.name, column, sequences, rows)
+        others = Catalog(self._table, self._ranks[~covered])
+        in_others = others._ranks
+        if len(others):
+            in_others = others.intersecting(column, wanted.intervals)._ranks
+        at = np.flatnonzero(covered & np.isin(sequences, held.sequences))
+        of_files: dict[int, Positions] = {}
+        starts, ends = (np.searchsorted(held.sequences, sequences[at], side) for side in SIDES)
+        for one, start, end in zip(at.tolist(), starts, ends, strict=True):
+            mine = held.rows[start:end] - first_rows[one]
+            mine = mine[(mine >= 0) & (mine < rows[one])]
+            if len(mine):
+                of_files[int(self._ranks[one])] = mine
+        ranks = np.union1d(np.array(list(of_files), np.int64), in_others)
+        return _Found(ranks, of_files)
 
     async def row_groups(self) -> list[RowGroup]:
         """Return the row groups of the files, in order.

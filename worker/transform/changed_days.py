@@ -23,7 +23,7 @@ from kpi.kernels.keys import keys_of
 from kpi.kernels.masks import booleans
 from worker.transform.catalog import Catalog
 from worker.transform.clean_files import CleanFile, RowGroup
-from worker.transform.intervals import value_set
+from worker.transform.key_sets import KeySet
 from worker.transform.latest_versions import LatestVersions
 
 
@@ -54,8 +54,8 @@ async def _find_orders(
     if len(order_ids) == 0:
         return
     index = KeyIndex(keys_of([pa.chunked_array([order_ids])]))
-    wanted = value_set(order_ids, orders.limits.lookup_points)
-    for group in await orders.row_groups_intersecting("order_id", wanted):
+    wanted = KeySet.of_values(order_ids, orders.limits.lookup_points)
+    for group in await orders.row_groups_holding("order_id", wanted):
         table = await _read(group, columns)
         yield group, index.find(keys_of([table.column("order_id")])), table
 
@@ -163,8 +163,9 @@ async def days_of_new_items(
             order_ids.append(pc.unique(table.column("order_id")))
             first_keys.append(pc.unique(table.column(key[0])))
         wanted = np.unique(np.concatenate(hashes))
-        intervals = value_set(pc.unique(pa.chunked_array(first_keys)), items.limits.lookup_points)
-        for group in await earlier.row_groups_intersecting(key[0], intervals):
+        of_first = pc.unique(pa.chunked_array(first_keys))
+        sharing = KeySet.of_values(of_first, items.limits.lookup_points)
+        for group in await earlier.row_groups_holding(key[0], sharing):
             table = await _read(group, columns)
             # Half a hash may also be that of another key: that only adds an order too many.
             hit = np.isin(keys_of([table.column(name) for name in key]).high, wanted)
@@ -179,16 +180,22 @@ async def days_of_products(
     items: Catalog, orders: Catalog, product_ids: pa.Array, contract: Contract
 ) -> Days:
     """Return the days of the orders of every version of every item of some products."""
-    found = [NO_DAYS]
     if not len(product_ids):
         return NO_DAYS
-    async for batch in _row_group_batches(items):
-        order_ids: list[pa.Array] = []
-        for group in batch:
-            table = await _read(group, ["product_id", "order_id"])
-            hit = pc.is_in(table.column("product_id"), value_set=product_ids)
-            order_ids.append(pc.unique(table.column("order_id").filter(hit)))
-        found.append(await days_of_orders(orders, pc.unique(pa.chunked_array(order_ids)), contract))
+    wanted = KeySet.of_values(product_ids, items.limits.lookup_points)
+    found = [NO_DAYS]
+    groups = await items.row_groups_holding("product_id", wanted)
+    order_ids: list[pa.Array] = []
+    rows = 0
+    for number, group in enumerate(groups, start=1):
+        table = await _read(group, ["product_id", "order_id"])
+        hit = pc.is_in(table.column("product_id"), value_set=product_ids)
+        order_ids.append(pc.unique(table.column("order_id").filter(hit)))
+        rows += group.rows
+        if rows >= items.limits.lookup_rows or number == len(groups):
+            distinct = pc.unique(pa.chunked_array(order_ids))
+            found.append(await days_of_orders(orders, distinct, contract))
+            order_ids, rows = [], 0
     return np.unique(np.concatenate(found))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,6 +39,7 @@ class RowGroup:
     Attributes:
         file: The file; its rank orders the row group among all versions.
         number: Its number in the file, from 0.
+        first_row: Rows of the file before it.
         rows: Its rows.
         bounds: Pruning column -> interval of its values, where the footer has statistics. Instants
             are microseconds since 1970.
@@ -46,6 +48,7 @@ class RowGroup:
 
     file: CleanFile
     number: int
+    first_row: int
     rows: int
     bounds: dict[str, Interval]
     clusters: dict[str, list[ValueCluster]]
@@ -95,6 +98,10 @@ class CleanFile:
         self._cache = cache
         self._object: CleanObject | None = None
         self._groups: list[RowGroup] | None = None
+
+    @property
+    def dataset(self) -> str:
+        return self._cache.dataset.name
 
     async def row_groups(self) -> list[RowGroup]:
         """Return its row groups; the same objects at each call.
@@ -224,11 +231,14 @@ def _row_groups(file: CleanFile, footer: pq.FileMetaData, columns: Sequence[str]
     """Build the row groups of a file from its footer."""
     bounds = {column: column_ranges(footer, column) for column in columns}
     clusters = column_clusters(footer)
+    rows = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
+    first_rows = accumulate(rows, initial=0)
     return [
         RowGroup(
             file,
             number,
-            footer.row_group(number).num_rows,
+            first_row,
+            rows[number],
             {
                 column: Interval(low=found[0], high=found[1])
                 for column, of_groups in bounds.items()
@@ -240,5 +250,5 @@ def _row_groups(file: CleanFile, footer: pq.FileMetaData, columns: Sequence[str]
                 if number in of_groups
             },
         )
-        for number in range(footer.num_row_groups)
+        for number, first_row in zip(range(len(rows)), first_rows, strict=False)
     ]

@@ -46,7 +46,8 @@ async def plan_batches(days: Days, snapshot: Snapshot) -> DayBatches:
         return DayBatches(batches=[], scattered=False)
     limits = snapshot.orders.limits
     orders = await snapshot.orders.row_groups_intersecting("created_at", instants(days))
-    scattered = await _are_scattered(snapshot.items, orders)
+    few = snapshot.items.has_index and sum(one.rows for one in orders) <= limits.lookup_points
+    scattered = not few and await _are_scattered(snapshot.items, orders)
     limit = limits.scattered_batch_orders if scattered else limits.batch_orders
     low, high = int(days[0]), int(days[-1])
     total = np.cumsum(_estimate_orders(orders, low, high)[days - low])

@@ -29,7 +29,8 @@ from worker.transform.changed_days import single_array
 from worker.transform.clean_files import CleanFile, RowGroup, batch_row_groups
 from worker.transform.day_batches import DayBatches
 from worker.transform.day_ranges import instants
-from worker.transform.intervals import IntervalSet, value_interval
+from worker.transform.intervals import value_interval
+from worker.transform.key_sets import KeySet
 from worker.transform.latest_versions import LatestVersions
 from worker.transform.order_columns import OrderBuffer, OrderColumns
 from worker.transform.snapshot import Snapshot
@@ -121,9 +122,8 @@ async def load_days(days: Days, context: LoadContext) -> DaySlice:
         ConfigError, SourceError: As `Catalog.row_groups`.
         KpiError: An amount exceeds 64 bits.
     """
-    orders, id_intervals = await _OrderReader(days, context).read()
-    items = context.snapshot.items
-    groups = await items.row_groups_intersecting("order_id", IntervalSet(id_intervals))
+    orders, order_ids = await _OrderReader(days, context).read()
+    groups = await context.snapshot.items.row_groups_holding("order_id", order_ids)
     building = asyncio.to_thread(
         build_day_slice,
         contract=context.snapshot.contract,
@@ -160,11 +160,13 @@ class _OrderSelection:
 
     Attributes:
         latest: Latest orders of the wanted days.
+        ids: Their ids.
         id_intervals: Intervals that hold all of their ids.
         order_days: Wanted days that any version of an order is on.
     """
 
     latest: OrderColumns
+    ids: pa.ChunkedArray
     id_intervals: list[Interval]
     order_days: Days
 
@@ -182,8 +184,8 @@ class _OrderReader:
         self._is_wanted = np.zeros(self._last - self._first + 1, bool)
         self._is_wanted[days - self._first] = True
 
-    async def read(self) -> tuple[OrderColumns, list[Interval]]:
-        """Return the orders, and intervals that hold all of their ids."""
+    async def read(self) -> tuple[OrderColumns, KeySet]:
+        """Return the orders, and their ids."""
         catalog, versions = self._context.snapshot.orders, self._context.order_versions
         observed = self._context.observed
         groups = await catalog.row_groups_intersecting("created_at", instants(self._days))
@@ -192,11 +194,16 @@ class _OrderReader:
         empty = self._select(pa.table(schema), None)
         buffer = OrderBuffer(empty.latest, sum(group.rows for group in groups))
         id_intervals: list[Interval] = []
+        limit = catalog.limits.lookup_points
+        few = self._context.snapshot.items.has_index and sum(one.rows for one in groups) <= limit
+        ids: list[pa.ChunkedArray] = []
 
         def gather(table: pa.Table, mask: Mask | None) -> tuple[Days, Days]:
             selection = self._select(table, mask)
             buffer.append(selection.latest)
             id_intervals.extend(selection.id_intervals)
+            if few:
+                ids.append(selection.ids)
             return distinct_days(selection.latest.days), selection.order_days
 
         async def read_batch(batch: list[RowGroup]) -> None:
@@ -208,7 +215,7 @@ class _OrderReader:
 
         batches = batch_row_groups(groups, catalog.limits.read_rows)
         await each(batches, read_batch, CONCURRENT_READS)
-        return buffer.columns(), id_intervals
+        return buffer.columns(), KeySet.of_chunks(ids, id_intervals, limit)
 
     def _select(self, table: pa.Table, mask: Mask | None) -> _OrderSelection:
         contract = self._context.snapshot.contract
@@ -231,6 +238,7 @@ class _OrderReader:
                 days=days,
                 returned=returned,
             ),
+            ids=ids,
             id_intervals=_id_intervals(ids),
             order_days=of_any_version,
         )

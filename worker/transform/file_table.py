@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,10 @@ import pyarrow as pa
 from kpi.contract.model import Dataset
 from kpi.kernels.arrays import Mask
 from worker.state import Entry
+from worker.state.entry import Part
 from worker.transform.clean_files import CleanFile
 from worker.transform.file_cache import FileCache
+from worker.transform.indexed_files import IndexedFiles
 from worker.transform.limits import TransformLimits
 
 Ranks = npt.NDArray[np.int64]
@@ -26,6 +28,7 @@ _FIELDS = [
     pa.field("url", pa.string()),
     pa.field("key", pa.string()),
     pa.field("rows", pa.int64()),
+    pa.field("first_row", pa.int64()),
     pa.field("size_bytes", pa.int64()),
     pa.field("ascending", pa.bool_()),
 ]
@@ -49,11 +52,13 @@ class FileTable:
     Attributes:
         dataset: The dataset.
         limits: What may be held of its rows at once.
+        index: Where keys are, in the files that it covers; None for no index.
     """
 
     def __init__(self, dataset: Dataset, cache: FileCache, limits: TransformLimits) -> None:
         self.dataset = dataset
         self.limits = limits
+        self.index: IndexedFiles | None = None
         self._cache = cache
         # Ids are integers or texts (UUIDs as texts), instants microseconds.
         self._types = {
@@ -74,9 +79,14 @@ class FileTable:
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Add the files of accepted entries of the dataset."""
-        rows = [self._row(entry, at) for entry in entries for at in range(len(entry.parts))]
+        rows = [row for entry in entries for row in self._rows(entry)]
         if rows:
-            self._batches.append(pa.RecordBatch.from_pylist(rows, schema=self._schema))
+            columns = zip(*rows, strict=True)
+            arrays = [
+                pa.array(values, field.type)
+                for values, field in zip(columns, self._schema, strict=True)
+            ]
+            self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
 
     def close(self, places: Mapping[int, int]) -> None:
         """Sort the files from the earliest version to the latest; nothing is added afterwards.
@@ -128,24 +138,24 @@ class FileTable:
     def bytes_read(self) -> int:
         return sum(file.bytes_read for file in self._files.values())
 
-    def _row(self, entry: Entry, at: int) -> dict[str, object]:
-        part = entry.parts[at]
-        row: dict[str, object] = {
-            "source_id": entry.source_id,
-            "sequence": entry.sequence,
-            "url": entry.url,
-            "key": part.key,
-            "rows": part.rows,
-            "size_bytes": part.size_bytes,
-            "ascending": part.ascending,
-        }
+    def _rows(self, entry: Entry) -> Iterator[tuple[object, ...]]:
+        """Yield the values of the schema's fields for each file of an entry."""
+        first_row = 0
+        for part in entry.parts:
+            yield (
+                *(entry.source_id, entry.sequence, entry.url),
+                *(part.key, part.rows, first_row, part.size_bytes, part.ascending),
+                *self._bounds(part),
+            )
+            first_row += part.rows
+
+    def _bounds(self, part: Part) -> Iterator[int | str | None]:
         for column, kind in self._types.items():
             interval = part.ranges.get(column)
             # Of another type, it is of another contract: opening the file reports it.
-            if interval is not None and isinstance(interval.low, kind):
-                low, high = _bound_names(column)
-                row |= {low: interval.low, high: interval.high}
-        return row
+            known = interval is not None and isinstance(interval.low, kind)
+            yield interval.low if known and interval is not None else None
+            yield interval.high if known and interval is not None else None
 
 
 def _bound_names(column: str) -> tuple[str, str]:

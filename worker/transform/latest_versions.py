@@ -103,9 +103,13 @@ class LatestVersions:
         """
         if not wanted:
             return [], False
-        column = self._catalog.dataset.key[0]
+        column, limits = self._catalog.dataset.key[0], self._catalog.limits
         near = await self._sharing(column, wanted)
-        closed = len(near) > len(wanted) and set(near) == set(await self._sharing(column, near))
+        closed = (
+            len(near) > len(wanted)
+            and not (self._catalog.has_index and _count_rows(near) <= limits.lookup_points)
+            and set(near) == set(await self._sharing(column, near))
+        )
         union = IntervalSet(group.bounds.get(column) for group in near)
         clusters: dict[int, Cluster] = defaultdict(list)
         for group in near:
@@ -119,8 +123,8 @@ class LatestVersions:
 
     async def _sharing(self, column: str, groups: Sequence[RowGroup]) -> list[RowGroup]:
         """Return the row groups that may share keys with some, these included."""
-        intervals = IntervalSet(one for group in groups for one in group.intervals(column))
-        return await self._catalog.row_groups_intersecting(column, intervals)
+        wanted = await self._catalog.ids_of(column, groups)
+        return await self._catalog.row_groups_holding(column, wanted)
 
     async def _compare_class(
         self, cluster: Cluster, to_mark: set[RowGroup], number: int, classes: int

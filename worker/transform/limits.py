@@ -31,6 +31,10 @@ class TransformLimits:
         lookup_rows: Rows of new files whose days are looked up together.
         lookup_points: Ids up to which each is looked up by itself, instead of all between the
             smallest and the largest: about 200 bytes each.
+        unindexed_files: Files of a dataset up to which there is no key index: their bounds are as
+            quick to compare.
+        stride_pointers: Pointers that the key index gets before its manifest is written, 16 bytes
+            each: the work that a killed process loses.
     """
 
     batch_orders: int = BATCH_ORDERS
@@ -40,6 +44,8 @@ class TransformLimits:
     pass_hashes: int = PASS_HASHES
     lookup_rows: int = LOOKUP_ROWS
     lookup_points: int = 50_000
+    unindexed_files: int = 64
+    stride_pointers: int = 2_000_000
 
 
 DEFAULT_LIMITS = TransformLimits()

@@ -57,16 +57,21 @@ async def _days_of_new_products(
     state between, and only days published at a later state prevent that.
     """
     old_ids, old_categories = await latest_products(snapshot.products.without(new))
-    becomes_known = False
+    unknown = [pa.array([], old_ids.type)]
     for source_id in sorted(new.source_ids):
         ids, categories = await latest_products(new.of_sources([source_id]))
         at = pc.index_in(ids, value_set=old_ids)
         same = equal_or_both_null(old_categories.take(at), categories)
         if pc.any(pc.and_(at.is_valid(), pc.invert(same))).as_py():
             return None
-        becomes_known |= at.null_count > 0
+        unknown.append(ids.filter(at.is_null()))
     days: set[int] = set()
-    if becomes_known:
+    becomes_known = pc.unique(pa.chunked_array(unknown))
+    items, orders = snapshot.items.with_uncounted(), snapshot.orders.with_uncounted()
+    if items.has_index and len(becomes_known) <= items.limits.lookup_points:
+        of_items = await changed_days.days_of_products(items, orders, becomes_known, task.contract)
+        days = set(of_items.tolist())
+    elif len(becomes_known):
         days = {
             to_day(date.fromisoformat(str(row["order_date"])))
             async for row in task.state.rows(CATEGORY_KPIS.name)

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from kpi.contract.model import Contract
 from worker.clean import Workspace
 from worker.state import Entry, Ledger
-from worker.state.contract_in_force import contract_at
+from worker.state.contract_in_force import ContractInForce, contract_at
 from worker.state.counted import CountedUploads
-from worker.state.erasures import NO_ERASURES, Erasures
+from worker.state.erasures import Erasures
 from worker.state.paging import records_in_pages
 from worker.transform.catalog import Catalog
 from worker.transform.file_cache import FileCache
 from worker.transform.file_table import FileTable
+from worker.transform.indexed_files import IndexedFiles, open_indexed_files
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 
 
@@ -22,20 +23,28 @@ class Snapshot:
     """The clean files of each dataset, from the earliest version to the latest.
 
     Attributes:
-        contract: Meaning of the clean rows.
+        in_force: The contract of the clean rows, and of which entries they are.
         orders: Files of orders that count.
         items: Files of order items that count.
         products: Files of products that count.
         uploads: Which uploads count, and since when.
-        erasures: Customers that were erased from them.
     """
 
-    contract: Contract
+    in_force: ContractInForce
     orders: Catalog
     items: Catalog
     products: Catalog
     uploads: CountedUploads = field(default_factory=CountedUploads)
-    erasures: Erasures = NO_ERASURES
+
+    @property
+    def contract(self) -> Contract:
+        """Meaning of the clean rows."""
+        return self.in_force.contract
+
+    @property
+    def erasures(self) -> Erasures:
+        """Customers that were erased from the rows."""
+        return self.in_force.erasures
 
     @property
     def catalogs(self) -> tuple[Catalog, Catalog, Catalog]:
@@ -44,6 +53,11 @@ class Snapshot:
     def catalog(self, dataset: str) -> Catalog:
         """Return the files of a dataset that count."""
         return next(one for one in self.catalogs if one.dataset.name == dataset)
+
+    @property
+    def index(self) -> IndexedFiles | None:
+        """The key index; None where there are too few files for one."""
+        return self.orders.index
 
     @property
     def bytes_read(self) -> int:
@@ -68,6 +82,8 @@ async def open_snapshot(
     workspace: Workspace,
     contract: Contract,
     limits: TransformLimits = DEFAULT_LIMITS,
+    *,
+    with_index: bool = True,
 ) -> Snapshot:
     """List the clean files of the ledger's entries up to `head`; each is opened on first use.
 
@@ -77,6 +93,7 @@ async def open_snapshot(
         workspace: Where the clean files are.
         contract: Meaning of the clean rows, where the ledger has adopted no contract by then.
         limits: What may be held in memory at once.
+        with_index: Whether ids may be looked up in the key index.
 
     Raises:
         StoreError: The ledger cannot be read, after retries.
@@ -97,12 +114,23 @@ async def open_snapshot(
     places = {upload.sequence: place for place, upload in enumerate(uploads.in_order())}
     for table in tables.values():
         table.close(places)
+    many = any(len(table) > limits.unindexed_files for table in tables.values())
+    if with_index and many and contract.shop is None:
+        indexed = await _open_index(workspace, ledger, in_force)
+        for table in tables.values():
+            table.index = indexed
     orders, items, products = map(Catalog, tables.values())
     return Snapshot(
-        contract=contract,
-        orders=orders,
-        items=items,
-        products=products,
-        uploads=uploads,
-        erasures=in_force.erasures,
+        in_force=in_force, orders=orders, items=items, products=products, uploads=uploads
     )
+
+
+async def _open_index(
+    workspace: Workspace, ledger: Ledger, in_force: ContractInForce
+) -> IndexedFiles | None:
+    """Open the key index; None where there is none that covers a file."""
+    secret = await ledger.erasure_key()
+    if secret is None:
+        return None
+    indexed = await open_indexed_files(workspace, secret, in_force)
+    return indexed if indexed.index.manifest.up_to else None

@@ -12,7 +12,6 @@ from worker.transform import changed_days
 from worker.transform.catalog import Catalog
 from worker.transform.clean_files import CleanFile
 from worker.transform.day_loader import Observed
-from worker.transform.intervals import IntervalSet
 from worker.transform.latest_versions import LatestVersions
 from worker.transform.pending_work import PendingWork
 from worker.transform.snapshot import Snapshot
@@ -73,12 +72,11 @@ async def _sharing_keys(work: PendingWork, source_ids: Set[str], among: Catalog)
         for one in (work.snapshot.items, work.snapshot.orders)
     )
     key = among.dataset.key[0]
-    keys = IntervalSet(one for group in await items.row_groups() for one in group.intervals(key))
-    order_ids = IntervalSet(
-        one for group in await orders.row_groups() for one in group.intervals("order_id")
-    )
-    sharing_key = among.intersecting(key, keys).source_ids
-    return sharing_key | among.intersecting("order_id", order_ids).source_ids
+    keys = await among.ids_of(key, await items.row_groups())
+    order_ids = await among.ids_of("order_id", await orders.row_groups())
+    sharing_key = await among.holding(key, keys)
+    sharing_order = await among.holding("order_id", order_ids)
+    return sharing_key.source_ids | sharing_order.source_ids
 
 
 async def observe_days(
@@ -92,8 +90,8 @@ async def observe_days(
     items = snapshot.items.of_sources(source_ids)
     new_items = await items.row_groups()
     new_rows = [*await orders.row_groups(), *new_items]
-    ids = IntervalSet(one for group in new_rows for one in group.intervals("order_id"))
-    await versions.orders.resolve(await snapshot.orders.row_groups_intersecting("order_id", ids))
+    ids = await snapshot.orders.ids_of("order_id", new_rows)
+    await versions.orders.resolve(await snapshot.orders.row_groups_holding("order_id", ids))
     await versions.items.resolve(new_items)
     contract = snapshot.contract
     for file in orders.files:

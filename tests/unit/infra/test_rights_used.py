@@ -23,6 +23,8 @@ from botocore.exceptions import ClientError
 from tests.support.commands import shopkpi
 from tests.support.emulators import Emulator, ministack, unique_name
 from tests.unit.infra.templates import ROOT, Json, Template, as_list, resolve
+from worker.transform import transform
+from worker.transform.limits import TransformLimits
 
 __all__ = ["ministack"]
 
@@ -162,8 +164,13 @@ class Shop:
 
 
 @pytest.fixture
-def shop(ministack: Emulator, tmp_path: Path, used: set[Right]) -> Shop:
+def shop(
+    ministack: Emulator, tmp_path: Path, used: set[Right], monkeypatch: pytest.MonkeyPatch
+) -> Shop:
     prefix = unique_name("rights")
+    # The key index of many files, with few.
+    defaults = transform.__kwdefaults__ or {}
+    monkeypatch.setitem(defaults, "limits", TransformLimits(unindexed_files=0))
     environment = {
         **ministack.environment,
         "SHOPKPI_KPIS": "order,category,product",

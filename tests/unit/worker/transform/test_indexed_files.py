@@ -1,0 +1,135 @@
+"""Transforms with a key index: few files are opened, and damage changes no number."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kpi.contract.loading import built_in
+from tests.support import shops
+from tests.support.shops import Pipeline, Upload
+from tests.unit.worker.transform.histories import Watched
+from worker.index.manifest import RUN_KEY
+from worker.transform.limits import TransformLimits
+
+DAYS = 20
+LIMITS = TransformLimits(unindexed_files=0)
+
+
+def ident(number: int) -> str:
+    """An id that tells nothing of its neighbours."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, str(number)))
+
+
+def day(number: int) -> list[Upload]:
+    """Two orders of one day of March 2025, each with an item of a product of its own."""
+    date = f"2025-03-{number:02d}T12:00:00"
+    numbers = (2 * number, 2 * number + 1)
+    orders = tuple((ident(one), ident(1), "shipped", date) for one in numbers)
+    items = tuple(
+        (ident(one), ident(one), ident(100 + one % 4), "shipped", "1.50") for one in numbers
+    )
+    return [Upload("orders", orders, 2 * number), Upload("order_items", items, 2 * number + 1)]
+
+
+@asynccontextmanager
+async def shop(home: Path) -> AsyncIterator[tuple[Pipeline, Watched]]:
+    """A shop of some days, whose ids are in an index."""
+    watched = Watched()
+    async with Pipeline(home, built_in("uuid-ids")) as pipeline:
+        pipeline.workspace = replace(pipeline.workspace, store=watched)
+        products = tuple((ident(100 + number), f"C{number}") for number in range(4))
+        uploads = [Upload("products", products, 0)]
+        for number in range(1, DAYS + 1):
+            uploads += day(number)
+        await add(pipeline, home / "shop", *uploads)
+        watched.opened.clear()
+        yield pipeline, watched
+
+
+async def add(pipeline: Pipeline, folder: Path, *uploads: Upload) -> tuple[list[int], object]:
+    for path in shops.write(folder, list(uploads)):
+        await pipeline.validate(path)
+    report = await pipeline.transform(limits=LIMITS)
+    return [one.day for one in report.days], report.notes
+
+
+def clean_files_opened(watched: Watched) -> int:
+    return sum("clean/" in key for key in watched.opened)
+
+
+async def check(pipeline: Pipeline) -> None:
+    """Hold the KPIs against those of every day computed without an index."""
+    found = await pipeline.all_rows()
+    await pipeline.transform(everything=True)
+    assert found == await pipeline.all_rows()
+
+
+async def test_a_new_day_opens_no_file_of_other_days(tmp_path: Path) -> None:
+    async with shop(tmp_path) as (pipeline, watched):
+        assert await add(pipeline, tmp_path / "new", *day(DAYS + 1)) == ([DAYS + 1], {})
+        # Products, the new files, and what is near in time to the day.
+        assert clean_files_opened(watched) <= 6
+        await check(pipeline)
+
+
+async def test_an_item_of_another_day_opens_the_files_of_that_day(tmp_path: Path) -> None:
+    async with shop(tmp_path) as (pipeline, watched):
+        late = Upload("order_items", ((ident(999), ident(6), ident(101), "shipped", "9.00"),), 90)
+        assert await add(pipeline, tmp_path / "new", late) == ([3], {})
+        assert clean_files_opened(watched) <= 10
+        await check(pipeline)
+
+
+async def test_an_item_that_moves_changes_both_days(tmp_path: Path) -> None:
+    async with shop(tmp_path) as (pipeline, _):
+        moved = Upload("order_items", ((ident(6), ident(20), ident(101), "shipped", "9.00"),), 90)
+        assert await add(pipeline, tmp_path / "new", moved) == ([3, 10], {})
+        await check(pipeline)
+
+
+async def test_a_category_changes_the_days_of_its_products_alone(tmp_path: Path) -> None:
+    async with shop(tmp_path) as (pipeline, _):
+        # Orders of even days have the products 100 and 101, those of odd days 102 and 103.
+        changed = Upload("products", ((ident(102), "C9"),), 90)
+        assert await add(pipeline, tmp_path / "new", changed) == (list(range(1, DAYS + 1, 2)), {})
+        await check(pipeline)
+        again = Upload("products", ((ident(102), "C9"), (ident(500), "C9")), 91)
+        assert await add(pipeline, tmp_path / "again", again) == ([], {})
+
+
+@pytest.mark.parametrize("damage", ["missing", "changed", "manifest"])
+async def test_a_damaged_index_is_told_and_built_again(tmp_path: Path, damage: str) -> None:
+    async with shop(tmp_path) as (pipeline, watched):
+        index = tmp_path / "index"
+        (run,) = index.glob("*.run")
+        assert RUN_KEY.fullmatch(f"index/{run.name}")
+        if damage == "missing":
+            run.unlink()
+        elif damage == "changed":
+            run.write_bytes(run.read_bytes().replace(b"\0\0", b"\0\1"))
+        else:
+            (index / "current.json").write_bytes(b"{")
+        notes = {} if damage == "manifest" else {"index_rebuilt": 1}
+        assert await add(pipeline, tmp_path / "new", *day(DAYS + 1)) == ([DAYS + 1], notes)
+        watched.opened.clear()
+        assert await add(pipeline, tmp_path / "more", *day(DAYS + 2)) == ([DAYS + 2], {})
+        assert clean_files_opened(watched) <= 8
+        await check(pipeline)
+
+
+async def test_a_damaged_clean_file_ends_the_index_and_no_transform(tmp_path: Path) -> None:
+    async with shop(tmp_path) as (pipeline, _):
+        for path in (tmp_path / "index").iterdir():
+            path.unlink()
+        assert pipeline.state is not None
+        entry = (await pipeline.state.entries())[5]
+        (tmp_path / entry.parts[0].key).write_bytes(b"damaged")
+        product = Upload("products", ((ident(500), "C9"),), 95)
+        # Nothing else needs that file.
+        assert await add(pipeline, tmp_path / "new", product) == ([], {"index_incomplete": 1})

@@ -1,0 +1,156 @@
+"""Add the files to the key index that it does not cover yet."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+
+import numpy as np
+
+from kpi.index.pointers import ROW_BITS, Pointers, places_of, sort_pointers
+from kpi.kernels.arrays import Words
+from worker.clean import Workspace
+from worker.errors import SourceError
+from worker.index.key_index import IndexDamaged, KeyIndex
+from worker.state import Ledger
+from worker.transform.catalog import Catalog
+from worker.transform.clean_files import CleanFile, batch_row_groups
+from worker.transform.indexed_files import IndexedFiles, is_ranged, open_indexed_files, table_name
+from worker.transform.snapshot import Snapshot
+
+SECRET_BYTES = 32
+"""Length of a ledger's secret."""
+
+
+async def extend_index(
+    workspace: Workspace, ledger: Ledger, snapshot: Snapshot, up_to: int
+) -> dict[str, int]:
+    """Add pointers to the rows of every file that has none yet; to all where a run is damaged.
+
+    Args:
+        workspace: Where the index is.
+        ledger: Has the secret under which ids are hashed; one is drawn where there is none.
+        snapshot: The files; with few of them there is no index.
+        up_to: Its ledger sequence.
+
+    Returns:
+        `index_rebuilt` where a run was damaged, `index_incomplete` where a clean file is.
+
+    Raises:
+        StoreError: Ledger or store fail after retries.
+    """
+    every = [one.with_uncounted() for one in snapshot.catalogs]
+    if all(len(one) <= one.limits.unindexed_files for one in every):
+        return {}
+    indexed = snapshot.index
+    if indexed is None:
+        secret = await ledger.erasure_key() or await ledger.erasure_key(
+            secrets.token_bytes(SECRET_BYTES)
+        )
+        assert secret is not None  # noqa: S101  (it was proposed)
+        indexed = await open_indexed_files(workspace, secret, snapshot.in_force)
+    index, contract = indexed.index, snapshot.contract.digest
+    if indexed.failure is None:
+        try:
+            return await _add_missing(every, indexed, index, up_to, contract)
+        except IndexDamaged:
+            pass
+    index = await index.opened_again()
+    notes = {} if index.manifest.up_to else {"index_rebuilt": 1}
+    return notes | await _add_missing(every, indexed, index, up_to, contract)
+
+
+async def _add_missing(
+    catalogs: Sequence[Catalog], indexed: IndexedFiles, index: KeyIndex, up_to: int, contract: str
+) -> dict[str, int]:
+    limits = catalogs[0].limits
+    builder = _Builder(indexed.tables, index, limits.read_rows)
+    datasets = {dataset for dataset, _ in indexed.tables}
+    missing = sorted(
+        (
+            place
+            for catalog in catalogs
+            if catalog.dataset.name in datasets
+            for place in catalog.places(after=index.manifest.up_to)
+        ),
+        key=lambda place: place[:2],
+    )
+    reached = index.manifest.up_to
+    for sequence, of_source in groupby(missing, key=lambda place: place[0]):
+        if builder.pointers >= limits.stride_pointers:
+            index = await index.extend(builder.take(), up_to=reached, contract=contract)
+        try:
+            for _, first_row, file in of_source:
+                await builder.add(sequence, first_row, file)
+        except SourceError:
+            # It was damaged since its transform, or an audit would have told. What follows on it
+            # stays without pointers.
+            builder.drop(sequence)
+            await index.extend(builder.take(), up_to=reached, contract=contract)
+            return {"index_incomplete": 1}
+        reached = sequence
+    await index.extend(builder.take(), up_to=up_to, contract=contract)
+    return {}
+
+
+class _Builder:
+    """Collects pointers to the rows of clean files."""
+
+    def __init__(
+        self, tables: Mapping[tuple[str, str], str], index: KeyIndex, read_rows: int
+    ) -> None:
+        self._tables = tables
+        self._index = index
+        self._read_rows = read_rows
+        self._keys: dict[str, list[Words]] = {}
+        self._places: dict[str, list[Words]] = {}
+        self.pointers = 0
+
+    async def add(self, sequence: int, first_row: int, file: CleanFile) -> None:
+        """Add the rows of a file.
+
+        Args:
+            sequence: Ledger sequence of its entry.
+            first_row: Rows of the entry before it.
+            file: The file.
+        """
+        dataset = file.dataset
+        columns = {
+            column: table_name(dataset, column, kind)
+            for (one, column), kind in self._tables.items()
+            if one == dataset and not is_ranged(kind, np.array([file.rows]))[0]
+        }
+        if not columns:
+            return
+        for batch in batch_row_groups(await file.row_groups(), self._read_rows):
+            table = await file.read(batch, list(columns))
+            start = first_row + batch[0].first_row
+            for column, name in columns.items():
+                values = table.column(column)
+                places = places_of(sequence, start, len(values))
+                if values.null_count:
+                    places = places[values.is_valid().to_numpy()]
+                    values = values.drop_null()
+                if not len(places):
+                    continue
+                self._keys.setdefault(name, []).append(self._index.words(values))
+                self._places.setdefault(name, []).append(places)
+                self.pointers += len(places)
+
+    def drop(self, sequence: int) -> None:
+        """Take back the rows of the entry of a sequence, which was added last."""
+        for name, places in self._places.items():
+            while places and int(places[-1][0]) >> ROW_BITS == sequence:
+                places.pop()
+                self._keys[name].pop()
+
+    def take(self) -> dict[str, Pointers]:
+        """Return what was added, and begin again."""
+        tables = {
+            name: sort_pointers(np.concatenate(keys), np.concatenate(self._places[name]))
+            for name, keys in self._keys.items()
+            if keys
+        }
+        self._keys, self._places, self.pointers = {}, {}, 0
+        return tables

@@ -1,0 +1,123 @@
+"""The key index over the clean files of a snapshot: which columns it has, what it covers."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from kpi.contract.model import Contract
+from kpi.index.pointers import split_places
+from kpi.kernels.arrays import Int64s, Mask, Positions
+from worker.clean import Workspace
+from worker.errors import SourceError
+from worker.index.key_index import KeyIndex
+from worker.state.contract_in_force import ContractInForce
+
+RANGED_ROWS = 16_384
+"""Rows of a file from which on integer ids have no pointers: shops number ascendingly, so that the
+bounds of row groups find them with no index."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """Rows that may have some keys: ledger sequence and row number of each, ascending."""
+
+    sequences: Int64s
+    rows: Positions
+
+
+class IndexedFiles:
+    """A key index, and what it has of the files of a contract.
+
+    Once a run of it cannot be read, it has nothing: the files are found by their bounds.
+
+    Attributes:
+        index: Its runs.
+        tables: (Dataset, column) -> type of the column, of each table.
+        failure: Why a run could not be read; None where all could.
+    """
+
+    def __init__(self, index: KeyIndex, tables: dict[tuple[str, str], str]) -> None:
+        self.index = index
+        self.tables = tables
+        self.failure: SourceError | None = None
+
+    def has(self, dataset: str, column: str) -> bool:
+        """Return whether a column of a dataset has pointers."""
+        return self.failure is None and (dataset, column) in self.tables
+
+    def covers(
+        self, dataset: str, column: str, sequences: Int64s, rows: npt.NDArray[np.int64]
+    ) -> Mask:
+        """Return of which files every row has its pointer.
+
+        Args:
+            dataset: Dataset of the files.
+            column: Column of the ids.
+            sequences: Ledger sequence of each file.
+            rows: Rows of each file.
+        """
+        covered: Mask = sequences <= self.index.manifest.up_to
+        return covered & ~is_ranged(self.tables[dataset, column], rows)
+
+    async def find(self, dataset: str, column: str, values: pa.Array) -> Held | None:
+        """Find the rows of covered files that may have some distinct ids; None on a failure."""
+        name = table_name(dataset, column, self.tables[dataset, column])
+        try:
+            return Held(*split_places(await self.index.find(name, values)))
+        except SourceError as error:
+            self.failure = error
+            return None
+
+
+async def open_indexed_files(
+    workspace: Workspace, secret: bytes, in_force: ContractInForce
+) -> IndexedFiles:
+    """Open the key index over the clean files of a contract; an empty one where there is none.
+
+    Args:
+        workspace: Where the index is.
+        secret: Secret of the ledger, from which the key of the hashes of ids derives.
+        in_force: The contract of the clean rows.
+
+    Raises:
+        StoreError: The store fails after retries.
+    """
+    columns = indexed_columns(in_force.contract)
+    index = await KeyIndex.open(
+        workspace,
+        hmac.digest(secret, b"key index", hashlib.sha256)[:16],
+        in_force.same_rows | {in_force.contract.digest},
+        [table_name(*column, kind) for column, kind in columns.items()],
+        erased=in_force.erasures.last,
+    )
+    return IndexedFiles(index, columns)
+
+
+def is_ranged(kind: str, rows: npt.NDArray[np.int64]) -> Mask:
+    """Return which files, of so many rows, have no pointers of a column of a type."""
+    return rows > (RANGED_ROWS if kind == "integer" else 2**62)
+
+
+def table_name(dataset: str, column: str, kind: str) -> str:
+    """Name the pointers of a column; another type makes other words of the same ids."""
+    return f"{dataset}.{column}:{kind}"
+
+
+def indexed_columns(contract: Contract) -> dict[tuple[str, str], str]:
+    """Return the columns that have pointers: (dataset, column) -> type."""
+    items = contract.datasets["order_items"]
+    wanted = [
+        ("orders", "order_id"),
+        *(("order_items", column) for column in ("order_id", items.key[0], "product_id")),
+    ]
+    return {
+        (dataset, column): contract.datasets[dataset].columns[column].type
+        for dataset, column in wanted
+        if column in contract.datasets[dataset].columns
+    }
