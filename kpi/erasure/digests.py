@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from copy import copy
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +56,12 @@ class Digests:
         words = np.frombuffer(b"".join(self.digests), np.uint64).reshape(-1, 2)
         self._order = np.argsort(words[:, 0], kind="stable")
         self._high, self._low = words[self._order, 0], words[self._order, 1]
+
+    def without_any(self) -> Digests:
+        """Return the same without any digest that is looked for."""
+        found = copy(self)
+        found.digests = ()
+        return found
 
     def of(self, text: str) -> bytes:
         """Return the digest of an id."""

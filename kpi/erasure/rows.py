@@ -58,6 +58,11 @@ class Subjects:
     deleted_until: tuple[int, ...]
     orders: Digests
 
+    @property
+    def no_orders(self) -> Digests:
+        """Digests of no orders."""
+        return self.orders.without_any()
+
     def marks(self, table: pa.Table, places: Places) -> Marks:
         """Find the rows of a table that are the customers'."""
         found = {name: self.customers.find(table.column(name)) for name in places.customers}

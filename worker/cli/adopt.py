@@ -103,6 +103,7 @@ def adopt(
     async def adopt_from(found: RawObjects) -> bool:
         """Adopt the contract, unless it is a dry run; return whether it is in force."""
         async with open_session(settings) as session:
+            found.ledger = session.state
             if session.adoption is None:
                 raise ConfigError(
                     "no file was accepted yet, so no contract is in force",
@@ -128,6 +129,7 @@ def adopt(
     async def follow_up(found: RawObjects) -> None:
         """Validate refused files and publish, with the contract that is in force now."""
         async with open_session(settings) as session:
+            found.ledger = session.state
             refused = await find_refused(session.state, session.settings.contract.digest)
             context = validation_context(session, reporter)
 

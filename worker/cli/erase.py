@@ -12,7 +12,13 @@ import click
 
 from worker.cli.change_output import print_changes
 from worker.cli.event_loop import run_async
-from worker.cli.options import choose_event_format, format_option, state_options, utf8
+from worker.cli.options import (
+    choose_event_format,
+    format_option,
+    state_options,
+    utf8,
+    utf8_or_path,
+)
 from worker.cli.pipeline import bring_up_to_date, make_reporter
 from worker.cli.query import check_database_exists
 from worker.cli.row_output import print_rows
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
     from worker.maintenance.erasure.erase import Erased
     from worker.maintenance.erasure.report import Report
     from worker.maintenance.erasure.request import Request
+    from worker.objects.location import Location
     from worker.state.records import ErasureMode
     from worker.transform.preview import RowChange
 
@@ -50,6 +57,16 @@ if TYPE_CHECKING:
 )
 @state_options
 @click.option(
+    "--raw",
+    multiple=True,
+    type=utf8_or_path,
+    envvar="SHOPKPI_RAW",
+    show_envvar=True,
+    metavar="DIR_OR_URL",
+    help="Where raw files are, and where `archive --to` has moved them: they are rewritten; "
+    "repeatable.",
+)
+@click.option(
     "--dry-run", is_flag=True, help="Say what would be touched, and which values would change."
 )
 @format_option("table", "json")
@@ -59,6 +76,7 @@ def erase_customer(
     workspace: str | None,
     state: str | None,
     shop: str | None,
+    raw: tuple[str, ...],
     dry_run: bool,
     output_format: str | None,
 ) -> None:
@@ -72,11 +90,12 @@ def erase_customer(
     Examples:
       shopkpi erase-customer 4711 --dry-run
       shopkpi erase-customer 4711
-      echo 4711 | shopkpi erase-customer - --delete
+      echo 4711 | shopkpi erase-customer - --delete --raw shop --raw moved
     """
     if customer == "-":
         customer = sys.stdin.read().strip()
     settings = read_settings(workspace=workspace, state=state, shop=shop, contract=None)
+    places = [locate(text) for text in raw]
     check_database_exists(settings)
     output_format = choose_event_format(output_format)
     reporter = make_reporter(output_format)
@@ -84,10 +103,11 @@ def erase_customer(
     async def work() -> None:
         async with open_session(settings) as session:
             request = await make_request(session, customer, mode, dry_run=dry_run)
+            request = replace(request, keeps_absent=bool(places))
             if dry_run:
                 print_changes(await _preview(request, session), output_format)
                 return
-            report = await _erase(request, session)
+            report = await _erase(request, session, places)
             await bring_up_to_date(session, reporter, [])
         _print(report, output_format)
 
@@ -119,15 +139,37 @@ async def make_request(
     )
 
 
-async def _erase(request: Request, session: Session) -> Report:
+async def _erase(request: Request, session: Session, places: list[Location]) -> Report:
     from worker.maintenance.erasure.erase import erase  # Arrow, 0.3 s
-    from worker.maintenance.erasure.purge import purge
+    from worker.maintenance.erasure.places import STORED_PREFIXES
+    from worker.maintenance.erasure.purge import old_versions, purge
+    from worker.maintenance.erasure.raw import check_limits, erase_raw
     from worker.maintenance.erasure.report import Report
 
+    if places:
+        check_limits(request.in_force.contract)
     erased = await erase(request)
     _check_found(erased, session)
     purged = await purge(session.workspace, session.state)
-    return Report(mode=request.mode, erased=erased, purged=purged)
+    rewritten = None
+    if places and erased.erasure is not None:
+        rewritten = tuple(await erase_raw(request, erased.erasure, places, open_objects))
+    workspace = session.workspace
+    left = await old_versions(workspace.store, list(map(workspace.absolute, STORED_PREFIXES)))
+    for place in places:
+        store = await open_objects(place)
+        try:
+            of_place = await old_versions(store, [place.key])
+            left = None if left is None or of_place is None else [*left, *of_place]
+        finally:
+            await store.close()
+    return Report(
+        mode=request.mode,
+        erased=erased,
+        purged=purged,
+        raw=rewritten,
+        old_versions=None if left is None else tuple(left),
+    )
 
 
 def _check_found(erased: Erased, session: Session) -> None:

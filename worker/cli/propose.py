@@ -72,6 +72,7 @@ def propose(
             open_session(settings) as session,
             aclosing(RawObjects(open_objects, places)) as found,
         ):
+            found.ledger = session.state
             fields = await _describe(session, contract, found)
         fields["command"] = f"shopkpi contract adopt {file}"
         await write_output(orjson.dumps(fields), output)

@@ -193,6 +193,7 @@ async def stage(
     async def one(source: Source) -> None:
         earlier = uploads.accepted[source.source_id]
         entry = await validate_uncommitted(source, proposal.context)
+        entry = await proposal.context.with_known_content(entry)
         if None not in (earlier.content_id, entry.content_id):
             _check_content(earlier, entry)
         # What identifies the bytes is known, though a refused file may not be read to its end.

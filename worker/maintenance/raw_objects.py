@@ -12,7 +12,8 @@ from worker.maintenance.archive import VERDICT_SUFFIX
 from worker.objects import ObjectInfo, ObjectStore, ObjectWriter, OnUnlisted
 from worker.objects.location import Location, locate
 from worker.objects.source import Source, identify
-from worker.state import Entry
+from worker.state import Entry, Ledger
+from worker.state.sighting import rewritten_name
 from worker.validate.content_digest import content_of_parts
 from worker.validate.file_versions import hash_file
 
@@ -25,6 +26,9 @@ class RawObjects:
 
     A raw object is that of an entry where its version is the same, or its bytes are: a file that
     was only touched or copied still serves.
+
+    Attributes:
+        ledger: Knows which files were rewritten when a customer was erased; None for none.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class RawObjects:
             open_store: Opens the store of a location.
             places: Where raw objects were moved to.
         """
+        self.ledger: Ledger | None = None
         self._open_store = open_store
         self._places = places
         self._stores: dict[str, ObjectStore] = {}
@@ -71,7 +76,7 @@ class RawObjects:
         info = ObjectInfo(
             bucket=place.bucket,
             key=place.key,
-            size_bytes=entry.size_bytes,
+            size_bytes=actual.size_bytes,
             version=entry.version,
             uploaded_at=entry.uploaded_at,
         )
@@ -82,11 +87,14 @@ class RawObjects:
     ) -> tuple[ObjectStore, ObjectInfo] | None:
         kind, _, version = entry.version.partition(":")
         store = await self._store(place)
-        try:
-            info = await store.stat(place.key, version_id=version if kind == "version" else None)
-        except SourceMissing:
-            return None
-        return (store, info) if await _is_of(entry, store, info) else None
+        for version_id in (version, None) if kind == "version" else (None,):
+            try:
+                info = await store.stat(place.key, version_id=version_id)
+            except SourceMissing:
+                continue
+            if await self._is_of(entry, store, info):
+                return store, info
+        return None
 
     async def _where_it_was_moved(
         self, entry: Entry, place: Location
@@ -95,16 +103,27 @@ class RawObjects:
             store = await self._store(moved_to)
             for zone in ZONES:
                 async for info in _list(store, moved_to.join(zone, entry.source_id)):
+                    if info.key.endswith(VERDICT_SUFFIX):
+                        continue
                     # Its folder has the source id; its bytes were compared when it was moved.
-                    if info.size_bytes == entry.size_bytes and not info.key.endswith(
-                        VERDICT_SUFFIX
-                    ):
+                    if info.size_bytes == entry.size_bytes or await self._is_of(entry, store, info):
                         return store, info
             name = "/".join(place.key.split("/")[-2:])
             async for info in _list(store, moved_to.join(name)):
-                if await _is_of(entry, store, info):
+                if await self._is_of(entry, store, info):
                     return store, info
         return None
+
+    async def _is_of(self, entry: Entry, store: ObjectStore, info: ObjectInfo) -> bool:
+        """Return whether an object has the bytes of an entry, or had them before an erasure."""
+        if await _is_of(entry, store, info):
+            return True
+        if self.ledger is None or not await self.ledger.erasures():
+            return False
+        _, digest = await hash_file(Source(info=info, dataset=entry.dataset, store=store))
+        name = rewritten_name(content_of_parts(digest.parts or ""))
+        found = (await self.ledger.sightings([name])).get(name)
+        return found is not None and found.sha256 == (entry.content_id or entry.sha256)
 
 
 def _place(entry: Entry) -> Location | None:

@@ -117,6 +117,28 @@ class SweepingStore(Protocol):
         """
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OldVersion:
+    """A version of an object that is not the current one, or whose object was deleted."""
+
+    url: str
+    version_id: str
+    size_bytes: int
+
+
+@runtime_checkable
+class VersionedStore(Protocol):
+    """A store that keeps old versions of objects."""
+
+    async def old_versions(self, prefix: str) -> Sequence[OldVersion]:
+        """List the old versions of the objects below a prefix, or of one key.
+
+        Raises:
+            SourceError: They must not be listed.
+            StoreError: The store fails, after retries.
+        """
+
+
 class ObjectStore(Protocol):
     """Objects of one bucket or folder tree.
 

@@ -14,19 +14,23 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import aiohttp
 
 from worker.aws.errors import CLIENT_ERRORS, is_transient, status
 from worker.errors import SourceChanged, SourceError, SourceMissing
-from worker.objects import ObjectInfo, ObjectWriter, OnUnlisted, Unlisted
+from worker.objects import ObjectInfo, ObjectWriter, OldVersion, OnUnlisted, Unlisted
 from worker.objects.s3_client import BucketClient
 from worker.objects.s3_upload import upload
 from worker.runtime.retry import RetryPolicy
 
 if TYPE_CHECKING:
-    from types_aiobotocore_s3.type_defs import HeadObjectOutputTypeDef
+    from types_aiobotocore_s3.type_defs import (
+        HeadObjectOutputTypeDef,
+        ListObjectVersionsRequestTypeDef,
+    )
 
 _CONCURRENT_HEADS = 32
 """HEAD requests in flight while a page of a listing is looked up."""
@@ -200,6 +204,27 @@ class S3Store:
         await self._bucket.write(
             key, lambda: client.delete_object(Bucket=bucket, Key=key, VersionId=version_id)
         )
+
+    async def old_versions(self, prefix: str) -> Sequence[OldVersion]:
+        """List the versions of objects that are not the current ones."""
+        client, bucket = self._bucket.client, self._bucket.bucket
+        found: list[OldVersion] = []
+        request: ListObjectVersionsRequestTypeDef = {"Bucket": bucket, "Prefix": prefix}
+        while True:
+            page = await self._bucket.read(prefix, partial(client.list_object_versions, **request))
+            found += (
+                OldVersion(
+                    url=f"s3://{bucket}/{one['Key']}",
+                    version_id=one["VersionId"],
+                    size_bytes=one["Size"],
+                )
+                for one in page.get("Versions", ())
+                if not one["IsLatest"]
+            )
+            if not page.get("IsTruncated"):
+                return found
+            request["KeyMarker"] = page["NextKeyMarker"]
+            request["VersionIdMarker"] = page["NextVersionIdMarker"]
 
     async def _body(self, info: ObjectInfo, start: int, end: int) -> AsyncIterator[bytes]:
         """Stream the body of one ranged GET as the socket receives it."""

@@ -46,3 +46,12 @@ class Sighting:
             return cls(**fields)
         except DAMAGE as error:
             raise StoreError(f"a sighting is damaged ({type(error).__name__}: {error})") from error
+
+
+def rewritten_name(content: str) -> str:
+    """Name the sighting that says which content a rewritten raw file had before.
+
+    A raw file from which a customer was erased is the same upload as before, though its bytes are
+    others: `sha256` is the content that the ledger knows it by.
+    """
+    return f"rewritten:{content}"

@@ -12,6 +12,7 @@ from worker.objects.source import HeaderCallback, ProgressCallback
 from worker.state import Adoption, Entry, Ledger
 from worker.state.contract_in_force import ContractInForce
 from worker.state.erasures import NO_ERASURES, Erasures, read_erasures
+from worker.state.sighting import rewritten_name
 from worker.validate.stream import DEFAULT_BLOCK_SIZES, BlockSizes
 
 
@@ -77,6 +78,20 @@ class ValidationContext:
     def serves(self, entry: Entry) -> bool:
         """Return whether the clean rows of an entry are of the contract."""
         return self.in_force is None or self.in_force.serves(entry)
+
+    async def with_known_content(self, entry: Entry) -> Entry:
+        """Return an entry with the content that its file had before a customer was erased from it.
+
+        Raises:
+            StoreError: The ledger cannot be read, after retries.
+        """
+        content = entry.content_id
+        if not self.erasures.records or content is None:
+            return entry
+        found = (await self.ledger.sightings([rewritten_name(content)])).get(
+            rewritten_name(content)
+        )
+        return entry if found is None else replace(entry, content=found.sha256)
 
     def is_final(self, entry: Entry) -> bool:
         """Return whether the verdict of an entry stands, so that its source is not read again."""

@@ -93,6 +93,7 @@ async def commit_if_complete(source: Source, context: ValidationContext) -> Entr
     if tiles is None:
         return None
     entry = check_balance(_join([manifests[one] for one in tiles], context.contract))
+    entry = await context.with_known_content(entry)
     committed = await context.ledger.commit(
         entry, adoption=context.adoption, replaces=context.replaces(known)
     )

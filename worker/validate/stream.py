@@ -92,6 +92,11 @@ class SourceStream:
         self._padding_bytes: dict[int, int] = {}
 
     @property
+    def codecs(self) -> list[Codec]:
+        """Compressions met so far, the outermost first."""
+        return list(self._codecs)
+
+    @property
     def notes(self) -> dict[str, int]:
         """What is unusual about the compression, for the receipt."""
         notes = {}

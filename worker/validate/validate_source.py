@@ -58,6 +58,7 @@ async def _validate(source: Source, context: ValidationContext) -> tuple[Entry, 
     entry = await find_equal_object(source, context) if known is None else None
     if entry is None:
         entry = await validate_uncommitted(source, context)
+    entry = await context.with_known_content(entry)
     committed, new = await _commit(entry, known, context)
     await record_object(source, committed, context)
     return committed, new
@@ -81,8 +82,9 @@ async def _validate_file(source: Source, context: ValidationContext) -> tuple[En
             part = await find_part(version, entry, context)
             entry = replace(entry, continues=part)
     version = await confirm(version, entry)
-    committed, new = await _commit(entry, known, context)
-    if committed.content_id == version.content:
+    same = await context.with_known_content(entry)
+    committed, new = await _commit(same, known, context)
+    if committed.content_id in (version.content, same.content_id):
         await record(version, committed, ledger, read_at_ns)
     return committed, new
 

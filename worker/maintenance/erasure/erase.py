@@ -156,8 +156,8 @@ async def erase(request: Request) -> Erased:
             done.update(one.sequence for one in left)
             if new:
                 continue  # the head has moved; perhaps others have committed uploads
-            if not staged:
-                known = request.latest(listing.erasures)
+            known = request.latest(listing.erasures)
+            if not staged and (known is not None or not request.keeps_absent):
                 return Erased(erasure=known, scanned=len(listing.entries))
             committed = await ledger.erase(erasure, head=listing.head)
         except (CustomersErased, HeadMoved):

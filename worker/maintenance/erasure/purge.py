@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from worker.clean import STORED_KEY, Workspace
-from worker.errors import SourceMissing
+from worker.errors import SourceError, SourceMissing
 from worker.maintenance.erasure.places import STORED_PREFIXES
-from worker.objects import SweepingStore
+from worker.objects import ObjectStore, OldVersion, SweepingStore, VersionedStore
 from worker.state import Ledger
 from worker.state.erasures import Erasures, read_erasures
 from worker.state.paging import entries_in_pages
@@ -52,6 +53,23 @@ async def purge(workspace: Workspace, ledger: Ledger) -> Purged:
         if isinstance(workspace.store, SweepingStore):
             purged.temporary += await workspace.store.sweep(workspace.absolute(prefix))
     return purged
+
+
+async def old_versions(store: ObjectStore, prefixes: Sequence[str]) -> list[OldVersion] | None:
+    """List what a bucket keeps of objects that were replaced or deleted.
+
+    Returns:
+        None where the bucket must not be asked.
+
+    Raises:
+        StoreError: The store fails, after retries.
+    """
+    if not isinstance(store, VersionedStore):
+        return []
+    try:
+        return [one for prefix in prefixes for one in await store.old_versions(prefix)]
+    except SourceError:
+        return None
 
 
 async def _named_keys(ledger: Ledger, erasures: Erasures) -> set[str]:

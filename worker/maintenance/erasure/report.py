@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from kpi.contract.receipt_notes import Note
 from worker.maintenance.erasure.erase import Erased
 from worker.maintenance.erasure.purge import Purged
+from worker.maintenance.erasure.raw import RawFile
+from worker.objects import OldVersion
 from worker.state.records import ErasureMode
 
 
@@ -18,11 +20,16 @@ class Report:
         mode: What was asked.
         erased: What was rewritten.
         purged: What was deleted.
+        raw: Raw files that were rewritten, or may still have the customer; None where nobody said
+            where they are.
+        old_versions: What buckets keep of replaced objects; None where one must not be asked.
     """
 
     mode: ErasureMode
     erased: Erased
     purged: Purged
+    raw: tuple[RawFile, ...] | None = None
+    old_versions: tuple[OldVersion, ...] | None = ()
 
     def rows(self) -> list[dict[str, object]]:
         """Return one row for each place."""
@@ -41,8 +48,26 @@ class Report:
             ),
             _row("replaced objects", "deleted", self.purged.objects),
             _row("ledger and KPI tables", "hold no id of a customer", ()),
-            _row("raw files", "not touched: --raw names where they are", ()),
+            *self._raw_rows(),
+            *self._version_rows(),
         ]
+
+    def _raw_rows(self) -> list[dict[str, object]]:
+        if self.raw is None:
+            return [_row("raw files", "not touched: --raw names where they are", ())]
+        changed = [one for one in self.raw if one.records]
+        records = sum(one.records for one in changed)
+        rows = [_row("raw files", f"{records} records rewritten or removed", changed)]
+        rows += [_row(one.url, f"left: {one.problem}", (one,)) for one in self.raw if one.problem]
+        return rows
+
+    def _version_rows(self) -> list[dict[str, object]]:
+        if self.old_versions is None:
+            return [_row("old versions in S3", "left: this command must not list them", ())]
+        if not self.old_versions:
+            return []
+        what = "left: delete them, or let the bucket's lifecycle do it"
+        return [_row("old versions in S3", what, self.old_versions)]
 
     def lines(self) -> list[str]:
         """Word what would be touched, and which days would change."""
@@ -70,6 +95,12 @@ class Report:
             "days": erasure.days if erasure and self.erased.entries else (),
             "deleted_objects": len(self.purged.objects),
             "temporary_files": self.purged.temporary,
+            "raw_files": {one.url: one.records for one in self.raw or () if one.records},
+            "raw_left": {one.url: one.problem for one in self.raw or () if one.problem},
+            "raw_given": self.raw is not None,
+            "old_versions": None
+            if self.old_versions is None
+            else [f"{one.url}?versionId={one.version_id}" for one in self.old_versions],
         }
 
     def _files(self, zone: str) -> list[str]:

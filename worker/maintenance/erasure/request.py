@@ -32,6 +32,8 @@ class Request:
         secret: Key of the ledger's digests.
         customer: The id, as a text.
         mode: What becomes of the rows.
+        keeps_absent: Whether the erasure is committed even where no object has the customer: raw
+            files may.
         rewritten: Called with each upload that was rewritten.
     """
 
@@ -41,6 +43,7 @@ class Request:
     customer: str = field(repr=False)
     mode: ErasureMode
     secret: bytes = field(repr=False)
+    keeps_absent: bool = False
     rewritten: Callable[[Entry], None] = lambda _: None
 
     @property
@@ -75,6 +78,14 @@ class Request:
             customers=Digests(self.secret, "customer", dict.fromkeys(digests)),
             deleted_until=(until,) * len(set(digests)),
             orders=Digests(self.secret, "order", found.orders if found is not None else ()),
+        )
+
+    def subjects_of(self, erasure: Erasure) -> Subjects:
+        """Return whose rows are looked for in raw files, once the erasure is committed."""
+        return Subjects(
+            customers=Digests(self.secret, "customer", map(bytes.fromhex, erasure.customers)),
+            deleted_until=(NEVER,) * len(erasure.customers),
+            orders=Digests(self.secret, "order", map(bytes.fromhex, erasure.orders)),
         )
 
     @property

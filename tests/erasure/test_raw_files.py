@@ -1,0 +1,143 @@
+"""Raw files from which a customer is erased: same versions, same KPIs, no id left."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from kpi.contract.loading import built_in
+from kpi.erasure.digests import Digests
+from kpi.erasure.raw_records import RawEraser, raw_columns
+from kpi.erasure.rows import FOREVER, NEVER, Subjects
+from tests.erasure.places import mentions
+from tests.erasure.shop import CUSTOMER, FILES, put_shop
+from tests.erasure.test_erase_customer import BEFORE, DELETED, STORED, erase, orders
+from tests.support.commands import Shopkpi
+
+SECRET = b"s" * 32
+
+
+def subjects(*customers: str, orders: tuple[str, ...] = ()) -> Subjects:
+    known = Digests(SECRET, "customer")
+    return Subjects(
+        customers=Digests(SECRET, "customer", map(known.of, customers)),
+        deleted_until=((FOREVER if orders else NEVER),) * len(customers),
+        orders=Digests(SECRET, "order", map(Digests(SECRET, "order").of, orders)),
+    )
+
+
+def erased(text: str, whom: Subjects, path: str = "orders/a.csv") -> tuple[str, RawEraser]:
+    eraser = RawEraser(whom, raw_columns(built_in(), path))
+    lines = text.encode().splitlines(keepends=True)
+    return b"".join(eraser.erase(lines)).decode(), eraser
+
+
+def test_only_records_of_the_customer_change() -> None:
+    text = (
+        "order_id,user_id,name,status,created_at\r\n"
+        '1,7,"Ann\nLee",shipped,2025-01-01\r\n'
+        "7,8,7,shipped,2025-01-01\r\n"
+        '2,"007",x,"a, b",2025-01-01\n'
+        '3,8,"open,shipped,2025-01-01\n'
+        "4,7,y,shipped,2025-01-01\n"
+        "5,7,too,many,cells,here\n"
+        "6,8,z,shipped,2025-01-01"
+    )
+    found, eraser = erased(text, subjects("7"))
+    lines = found.split("\n")
+    pseudonym = lines[1].split(",")[1]
+    assert int(pseudonym) >= 2**62
+    assert lines[1] == f"1,{pseudonym},,shipped,2025-01-01\r"
+    assert lines[2] == "7,8,7,shipped,2025-01-01\r"  # an order, and a name, of another customer
+    assert lines[3] == f'2,{pseudonym},,"a, b",2025-01-01'
+    assert lines[4:] == [
+        '3,8,"open,shipped,2025-01-01',
+        f"4,{pseudonym},,shipped,2025-01-01",
+        "6,8,z,shipped,2025-01-01",
+    ]
+    assert (eraser.changed, eraser.unknown) == (4, 0)
+
+
+def test_records_of_deleted_orders_are_removed() -> None:
+    text = "id,order_id,user_id,sale_price\n1,5,8,1.0\n2,6,7,1.0\n3,6,,2.0\n"
+    found, eraser = erased(text, subjects("7", orders=("6",)), "order_items/a.csv")
+    assert found == "id,order_id,user_id,sale_price\n1,5,8,1.0\n"
+    assert eraser.changed == 2
+
+
+def test_a_file_without_a_known_header_is_named() -> None:
+    text = "a;b\n1;7\n2;8\n"
+    found, eraser = erased(text, subjects("7", orders=("8",)))
+    assert found == text
+    assert (eraser.changed, eraser.unknown) == (0, 1)
+    assert erased("id,category\n7,Shirts\n", subjects("7"), "products/a.csv")[1].unknown == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "after"), [("--pseudonymise", BEFORE), ("--delete", DELETED)], ids=["-p", "-d"]
+)
+def test_raw_files_are_rewritten_and_stay_the_same_uploads(
+    tmp_path: Path, shopkpi: Shopkpi, option: str, after: list[str]
+) -> None:
+    shop = put_shop(tmp_path)
+    packed = shop / "orders" / "c.csv.gz"
+    packed.write_bytes(gzip.compress(FILES["orders/b.csv"].encode()))
+    (shop / "orders" / "refused.csv").write_text(f"a,b\n1,{CUSTOMER}\n")
+    assert shopkpi("run", "shop", "--kpis", "order,category,product").code == 0
+    shopkpi("archive", "shop/order_items/a.csv", "--to", "moved")
+    assert orders(shopkpi) == BEFORE
+
+    event = erase(shopkpi, option, "--raw", "shop", "--raw", "moved")
+    assert len(event["raw_files"]) == 4  # type: ignore[arg-type]
+    assert [Path(url).name for url in event["raw_left"]] == ["refused.csv"]  # type: ignore[attr-defined]
+    assert orders(shopkpi) == after
+    (shop / "orders" / "refused.csv").unlink()
+    assert mentions(CUSTOMER, [STORED, shop, Path("moved")]) == []
+    assert shopkpi("audit", "--recount", "9").code == 0
+
+    # The same uploads: nothing is counted twice, or as later than it was.
+    for _ in range(2):
+        done = shopkpi("run", "shop", "--format", "json")
+        assert orders(shopkpi) == after
+        assert shopkpi("audit", "--recount", "9").code == 0
+    assert not [one for one in done.events if one["event"] == "source.committed"]
+    again = erase(shopkpi, option, "--raw", "shop", "--raw", "moved")
+    assert again["raw_files"] == {}
+
+    # And they serve for another contract.
+    shown = shopkpi("contract", "show").out
+    Path("other.toml").write_text(shown.replace("max_bytes = 256", "max_bytes = 200"))
+    done = shopkpi("contract", "adopt", "other.toml", "--raw", "moved", "--format", "json")
+    assert done.code == 0, done.err
+    assert orders(shopkpi) == after
+    assert mentions(CUSTOMER, [STORED, shop, Path("moved")]) == []
+    assert shopkpi("audit", "--recount", "9").code == 0
+
+
+@pytest.mark.parametrize("codec", ["zstd", "bz2", "lz4"])
+def test_compressions_stay(tmp_path: Path, shopkpi: Shopkpi, codec: str) -> None:
+    shop = put_shop(tmp_path)
+    shopkpi("run", "shop")
+    data = FILES["orders/b.csv"].encode()
+    packed = bz2.compress(data) if codec == "bz2" else bytes(_packed(data, codec))
+    path = tmp_path / "other" / f"x.{codec}"
+    path.parent.mkdir()
+    path.write_bytes(packed)
+    del shop
+    event = erase(shopkpi, "--raw", "other")
+    assert event["raw_files"] == {f"file://{path}": 2}
+    with pa.CompressedInputStream(pa.OSFile(str(path)), codec) as stream:
+        text = stream.read().decode()
+    assert text.count("\n") == 3
+    assert CUSTOMER not in text
+
+
+def _packed(data: bytes, codec: str) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, codec) as stream:
+        stream.write(data)
+    return sink.getvalue()
