@@ -86,12 +86,22 @@ class ValidationContext:
             StoreError: The ledger cannot be read, after retries.
         """
         content = entry.content_id
-        if not self.erasures.records or content is None:
+        if content is None:
             return entry
-        found = (await self.ledger.sightings([rewritten_name(content)])).get(
-            rewritten_name(content)
-        )
-        return entry if found is None else replace(entry, content=found.sha256)
+        known = await self.known_content(content)
+        return entry if known == content else replace(entry, content=known)
+
+    async def known_content(self, content: str) -> str:
+        """Return the content that a file had before a customer was erased from it.
+
+        Raises:
+            StoreError: The ledger cannot be read, after retries.
+        """
+        if not self.erasures.records:
+            return content
+        name = rewritten_name(content)
+        found = (await self.ledger.sightings([name])).get(name)
+        return content if found is None else found.sha256
 
     def is_final(self, entry: Entry) -> bool:
         """Return whether the verdict of an entry stands, so that its source is not read again."""
