@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 
@@ -22,9 +22,6 @@ LF, CR, QUOTE = 10, 13, 34
 
 _LINE_WINDOW_BYTES = 256
 """Bytes in which a line end is looked for first."""
-
-_LOOKAHEAD_BYTES = 128
-"""Bytes behind a line in which its open quote may close without a closer look."""
 
 _PAIRS_AT_ONCE = 2**18
 """Pairs of quotes that are checked together: a block of quotes alone has some millions."""
@@ -125,36 +122,22 @@ class RecordEndFinder:
         run = self._patterns.run.match(self._data, start, stop)
         return run.end() if run else start
 
-    def skip_malformed(self, start: int, stop: int, *, limit: int, whole_stop: int) -> int:
-        """Skip lines at `start` that are malformed records, and end before `stop`.
+    def open_stop(self, *, limit: int, whole_stop: int) -> int:
+        """Return where lines end at the latest that are malformed if their quote stays open.
 
-        Such a line has a wrong byte behind a closing quote. Or its last quote stays open, and
-        closes before a wrong byte. Or it stays open, and the record that it starts inside of fails:
-        it is malformed, or longer than `limit`.
+        They start inside a record that fails, which is malformed or longer than `limit`, and fail
+        with it.
 
         Args:
-            start: Where the first line starts.
-            stop: Where no more lines are skipped.
             limit: Longest record, in bytes.
             whole_stop: Offset up to which an unclosed record is too long in any case.
-
-        Returns:
-            The offset behind the last of them; `start` where the first one needs a closer look.
         """
         end = self._last.stop
         if self._last.kind is RecordKind.MALFORMED:
-            open_stop = end - 1
-        elif self._last.kind is RecordKind.WELL_FORMED:
-            open_stop = min(end - limit - 2, whole_stop)  # two bytes of a line end
-        else:
-            open_stop = min(end - 1, whole_stop)
-        if start < open_stop:
-            run = self._patterns.malformed_or_open_lines.match(
-                self._data, start, min(stop, open_stop)
-            )
-        else:
-            run = self._patterns.malformed_lines.match(self._data, start, stop)
-        return run.end() if run else start
+            return end - 1
+        if self._last.kind is RecordKind.WELL_FORMED:
+            return min(end - limit - 2, whole_stop)  # two bytes of a line end
+        return min(end - 1, whole_stop)
 
     def find_end(self, start: int) -> RecordEnd:
         """Find the end of the record at `start`, which must not decrease from call to call."""
@@ -193,16 +176,11 @@ class _RecordPatterns:
         malformed: A record up to and with its first wrong byte.
         run: Records that surely end. A carriage return at the end of the data does not count: the
             next byte may be its line feed.
-        malformed_lines: Lines that have a wrong byte each, or open a quote that closes soon behind
-            them before a wrong byte.
-        malformed_or_open_lines: Such lines, and lines in which a quote stays open.
     """
 
     well_formed: re.Pattern[bytes]
     malformed: re.Pattern[bytes]
     run: re.Pattern[bytes]
-    malformed_lines: re.Pattern[bytes]
-    malformed_or_open_lines: re.Pattern[bytes]
 
 
 @lru_cache
@@ -213,51 +191,32 @@ def _record_patterns(delimiter: bytes) -> _RecordPatterns:
     field = rb"(?:" + quoted + rb"|" + bare + rb")"
     fields = field + rb"(?:" + comma + field + rb")*+"
     line_end = rb"(?:\r\n|\n|\r(?!\Z))"
-    opened = rb'"(?:[^"\r\n]++|"")*+'  # within one line
-    first_fields = rb"(?:(?:" + opened + rb'"|' + bare + rb")" + comma + rb")*+"
-    wrong = rb'"[^' + comma + rb'\r\n"][^\r\n]*+'
-    goes_wrong = rb'(?=[\r\n][^"]{0,' + b"%d" % _LOOKAHEAD_BYTES + rb'}+"[^' + comma + rb'\r\n"])'
     return _RecordPatterns(
         well_formed=re.compile(fields + rb"(?:\r\n|\n|\r|\Z)"),
         malformed=re.compile(
             rb"(?:" + field + comma + rb")*+" + quoted + rb"[^" + comma + rb'\r\n"]'
         ),
         run=re.compile(rb"(?:" + fields + line_end + rb")*+"),
-        malformed_lines=re.compile(
-            rb"(?:"
-            + first_fields
-            + opened
-            + rb"(?:"
-            + wrong
-            + rb"|"
-            + goes_wrong
-            + rb")"
-            + line_end
-            + rb")*+"
-        ),
-        malformed_or_open_lines=re.compile(
-            rb"(?:" + first_fields + opened + rb"(?:" + wrong + rb")?+" + line_end + rb")*+"
-        ),
     )
 
 
-def iterate_records(data: bytes, delimiter: bytes) -> Iterator[tuple[int, int]]:
-    """Yield start and end, without line end, of each record; blank lines are skipped.
+def record_spans(data: bytes, delimiter: bytes) -> tuple[Positions, Positions]:
+    """Find start and end, line end included, of each record; blank lines are records here.
 
     Args:
         data: Well-formed records only.
         delimiter: Between fields.
     """
-    well_formed = _record_patterns(delimiter).well_formed
-    start = 0
-    while start < len(data):
-        match = well_formed.match(data, start)
-        if match is None:  # the splitter lets only well-formed records through
-            raise AssertionError(f"a malformed record at byte {start} of a chunk")
-        end = start + len(match.group().rstrip(b"\r\n"))
-        if end > start:
-            yield start, end
-        start = match.end()
+    found = _record_patterns(delimiter).well_formed.finditer(data)
+    edges = np.fromiter(chain.from_iterable(map(re.Match.span, found)), np.int64)
+    # At the end of the data the pattern matches once more, without a byte.
+    edges = edges[: 2 * np.searchsorted(edges[0::2], len(data))]
+    starts, ends = edges[0::2], edges[1::2]
+    expected = np.append(0, ends)
+    wrong = np.flatnonzero(expected != np.append(starts, len(data)))
+    if len(wrong):  # the splitter lets only well-formed records through
+        raise AssertionError(f"a malformed record at byte {expected[wrong[0]]} of a chunk")
+    return starts, ends
 
 
 def line_end_bytes(data: bytes, end: int) -> int:

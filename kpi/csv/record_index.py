@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from kpi.csv.chunk import Chunk
-from kpi.csv.grammar import CR, LF, iterate_records
+from kpi.csv.grammar import CR, LF, record_spans
 from kpi.csv.newline_index import NewlineIndex
 from kpi.kernels.arrays import Mask, Positions
 from kpi.kernels.fixed_point import distinct
@@ -71,14 +71,14 @@ class RecordIndex:
     def __len__(self) -> int:
         """Return the number of records."""
         if self._lines is None:
-            return len(self._all)
+            return len(self.records)
         return len(self._lines) + int(self._chunk.codes[-1] != LF)
 
     def bounds(self, numbers: Positions) -> RecordBounds:
         """Find the records with some numbers, counted from 0."""
         lines = self._lines
         if lines is None:
-            return self._all[numbers]
+            return self.records[numbers]
         # The first has no line feed before it; the last may have none behind it.
         around = np.concatenate([numbers - 1, numbers])
         last = len(lines) - 1
@@ -92,19 +92,20 @@ class RecordIndex:
         """Find the distinct numbers of the records that hold some bytes, none of a line end."""
         if self._lines is not None:
             return distinct(self._lines.rank(places))
-        numbers = distinct(np.searchsorted(self._all.starts, places, side="right") - 1)
+        numbers = distinct(np.searchsorted(self.records.starts, places, side="right") - 1)
         return numbers[numbers >= 0]
 
     def count_before(self, places: Positions) -> Positions:
         """Count the records that start before each offset."""
-        return np.searchsorted(self._all.starts, places) if len(places) else places
+        return np.searchsorted(self.records.starts, places) if len(places) else places
 
     @cached_property
     def _lines(self) -> NewlineIndex | None:
         return _newlines_of_records(self._chunk) if self._by_newlines else None
 
     @cached_property
-    def _all(self) -> RecordBounds:
+    def records(self) -> RecordBounds:
+        """All records; blank lines are none."""
         return find_records(self._chunk, delimiter=self._delimiter)
 
 
@@ -124,11 +125,12 @@ def find_records(chunk: Chunk, *, delimiter: str = ",") -> RecordBounds:
     codes = chunk.codes
     size = len(codes)
     if not chunk.quotes_pair_up:
-        pairs = list(iterate_records(bytes(chunk.data), delimiter.encode()))
-        return RecordBounds(
-            np.array([start for start, _ in pairs], np.int64),
-            np.array([end for _, end in pairs], np.int64),
-        )
+        starts, ends = record_spans(bytes(chunk.data), delimiter.encode())
+        feed = codes[ends - 1] == LF
+        ends = ends - feed
+        ends = ends - ((ends > starts) & (codes[ends - 1] == CR))
+        records = RecordBounds(starts, ends)
+        return records[ends > starts]
     stops = np.flatnonzero(codes == LF)
     returns = chunk.find(CR)
     if len(returns):

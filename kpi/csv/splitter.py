@@ -8,6 +8,7 @@ never costs its neighbours. Where records end depends on the stream alone, not o
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import repeat
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from kpi.csv.grammar import (
     line_end_bytes,
     quotes_pair_up,
 )
+from kpi.csv.line_kinds import LineBounds, Stretch, classify_lines
 from kpi.csv.line_limit import MAX_CHUNK_LINES
 from kpi.csv.record_index import find_records
 from kpi.csv.scan import find_rare_byte
@@ -29,6 +31,9 @@ from kpi.kernels.arrays import Positions
 
 _RUN_BYTES = 2 * MAX_CHUNK_LINES
 """Bytes up to which well-formed records are skipped together: `MAX_CHUNK_LINES` of the shortest."""
+
+_LEAST_WINDOW_BYTES = 4096
+"""Bytes of lines that are classified together where few of them are malformed."""
 
 _MAX_SKIPPED_FIELDS = 64
 """Quoted fields with line ends that are skipped one by one; then all line ends are listed."""
@@ -117,6 +122,7 @@ class RecordSplitter:
         start, size = 0, len(data)
         # A carriage return at the very end may be a line end: no part of the record.
         text_end = size - data.endswith(b"\r")
+        window = _LEAST_WINDOW_BYTES
         while start < size:
             if part.lines >= MAX_CHUNK_LINES:
                 yield part.chunk(data, start)
@@ -126,15 +132,21 @@ class RecordSplitter:
                 part.lines += max(data.count(b"\n", start, run), data.count(b"\r", start, run))
                 start = run
                 continue
-            run = finder.skip_malformed(
+            stretch = classify_lines(
+                data,
                 start,
-                min(start + _RUN_BYTES, size),
+                min(start + window, size),
+                delimiter=self._delimiter,
                 limit=self._limit,
-                whole_stop=size if last else text_end - self._limit,
+                open_stop=finder.open_stop(
+                    limit=self._limit, whole_stop=size if last else text_end - self._limit
+                ),
             )
-            if run > start:
-                part.add_lines(data, start, run, self._limit)
-                start = run
+            window = _next_window(window, stretch)
+            if stretch.lines:
+                part.add_lines(data, stretch.malformed, self._limit)
+                part.lines += stretch.lines - len(stretch.malformed)
+                start = stretch.stop
                 continue
             found = finder.find_end(start)
             if (
@@ -202,23 +214,24 @@ class _Part:
 
     def add_line(self, data: bytes, start: int, end: int, limit: int) -> None:
         """Add the malformed record `data[start:end]`; its raw bytes end at the limit."""
-        self._add([data[start:end]], start, end, limit)
+        text = end - line_end_bytes(data, end)
+        self.add_lines(data, LineBounds(*np.array([[start], [text], [end]])), limit)
 
-    def add_lines(self, data: bytes, start: int, end: int, limit: int) -> None:
-        """Add the lines of `data[start:end]`, each of which is a malformed record."""
-        self._add(data[start:end].splitlines(keepends=True), start, end, limit)
-
-    def _add(self, lines: list[bytes], start: int, end: int, limit: int) -> None:
-        at = self._stream_offset + start
-        for line in lines:
-            raw = line.rstrip(b"\r\n")
-            if len(raw) > limit:
-                self._malformed.append(Malformed(at, raw[:limit], Reason.RECORD_TOO_LONG))
-            else:
-                self._malformed.append(Malformed(at, raw, Reason.MALFORMED_QUOTES))
-            at += len(line)
-        self._blanks.append((start, end))
-        self.lines += len(lines)
+    def add_lines(self, data: bytes, lines: LineBounds, limit: int) -> None:
+        """Add lines that are malformed records each."""
+        if not len(lines):
+            return
+        bounds = zip(lines.starts.tolist(), lines.texts.tolist(), strict=True)
+        raws = [data[start:end] for start, end in bounds]
+        offsets = (lines.starts + self._stream_offset).tolist()
+        self._malformed += map(Malformed, offsets, raws, repeat(Reason.MALFORMED_QUOTES))
+        for at in np.flatnonzero(lines.texts - lines.starts > limit) - len(raws):
+            offset, raw, _ = self._malformed[at]
+            self._malformed[at] = Malformed(offset, raw[:limit], Reason.RECORD_TOO_LONG)
+        first = np.append(True, lines.starts[1:] != lines.ends[:-1])
+        last = np.append(first[1:], True)
+        self._blanks += zip(lines.starts[first].tolist(), lines.ends[last].tolist(), strict=True)
+        self.lines += len(raws)
 
     def rest(self, data: bytes, stop: int) -> Iterator[Chunk]:
         """Yield the chunk, unless it is empty."""
@@ -236,6 +249,17 @@ class _Part:
             malformed=tuple(self._malformed),
             delimiter=self._delimiter,
         )
+
+
+def _next_window(window: int, stretch: Stretch) -> int:
+    """Choose how many bytes to classify next: more where many lines were malformed.
+
+    Lines that are looked at without being classified are looked at once more. So a window that was
+    used by less than half is the least one again, and all bytes are looked at a few times at most.
+    """
+    if stretch.is_whole and 8 * len(stretch.malformed) >= stretch.lines:
+        return min(2 * window, _RUN_BYTES)
+    return _LEAST_WINDOW_BYTES
 
 
 def _last_record_end(buffer: bytes, first: int) -> int:

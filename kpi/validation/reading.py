@@ -27,7 +27,7 @@ from kpi.csv.record_bytes import (
     max_byte,
     without_records,
 )
-from kpi.csv.record_index import RecordBounds, RecordIndex, find_records
+from kpi.csv.record_index import RecordBounds, RecordIndex
 from kpi.kernels.arrays import Positions
 from kpi.kernels.instants import MICROSECONDS_PER_DAY
 from kpi.kernels.masks import valid
@@ -201,7 +201,7 @@ class ChunkReader:
             try:
                 read = self._try(attempt)
             except pa.ArrowInvalid as error:
-                attempt = self._after_failure(attempt, error, chunk)
+                attempt = self._after_failure(attempt, error, chunk, index)
                 continue
             doubtful = self._beyond_precision(read.columns)
             midnights = self._midnights(read.columns)
@@ -253,7 +253,9 @@ class ChunkReader:
             ]
         return ReadColumns(columns, attempt.left_out, invalid.found())
 
-    def _after_failure(self, attempt: _Attempt, error: pa.ArrowInvalid, chunk: Chunk) -> _Attempt:
+    def _after_failure(
+        self, attempt: _Attempt, error: pa.ArrowInvalid, chunk: Chunk, index: RecordIndex
+    ) -> _Attempt:
         """Choose the next attempt.
 
         Raises:
@@ -263,8 +265,7 @@ class ChunkReader:
         if failure is None:
             if attempt.has_all_left_out:
                 raise error
-            records = find_records(chunk, delimiter=self._layout.contract.delimiter)
-            attempt = self._leave_out(attempt, chunk, records)
+            attempt = self._leave_out(attempt, chunk, index.records)
             return replace(attempt, has_all_left_out=True)
         name = self._layout.names[failure.column]
         if failure.is_zone_mismatch and name not in self._zoned_columns:
