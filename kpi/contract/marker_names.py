@@ -11,6 +11,9 @@ MARKER_NAMES = (
     r"Thumbs\.db|desktop\.ini|__MACOSX|lost\+found",
     r".*\.(part|partial|filepart|crdownload|download|tmp|temp)",  # copies in progress
     r".*~|#.*#|.*\.(bak|orig|old|swp)",  # backups of editors
+    r".*\.(md5|sha1|sha256|sha512|crc|crc32|sfv|asc|sig)",  # checksums and signatures
+    r"(md5|sha1|sha256|sha512)sums?(\.txt)?|checksums?(\.txt)?",
+    r"manifest\.(json|txt|xml)|readme(\.txt|\.md)?",
 )
 """Names that are passed over, in folders and on S3 (docs/commands.md); case does not matter.
 

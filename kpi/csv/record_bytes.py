@@ -23,12 +23,24 @@ either, decoding the whole chunk first is faster."""
 
 def field_counts(chunk: Chunk, records: RecordBounds, *, delimiter: str = ",") -> Positions:
     """Count the fields of some records of a chunk."""
-    if len(records) <= FEW_RECORDS or not chunk.quotes_pair_up:
+    if len(records) <= FEW_RECORDS:
         return np.array(_count_each(chunk, records, delimiter.encode()), np.int64)
-    commas = np.flatnonzero(chunk.codes == ord(delimiter))
-    if not chunk.has_no_quotes:
+    codes = chunk.codes
+    commas = np.flatnonzero(codes == ord(delimiter))
+    if chunk.quotes_pair_up and not chunk.has_no_quotes:
         commas = commas[np.searchsorted(chunk.quotes, commas) % 2 == 0]
-    return np.searchsorted(commas, records.ends) - np.searchsorted(commas, records.starts) + 1
+    counts = np.searchsorted(commas, records.ends) - np.searchsorted(commas, records.starts) + 1
+    if not chunk.quotes_pair_up:
+        # A quote that starts no field is an ordinary character.
+        quotes = chunk.quotes
+        before = codes[np.maximum(quotes - 1, 0)]
+        opens = (quotes == 0) | np.isin(
+            before, np.frombuffer(delimiter.encode() + b"\r\n", np.uint8)
+        )
+        at = np.unique(np.searchsorted(records.starts, quotes[opens], side="right") - 1)
+        at = at[at >= 0]
+        counts[at] = _count_each(chunk, records[at], delimiter.encode())
+    return counts
 
 
 def _count_each(chunk: Chunk, records: RecordBounds, comma: bytes) -> list[int]:

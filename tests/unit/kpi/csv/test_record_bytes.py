@@ -12,7 +12,14 @@ from kpi.csv.record_index import find_records
 MANY = 6_000
 
 
-@pytest.mark.parametrize("kinds", [(b"1", b"1,2", b"1,2,3"), (b'"a,b"', b'1,"2\n,3"', b"1,2,3")])
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        (b"1", b"1,2", b"1,2,3"),
+        (b'"a,b"', b'1,"2\n,3"', b"1,2,3"),
+        (b'a"b', b'1",2', b'"x,y",2"z,3'),
+    ],
+)
 def test_many_records_are_told_apart_like_few(kinds: tuple[bytes, ...]) -> None:
     widths = (1, 2, 3)
     records = [kinds[number % 3] for number in range(MANY)]

@@ -17,6 +17,8 @@ FOLDERS = ("orders", "order_items", "products")
         *("orders/2025_$folder$", "orders/~$o.xlsx", "orders/Thumbs.db", "orders/DESKTOP.INI"),
         *("__MACOSX/orders/1.csv", "orders/1.csv.part", "orders/1.csv.filepart", "orders/1.tmp"),
         *("orders/1.csv~", "orders/#1.csv#", "orders/1.csv.bak", "orders/1.csv.crdownload"),
+        *("orders/1.csv.md5", "orders/1.csv.SHA256", "orders/1.crc", "orders/SHA256SUMS"),
+        *("orders/checksums.txt", "orders/manifest.json", "orders/README.txt", "readme.md"),
     ],
 )
 def test_marker_and_temporary_names_are_ignored(key: str) -> None:
@@ -29,6 +31,7 @@ def test_marker_and_temporary_names_are_ignored(key: str) -> None:
         *("orders/1.csv", "orders/_1.csv", "orders/part-0001.csv", "orders/2025/1.csv"),
         *("orders/1.part.csv", "orders/tmp.csv", "orders/backup.csv", "orders/1", "orders/a~b.csv"),
         *("orders/_orders_2025.csv", "orders/temp/1.csv", "orders/partial.csv.gz"),
+        *("orders/md5.csv", "orders/manifest.csv", "orders/readme.csv", "manifest/orders/1.csv"),
     ],
 )
 def test_names_of_data_are_not_ignored(key: str) -> None:
