@@ -11,12 +11,15 @@ import pyarrow.compute as pc
 
 from kpi.contract.arrow_types import INSTANT
 from kpi.contract.forms import DateForm, NumberForm
+from kpi.contract.model import MAX_KEY_BYTES
+from kpi.contract.reject_reasons import Reason
 from kpi.contract.shop import SIZES, Kind, ShopColumn
 from kpi.kernels import fixed_point
 from kpi.kernels.arrays import Int64s, Mask
 from kpi.kernels.masks import bitmap, true
 from kpi.mapping.dates import Clock, Times, read_times
 from kpi.mapping.numbers import read_numbers
+from kpi.validation.rules import Problem
 
 PLACES: dict[Kind, int] = {"money": 4, "quantity": 3, "factor": 10}
 """Decimal places of a kind of number."""
@@ -42,6 +45,9 @@ EXPECTED: dict[Kind, str] = {
     "version": "a time or a whole number",
 }
 """Kind of a column -> what its values must be, for messages."""
+
+KEYS_OF_KPIS = frozenset({"category", "product_id"})
+"""Columns whose texts become keys of KPI rows. Those of references may become categories too."""
 
 MINOR_DIGITS = {
     **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF"), 0),
@@ -166,3 +172,12 @@ def minor_units_of(currencies: pa.Array | None, currency: str | None, rows: int)
     encoded = pc.dictionary_encode(currencies)
     table = np.array([*map(units, encoded.dictionary.to_pylist()), units(None)], np.int64)
     return table[encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)]
+
+
+def too_long(column: ShopColumn, typed: Typed, checked: Mask) -> list[Problem]:
+    """Find texts that no store takes as a key of a KPI row."""
+    if not pa.types.is_string(typed.values.type):
+        return []
+    long = true(pc.greater(pc.binary_length(typed.values), MAX_KEY_BYTES)) & checked
+    expected = f"at most {MAX_KEY_BYTES} bytes"
+    return [Problem(Reason.TOO_LONG, column.name, expected, long)] if long.any() else []

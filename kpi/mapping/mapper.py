@@ -18,10 +18,12 @@ from kpi.kernels.masks import booleans, true
 from kpi.mapping.columns import (
     ARROW_TYPES,
     EXPECTED,
+    KEYS_OF_KPIS,
     Forms,
     Typed,
     minor_units_of,
     read_column,
+    too_long,
 )
 from kpi.mapping.conditions import has_signs, holds
 from kpi.mapping.dates import Clock
@@ -242,6 +244,8 @@ class Mapper:
             typed = read_column(texts[column.name], column, self._forms, units)
             checked = inside if column.name in needed else inside & ~deleted
             problems += self._problems(column, texts[column.name], typed, checked)
+            if dataset.name in self._shop.references or column.name in KEYS_OF_KPIS:
+                problems += too_long(column, typed, checked)
             if typed.rounded is not None and (typed.rounded & inside).any():
                 notes["rounded"] += int((typed.rounded & inside).sum())
             self._check_signs(dataset, column, typed)

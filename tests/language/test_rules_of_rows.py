@@ -9,7 +9,7 @@ import pytest
 
 from tests.language.contracts import FILES, HEAD, ITEMS, ORDERS, sales
 from tests.language.days import DAY, NEXT, row
-from tests.language.product import check
+from tests.language.product import check, run
 from tests.language.reference import File
 
 
@@ -63,6 +63,33 @@ def test_rule_03_only_keys_ids_and_dates_can_reject_a_row(tmp_path: Path) -> Non
     outcome = check(tmp_path, contract, [File("sales.csv", text, 0)])
     assert outcome.entries["sales.csv"].rows_rejected == 0
     assert row(outcome)["anonymous_orders"] == 1
+
+
+KINDS = '[[files]]\nmatch = "kinds*.csv"\nfeeds = ["kinds"]\n[references.kinds]\nkey = "SKU"\n'
+
+
+@pytest.mark.parametrize("length", [1024, 1025])
+@pytest.mark.parametrize("column", ["SKU", "Kind"])
+def test_texts_too_long_for_a_key_of_a_kpi_reject_their_row(
+    tmp_path: Path, length: int, column: str
+) -> None:
+    contract = HEAD + FILES + ORDERS + ITEMS + 'category = "Kind"\n'
+    texts = {"SKU": "A", "Kind": "K"} | {column: "\u00e4" * (length // 2) + "x" * (length % 2)}
+    rows = [f"{n},{DAY},A,1,3.00,K" for n in range(20)]
+    last = f"99,{DAY},{texts['SKU']},1,3.00,{texts['Kind']}"
+    text = sales(*rows, last, header="Order,Date,SKU,Qty,Total,Kind")
+    (entry,) = run(tmp_path, contract, [File("sales.csv", text, 0)]).entries.values()
+    assert entry.rows_rejected == (length > 1024)
+
+
+@pytest.mark.parametrize("length", [1024, 1025])
+def test_a_reference_gives_no_category_too_long_for_a_key(tmp_path: Path, length: int) -> None:
+    contract = HEAD + KINDS + FILES + ORDERS + ITEMS
+    contract += 'category = { from = "SKU", via = "kinds.Kind" }\n'
+    text = "SKU,Kind\n" + "".join(f"{n},K\n" for n in range(20)) + f"A,{'k' * length}\n"
+    files = [File("kinds.csv", text, 0), File("sales.csv", sales(f"1,{DAY},A,1,5"), 1)]
+    entries = run(tmp_path, contract, files).entries
+    assert entries["kinds.csv"].rows_rejected == (length > 1024)
 
 
 @pytest.mark.parametrize("required", [False, True])
