@@ -21,7 +21,7 @@ class Note(enum.StrEnum):
     """A timestamp that a KPI reads was a date, and was taken as midnight in the business zone."""
 
     BLANK_ROWS = "blank_rows"
-    """A record had nothing but delimiters, quotes and blanks: it is no row."""
+    """A record had nothing but delimiters, quotes, blanks or marks of the end: it is no row."""
 
     NO_FINAL_LINE_END = "no_final_line_end"
     """The last record has no line end: it is whole, or the file was a copy half done."""

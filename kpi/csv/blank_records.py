@@ -1,6 +1,7 @@
 """Recognise records of nothing but delimiters, quotes and blanks, which are no rows.
 
-Spreadsheets leave them where rows were deleted.
+Spreadsheets leave them where rows were deleted. The end-of-file mark of DOS (Ctrl-Z) and the zeros
+of a block that a disk or tape filled up count as blanks here.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from kpi.csv.chunk import Chunk
 from kpi.csv.record_index import RecordBounds
 from kpi.kernels.arrays import Mask
 
+END_MARKS = b"\x00\x1a"
+"""Bytes behind the last row of some files."""
+
 _FIRST_BYTES = np.zeros(256, bool)
 """Bytes that a blank record may start with, beside the delimiter."""
-_FIRST_BYTES[[ord('"'), *(blank.encode()[0] for blank in BLANKS)]] = True
+_FIRST_BYTES[[ord('"'), *END_MARKS, *(blank.encode()[0] for blank in BLANKS)]] = True
 
 
 def is_blank_record(record: bytes, delimiter: str) -> bool:
@@ -47,4 +51,5 @@ def _pattern(delimiter: str) -> re.Pattern[bytes]:
     """Match delimiters, quotes and blanks; no part of a match is tried twice."""
     parts = [re.escape(one.encode()) for one in (delimiter, '"', *BLANKS) if len(one.encode()) > 1]
     single = b"".join(re.escape(one.encode()) for one in (delimiter, '"', *BLANKS) if one < "\x7f")
+    single += re.escape(END_MARKS)
     return re.compile(b"(?:[" + single + b"]|" + b"|".join(parts) + b")*+")

@@ -16,15 +16,14 @@ _SPARSE_SPACING_BYTES = 512
 def find_common_byte(codes: Bytes, code: int) -> Positions:
     """Find every offset of a byte by comparing all bytes, ascending."""
     blocks = range(0, len(codes), SCAN_BLOCK_BYTES)
-    # Relative offsets take half of what the result takes, which may be eight times the bytes.
-    found = [
-        np.flatnonzero(codes[at : at + SCAN_BLOCK_BYTES] == code).astype(np.int32) for at in blocks
-    ]
-    offsets = np.empty(sum(map(len, found)), np.int64)
+    # Counted first: the offsets may take eight times the bytes, and are held once only.
+    count = sum(np.count_nonzero(codes[at : at + SCAN_BLOCK_BYTES] == code) for at in blocks)
+    offsets = np.empty(count, np.int64)
     first = 0
-    for at, block in zip(blocks, found, strict=True):
-        np.add(block, at, out=offsets[first : first + len(block)])
-        first += len(block)
+    for at in blocks:
+        found = np.flatnonzero(codes[at : at + SCAN_BLOCK_BYTES] == code)
+        np.add(found, at, out=offsets[first : first + len(found)])
+        first += len(found)
     return offsets
 
 

@@ -127,6 +127,17 @@ def test_padding_behind_gzip_is_passed_over_and_noted(
     assert found.entry.sha256 == hashlib.sha256(packed + padding).hexdigest()
 
 
+@pytest.mark.parametrize("zeros", [1, 511, 10**5])
+@pytest.mark.parametrize("block_bytes", [100, 10**6])
+def test_zeros_between_gzip_members_are_passed_over(zeros: int, block_bytes: int) -> None:
+    """Members joined from a tape are padded each."""
+    packed = b"".join(gz(part) + b"\0" * zeros for part in (TEXT[:20], TEXT[20:]))
+    found = outcome(packed, block_bytes=block_bytes)
+    assert found.clean == outcome(TEXT).clean
+    assert found.entry.notes == {"gzip_padding_bytes": 2 * zeros}
+    assert refused(outcome(packed + b"x", block_bytes=block_bytes))
+
+
 # The last three bytes are zeros themselves: the length of the text.
 @pytest.mark.parametrize("end", range(-30, -3))
 def test_a_cut_gzip_file_with_padding_is_refused(end: int) -> None:

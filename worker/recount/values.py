@@ -15,12 +15,13 @@ BLANKS = "".join(
     chr(code)
     for code in (
         *range(0x09, 0x0E),
-        *(0x20, 0x85, 0xA0, 0x1680),
-        *range(0x2000, 0x200B),
-        *(0x2028, 0x2029, 0x202F, 0x205F, 0x3000, 0xFEFF),
+        *range(0x1C, 0x21),
+        *(0x85, 0xA0, 0x1680, 0x180E),
+        *range(0x2000, 0x200C),
+        *(0x2028, 0x2029, 0x202F, 0x205F, 0x2060, 0x3000, 0xFEFF),
     )
 )
-"""Unicode's White_Space, and U+FEFF."""
+"""Unicode's White_Space, and five more characters that show nothing."""
 
 FIRST, LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 """Instants that every time zone shows in the years 1 to 9999."""

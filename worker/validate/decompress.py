@@ -114,10 +114,10 @@ def _read_full(stream: TextStream, size: int) -> bytes:
 
 
 class PaddedGzip:
-    """A file of the text of gzip members, which passes over padding behind the last one.
+    """A file of the text of gzip members, which passes over padding.
 
-    Tapes and block devices pad with zeros, which gzip(1) ignores; editors and upload scripts append
-    a line end.
+    Tapes and block devices pad each file with zeros. Editors and upload scripts append a line end
+    to the last member.
 
     Attributes:
         padding_bytes: Bytes of padding passed over.
@@ -151,7 +151,8 @@ class PaddedGzip:
                 return text
 
     def _begin_member(self) -> bool:
-        """Begin the next member; False where only padding is left."""
+        """Begin the next member, behind zeros or not; False where only padding is left."""
+        zeros = self._skip_zeros()
         while len(self._input) < len(Codec.GZIP.magic):
             more = self._read_compressed()
             if not more:
@@ -160,21 +161,26 @@ class PaddedGzip:
         if self._input.startswith(Codec.GZIP.magic):
             self._member = _new_member()
             return True
-        self._skip_padding()
+        is_line_end = self._input in LINE_ENDS and not zeros and not self._read_compressed()
+        if self._input and not is_line_end:
+            raise OSError("other bytes than a gzip member follow the last one")
+        self.padding_bytes += len(self._input)
+        self._input = b""
         return False
 
-    def _skip_padding(self) -> None:
-        if self._input[:1] == b"\0":
-            while self._input:
-                if self._input.count(0) < len(self._input):
-                    raise OSError("other bytes than a gzip member follow the last one")
-                self.padding_bytes += len(self._input)
-                self._input = self._read_compressed()
-        elif (self._input and self._input not in LINE_ENDS) or self._read_compressed():
-            raise OSError("other bytes than a gzip member follow the last one")
-        else:
-            self.padding_bytes += len(self._input)
-            self._input = b""
+    def _skip_zeros(self) -> int:
+        """Pass over zeros; return how many they are."""
+        before = self.padding_bytes
+        while True:
+            left = self._input.lstrip(b"\0")
+            self.padding_bytes += len(self._input) - len(left)
+            self._input = left
+            if left:
+                break
+            self._input = self._read_compressed()
+            if not self._input:
+                break
+        return self.padding_bytes - before
 
     def _read_compressed(self) -> bytes:
         return self._compressed.read(GZIP_READ_BYTES) or b""

@@ -41,7 +41,17 @@ def test_a_separator_line_is_read_with_a_tab() -> None:
 
 @pytest.mark.parametrize("block_bytes", [30, 10**6])
 @pytest.mark.parametrize(
-    "blank", [",", ",,", "  ", ' , "" ', '"",""', *(f"{one},{one}" for one in BLANKS if one > " ")]
+    "blank",
+    [
+        ",",
+        ",,",
+        "  ",
+        ' , "" ',
+        '"",""',
+        "\x1a",
+        "\0\0\0",
+        *(f"{one},{one}" for one in BLANKS if one > " "),
+    ],
 )
 def test_blank_records_are_no_rows(blank: str, block_bytes: int) -> None:
     lines = (*blank.encode().splitlines(keepends=True),) if "\n" in blank else (blank.encode(),)
