@@ -11,10 +11,11 @@ import pytest
 from tests.recovery.summary import pytest_terminal_summary
 from tests.support.commands import Shopkpi
 from tests.support.commands import shopkpi as run
-from tests.support.emulators import EMULATORS
+from tests.support.emulators import EMULATORS, ministack, moto
 from tests.support.profiles import load_profile
 
-__all__ = ["pytest_terminal_summary"]
+# Imported here alone: a second import would be a second fixture, with an emulator of its own.
+__all__ = ["ministack", "moto", "pytest_terminal_summary"]
 
 load_profile()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.emulators import Emulator, create_bucket, ministack, moto, unique_name
+from tests.support.emulators import Emulator, create_bucket, unique_name
 from worker.objects import ObjectStore
 from worker.objects.local import FolderStore
 from worker.objects.memory import MemoryStore
@@ -17,8 +17,6 @@ from worker.state import State
 from worker.state.dynamodb.store import DynamoDBState
 from worker.state.memory import MemoryState
 from worker.state.sqlite.store import SqliteState
-
-__all__ = ["ministack", "moto"]
 
 SERVERS = ["moto", "ministack"]
 

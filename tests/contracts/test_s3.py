@@ -408,7 +408,7 @@ async def copy(store: S3Store, key: str, info: ObjectInfo) -> None:
 
 
 @pytest.mark.parametrize("versioned", [True, False])
-@pytest.mark.parametrize("size", [0, 5, 23 * MIB + 5])
+@pytest.mark.parametrize("size", [0, 5, PART_BYTES + 5])
 async def test_s3_copies_an_object_in_parts(
     aws: Emulator, monkeypatch: pytest.MonkeyPatch, size: int, versioned: bool
 ) -> None:

@@ -5,6 +5,7 @@ MiniStack enforces conditions and limits of both services; AWS itself cannot be 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -14,11 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.emulators import Emulator, create_bucket, ministack, unique_name
+from tests.support.commands import shopkpi
+from tests.support.emulators import Emulator, create_bucket, unique_name
 from worker.objects.s3 import S3Store
 from worker.sample import SampleSpec, write_sample
-
-__all__ = ["ministack"]
 
 Command = Callable[..., "subprocess.Popen[str]"]
 
@@ -56,21 +56,18 @@ async def upload(aws: Emulator, folder: Path, monkeypatch: pytest.MonkeyPatch) -
     return bucket
 
 
-def query(arguments: Sequence[str], environment: dict[str, str]) -> dict[str, object]:
-    tables = {}
-    for table in ("orders", "category", "product"):
-        process = started(["query", table, *arguments, "--format", "json"], environment)
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == 0, err
-        tables[table] = json.loads(out)
-    return tables
+def query(home: Path, arguments: Sequence[str], environment: dict[str, str]) -> dict[str, object]:
+    return {
+        table: shopkpi(home, "query", table, *arguments, "--format", "json", **environment).json
+        for table in ("orders", "category", "product")
+    }
 
 
-async def test_s3_and_dynamodb_give_the_rows_of_a_local_run(
+def test_s3_and_dynamodb_give_the_rows_of_a_local_run(
     ministack: Emulator, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bucket = await upload(ministack, shop, monkeypatch)
-    clean = await create_bucket(ministack)
+    bucket = asyncio.run(upload(ministack, shop, monkeypatch))
+    clean = asyncio.run(create_bucket(ministack))
     environment = dict(ministack.environment)
     state = f"dynamodb://{unique_name('shop')}"
     stores = ["--workspace", f"s3://{clean}/zone", "--state", state]
@@ -94,8 +91,8 @@ async def test_s3_and_dynamodb_give_the_rows_of_a_local_run(
 
     local = ["--workspace", str(tmp_path / "local")]
     finished(started(["run", str(shop), *local, *kpis], {}))
-    rows = query(stores, environment)
-    assert rows == query(local, {})
+    rows = query(tmp_path, stores, environment)
+    assert rows == query(tmp_path, local, {})
     assert rows["orders"]
 
 

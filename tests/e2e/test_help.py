@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.files import put
 from tests.support.commands import Shopkpi, every_command
+from tests.support.commands import shopkpi as run_command
 from worker.sample import SampleSpec, write_sample
 
 
@@ -50,9 +54,39 @@ def prepare(shopkpi: Shopkpi) -> str:
     return str(receipt["source_id"])
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A folder as the examples find it, a copy of it, and the id of an upload in it."""
+
+    home: Path
+    saved: Path
+    source_id: str
+
+    def restore(self) -> None:
+        """Make the folder as it was; ids of uploads hold its path."""
+        shutil.rmtree(self.home, ignore_errors=True)
+        shutil.copytree(self.saved, self.home)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    folder = tmp_path_factory.mktemp("help")
+    home = folder / "home"
+    home.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        source_id = prepare(partial(run_command, home))
+    return Prepared(home, Path(shutil.copytree(home, folder / "saved")), source_id)
+
+
 @pytest.mark.parametrize(("path", "example"), list(examples()))
-def test_examples_of_the_help_can_be_run(shopkpi: Shopkpi, path: str, example: str) -> None:
-    source_id = prepare(shopkpi)
+def test_examples_of_the_help_can_be_run(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch, path: str, example: str
+) -> None:
+    prepared.restore()
+    monkeypatch.chdir(prepared.home)
+    shopkpi = partial(run_command, prepared.home)
+    source_id = prepared.source_id
     words = shlex.split(example, comments=True)[1:]
     if ">" in words:
         words = words[: words.index(">")]

@@ -10,10 +10,8 @@ import pytest
 
 from tests.migration.stored import Stored
 from tests.support.commands import shopkpi
-from tests.support.emulators import Emulator, ministack, moto, unique_name
+from tests.support.emulators import Emulator, unique_name
 from worker.state import Effect
-
-__all__ = ["ministack", "moto"]
 
 RELEASE = Path(__file__).parent / "v0_1_0"
 NAMES = ["default", "slips", "spoilt", "string-ids", "uuid-ids"]

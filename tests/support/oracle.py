@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -143,13 +145,19 @@ def kpis(
         layout: How they are to be read.
         ids: SQL type of the ids, if another than the layout's.
     """
-    layout = replace(layout, ids=ids or layout.ids)
-    with duckdb.connect() as db:
-        load(db, files, layout)
+    return kpis_and_waiting(files, replace(layout, ids=ids or layout.ids))[0]
+
+
+def kpis_and_waiting(
+    files: Mapping[str, Sequence[Path]], layout: Layout = DEFAULT
+) -> tuple[dict[str, Rows], int]:
+    """KPI rows by table, and the number of latest items whose order is in no file."""
+    with loaded(files, layout) as db:
         orders = db.execute(ORDER_KPIS.format(**layout.terms)).fetchall()
         categories = db.execute(CATEGORY_KPIS.format(**layout.terms)).fetchall()
         products = db.execute(PRODUCT_KPIS.format(**layout.terms)).fetchall()
-    return {
+        ((waiting,),) = db.execute(WAITING).fetchall()
+    rows: dict[str, Rows] = {
         "order_kpis": [
             {
                 "order_date": day,
@@ -172,7 +180,7 @@ def kpis(
                 }
                 for day, category, revenue, count, returned in categories
             ),
-            key=lambda row: (row["order_date"], row["category"].encode()),
+            key=lambda row: (row["order_date"], str(row["category"]).encode()),
         ),
         "product_kpis": sorted(
             (
@@ -186,36 +194,52 @@ def kpis(
                 }
                 for day, product, units, revenue, count, returned in products
             ),
-            key=lambda row: (row["order_date"], row["product_id"].encode()),
+            key=lambda row: (row["order_date"], str(row["product_id"]).encode()),
         ),
     }
+    return rows, int(waiting)
 
 
-def waiting_items(files: Mapping[str, Sequence[Path]], layout: Layout = DEFAULT) -> int:
-    """Latest items whose order is in no file."""
-    with duckdb.connect() as db:
-        load(db, files, layout)
-        ((count,),) = db.execute(WAITING).fetchall()
-    return int(count)
+@contextmanager
+def loaded(
+    files: Mapping[str, Sequence[Path]], layout: Layout
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The files as tables `raw_<dataset>`, and their latest versions as views `<dataset>`.
+
+    To open a database and make its tables takes longer than to read small files: both are kept, and
+    the rows are taken back.
+    """
+    types = {dataset: _types(dataset, layout) for dataset in COLUMNS}
+    db = _database(
+        *(_table(dataset, of) for dataset, of in types.items()),
+        *(LATEST.format(name=dataset, key=layout.keys[dataset]) for dataset in COLUMNS),
+    )
+    db.begin()
+    try:
+        for dataset, of in types.items():
+            _load(db, dataset, of, files.get(dataset, ()), layout)
+        yield db
+    finally:
+        db.rollback()
 
 
-def load(
-    db: duckdb.DuckDBPyConnection, files: Mapping[str, Sequence[Path]], layout: Layout = DEFAULT
-) -> None:
-    """The files as tables `raw_<dataset>`, and their latest versions as views `<dataset>`."""
-    for dataset, columns in COLUMNS.items():
-        quantity = ("quantity",) if layout.quantity and dataset == "order_items" else ()
-        _load(db, dataset, (*columns, *quantity), files.get(dataset, ()), layout)
-        db.execute(LATEST.format(name=dataset, key=layout.keys[dataset]))
+@cache
+def _database(*statements: str) -> duckdb.DuckDBPyConnection:
+    # One thread keeps the rows in the order of the file.
+    db = duckdb.connect(config={"threads": 1})
+    for statement in statements:
+        db.execute(statement)
+    return db
 
 
-def _load(
-    db: duckdb.DuckDBPyConnection,
-    dataset: str,
-    columns: Sequence[str],
-    files: Sequence[Path],
-    layout: Layout,
-) -> None:
+def _table(dataset: str, types: Mapping[str, str]) -> str:
+    described = ", ".join(f"{name} {kind}" for name, kind in types.items())
+    return f"CREATE TABLE raw_{dataset} ({described}, upload BIGINT, row BIGINT)"
+
+
+def _types(dataset: str, layout: Layout) -> dict[str, str]:
+    """Return the SQL type of each column of a dataset."""
+    quantity = ("quantity",) if layout.quantity and dataset == "order_items" else ()
     kinds = {
         "status": "VARCHAR",
         "category": "VARCHAR",
@@ -223,17 +247,22 @@ def _load(
         "quantity": "BIGINT",
         "sale_price": f"DECIMAL(18, {layout.scale})",
     }
-    types = {name: kinds.get(name, layout.ids) for name in columns}
-    described = ", ".join(f"{name} {kind}" for name, kind in types.items())
-    db.execute(f"CREATE TABLE raw_{dataset} ({described}, upload BIGINT, row BIGINT)")
+    return {name: kinds.get(name, layout.ids) for name in (*COLUMNS[dataset], *quantity)}
+
+
+def _load(
+    db: duckdb.DuckDBPyConnection,
+    dataset: str,
+    types: Mapping[str, str],
+    files: Sequence[Path],
+    layout: Layout,
+) -> None:
     headers = layout.headers.get(dataset, {})
     casts = ", ".join(
         f'CAST("{header}" AS {kind})' if (header := headers.get(name, name)) else "NULL"
         for name, kind in types.items()
     )
     for upload, file in enumerate(files):
-        # One thread keeps the rows in the order of the file.
-        db.execute("SET threads = 1")
         db.execute(
             f"INSERT INTO raw_{dataset} SELECT {casts}, {upload}, row_number() OVER () "
             "FROM read_csv(?, header = true, all_varchar = true, quote = '\"', parallel = false)",

@@ -21,12 +21,10 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from tests.support.commands import shopkpi
-from tests.support.emulators import Emulator, ministack, unique_name
+from tests.support.emulators import Emulator, unique_name
 from tests.unit.infra.templates import ROOT, Json, Template, as_list, resolve
 from worker.transform import transform
 from worker.transform.limits import TransformLimits
-
-__all__ = ["ministack"]
 
 
 @dataclass(frozen=True)
@@ -231,7 +229,7 @@ def rights_of_commands(shop: Shop) -> dict[str, set[Right]]:
     for each in json.loads(shop.read("clean", "plans/days.json")):
         run("Transform", "transform", "--from", each["from"], "--to", each["to"])
     run("Transform", "transform")
-    run("Audit", "audit", "--sample", "3")
+    run("Audit", "audit", "--sample", "3", "--during-uploads")
     run("Operator", "retract", huge[0], "--reason", "a test")
     run("Operator", "restore", huge[0], "--reason", "a test")
     contract = ["string-ids", "--raw", archive]

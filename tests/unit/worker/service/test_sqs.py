@@ -20,13 +20,11 @@ from typing import Any
 import pytest
 from aiobotocore.session import get_session
 
-from tests.support.emulators import Emulator, create_bucket, ministack, unique_name
+from tests.support.emulators import Emulator, create_bucket, unique_name
 from tests.support.service import QUICK, Work, World, body, do_nothing, serve_until
 from worker.objects.s3 import S3Store
 from worker.service.queue_worker import Service, Timings
 from worker.service.sqs import open_clients
-
-__all__ = ["ministack"]
 
 ORDERS = "order_id,user_id,status,created_at\n1,7,delivered,2025-03-01T10:00:00\n"
 
