@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from kpi.contract.differences import describe_differences
+from worker.errors import ContractChanged
 from worker.reporting.reporters import JsonReporter, QuietReporter, SilentReporter
 
 if TYPE_CHECKING:
@@ -56,12 +57,18 @@ async def bring_up_to_date(
 
 async def _switch_on_tables(session: Session) -> None:
     """Record KPI tables that are published for the first time, so that none is left behind."""
-    adoption = await session.state.adoption()
-    if adoption is None or session.settings.tables <= set(adoption.tables):
-        return
-    tables = tuple(sorted(session.settings.tables | set(adoption.tables)))
-    wider = replace(adoption, tables=tables, recorded_at=datetime.now(UTC))
-    await session.state.adopt(wider, replaces=adoption.sequence)
+    while True:
+        adoption = await session.state.adoption()
+        if adoption is None or session.settings.tables <= set(adoption.tables):
+            return
+        tables = tuple(sorted(session.settings.tables | set(adoption.tables)))
+        wider = replace(adoption, tables=tables, recorded_at=datetime.now(UTC))
+        try:
+            await session.state.adopt(wider, replaces=adoption.sequence)
+        except ContractChanged as changed:
+            # Another transform may have recorded its tables meanwhile, of the same contract.
+            if changed.actual != adoption.digest:
+                raise
 
 
 def make_reporter(output_format: str, *, quiet: bool = False) -> Reporter:
