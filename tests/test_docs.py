@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args, get_type_hints
 
 import click
+import pytest
+from click.exceptions import Exit
 
 from kpi.contract.loading import built_in, parse_contract
+from kpi.contract.model import MAX_KEY_BYTES
 from kpi.contract.shop import ROLES
+from kpi.csv.header import MAX_HEADER_BYTES
+from kpi.validation.rules import EARLIEST, LATEST, MAX_LINE_UNITS, MAX_QUANTITY
 from tests.support.commands import every_command
+from worker.cli import shopkpi
 from worker.cli.audit import EXIT_DIFFERENCES
 from worker.errors import WorkerError
+from worker.settings import MAX_CONTRACT_BYTES
 from worker.state.upload import Notice
+from worker.validate.formats.ranged_file import MAX_READ_BYTES
+from worker.validate.formats.workbook_limits import (
+    MAX_CELLS,
+    MAX_ENTRIES,
+    MAX_TEXT_BYTES,
+    MAX_UNPACKED_BYTES,
+)
 
 ROOT = Path(__file__).parents[1]
 EVENT = re.compile(
@@ -27,6 +43,7 @@ LOADER = "".join(
     (ROOT / "kpi" / "contract" / name).read_text("utf-8")
     for name in ("language.py", "file_entries.py")
 )
+SECURITY = (ROOT / "docs" / "security.md").read_text("utf-8")
 CONTRACT = (ROOT / "docs" / "contract.md").read_text("utf-8")
 
 
@@ -114,7 +131,81 @@ def test_the_contract_of_the_language_page_is_one() -> None:
     assert shop.currency == "EUR"
 
 
-def test_links_between_the_pages_lead_somewhere() -> None:
-    for page in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))):
-        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
-            assert (page.parent / link).exists(), f"{page.name}: {link}"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub makes of the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", one.strip().lower()).replace(" ", "-") for one in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_to_pages_and_their_sections(page: Path) -> None:
+    for link in re.findall(r"\]\(([^):]+)\)", page.read_text("utf-8")):
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_files_that_a_page_names_exist(page: Path) -> None:
+    if page.name == "CHANGELOG.md":
+        return  # it tells of files that are gone
+    for text in re.findall(r"`([^`\n]+)`", page.read_text("utf-8")):
+        for name in re.findall(r"\b(?:tests|worker|kpi|infra|docs|benchmarks)/[\w./*-]*", text):
+            assert list(ROOT.glob(name.rstrip("./"))), name
+
+
+def commands_in(text: str) -> Iterator[str]:
+    """Yield what follows `shopkpi` in the code of a page; synopses are left out."""
+    for block in re.findall(r"```\w*\n(.*?)```", text, re.DOTALL):
+        yield from re.findall(r"^(?:\$ )?shopkpi (.*)$", block.replace("\\\n", ""), re.MULTILINE)
+    for inline in re.findall(r"`shopkpi ([^`|\[]+)`", text):
+        yield inline.replace("\n", " ")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_in_a_page_are_understood(page: Path) -> None:
+    if page.name == "CHANGELOG.md":
+        return
+    for line in commands_in(page.read_text("utf-8")):
+        words = shlex.split(re.split(r"\s[|>]|;", line)[0], comments=True)
+        if any("[" in word for word in words):
+            continue
+        command: click.Command = shopkpi
+        while words and isinstance(command, click.Group):
+            found = command.get_command(click.Context(command), words.pop(0))
+            assert found, line
+            command = found
+        try:
+            command.make_context("shopkpi", words)
+        except (click.MissingParameter, Exit):
+            continue  # named in a sentence, or `--help`
+        except click.ClickException as error:
+            pytest.fail(f"{line}: {error.format_message()}")
+
+
+def test_the_limits_of_the_security_page_are_those_of_the_code() -> None:
+    rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|", SECURITY, re.MULTILINE))
+    default = built_in()
+    assert rows == rows | {
+        "a record, or a quoted field": "`limits.max_record_bytes`, "
+        f"{default.max_record_bytes >> 20} MiB",
+        "columns of a file": f"`limits.max_columns`, {default.max_columns:,}",
+        "the name of a column": f"{MAX_HEADER_BYTES} bytes",
+        "a compressed file": f"`limits.max_inflation`, {default.max_inflation:,} bytes for each "
+        "stored byte, beyond the first MiB",
+        "a text in a key": f"{MAX_KEY_BYTES:,} bytes",
+        "a quantity": f"10^{len(str(MAX_QUANTITY)) - 1}",
+        "the amount of a line": f"10^{len(str(MAX_LINE_UNITS)) - 1} of the smallest unit",
+        "timestamps": f"{EARLIEST.date()} to {LATEST.date()}, UTC",
+        "rejects of a file": f"`limits.max_reject_rate`, {default.max_reject_rate:.0%}".replace(
+            "%", " %"
+        ),
+        "a workbook (`.xlsx`)": f"{MAX_UNPACKED_BYTES >> 20} MiB unpacked, {MAX_ENTRIES:,} parts, "
+        f"{MAX_CELLS:,} cells, {MAX_TEXT_BYTES >> 20} MiB of text",
+        "what is read of a Parquet file or ZIP archive at once": f"{MAX_READ_BYTES >> 20} MiB",
+        "a contract": f"{MAX_CONTRACT_BYTES >> 20} MiB",
+    }

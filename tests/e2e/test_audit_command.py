@@ -157,3 +157,19 @@ def test_nothing_but_days_being_published_exits_with_1(
     assert done.code == 1
     assert "compared 0 days as of 3; left out: 2 being published" in done.out
     assert "try again" in done.err
+
+
+def test_uploads_on_their_way_are_no_failure_on_request(shopkpi: Shopkpi) -> None:
+    put_shop()
+    shopkpi("run", "shop")
+    put("shop/orders/later.csv", "order_id,user_id,status,created_at\n9,7,shipped,2025-03-09\n")
+    shopkpi("validate", "shop")
+    alone = shopkpi("audit", "--format", "json")
+    assert alone.code == 1
+    assert "behind the ledger" in alone.err
+    during = shopkpi("audit", "--during-uploads", "--format", "json")
+    assert during.code == 0, during.err
+    _, finished = events(during)
+    assert finished["behind"]
+    tamper("UPDATE order_kpis SET total_orders = 999 WHERE order_date = '2025-03-01'")
+    assert shopkpi("audit", "--during-uploads").code == 3

@@ -22,7 +22,7 @@ def test_sweep_and_audit_run_on_a_schedule(template: Template, full: Template) -
     assert audit["ScheduleExpression"] == "cron(0 4 * * ? *)"
     task = full.named("ComputeAudit", "AWS::ECS::TaskDefinition")
     (container,) = task["ContainerDefinitions"]
-    assert container["Command"] == ["audit", "--sample", "7"]
+    assert container["Command"] == ["audit", "--sample", "7", "--during-uploads"]
     assert audit_command.parse_args(click.Context(audit_command), container["Command"][1:]) == []
     writes = {a for a, _ in full.rights("ComputeAuditRole") if "Put" in a or "Delete" in a}
     assert not writes
