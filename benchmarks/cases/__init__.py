@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.cases import cloud, engines, growth
+from benchmarks.cases import cloud, engines, formats, growth
 from benchmarks.cases.engines import Found
 from benchmarks.rounds import Bench
 
@@ -33,6 +33,8 @@ CASES = {
         Case(name="gzip", title="gzip input", run=engines.gzip),
         Case(name="day", title="One more day after the year", run=growth.day),
         Case(name="small", title="Many small files in one run", run=growth.small),
+        Case(name="formats", title="One file of lines in six formats", run=formats.formats),
+        Case(name="one-file", title="A file that feeds two datasets", run=formats.one_file),
         Case(name="start", title="Start-up", run=cloud.start),
         Case(name="s3", title="Files in S3 (emulated)", run=cloud.s3),
         Case(name="dynamodb", title="Publishing to DynamoDB (emulated)", run=cloud.dynamodb),
