@@ -10,7 +10,8 @@ from kpi.inference.dates import moved_by_offset
 from kpi.inference.decisions import Decisions
 from kpi.inference.draft import Block, write
 from kpi.inference.file_blocks import FileBlocks
-from kpi.inference.money import Way, find_money
+from kpi.inference.money import find_money
+from kpi.inference.money_evidence import Way
 from kpi.inference.questions import Answers, NotInferableError, Question
 from kpi.inference.reading_plan import ReadingPlan
 from kpi.inference.samples import TableSample

@@ -20,7 +20,8 @@ from kpi.inference.evidence import (
     share_of,
 )
 from kpi.inference.keys import line_key
-from kpi.inference.money import Money, Way
+from kpi.inference.money import Money
+from kpi.inference.money_evidence import Way
 from kpi.inference.questions import Answers
 from kpi.inference.reading_plan import ReadingPlan
 from kpi.inference.states import find_deletions, find_return_mark
@@ -142,8 +143,10 @@ class DatasetBlocks:
         structure = self._structure
         own = structure.order_id if status.table == structure.orders.number else None
         keys = (own or structure.line_order).cells
+        # A row without a status is a footer, or a further line of its order.
+        stated = {key for key, cell in zip(keys, status.cells, strict=True) if cell}
         named = {key for key, cell in zip(keys, status.cells, strict=True) if cell in texts}
-        return len(named) / max(len(set(keys)), 1)
+        return len(named) / max(len(stated), 1)
 
     def _add_return_mark(self, head: Block, columns: Block, table: Table) -> None:
         """Take a date or flag of a return where no status says one."""

@@ -11,13 +11,14 @@ from typing import Literal
 from kpi.inference.categories import Cell
 from kpi.inference.dates import NO_DAY, with_order
 from kpi.inference.evidence import place_of
-from kpi.inference.money import Money, Way, unknown_ways
+from kpi.inference.money import Money, unknown_ways
+from kpi.inference.money_evidence import Way
 from kpi.inference.questions import Answers, Question
 from kpi.inference.structure import Structure
 from kpi.inference.tables import Table
 from kpi.inference.values import Column
 
-NO_SALE_SHARE = 0.2
+NO_SALE_SHARE = 0.25
 """Orders with a status of no sale, above which somebody must say whether they count."""
 
 EARLIER_SHARE = 0.5

@@ -9,7 +9,7 @@ import numpy as np
 
 from kpi.inference.categories import Cell
 from kpi.inference.dates import NO_DAY
-from kpi.inference.money import Way
+from kpi.inference.money_evidence import Way
 from kpi.inference.tables import Table
 from kpi.inference.values import Column
 

@@ -90,15 +90,19 @@ class FileBlocks:
             raise NotInferableError(f"expected one form of numbers, got several in {names}")
         if not forms:
             return
-        unclear = [one for one in numeric if _is_unclear(one)]
         chosen = forms[0]
-        if unclear and len(unclear) == sum("." in _digits(one) for one in numeric):
+        for mark, (decimal, grouped) in _READINGS.items():
+            marked = [one for one in numeric if mark in _digits(one)]
+            if not marked or not all(_is_unclear(one, mark) for one in marked):
+                continue
+            name = "point" if mark == "." else "comma"
             answer = self._answers.ask(
                 Question(
                     word="numbers",
-                    text=f"{place_of(unclear[0], self._tables)} has numbers such as "
-                    f"{next(iter(unclear[0].distinct))}: is the point a decimal point?",
-                    answers={"1234.50": "yes", "1.234,50": "no, it stands between thousands"},
+                    text=f"{place_of(marked[0], self._tables)} has numbers such as "
+                    f"{next(one for one in marked[0].distinct if mark in one)}: "
+                    f"is the {name} a decimal {name}?",
+                    answers={decimal: "yes", grouped: "no, it stands between thousands"},
                 )
             )
             chosen = answer or chosen
@@ -162,12 +166,23 @@ def _common_forms(columns: Sequence[Column]) -> list[str]:
     """List the forms of numbers that fit all of some columns, affixes included."""
     if not columns:
         return []
-    found = list(columns[0].number_forms)
+    # A column without marks fits all forms, and says nothing of which comes first.
+    told = [one for one in columns if re.search(r"\d[.,' ]", _digits(one))] or columns
+    found = sorted(
+        told[0].number_forms,
+        key=lambda form: sum(_rank(one, form) for one in told),
+    )
     affixed = max((one.number_forms[0] for one in columns), key=len)
     bare = [{_bare(form) for form in one.number_forms} for one in columns]
     common = [form for form in found if all(_bare(form) in one for one in bare)]
     prefix, suffix = re.split(r"1\D?234\D50", affixed)
     return [f"{prefix}{_bare(form)}{suffix}" for form in common]
+
+
+def _rank(column: Column, form: str) -> int:
+    """Place of a form among those of a column, the likeliest first."""
+    forms = [_bare(one) for one in column.number_forms]
+    return forms.index(_bare(form)) if _bare(form) in forms else len(forms)
 
 
 def _bare(form: str) -> str:
@@ -179,11 +194,17 @@ def _digits(column: Column) -> str:
     return "".join(column.distinct)
 
 
-def _is_unclear(column: Column) -> bool:
-    """Whether a point may stand before decimals as well as between thousands."""
-    if not {"1.234,50", "1234.50"} <= set(map(_bare, column.number_forms)):
+_READINGS = {".": ("1234.50", "1.234,50"), ",": ("1234,50", "1,234.50")}
+"""Mark -> form by which it stands before decimals, and form by which it groups."""
+
+
+def _is_unclear(column: Column, mark: str) -> bool:
+    """Whether a mark may stand before decimals as well as between thousands."""
+    decimal, grouped = _READINGS[mark]
+    forms = [_bare(form) for form in column.number_forms]
+    if decimal not in forms or grouped not in forms or forms[0] == grouped:
         return False
-    pointed = [one for one in column.distinct if "." in one]
-    return bool(pointed) and all(
-        re.search(r"(^|\D)[1-9]\d{0,2}\.\d{3}(\D|$)", one) for one in pointed
+    marked = [one for one in column.distinct if mark in one]
+    return bool(marked) and all(
+        re.search(rf"(^|\D)[1-9]\d{{0,2}}[{mark}]\d{{3}}(\D|$)", one) for one in marked
     )

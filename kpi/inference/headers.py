@@ -54,6 +54,28 @@ def vocabulary() -> dict[str, frozenset[str]]:
     return {word: frozenset(concepts) for word, concepts in found.items()}
 
 
+def means(word: str, concept: str) -> bool:
+    """Whether a known word, as `Meaning.words` has it, may mean a concept."""
+    return concept in vocabulary().get(word, ())
+
+
+@cache
+def _languages() -> dict[str, frozenset[str]]:
+    """Map each known word, without accents, to the languages that it is of."""
+    text = files(__package__).joinpath(SPELLINGS).read_text(encoding="utf-8")
+    found: dict[str, set[str]] = {}
+    for languages in tomllib.loads(text).values():
+        for language, entries in languages.items():
+            for word in chain.from_iterable(entry["words"] for entry in entries):
+                found.setdefault(_plain(word), set()).add(language)
+    return {word: frozenset(languages) for word, languages in found.items()}
+
+
+def languages_of(word: str) -> frozenset[str]:
+    """Give the languages of a known word, as `Meaning.words` has it."""
+    return _languages().get(word, frozenset())
+
+
 @cache
 def meaning_of(header: str) -> Meaning:
     """Split a header into known words; `OrderLineItem` and `ORDERLINEITEM` are the same."""

@@ -8,52 +8,25 @@ from itertools import product
 
 import numpy as np
 
+from kpi.inference.money_evidence import (
+    CENT,
+    DISCOUNT_ROLES,
+    Way,
+    agree,
+    is_of_order,
+    judge_by_product,
+    judge_by_relations,
+    judge_by_totals,
+    reduce_by,
+    stands_once,
+)
 from kpi.inference.roles import is_discount, is_money, is_unit_price, may_be_money
 from kpi.inference.structure import Structure, price_of_product
 from kpi.inference.tables import Table
 from kpi.inference.values import Column, Floats
-from kpi.kernels.arrays import Mask
-
-CENT = 0.0101
-"""Difference at most between two amounts that are one: each may be rounded to a cent."""
-
-SURE_SHARE = 0.9
-"""Rows that must agree for a relation of columns to hold."""
-
-SOME_SHARE = 0.5
-"""Rows whose agreement is evidence: shops cap prices, and change them."""
-
-MIN_ROWS = 2
-"""Rows that say something, below which nothing is concluded."""
 
 CLOSE = 0.15
 """Difference of weight below which the rows do not decide between two ways."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Way:
-    """One way to get the money of a line.
-
-    Attributes:
-        roles: Role of [order_items] -> column of the line or, for a price, of its product.
-        amounts: Money of each line.
-        weight: Evidence for it.
-        evidence: What speaks for it, in words.
-    """
-
-    roles: tuple[tuple[str, Column], ...]
-    amounts: Floats
-    weight: float
-    evidence: tuple[str, ...] = ()
-
-    def with_evidence(self, weight: float, text: str) -> Way:
-        """Add evidence."""
-        return Way(
-            roles=self.roles,
-            amounts=self.amounts,
-            weight=self.weight + weight,
-            evidence=(*self.evidence, text),
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +65,7 @@ def find_money(structure: Structure, tables: Sequence[Table]) -> Money:
     discounts = [
         one
         for one in lines.columns
-        if is_discount(one) and _is_used(one) and not _stands_once(one, structure)
+        if is_discount(one) and _is_used(one) and not stands_once(one, structure)
     ]
     of_product = _of_product(structure, price) if price is not None else None
     ways: list[Way] = []
@@ -100,9 +73,9 @@ def find_money(structure: Structure, tables: Sequence[Table]) -> Money:
         ways += _ways_of(column, column.numbers, quantity, discounts, structure)
     if price is not None and of_product is not None and not amounts:
         ways += _ways_of(price, of_product, quantity, discounts, structure)
-    ways = [_judge_by_relations(one, amounts, quantity, discounts) for one in ways]
-    ways = [_judge_by_product(one, of_product, quantity, structure) for one in ways]
-    ways = [_judge_by_totals(one, structure) for one in ways]
+    ways = [judge_by_relations(one, amounts, quantity, discounts) for one in ways]
+    ways = [judge_by_product(one, of_product, quantity, structure) for one in ways]
+    ways = [judge_by_totals(one, structure) for one in ways]
     ways.sort(key=lambda one: -one.weight)
     if not ways:
         return Money(way=None)
@@ -180,16 +153,16 @@ def _ways_of(
             bases.append(("unit_price", money * quantity, by_unit + 0.2))
         elif unit:
             bases = [("before_discount", money, by_line + 0.1)]
-        for role, (base_role, base, weight) in product(_DISCOUNT_ROLES, bases):
+        for role, (base_role, base, weight) in product(DISCOUNT_ROLES, bases):
             likely = _discount_fit(role, reduction, discount)
             if likely:
-                after = _reduce(base, reduction, role)
+                after = reduce_by(base, reduction, role)
+                if role == "discount" and (reduction > np.abs(base) + CENT).any():
+                    # Nothing is reduced by more than it costs.
+                    likely -= 0.3
                 roles = ((base_role, column), (role, discount))
                 ways.append(_way(roles, after, weight + likely, words))
     return ways
-
-
-_DISCOUNT_ROLES = ("discount", "discount_rate", "discount_percent")
 
 
 def _way(roles: tuple[tuple[str, Column], ...], amounts: Floats, weight: float, words: str) -> Way:
@@ -212,93 +185,8 @@ def _discount_fit(role: str, sizes: Floats, column: Column) -> float:
     return 0.02 if most <= 1.0 else 0.25 if has_parts or most > 100 else 0.1
 
 
-def _reduce(base: Floats, sizes: Floats, role: str) -> Floats:
-    if role == "discount":
-        return base - sizes
-    return base * (1 - (sizes if role == "discount_rate" else sizes / 100))
-
-
 def _same(one: Floats, other: Floats) -> bool:
-    return bool(_agree(one, other).all())
-
-
-def _agree(one: Floats, other: Floats) -> Mask:
-    """Tell where two amounts are one, but for rounding."""
-    return np.asarray(np.abs(one - other) <= np.maximum(CENT, 1e-6 * np.abs(other)))
-
-
-def _judge_by_relations(
-    way: Way, amounts: Sequence[Column], quantity: Floats, discounts: Sequence[Column]
-) -> Way:
-    """Weigh a way by whether it gives another column of the line."""
-    names = {id(column) for _, column in way.roles}
-    if len(way.roles) == 1 and way.roles[0][0] == "unit_price" and discounts:
-        # A total that leaves the discounts out is one before them.
-        return way
-    if len(way.roles) > 1 or way.roles[0][0] == "unit_price":
-        for column in amounts:
-            if id(column) in names or column.numbers is None:
-                continue
-            telling = _telling(way, quantity)
-            share = _share(way.amounts, column.amounts, telling)
-            if share >= SURE_SHARE and "before" not in column.meaning:
-                text = f"gives {column.header!r} in {share:.0%} of the lines"
-                return way.with_evidence(0.5, text)
-        return way
-    column = way.roles[0][1]
-    others = [one for one in amounts if one is not column and one.numbers is not None]
-    found = [(0.0, 0.0, "")]
-    for other in others:
-        if not discounts:
-            share = _share(other.amounts * quantity, way.amounts, quantity != 1)
-            text = f"is {other.header!r} x quantity in {share:.0%} of the lines"
-            found.append((share, 0.8, text))
-        for discount in discounts:
-            if _is_before(way, other, quantity, discount):
-                return way.with_evidence(-1.0, "stands before the discounts")
-            found.append(_reduced(way, other, quantity, discount))
-    share, weight, text = max(found)
-    return way.with_evidence(weight, text) if share > SOME_SHARE else way
-
-
-def _is_before(way: Way, other: Column, quantity: Floats, discount: Column) -> bool:
-    """Whether an amount is a price x quantity, or one before discounts, in spite of a discount."""
-    given = np.abs(discount.amounts) > 0
-    unit = other.amounts * quantity
-    share = _share(unit, way.amounts, given & (unit != 0))
-    if other.meaning.has("before"):
-        share = max(share, _share(other.amounts, way.amounts, given))
-    return share >= SURE_SHARE
-
-
-def _reduced(
-    way: Way, other: Column, quantity: Floats, discount: Column
-) -> tuple[float, float, str]:
-    """Compare an amount with another one less a discount: (share, weight, evidence)."""
-    sizes = np.abs(discount.amounts)
-    share = max(
-        _share(_reduce(base, sizes, role), way.amounts, sizes > 0)
-        for role in _DISCOUNT_ROLES
-        for base in (other.amounts * quantity, other.amounts)
-    )
-    text = f"is {other.header!r} less {discount.header!r} in {share:.0%} of the lines with one"
-    return share, 1.2, text
-
-
-def _telling(way: Way, quantity: Floats) -> Mask:
-    telling = quantity != 1
-    for role, column in way.roles:
-        if role in _DISCOUNT_ROLES and column.numbers is not None:
-            telling = np.abs(column.amounts) > 0
-    return np.asarray(telling)
-
-
-def _share(one: Floats, other: Floats, rows: Mask) -> float:
-    """Share of some rows in which two amounts are one; 0 for too few rows."""
-    rows = rows & ((one != 0) | (other != 0))
-    if rows.sum() < MIN_ROWS:
-        return 0.0
-    return float(_agree(one[rows], other[rows]).mean())
+    return bool(agree(one, other).all())
 
 
 def _of_product(structure: Structure, price: Column) -> Floats | None:
@@ -310,109 +198,6 @@ def _of_product(structure: Structure, price: Column) -> Floats | None:
     return np.array([prices.get(cell, np.nan) for cell in structure.product.cells])
 
 
-def _judge_by_product(
-    way: Way, of_product: Floats | None, quantity: Floats, structure: Structure
-) -> Way:
-    """Weigh a way by the price of its product, or by what other lines of the product say."""
-    role, column = way.roles[0]
-    if structure.quantity is None or role not in ("unit_price", "after_discount"):
-        return way
-    if column.numbers is None or len(column.numbers) != len(quantity):
-        return way
-    money = column.amounts
-    rows = quantity > 1
-    if of_product is not None:
-        known = rows & ~np.isnan(of_product)
-        price = np.nan_to_num(of_product)
-        share = _share(money, price * (quantity if role == "after_discount" else 1.0), known)
-        if share >= SOME_SHARE:
-            what = "price x quantity" if role == "after_discount" else "price"
-            return way.with_evidence(share, f"is the product's {what} in {share:.0%} of the lines")
-    constant = _constancy(
-        structure, money if role == "unit_price" else money / np.where(quantity, quantity, 1)
-    )
-    if constant >= SURE_SHARE:
-        what = "alike for a product whatever the quantity"
-        return way.with_evidence(0.6, f"{what}, {constant:.0%} of the products")
-    if role == "after_discount" and _constancy(structure, money) >= SURE_SHARE:
-        return way.with_evidence(-0.4, "alike for a product whatever the quantity")
-    return way
-
-
-def _constancy(structure: Structure, money: Floats) -> float:
-    """Share of the products whose price is one in all quantities that it was sold in."""
-    if (
-        structure.product is None
-        or structure.quantity is None
-        or structure.quantity.numbers is None
-    ):
-        return 0.0
-    quantity = structure.quantity.amounts
-    groups: dict[str, dict[float, float]] = {}
-    for cell, pieces, amount in zip(structure.product.cells, quantity, money, strict=True):
-        if cell and pieces:
-            groups.setdefault(cell, {}).setdefault(pieces, amount)
-    several = [list(one.values()) for one in groups.values() if len(one) > 1]
-    if len(several) < MIN_ROWS:
-        return 0.0
-    return sum(max(one) - min(one) <= CENT + 0.005 * max(map(abs, one)) for one in several) / len(
-        several
-    )
-
-
-def _judge_by_totals(way: Way, structure: Structure) -> Way:
-    """Weigh a way by whether its lines add up to a total of their order."""
-    best_share, best_header = 0.0, ""
-    for column in structure.orders.columns:
-        if any(column is one for _, one in way.roles) or column.numbers is None:
-            continue
-        if not ("total" in column.meaning or "price" in column.meaning) or not is_money(column):
-            continue
-        if structure.is_flat and not _is_of_order(column, structure):
-            continue
-        share = _totals_share(way.amounts, structure, column)
-        if share > best_share:
-            best_share, best_header = share, column.header
-    if best_share >= SOME_SHARE:
-        text = f"adds up to {best_header!r} in {best_share:.0%} of the orders"
-        return way.with_evidence(1.5 * best_share, text)
-    return way
-
-
-def _is_of_order(column: Column, structure: Structure) -> bool:
-    """Whether a column of a flat table says something of the order, once or on each row."""
-    several: dict[str, set[str]] = {}
-    for key, cell in zip(structure.order_id.cells, column.cells, strict=True):
-        if cell:
-            several.setdefault(key, set()).add(cell)
-    repeated = len(structure.order_id.distinct) < 0.95 * structure.order_id.filled
-    return repeated and all(len(one) == 1 for one in several.values())
-
-
-def _stands_once(column: Column, structure: Structure) -> bool:
-    """Whether a column of a flat table has a value on one row of each order only."""
-    if not structure.is_flat or column.fill_share == 1.0:
-        return False
-    return _is_of_order(column, structure)
-
-
-def _totals_share(amounts: Floats, structure: Structure, column: Column) -> float:
-    """Share of the orders whose lines add up to a column."""
-    sums: dict[str, float] = {}
-    for key, amount in zip(structure.line_order.cells, amounts, strict=True):
-        sums[key] = sums.get(key, 0.0) + float(amount)
-    totals: dict[str, float] = {}
-    numbers = column.numbers if column.numbers is not None else np.zeros(0)
-    for key, total in zip(structure.order_id.cells, numbers, strict=True):
-        if not np.isnan(total):
-            totals.setdefault(key, float(total))
-    both = [(sums[key], total) for key, total in totals.items() if key in sums and total]
-    if len(both) < MIN_ROWS:
-        return 0.0
-    pairs = np.array(both)
-    return float(_agree(pairs[:, 0], pairs[:, 1]).mean())
-
-
 def _order_discounts(structure: Structure, way: Way) -> tuple[tuple[Column, float], ...]:
     """Find discounts of whole orders, which no line says."""
     used = {id(column) for _, column in way.roles}
@@ -421,7 +206,7 @@ def _order_discounts(structure: Structure, way: Way) -> tuple[tuple[Column, floa
     for column in structure.orders.columns:
         if id(column) in used or not is_discount(column) or not _is_used(column):
             continue
-        if structure.is_flat and not _is_of_order(column, structure):
+        if structure.is_flat and not is_of_order(column, structure):
             continue
         size = float(np.abs(column.amounts).sum())
         if revenue:

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 
+from kpi.inference.headers import means
 from kpi.inference.statuses import is_known_status
 from kpi.inference.tables import Table
 from kpi.inference.values import Column
@@ -109,11 +110,30 @@ def date_fit(column: Column) -> float:
     return max(0.05, fit - _stray(column)) * (0.2 + 0.8 * column.fill_share)
 
 
+COUNTED = frozenset(
+    {"items", "products", "articles", "itens", "produtos", "articulos", "productos", "articoli"}
+    | {"prodotti", "produits", "artikelen", "produkte", "positionen", "pieces"}
+)
+"""Things in the plural: whole numbers below them count them."""
+
+
+def _counts_things(column: Column) -> bool:
+    """Whether whole numbers count what the header names, such as `Items`."""
+    words = set(column.meaning.words)
+    if column.kind != "integer" or column.numbers is None or "id" in column.meaning:
+        return False
+    is_plural = bool(words & COUNTED) and column.meaning.concepts <= {"line", "product", "order"}
+    few = len(column.distinct) < max(column.filled / 2, 2)
+    return is_plural and few and 0 <= column.amounts.min() <= column.amounts.max() <= 1000
+
+
 def quantity_fit(column: Column) -> float:
     """Tell how well a column fits the quantity of a line."""
     meaning = column.meaning
     if not column.has_headers:
         return _nameless_quantity_fit(column)
+    if _counts_things(column):
+        return 0.5
     if not column.is_number or "quantity" not in meaning or meaning.has("price", "other_money"):
         return 0.0
     if meaning.has("stock", "refund", "other_date", "percent"):
@@ -137,7 +157,7 @@ def product_fit(column: Column) -> float:
         return 0.1 if column.index == 0 else 0.3
     if column.kind not in ("integer", "text") or "product" not in meaning:
         return 0.0
-    if meaning.has(*NO_IDENTIFIER, "other_entity", "contact"):
+    if meaning.has(*NO_IDENTIFIER, "other_entity", "contact") or _counts_things(column):
         return 0.0
     if "order" in meaning or ("line" in meaning and "id" in meaning and _only_line(column)):
         return 0.3
@@ -190,10 +210,18 @@ def is_money(column: Column) -> bool:
     return (
         column.is_number
         and meaning.has("price", "total")
-        and not meaning.has("other_money", "stock", "refund", "quantity", "date", "customer")
+        and not meaning.has("stock", "refund", "quantity", "date", "customer")
+        and ("other_money" not in meaning or _says_tax(column))
         and not ("discount" in meaning and not meaning.has("after"))
         and not ("percent" in meaning and "price" not in meaning)
     )
+
+
+def _says_tax(column: Column) -> bool:
+    """Whether money is told to be with or without its tax, and is no tax or fee itself."""
+    taxes = {word for word in column.meaning.words if means(word, "tax")}
+    others = {word for word in column.meaning.words if means(word, "other_money")}
+    return "taxed" in column.meaning and "price" in column.meaning and others <= taxes
 
 
 def _is_nameless_money(column: Column) -> bool:

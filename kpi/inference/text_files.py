@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from kpi.contract.file_entries import DELIMITERS
 from kpi.inference.dates import read_dates
+from kpi.inference.encodings import find_encoding
 from kpi.inference.headers import meaning_of
 from kpi.inference.samples import TableSample
 from kpi.inference.values import BLANK_WORDS, NUMBER
@@ -119,10 +120,8 @@ def _decode(head: bytes, *, whole: bool) -> tuple[str, str | None]:
         return codecs.getincrementaldecoder("utf-8-sig")().decode(head, final=whole), None
     except UnicodeDecodeError:
         pass
-    try:
-        return head.decode("cp1252"), "cp1252"
-    except UnicodeDecodeError:
-        return head.decode("latin-1"), "latin-1"
+    encoding = find_encoding(head)
+    return head.decode(encoding, "ignore"), encoding
 
 
 def _parse(text: str) -> _Parsed | None:

@@ -209,6 +209,7 @@ def read_numbers(values: Iterable[str]) -> tuple[tuple[str, ...], dict[str, floa
     if any(len(one) > 1 and one[0] == "0" and one.isdigit() for one in digits.values()):
         # Numbers do not begin with 0: codes do.
         return None
+    fitting = _grouped_first(list(digits.values()), fitting)
     group, decimal = fitting[0]
     numbers = {}
     for text, one in parts.items():
@@ -222,6 +223,27 @@ def read_numbers(values: Iterable[str]) -> tuple[tuple[str, ...], dict[str, floa
     return examples, numbers
 
 
+def _grouped_first(digits: Sequence[str], forms: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Put the form first by which a mark groups thousands, where the values say so.
+
+    Some are marked and have three digits behind each mark, and those that are not marked are below
+    1000: decimals of fixed places would stand in all of them, and others would be of other lengths.
+    """
+    for mark in ",.":
+        marked = [one for one in digits if mark in one]
+        if len(marked) < MIN_GROUPED or not all(_IN_GROUPS[mark].fullmatch(one) for one in marked):
+            continue
+        plain = [one for one in digits if mark not in one]
+        if plain and all(len(one) <= len("999") for one in plain):
+            return sorted(forms, key=lambda form: form[0] != mark)
+    return forms
+
+
+MIN_GROUPED = 3
+"""Distinct values with marks that are evidence."""
+
+_IN_GROUPS = {mark: re.compile(rf"[1-9]\d{{0,2}}(?:[{mark}]\d{{3}})+") for mark in ",."}
+
 _SIGNS = ("sign", "sign2", "sign3")
 
 _FORMS = (("", "."), ("", ","), (",", "."), (".", ","), (" ", ","), (" ", "."), ("'", "."))
@@ -230,14 +252,39 @@ _FORMS = (("", "."), ("", ","), (",", "."), (".", ","), (" ", ","), (" ", "."), 
 
 CURRENCY_SIGNS = frozenset(
     {"r$", "us$", "a$", "c$", "kr", "kr.", "zł", "zl", "kč", "kc", "ft", "lei", "rp", "rs", "%"}
+    | {
+        "tl",
+        "km",
+        "din",
+        "ден",
+        "лв",
+        "\u0440\u0443\u0431",
+        "грн",
+        "s/",
+        "b/.",
+        "ksh",
+        "rm",
+        "円",
+        "元",
+        "원",
+    }
 )
-"""Signs, folded, beside those that Unicode lists as currency symbols (category Sc)."""
+"""Signs, folded, beside those that Unicode lists as currency symbols (category Sc): of CLDR."""
+
+_CODES = (
+    "AED ALL AMD ARS AUD AZN BAM BDT BGN BHD BOB BRL BYN CAD CHF CLP CNY COP CRC CZK DKK DOP DZD "
+    "EGP EUR GBP GEL GHS GTQ HKD HNL HRK HUF IDR ILS INR ISK JOD JPY KES KRW KWD KZT LBP LKR MAD "
+    "MDL MKD MXN MYR NGN NOK NPR NZD OMR PEN PHP PKR PLN PYG QAR RON RSD RUB SAR SEK SGD THB TND "
+    "TRY TWD UAH USD UYU UZS VES VND XAF XOF ZAR"
+)
+CURRENCY_CODES = frozenset(_CODES.split())
+"""Codes of ISO 4217 that stand beside amounts: other capitals there are those of an identifier."""
 
 
 def _is_word(text: str) -> bool:
     """Whether what stands beside a number is more than the sign or code of a currency."""
     is_sign = any(unicodedata.category(one) == "Sc" for one in text)
-    is_code = len(text) == 3 and text.isascii() and text.isupper()
+    is_code = text in CURRENCY_CODES
     return bool(text) and not (is_sign or is_code or text.casefold() in CURRENCY_SIGNS)
 
 

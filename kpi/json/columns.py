@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,6 +107,21 @@ class SamplePaths:
     def of_object(self) -> dict[str, Path]:
         """Paths from the object itself."""
         return self._levels[0]
+
+    def headers(self) -> dict[str, Place]:
+        """Name each value by its path, that of its list before it, and say where it is."""
+        found: dict[str, Place] = {}
+        behind: Path = ()
+        for level, paths in enumerate(self._levels):
+            behind += self.lists[level - 1] if level else ()
+            for path in paths.values():
+                found[".".join((*behind, *path))] = Place(path=path, level=level)
+        return found
+
+    def rows(self, objects: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+        """Yield each row as the object and the elements of lists that it is in."""
+        for one in objects:
+            yield from _contexts(one, self.lists)
 
     def locate(self, header: str) -> tuple[Place, bool]:
         """Find a header, and tell whether the sample has it.

@@ -16,9 +16,9 @@ import pyarrow as pa
 from kpi.contract.folding import fold
 from kpi.contract.shop import COMPRESSED, FilePattern
 from kpi.inference.headers import meaning_of
+from kpi.inference.json_files import sample_objects
 from kpi.inference.samples import TableSample
 from kpi.inference.text_files import SAMPLE_ROWS, sample_records, sample_text
-from kpi.json.columns import SamplePaths
 from kpi.json.framing import NotRecordsError, looks_like_json, make_framer
 from kpi.mapping.typed_cells import flat_columns, text_of_cell, texts_of
 from worker.errors import ConfigError
@@ -110,39 +110,15 @@ def _sample_of_text(name: str, match: str, head: bytes, *, whole: bool) -> list[
 
 
 def _sample_of_json(name: str, match: str, head: bytes, *, whole: bool) -> list[TableSample]:
-    """Take the paths of the objects for columns."""
+    """Take the paths of the objects for columns, and the elements of a list for rows."""
     try:
         framer = make_framer(head, max_record_bytes=len(head) + 1)
         texts = framer.push(head, last=whole).texts[:SAMPLE_ROWS]
         objects = [orjson.loads(text) for text in texts]
     except (NotRecordsError, orjson.JSONDecodeError) as error:
         raise ConfigError(f"{name} is no JSON that can be read: {error}") from error
-    paths = list(SamplePaths(objects, ()).of_object.values())
-    headers = [".".join(path) for path in paths]
-    rows = [[_text_at(one, path) for path in paths] for one in objects]
-    if not headers or not rows:
-        return []
-    columns = tuple(zip(*rows, strict=True))
-    return [
-        TableSample(
-            name=name,
-            match=match,
-            headers=tuple(headers),
-            columns=columns,
-            whole=whole and len(rows) < SAMPLE_ROWS,
-            rows_total=len(rows),
-        )
-    ]
-
-
-def _text_at(value: object, path: Sequence[str]) -> str:
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    if value is None or isinstance(value, list | dict):
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value).strip()
+    sample = sample_objects(name, match, objects, whole=whole, max_rows=SAMPLE_ROWS)
+    return [] if sample is None else [sample]
 
 
 async def _samples_of_container(
