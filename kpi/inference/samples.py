@@ -21,6 +21,7 @@ class TableSample:
         rows_total: Rows of the file, as far as it was read.
         also: Further patterns that take files of this layout.
         parts: Names of the files whose rows these are, and rows of each; empty for one file.
+        repeated: Columns that have each value once in these rows, but not in all of the file.
         misfits: Records among those read that have another number of fields than the header.
         misfit_example: Fields of such a record, and of the header.
     """
@@ -35,6 +36,7 @@ class TableSample:
     rows_total: int = 0
     also: tuple[str, ...] = ()
     parts: tuple[tuple[str, int], ...] = ()
+    repeated: frozenset[int] = frozenset()
     misfits: int = 0
     misfit_example: tuple[int, int] = (0, 0)
 

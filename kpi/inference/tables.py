@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from kpi.contract.folding import fold
@@ -87,7 +87,10 @@ def make_tables(samples: Sequence[TableSample]) -> list[Table]:
             number,
             sample,
             tuple(
-                read_columns(number, sample.headers, sample.columns, has_headers=sample.has_headers)
+                replace(one, is_repeated=one.index in sample.repeated)
+                for one in read_columns(
+                    number, sample.headers, sample.columns, has_headers=sample.has_headers
+                )
             ),
         )
         for number, sample in enumerate(samples)

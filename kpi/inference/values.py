@@ -53,6 +53,7 @@ class Column:
         dotted: Whether whole numbers have decimals, all 0, which `cells` are without.
         has_headers: Whether the file has the header.
         meaning: Of the header.
+        is_repeated: Whether values come again in rows that are not among these.
     """
 
     table: int
@@ -67,6 +68,7 @@ class Column:
     dotted: bool = False
     has_headers: bool = True
     meaning: Meaning = field(default_factory=lambda: meaning_of(""))
+    is_repeated: bool = False
 
     @cached_property
     def codes(self) -> npt.NDArray[np.int64]:
@@ -106,7 +108,8 @@ class Column:
     @property
     def is_key(self) -> bool:
         """Whether each row has a value of its own."""
-        return self.filled == len(self.cells) > 0 and len(self.distinct) == self.filled
+        is_filled = self.filled == len(self.cells) > 0
+        return is_filled and len(self.distinct) == self.filled and not self.is_repeated
 
     @property
     def is_number(self) -> bool:

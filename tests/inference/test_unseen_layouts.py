@@ -16,9 +16,9 @@ from kpi.contract.forms import NumberForm
 from kpi.contract.loading import parse_contract
 from kpi.contract.shop import Shop
 from kpi.inference.contract import infer_contract
-from kpi.inference.json_files import sample_objects
 from kpi.inference.samples import TableSample
 from kpi.inference.text_files import sample_text
+from worker.infer.json_sample import sample_objects
 
 PRICES = (12.5, 1499.0, 3.2, 88.8)
 """Of products; products 0 and 2 are of the first category."""

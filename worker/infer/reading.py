@@ -16,12 +16,13 @@ import pyarrow as pa
 from kpi.contract.folding import fold
 from kpi.contract.shop import COMPRESSED, FilePattern
 from kpi.inference.headers import meaning_of
-from kpi.inference.json_files import sample_objects
 from kpi.inference.samples import TableSample
 from kpi.inference.text_files import SAMPLE_ROWS, sample_records, sample_text
 from kpi.json.framing import NotRecordsError, looks_like_json, make_framer
 from kpi.mapping.typed_cells import flat_columns, text_of_cell, texts_of
 from worker.errors import ConfigError
+from worker.infer.json_sample import sample_objects
+from worker.infer.whole_files import look_through
 from worker.objects import ObjectInfo, ObjectStore
 from worker.objects.location import Location
 from worker.validate.block import Block
@@ -88,7 +89,10 @@ async def _samples_of(store: ObjectStore, info: ObjectInfo, name: str) -> list[T
                 )
     except Unreadable as error:
         raise ConfigError(f"{name} cannot be read: {error}", url=info.url) from error
-    return _sample_of_text(name, match, head, whole=whole)
+    samples = _sample_of_text(name, match, head, whole=whole)
+    if looks_like_json(head):
+        return samples
+    return [one if one.whole else await look_through(one, store, info) for one in samples]
 
 
 async def _head(blocks: AsyncGenerator[Block, None]) -> tuple[bytes, bool]:
@@ -222,6 +226,7 @@ def _merged(group: Sequence[TableSample]) -> TableSample:
         rows_total=sum(one.rows_total for one in group),
         also=tuple(one.match for one in group if one.match != first.match),
         parts=tuple(part for one in group for part in one.parts or ((one.name, one.rows),)),
+        repeated=frozenset().union(*(one.repeated for one in group)),
         misfits=sum(one.misfits for one in group),
     )
 
