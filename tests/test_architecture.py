@@ -344,7 +344,7 @@ def test_what_parses_is_not_imported_before_there_is_something_to_parse() -> Non
 LANGUAGE_2_ONLY = (
     *("kpi.contract.language", "kpi.contract.shop", "kpi.mapping"),
     *("kpi.aggregation.shop_kpis", "kpi.aggregation.shop_versions"),
-    *("worker.transform.shop_transform", "worker.validate.mapped_validation"),
+    *("worker.transform.shop", "worker.validate.mapped_validation"),
 )
 
 SMALL_SHOP = {

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.kernels import fixed_point
-from kpi.kernels.arrays import Int64s, Mask
+from kpi.kernels.arrays import Int64s, Mask, Positions
 from kpi.kernels.masks import valid
 
 
@@ -43,4 +43,15 @@ def units_of(table: pa.Table, name: str) -> tuple[Int64s, Mask] | None:
     if column is None:
         return None
     has = valid(column)
+    if not column.null_count:
+        return fixed_point.unscaled(column), has
     return np.where(has, fixed_point.unscaled(column), 0), has
+
+
+def encoded(texts: pa.Array) -> tuple[pa.Array, Positions]:
+    """Return the distinct texts of an array, and the place of each among them; -1 for null."""
+    found = pc.dictionary_encode(texts)
+    indices = found.indices
+    if indices.null_count:
+        indices = indices.fill_null(-1)
+    return found.dictionary, indices.to_numpy(zero_copy_only=False).astype(np.int64)

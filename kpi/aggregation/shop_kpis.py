@@ -1,67 +1,116 @@
-"""KPI rows of a shop by a contract of language 2."""
+"""KPI rows of some days of a shop by a contract of language 2."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from kpi.aggregation.calendar import to_date
-from kpi.aggregation.shop_facts import LineFacts, ShopFacts, gather_facts
-from kpi.aggregation.shop_versions import LatestRows
-from kpi.aggregation.tables import CATEGORY_KPIS, NO_CATEGORY, ORDER_KPIS, PRODUCT_KPIS
-from kpi.contract.shop import Shop
+from kpi.aggregation.calendar import NO_DAYS, Days, to_date
+from kpi.aggregation.group_sums import GroupSums, count_groups, sum_groups
+from kpi.aggregation.shop_facts import ShopFacts
+from kpi.aggregation.shop_lines import Codes, TextCodes
+from kpi.aggregation.shop_money import DISCOUNTS, MONEY_OF_A_LINE, ONE_QUANTITY
+from kpi.aggregation.shop_slice import ShopSlice
+from kpi.aggregation.tables import CATEGORY_KPIS, ORDER_KPIS, PRODUCT_KPIS
+from kpi.aggregation.unique_customers import count_customers
 from kpi.kernels import fixed_point
-from kpi.kernels.arrays import Int64s, Mask
+from kpi.kernels.arrays import Int64s, Mask, Positions
+from kpi.kernels.sorting import SERIAL, Execution, sort_runs
 
 Value = str | int | Decimal | None
 KpiRow = dict[str, Value]
-RowsByDay = dict[date, list[KpiRow]]
 
 ORDER_GROUP = "(order)"
 """Category and product of what belongs to an order and to no line (rule 14)."""
 
 MONEY_SCALE, PUBLISHED_SCALE, RATE_SCALE = 4, 2, 4
 
+NOTHING: Int64s = np.zeros(0, np.int64)
+
+Show = Callable[[slice], list[Value]]
+"""Writes the values of some rows of a column."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayTable:
+    """Rows of a KPI table, ascending by day and group; as dictionaries a day at a time.
+
+    Attributes:
+        days: Day of each row.
+        columns: Attribute -> its values; `order_date` is left out.
+    """
+
+    days: Days
+    columns: Mapping[str, Show]
+
+    def __len__(self) -> int:
+        return len(self.days)
+
+    def dates(self) -> Iterator[date]:
+        """Yield the days that have rows, ascending."""
+        yield from map(to_date, np.unique(self.days).tolist())
+
+    def rows(self, day: int) -> list[KpiRow]:
+        """Return the rows of a day."""
+        start, end = np.searchsorted(self.days, [day, day + 1]).tolist()
+        if start == end:
+            return []
+        shown = [show(slice(start, end)) for show in self.columns.values()]
+        order_date = to_date(day).isoformat()
+        return [
+            {"order_date": order_date, **dict(zip(self.columns, values, strict=True))}
+            for values in zip(*shown, strict=True)
+        ]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShopKpis:
-    """KPIs of all days.
+    """KPIs of some days.
 
     Attributes:
-        tables: KPI table -> day -> its rows, ascending by group.
-        facts: What they were made of.
+        tables: KPI table -> its rows.
+        provisional: Days of which something has not come or was not said.
     """
 
-    tables: Mapping[str, RowsByDay]
-    facts: ShopFacts
+    tables: Mapping[str, DayTable]
+    provisional: Days
 
 
-def compute_kpis(shop: Shop, rows: Mapping[str, LatestRows], tables: Collection[str]) -> ShopKpis:
-    """Compute the rows of some KPI tables, of every day, from the latest rows of all datasets."""
-    facts = gather_facts(shop, rows)
-    sums = _Sums(shop, facts)
+def compute_kpis(
+    day_slice: ShopSlice, days: Days, tables: Collection[str], execution: Execution = SERIAL
+) -> ShopKpis:
+    """Compute the rows of some KPI tables.
+
+    Args:
+        day_slice: Orders, lines and refunds of the days, all added.
+        days: Days of the slice, ascending.
+        tables: KPI tables.
+        execution: How to use the machine.
+    """
+    facts = day_slice.facts()
+    sums = _Sums(day_slice, facts, days, execution)
     made = {
         ORDER_KPIS.name: sums.order_rows,
         CATEGORY_KPIS.name: sums.category_rows,
         PRODUCT_KPIS.name: sums.product_rows,
     }
-    return ShopKpis(tables={name: made[name]() for name in sorted(tables)}, facts=facts)
+    return ShopKpis(
+        tables={name: made[name]() for name in sorted(tables)},
+        provisional=np.intersect1d(facts.provisional, days).astype(np.int32),
+    )
 
 
 @dataclass(frozen=True)
-class _Group:
-    """Lines of some groups of some days, added up.
+class _Groups:
+    """Lines of some groups of some days, added up; ascending by day, then by the group's text.
 
     Attributes:
-        day: Number of each pair's day.
-        group: Its group.
+        day: Position of each pair's day.
+        name: Text of its group.
         money: Sum of its lines at 4 places.
         quantity: Pieces at 3 places.
         orders: Distinct orders with a line in it.
@@ -69,7 +118,7 @@ class _Group:
     """
 
     day: Int64s
-    group: list[str]
+    name: Show
     money: Int64s
     quantity: Int64s
     orders: Int64s
@@ -79,301 +128,318 @@ class _Group:
 class _Sums:
     """Adds the facts up by day."""
 
-    def __init__(self, shop: Shop, facts: ShopFacts) -> None:
-        self._shop = shop
+    def __init__(
+        self, day_slice: ShopSlice, facts: ShopFacts, days: Days, execution: Execution
+    ) -> None:
+        self._slice = day_slice
+        self._shop = day_slice.shop
         self._facts = facts
+        self._execution = execution
         orders, refunds = facts.orders, facts.refunds
-        shown = orders.counts | orders.other_currency
-        days = [orders.day[shown]]
+        shown = [orders.orders.day[orders.counts | orders.other]]
         if refunds is not None:
-            days.append(refunds.day)
-        self._dates = np.unique(np.concatenate(days))
+            inside = np.isin(refunds.day, days)
+            shown.append(refunds.day[inside])
+            self._refund_days, self._refund_amounts = refunds.day[inside], refunds.amount[inside]
+        self._dates = np.unique(np.concatenate(shown)).astype(np.int32)
         self._size = len(self._dates)
         self._counts = orders.counts
         # Days of orders that do not count may be none of these; they are never added up.
-        self._day = np.searchsorted(self._dates, orders.day).astype(np.int64)
+        at = np.searchsorted(self._dates, orders.orders.day)
+        self._day = np.minimum(at, max(self._size - 1, 0)).astype(np.int32)
+        self._has_lines = "order_items" in self._shop.datasets
+        lines = facts.lines
+        self._day_of_line = None if lines is None else self._day[lines.order]
 
-    def order_rows(self) -> RowsByDay:
+    def order_rows(self) -> DayTable:
         """Rows of `order_kpis`, one a day."""
-        columns = self._order_columns()
-        names = list(columns)
-        rows: RowsByDay = {}
-        for number, values in enumerate(zip(*columns.values(), strict=True)):
-            day = to_date(int(self._dates[number]))
-            rows[day] = [{"order_date": day.isoformat(), **dict(zip(names, values, strict=True))}]
-        return rows
-
-    def _order_columns(self) -> dict[str, list[Value]]:
         facts, orders = self._facts, self._facts.orders
+        has_user = orders.orders.has_user
         total = self._count(orders.counts)
         returned = self._count(orders.counts & orders.returned)
-        revenue, gross, discounts = self._revenue(), self._gross(), self._discounts()
-        refunds = self._refunds()
-        has_user = orders.user is not None
-        known = np.zeros(len(orders.counts), bool)
-        users = np.zeros(self._size, np.int64)
-        if orders.user is not None:
-            known = orders.user.is_valid().to_numpy(zero_copy_only=False)
-            users = self._distinct_users(orders.user, orders.counts & known)
+        revenue, refunds = self._revenue(), self._refunds()
         net = None if revenue is None or refunds is None else revenue - refunds
-        return {
-            "total_orders": total.tolist(),
-            "total_revenue": _money(revenue, self._size),
-            "total_items_sold": self._pieces(),
+        columns = {
+            "total_orders": _integers(total),
+            "total_revenue": _money(revenue),
+            "total_items_sold": _whole(self._pieces()),
             "return_rate": _rates(returned, total),
-            "unique_customers": users.tolist() if has_user else [None] * self._size,
-            "gross_sales": gross,
-            "discounts": _money(discounts, self._size),
-            "refunds": _money(refunds, self._size),
-            "net_sales": _money(net, self._size),
+            "unique_customers": _integers(None if has_user is None else self._customers(has_user)),
+            "gross_sales": self._gross(),
+            "discounts": _money(self._discounts()),
+            "refunds": _money(refunds),
+            "net_sales": _money(net),
             "avg_order_value": _averages(revenue, total),
-            "excluded_orders": self._count(orders.excluded).tolist()
-            if self._has_exclusion()
-            else [None] * self._size,
-            "anonymous_orders": self._count(orders.counts & ~known).tolist()
-            if has_user
-            else [None] * self._size,
-            "other_currency_orders": self._count(facts.orders.other_currency).tolist()
-            if self._shop.has("orders", "currency") or self._shop.has("order_items", "currency")
-            else [None] * self._size,
+            "excluded_orders": _integers(
+                self._count(orders.excluded) if self._has_exclusion() else None
+            ),
+            "anonymous_orders": _integers(
+                None if has_user is None else self._count(orders.counts & ~has_user)
+            ),
+            "other_currency_orders": _integers(
+                self._count(facts.orders.other)
+                if self._shop.has("orders", "currency") or self._shop.has("order_items", "currency")
+                else None
+            ),
         }
+        return DayTable(days=self._dates, columns=columns)
 
-    def category_rows(self) -> RowsByDay:
+    def category_rows(self) -> DayTable:
         """Rows of `category_kpis`."""
+        if not self._slice.columns.category:
+            return DayTable(days=NO_DAYS, columns={})
         lines = self._facts.lines
-        if lines is None or lines.category is None:
-            return {}
-        groups = self._by_group(lines, lines.category)
-        has_money = self._has_line_money()
-        rows: RowsByDay = {}
-        columns = zip(
-            groups.day.tolist(),
-            groups.group,
-            _money(groups.money if has_money else None, len(groups.day)),
-            _averages(groups.money if has_money else None, groups.orders),
-            _rates(groups.returned, groups.orders),
-            strict=True,
+        groups = self._by_group(None if lines is None else lines.category, self._slice.categories)
+        money = groups.money if self._has_money else None
+        return DayTable(
+            days=self._dates[groups.day],
+            columns={
+                "category": groups.name,
+                "daily_revenue": _money(money),
+                "avg_order_value": _averages(money, groups.orders),
+                "avg_return_rate": _rates(groups.returned, groups.orders),
+            },
         )
-        for day, name, money, average, rate in columns:
-            self._add(
-                rows,
-                day,
-                {
-                    "category": name,
-                    "daily_revenue": money,
-                    "avg_order_value": average,
-                    "avg_return_rate": rate,
-                },
-            )
-        for day, amount in self._order_discounts(has_money=has_money):
-            self._add(
-                rows,
-                day,
-                {
-                    "category": ORDER_GROUP,
-                    "daily_revenue": amount,
-                    "avg_order_value": None,
-                    "avg_return_rate": None,
-                },
-            )
-        return _sorted(rows, "category")
 
-    def product_rows(self) -> RowsByDay:
+    def product_rows(self) -> DayTable:
         """Rows of `product_kpis`."""
+        if not self._slice.columns.product:
+            return DayTable(days=NO_DAYS, columns={})
         lines = self._facts.lines
-        if lines is None or lines.product is None:
-            return {}
-        groups = self._by_group(lines, lines.product.cast(pa.string()).fill_null(NO_CATEGORY))
-        has_money = self._has_line_money()
-        rows: RowsByDay = {}
-        columns = zip(
-            groups.day.tolist(),
-            groups.group,
-            _whole(groups.quantity),
-            _money(groups.money if has_money else None, len(groups.day)),
-            groups.orders.tolist(),
-            _rates(groups.returned, groups.orders),
-            strict=True,
+        groups = self._by_group(None if lines is None else lines.product, self._slice.products)
+        return DayTable(
+            days=self._dates[groups.day],
+            columns={
+                "product_id": groups.name,
+                "units_sold": _whole(groups.quantity),
+                "revenue": _money(groups.money if self._has_money else None),
+                "orders": _integers(groups.orders),
+                "return_rate": _rates(groups.returned, groups.orders),
+            },
         )
-        for day, name, units, money, orders, rate in columns:
-            self._add(
-                rows,
-                day,
-                {
-                    "product_id": name,
-                    "units_sold": units,
-                    "revenue": money,
-                    "orders": orders,
-                    "return_rate": rate,
-                },
-            )
-        for day, amount in self._order_discounts(has_money=has_money):
-            self._add(
-                rows,
-                day,
-                {
-                    "product_id": ORDER_GROUP,
-                    "units_sold": 0,
-                    "revenue": amount,
-                    "orders": 0,
-                    "return_rate": None,
-                },
-            )
-        return _sorted(rows, "product_id")
 
-    def _add(self, rows: RowsByDay, day: int, row: KpiRow) -> None:
-        of_day = to_date(int(self._dates[day]))
-        rows.setdefault(of_day, []).append({"order_date": of_day.isoformat(), **row})
-
-    def _order_discounts(self, *, has_money: bool) -> list[tuple[int, Value]]:
-        """Discounts of whole orders, as a negative row (rule 14)."""
-        if not (self._shop.has("orders", "discount") and has_money):
-            return []
-        sums = self._sum_orders(self._facts.orders.discount)
-        money = _money(-sums, self._size)
-        return [(day, money[day]) for day in np.flatnonzero(sums).tolist()]
-
-    def _by_group(self, lines: LineFacts, groups: pa.Array) -> _Group:
-        encoded = pc.dictionary_encode(groups)
-        names = encoded.dictionary.to_pylist()
-        code = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        width = max(len(names), 1)
-        pair = self._day[lines.order] * width + code
-        distinct = fixed_point.distinct(pair)
-        number = np.searchsorted(distinct, pair)
-        size = len(distinct)
-        every = fixed_point.distinct(lines.order * width + code)
-        returned = fixed_point.distinct((lines.order * width + code)[lines.returned])
-
-        def orders_of(keys: Int64s) -> Int64s:
-            at = np.searchsorted(distinct, self._day[keys // width] * width + keys % width)
-            return np.bincount(at, minlength=size).astype(np.int64)
-
-        return _Group(
-            day=distinct // width,
-            group=[names[one] for one in (distinct % width).tolist()],
-            money=fixed_point.sums(number, lines.money.money, size),
-            quantity=fixed_point.sums(number, lines.quantity, size),
-            orders=orders_of(every),
-            returned=orders_of(returned),
+    def _by_group(self, of_lines: Codes | None, texts: TextCodes) -> _Groups:
+        """Add lines up by day and group; discounts of whole orders are a group (rule 14)."""
+        discounts = self._order_discounts()
+        names = texts.texts
+        known = sorted({*names, *([ORDER_GROUP] if discounts is not None else [])})
+        width = max(len(known), 1)
+        possible = self._size * width
+        code = _ranks(names, known)[np.zeros(0, np.int32) if of_lines is None else of_lines]
+        day = NO_DAYS if self._day_of_line is None else self._day_of_line
+        group = day.astype(np.int64) * width + code
+        lines = count_groups(group, possible)
+        money = sum_groups(group, self._line_money(), possible)
+        pieces = sum_groups(group, self._line_quantities(), possible)
+        orders, returned = self._count_orders(code, width)
+        found = lines.non_zero()
+        taken = np.zeros(0, np.int64)
+        if discounts is not None:
+            taken = np.flatnonzero(discounts) * width + known.index(ORDER_GROUP)
+            found = np.union1d(found, taken)
+        total = money.at(found)
+        if discounts is not None and len(taken):
+            total[np.searchsorted(found, taken)] -= discounts[taken // width]
+        return _Groups(
+            day=found // width,
+            name=lambda rows: [known[one] for one in (found[rows] % width).tolist()],
+            money=total,
+            quantity=pieces.at(found),
+            orders=orders.at(found),
+            returned=returned.at(found),
         )
+
+    def _count_orders(self, code: Positions, width: int) -> tuple[GroupSums, GroupSums]:
+        """Count the orders of each day and group, and those of them with a returned line."""
+        lines, possible = self._facts.lines, self._size * width
+        if lines is None:
+            nothing = count_groups(np.zeros(0, np.int64), possible)
+            return nothing, nothing
+        is_returned = self._facts.orders.returned[lines.order]
+        if lines.returned is not None:
+            is_returned = lines.returned
+        pairs = ((lines.order.astype(np.int64) * width + code) << 1) | is_returned
+        sort_runs(pairs, self._execution)
+        keys = pairs >> 1
+        last = np.ones(len(keys), bool)
+        np.not_equal(keys[1:], keys[:-1], out=last[:-1])
+        at = np.flatnonzero(last)
+        position, group = np.divmod(keys[at], width)
+        groups = self._day[position].astype(np.int64) * width + group
+        ever = (pairs[at] & 1).astype(bool)
+        return count_groups(groups, possible), count_groups(groups[ever], possible)
+
+    def _order_discounts(self) -> Int64s | None:
+        """Discounts of whole orders by day; None where the contract has none beside money."""
+        if not (self._shop.has("orders", "discount") and self._has_money):
+            return None
+        return self._sum_orders(self._facts.orders.orders.discount)
+
+    def _line_money(self) -> Int64s:
+        lines = self._facts.lines
+        if lines is None:
+            return NOTHING
+        return np.zeros(len(lines), np.int64) if lines.money is None else lines.money
+
+    def _line_quantities(self) -> Int64s:
+        lines = self._facts.lines
+        if lines is None:
+            return NOTHING
+        if lines.quantity is None:
+            return np.full(len(lines), ONE_QUANTITY, np.int64)
+        return lines.quantity
 
     def _count(self, which: Mask) -> Int64s:
-        """Orders of each shown day."""
-        inside = which & np.isin(self._facts.orders.day, self._dates)
+        """Orders of each day."""
+        orders = self._facts.orders.orders
+        if not self._size:
+            return NOTHING
+        inside = which & (self._dates[self._day] == orders.day)
         return np.bincount(self._day[inside], minlength=self._size).astype(np.int64)
 
-    def _sum_orders(self, units: Int64s) -> Int64s:
+    def _sum_orders(self, units: Int64s | None) -> Int64s:
+        if units is None:
+            return np.zeros(self._size, np.int64)
         which = self._counts
         return fixed_point.sums(self._day[which], units[which], self._size)
 
-    def _sum_lines(self, units: Int64s) -> Int64s:
-        lines = self._facts.lines
-        assert lines is not None  # noqa: S101  (callers have looked)
-        return fixed_point.sums(self._day[lines.order], units, self._size)
+    def _sum_lines(self, units: Int64s | Mask) -> Int64s:
+        if self._day_of_line is None:
+            return np.zeros(self._size, np.int64)
+        return fixed_point.sums(self._day_of_line, units.astype(np.int64, copy=False), self._size)
 
-    def _distinct_users(self, users: pa.Array, which: Mask) -> Int64s:
-        code = pc.dictionary_encode(users.cast(pa.string())).indices.fill_null(0)
-        codes = code.to_numpy(zero_copy_only=False).astype(np.int64)
-        width = int(codes.max(initial=0)) + 1
-        pairs = fixed_point.distinct(self._day[which] * width + codes[which])
-        return np.bincount(pairs // width, minlength=self._size).astype(np.int64)
+    def _customers(self, has_user: Mask) -> Int64s:
+        orders = self._facts.orders
+        which = np.flatnonzero(orders.counts & has_user)
+        if orders.orders.users is None or not len(which):
+            return np.zeros(self._size, np.int64)
+        # Only days that have one are numbered.
+        found, day = np.unique(self._day[which], return_inverse=True)
+        users = orders.orders.users.take(which)
+        counts = count_customers(day.astype(np.int32), users, len(found), self._execution)
+        total = np.zeros(self._size, np.int64)
+        total[found] = counts
+        return total
 
-    def _has_line_money(self) -> bool:
-        return self._shop.has(
-            "order_items", "unit_price", "before_discount", "discount", "after_discount"
-        )
+    @property
+    def _has_money(self) -> bool:
+        return self._shop.has("order_items", *MONEY_OF_A_LINE)
 
     def _has_exclusion(self) -> bool:
         return any(dataset.excluded for dataset in self._shop.datasets.values())
 
     def _revenue(self) -> Int64s | None:
         """Lines less the discounts of their orders; without lines the orders' totals (rule 13)."""
-        lines = self._facts.lines
-        if lines is None:
-            if not self._shop.has("orders", "total"):
-                return None
-            return self._sum_orders(self._facts.orders.total)
-        if not self._has_line_money():
+        orders = self._facts.orders.orders
+        if not self._has_lines:
+            return self._sum_orders(orders.total) if self._shop.has("orders", "total") else None
+        if not self._has_money:
             return None
-        discount = self._sum_orders(self._facts.orders.discount)
-        return fixed_point.add(self._sum_lines(lines.money.money), -discount)
+        lines = self._sum_lines(self._line_money())
+        return fixed_point.add(lines, -self._sum_orders(orders.discount))
 
-    def _gross(self) -> list[Value]:
+    def _gross(self) -> Show:
         """Money before discounts, of the days on which it is known of all lines."""
+        if not (self._has_lines and self._shop.has("order_items", "unit_price", "before_discount")):
+            return _nothing
         lines = self._facts.lines
-        if lines is None or not self._shop.has("order_items", "unit_price", "before_discount"):
-            return [None] * self._size
-        unknown = self._sum_lines((~lines.money.knows_before).astype(np.int64))
-        return _where(unknown == 0, _money(self._sum_lines(lines.money.before), self._size))
+        before = self._line_money() if lines is None or lines.before is None else lines.before
+        shown = _money(self._sum_lines(before))
+        if lines is None or lines.unknown is None:
+            return shown
+        return _where(self._sum_lines(lines.unknown) == 0, shown)
 
     def _discounts(self) -> Int64s | None:
-        shop, lines = self._shop, self._facts.lines
-        of_lines = shop.has("order_items", "discount", "discount_rate", "discount_percent") or (
+        shop, lines, orders = self._shop, self._facts.lines, self._facts.orders.orders
+        of_lines = shop.has("order_items", *DISCOUNTS) or (
             shop.has("order_items", "after_discount")
             and shop.has("order_items", "unit_price", "before_discount")
         )
-        if lines is None or not (of_lines or shop.has("orders", "discount")):
-            return (
-                self._sum_orders(self._facts.orders.discount)
-                if shop.has("orders", "discount")
-                else None
-            )
-        return fixed_point.add(
-            self._sum_lines(lines.money.discount), self._sum_orders(self._facts.orders.discount)
-        )
+        of_orders = self._sum_orders(orders.discount)
+        if not (of_lines or shop.has("orders", "discount")):
+            return None
+        if lines is None or lines.discount is None:
+            return of_orders
+        return fixed_point.add(self._sum_lines(lines.discount), of_orders)
 
     def _refunds(self) -> Int64s | None:
-        refunds = self._facts.refunds
-        if refunds is not None:
-            at = np.searchsorted(self._dates, refunds.day)
-            return fixed_point.sums(at, refunds.amount, self._size)
+        if self._facts.refunds is not None:
+            at = np.searchsorted(self._dates, self._refund_days)
+            return fixed_point.sums(at, self._refund_amounts, self._size)
         if self._shop.has("orders", "refund"):
-            return self._sum_orders(self._facts.orders.refund)
+            return self._sum_orders(self._facts.orders.orders.refund)
         return None
 
-    def _pieces(self) -> list[Value]:
-        lines = self._facts.lines
-        if lines is not None:
-            return _whole(self._sum_lines(lines.quantity))
+    def _pieces(self) -> Int64s | None:
+        if self._has_lines:
+            return self._sum_lines(self._line_quantities())
         if self._shop.has("orders", "quantity"):
-            return _whole(self._sum_orders(self._facts.orders.quantity))
-        return [None] * self._size
+            return self._sum_orders(self._facts.orders.orders.quantity)
+        return None
 
 
-def _sorted(rows: RowsByDay, name: str) -> RowsByDay:
-    return {day: sorted(rows[day], key=lambda row: str(row[name])) for day in sorted(rows)}
+def _ranks(names: list[str], known: list[str]) -> Positions:
+    """Return the place of each name in ascending order."""
+    places = {name: place for place, name in enumerate(known)}
+    return np.array([places[name] for name in names], np.int64)
 
 
-def _money(units: Int64s | None, size: int) -> list[Value]:
+def _nothing(rows: slice) -> list[Value]:
+    return [None] * (rows.stop - rows.start)
+
+
+def _integers(values: Int64s | None) -> Show:
+    if values is None:
+        return _nothing
+    return lambda rows: values[rows].tolist()
+
+
+def _money(units: Int64s | None) -> Show:
     if units is None:
-        return [None] * size
-    return _decimals(fixed_point.at_scale(units, MONEY_SCALE, PUBLISHED_SCALE), PUBLISHED_SCALE)
+        return _nothing
+
+    def show(rows: slice) -> list[Value]:
+        shown = fixed_point.at_scale(units[rows], MONEY_SCALE, PUBLISHED_SCALE)
+        return _decimals(shown, PUBLISHED_SCALE)
+
+    return show
 
 
-def _averages(units: Int64s | None, count: Int64s) -> list[Value]:
+def _averages(units: Int64s | None, count: Int64s) -> Show:
     if units is None:
-        return [None] * len(count)
-    shown = fixed_point.half_even(units, np.maximum(count, 1), MONEY_SCALE - PUBLISHED_SCALE)
-    return _where(count > 0, _decimals(shown, PUBLISHED_SCALE))
+        return _nothing
+
+    def show(rows: slice) -> list[Value]:
+        some = np.maximum(count[rows], 1)
+        shown = fixed_point.half_even(units[rows], some, MONEY_SCALE - PUBLISHED_SCALE)
+        return _decimals(shown, PUBLISHED_SCALE)
+
+    return _where(count > 0, show)
 
 
-def _rates(part: Int64s, whole: Int64s) -> list[Value]:
-    shown = fixed_point.half_even(part * 10**RATE_SCALE, np.maximum(whole, 1))
-    return _where(whole > 0, _decimals(shown, RATE_SCALE))
+def _rates(part: Int64s, whole: Int64s) -> Show:
+    def show(rows: slice) -> list[Value]:
+        some = np.maximum(whole[rows], 1)
+        return _decimals(fixed_point.half_even(part[rows] * 10**RATE_SCALE, some), RATE_SCALE)
+
+    return _where(whole > 0, show)
 
 
-def _where(which: npt.NDArray[np.bool_], values: list[Value]) -> list[Value]:
-    return [value if has else None for has, value in zip(which.tolist(), values, strict=True)]
+def _where(which: Mask, show: Show) -> Show:
+    return lambda rows: [
+        value if has else None for has, value in zip(which[rows].tolist(), show(rows), strict=True)
+    ]
 
 
 def _decimals(units: Int64s, scale: int) -> list[Value]:
     return [Decimal(unit).scaleb(-scale) for unit in units.tolist()]
 
 
-def _whole(units: Int64s) -> list[Value]:
+def _whole(units: Int64s | None) -> Show:
     """Quantities at 3 places: whole numbers as such, others with the places that they have."""
-    return [
-        unit // 1000 if unit % 1000 == 0 else Decimal(unit).scaleb(-3).normalize()
-        for unit in units.tolist()
+    if units is None:
+        return _nothing
+    return lambda rows: [
+        unit // ONE_QUANTITY if unit % ONE_QUANTITY == 0 else Decimal(unit).scaleb(-3).normalize()
+        for unit in units[rows].tolist()
     ]

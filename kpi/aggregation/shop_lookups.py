@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kpi.aggregation.shop_columns import one_array, texts_of
+from kpi.aggregation.shop_columns import column_of, encoded, one_array, texts_of
 from kpi.aggregation.shop_versions import LatestRows
-from kpi.contract.shop import Shop, ShopColumn, ShopDataset, Via
+from kpi.aggregation.tables import UNKNOWN_CATEGORY
+from kpi.contract.shop import Shop, ShopColumn, ShopDataset
 from kpi.kernels.arrays import Mask, Positions
+from kpi.kernels.hash_index import KeyIndex
+from kpi.kernels.keys import keys_of
 from kpi.kernels.masks import valid
-from kpi.mapping.mapper import DAY
+from kpi.mapping.clean_rows import DAY
+
+RowDays = npt.NDArray[np.int32]
+"""Day of the order of each row, since 1970-01-01."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,16 +37,79 @@ class Found:
     missing: Mask
 
 
-class Lookups:
-    """Looks values up in the latest rows of references and products."""
+def key_texts(dataset: ShopDataset, table: pa.Table) -> pa.Array:
+    """Write the key of each row of a reference as cells name it, without the first day."""
+    parts = [texts_of(table, name) for name in dataset.key if name != dataset.valid_from]
+    return parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, " ")
 
-    def __init__(self, shop: Shop, rows: Mapping[str, LatestRows]) -> None:
-        self._shop = shop
-        self._rows = rows
-        self._tables: dict[str, pa.Table] = {}
+
+class ReferenceRows:
+    """Rows of a reference, found by their keys.
+
+    Args:
+        dataset: The reference.
+        table: Its latest rows, those of products with their own look-ups done.
+        missing: For each column with a `via`, where its value has not come.
+    """
+
+    def __init__(
+        self, dataset: ShopDataset, table: pa.Table, missing: Mapping[str, Mask] | None = None
+    ) -> None:
+        self.table = table
+        self.missing: Mapping[str, Mask] = missing or {}
+        keys = key_texts(dataset, table)
+        self._from_day = None
+        if dataset.valid_from is not None:
+            self._from_day = one_array(table, DAY).to_numpy(zero_copy_only=False).astype(np.int64)
+        # Two keys of several columns may be one text.
+        names, self._code = encoded(keys)
+        self._index = KeyIndex(keys_of([pa.chunked_array([names])]))
+        first = np.full(len(names), -1, np.int64)
+        order = np.arange(len(keys))[::-1]
+        if self._from_day is not None:
+            order = np.argsort(self._from_day, kind="stable")
+        first[self._code[order]] = order
+        self._row = first
+
+    def find(self, texts: pa.Array, days: RowDays | None) -> Positions:
+        """Find the row that each text names; -1 where there is none."""
+        names, at = encoded(texts)
+        code = self._index.find(keys_of([pa.chunked_array([names])]))
+        wanted = np.append(code, -1)[at]
+        if self._from_day is None or days is None:
+            return np.append(self._row, -1)[wanted]
+        return self._in_force(self._from_day, wanted, days)
+
+    def _in_force(self, from_day: Positions, wanted: Positions, days: RowDays) -> Positions:
+        """Find the last row of each key that begins on a day or before."""
+        # Days of any calendar fit 23 bits beside the number of a key.
+        low, width = -(2**22), 2**23
+        places = self._code * width + from_day - low
+        order = np.argsort(places, kind="stable")
+        at = np.searchsorted(places[order], wanted * width + days - low, side="right") - 1
+        found = np.where(at >= 0, order[np.maximum(at, 0)] if len(order) else -1, -1)
+        same = (found >= 0) & (np.append(self._code, -2)[found] == wanted) & (wanted >= 0)
+        return np.where(same, found, -1)
+
+
+@dataclass
+class LookupTables:
+    """Latest rows of the references and products that look-ups read.
+
+    Attributes:
+        shop: Contract.
+        rows: By name; all rows of each, or those that the cells at hand name.
+        of_columns: (dataset, column) -> tables for the look-ups of that column, where they are
+            others.
+    """
+
+    shop: Shop
+    rows: Mapping[str, LatestRows]
+    of_columns: Mapping[tuple[str, str], LookupTables] = field(default_factory=dict)
+    _references: dict[str, ReferenceRows] = field(default_factory=dict)
 
     def resolve(
-        self, dataset: ShopDataset, table: pa.Table, days: npt.NDArray[np.int32] | None
+        self, dataset: ShopDataset, table: pa.Table, days: RowDays | None
     ) -> tuple[pa.Table, dict[str, Mask]]:
         """Replace the cells of the columns that have a `via` by what it gives.
 
@@ -56,76 +125,46 @@ class Lookups:
         for column in dataset.columns.values():
             if not column.via or column.name not in table.schema.names:
                 continue
-            found = self.find(column, texts_of(table, column.name), days)
+            tables = self.of_columns.get((dataset.name, column.name), self)
+            found = tables.find(column, texts_of(table, column.name), days)
             at = table.schema.get_field_index(column.name)
             table = table.set_column(at, column.name, found.values)
             missing[column.name] = found.missing
         return table, missing
 
-    def find(
-        self, column: ShopColumn, cells: pa.Array, days: npt.NDArray[np.int32] | None
-    ) -> Found:
+    def find(self, column: ShopColumn, cells: pa.Array, days: RowDays | None) -> Found:
         """Look the cells of one column up, step by step."""
         missing = np.zeros(len(cells), bool)
         values = cells
         for step in column.via:
             texts = values if pa.types.is_string(values.type) else values.cast(pa.string())
-            at = self._positions(step, texts, days)
+            reference = self.reference(step.reference)
+            at = reference.find(texts, days)
             missing |= valid(texts) & (at < 0)
-            source = one_array(self._table(step.reference), step.column)
-            values = source.take(pa.array(at, mask=at < 0))
+            values = one_array(reference.table, step.column).take(pa.array(at, mask=at < 0))
         return Found(values=values, missing=missing)
 
-    def _table(self, reference: str) -> pa.Table:
-        """Latest rows of a reference; those of products with their own look-ups done."""
-        if reference not in self._tables:
-            table = self._rows[reference].table
-            if reference == "products":
-                table, _ = self.resolve(self._shop.datasets["products"], table, None)
-            self._tables[reference] = table
-        return self._tables[reference]
+    def reference(self, name: str) -> ReferenceRows:
+        """Return the rows of a reference; those of products with their own look-ups done."""
+        if name not in self._references:
+            dataset, table = self.shop.all_datasets[name], self.rows[name].table
+            missing: Mapping[str, Mask] = {}
+            if name == "products":
+                table, missing = self.resolve(dataset, table, None)
+            self._references[name] = ReferenceRows(dataset, table, missing)
+        return self._references[name]
 
-    def _positions(
-        self, step: Via, texts: pa.Array, days: npt.NDArray[np.int32] | None
-    ) -> Positions:
-        """Find the row that each text names; -1 where there is none."""
-        dataset = self._shop.all_datasets[step.reference]
-        table = self._rows[step.reference].table
-        parts = [texts_of(table, name) for name in dataset.key if name != dataset.valid_from]
-        keys = parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, " ")
-        if dataset.valid_from is None or days is None:
-            if dataset.valid_from is not None:
-                newest = _newest(keys, one_array(table, DAY))
-                at = pc.index_in(texts, value_set=keys.take(pa.array(newest)))
-                numbers = at.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-                return np.where(numbers >= 0, np.append(newest, -1)[numbers], -1)
-            at = pc.index_in(texts, value_set=keys).fill_null(-1)
-            return np.where(valid(texts), at.to_numpy(zero_copy_only=False), -1).astype(np.int64)
-        return _in_force(keys, one_array(table, DAY), texts, days)
-
-
-def _newest(keys: pa.Array, from_day: pa.Array) -> Positions:
-    """Find the row of each key with the greatest first day."""
-    order = np.argsort(from_day.to_numpy(zero_copy_only=False), kind="stable")[::-1]
-    encoded = pc.dictionary_encode(keys).indices.to_numpy(zero_copy_only=False)
-    _, first = np.unique(encoded[order], return_index=True)
-    return order[first].astype(np.int64)
-
-
-def _in_force(
-    keys: pa.Array, from_day: pa.Array, texts: pa.Array, days: npt.NDArray[np.int32]
-) -> Positions:
-    """Find the last row of each text's key that begins on its day or before."""
-    distinct = pc.unique(keys)
-    code = pc.index_in(keys, value_set=distinct).to_numpy(zero_copy_only=False).astype(np.int64)
-    wanted = pc.index_in(texts, value_set=distinct).fill_null(-1)
-    wanted_code = np.where(valid(texts), wanted.to_numpy(zero_copy_only=False), -1)
-    # Days of any calendar fit 23 bits beside the number of a key.
-    low, width = -(2**22), 2**23
-    first = from_day.to_numpy(zero_copy_only=False).astype(np.int64)
-    places = code * width + first - low
-    order = np.argsort(places, kind="stable")
-    at = np.searchsorted(places[order], wanted_code * width + days - low, side="right") - 1
-    found = np.where(at >= 0, order[np.maximum(at, 0)] if len(order) else -1, -1)
-    same = (found >= 0) & (np.append(code, -2)[found] == wanted_code) & (wanted_code >= 0)
-    return np.where(same, found, -1)
+    def categories(self, product_ids: pa.Array) -> tuple[pa.Array, Mask]:
+        """Look the category of each product up, and where the product has not come (rule 17)."""
+        tables = self.of_columns.get(("order_items", "product_id"), self)
+        products = tables.reference("products")
+        names = column_of(products.table, "category")
+        if names is None:
+            names = pa.nulls(products.table.num_rows, pa.string())
+        absent = products.missing.get("category")
+        if absent is not None:
+            names = pc.if_else(pa.array(absent), UNKNOWN_CATEGORY, names)
+        at = products.find(product_ids, None)
+        unknown = valid(product_ids) & (at < 0)
+        found = names.take(pa.array(at, mask=at < 0))
+        return pc.if_else(pa.array(unknown), UNKNOWN_CATEGORY, found), unknown

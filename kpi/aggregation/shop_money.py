@@ -19,6 +19,12 @@ ONE_QUANTITY = 10**3
 ONE_FACTOR = 10**10
 """The factor 1 at the scale of rates and shares."""
 
+MONEY_OF_A_LINE = ("unit_price", "before_discount", "discount", "after_discount")
+"""Columns of which a line with money says one at least."""
+
+DISCOUNTS = ("discount", "discount_rate", "discount_percent")
+"""Columns that take something off the price of a line."""
+
 Integers = npt.NDArray[Any]
 """64-bit integers, or Python's where those would overflow."""
 
@@ -29,16 +35,16 @@ class LineMoney:
 
     Attributes:
         money: After discounts.
-        before: Before discounts; 0 where it is not known.
-        knows_before: Where it is known.
-        discount: What was taken off, as far as it is known.
+        before: Before discounts; 0 where it is not known. None where it is `money`.
+        unknown: Where it is not known what the line cost before discounts; None where nowhere.
+        discount: What was taken off, as far as it is known; None where nothing.
         unpriced: Where no role of money has a value.
     """
 
     money: Int64s
-    before: Int64s
-    knows_before: Mask
-    discount: Int64s
+    before: Int64s | None
+    unknown: Mask | None
+    discount: Int64s | None
     unpriced: Mask
 
 
@@ -61,32 +67,71 @@ def line_money(table: pa.Table, divisor: Int64s | None) -> LineMoney:
         divisor: Rate of each line's currency at 10 places; None where all have the contract's.
     """
     rows = table.num_rows
+    after, whole, unit = (
+        units_of(table, name) for name in ("after_discount", "before_discount", "unit_price")
+    )
+    says_before = np.zeros(rows, bool)
+    for role in (whole, unit):
+        if role is not None:
+            says_before = says_before | role[1]
+    price, scale = _price(table, whole, unit)
+    if after is None and not any(name in table.schema.names for name in DISCOUNTS):
+        money = _round(price, scale, divisor)
+        return LineMoney(
+            money=money, before=None, unknown=None, discount=None, unpriced=~says_before
+        )
+    return _discounted(table, price, scale, after, says_before, divisor)
+
+
+def _price(
+    table: pa.Table, whole: tuple[Int64s, Mask] | None, unit: tuple[Int64s, Mask] | None
+) -> tuple[Integers, int]:
+    """Return the money of each line before discounts, and the decimal places it has."""
+    if unit is None:
+        return (np.zeros(table.num_rows, np.int64) if whole is None else whole[0]), 4
+    if "quantity" not in table.schema.names:
+        price, scale = unit[0], 4
+        return (price if whole is None else np.where(whole[1], whole[0], price)), scale
     quantity, _ = quantities(table)
+    pieces, remainder = np.divmod(quantity, ONE_QUANTITY)
+    if not remainder.any():
+        price, scale = _times(unit[0], pieces), 4
+    else:
+        price, scale = _times(unit[0], quantity), 7
+    if whole is None:
+        return price, scale
+    return np.where(whole[1], _times(whole[0], 10 ** (scale - 4)), price), scale
+
+
+def _discounted(
+    table: pa.Table,
+    price: Integers,
+    scale: int,
+    after: tuple[Int64s, Mask] | None,
+    says_before: Mask,
+    divisor: Int64s | None,
+) -> LineMoney:
+    rows = table.num_rows
     none = np.zeros(rows, np.int64), np.zeros(rows, bool)
-    after, has_after = units_of(table, "after_discount") or none
-    whole, has_whole = units_of(table, "before_discount") or none
-    unit, has_unit = units_of(table, "unit_price") or none
+    after_units, has_after = after or none
     cell, has_cell = units_of(table, "discount") or none
     share, has_share = _shares(table) or none
-    knows_before = has_whole | has_unit | ~has_after
-    # At 7 places: money has 4, quantities 3.
-    before = np.where(has_whole, _times(whole, ONE_QUANTITY), _times(unit, quantity))
-    taken = before - _times(cell, ONE_QUANTITY)
-    scale = 7
+    known = says_before | ~has_after
+    before = _round(price, scale, divisor)
+    taken = price - _times(cell, 10 ** (scale - 4))
     if has_share.any():
-        taken = _times(taken, ONE_FACTOR) - _times(before, share)
+        taken = _times(taken, ONE_FACTOR) - _times(price, share)
         scale += 10
-    money = np.where(has_after, _times(after, 10 ** (scale - 4)), taken)
-    unpriced = ~(has_after | has_whole | has_unit | has_cell)
-    of_line = _round(money, scale, divisor)
-    of_before = np.where(knows_before, _round(before, 7, divisor), 0).astype(np.int64)
-    of_cell = _round(_times(cell, ONE_QUANTITY), 7, divisor)
+    money = _round(
+        np.where(has_after, _times(after_units, 10 ** (scale - 4)), taken), scale, divisor
+    )
+    of_cell = _round(cell, 4, divisor)
     return LineMoney(
-        money=of_line,
-        before=of_before,
-        knows_before=knows_before,
-        discount=np.where(knows_before, of_before - of_line, of_cell).astype(np.int64),
-        unpriced=unpriced,
+        money=money,
+        before=np.where(known, before, 0).astype(np.int64),
+        unknown=None if known.all() else ~known,
+        discount=np.where(known, before - money, of_cell).astype(np.int64),
+        unpriced=~(has_after | says_before | has_cell),
     )
 
 
@@ -95,7 +140,7 @@ def amounts(table: pa.Table, name: str, divisor: Int64s | None) -> Int64s:
     found = units_of(table, name)
     if found is None:
         return np.zeros(table.num_rows, np.int64)
-    return _round(_times(found[0], ONE_QUANTITY), 7, divisor)
+    return _round(found[0], 4, divisor)
 
 
 def refund_amounts(table: pa.Table, divisor: Int64s | None) -> Int64s:
@@ -123,18 +168,25 @@ def _shares(table: pa.Table) -> tuple[Int64s, Mask] | None:
 
 def _times(left: Integers, right: int | Integers) -> Integers:
     """Multiply exactly; in Python's integers where 64 bits might not do."""
-    estimate = np.abs(left.astype(np.float64)) * np.abs(np.asarray(right, dtype=np.float64))
-    if left.dtype == object or (estimate >= 2**61).any():
+    if isinstance(right, int):
+        bound = float(abs(right))
+    else:
+        bound = float(max(abs(int(right.max(initial=0))), abs(int(right.min(initial=0)))))
+    if left.dtype != object and isinstance(right, int) and right == 1:
+        return left
+    most = float(max(abs(int(left.max(initial=0))), abs(int(left.min(initial=0)))))
+    is_wide = left.dtype == object or (not isinstance(right, int) and right.dtype == object)
+    if is_wide or most * bound >= 2.0**61:
         return left.astype(object) * (right if isinstance(right, int) else right.astype(object))
     return left * right
 
 
 def _round(units: Integers, scale: int, divisor: Int64s | None) -> Int64s:
     """Round amounts half-even to 4 places, once, after dividing by the rate of their currency."""
-    if divisor is None:
+    if divisor is None or (divisor == ONE_FACTOR).all():
+        if scale == 4:
+            return units.astype(np.int64, copy=False)
         return fixed_point.half_even(units, np.ones(len(units), np.int64), scale - 4)
-    if (divisor == ONE_FACTOR).all():
-        return _round(units, scale, None)
     return fixed_point.half_even(
         units.astype(object) * ONE_FACTOR, divisor.astype(object), scale - 4
     )

@@ -11,10 +11,24 @@ import pyarrow as pa
 from kpi.aggregation.shop_columns import one_array, texts_of
 from kpi.contract.shop import Replaces, ShopDataset
 from kpi.kernels.arrays import Int64s, Mask, Positions
-from kpi.kernels.hash_index import KeyIndex
 from kpi.kernels.keys import Keys, keys_of, latest_rows
 from kpi.kernels.masks import booleans, valid
 from kpi.mapping.conditions import holds
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FedFile:
+    """One file that feeds a dataset.
+
+    Attributes:
+        name: Name of the file, which later versions of it share.
+        entry: Number of the entry of `[[files]]` that takes it.
+        replaces: What later files take the place of.
+    """
+
+    name: str
+    entry: int
+    replaces: Replaces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,15 +37,11 @@ class FileRows:
 
     Attributes:
         table: Rows in the order of the file, of `kpi.mapping.mapper.clean_schema`.
-        name: Name of the file, which later versions of it share.
-        entry: Number of the entry of `[[files]]` that takes it.
-        replaces: What later files take the place of.
+        file: The file.
     """
 
     table: pa.Table
-    name: str
-    entry: int
-    replaces: Replaces
+    file: FedFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +78,7 @@ def latest(dataset: ShopDataset, files: Sequence[FileRows], schema: pa.Schema) -
     table = table.combine_chunks()
     counts = [file.table.num_rows for file in files]
     of_file = np.repeat(np.arange(len(files)), counts)
-    by = _replaced_by(files, by_name=dataset.key_by == "row")
+    by = replaced_by([one.file for one in files], by_name=dataset.key_by == "row")
     stands_for = np.where(by[of_file] >= 0, by[of_file], of_file) if len(files) else of_file
     gone = stands_for != of_file
     deleted = holds(dataset.deleted, lambda name: texts_of(table, name), table.num_rows)
@@ -96,7 +106,7 @@ def latest(dataset: ShopDataset, files: Sequence[FileRows], schema: pa.Schema) -
     )
 
 
-def _replaced_by(files: Sequence[FileRows], *, by_name: bool) -> Int64s:
+def replaced_by(files: Sequence[FedFile], *, by_name: bool) -> Int64s:
     """For each file the first later one that takes its place whole; -1 for none (rule 8)."""
     by = np.full(len(files), -1, np.int64)
     of_name: dict[str, int] = {}
@@ -146,8 +156,8 @@ def _of_latest_file(table: pa.Table, rank: Int64s, files: Sequence[FileRows]) ->
     newest = np.full(int(number.max()) + 1, -1, np.int64)
     np.maximum.at(newest, number, rank)
     keep = rank == newest[number]
-    number_of = {file.name: number for number, file in enumerate(files)}
-    names = np.array([number_of[file.name] for file in files])
+    number_of = {one.file.name: number for number, one in enumerate(files)}
+    names = np.array([number_of[one.file.name] for one in files])
     other = ~keep & (names[rank] != names[newest[number]])
     return keep, len(np.unique(number[other]))
 
@@ -170,14 +180,3 @@ def key_columns(table: pa.Table, names: Sequence[str]) -> Keys:
             for column in columns
         ]
     return keys_of(columns)
-
-
-def distinct_keys(table: pa.Table, names: Sequence[str]) -> Keys:
-    """Keys of the rows of a table, each once."""
-    keys = key_columns(table, names)
-    return keys.take(latest_rows(keys))
-
-
-def find_rows(keys: Keys, wanted: Keys) -> Positions:
-    """Find the row of each wanted key among distinct keys; -1 where there is none."""
-    return KeyIndex(keys).find(wanted)

@@ -15,8 +15,8 @@ from kpi.contract.reject_reasons import Reason
 from kpi.contract.shop import FileLayout, Shop, ShopColumn, ShopDataset
 from kpi.kernels.arrays import Mask, Positions
 from kpi.kernels.masks import booleans, true
+from kpi.mapping.clean_rows import clean_schema, dated_column
 from kpi.mapping.columns import (
-    ARROW_TYPES,
     EXPECTED,
     KEYS_OF_KPIS,
     Forms,
@@ -32,13 +32,7 @@ from kpi.mapping.fill import ComesBackError, Filler
 from kpi.mapping.headers import CURRENCY_HEADERS, FileRefusedError, resolve_headers
 from kpi.validation.rules import Problem
 
-DAY, ROW = "_day", "_row"
-"""Clean columns beside those of the contract: an order's day, and the row's number in its file."""
-
 MONEY_OF_A_LINE = ("unit_price", "before_discount", "discount", "after_discount")
-
-DATED = {"orders": "created_at", "refunds": "created_at"}
-"""Dataset -> column whose day is kept; of a reference it is `valid_from`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,24 +67,6 @@ class MappedRows:
     rows: int
     kept: Positions
     datasets: Mapping[str, DatasetRows]
-
-
-def dated_column(dataset: ShopDataset) -> str | None:
-    """Name the column whose day is kept; of a time that is looked up, the look-up gives it."""
-    name = DATED.get(dataset.name, dataset.valid_from)
-    if name is None or name not in dataset.columns or dataset.columns[name].via:
-        return None
-    return name
-
-
-def clean_schema(dataset: ShopDataset) -> pa.Schema:
-    """Make the schema of a dataset's rows in the clean zone."""
-    fields = [pa.field(one.name, ARROW_TYPES[one.stored_kind]) for one in dataset.columns.values()]
-    if dated_column(dataset) is not None:
-        fields.append(pa.field(DAY, pa.int32()))
-    if dataset.key_by == "row":
-        fields.append(pa.field(ROW, pa.int64(), nullable=False))
-    return pa.schema(fields)
 
 
 def _blank_notes(

@@ -16,6 +16,7 @@ from tests.language.reference import File, reference
 from tests.support.shops import Pipeline
 from worker.objects.location import locate
 from worker.state import Entry
+from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.validate.discovery import find_inputs
 from worker.validate.stream import DEFAULT_BLOCK_SIZES, BlockSizes
 from worker.validate.validate_source import validate
@@ -57,6 +58,7 @@ def run(
     one_by_one: bool = False,
     block_sizes: BlockSizes = DEFAULT_BLOCK_SIZES,
     encoding: str = "utf-8",
+    limits: TransformLimits = DEFAULT_LIMITS,
 ) -> Outcome:
     """Validate files, later versions of a name in turn, and publish.
 
@@ -67,6 +69,7 @@ def run(
         one_by_one: Whether to transform after each file, and not once.
         block_sizes: How files are read.
         encoding: How files are written.
+        limits: What a transform holds in memory.
     """
 
     async def work() -> Outcome:
@@ -81,15 +84,17 @@ def run(
                 (source,) = inputs.sources
                 entries[file.name], _ = await validate(source, pipeline.context())
                 if one_by_one:
-                    await pipeline.transform()
-            return await publish(pipeline, entries)
+                    await pipeline.transform(limits=limits)
+            return await publish(pipeline, entries, limits)
 
     return asyncio.run(work())
 
 
-async def publish(pipeline: Pipeline, entries: dict[str, Entry]) -> Outcome:
+async def publish(
+    pipeline: Pipeline, entries: dict[str, Entry], limits: TransformLimits = DEFAULT_LIMITS
+) -> Outcome:
     """Transform what was validated, and read the rows."""
-    report = await pipeline.transform()
+    report = await pipeline.transform(limits=limits)
     rows = await pipeline.all_rows()
     return Outcome(
         orders={str(row.pop("order_date")): row for row in rows["order_kpis"]},

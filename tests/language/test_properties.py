@@ -11,13 +11,26 @@ from hypothesis import strategies as st
 from tests.language.product import check
 from tests.language.reference import File
 from tests.language.shops import RandomShop, shops
+from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.validate.stream import BlockSizes
 
+SMALL = TransformLimits(
+    shop_batch_orders=1,
+    shop_scattered_batch_orders=1,
+    held_reference_rows=0,
+    read_rows=1,
+    single_pass_rows=2,
+    pass_hashes=2,
+    lookup_rows=1,
+    lookup_points=1,
+)
+"""Of every size that is bounded, the least."""
 
-@given(shops(), st.booleans(), st.integers(20, 4000))
+
+@given(shops(), st.booleans(), st.integers(20, 4000), st.sampled_from([DEFAULT_LIMITS, SMALL]))
 @settings(suppress_health_check=list(HealthCheck))
 def test_any_shop_is_what_the_reference_says(
-    shop: RandomShop, one_by_one: bool, block_bytes: int
+    shop: RandomShop, one_by_one: bool, block_bytes: int, limits: TransformLimits
 ) -> None:
     """Files are validated in the order of their uploads; later versions of a name replace it."""
     files = sorted(shop.files, key=lambda file: file.second)
@@ -28,6 +41,7 @@ def test_any_shop_is_what_the_reference_says(
             files,
             one_by_one=one_by_one,
             block_sizes=BlockSizes(block_bytes=block_bytes, overlap_bytes=0),
+            limits=limits,
         )
 
 

@@ -12,6 +12,10 @@ from kpi.kernels.instants import microseconds_since_epoch
 from kpi.kernels.uuids import format_uuid
 from worker.clean.value_clusters import ValueCluster
 
+INTEGERS_KEY = b"shopkpi.integers"
+"""Key of the footer's metadata with the value clusters, as JSON, of columns whose texts are all
+whole numbers. As texts, 1000 lies between 10 and 11, so that their bounds prune little."""
+
 CLUSTERS_KEY = b"shopkpi.islands"
 """Key of the footer's metadata with the value clusters, as JSON. The name is part of the format."""
 
@@ -36,9 +40,14 @@ def column_ranges(metadata: pq.FileMetaData, column: str) -> list[tuple[Any, Any
     return found
 
 
-def column_clusters(metadata: pq.FileMetaData) -> dict[str, dict[int, list[ValueCluster]]]:
-    """Return column -> row group -> value clusters, where there is more than one cluster."""
-    text = (metadata.metadata or {}).get(CLUSTERS_KEY)
+def column_clusters(
+    metadata: pq.FileMetaData, key: bytes = CLUSTERS_KEY
+) -> dict[str, dict[int, list[ValueCluster]]]:
+    """Return column -> row group -> value clusters, where there is more than one cluster.
+
+    By `INTEGERS_KEY` these are the clusters of texts that are whole numbers, one or more.
+    """
+    text = (metadata.metadata or {}).get(key)
     return {
         column: {
             int(number): [ValueCluster(*one) for one in found]

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from kpi.kernels.arrays import Int64s
 
 MAX_CLUSTERS = 4
@@ -15,6 +19,9 @@ MAX_CLUSTERS = 4
 
 SAMPLE_STRIDE_VALUES = 64
 """Distance of the values sampled before all are looked at."""
+
+MAX_DIGITS = 18
+"""Digits of a text up to which it is a 64-bit integer whatever they are."""
 
 
 class ValueCluster(NamedTuple):
@@ -59,3 +66,21 @@ def _split_at_gap(values: Int64s, low: int, high: int) -> list[Int64s] | None:
     before = int(parts[0].max(initial=low))
     after = int(parts[1].min(initial=high))
     return parts if 2 * (after - before) > high - low else None
+
+
+def whole_numbers(column: pa.ChunkedArray) -> Int64s:
+    """Return the texts of a column as the numbers that they are; none where one is another text.
+
+    They have neither sign nor leading zero, and up to 18 digits.
+    """
+    texts = pc.unique(column).drop_null()
+    if not len(texts):
+        return np.zeros(0, np.int64)
+    sizes = pc.min_max(pc.binary_length(texts)).as_py()
+    if sizes["min"] < 1 or sizes["max"] > MAX_DIGITS:
+        return np.zeros(0, np.int64)
+    is_number = pc.and_(pc.utf8_is_decimal(texts), pc.string_is_ascii(texts))
+    leads = pc.and_(pc.starts_with(texts, "0"), pc.not_equal(texts, "0"))
+    if not pc.all(is_number).as_py() or pc.any(leads).as_py():
+        return np.zeros(0, np.int64)
+    return texts.cast(pa.int64()).to_numpy()

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kpi.kernels.uuids import UUID
-from worker.clean.footer_stats import CLUSTERS_KEY, column_ranges
+from worker.clean.footer_stats import CLUSTERS_KEY, INTEGERS_KEY, column_ranges
 from worker.clean.uuid_columns import stored_schema
-from worker.clean.value_clusters import value_clusters
+from worker.clean.value_clusters import value_clusters, whole_numbers
 from worker.objects import ObjectStore, ObjectWriter
 from worker.state.entry import Interval
 
@@ -36,6 +36,7 @@ async def parquet_stream(
     executor: Executor | None = None,
     *,
     high_cardinality: Sequence[str] = (),
+    numbered: Sequence[str] = (),
 ) -> AsyncIterator[ParquetStream]:
     """Create a Parquet object, which appears whole when the block ends, and never if it raises.
 
@@ -47,9 +48,17 @@ async def parquet_stream(
         executor: Threads that encode. They are those that parse: one thread more than there are
             cores only makes the others wait.
         high_cardinality: Columns of ids that hardly ever equal their neighbours.
+        numbered: Columns of texts whose bounds are recorded as numbers, where all are.
     """
     async with store.create(key) as writer:
-        stream = ParquetStream(writer, schema, bounded, executor, high_cardinality=high_cardinality)
+        stream = ParquetStream(
+            writer,
+            schema,
+            bounded,
+            executor,
+            high_cardinality=high_cardinality,
+            numbered=numbered,
+        )
         try:
             yield stream
             await stream.finish()
@@ -71,7 +80,10 @@ class ParquetStream:
         executor: Executor | None = None,
         *,
         high_cardinality: Sequence[str] = (),
+        numbered: Sequence[str] = (),
     ) -> None:
+        self._numbered = numbered
+        self._integers: dict[str, dict[int, list[tuple[int, int, int]]]] = {}
         self._writer = writer
         self._executor = executor
         self._bounded = bounded
@@ -97,9 +109,10 @@ class ParquetStream:
 
     async def finish(self) -> None:
         """Write the footer."""
-        if self._clusters:
-            text = orjson.dumps(self._clusters, option=orjson.OPT_NON_STR_KEYS)
-            self._parquet.add_key_value_metadata({CLUSTERS_KEY: text})
+        for key, clusters in ((CLUSTERS_KEY, self._clusters), (INTEGERS_KEY, self._integers)):
+            if clusters:
+                text = orjson.dumps(clusters, option=orjson.OPT_NON_STR_KEYS)
+                self._parquet.add_key_value_metadata({key: text})
         await asyncio.to_thread(self._parquet.close)
         await self._drain()
         await self._written()
@@ -130,6 +143,11 @@ class ParquetStream:
             found = value_clusters(_integers(rows.column(column)))
             if len(found) > 1:
                 of_groups = self._clusters.setdefault(column, {})
+                of_groups[self._groups] = [(one.low, one.high, one.rows) for one in found]
+        for column in self._numbered:
+            found = value_clusters(whole_numbers(rows.column(column)))
+            if found:
+                of_groups = self._integers.setdefault(column, {})
                 of_groups[self._groups] = [(one.low, one.high, one.rows) for one in found]
         self._groups += 1
 

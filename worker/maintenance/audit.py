@@ -45,7 +45,8 @@ from worker.state import Row, State
 from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.transform.day_ranges import DateRange, possible_days
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
-from worker.transform.shop_state import ShopState, open_shop
+from worker.transform.shop.days import days_of_versions
+from worker.transform.shop.snapshot import ShopSnapshot, open_shop_snapshot
 from worker.transform.snapshot import Snapshot, open_snapshot
 
 
@@ -267,15 +268,18 @@ class _Auditor:
             recount=recount,
         )
 
-    async def _snapshot(self, sequence: int) -> Snapshot | ShopState:
-        if self._contract.shop is not None:
-            tables = frozenset(self._claims.reached)
-            return await open_shop(self._state, sequence, self._workspace, self._contract, tables)
+    async def _snapshot(self, sequence: int) -> Snapshot | ShopSnapshot:
+        # Days published before an adoption may be of a contract of the other language.
+        contract = adopted_contract(await adoption_at(self._state, sequence), self._contract)
+        if contract.shop is not None:
+            return await open_shop_snapshot(
+                self._state, sequence, self._workspace, contract, limits=self._limits
+            )
         return await open_snapshot(
             self._state,
             sequence,
             self._workspace,
-            self._contract,
+            contract,
             limits=self._limits,
             with_index=False,  # it is looked for faults of the index too
         )
@@ -293,11 +297,11 @@ class _Auditor:
         return found
 
     async def _recomputation(
-        self, snapshot: Snapshot | ShopState, days: Days
+        self, snapshot: Snapshot | ShopSnapshot, days: Days
     ) -> Recomputation | ShopRecomputation:
         tables = frozenset(self._claims.reached)
-        if isinstance(snapshot, ShopState):
-            return ShopRecomputation(snapshot, days, tables)
+        if isinstance(snapshot, ShopSnapshot):
+            return await ShopRecomputation.of(snapshot, days, tables)
         return await Recomputation.of(snapshot, days, tables)
 
     def _note(self, cell: Cell, found: list[Difference] | KpiError) -> None:
@@ -307,7 +311,7 @@ class _Auditor:
             self._suspects += found
 
     async def _cells(
-        self, snapshot: Snapshot | ShopState, days: Days, gaps: DateRange | None
+        self, snapshot: Snapshot | ShopSnapshot, days: Days, gaps: DateRange | None
     ) -> AsyncIterator[tuple[Cell, list[Difference] | KpiError]]:
         """Compare each table of some days that has rows, or must have some.
 
@@ -361,10 +365,10 @@ class _Auditor:
         return differences
 
 
-async def _days_of(snapshot: Snapshot | ShopState) -> Days:
+async def _days_of(snapshot: Snapshot | ShopSnapshot) -> Days:
     """Find the days that may have an order."""
-    if isinstance(snapshot, ShopState):
-        return snapshot.order_days
+    if isinstance(snapshot, ShopSnapshot):
+        return await days_of_versions(snapshot)
     return await possible_days(snapshot.orders)
 
 

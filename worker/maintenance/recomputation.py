@@ -20,8 +20,8 @@ from worker.transform.day_loader import (
 )
 from worker.transform.latest_versions import LatestVersions
 from worker.transform.publish import rows_by_day
-from worker.transform.shop_state import ShopState
-from worker.transform.shop_transform import rows_of_day
+from worker.transform.shop.snapshot import ShopSnapshot
+from worker.transform.shop.transform import ShopDays, open_context
 from worker.transform.snapshot import Snapshot
 
 
@@ -72,18 +72,39 @@ class Recomputation:
 class ShopRecomputation:
     """KPI rows of some days of a contract of language 2."""
 
-    def __init__(self, state: ShopState, days: Days, tables: frozenset[str]) -> None:
-        self._state = state
-        self._tables = tables
-        self.batches = [days] if len(days) else []
+    def __init__(self, loader: ShopDays) -> None:
+        self._loader = loader
+
+    @classmethod
+    async def of(
+        cls, snapshot: ShopSnapshot, days: Days, tables: frozenset[str]
+    ) -> ShopRecomputation:
+        return cls(await ShopDays.plan(open_context(snapshot, tables), days))
+
+    @property
+    def batches(self) -> list[Days]:
+        return self._loader.batches
 
     async def rows(
         self, days: Days
     ) -> tuple[dict[str, dict[date, list[Row]]], dict[date, KpiError]]:
-        """Return the rows of each table by day, as stores return them."""
-        found: dict[str, dict[date, list[Row]]] = {name: {} for name in self._tables}
+        """Return the rows of each table by day, as stores do, and the days that have none."""
+        tables = self._loader.context.tables
+        found: dict[str, dict[date, list[Row]]] = {name: {} for name in tables}
+        if not len(days):
+            return found, {}
+        try:
+            loaded = await self._loader.load(days)
+            rows_of = self._loader.compute(loaded, days)
+        except KpiError as error:
+            if len(days) == 1:
+                return found, {to_date(days[0]): error}
+            half = len(days) // 2
+            rows, failed = await self.rows(days[:half])
+            more_rows, more_failed = await self.rows(days[half:])
+            return {name: rows[name] | more_rows[name] for name in tables}, failed | more_failed
         for day in map(to_date, days.tolist()):
-            for name, rows in rows_of_day(self._state.kpis, day, self._tables).items():
-                if rows:
-                    found[name][day] = [stored_row(KPI_TABLES[name], row) for row in rows]
+            for name, rows_of_day in rows_of(day).items():
+                if rows_of_day:
+                    found[name][day] = [stored_row(KPI_TABLES[name], row) for row in rows_of_day]
         return found, {}

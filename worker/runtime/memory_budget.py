@@ -65,6 +65,17 @@ BATCH_ORDERS = 500_000
 SCATTERED_BATCH_ORDERS = 4_000_000
 """The same where order ids are in random order: about 40 bytes each, and 4 an item."""
 
+SHOP_BATCH_ORDERS = 400_000
+"""Orders of one batch of days by a contract of language 2: with 2.5 lines each, 100 to 250 bytes
+an order, by the number of columns that the contract has."""
+
+SHOP_SCATTERED_BATCH_ORDERS = 1_000_000
+"""The same where order ids are in random order, so that each batch reads every line."""
+
+SHOP_HELD_REFERENCE_ROWS = 200_000
+"""Rows of a reference that are held whole: some 100 bytes each. Of a larger one the rows are
+streamed that a batch of days asks for."""
+
 READ_ROWS = 200_000
 """Rows of one file that are read and processed together."""
 

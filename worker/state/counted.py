@@ -87,8 +87,11 @@ class CountedUploads:
 
     def name_of(self, upload: Upload | Entry) -> str:
         """Return the URL by which versions of a file are known: the first that it had."""
-        name = self._names[upload.source_id]
-        return self._moved.first(name)[0]
+        return self.name_of_source(upload.source_id)
+
+    def name_of_source(self, source_id: str, up_to: int | None = None) -> str:
+        """Return the same of a source object, by the records up to a sequence; None for all."""
+        return self._moved.first(self._names[source_id], up_to)[0]
 
     def _join(self, sequence: int, name: Name, former: Name) -> None:
         """Make one series of the uploads of a file and of those where it was before."""
@@ -99,11 +102,15 @@ class CountedUploads:
             joined = [*self._uploads.pop(before, []), *self._uploads.get(after, [])]
             self._uploads[after] = sorted(joined, key=lambda upload: upload.sequence)
 
-    def in_order(self) -> list[Upload]:
-        """Return the uploads that count, from the earliest version to the latest."""
+    def in_order(self, up_to: int | None = None) -> list[Upload]:
+        """Return the uploads that count, from the earliest version to the latest.
+
+        Args:
+            up_to: Sequence of the last record that is heeded; None for all.
+        """
         counted: list[Upload] = []
         for name, uploads in self._uploads.items():
-            chosen = self._decide(name).counted
+            chosen = self._decide(name, up_to).counted
             counted += (upload for upload in uploads if upload.sequence in chosen)
         counted.sort(key=lambda upload: upload.uploaded_at)
         return in_natural_order(counted)

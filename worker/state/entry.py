@@ -29,6 +29,7 @@ id, and `rewrites`, the sequence of the entry whose objects it replaces.
 `ranges` of a part is an object: column -> `{"low": .., "high": ..}`. Its columns are those that
 files are pruned by: the first column of the dataset's key, `order_id`, and `created_at`. An id of
 type integer is a number, any other id a string. `created_at` is microseconds since 1970-01-01 UTC.
+Of language 2 it is `_day`, days since 1970-01-01; entries of earlier releases have no ranges there.
 """
 
 from __future__ import annotations

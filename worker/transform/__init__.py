@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date
 
 from kpi.aggregation.calendar import NO_DAYS, to_date
@@ -23,12 +23,14 @@ from worker.state import Progress, State
 from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.state.upload import Notice
 from worker.transform.day_loader import Observed
+from worker.transform.day_pipeline import Contended
 from worker.transform.day_ranges import DateRange
 from worker.transform.index_upkeep import extend_index
 from worker.transform.latest_versions import LatestVersions
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.transform.pending_work import find_pending_work
-from worker.transform.publish import Contended, publish_days
+from worker.transform.publish import publish_days
+from worker.transform.report import Report
 from worker.transform.rollbacks import Rollback, count_rolled_back, find_rollbacks
 from worker.transform.source_effects import (
     Versions,
@@ -38,43 +40,13 @@ from worker.transform.source_effects import (
 )
 from worker.transform.task import TransformTask
 
+__all__ = ["Report", "plan_days", "transform"]
+
 MAX_ROUNDS = 20
 """Attempts of one transform while others write the same days or clean files."""
 
 ROUND_PAUSE_S = 0.05
 """Seconds between two attempts."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """What a transform did.
-
-    Attributes:
-        as_of: Ledger sequence that was computed from.
-        days: Order dates published, ascending.
-        rows: KPI table -> rows published.
-        waiting: source_id -> items whose order has not arrived.
-        notes: What a reader of the KPIs should know -> how often: `rolled_back_rows`, those of
-            `rollbacks`. By a contract of language 2 `provisional_days`, of which something has not
-            come or was not said, and `orders_of_a_later_file` whose lines took the place of those
-            of a file of another name.
-        notices: What new uploads have in common with earlier ones.
-        rollbacks: New uploads whose rows replace newer rows of other files.
-        clean_bytes: Bytes in the clean zone at that sequence.
-        clean_bytes_read: Bytes of it that were read.
-        seconds: Wall time.
-    """
-
-    as_of: int
-    days: tuple[date, ...] = ()
-    rows: dict[str, int] = field(default_factory=dict)
-    waiting: dict[str, int] = field(default_factory=dict)
-    notes: dict[str, int] = field(default_factory=dict)
-    notices: tuple[Notice, ...] = ()
-    rollbacks: tuple[Rollback, ...] = ()
-    clean_bytes: int = 0
-    clean_bytes_read: int = 0
-    seconds: float = 0.0
 
 
 async def transform(
@@ -148,9 +120,10 @@ async def plan_days(
     Returns:
         First and last day of each part with at most `days` days, ascending.
     """
-    task = TransformTask(contract=contract, workspace=workspace, state=state, tables=tables)
-    if contract.shop is not None:
-        from worker.transform.shop_transform import pending_shop_days  # noqa: PLC0415  (as below)
+    adopted = adopted_contract(await adoption_at(state, await state.head()), contract)
+    task = TransformTask(contract=adopted, workspace=workspace, state=state, tables=tables)
+    if adopted.shop is not None:
+        from worker.transform.shop.transform import pending_shop_days  # noqa: PLC0415  (as below)
 
         pending = await pending_shop_days(task)
     else:
@@ -223,21 +196,10 @@ async def _transform_once(
 async def _transform_shop_once(
     task: TransformTask, date_range: DateRange, *, everything: bool
 ) -> Report:
-    from worker.transform.shop_transform import transform_shop  # noqa: PLC0415  (25 ms)
+    from worker.transform.shop.transform import transform_shop  # noqa: PLC0415  (25 ms)
 
     done = await transform_shop(task, date_range, everything=everything)
     if done is None:
         waiting = dict((await task.state.progress()).waiting)
         return Report(as_of=await task.state.head(), waiting=waiting)
-    return Report(
-        as_of=done.as_of,
-        days=done.days,
-        rows=done.rows,
-        waiting=done.waiting,
-        notes=done.notes,
-        notices=done.notices,
-        rollbacks=done.rollbacks,
-        clean_bytes=done.clean_bytes,
-        clean_bytes_read=done.clean_bytes,
-        seconds=done.seconds,
-    )
+    return done

@@ -97,6 +97,10 @@ class Catalog:
         wanted = pa.array(list(source_ids), pa.string())
         return self._where(true(pc.is_in(self._table.column("source_id", self._ranks), wanted)))
 
+    def of_files(self, files: Collection[CleanFile]) -> Catalog:
+        """Select some files."""
+        return Catalog(self._table, np.array(sorted(file.rank for file in files), np.int64))
+
     def since(self, sequence: int) -> Catalog:
         """Select the files of source objects that were committed after a sequence."""
         return self._where(true(pc.greater(self._table.column("sequence", self._ranks), sequence)))
@@ -147,7 +151,7 @@ class Catalog:
         for group in await Catalog(self._table, found.ranks).row_groups():
             rows = found.rows.get(group.file.rank)
             if rows is None:
-                hit = any(wanted.intervals.intersects(one) for one in group.intervals(column))
+                hit = group.intersects(column, wanted.intervals)
             else:
                 start, end = np.searchsorted(rows, [group.first_row, group.first_row + group.rows])
                 hit = bool(start < end)
@@ -221,7 +225,7 @@ class Catalog:
         return [
             group
             for group in await self.intersecting(column, intervals).row_groups()
-            if any(intervals.intersects(one) for one in group.intervals(column))
+            if group.intersects(column, intervals)
         ]
 
     async def intervals(self, column: str) -> list[Interval]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 import pyarrow as pa
@@ -12,12 +12,13 @@ import pyarrow.parquet as pq
 from kpi.contract.arrow_types import INSTANT
 from kpi.csv.header import clean_type
 from kpi.kernels.uuids import UUID
-from worker.clean.footer_stats import column_clusters, column_ranges
+from worker.clean.footer_stats import INTEGERS_KEY, column_clusters, column_ranges
 from worker.clean.reader import CleanObject, decoding
 from worker.clean.value_clusters import ValueCluster
 from worker.errors import DamagedObject
 from worker.state.entry import Interval
 from worker.transform.file_cache import FileCache, may_widen
+from worker.transform.intervals import IntervalSet
 
 BATCH_ROW_GROUPS = 6
 """Row groups read together. Each was made from a block of 8 MB, so that long rows take no more
@@ -25,6 +26,7 @@ memory than short ones."""
 
 _PHYSICAL_TYPES = {
     pa.int64(): "INT64",
+    pa.int32(): "INT32",
     pa.string(): "BYTE_ARRAY",
     INSTANT: "INT64",
     UUID: "FIXED_LEN_BYTE_ARRAY",
@@ -44,6 +46,7 @@ class RowGroup:
         bounds: Pruning column -> interval of its values, where the footer has statistics. Instants
             are microseconds since 1970.
         clusters: Pruning column -> clusters of its values, where gaps part them.
+        integers: Pruning column -> clusters of its texts as numbers, where all of them are some.
     """
 
     file: CleanFile
@@ -52,6 +55,15 @@ class RowGroup:
     rows: int
     bounds: dict[str, Interval]
     clusters: dict[str, list[ValueCluster]]
+    integers: dict[str, list[ValueCluster]] = field(default_factory=dict)
+
+    def intersects(self, column: str, intervals: IntervalSet) -> bool:
+        """Return whether a value of a column may be in a set."""
+        numbers = self.integers.get(column)
+        if numbers is not None and intervals.numbers is not None:
+            bounds = [Interval(low=one.low, high=one.high) for one in numbers]
+            return any(map(intervals.numbers.intersects, bounds))
+        return any(intervals.intersects(one) for one in self.intervals(column))
 
     def intervals(self, column: str) -> list[Interval | None]:
         """Return intervals that hold every value of a column; None where they are unknown."""
@@ -231,6 +243,7 @@ def _row_groups(file: CleanFile, footer: pq.FileMetaData, columns: Sequence[str]
     """Build the row groups of a file from its footer."""
     bounds = {column: column_ranges(footer, column) for column in columns}
     clusters = column_clusters(footer)
+    integers = column_clusters(footer, INTEGERS_KEY)
     rows = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
     first_rows = accumulate(rows, initial=0)
     return [
@@ -247,6 +260,11 @@ def _row_groups(file: CleanFile, footer: pq.FileMetaData, columns: Sequence[str]
             {
                 column: of_groups[number]
                 for column, of_groups in clusters.items()
+                if number in of_groups
+            },
+            {
+                column: of_groups[number]
+                for column, of_groups in integers.items()
                 if number in of_groups
             },
         )

@@ -17,7 +17,7 @@ from worker.transform.intervals import IntervalSet
 from worker.transform.snapshot import Snapshot
 
 SAMPLE_ROW_GROUPS = 16
-"""Row groups of orders, about, by which `_are_scattered` decides."""
+"""Row groups of orders, about, by which `are_scattered` decides."""
 
 SCATTERED_FRACTION = 0.25
 """Share of all items that may belong to the orders of one row group where ids are scattered."""
@@ -47,7 +47,7 @@ async def plan_batches(days: Days, snapshot: Snapshot) -> DayBatches:
     limits = snapshot.orders.limits
     orders = await snapshot.orders.row_groups_intersecting("created_at", instants(days))
     few = snapshot.items.has_index and sum(one.rows for one in orders) <= limits.lookup_points
-    scattered = not few and await _are_scattered(snapshot.items, orders)
+    scattered = not few and await are_scattered(snapshot.items, orders)
     limit = limits.scattered_batch_orders if scattered else limits.batch_orders
     low, high = int(days[0]), int(days[-1])
     total = np.cumsum(_estimate_orders(orders, low, high)[days - low])
@@ -79,7 +79,7 @@ def _estimate_orders(orders: list[RowGroup], low: int, high: int) -> npt.NDArray
     return estimate
 
 
-async def _are_scattered(items: Catalog, orders: list[RowGroup]) -> bool:
+async def are_scattered(items: Catalog, orders: list[RowGroup]) -> bool:
     """Decide by a sample of row groups whether a batch has to read every item."""
     sample = orders[:: len(orders) // SAMPLE_ROW_GROUPS + 1]
     item_rows = 0

@@ -19,7 +19,12 @@ _KPI_COLUMNS = ("order_id", "user_id", "product_id", "sale_price", "id")
 
 
 def may_widen(got: pa.DataType | None, expected: pa.DataType) -> bool:
-    """Check whether amounts were cleaned with fewer decimal places, which loses nothing."""
+    """Check whether a type loses nothing by conversion.
+
+    Amounts were cleaned with fewer decimal places, or integers with fewer bits.
+    """
+    if got == pa.int32() and expected == pa.int64():
+        return True
     if got is None or not (pa.types.is_decimal(got) and pa.types.is_decimal(expected)):
         return False
     return bool(got.scale <= expected.scale)
@@ -53,9 +58,23 @@ class _LruCache:
 class FileCache:
     """Opens the clean files of one dataset, and bounds what stays in memory of them."""
 
-    def __init__(self, dataset: Dataset, workspace: Workspace, contract: Contract) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        workspace: Workspace,
+        contract: Contract,
+        day_column: str = "created_at",
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            dataset: The dataset.
+            workspace: Where its clean files are.
+            contract: Named in errors.
+            day_column: Column by which files are pruned to days.
+        """
         self.dataset = dataset
-        self.pruning_columns = tuple(dict.fromkeys((dataset.key[0], "order_id", "created_at")))
+        self.pruning_columns = tuple(dict.fromkeys((dataset.key[0], "order_id", day_column)))
         self.never_null = {
             name
             for name in (*dataset.key, *_KPI_COLUMNS, "created_at")

@@ -142,6 +142,8 @@ class FileTable:
         """Yield the values of the schema's fields for each file of an entry."""
         first_row = 0
         for part in entry.parts:
+            if part.dataset not in ("", self.dataset.name):
+                continue
             yield (
                 *(entry.source_id, entry.sequence, entry.url),
                 *(part.key, part.rows, first_row, part.size_bytes, part.ascending),

@@ -7,9 +7,8 @@ import numpy as np
 from kpi.aggregation.calendar import NO_DAYS, Days
 from kpi.contract.differences import same_clean_rows
 from kpi.contract.model import Contract
-from worker.state import Adoption, Entry
-from worker.state.contract_in_force import adopted_contract, adoption_at, contract_at
-from worker.state.paging import records_in_pages
+from worker.state import Adoption
+from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.transform.changed_days import days_of_files
 from worker.transform.snapshot import open_snapshot
 from worker.transform.task import TransformTask
@@ -49,14 +48,13 @@ async def days_of_former_contracts(
 async def _days_at(task: TransformTask, contract: Contract, sequence: int) -> Days:
     """Return the days of every order at a sequence, by the contract that was in force then."""
     if contract.shop is not None:
-        from worker.transform.shop_days import days_of_versions  # noqa: PLC0415  (25 ms)
+        from worker.transform.shop.days import days_of_versions  # noqa: PLC0415  (25 ms)
+        from worker.transform.shop.snapshot import open_shop_snapshot  # noqa: PLC0415  (25 ms)
 
-        in_force = await contract_at(task.state, sequence, contract)
-        entries: list[Entry] = []
-        async for page in records_in_pages(task.state, sequence):
-            entries += [one for one in in_force.select(page) if isinstance(one, Entry)]
-        accepted = [one for one in entries if one.verdict == "accepted"]
-        return await days_of_versions(accepted, task.workspace, contract.shop)
+        shop = await open_shop_snapshot(
+            task.state, sequence, task.workspace, contract, limits=task.limits
+        )
+        return await days_of_versions(shop)
     snapshot = await open_snapshot(
         task.state, sequence, task.workspace, contract, limits=task.limits
     )

@@ -61,12 +61,19 @@ class IntervalSet:
 
     Iterating yields the disjoint intervals in ascending order.
 
+    Attributes:
+        numbers: The same values as numbers, where they are texts of whole numbers; else None.
+
     Args:
         intervals: The intervals in any order. None is an unknown interval, so that the set holds
             every value.
+        numbers: Value of the attribute.
     """
 
-    def __init__(self, intervals: Iterable[Interval | None]) -> None:
+    def __init__(
+        self, intervals: Iterable[Interval | None], numbers: IntervalSet | None = None
+    ) -> None:
+        self.numbers = numbers
         given = list(intervals)
         known = [interval for interval in given if interval is not None]
         self._holds_all = len(known) < len(given)

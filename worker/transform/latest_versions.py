@@ -39,7 +39,7 @@ Cluster = list[RowGroup]
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class Candidates:
     """Some rows of a row group: their keys, their numbers, and their versions if there are any."""
 
     keys: Keys
@@ -114,12 +114,12 @@ class LatestVersions:
         clusters: dict[int, Cluster] = defaultdict(list)
         for group in near:
             clusters[union.position(group.bounds.get(column))].append(group)
-        ambiguous = [
-            cluster
-            for cluster in clusters.values()
-            if len(cluster) > 1 or not cluster[0].file.ascending
-        ]
-        return ambiguous, closed
+        return [one for one in clusters.values() if self._may_repeat(one)], closed
+
+    def _may_repeat(self, cluster: Cluster) -> bool:
+        """Return whether a key may be twice in some row groups; not in one ascending file."""
+        first = cluster[0].file
+        return not first.ascending or any(group.file is not first for group in cluster)
 
     async def _sharing(self, column: str, groups: Sequence[RowGroup]) -> list[RowGroup]:
         """Return the row groups that may share keys with some, these included."""
@@ -130,7 +130,7 @@ class LatestVersions:
         self, cluster: Cluster, to_mark: set[RowGroup], number: int, classes: int
     ) -> None:
         """Compare the keys of a cluster whose hash falls in class `number` of `classes`."""
-        ordered = _by_version(cluster)
+        ordered = self._by_version(cluster)
         duplicates = await self._duplicate_hashes(ordered, number, classes)
         if len(duplicates) == 0:
             return
@@ -142,11 +142,11 @@ class LatestVersions:
 
     async def _compare_at_once(self, groups: list[RowGroup], to_mark: set[RowGroup]) -> None:
         """Compare all keys of some row groups in one pass."""
-        ordered = _by_version(groups)
+        ordered = self._by_version(groups)
         read = await self._map_keys(ordered, lambda keys, versions: (keys, versions))
 
         def compare() -> None:
-            hashes = np.concatenate([keys.high for keys, _ in read])
+            hashes = np.concatenate([self._hashes_to_compare(keys) for keys, _ in read])
             duplicates = find_duplicates(hashes, threaded().in_one_thread())
             if len(duplicates):
                 found = [_rows_with(keys, versions, duplicates) for keys, versions in read]
@@ -157,7 +157,7 @@ class LatestVersions:
     def _mark(
         self,
         ordered: list[RowGroup],
-        found: Sequence[_Found],
+        found: Sequence[Candidates],
         to_mark: set[RowGroup],
     ) -> None:
         """Clear superseded rows in the masks of the row groups to mark.
@@ -167,20 +167,42 @@ class LatestVersions:
             found: Rows of each, together every row of their keys.
             to_mark: Row groups whose masks are wanted.
         """
-        keys = concat_keys([one.keys for one in found])
-        versions = [one.versions for one in found if one.versions is not None]
-        if versions:
-            order = np.argsort(np.concatenate(versions), kind="stable")
-            latest = np.empty(len(keys), bool)
-            latest[order] = latest_rows(keys.take(order))
-        else:
-            latest = latest_rows(keys)
+        latest = self._latest(ordered, found)
         edges = np.cumsum([0, *(len(one.rows) for one in found)])
         for group, one, start, end in zip(ordered, found, edges[:-1], edges[1:], strict=True):
             superseded = one.rows[~latest[start:end]]
             if len(superseded) and group in to_mark:
                 mask = self._masks.setdefault(group, np.ones(group.rows, bool))
                 mask[superseded] = False
+
+    def _latest(self, ordered: list[RowGroup], found: Sequence[Candidates]) -> Mask:
+        """Mark the latest row of each key among all rows of some keys.
+
+        Args:
+            ordered: Row groups from the earliest version to the latest.
+            found: Rows of each.
+        """
+        del ordered  # they are in their order, which is all that counts here
+        keys = concat_keys([one.keys for one in found])
+        versions = [one.versions for one in found if one.versions is not None]
+        if not versions:
+            return latest_rows(keys)
+        order = np.argsort(np.concatenate(versions), kind="stable")
+        latest = np.empty(len(keys), bool)
+        latest[order] = latest_rows(keys.take(order))
+        return latest
+
+    def _hashes_to_compare(self, keys: Keys) -> npt.NDArray[np.uint64]:
+        """Return the hashes of a row group of which two equal ones may supersede each other."""
+        return keys.high
+
+    def _by_version(self, groups: Iterable[RowGroup]) -> list[RowGroup]:
+        """Sort from the earliest version to the latest: by file, then by row group."""
+        return sorted(groups, key=lambda group: (group.file.rank, group.number))
+
+    def _keys(self, table: pa.Table) -> Keys:
+        """Return the key of each row."""
+        return keys_of([table.column(name) for name in self._catalog.dataset.key])
 
     async def _duplicate_hashes(
         self, groups: Sequence[RowGroup], number: int, classes: int
@@ -193,7 +215,7 @@ class LatestVersions:
 
         def collect(keys: Keys, _: Versions | None) -> None:
             nonlocal filled
-            found = keys.high
+            found = self._hashes_to_compare(keys)
             if classes > 1:
                 found = found[assign_shares(found, classes) == number]
             with lock:
@@ -215,7 +237,7 @@ class LatestVersions:
             table = await batch[0].file.read(batch, list(columns))
 
             def apply() -> list[T]:
-                keys = keys_of([table.column(name) for name in key])
+                keys = self._keys(table)
                 versions = None if dataset.version is None else _versions(table, dataset.version)
                 ends = np.cumsum([group.rows for group in batch]).tolist()
                 slices = [
@@ -253,18 +275,13 @@ def join_clusters(clusters: Iterable[Cluster], max_rows: int) -> list[Cluster]:
     return joined
 
 
-def _by_version(groups: Iterable[RowGroup]) -> list[RowGroup]:
-    """Sort from the earliest version to the latest: by file, then by row group."""
-    return sorted(groups, key=lambda group: (group.file.rank, group.number))
-
-
 def _versions(table: pa.Table, name: str) -> Versions:
     """Return the values of a version column as integers; rows without one are the oldest."""
     column = table.column(name).cast(pa.int64()).fill_null(OLDEST)
     return column.to_numpy()
 
 
-def _rows_with(keys: Keys, versions: Versions | None, hashes: npt.NDArray[np.uint64]) -> _Found:
+def _rows_with(keys: Keys, versions: Versions | None, hashes: npt.NDArray[np.uint64]) -> Candidates:
     """Select the rows whose keys have one of some hashes."""
     rows = find_members(keys.high, hashes)
-    return _Found(keys.take(rows), rows, None if versions is None else versions[rows])
+    return Candidates(keys.take(rows), rows, None if versions is None else versions[rows])

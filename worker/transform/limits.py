@@ -10,6 +10,9 @@ from worker.runtime.memory_budget import (
     PASS_HASHES,
     READ_ROWS,
     SCATTERED_BATCH_ORDERS,
+    SHOP_BATCH_ORDERS,
+    SHOP_HELD_REFERENCE_ROWS,
+    SHOP_SCATTERED_BATCH_ORDERS,
     SINGLE_PASS_ROWS,
 )
 
@@ -23,6 +26,9 @@ class TransformLimits:
             items.
         scattered_batch_orders: The same where order ids are in random order, so that each batch has
             to read every item. About 40 bytes an order, and 4 for each of its items.
+        shop_batch_orders: Orders of one batch of days by a contract of language 2.
+        shop_scattered_batch_orders: The same where order ids are in random order.
+        held_reference_rows: Rows of a reference up to which it is held whole.
         read_rows: Rows of one file that are read and processed together. With fewer, threads wait
             for each other between short steps.
         single_pass_rows: Rows with overlapping key ranges whose keys are compared in one pass,
@@ -39,6 +45,9 @@ class TransformLimits:
 
     batch_orders: int = BATCH_ORDERS
     scattered_batch_orders: int = SCATTERED_BATCH_ORDERS
+    shop_batch_orders: int = SHOP_BATCH_ORDERS
+    shop_scattered_batch_orders: int = SHOP_SCATTERED_BATCH_ORDERS
+    held_reference_rows: int = SHOP_HELD_REFERENCE_ROWS
     read_rows: int = READ_ROWS
     single_pass_rows: int = SINGLE_PASS_ROWS
     pass_hashes: int = PASS_HASHES

@@ -15,7 +15,9 @@ from worker.state import Effect, Entry, State
 from worker.state.contract_in_force import ContractInForce, contract_at
 from worker.state.counted import CountedUploads
 from worker.state.paging import records_in_pages
-from worker.transform.shop_state import open_shop
+from worker.transform.shop.effects import present_shop_effects
+from worker.transform.shop.snapshot import open_shop_snapshot
+from worker.transform.shop.transform import open_context
 from worker.transform.snapshot import open_snapshot
 from worker.transform.source_effects import present_effects
 
@@ -58,10 +60,8 @@ async def present_state(
     counted = {one.source_id: one for one in entries if fates.get(one.sequence) == "counts"}
     effects: dict[str, Effect] = {}
     if counted and in_force.contract.shop is not None:
-        shop = await open_shop(state, head, workspace, contract, frozenset())
-        waiting = shop.waiting()
-        for source_id, entry in counted.items():
-            effects[source_id] = shop.effect(entry, head, waiting.get(source_id, 0))
+        shop = await open_shop_snapshot(state, head, workspace, contract)
+        effects = await present_shop_effects(open_context(shop, frozenset()), counted.keys(), head)
     elif counted:
         snapshot = await open_snapshot(state, head, workspace, contract)
         effects = await present_effects(snapshot, counted.keys(), head)

@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-import numpy as np
-
-from kpi.aggregation.calendar import Days, to_date, to_day
+from kpi.aggregation.calendar import Days, to_date
 from kpi.aggregation.products import Products
 from kpi.aggregation.tables import KPI_TABLES
 from worker.state import Adoption, Entry, Erasure, Record, Row, State, Value
@@ -24,7 +22,8 @@ from worker.transform.day_loader import (
 )
 from worker.transform.pending_work import PendingWork, find_pending_work
 from worker.transform.publish import rows_by_day
-from worker.transform.shop_state import open_shop
+from worker.transform.shop.transform import ShopDays, open_context
+from worker.transform.shop.work import find_shop_work
 from worker.transform.task import TransformTask
 
 
@@ -88,19 +87,25 @@ async def preview_records(task: TransformTask, records: Sequence[Record]) -> lis
 
 
 async def _shop_changes(task: TransformTask, supposed: TransformTask) -> list[RowChange]:
-    """Compare every day by a contract of language 2."""
-    head = await supposed.state.head()
-    state = await open_shop(supposed.state, head, task.workspace, task.contract, task.tables)
-    days = set(await task.state.days()).union(*state.kpis.tables.values())
+    """Compare the days that records would change by a contract of language 2."""
+    work = await find_shop_work(supposed)
+    if work is None:
+        return []
+    context = open_context(work.snapshot, task.tables)
+    loader = await ShopDays.plan(context, work.days)
     changes: list[RowChange] = []
-    for name in sorted(task.tables) if days else ():
-        before = await _published(task.state, name, np.array(sorted(map(to_day, days))))
-        after = {
-            (day, _group(name, row)): _as_stored(name, row)
-            for day, rows in state.kpis.tables[name].items()
-            for row in rows
-        }
-        changes += _differing(name, before, after)
+    for days in loader.batches:
+        loaded = await loader.load(days)
+        rows_of = await asyncio.to_thread(loader.compute, loaded, days)
+        by_day = {day: rows_of(day) for day in map(to_date, days.tolist())}
+        for name in sorted(task.tables):
+            before = await _published(task.state, name, days)
+            after = {
+                (day, _group(name, row)): _as_stored(name, row)
+                for day, tables in by_day.items()
+                for row in tables[name]
+            }
+            changes += _differing(name, before, after)
     return sorted(changes, key=lambda one: (one.table, one.order_date))
 
 

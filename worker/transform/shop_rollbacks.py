@@ -14,7 +14,7 @@ import pyarrow as pa
 from kpi.aggregation.shop_versions import key_columns
 from kpi.contract.shop import Shop, ShopDataset
 from kpi.kernels.masks import booleans
-from kpi.mapping.mapper import ROW, clean_schema
+from kpi.mapping.clean_rows import ROW, clean_schema
 from worker.clean import Workspace
 from worker.clean.reader import CleanObject
 from worker.state import Entry

@@ -13,8 +13,10 @@ import numpy as np
 
 from kpi.contract.forms import ISO
 from kpi.contract.shop import Shop, ShopDataset
+from kpi.mapping.clean_rows import DAY, clean_key, clean_schema, ranged_columns
 from kpi.mapping.headers import FileRefusedError
-from kpi.mapping.mapper import DAY, MappedRows, Mapper, clean_schema
+from kpi.mapping.key_order import KeyOrder
+from kpi.mapping.mapper import MappedRows, Mapper
 from kpi.mapping.repeats import RepeatCounter
 from kpi.validation.rules import Problem
 from worker.clean.writer import ParquetStream, parquet_stream
@@ -51,6 +53,7 @@ class _Feed:
     passed_over: int = 0
     notes: Counter[str] = field(default_factory=Counter)
     repeats: RepeatCounter | None = None
+    key_order: KeyOrder | None = None
 
 
 @dataclass(frozen=True)
@@ -186,14 +189,15 @@ class MappedValidation:
         )
 
     async def _open_clean(self, name: str, shop: Shop, stack: AsyncExitStack) -> ParquetStream:
-        workspace = self._context.workspace
+        workspace, schema = self._context.workspace, clean_schema(shop.all_datasets[name])
         return await stack.enter_async_context(
             parquet_stream(
                 workspace.store,
                 workspace.absolute(self._clean_key(name)),
-                clean_schema(shop.all_datasets[name]),
-                (),
+                schema,
+                ranged_columns(shop.all_datasets[name]),
                 self._context.executor,
+                numbered=[name for name in ("order_id",) if name in schema.names],
             )
         )
 
@@ -203,6 +207,8 @@ class MappedValidation:
                 key=self._clean_key(name),
                 rows=feed.clean,
                 size_bytes=clean[name].size_bytes,
+                ranges=clean[name].ranges(),
+                ascending=feed.key_order is not None and feed.key_order.is_strictly_increasing,
                 dataset=name,
             )
             for name, feed in self._feeds.items()
@@ -239,6 +245,8 @@ class MappedValidation:
                 await output.clean[name].write(rows.clean)
             if feed.repeats is not None:
                 feed.repeats.include(rows.clean)
+            if feed.key_order is not None:
+                feed.key_order.include(rows.clean)
         table, reasons = records.rejects(problems, np.flatnonzero(rejected), mapped.kept)
         if self._erasing is not None:
             table, notes = self._erasing.rejects(table)
@@ -281,9 +289,10 @@ class MappedValidation:
 
 def _feed(dataset: ShopDataset) -> _Feed:
     """Begin to count the rows of a dataset; of keys, also those that stand there twice."""
-    has_key = dataset.key_by == "columns"
+    if dataset.key_by != "columns":
+        return _Feed()
     key = [DAY if name == dataset.valid_from else name for name in dataset.key]
-    return _Feed(repeats=RepeatCounter(key) if has_key else None)
+    return _Feed(repeats=RepeatCounter(key), key_order=KeyOrder(clean_key(dataset)))
 
 
 def _erasing(context: ValidationContext) -> MappedErasing | None:

@@ -27,7 +27,7 @@ from kpi.erasure.places import (
 from kpi.erasure.rows import Subjects
 from kpi.kernels.arrays import Mask
 from kpi.kernels.masks import booleans, true
-from kpi.mapping.mapper import DAY
+from kpi.mapping.clean_rows import DAY
 from worker.clean.reader import CleanObject
 from worker.maintenance.erasure.request import Found, Request
 from worker.state import Entry

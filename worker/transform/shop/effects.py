@@ -1,0 +1,195 @@
+"""Derive what became of the rows of each source object of a shop."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from kpi.aggregation.calendar import to_date
+from kpi.kernels.masks import booleans
+from kpi.mapping.clean_rows import DAY
+from worker.state import Effect
+from worker.transform.catalog import Catalog
+from worker.transform.clean_files import CleanFile
+from worker.transform.intervals import IntervalSet
+from worker.transform.shop.days import days_of
+from worker.transform.shop.loader import ShopContext, row_mask
+from worker.transform.shop.order_ids import batches_of
+from worker.transform.shop.snapshot import ShopSnapshot
+from worker.transform.shop.versions import deleted_rows
+from worker.transform.shop.waiting import WaitingRows
+from worker.transform.shop.work import ShopWork
+
+JOINED = ("orders", "order_items", "refunds")
+"""Datasets whose rows may wait."""
+
+
+async def count_waiting(work: ShopWork, context: ShopContext) -> dict[str, int]:
+    """Count the rows that wait for an order or a reference, by source object.
+
+    Only sources whose count may have changed are counted again.
+    """
+    snapshot, counting = work.snapshot, WaitingRows(context)
+    waiting: dict[str, int] = defaultdict(int)
+    due: set[str] | None = None
+    if not work.every_day:
+        due = await _due_sources(work, counting)
+    if due is not None:
+        kept = work.record.waiting.keys() - due
+        counted = {one for name in JOINED for one in _live_sources(snapshot, name)}
+        waiting |= {one: work.record.waiting[one] for one in kept & counted}
+    for name in JOINED:
+        if not counting.may_wait(name):
+            continue
+        files = snapshot.live(name)
+        if due is not None:
+            files = files.of_sources(due)
+        elif name == "order_items":
+            files = await _with_rows_not_joined(files, context)
+        for source_id, count in (await counting.count(name, files)).items():
+            waiting[source_id] += count
+    return {source_id: count for source_id, count in waiting.items() if count}
+
+
+def _live_sources(snapshot: ShopSnapshot, name: str) -> set[str]:
+    return snapshot.live(name).source_ids if name in snapshot.catalogs else set()
+
+
+async def _with_rows_not_joined(files: Catalog, context: ShopContext) -> Catalog:
+    """Select the files of which loading every day has not joined every latest row to an order."""
+    versions = context.versions["order_items"]
+    await versions.resolve(await files.row_groups())
+    found = set()
+    for file in files.files:
+        latest = file.rows - versions.count_superseded(await file.row_groups())
+        if latest > context.seen.joined[file]:
+            found.add(file.source_id)
+    return files.of_sources(found)
+
+
+async def _due_sources(work: ShopWork, counting: WaitingRows) -> set[str]:
+    """Return the sources whose waiting rows may have changed.
+
+    These are the changed ones, and those with waiting rows of which an order may have come. Rows
+    of others may begin to wait where an order goes or begins to wait itself.
+    """
+    snapshot, files = work.snapshot, work.changed
+    changed = {name: files.sources(name) for name in snapshot.catalogs}
+    due = {one for name in JOINED if name in changed for one in changed[name]} | work.erased
+    references = {one for name, of_name in changed.items() if name not in JOINED for one in of_name}
+    if references and any(map(counting.needs_references, JOINED)):
+        return due | {one for name in JOINED for one in _live_sources(snapshot, name)}
+    arrived = snapshot.uploads.changed_since(work.since) - snapshot.uploads.ceased_since(work.since)
+    others = set(work.record.waiting)
+    if due - arrived or counting.needs_references("orders"):
+        others |= {one for name in JOINED for one in _live_sources(snapshot, name)}
+    ids = await _order_id_intervals(snapshot, changed)
+    for name in ("order_items", "refunds"):
+        if name in snapshot.catalogs and "order_id" in snapshot.catalogs[name].dataset.columns:
+            among = snapshot.live(name).of_sources(others)
+            due |= among.intersecting("order_id", ids).source_ids
+    due |= await _sharing_keys(work, changed.get("order_items", set()), others)
+    return due
+
+
+async def _order_id_intervals(
+    snapshot: ShopSnapshot, changed: Mapping[str, Collection[str]]
+) -> IntervalSet:
+    """Return the ids of orders and lines in changed files."""
+    intervals = []
+    for name in ("orders", "order_items"):
+        if name in snapshot.catalogs:
+            files = snapshot.catalogs[name].with_uncounted().of_sources(changed[name])
+            for group in await files.row_groups():
+                intervals += group.intervals("order_id")
+    return IntervalSet(intervals)
+
+
+async def _sharing_keys(work: ShopWork, changed: set[str], others: set[str]) -> set[str]:
+    """Return the sources of waiting lines whose key a changed file may have too."""
+    snapshot = work.snapshot
+    if "order_items" not in snapshot.catalogs:
+        return set()
+    catalog = snapshot.catalogs["order_items"]
+    key = catalog.dataset.key[0]
+    groups = await catalog.with_uncounted().of_sources(changed).row_groups()
+    keys = IntervalSet(one for group in groups for one in group.intervals(key))
+    return snapshot.live("order_items").of_sources(others).intersecting(key, keys).source_ids
+
+
+async def effects_of(
+    context: ShopContext,
+    source_ids: Collection[str],
+    waiting: Mapping[str, int],
+    as_of: int,
+) -> dict[str, Effect]:
+    """Compute what became of the rows of some sources; those that do not count are left out."""
+    snapshot = context.snapshot
+    superseded: dict[str, int] = {}
+    days: dict[str, set[int]] = defaultdict(set)
+    for one in source_ids:
+        if any(one in precedence.places for precedence in snapshot.precedence.values()):
+            superseded[one] = 0
+    for name, catalog in snapshot.catalogs.items():
+        gone = snapshot.precedence[name].gone
+        files = catalog.of_sources(superseded.keys())
+        await context.versions[name].resolve(await files.row_groups())
+        for file in files.files:
+            if file.source_id in gone:
+                superseded[file.source_id] += file.rows
+                continue
+            kept, of_file = await _kept(context, name, file, catalog)
+            superseded[file.source_id] += file.rows - kept
+            days[file.source_id] |= of_file
+    return {
+        one: _effect(count, sorted(days[one]), waiting.get(one, 0), as_of)
+        for one, count in superseded.items()
+    }
+
+
+async def present_shop_effects(
+    context: ShopContext, source_ids: Collection[str], as_of: int
+) -> dict[str, Effect]:
+    """Compute what became of the rows of some sources, from the clean files of a snapshot."""
+    counting, waiting = WaitingRows(context), defaultdict[str, int](int)
+    for name in JOINED:
+        if counting.may_wait(name):
+            files = context.snapshot.live(name).of_sources(source_ids)
+            for source_id, count in (await counting.count(name, files)).items():
+                waiting[source_id] += count
+    return await effects_of(context, source_ids, waiting, as_of)
+
+
+async def _kept(
+    context: ShopContext, name: str, file: CleanFile, catalog: Catalog
+) -> tuple[int, set[int]]:
+    """Count the rows of a file that count, and return the days that orders and refunds are on."""
+    dataset = context.snapshot.shop.all_datasets[name]
+    versions = context.versions[name]
+    columns = [one for condition in dataset.deleted for one in condition]
+    columns += [DAY] if name in ("orders", "refunds") and DAY in catalog.dataset.columns else []
+    if not columns:
+        return file.rows - versions.count_superseded(await file.row_groups()), set()
+    kept, days = 0, set[int]()
+    async for batch, table in batches_of(catalog.of_files([file]), list(dict.fromkeys(columns))):
+        mask = row_mask(batch, versions)
+        keep = ~deleted_rows(dataset, table)
+        if mask is not None:
+            keep &= mask
+        kept += int(np.count_nonzero(keep))
+        if DAY in columns:
+            days.update(days_of(table.filter(booleans(keep))).tolist())
+    return kept, days
+
+
+def _effect(superseded: int, days: list[int], waiting: int, as_of: int) -> Effect:
+    return Effect(
+        as_of=as_of,
+        superseded_rows=superseded,
+        waiting_items=waiting,
+        days=len(days),
+        first_day=to_date(days[0]) if days else None,
+        last_day=to_date(days[-1]) if days else None,
+    )

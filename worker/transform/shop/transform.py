@@ -1,0 +1,163 @@
+"""Transformation by a contract of language 2."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import date
+
+from kpi.aggregation.calendar import NO_DAYS, Days, to_day
+from kpi.aggregation.shop_kpis import ShopKpis, compute_kpis
+from kpi.aggregation.shop_slice import ShopSlice
+from worker.runtime import allocator
+from worker.runtime.execution import threaded
+from worker.state import Entry, Progress, Row
+from worker.state.paging import records_in_pages
+from worker.transform.day_pipeline import DayPipeline, Published, RowsOfDay
+from worker.transform.day_ranges import DateRange
+from worker.transform.report import Report
+from worker.transform.rollbacks import Rollback, count_rolled_back
+from worker.transform.shop.days import plan_batches
+from worker.transform.shop.effects import count_waiting, effects_of
+from worker.transform.shop.loader import ShopContext, load_days
+from worker.transform.shop.references import References
+from worker.transform.shop.snapshot import ShopSnapshot
+from worker.transform.shop.versions import ShopVersions
+from worker.transform.shop.work import ShopWork, find_shop_work
+from worker.transform.shop_rollbacks import find_shop_rollbacks
+from worker.transform.task import TransformTask
+
+
+def open_context(snapshot: ShopSnapshot, tables: frozenset[str]) -> ShopContext:
+    """Prepare to load days of a snapshot; nothing is read yet."""
+    shop = snapshot.shop
+    return ShopContext(
+        snapshot=snapshot,
+        versions={
+            name: ShopVersions(dataset, snapshot.catalogs[name], snapshot.precedence[name])
+            for name, dataset in shop.all_datasets.items()
+        },
+        references=References(snapshot, snapshot.limits.held_reference_rows),
+        tables=tables,
+    )
+
+
+class ShopDays:
+    """Loads and computes batches of days of a shop; see `DayLoader`."""
+
+    def __init__(self, context: ShopContext, batches: list[Days]) -> None:
+        self.context = context
+        self.batches = batches
+
+    @classmethod
+    async def plan(cls, context: ShopContext, days: Days) -> ShopDays:
+        """Split days into batches.
+
+        Raises:
+            ConfigError, SourceError: As `Catalog.row_groups`.
+        """
+        batches, scattered = await plan_batches(days, context.snapshot)
+        context.seen.ids_first = scattered
+        if scattered:
+            # Each batch will need all of them; here they are resolved while little else is held.
+            groups = await context.snapshot.live("order_items").row_groups()
+            await context.versions["order_items"].resolve(groups)
+            allocator.give_back()
+        return cls(context, batches)
+
+    @property
+    def order_days(self) -> set[int]:
+        return self.context.seen.order_days
+
+    async def load(self, days: Days) -> ShopSlice:
+        return await load_days(days, self.context)
+
+    def compute(self, loaded: ShopSlice, days: Days) -> RowsOfDay:
+        kpis = compute_kpis(loaded, days, self.context.tables, threaded())
+        self.context.seen.provisional.update(kpis.provisional.tolist())
+        return lambda day: rows_of_day(kpis, day)
+
+
+def rows_of_day(kpis: ShopKpis, day: date) -> dict[str, list[Row]]:
+    """Return the rows of a day, by table."""
+    return {name: list[Row](table.rows(to_day(day))) for name, table in kpis.tables.items()}
+
+
+async def transform_shop(
+    task: TransformTask, date_range: DateRange, *, everything: bool
+) -> Report | None:
+    """Publish the pending days at the ledger's head; None where there is nothing to do.
+
+    Raises:
+        Contended: Another worker is at the same day.
+        KpiError: Some days cannot be computed; all others are published.
+        ConfigError, SourceError, StoreError: As `worker.transform.transform`.
+    """
+    started = time.perf_counter()
+    work = await find_shop_work(task, date_range, everything=everything)
+    if work is None:
+        return None
+    task, snapshot = work.task, work.snapshot
+    context = open_context(snapshot, task.tables)
+    published = Published(rows=dict.fromkeys(sorted(task.tables), 0))
+    days = await ShopDays.plan(context, work.days)
+    await DayPipeline(task, work.head, days, work.known, published).run()
+    waiting: Mapping[str, int] = work.record.waiting
+    if not date_range.is_bounded:
+        waiting = await count_waiting(work, context)
+        new = snapshot.uploads.changed_since(work.since) | work.erased
+        effects = await effects_of(context, new, waiting, work.head)
+        await task.state.record_effects(effects)
+        reached = Progress(
+            published=dict.fromkeys(task.tables, work.head),
+            waiting=dict(waiting),
+            waiting_as_of=work.head,
+        )
+        await task.state.advance(reached)
+    rollbacks: tuple[Rollback, ...] = ()
+    is_incremental = not everything and not date_range.is_bounded
+    if is_incremental:
+        rollbacks = await _rollbacks(work)
+    return Report(
+        notices=tuple(snapshot.uploads.notices(work.reached)) if is_incremental else (),
+        rollbacks=rollbacks,
+        notes=_notes(context) | count_rolled_back(rollbacks),
+        as_of=work.head,
+        days=tuple(published.days),
+        rows=published.rows,
+        waiting=dict(waiting),
+        clean_bytes=snapshot.size_bytes,
+        clean_bytes_read=snapshot.bytes_read,
+        seconds=round(time.perf_counter() - started, 3),
+    )
+
+
+async def pending_shop_days(task: TransformTask) -> Days:
+    """Find the days that a transform would publish, ascending."""
+    work = await find_shop_work(task)
+    return NO_DAYS if work is None else work.days
+
+
+async def _rollbacks(work: ShopWork) -> tuple[Rollback, ...]:
+    """Find rows that new uploads take back."""
+    uploads = work.snapshot.uploads
+    if not uploads.with_predecessor(work.reached):
+        return ()
+    accepted: list[Entry] = []
+    async for page in records_in_pages(work.task.state, work.head):
+        accepted += [
+            one for one in page if isinstance(one, Entry) and one.source_id in work.snapshot.feeds
+        ]
+    found = await find_shop_rollbacks(
+        uploads, accepted, work.task.workspace, work.snapshot.shop, work.reached
+    )
+    return tuple(found)
+
+
+def _notes(context: ShopContext) -> dict[str, int]:
+    """Count what a reader of the KPIs should know of the days that were computed."""
+    counts = {
+        "provisional_days": len(context.seen.provisional),
+        "orders_of_a_later_file": sum(one.replaced_orders for one in context.versions.values()),
+    }
+    return {name: count for name, count in counts.items() if count}

@@ -1,0 +1,82 @@
+"""Find the latest rows of a shop's dataset (rules 4, 5, 7 and 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from kpi.aggregation.shop_columns import texts_of
+from kpi.aggregation.shop_versions import key_columns, number_keys
+from kpi.contract.shop import ShopDataset
+from kpi.kernels.arrays import Mask
+from kpi.kernels.keys import Keys, concat_keys
+from kpi.mapping.conditions import holds
+from worker.transform.catalog import Catalog
+from worker.transform.clean_files import RowGroup
+from worker.transform.latest_versions import Candidates, Cluster, LatestVersions
+from worker.transform.shop.precedence import Precedence
+
+
+class ShopVersions(LatestVersions):
+    """Latest rows of one dataset, those of deleted keys among them: see `deleted_rows`.
+
+    Files that a later one replaced whole take part: their rows stand at its time. They are never
+    read as rows that count.
+
+    Attributes:
+        dataset: The dataset.
+        replaced_orders: Orders whose lines took the place of those of a file of another name, as
+            far as they were resolved.
+    """
+
+    def __init__(self, dataset: ShopDataset, catalog: Catalog, precedence: Precedence) -> None:
+        super().__init__(catalog)
+        self.dataset = dataset
+        self._precedence = precedence
+        self.replaced_orders = 0
+
+    async def resolve(self, groups: Sequence[RowGroup]) -> None:
+        """Find the latest rows of some row groups; see `LatestVersions.resolve`."""
+        if self.dataset.key_by != "row":  # else each row has its own key
+            await super().resolve(groups)
+
+    def _may_repeat(self, cluster: Cluster) -> bool:
+        if self.dataset.key_by == "order":
+            # Lines of an order supersede those of another file, never each other.
+            return any(group.file is not cluster[0].file for group in cluster)
+        return super()._may_repeat(cluster)
+
+    def _by_version(self, groups: Iterable[RowGroup]) -> list[RowGroup]:
+        rank = self._precedence.rank
+        return sorted(groups, key=lambda one: (*rank(one.file.source_id), one.number))
+
+    def _keys(self, table: pa.Table) -> Keys:
+        return key_columns(table, self._catalog.dataset.key)
+
+    def _hashes_to_compare(self, keys: Keys) -> npt.NDArray[np.uint64]:
+        return np.unique(keys.high) if self.dataset.key_by == "order" else keys.high
+
+    def _latest(self, ordered: list[RowGroup], found: Sequence[Candidates]) -> Mask:
+        if self.dataset.key_by != "order":
+            return super()._latest(ordered, found)
+        keys = concat_keys([one.keys for one in found])
+        if not len(keys):
+            return np.zeros(0, bool)
+        ranks = [self._precedence.rank(group.file.source_id)[0] for group in ordered]
+        rank = np.repeat(ranks, [len(one.rows) for one in found])
+        number = number_keys(keys)
+        newest = np.full(int(number.max()) + 1, -1, np.int64)
+        np.maximum.at(newest, number, rank)
+        latest: Mask = rank == newest[number]
+        names = np.array([hash(file.name) for file in self._precedence.files])
+        other = ~latest & (names[rank] != names[newest[number]])
+        self.replaced_orders += len(np.unique(number[other]))
+        return latest
+
+
+def deleted_rows(dataset: ShopDataset, table: pa.Table) -> Mask:
+    """Find the rows that say that their key is gone (rule 5)."""
+    return holds(dataset.deleted, lambda name: texts_of(table, name), table.num_rows)
