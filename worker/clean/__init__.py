@@ -63,6 +63,10 @@ class Workspace:
         name = self.result_name(source, contract)
         return self.absolute(f"pieces/{shop_folder(self.shop)}{name}")
 
+    def index(self, name: str) -> str:
+        """Return the key of an object of the key index, relative to the workspace."""
+        return f"index/{shop_folder(self.shop)}{name}"
+
     def result_name(self, source: Source, contract: Contract) -> str:
         """Name the result of a source object, which depends on nothing else."""
         return f"{source.source_id}-{contract.digest[:8]}{self.generation}"

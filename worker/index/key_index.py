@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
@@ -23,8 +23,8 @@ from worker.index.run_object import RunReader, encode_run, merge_tables
 if TYPE_CHECKING:
     from kpi.kernels.key_hashing import KeyHasher
 
-MANIFEST_KEY = "index/current.json"
-"""Key of the manifest, below the workspace."""
+MANIFEST_NAME = "current.json"
+"""Name of the manifest in the folder of the index."""
 
 HEAD_POINTERS = 16_384
 """Pointers of the newest run, at most, where each extension writes it again: 256 KiB."""
@@ -36,6 +36,9 @@ some eight times for each of the few runs."""
 MERGED_POINTERS = 2_000_000
 """Pointers, at most, of runs that are merged beside a transform: 32 MB, held thrice."""
 
+
+Identify = Callable[[int], str]
+"""Identifies a ledger and its clean files up to a sequence."""
 
 MANIFEST_READS = 5
 """Attempts to read the manifest while others replace it; after them, there is no index."""
@@ -53,43 +56,43 @@ class KeyIndex:
     """
 
     def __init__(
-        self, workspace: Workspace, secret: bytes, manifest: Manifest, read: Manifest
+        self,
+        workspace: Workspace,
+        secret: bytes,
+        identify: Identify,
+        manifest: Manifest,
+        read: Manifest,
     ) -> None:
         self.manifest = manifest
         self._read = read  # what the workspace had, of which this one is perhaps nothing
         self._workspace = workspace
         self._secret = secret
+        self._identify = identify
         self._readers = [
-            RunReader(workspace.store, workspace.absolute(run.key), run) for run in manifest.runs
+            RunReader(workspace.store, workspace.absolute(workspace.index(run.name)), run)
+            for run in manifest.runs
         ]
 
     @classmethod
     async def open(
-        cls,
-        workspace: Workspace,
-        secret: bytes,
-        contracts: frozenset[str],
-        tables: Sequence[str],
-        *,
-        erased: int = 0,
+        cls, workspace: Workspace, secret: bytes, tables: Sequence[str], identify: Identify
     ) -> Self:
-        """Open the index of a workspace; an empty one where there is none of these tables.
+        """Open the index of a workspace; an empty one where there is none of these files.
 
         Args:
             workspace: Where it is.
             secret: 16 bytes of the ledger under which ids are hashed.
-            contracts: Digests of contracts that make the clean rows in force.
             tables: Names of the wanted tables.
-            erased: Sequence of the last erasure of a customer; 0 for none.
+            identify: Identifies the ledger and its clean files up to a sequence.
 
         Raises:
             StoreError: The store fails after retries.
         """
-        manifest = read = await _read_manifest(workspace)
-        anew = Manifest(tables=tuple(sorted(tables)), erased=erased, retired=_keys(manifest))
-        if manifest.contract not in contracts or not manifest.is_like(anew):
-            manifest = anew
-        return cls(workspace, secret, manifest, read)
+        read = await _read_manifest(workspace)
+        manifest = read
+        if set(read.tables) != set(tables) or identify(read.up_to) != read.files:
+            manifest = Manifest(tables=tuple(sorted(tables)), retired=_names(read))
+        return cls(workspace, secret, identify, manifest, read)
 
     async def opened_again(self) -> KeyIndex:
         """Return the index without what this one could not read.
@@ -99,11 +102,12 @@ class KeyIndex:
         Raises:
             StoreError: The store fails after retries.
         """
-        present = read = await _read_manifest(self._workspace)
         mine = self.manifest
-        if present == mine or present.contract != mine.contract or not present.is_like(mine):
-            present = Manifest(tables=mine.tables, erased=mine.erased, retired=_keys(mine))
-        return KeyIndex(self._workspace, self._secret, present, read)
+        again = await KeyIndex.open(self._workspace, self._secret, mine.tables, self._identify)
+        if again.manifest != mine:
+            return again
+        empty = Manifest(tables=mine.tables, retired=_names(mine))
+        return KeyIndex(self._workspace, self._secret, self._identify, empty, mine)
 
     def words(self, column: pa.ChunkedArray) -> Words:
         """Return the word of each key of a column without null."""
@@ -126,15 +130,12 @@ class KeyIndex:
         found = [await reader.find(table, wanted) for reader in self._readers]
         return np.unique(np.concatenate([np.zeros(0, np.uint64), *found]))
 
-    async def extend(
-        self, tables: Mapping[str, Pointers], *, up_to: int, contract: str
-    ) -> KeyIndex:
+    async def extend(self, tables: Mapping[str, Pointers], *, up_to: int) -> KeyIndex:
         """Add pointers, and return the index that has them.
 
         Args:
             tables: Table -> pointers of all files after `manifest.up_to` and up to `up_to`.
             up_to: Ledger sequence.
-            contract: Digest of the contract whose clean rows these are.
 
         Raises:
             IndexDamaged: A run is missing or damaged.
@@ -148,46 +149,47 @@ class KeyIndex:
             try:
                 merged.append(await self._readers[at].load())
             except SourceError as error:
-                raise IndexDamaged(str(error), url=runs[at].key) from error
-            retired.append(runs[at].key)
+                raise IndexDamaged(str(error), url=runs[at].name) from error
+            retired.append(runs[at].name)
         runs = runs[len(retired) :]
         if count or retired:
             runs.insert(0, await self._write_run(merge_tables(merged)))
         manifest = replace(
             self.manifest,
-            contract=contract,
             up_to=up_to,
+            files=self._identify(up_to),
             runs=tuple(runs),
             retired=tuple(retired),
         )
         if await self._replace_manifest(manifest):
-            for key in set(self.manifest.retired) - {run.key for run in runs} - set(retired):
-                await self._workspace.store.delete(self._workspace.absolute(key))
-        return KeyIndex(self._workspace, self._secret, manifest, manifest)
+            for name in set(self.manifest.retired) - {run.name for run in runs} - set(retired):
+                await self._workspace.store.delete(self._absolute(name))
+        return KeyIndex(self._workspace, self._secret, self._identify, manifest, manifest)
+
+    def _absolute(self, name: str) -> str:
+        return self._workspace.absolute(self._workspace.index(name))
 
     async def _write_run(self, tables: Mapping[str, Pointers]) -> Run:
         data, sections = encode_run(tables)
-        key = f"index/{hashlib.sha256(data).hexdigest()[:32]}.run"
-        async with self._workspace.store.create(self._workspace.absolute(key)) as writer:
+        name = f"{hashlib.sha256(data).hexdigest()[:32]}.run"
+        async with self._workspace.store.create(self._absolute(name)) as writer:
             await writer.write(data)
-        return Run(key=key, size_bytes=len(data), crc=zlib.crc32(data), sections=sections)
+        return Run(name=name, size_bytes=len(data), crc=zlib.crc32(data), sections=sections)
 
     async def _replace_manifest(self, manifest: Manifest) -> bool:
-        """Write the manifest; leave one that knows more.
+        """Write the manifest, unless another writer has written one that knows more.
 
         Returns:
             Whether it was written.
         """
         present = await _read_manifest(self._workspace)
         if (
-            present.contract == manifest.contract
-            and present.is_like(manifest)
+            present != self._read
+            and present.tables == manifest.tables
             and present.up_to > manifest.up_to
-            and present != self._read
         ):
             return False
-        key = self._workspace.absolute(MANIFEST_KEY)
-        async with self._workspace.store.create(key) as writer:
+        async with self._workspace.store.create(self._absolute(MANIFEST_NAME)) as writer:
             await writer.write(manifest.to_json())
         return True
 
@@ -210,7 +212,7 @@ def _runs_to_merge(count: int, sizes: Sequence[int]) -> int:
 
 async def _read_manifest(workspace: Workspace) -> Manifest:
     """Return the manifest; an empty one where there is none that can be read."""
-    store, key = workspace.store, workspace.absolute(MANIFEST_KEY)
+    store, key = workspace.store, workspace.absolute(workspace.index(MANIFEST_NAME))
     for _ in range(MANIFEST_READS):
         try:
             info = await store.stat(key)
@@ -222,5 +224,5 @@ async def _read_manifest(workspace: Workspace) -> Manifest:
     return Manifest()
 
 
-def _keys(manifest: Manifest) -> tuple[str, ...]:
-    return (*manifest.retired, *(run.key for run in manifest.runs))
+def _names(manifest: Manifest) -> tuple[str, ...]:
+    return (*manifest.retired, *(run.name for run in manifest.runs))

@@ -11,8 +11,8 @@ import orjson
 
 from worker.errors import DamagedObject
 
-RUN_KEY = re.compile(r"index/[0-9a-f]{32}\.run")
-"""Keys of runs, below the workspace."""
+RUN_NAME = re.compile(r"[0-9a-f]{32}\.run")
+"""Names of runs, in the folder of the index."""
 
 FORMAT = 1
 """Version of manifest and runs. Another one is an index that is not there."""
@@ -38,13 +38,13 @@ class Run:
     """One immutable object with sorted pointers.
 
     Attributes:
-        key: Its key below the workspace.
+        name: Its name in the folder of the index.
         size_bytes: Its length.
         crc: CRC-32 of all of its bytes.
         sections: Table -> its pointers.
     """
 
-    key: str
+    name: str
     size_bytes: int
     crc: int
     sections: Mapping[str, Section]
@@ -59,25 +59,20 @@ class Manifest:
     """What the index holds.
 
     Attributes:
-        contract: Digest of the contract whose clean rows are indexed.
-        erased: Sequence of the last erasure of a customer, which may have moved rows; 0 for none.
-        up_to: Ledger sequence up to which all of them are.
+        up_to: Ledger sequence up to which every clean row has its pointers.
+        files: Identifies the ledger and its clean files up to that sequence: those of a ledger that
+            was restored, of another contract, or rewritten for an erasure, are others.
         tables: Names of the tables.
         runs: From the newest to the oldest.
-        retired: Keys of runs that the manifest before had and this one has not: a reader may still
+        retired: Names of runs that the manifest before had and this one has not: a reader may still
             use them, the next manifest's writer deletes them.
     """
 
-    contract: str = ""
-    erased: int = 0
     up_to: int = 0
+    files: str = ""
     tables: tuple[str, ...] = ()
     runs: tuple[Run, ...] = ()
     retired: tuple[str, ...] = field(default=())
-
-    def is_like(self, other: Manifest) -> bool:
-        """Return whether both are of the same tables and of rows in the same places."""
-        return (self.tables, self.erased) == (other.tables, other.erased)
 
     def to_json(self) -> bytes:
         return orjson.dumps({"format": FORMAT, **asdict(self)})
@@ -95,8 +90,9 @@ class Manifest:
                 return cls()
             runs = [_run(run) for run in fields.pop("runs")]
             tables, retired = (tuple(fields.pop(name)) for name in ("tables", "retired"))
-            if not all(RUN_KEY.fullmatch(key) for key in (*retired, *(run.key for run in runs))):
-                raise ValueError("a key that is no run's")
+            names = (*retired, *(run.name for run in runs))
+            if not all(RUN_NAME.fullmatch(name) for name in names):
+                raise ValueError("a name that is no run's")
             return cls(**fields, tables=tables, runs=tuple(runs), retired=retired)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DamagedObject(

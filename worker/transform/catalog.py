@@ -6,7 +6,7 @@ have the bounds of their row groups.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -131,6 +131,14 @@ class Catalog:
         for rank, sequence, first_row in zip(self._ranks, sequences, first_rows, strict=True):
             if sequence > after:
                 yield sequence, first_row, self._table.file(int(rank))
+
+    def identify(self, up_to: int, update: Callable[[bytes], None]) -> None:
+        """Pass on what identifies the files of entries up to a sequence: these, and their keys."""
+        sequences = self._table.column("sequence", self._ranks).to_numpy()
+        order = np.argsort(sequences, kind="stable")[: int((sequences <= up_to).sum())]
+        keys = self._table.column("key", self._ranks[order]).to_pylist()
+        update(sequences[order].tobytes())
+        update("\n".join([self.dataset.name, *keys]).encode())
 
     async def holding(self, column: str, wanted: KeySet) -> Catalog:
         """Select the files that may hold some ids.

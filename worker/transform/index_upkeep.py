@@ -16,8 +16,8 @@ from worker.index.key_index import IndexDamaged, KeyIndex
 from worker.state import Ledger
 from worker.transform.catalog import Catalog
 from worker.transform.clean_files import CleanFile, batch_row_groups
-from worker.transform.indexed_files import IndexedFiles, is_ranged, open_indexed_files, table_name
-from worker.transform.snapshot import Snapshot
+from worker.transform.indexed_files import IndexedFiles, is_ranged, table_name
+from worker.transform.snapshot import Snapshot, open_index
 
 SECRET_BYTES = 32
 """Length of a ledger's secret."""
@@ -49,20 +49,20 @@ async def extend_index(
             secrets.token_bytes(SECRET_BYTES)
         )
         assert secret is not None  # noqa: S101  (it was proposed)
-        indexed = await open_indexed_files(workspace, secret, snapshot.in_force)
-    index, contract = indexed.index, snapshot.contract.digest
+        indexed = await open_index(workspace, secret, snapshot.contract, snapshot.catalogs)
+    index = indexed.index
     if indexed.failure is None:
         try:
-            return await _add_missing(every, indexed, index, up_to, contract)
+            return await _add_missing(every, indexed, index, up_to)
         except IndexDamaged:
             pass
     index = await index.opened_again()
     notes = {} if index.manifest.up_to else {"index_rebuilt": 1}
-    return notes | await _add_missing(every, indexed, index, up_to, contract)
+    return notes | await _add_missing(every, indexed, index, up_to)
 
 
 async def _add_missing(
-    catalogs: Sequence[Catalog], indexed: IndexedFiles, index: KeyIndex, up_to: int, contract: str
+    catalogs: Sequence[Catalog], indexed: IndexedFiles, index: KeyIndex, up_to: int
 ) -> dict[str, int]:
     limits = catalogs[0].limits
     builder = _Builder(indexed.tables, index, limits.read_rows)
@@ -79,7 +79,7 @@ async def _add_missing(
     reached = index.manifest.up_to
     for sequence, of_source in groupby(missing, key=lambda place: place[0]):
         if builder.pointers >= limits.stride_pointers:
-            index = await index.extend(builder.take(), up_to=reached, contract=contract)
+            index = await index.extend(builder.take(), up_to=reached)
         try:
             for _, first_row, file in of_source:
                 await builder.add(sequence, first_row, file)
@@ -87,10 +87,10 @@ async def _add_missing(
             # It was damaged since its transform, or an audit would have told. What follows on it
             # stays without pointers.
             builder.drop(sequence)
-            await index.extend(builder.take(), up_to=reached, contract=contract)
+            await index.extend(builder.take(), up_to=reached)
             return {"index_incomplete": 1}
         reached = sequence
-    await index.extend(builder.take(), up_to=up_to, contract=contract)
+    await index.extend(builder.take(), up_to=up_to)
     return {}
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +11,8 @@ import pyarrow as pa
 from kpi.contract.model import Contract
 from kpi.index.pointers import split_places
 from kpi.kernels.arrays import Int64s, Mask, Positions
-from worker.clean import Workspace
 from worker.errors import SourceError
 from worker.index.key_index import KeyIndex
-from worker.state.contract_in_force import ContractInForce
 
 RANGED_ROWS = 16_384
 """Rows of a file from which on integer ids have no pointers: shops number ascendingly, so that the
@@ -73,30 +69,6 @@ class IndexedFiles:
         except SourceError as error:
             self.failure = error
             return None
-
-
-async def open_indexed_files(
-    workspace: Workspace, secret: bytes, in_force: ContractInForce
-) -> IndexedFiles:
-    """Open the key index over the clean files of a contract; an empty one where there is none.
-
-    Args:
-        workspace: Where the index is.
-        secret: Secret of the ledger, from which the key of the hashes of ids derives.
-        in_force: The contract of the clean rows.
-
-    Raises:
-        StoreError: The store fails after retries.
-    """
-    columns = indexed_columns(in_force.contract)
-    index = await KeyIndex.open(
-        workspace,
-        hmac.digest(secret, b"key index", hashlib.sha256)[:16],
-        in_force.same_rows | {in_force.contract.digest},
-        [table_name(*column, kind) for column, kind in columns.items()],
-        erased=in_force.erasures.last,
-    )
-    return IndexedFiles(index, columns)
 
 
 def is_ranged(kind: str, rows: npt.NDArray[np.int64]) -> Mask:

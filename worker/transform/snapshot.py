@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from kpi.contract.model import Contract
 from worker.clean import Workspace
+from worker.index.key_index import KeyIndex
 from worker.state import Entry, Ledger
 from worker.state.contract_in_force import ContractInForce, contract_at
 from worker.state.counted import CountedUploads
@@ -14,8 +18,11 @@ from worker.state.paging import records_in_pages
 from worker.transform.catalog import Catalog
 from worker.transform.file_cache import FileCache
 from worker.transform.file_table import FileTable
-from worker.transform.indexed_files import IndexedFiles, open_indexed_files
+from worker.transform.indexed_files import IndexedFiles, indexed_columns, table_name
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
+
+KEY_BYTES = 16
+"""Length of the key under which ids are hashed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,23 +121,41 @@ async def open_snapshot(
     places = {upload.sequence: place for place, upload in enumerate(uploads.in_order())}
     for table in tables.values():
         table.close(places)
+    orders, items, products = catalogs = tuple(map(Catalog, tables.values()))
     many = any(len(table) > limits.unindexed_files for table in tables.values())
     if with_index and many and contract.shop is None:
-        indexed = await _open_index(workspace, ledger, in_force)
-        for table in tables.values():
-            table.index = indexed
-    orders, items, products = map(Catalog, tables.values())
+        secret = await ledger.erasure_key()
+        indexed = secret and await open_index(workspace, secret, contract, catalogs)
+        if indexed and indexed.index.manifest.up_to:
+            for table in tables.values():
+                table.index = indexed
     return Snapshot(
         in_force=in_force, orders=orders, items=items, products=products, uploads=uploads
     )
 
 
-async def _open_index(
-    workspace: Workspace, ledger: Ledger, in_force: ContractInForce
-) -> IndexedFiles | None:
-    """Open the key index; None where there is none that covers a file."""
-    secret = await ledger.erasure_key()
-    if secret is None:
-        return None
-    indexed = await open_indexed_files(workspace, secret, in_force)
-    return indexed if indexed.index.manifest.up_to else None
+async def open_index(
+    workspace: Workspace, secret: bytes, contract: Contract, catalogs: Sequence[Catalog]
+) -> IndexedFiles:
+    """Open the key index over some clean files; an empty one where there is none of these.
+
+    Args:
+        workspace: Where the index is.
+        secret: Secret of the ledger, from which the key of the hashes of ids derives.
+        contract: Meaning of the clean rows.
+        catalogs: The files.
+
+    Raises:
+        StoreError: The store fails after retries.
+    """
+
+    def identify(up_to: int) -> str:
+        found = hmac.new(secret, b"files", hashlib.sha256)
+        for catalog in catalogs:
+            catalog.with_uncounted().identify(up_to, found.update)
+        return found.hexdigest()
+
+    columns = indexed_columns(contract)
+    names = [table_name(*column, kind) for column, kind in columns.items()]
+    key = hmac.digest(secret, b"key index", hashlib.sha256)[:KEY_BYTES]
+    return IndexedFiles(await KeyIndex.open(workspace, key, names, identify), columns)

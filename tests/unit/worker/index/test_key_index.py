@@ -18,13 +18,12 @@ from tests.support.profiles import examples
 from worker.clean import Workspace
 from worker.errors import DamagedObject, SourceError, SourceMissing
 from worker.index import key_index, run_object
-from worker.index.key_index import MANIFEST_KEY, KeyIndex
+from worker.index.key_index import MANIFEST_NAME, KeyIndex
 from worker.objects import ObjectInfo
 from worker.objects.location import Location
 from worker.objects.memory import MemoryStore
 
 SECRET = b"of one ledger..."
-CONTRACTS = frozenset({"a"})
 TABLES = ("items", "orders")
 
 batches = st.lists(
@@ -40,8 +39,13 @@ def workspace() -> Workspace:
     return Workspace(store=MemoryStore(), location=Location(bucket="clean", key="shop"))
 
 
-async def opened(place: Workspace, secret: bytes = SECRET) -> KeyIndex:
-    return await KeyIndex.open(place, secret, CONTRACTS, TABLES)
+def of_files(name: str) -> Callable[[int], str]:
+    """Identify the files of a ledger by a name."""
+    return lambda up_to: f"{name} {up_to}" if up_to else ""
+
+
+async def opened(place: Workspace, secret: bytes = SECRET, files: str = "a") -> KeyIndex:
+    return await KeyIndex.open(place, secret, TABLES, of_files(files))
 
 
 def pointers(index: KeyIndex, rows: list[tuple[int, int]]) -> Pointers:
@@ -54,7 +58,7 @@ async def extended(
     place: Workspace, rows: list[tuple[int, int]], up_to: int = 1, table: str = "items"
 ) -> KeyIndex:
     index = await opened(place)
-    return await index.extend({table: pointers(index, rows)}, up_to=up_to, contract="a")
+    return await index.extend({table: pointers(index, rows)}, up_to=up_to)
 
 
 @pytest.fixture(params=[1 << 20, 0], ids=["whole", "by block"])
@@ -79,7 +83,7 @@ async def test_steps_find_what_a_dictionary_finds(
     for number, step in enumerate(steps, start=1):
         index = await opened(place)
         tables = {name: pointers(index, rows) for name, rows in step.items()}
-        await index.extend(tables, up_to=number, contract="a")
+        await index.extend(tables, up_to=number)
         for name, rows in step.items():
             for key, at in rows:
                 truth[name][key].add(at)
@@ -104,17 +108,27 @@ async def test_the_number_of_runs_grows_with_the_logarithm(
     assert len(runs) <= len(index.manifest.runs) + len(index.manifest.retired)
 
 
-async def test_another_contract_or_table_begins_anew() -> None:
-    place = workspace()
-    await extended(place, [(1, 1)], up_to=7)
-    same = await KeyIndex.open(place, SECRET, frozenset({"a", "b"}), TABLES)
-    assert same.manifest.up_to == 7
-    for contracts, tables in (({"b"}, TABLES), ({"a"}, (*TABLES, "products"))):
-        other = await KeyIndex.open(place, SECRET, frozenset(contracts), tables)
-        assert (other.manifest.up_to, other.manifest.runs) == (0, ())
-        after = await other.extend({}, up_to=9, contract="b")
-        assert after.manifest.up_to == 9
+async def test_an_index_of_other_files_or_tables_is_empty() -> None:
+    for files, tables in (("b", TABLES), ("a", (*TABLES, "products"))):
+        place = workspace()
         await extended(place, [(1, 1)], up_to=7)
+        other = await KeyIndex.open(place, SECRET, tables, of_files(files))
+        assert (other.manifest.up_to, other.manifest.runs) == (0, ())
+        # Even with fewer files it takes the place of the one that it is not of.
+        await other.extend({}, up_to=3)
+        again = await KeyIndex.open(place, SECRET, tables, of_files(files))
+        assert again.manifest.up_to == 3
+
+
+async def test_shops_have_indexes_of_their_own() -> None:
+    place = workspace()
+    other = replace(place, shop="berlin")
+    await extended(place, [(1, 1)], up_to=7)
+    assert (await opened(other)).manifest.up_to == 0
+    await extended(other, [(2, 2)], up_to=9)
+    ids = pa.array([1, 2], pa.int64())
+    assert (await (await opened(place)).find("items", ids)).tolist() == [1]
+    assert (await (await opened(other)).find("items", ids)).tolist() == [2]
 
 
 async def test_words_depend_on_the_secret_but_for_integers() -> None:
@@ -128,7 +142,7 @@ async def test_a_slower_writer_leaves_the_manifest_that_knows_more() -> None:
     place = workspace()
     slow = await opened(place)
     await extended(place, [(1, 1)], up_to=9)
-    after = await slow.extend({"items": pointers(slow, [(2, 2)])}, up_to=5, contract="a")
+    after = await slow.extend({"items": pointers(slow, [(2, 2)])}, up_to=5)
     assert after.manifest.up_to == 5  # right, if of less use
     assert (await opened(place)).manifest.up_to == 9
 
@@ -148,7 +162,7 @@ async def test_damaged_runs_are_told(damage: Callable[[bytes], bytes]) -> None:
     index = await extended(place, [(key, key) for key in range(40)])
     (run,) = index.manifest.runs
     assert isinstance(place.store, MemoryStore)
-    info = await place.store.stat(place.absolute(run.key))
+    info = await place.store.stat(place.absolute(place.index(run.name)))
     data = damage(await place.store.read(info, 0, info.size_bytes))
     async with place.store.create(info.key) as writer:
         await writer.write(data)
@@ -159,7 +173,7 @@ async def test_damaged_runs_are_told(damage: Callable[[bytes], bytes]) -> None:
 async def test_missing_runs_are_told() -> None:
     place = workspace()
     index = await extended(place, [(1, 1)])
-    await place.store.delete(place.absolute(index.manifest.runs[0].key))
+    await place.store.delete(place.absolute(place.index(index.manifest.runs[0].name)))
     with pytest.raises(SourceMissing):
         await (await opened(place)).find("items", pa.array([1], pa.int64()))
 
@@ -170,7 +184,7 @@ async def test_missing_runs_are_told() -> None:
 )
 async def test_a_manifest_that_cannot_be_read_is_an_empty_index(text: bytes) -> None:
     place = workspace()
-    async with place.store.create(place.absolute(MANIFEST_KEY)) as writer:
+    async with place.store.create(place.absolute(place.index(MANIFEST_NAME))) as writer:
         await writer.write(text)
     index = await opened(place)
     assert (index.manifest.up_to, index.manifest.runs) == (0, ())
@@ -184,9 +198,9 @@ async def test_a_manifest_leads_to_no_object_outside() -> None:
     for member in ("runs", "retired"):
         fields = orjson.loads(index.manifest.to_json())
         fields[member] = (
-            ["../victim"] if member == "retired" else [{**fields["runs"][0], "key": "../victim"}]
+            ["../victim"] if member == "retired" else [{**fields["runs"][0], "name": "../victim"}]
         )
-        async with place.store.create(place.absolute(MANIFEST_KEY)) as writer:
+        async with place.store.create(place.absolute(place.index(MANIFEST_NAME))) as writer:
             await writer.write(orjson.dumps(fields))
         assert (await opened(place)).manifest.runs == ()
         await extended(place, [(1, 1)])

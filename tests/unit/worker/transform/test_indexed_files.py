@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from kpi.contract.loading import built_in
 from tests.support import shops
 from tests.support.shops import Pipeline, Upload
 from tests.unit.worker.transform.histories import Watched
-from worker.index.manifest import RUN_KEY
+from worker.index.manifest import RUN_NAME
 from worker.transform.limits import TransformLimits
 
 DAYS = 20
@@ -108,7 +109,7 @@ async def test_a_damaged_index_is_told_and_built_again(tmp_path: Path, damage: s
     async with shop(tmp_path) as (pipeline, watched):
         index = tmp_path / "index"
         (run,) = index.glob("*.run")
-        assert RUN_KEY.fullmatch(f"index/{run.name}")
+        assert RUN_NAME.fullmatch(run.name)
         if damage == "missing":
             run.unlink()
         elif damage == "changed":
@@ -133,3 +134,24 @@ async def test_a_damaged_clean_file_ends_the_index_and_no_transform(tmp_path: Pa
         product = Upload("products", ((ident(500), "C9"),), 95)
         # Nothing else needs that file.
         assert await add(pipeline, tmp_path / "new", product) == ([], {"index_incomplete": 1})
+
+
+async def test_an_index_of_a_restored_ledger_is_built_again(tmp_path: Path) -> None:
+    """The ledger goes back to an earlier point, and other files take the sequences after it."""
+    database, copy = tmp_path / "shopkpi.db", tmp_path / "copy.db"
+    async with shop(tmp_path) as _:
+        pass
+    shutil.copy(database, copy)
+    contract = built_in("uuid-ids")
+    async with Pipeline(tmp_path, contract) as pipeline:
+        await add(pipeline, tmp_path / "lost", *day(DAYS + 1))
+    for path in tmp_path.glob("shopkpi.db*"):
+        path.unlink()
+    shutil.copy(copy, database)
+    async with Pipeline(tmp_path, contract) as pipeline:
+        first = Upload("order_items", ((ident(999), ident(6), ident(101), "shipped", "9.00"),), 90)
+        other = Upload("products", ((ident(500), "C9"),), 91)
+        assert await add(pipeline, tmp_path / "new", first, other) == ([3], {})
+        moved = Upload("order_items", ((ident(999), ident(20), ident(101), "shipped", "9.00"),), 92)
+        assert await add(pipeline, tmp_path / "more", moved) == ([3, 10], {})
+        await check(pipeline)
