@@ -59,15 +59,17 @@ def keys_of(columns: Sequence[pa.ChunkedArray], hasher: KeyHasher | None = None)
 
     Args:
         columns: The columns of the key, each without null: integers, UUIDs or strings.
-        hasher: Hashes what is not an integer; the hasher of this process by default. Keys are
-            comparable under one hasher alone.
+        hasher: Hashes what is not an integer, without the check; the hasher of this process by
+            default, with it. Keys are comparable under one hasher alone.
     """
     if len(columns) == 1 and pa.types.is_integer(columns[0].type):
         return Keys(columns[0].to_numpy().view(np.uint64), None)
     from kpi.kernels.key_checks import check_rows  # noqa: PLC0415  (with the hasher)
     from kpi.kernels.key_hashing import PROCESS_HASHER  # noqa: PLC0415  (cryptography, 10 ms)
 
-    high, low = (hasher or PROCESS_HASHER).hash_rows(columns)
+    if hasher is not None:
+        return Keys(*hasher.hash_rows(columns))  # may be stored, and the check is of this process
+    high, low = PROCESS_HASHER.hash_rows(columns)
     return Keys(high, low ^ check_rows(columns))
 
 

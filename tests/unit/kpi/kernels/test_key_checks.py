@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 import kpi.kernels.key_checks
 from kpi.kernels.key_checks import check_rows
+from kpi.kernels.key_hashing import KeyHasher
+from kpi.kernels.keys import keys_of
 from kpi.kernels.process_secrets import CHECK_MULTIPLIER, SECOND_CHECK_MULTIPLIER
 from kpi.kernels.uuids import UUID
 
@@ -64,3 +66,12 @@ def test_uuids_integers_and_parts_in_another_order_differ() -> None:
         for columns in ([uuids], [numbers], [texts], [texts, numbers], [numbers, texts])
     ]
     assert len({check for checks in found for check in checks}) == 20
+
+
+def test_keys_under_a_given_hasher_depend_on_nothing_of_the_process() -> None:
+    """Such keys are stored: another process must find them."""
+    columns = [column(["ORD-1", "ORD-2"])]
+    found = keys_of(columns, KeyHasher(bytes(16)))
+    high, low = KeyHasher(bytes(16)).hash_rows(columns)
+    assert found.low is not None
+    assert (found.high.tolist(), found.low.tolist()) == (high.tolist(), low.tolist())
