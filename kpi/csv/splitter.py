@@ -32,6 +32,10 @@ from kpi.kernels.arrays import Positions
 _RUN_BYTES = 2 * MAX_CHUNK_LINES
 """Bytes up to which well-formed records are skipped together: `MAX_CHUNK_LINES` of the shortest."""
 
+MAX_LISTED_QUOTES = 10**7
+"""Quotes whose offsets are listed, at 8 bytes each. A block has fewer; behind an unfinished record
+there may be more."""
+
 _LEAST_WINDOW_BYTES = 4096
 """Bytes of lines that are classified together where few of them are malformed."""
 
@@ -87,9 +91,11 @@ class RecordSplitter:
         """Cut `buffer[start:]` behind its last record.
 
         Returns:
-            None where quotes do not pair up or a record may be too long.
+            None where quotes do not pair up, are too many, or a record may be too long.
         """
         size = len(buffer) - start
+        if size > MAX_LISTED_QUOTES < buffer.count(b'"', start):
+            return None
         quotes = find_rare_byte(buffer, QUOTE, start, len(buffer))
         if not len(quotes):
             end: int | None = size if last else _last_record_end(buffer, start)

@@ -58,6 +58,9 @@ def test_skipped_lines_are_those_found_one_by_one(monkeypatch: pytest.MonkeyPatc
         for _ in range(1500)
     ]
     together = [split(data, limit=limit, block=block) for data, limit, block in cases]
+    monkeypatch.setattr(kpi.csv.splitter, "MAX_LISTED_QUOTES", 3)
+    unlisted = [split(data, limit=limit, block=block) for data, limit, block in cases[:500]]
+    assert unlisted == together[:500]
     monkeypatch.setattr(
         kpi.csv.splitter,
         "classify_lines",
