@@ -220,23 +220,26 @@ class Deployment:
         return sorted(rows, key=lambda row: [str(row.get(key, "")).encode() for key in keys])
 
     def subscribe(self) -> Iterator[Json]:
-        """Yield the messages that the topic publishes from now on."""
+        """Yield the messages that the topic publishes from now on, until there are none."""
         queues = self.client("sqs")
         url = queues.create_queue(QueueName=f"topic-{self.stage}")["QueueUrl"]
         arn = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         self.client("sns").subscribe(
             TopicArn=self.outputs["Topic"], Protocol="sqs", Endpoint=arn["Attributes"]["QueueArn"]
         )
+        return self.receive()
 
-        def messages() -> Iterator[Json]:
-            while True:
-                got = queues.receive_message(QueueUrl=url, WaitTimeSeconds=1)
-                for message in got.get("Messages", ()):
-                    yield json.loads(json.loads(message["Body"])["Message"])
-                if not got.get("Messages"):
-                    return
-
-        return messages()
+    def receive(self) -> Iterator[Json]:
+        """Yield the messages that came since `subscribe` and were not received before."""
+        queues = self.client("sqs")
+        url = queues.get_queue_url(QueueName=f"topic-{self.stage}")["QueueUrl"]
+        while True:
+            got = queues.receive_message(QueueUrl=url, WaitTimeSeconds=1)
+            for message in got.get("Messages", ()):
+                queues.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                yield json.loads(json.loads(message["Body"])["Message"])
+            if not got.get("Messages"):
+                return
 
     def succeed(self, count: int) -> list[Json]:
         """Wait for `count` ingest executions, all of which succeed."""

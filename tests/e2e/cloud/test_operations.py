@@ -22,7 +22,36 @@ def days(deployment: Deployment) -> dict[object, int]:
     return {row["order_date"]: int(str(row["total_orders"])) for row in rows}
 
 
+def send_mail(deployment: Deployment) -> Json:
+    """Run the operations machine from its read of the proposal on.
+
+    The emulator has no s3:getObject for state machines: the text is put in the place of its result.
+    """
+    found = deployment.states.describe_state_machine(
+        stateMachineArn=deployment.machine("operations")
+    )
+    definition = json.loads(found["definition"])
+    read = definition["States"]["ReadProposal"]
+    result = {"Body": deployment.read("CleanBucket", PROPOSAL_KEY).decode()}
+    output = json.dumps(read["Output"]).replace("$states.result", "$states.input.result")
+    definition["States"]["ReadProposal"] = {
+        "Type": "Pass",
+        "QueryLanguage": "JSONata",
+        "Output": json.loads(output),
+        "Next": read["Next"],
+    }
+    definition["StartAt"] = "ReadProposal"
+    name = deployment.machine("mail").rsplit(":", 1)[1]
+    deployment.states.create_state_machine(
+        name=name, definition=json.dumps(definition), roleArn=found["roleArn"]
+    )
+    deployment.start("mail", {"operation": "propose", "result": result})
+    (done,) = deployment.wait(1, "mail")
+    return done
+
+
 def test_operations_on_archived_uploads(deployment: Deployment) -> None:
+    messages = deployment.subscribe()
     deployment.upload("orders/a.csv", ORDERS + b"1,7,shipped,2025-03-01T10:00:00\n")
     deployment.succeed(1)
     deployment.upload("orders/b.csv", ORDERS + b"2,7,shipped,2025-03-02T10:00:00\n")
@@ -38,12 +67,21 @@ def test_operations_on_archived_uploads(deployment: Deployment) -> None:
     assert done["status"] == "SUCCEEDED"
     assert days(deployment) == {"2025-03-01": 1, "2025-03-02": 1}
 
+    # Refused by the contract in force, and by the proposed one not.
+    deployment.upload("orders/texts.csv", ORDERS + b"A-9,7,shipped,2025-03-04T10:00:00\n")
+    deployment.wait(3)
+    assert [message["event"] for message in messages] == ["source.refused"]
+
     done = operate(deployment, 3, operation="propose", contract="string-ids")
-    # The emulator has no s3:getObject for state machines: the mail is read from the template.
     assert deployment.states_of(done)[-3] == "ReadProposal"
     proposal: Json = json.loads(deployment.read("CleanBucket", PROPOSAL_KEY))
     assert "orders.columns.order_id.type: 'integer' -> 'string'" in proposal["differences"]
-    assert proposal["days"] == 0  # other types, the same numbers
+    assert (proposal["days"], proposal["first_day"]) == (1, "2025-03-04")
+    mail = send_mail(deployment)
+    assert "NotifyProposal" in deployment.states_of(mail)
+    found = [one for one in deployment.receive() if one["event"] == "contract.proposed"]
+    assert [one["proposal"] for one in found] == [proposal]
+    assert days(deployment) == {"2025-03-01": 1, "2025-03-02": 1}  # nothing has changed
 
     # A task that is told "not now" is asked again.
     deployment.exit_next("contract", NOT_NOW)
@@ -52,8 +90,9 @@ def test_operations_on_archived_uploads(deployment: Deployment) -> None:
     assert "WaitForAdopt" in deployment.states_of(done)
     # Tasks take the contract of the ledger; the image still brings the other one.
     deployment.upload("orders/c.csv", ORDERS + b"A-3,7,shipped,2025-03-03T10:00:00\n")
-    deployment.succeed(3)
-    assert days(deployment) == {"2025-03-01": 1, "2025-03-02": 1, "2025-03-03": 1}
+    deployment.wait(4)
+    # What was in quarantine counts since the adoption.
+    assert days(deployment) == {f"2025-03-0{day}": 1 for day in (1, 2, 3, 4)}
 
     done = operate(deployment, 5, operation="retract", source="nothing.csv")
     assert done["status"] == "FAILED"
