@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.e2e.files import put
@@ -189,3 +193,41 @@ def test_a_workbook_is_inferred_and_run_in_one_step(shopkpi: Shopkpi) -> None:
     assert done.code == 0, done.err
     days = shopkpi("query", "orders", "--format", "json").json
     assert sum(day["total_orders"] for day in days) == 39
+
+
+def test_files_of_no_known_layout_name_the_command_to_run(shopkpi: Shopkpi) -> None:
+    put_example()
+    refused = shopkpi("run", "in")
+    assert refused.code == 2
+    (command,) = set(re.findall("`shopkpi (run [^`]* --infer)`", refused.err))
+    assert not Path(".shopkpi").exists()
+    assert shopkpi(*command.split()).code == 0
+
+
+def test_run_infer_asks_on_a_terminal(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    orders = ORDERS.replace("31.03.2025", "01/03/2025").replace("02.04.2025", "02/04/2025")
+    (folder / "auftraege.csv").write_text(orders)
+    (folder / "positionen.csv").write_text(LINES)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "worker", "run", "in", "--infer", "--settle", "0"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+    ) as process:
+        os.close(theirs)
+        shown = ""
+        answered = False
+        while True:
+            try:
+                shown += os.read(ours, 4096).decode()
+            except OSError:  # the terminal is closed by the end of the process
+                break
+            if not answered and "Number" in shown:
+                os.write(ours, b"2\n")
+                answered = True
+    os.close(ours)
+    assert process.returncode == 0, shown
+    assert "no day above 12" in shown
+    assert 'dates = ["12/31/2025"]' in shown

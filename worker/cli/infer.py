@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -60,10 +60,43 @@ def infer_or_ask(inputs: Sequence[str], answers: Sequence[str]) -> Inferred:
         inferred = run_async(lambda: _infer(inputs, given))
         if not inferred.questions:
             return inferred
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise InvalidSettings([_describe(one) for one in inferred.questions])
+        if not is_terminal():
+            raise OpenQuestionsError(inferred.questions)
         for question in inferred.questions:
             given[question.word] = _prompt(question)
+
+
+class OpenQuestionsError(InvalidSettings):
+    """Report the questions that the values of files leave open, with the options that answer."""
+
+    def __init__(self, questions: Sequence[Question]) -> None:
+        super().__init__([_describe(one) for one in questions])
+        self.questions = tuple(questions)
+
+
+def is_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask_until_answered(run: Callable[[Sequence[str]], None], answers: Sequence[str]) -> None:
+    """Run what may leave questions open; on a terminal ask them, and run it again.
+
+    Args:
+        run: Takes answers as `WORD=VALUE`.
+        answers: Given so far.
+
+    Raises:
+        OpenQuestionsError: Nobody can be asked.
+    """
+    given = list(answers)
+    while True:
+        try:
+            return run(given)
+        except OpenQuestionsError as error:
+            if not is_terminal():
+                raise
+            given += [f"{one.word}={_prompt(one)}" for one in error.questions]
 
 
 async def infer_settings(
@@ -87,7 +120,7 @@ async def infer_settings(
     given = dict(_answer(text) for text in answers)
     inferred = await _infer(inputs, given)
     if inferred.questions:
-        raise InvalidSettings([_describe(one) for one in inferred.questions])
+        raise OpenQuestionsError(inferred.questions)
     contract = parse_contract(inferred.text, source="the inferred contract")
     return replace(settings, contract=contract, contract_name="inferred"), inferred.text
 

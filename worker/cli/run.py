@@ -17,7 +17,7 @@ from worker.cli.file_options import (
     settle_option,
     sha256_option,
 )
-from worker.cli.infer import answer_option, infer_settings
+from worker.cli.infer import answer_option, ask_until_answered, infer_settings
 from worker.cli.options import (
     choose_event_format,
     format_option,
@@ -37,6 +37,8 @@ from worker.objects.location import locate
 from worker.settings import read_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from worker.cli.render import Headers
     from worker.jobs import Session
     from worker.reporting.reporters import Reporter
@@ -85,7 +87,7 @@ def run(
     a result that --fail-on names; everything else is done then.
 
     With --infer, the first run proposes a contract as `contract infer` does, and takes it where no
-    question is open. The ledger keeps it; later runs need no option.
+    question is open; on a terminal it asks. The ledger keeps it; later runs need no option.
 
     \b
     Examples:
@@ -112,23 +114,29 @@ def run(
     )
     reporter = make_reporter(output_format, quiet=quiet)
 
-    async def work() -> None:
+    async def work(given: Sequence[str]) -> None:
         chosen = settings
         if infers:
-            chosen, text = await infer_settings(inputs, answers, settings)
-            if text is not None:
-                reporter.inferred(text)
-                if output_format == "table" and not quiet:
-                    click.echo(text)
+            chosen, text = await infer_settings(inputs, given, settings)
+            _show_inferred(text, reporter, is_printed=output_format == "table" and not quiet)
         async with open_all(inputs, chosen, dataset) as (found, session):
             result = await _run_files(session, found, reporter, output_format, quiet=quiet)
         check_attention(fail_on, result)
         result.validated.check()
 
     try:
-        run_async(work)
+        ask_until_answered(lambda given: run_async(lambda: work(given)), answers)
     finally:
         reporter.close()
+
+
+def _show_inferred(text: str | None, reporter: Reporter, *, is_printed: bool) -> None:
+    """Tell the contract that was inferred; None where one is in force."""
+    if text is None:
+        return
+    reporter.inferred(text)
+    if is_printed:
+        click.echo(text)
 
 
 def _check_use(inputs: tuple[str, ...], answers: tuple[str, ...], *, infers: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -235,11 +236,13 @@ def _nothing_found(
     resembling = next((one for one in ignored if one.nearest is not None), None)
     if resembling is not None:
         hint = f"rename the folder of {resembling.url} to {resembling.nearest}/, or {hint}"
+    command = f"shopkpi run {shlex.quote(location.url)} --infer"
     return ConfigError(
         url=location.url,
         expected=f"files in folders {', '.join(f'{one}/' for one in folders)}",
         actual=f"{listed} files, none of them in such a folder",
-        hint=f"{hint}, or let `shopkpi contract infer` propose a contract for them",
+        hint=f"{hint}; for files of any other layout `{command}` proposes a contract and uses it, "
+        "`shopkpi contract infer` prints it alone",
     )
 
 
