@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import worker.transform.publish
+import worker.transform.day_pipeline
 from kpi.contract.loading import built_in, parse_contract
 from kpi.errors import KpiError
 from tests.support.shops import ALL_TABLES, Pipeline, Record, Upload, write
@@ -61,7 +61,7 @@ async def rows(pipeline: Pipeline) -> list[dict[str, object]]:
 
 
 async def test_some_of_many_days_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker.transform.publish, "REPORTED_DAYS", 2)
+    monkeypatch.setattr(worker.transform.day_pipeline, "REPORTED_DAYS", 2)
     async with Pipeline(tmp_path / "work", CONTRACT) as pipeline:
         for path in write(tmp_path, shop(16, set(range(16)) - {9})):
             await pipeline.validate(path)
