@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 
-from kpi.aggregation.calendar import NO_DAYS, to_date
+from kpi.aggregation.calendar import NO_DAYS, Days, to_date
 from kpi.aggregation.tables import DEFAULT_TABLES
 from kpi.contract.model import Contract
 from worker.clean import Workspace
@@ -120,19 +120,27 @@ async def plan_days(
     Returns:
         First and last day of each part with at most `days` days, ascending.
     """
-    adopted = adopted_contract(await adoption_at(state, await state.head()), contract)
-    task = TransformTask(contract=adopted, workspace=workspace, state=state, tables=tables)
-    if adopted.shop is not None:
-        from worker.transform.shop.transform import pending_shop_days  # noqa: PLC0415  (as below)
-
-        pending = await pending_shop_days(task)
-    else:
-        work = await find_pending_work(task)
-        pending = NO_DAYS if work is None else work.days
+    task = TransformTask(contract=contract, workspace=workspace, state=state, tables=tables)
+    try:
+        pending = await _pending_days(task)
+    except Contended:
+        pending = await _pending_days(task)  # a contract of the other language was adopted
     return [
         (to_date(pending[at]), to_date(pending[min(at + days, len(pending)) - 1]))
         for at in range(0, len(pending), days)
     ]
+
+
+async def _pending_days(task: TransformTask) -> Days:
+    """Return the days that a transform would publish, ascending."""
+    head = await task.state.head()
+    adopted = adopted_contract(await adoption_at(task.state, head), task.contract)
+    if adopted.shop is not None:
+        from worker.transform.shop.transform import pending_shop_days  # noqa: PLC0415  (as below)
+
+        return await pending_shop_days(replace(task, contract=adopted))
+    work = await find_pending_work(task)
+    return NO_DAYS if work is None else work.days
 
 
 async def _transform_once(

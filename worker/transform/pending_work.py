@@ -11,8 +11,9 @@ import numpy as np
 from kpi.aggregation.calendar import Days, to_day
 from kpi.kernels.fixed_point import distinct
 from worker.state import Progress
-from worker.state.contract_in_force import adoption_at
+from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.transform import changed_days
+from worker.transform.day_pipeline import Contended
 from worker.transform.day_ranges import ALL_DAYS, DateRange, possible_days
 from worker.transform.former_contracts import days_of_former_contracts
 from worker.transform.latest_versions import LatestVersions
@@ -69,10 +70,13 @@ async def find_pending_work(
         everything: Recompute every day, whatever the progress record says.
 
     Raises:
+        Contended: A contract of the other language was adopted meanwhile.
         ConfigError, SourceError, StoreError: As `worker.transform.transform`.
     """
     head = await task.state.head()
     adoption = await adoption_at(task.state, head)
+    if adopted_contract(adoption, task.contract).shop is not None:
+        raise Contended  # a contract of language 2 was adopted meanwhile
     record = await task.state.progress()
     done = min([*(record.published.get(name, 0) for name in task.tables), record.waiting_as_of])
     since = reached = 0 if everything else min(done, head)

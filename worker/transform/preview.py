@@ -11,6 +11,7 @@ from kpi.aggregation.calendar import Days, to_date
 from kpi.aggregation.products import Products
 from kpi.aggregation.tables import KPI_TABLES
 from worker.state import Adoption, Entry, Erasure, Record, Row, State, Value
+from worker.state.contract_in_force import adopted_contract
 from worker.state.kpi_rows import stored_row
 from worker.transform.day_batches import plan_batches
 from worker.transform.day_loader import (
@@ -80,7 +81,8 @@ async def preview_records(task: TransformTask, records: Sequence[Record]) -> lis
         tables=task.tables,
         limits=task.limits,
     )
-    if task.contract.shop is not None:
+    adopted = adopted_contract(await supposed.state.adoption(), task.contract)
+    if adopted.shop is not None:
         return await _shop_changes(task, supposed)
     work = await find_pending_work(supposed)
     return [] if work is None else await _changes(task, work)

@@ -10,7 +10,8 @@ import numpy as np
 
 from kpi.aggregation.calendar import Days, to_day
 from worker.state import Progress
-from worker.state.contract_in_force import adoption_at
+from worker.state.contract_in_force import adopted_contract, adoption_at
+from worker.transform.day_pipeline import Contended
 from worker.transform.day_ranges import ALL_DAYS, DateRange
 from worker.transform.former_contracts import days_of_former_contracts
 from worker.transform.shop.changed_days import changed_days
@@ -67,10 +68,13 @@ async def find_shop_work(
         everything: Recompute every day, whatever the progress record says.
 
     Raises:
+        Contended: A contract of the other language was adopted meanwhile.
         ConfigError, SourceError, StoreError: As `worker.transform.transform`.
     """
     head = await task.state.head()
     adoption = await adoption_at(task.state, head)
+    if adopted_contract(adoption, task.contract).shop is None:
+        raise Contended  # a contract of language 1 was adopted meanwhile
     record = await task.state.progress()
     done = min([*(record.published.get(name, 0) for name in task.tables), record.waiting_as_of])
     since = reached = 0 if everything else min(done, head)
