@@ -23,7 +23,8 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 ISO_DATE = "iso"
 UNIX_SECONDS, UNIX_MILLISECONDS = "seconds", "milliseconds"
 
-ZONE = r"[ \t]*(?P<zone>Z|z|UTC|GMT|[+-][0-9]{2}:?[0-9]{2}|[+-][0-9]{2})?"
+_OFFSET = r"[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])"
+ZONE = rf"[ \t]*(?P<zone>Z|z|UTC|GMT|{_OFFSET}?)?"
 """An offset may follow every date."""
 
 _CLOCK = r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})"
@@ -144,7 +145,7 @@ def _token(text: str, fields: list[str]) -> tuple[str, str | None]:
         if text.lower() in examples:
             return name, f"(?P<{name}>(?i:{pattern}))"
     if text in ("UTC", "GMT", "Z"):
-        return "zone", "(?P<zone>Z|UTC|GMT|[+-][0-9]{2}:?[0-9]{2})"
+        return "zone", f"(?P<zone>Z|UTC|GMT|{_OFFSET})"
     if text.isalnum():
         return "", "T" if text == "T" else None
     return "", "[ \u00a0\u202f]+" if text in SPACES else re.escape(text)

@@ -92,6 +92,20 @@ def test_a_reference_gives_no_category_too_long_for_a_key(tmp_path: Path, length
     assert entries["kinds.csv"].rows_rejected == (length > 1024)
 
 
+@pytest.mark.parametrize(
+    ("offset", "rejected"),
+    [("+14:00", 0), ("-1200", 0), ("+02", 0), ("+25:00", 1), ("+02:75", 1), ("-99", 1)],
+)
+def test_an_offset_that_no_clock_has_rejects_its_row(
+    tmp_path: Path, offset: str, rejected: int
+) -> None:
+    contract = HEAD.replace('"as written"', '"UTC"') + FILES + ORDERS + ITEMS
+    rows = [f"{n},{DAY}T10:00:00Z,A,1,3.00" for n in range(20)]
+    text = sales(*rows, f"99,{DAY}T10:00:00{offset},A,1,3.00")
+    (entry,) = run(tmp_path, contract, [File("sales.csv", text, 0)]).entries.values()
+    assert entry.rows_rejected == rejected
+
+
 @pytest.mark.parametrize("required", [False, True])
 def test_rule_03_required_may_be_added(tmp_path: Path, required: bool) -> None:
     spec = f'user_id = {{ from = "User", required = {str(required).lower()} }}\n'
