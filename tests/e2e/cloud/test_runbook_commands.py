@@ -58,6 +58,7 @@ def test_every_command_of_the_runbook_runs(deployment: Deployment, tmp_path: Pat
         script = "\n".join(commands(body))
         script = script.replace("quarantine/SOURCE_ID/KEY", f"quarantine/{source_id}/{key}")
         script = script.replace("SOURCE_ID", accepted).replace("SOURCE ", f"{accepted} ")
+        script = script.replace(" CONTRACT ", " string-ids ")
         done = subprocess.run(
             ["bash", "-c", PREAMBLE + script],
             env=environment,

@@ -178,6 +178,29 @@ def test_every_setting_is_documented() -> None:
         assert f"`{field.name}`" in guide, f"docs/deploy.md does not explain {field.name}"
 
 
+DEFAULTS_IN_WORDS = {
+    "retain_data": "true for `prod`",
+    "base_image": "that of the Dockerfile",
+    "success_within_hours": "24 for `prod`, else 0",
+}
+
+
+def test_the_page_gives_every_default() -> None:
+    guide = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    section = guide.partition("## Settings")[2].partition("\n## ")[0]
+    shown: dict[str, str] = {}
+    for names, values in re.findall(r"^\| (`[a-z_`, ]+`) \| ([^|]*)\|", section, re.MULTILINE):
+        known = re.findall(r"`(\w+)`", names)
+        defaults = values.split(",") if len(known) > 1 else [values]
+        shown |= zip(known, map(str.strip, defaults), strict=True)
+    for field in dataclasses.fields(Settings):
+        value = field.default
+        text = ",".join(value) if isinstance(value, tuple) else str(value)
+        text = text.lower() if isinstance(value, bool) else text
+        expected = DEFAULTS_IN_WORDS.get(field.name, text.removesuffix(".0"))
+        assert shown[field.name] == expected, field.name
+
+
 def test_the_transcript_is_that_of_its_script() -> None:
     guide = (ROOT / "docs" / "deploy.md").read_text("utf-8")
     shown = between_marks(guide)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 
 from infra.settings import LOG_RETENTION_DAYS, Settings
-from tests.unit.infra.templates import Template, environment, resolve, topic
+from tests.unit.infra.templates import ROOT, Template, environment, resolve, topic
 from worker.reporting.emf import UNITS
 
 
@@ -47,6 +48,18 @@ def test_alarms_cover_what_can_go_wrong(template: Template, full: Template) -> N
     }
     assert alarms(template) == expected
     assert alarms(full) == expected | {"NoSuccess"}
+
+
+def test_the_deploy_page_counts_the_alarms(template: Template, full: Template) -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    (counts,) = re.findall(r"alarms: (\d+) \((\d+) for `prod`\), of which (\d+) compare", page)
+    compare = [
+        one
+        for one in template.of_type("AWS::CloudWatch::Alarm").values()
+        if any("Expression" in query for query in one["Properties"].get("Metrics", ()))
+    ]
+    found = (len(alarms(template)), len(alarms(full)), len(compare))
+    assert tuple(map(int, counts)) == found
 
 
 def alarms(template: Template) -> set[str]:
