@@ -87,19 +87,7 @@ def read_settings(
         InvalidSettings: It lists everything that is wrong.
     """
     problems: list[str] = []
-    location, state_url = locate(DEFAULT_WORKSPACE), state
-    try:
-        location = locate(workspace or DEFAULT_WORKSPACE)
-    except ConfigError as error:
-        problems.append(f"--workspace: {error}")
-    if state_url is None:
-        if location.bucket:
-            problems.append("--state: a workspace in S3 needs one, e.g. dynamodb://shopkpi")
-        state_url = f"sqlite:///{location.join('shopkpi.db')}"
-    elif not state_url.startswith(("sqlite:///", "dynamodb://")):
-        problems.append(
-            f"--state: expected sqlite:///path or dynamodb://table-prefix, got {state_url}"
-        )
+    location, state_url = _read_places(workspace, state, problems)
     found: Contract | None = None
     proposed: str | None = None
     try:
@@ -132,6 +120,24 @@ def read_settings(
         again=again,
         shop=shop or DEFAULT_SHOP,
     )
+
+
+def _read_places(
+    workspace: str | None, state: str | None, problems: list[str]
+) -> tuple[Location, str]:
+    """Return the workspace and the URL of the state; add what is wrong to the problems."""
+    location = locate(DEFAULT_WORKSPACE)
+    try:
+        location = locate(workspace or DEFAULT_WORKSPACE)
+    except ConfigError as error:
+        problems.append(f"--workspace: {error}")
+    if state is None:
+        if location.bucket:
+            problems.append("--state: a workspace in S3 needs one, e.g. dynamodb://shopkpi")
+        return location, f"sqlite:///{location.join('shopkpi.db')}"
+    if not state.startswith(("sqlite:///", "dynamodb://")):
+        problems.append(f"--state: expected sqlite:///path or dynamodb://table-prefix, got {state}")
+    return location, state
 
 
 def read_contract(contract: str | None) -> Contract:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from worker.jobs import Session
     from worker.objects.source import Source
     from worker.reporting.reporters import Reporter
+    from worker.settings import Settings
     from worker.state import Entry
     from worker.transform.preview import RowChange
     from worker.validate.context import ValidationContext
@@ -95,56 +96,71 @@ def adopt(
     output_format = choose_event_format(output_format)
     reporter = make_reporter(output_format)
 
+    request = _Request(file, proposed, settings, reporter, output_format, dry_run=dry_run)
+
     async def work() -> None:
         async with aclosing(RawObjects(open_objects, places)) as found:
-            if await adopt_from(found):
-                await follow_up(found)
-
-    async def adopt_from(found: RawObjects) -> bool:
-        """Adopt the contract, unless it is a dry run; return whether it is in force."""
-        async with open_session(settings) as session:
-            found.ledger = session.state
-            if session.adoption is None:
-                raise ConfigError(
-                    "no file was accepted yet, so no contract is in force",
-                    url=settings.state_url,
-                    hint=f"`shopkpi run INPUT --contract {file}` adopts it",
-                )
-            differences = describe_differences(session.settings.contract, proposed)
-            if dry_run or output_format == "table":
-                for difference in differences:
-                    click.echo(one_line(difference), err=True)
-            # A dry run commits nothing, and says no more of a file than what it would change.
-            heard = SilentReporter() if dry_run else reporter
-            proposal = proposal_of(session, proposed, found, heard)
-            if dry_run:
-                changes = await preview_adoption(session, proposal)
-                print_changes(changes, output_format)
-                return False
-            adopted = await stage_and_adopt(proposal)
-            if adopted.sequence != session.adoption.sequence:
-                reporter.adopted(adopted, differences)
-            return True
-
-    async def follow_up(found: RawObjects) -> None:
-        """Validate refused files and publish, with the contract that is in force now."""
-        async with open_session(settings) as session:
-            found.ledger = session.state
-            refused = await find_refused(session.state, session.settings.contract.digest)
-            context = validation_context(session, reporter)
-
-            async def once_more(source: Source, context: ValidationContext) -> Entry:
-                entry, new = await validate(source, context)
-                reporter.validated(entry, new=new)
-                return entry
-
-            entries = await validate_refused(refused, found, context, once_more)
-            await bring_up_to_date(session, reporter, entries)
+            if await request.adopt(found):
+                await request.follow_up(found)
 
     try:
         run_async(work)
     finally:
         reporter.close()
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What somebody wants to adopt, and how they want to hear of it."""
+
+    file: str
+    proposed: Contract
+    settings: Settings
+    reporter: Reporter
+    output_format: str
+    _: KW_ONLY
+    dry_run: bool
+
+    async def adopt(self, found: RawObjects) -> bool:
+        """Adopt the contract, unless it is a dry run; return whether it is in force."""
+        async with open_session(self.settings) as session:
+            found.ledger = session.state
+            if session.adoption is None:
+                raise ConfigError(
+                    "no file was accepted yet, so no contract is in force",
+                    url=self.settings.state_url,
+                    hint=f"`shopkpi run INPUT --contract {self.file}` adopts it",
+                )
+            differences = describe_differences(session.settings.contract, self.proposed)
+            if self.dry_run or self.output_format == "table":
+                for difference in differences:
+                    click.echo(one_line(difference), err=True)
+            # A dry run commits nothing, and says no more of a file than what it would change.
+            heard = SilentReporter() if self.dry_run else self.reporter
+            proposal = proposal_of(session, self.proposed, found, heard)
+            if self.dry_run:
+                changes = await preview_adoption(session, proposal)
+                print_changes(changes, self.output_format)
+                return False
+            adopted = await stage_and_adopt(proposal)
+            if adopted.sequence != session.adoption.sequence:
+                self.reporter.adopted(adopted, differences)
+            return True
+
+    async def follow_up(self, found: RawObjects) -> None:
+        """Validate refused files and publish, with the contract that is in force now."""
+        async with open_session(self.settings) as session:
+            found.ledger = session.state
+            refused = await find_refused(session.state, session.settings.contract.digest)
+            context = validation_context(session, self.reporter)
+
+            async def once_more(source: Source, context: ValidationContext) -> Entry:
+                entry, new = await validate(source, context)
+                self.reporter.validated(entry, new=new)
+                return entry
+
+            entries = await validate_refused(refused, found, context, once_more)
+            await bring_up_to_date(session, self.reporter, entries)
 
 
 def proposal_of(
