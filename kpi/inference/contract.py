@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from kpi.inference.questions import Answers, NotInferableError, Question
 from kpi.inference.reading_plan import ReadingPlan
 from kpi.inference.samples import TableSample
 from kpi.inference.structure import Structure, find_structure
-from kpi.inference.tables import find_references, make_tables
+from kpi.inference.tables import Table, find_references, make_tables
 from kpi.inference.trial import try_contract
 from kpi.inference.values import Column
 
@@ -124,7 +125,8 @@ class _Inference:
         if not self._tables:
             return "expected files with rows, got none"
         if not any(one.kind == "date" for table in self._tables for one in table.columns):
-            return "expected a column with the days of orders, got no dates in any file"
+            reason = "expected a column with the days of orders, got no dates in any file"
+            return f"{reason}{_dates_in_names(self._tables)}"
         names = ", ".join(table.sample.name for table in self._tables[:NAMED_FILES])
         return (
             "expected a table of orders, with an identifier and a date on each row, got none "
@@ -155,6 +157,19 @@ class _Inference:
         else:
             top.add("day", "as written", "times carry no offset from UTC")
         return top
+
+
+def _dates_in_names(tables: Sequence[Table]) -> str:
+    """Tell the words that take the days from the names of files, where these have dates."""
+    for table in tables:
+        name = table.sample.name.rpartition("/")[2]
+        pattern, count = re.subn(r"\d{4}-\d{2}-\d{2}", "{date}", name, count=1)
+        if count:
+            return (
+                "; the names of files have some, which a contract takes with "
+                f'match = "{pattern}" and created_at = "{{date}}"'
+            )
+    return ""
 
 
 def _misfit(sample: TableSample) -> str:

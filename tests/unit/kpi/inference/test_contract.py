@@ -92,6 +92,9 @@ def test_files_without_dates_are_refused_with_the_reason() -> None:
     lines = lines_of([A, B])
     with pytest.raises(NotInferableError, match="no dates in any file"):
         infer_contract([lines], {})
+    till = replace(lines, name="in/till_2025-03-01.csv")
+    with pytest.raises(NotInferableError, match=r'match = "till_\{date\}\.csv"'):
+        infer_contract([till], {})
 
 
 def test_contradicting_rows_of_an_order_are_a_question() -> None:
