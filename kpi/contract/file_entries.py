@@ -66,7 +66,22 @@ def read_file_entry(table: Reader) -> FileLayout:
             )
     only.finish()
     table.finish()
+    _check_entry(table, layout)
     return layout
+
+
+def _check_entry(table: Reader, layout: FileLayout) -> None:
+    """Find what no file could have: a header twice, a column or a list without a name."""
+    forms = [header_form(header) for header in layout.columns]
+    twice = next((one for one in layout.columns if forms.count(header_form(one)) > 1), None)
+    if twice is not None:
+        table.problem("columns", "each header once", twice)
+    if len(set(layout.feeds)) < len(layout.feeds):
+        table.problem("feeds", "each dataset once", list(layout.feeds))
+    if layout.fill is not None and forms and header_form(layout.fill) not in forms:
+        table.problem("fill", "one of `columns`", layout.fill)
+    if layout.each is not None and not all(layout.each.split(".")):
+        table.problem("each", "a path of names such as orders.lines", layout.each)
 
 
 def _is_encoding(name: str) -> bool:

@@ -70,6 +70,8 @@ def read_shop(root: Reader, *, is_time_zone: Callable[[str], bool]) -> Shop:
         datasets=datasets,
         references=references,
     )
+    if shop.not_after is not None and shop.not_after < shop.not_before:
+        root.problem("not_after", f"a day from {shop.not_before} on", shop.not_after)
     _check(shop, root.problems)
     return shop
 
