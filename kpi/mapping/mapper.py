@@ -15,6 +15,7 @@ from kpi.contract.reject_reasons import Reason
 from kpi.contract.shop import FileLayout, Shop, ShopColumn, ShopDataset
 from kpi.kernels.arrays import Mask, Positions
 from kpi.kernels.masks import booleans, true
+from kpi.mapping.amounts import too_large
 from kpi.mapping.clean_rows import clean_schema, dated_column
 from kpi.mapping.columns import (
     EXPECTED,
@@ -235,6 +236,8 @@ class Mapper:
                 outside = (days.days < self._first_day) | (days.days > self._last_day)
                 outside &= valid & inside & ~deleted
                 problems += self._out_of_bounds(outside)
+        values = dict(zip(dataset.columns, arrays, strict=False))
+        problems += too_large(dataset, values, inside & ~deleted)
         if dataset.name == "order_items":
             notes.update(_blank_notes(dataset, texts, inside))
         if dataset.key_by == "row":
