@@ -165,6 +165,18 @@ class Compute(Construct):
         """An adoption validates raw objects again, where they are now, and publishes every day."""
         return [*self.validate_rights, *self.transform_rights, *self._archive_reading]
 
+    def erasure_rights(self, buckets: Buckets) -> list[iam.PolicyStatement]:
+        """Rewriting raw objects without a customer, and listing what is left of them."""
+        every = (buckets.input, buckets.clean, buckets.archive)
+        return [
+            _objects(WRITE_OBJECTS, buckets.input),
+            _objects(WRITE_OBJECTS, buckets.archive, ARCHIVE_FOLDER),
+            _objects(WRITE_OBJECTS, buckets.archive, QUARANTINE_FOLDER),
+            iam.PolicyStatement(
+                actions=["s3:ListBucketVersions"], resources=[one.bucket_arn for one in every]
+            ),
+        ]
+
     def _find_image(self, settings: Settings) -> ecs.ContainerImage:
         """Return the image in Amazon ECR that the settings name, else the one that the CDK builds.
 

@@ -79,8 +79,13 @@ class Operations(Construct):
         self.operators = iam.ManagedPolicy(
             self,
             "Operators",
-            description="Retract and restore uploads of shopkpi, and adopt contracts",
-            statements=[*compute.operator_rights, self._start_rights()],
+            description="Retract and restore uploads, adopt contracts, and erase customers",
+            statements=[
+                *compute.operator_rights,
+                # Not by the state machine: its history would keep the id.
+                *compute.erasure_rights(buckets),
+                self._start_rights(),
+            ],
         )
 
     def _choose(self, topic: sns.ITopic) -> sfn.IChainable:

@@ -14,6 +14,7 @@ from kpi.aggregation.tables import KPI_TABLES
 from tests.simulation.history import (
     Adopt,
     Audit,
+    Erase,
     History,
     Put,
     Rule,
@@ -40,6 +41,7 @@ NAMES = ("9", "10", "1", "2", "100")
 MAX_STEPS = 18
 """Steps of a history beside those that open the shop."""
 
+ERASE_FAULTS = ("stage", "create", "erase", "delete", "entries", "head")
 ADOPT_FAULTS = ("adopt", "adopt", "adoption")
 RULE_FAULTS = ("find", "rule", "rule")
 AUDIT_FAULTS = ("days", "entries", "rows")
@@ -119,6 +121,7 @@ class _Author:
         self._kinds["there and back"] = choices.choice((0, 0, 9))
         self._kinds["rule"] = choices.choice((0, 0, 2, 6))
         self._kinds["adopt"] = choices.choice((0, 0, 1, 3))
+        self._kinds["erase"] = choices.choice((0, 0, 0, 0, 0, 0, 1))
         self._first_contract = choices.choice((None, None, None, None, 2, 2, 3))
         self._again_percent = choices.choice((0, 0, 30, 70))
         self._uploads: list[Upload] = []
@@ -144,6 +147,9 @@ class _Author:
             elif kind == "adopt":
                 fault = self._fault(ADOPT_FAULTS, self._validate_fault_percent)
                 steps.append(Adopt(number=choices.between(0, 3), fault=fault))
+            elif kind == "erase":
+                fault = self._fault(ERASE_FAULTS, self._validate_fault_percent)
+                steps.append(Erase(customer=self._id(), fault=fault))
             elif kind == "rule":
                 steps += self._rulings(uploads)
             elif kind == "there and back":

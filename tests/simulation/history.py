@@ -93,11 +93,24 @@ class Adopt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Erase:
+    """Someone erases a customer: the rows get a pseudonym.
+
+    Attributes:
+        customer: The id.
+        fault: What befalls the process.
+    """
+
+    customer: str = "1"
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Wait:
     """No step starts until all workers have ended or sleep."""
 
 
-Step = Put | Validate | Transform | Audit | Rule | Adopt | Wait
+Step = Put | Validate | Transform | Audit | Rule | Adopt | Erase | Wait
 
 
 @dataclass(frozen=True, kw_only=True)

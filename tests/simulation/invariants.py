@@ -10,6 +10,7 @@ from tests.simulation.model import Upload
 from worker.objects import ObjectStore
 from worker.state import Adoption, Entry, Ruling
 from worker.state import Record as LedgerRecord
+from worker.state.erasures import read_erasures
 from worker.state.memory import MemoryState
 
 HOURS_AHEAD = {
@@ -74,7 +75,10 @@ class Invariants:
         records = list(await MemoryState.records(self._state))
         _require([one.sequence for one in records] == list(range(1, len(records) + 1)), "a gap")
         _require(records[: len(self._known)] == self._known, "a committed record has changed")
-        entries = [one for one in records if isinstance(one, Entry)]
+        erasures = await read_erasures(self._state)
+        entries = [
+            one for one in erasures.select(records) if isinstance(one, Entry) and not one.erasure
+        ]
         verdicts = {(one.source_id, one.contract) for one in entries}
         _require(len(verdicts) == len(entries), "committed twice")
         accepted = [
@@ -86,7 +90,7 @@ class Invariants:
             for part in entry.parts:
                 _require(part.key in there, f"{part.key} of {entry.url} is not in the clean zone")
         for record in records[len(self._known) :]:
-            if isinstance(record, Entry):
+            if isinstance(record, Entry) and not record.erasure:
                 _check_receipt(record, self._uploads[record.source_id])
         self._known = records
 

@@ -12,7 +12,7 @@ from tests.simulation.schedule import Scheduler
 from tests.simulation.torn import TornState
 from tests.simulation.world import START, Backend
 from worker.objects.memory import MemoryStore, MemoryWriter
-from worker.state import Adoption, DayKpis, Entry, Outcome, Progress, Record
+from worker.state import Adoption, DayKpis, Entry, Erasure, Outcome, Progress, Record
 from worker.state.counted import CountedUploads, Decision, Run
 from worker.state.day_guard import Guard
 from worker.state.kpi_rows import stored_row
@@ -239,6 +239,29 @@ class AdoptionLeavesADay(_Mutant):
         return found
 
 
+class ForgetsErasures(_Mutant):
+    """Commits what was made without knowing that a customer is erased."""
+
+    def _check_erased(self, entry: Entry) -> None:
+        """Check nothing."""
+
+
+class ErasesBlindly(_Mutant):
+    """Does not see that uploads were committed since those that are rewritten were listed."""
+
+    async def erase(self, erasure: Erasure, *, head: int) -> Erasure:  # noqa: ARG002
+        return await super().erase(erasure, head=len(self._records))
+
+
+class ErasesByHalves(_Mutant):
+    """Forgets one of the entries that were rewritten for an erasure."""
+
+    async def rewritten(self, erasure_id: str) -> list[Entry]:
+        found = await super().rewritten(erasure_id)
+        committed = {one.erasure_id for one in await super().erasures()}
+        return found[1:] if erasure_id in committed else found
+
+
 class LostObjects(MemoryStore):
     """Says that an object is written, and forgets it now and then."""
 
@@ -315,6 +338,12 @@ OF_ADOPTIONS = {
     for state in (StagedCounts, AdoptsBlindly, AdoptionLeavesADay)
 }
 """Mutants that need an adoption at the right moment; `test_mutants` has a history for each."""
+
+OF_ERASURES = {
+    state.__name__: Backend(state=state)
+    for state in (ForgetsErasures, ErasesBlindly, ErasesByHalves)
+}
+"""Mutants that need an erasure at the right moment, likewise."""
 
 HARMLESS = Backend(state=NeverFinds)
 """Costs work and nothing else: the commit itself sees what has been committed."""

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import find
 
 from tests.simulation.generation import histories
-from tests.simulation.history import Adopt, History, Step, Transform, Validate, Wait
+from tests.simulation.history import Adopt, Erase, History, Step, Transform, Validate, Wait
 from tests.simulation.invariants import Violation
-from tests.simulation.mutants import HARMLESS, MUTANTS, OF_ADOPTIONS
+from tests.simulation.mutants import HARMLESS, MUTANTS, OF_ADOPTIONS, OF_ERASURES
 from tests.simulation.schedule import Fault
 from tests.simulation.search import FIND, search
 from tests.simulation.test_known import upload
@@ -58,6 +58,36 @@ def test_a_broken_rule_of_adoptions_is_found(name: str) -> None:
     ]
     assert all(run_history(one).violation is None for one in histories_)
     assert any(run_history(one, OF_ADOPTIONS[name]).violation for one in histories_)
+
+
+DURING_AN_ERASURE: tuple[Step, ...] = (
+    *FIRST,
+    Erase(fault=Fault(what="nap", operation="erase", naps=3)),
+    upload("orders", "second", 2, ("2", "1", "", "2025-03-02T00:00:00")),
+    Validate(number=1),
+    Transform(),
+)
+HISTORIES_OF_ERASURES: dict[str, tuple[Step, ...]] = {
+    "ForgetsErasures": (
+        *FIRST,
+        upload("orders", "second", 2, ("2", "1", "", "2025-03-02T00:00:00")),
+        Validate(number=1, fault=Fault(what="nap", operation="commit", naps=5)),
+        Erase(),
+        Transform(),
+    ),
+    "ErasesBlindly": DURING_AN_ERASURE,
+    "ErasesByHalves": (*FIRST, Erase(), Wait(), Transform(everything=True)),
+}
+
+
+@pytest.mark.parametrize("name", OF_ERASURES)
+def test_a_broken_rule_of_erasures_is_found(name: str) -> None:
+    steps = HISTORIES_OF_ERASURES[name]
+    histories_ = [
+        History(steps=steps, schedule=schedule, calm=0.9) for schedule in range(SCHEDULES)
+    ]
+    assert all(run_history(one).violation is None for one in histories_)
+    assert any(run_history(one, OF_ERASURES[name]).violation for one in histories_)
 
 
 def test_hypothesis_makes_a_history_small() -> None:

@@ -12,22 +12,46 @@ from random import Random
 from types import SimpleNamespace
 from unittest.mock import patch
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 import worker.transform
 import worker.transform.snapshot
 import worker.validate.validate_source
 from kpi.aggregation.tables import table_names
 from kpi.contract.model import Contract
+from kpi.erasure.digests import Digests
 from tests.simulation.contracts import CONTRACT, CONTRACTS
-from tests.simulation.history import Adopt, Audit, History, Put, Rule, Transform, Validate, Wait
+from tests.simulation.history import (
+    Adopt,
+    Audit,
+    Erase,
+    History,
+    Put,
+    Rule,
+    Transform,
+    Validate,
+    Wait,
+)
 from tests.simulation.invariants import Invariants, Violation
 from tests.simulation.loop import SimulationLoop
 from tests.simulation.model import Upload
 from tests.simulation.schedule import Crash, Fault, Process, Scheduler
 from tests.simulation.stores import SteppedState, SteppedStore, VersionedStore
 from worker.clean import Workspace
-from worker.errors import ContractChanged, SourceError, StoreError, WorkerError
+from worker.errors import (
+    ContractChanged,
+    CustomersErased,
+    SourceError,
+    SourceMissing,
+    StoreError,
+    WorkerError,
+)
 from worker.maintenance.adoption import Proposal, stage_and_adopt
 from worker.maintenance.audit import audit
+from worker.maintenance.erasure.erase import erase
+from worker.maintenance.erasure.purge import purge
+from worker.maintenance.erasure.request import Request
 from worker.maintenance.raw_objects import RawObjects
 from worker.objects import ObjectInfo, ObjectStore
 from worker.objects.location import Location
@@ -36,6 +60,7 @@ from worker.objects.source import Source, source_id
 from worker.state import Adoption, Ruling
 from worker.state.contract_in_force import contract_of
 from worker.state.counted import CountedUploads
+from worker.state.erasures import read_erasures
 from worker.state.memory import MemoryState
 from worker.state.records import Decision
 from worker.transform import plan_days, transform
@@ -47,6 +72,12 @@ from worker.validate.validate_source import validate
 
 ALL_TABLES = table_names(["order", "category", "product"])
 INDEXED = TransformLimits(unindexed_files=0, stride_pointers=3)
+SECRET = b"s" * 32
+"""Of the digests of erased customers: one that is drawn would make runs of one seed differ."""
+
+VERSIONED_BY_CUSTOMER = 'version = "user_id"'
+"""In a contract by which the greater id of a customer is the later version."""
+
 START = datetime(2025, 4, 1, tzinfo=UTC)
 
 
@@ -120,6 +151,7 @@ class _World:
         self._invariants = Invariants(self._state, self._clean, self._uploads, torn=backend.torn)
         self._tasks: list[asyncio.Task[None]] = []
         self._processes: list[Process] = []
+        self._erases = self._versions = False
         self.violation: str | None = None
         self.ended: list[str] = []
 
@@ -142,6 +174,8 @@ class _World:
                     self._start(step.kind, self._rule(info, step.kind), step.fault)
                 case Adopt():
                     self._start("adopt", self._adopt(step.number), step.fault)
+                case Erase():
+                    self._start("erase", self._erase(step.customer), step.fault)
                 case Audit():
                     self._start("audit", self._audit, step.fault)
         await self._settle()
@@ -203,8 +237,10 @@ class _World:
 
     def _may_fail(self, error: WorkerError) -> bool:
         """Failures that a retry cures, for reasons that lie outside of the worker."""
-        if isinstance(error, ContractChanged):
+        if isinstance(error, ContractChanged | CustomersErased):
             return True
+        if self._erases and (isinstance(error, SourceMissing) or "not all ranges" in str(error)):
+            return True  # its objects were deleted meanwhile
         if isinstance(error, StoreError):
             return "made to fail" in str(error) or "gave up" in str(error)
         # An upload was overwritten before it was read, or a piece while it was.
@@ -229,6 +265,7 @@ class _World:
 
     async def _check_end(self) -> None:
         await self._invariants.check()
+        await self._check_erased()
         entries = await MemoryState.entries(self._state)
         committed = {entry.source_id for entry in entries}
         current = [info async for info in self._raw.list("")]
@@ -328,6 +365,10 @@ class _World:
                 return
             others = [one for one in CONTRACTS if one.digest != so_far.digest]
             contract = others[number % len(others)]
+            if VERSIONED_BY_CUSTOMER in contract.text:
+                if self._erases:
+                    return  # a pseudonym would be the later version
+                self._versions = True
 
             async def open_store(location: Location) -> ObjectStore:
                 store = self._moved if location.bucket == "moved" else self._raw
@@ -345,6 +386,45 @@ class _World:
 
         return run
 
+    def _erase(self, customer: str) -> Callable[[Process], Awaitable[object]]:
+        async def run(process: Process) -> None:
+            state, workspace = self._stores(process)
+            in_force = await contract_of(state, await state.adoption(), CONTRACT)
+            if self._versions or VERSIONED_BY_CUSTOMER in in_force.contract.text:
+                return
+            self._erases = True
+            secret = await state.erasure_key(SECRET)
+            assert secret is not None
+            request = Request(
+                ledger=state,
+                workspace=workspace,
+                in_force=in_force,
+                customer=customer,
+                mode="pseudonymise",
+                secret=secret,
+            )
+            await erase(request)
+            await purge(workspace, state)
+
+        return run
+
+    async def _check_erased(self) -> None:
+        """Check that no clean row in effect has an erased customer."""
+        erasures = await read_erasures(self._state)
+        if not erasures.records:
+            return
+        known = Digests(erasures.key, "customer")
+        erased = {one for one in range(1, 10) if known.of(str(one)).hex() in erasures.customers}
+        for entry in await MemoryState.entries(self._state):
+            if entry.dataset != "orders" or entry.erasure:
+                continue
+            for part in erasures.effective(entry).parts:
+                info = await self._clean.stat(part.key)
+                data = await self._clean.read(info, 0, info.size_bytes)
+                users = pq.read_table(pa.BufferReader(data)).column("user_id").to_pylist()
+                if not erased.isdisjoint(users):
+                    raise Violation(f"{entry.url} has an erased customer")
+
     async def _audit(self, process: Process) -> None:
         state, workspace = self._stores(process)
         found = await audit(contract=CONTRACT, workspace=workspace, state=state, tables=ALL_TABLES)
@@ -355,7 +435,7 @@ class _World:
 async def _context(workspace: Workspace, ledger: SteppedState) -> ValidationContext:
     """Validate by the contract in force, as `worker.jobs.open_session` has it."""
     in_force = await contract_of(ledger, await ledger.adoption(), CONTRACT)
-    return ValidationContext(
+    context = ValidationContext(
         contract=in_force.contract,
         adoption=_adoption(in_force.contract),
         in_force=in_force,
@@ -363,6 +443,7 @@ async def _context(workspace: Workspace, ledger: SteppedState) -> ValidationCont
         ledger=ledger,
         executor=NoThreads(),
     )
+    return context.under(in_force.erasures)
 
 
 def _adoption(contract: Contract) -> Adoption:

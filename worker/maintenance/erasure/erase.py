@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from kpi.contract.loading import parse_contract
 from kpi.contract.model import Contract
 from kpi.contract.receipt_notes import Note
-from worker.errors import CustomersErased, HeadMoved
+from worker.errors import CustomersErased, HeadMoved, SourceMissing
 from worker.maintenance.erasure.request import Found, Request
 from worker.maintenance.erasure.rewriting import Rewriter
 from worker.maintenance.erasure.scan import find_related
@@ -136,39 +136,58 @@ async def erase(request: Request) -> Erased:
         SourceError: A clean object cannot be read.
         StoreError: A store fails, after retries.
     """
-    ledger = request.ledger
     checked: dict[str, set[int]] = {}
     for _ in range(MAX_ROUNDS):
         listing = await list_entries(request)
-        found = await find_related(request, listing.entries, listing.contracts)
-        erasure = request.erasure(listing.erasures, found)
-        staged = {one.rewrites: one for one in await ledger.rewritten(erasure.erasure_id)}
-        done = checked.setdefault(erasure.erasure_id, set())
-        left = tuple(
-            one
-            for one in listing.entries
-            if one.sequence not in done and one.sequence not in staged
-        )
-        new = await rewrite(request, replace(listing, entries=left), found, erasure)
         try:
-            for entry in new:
-                request.rewritten(await ledger.stage(entry))
-            done.update(one.sequence for one in left)
-            if new:
-                continue  # the head has moved; perhaps others have committed uploads
-            known = request.latest(listing.erasures)
-            if not staged and (known is not None or not request.keeps_absent):
-                return Erased(erasure=known, scanned=len(listing.entries))
-            committed = await ledger.erase(erasure, head=listing.head)
+            done = await _erase_once(request, listing, checked)
         except (CustomersErased, HeadMoved):
             continue
-        return Erased(
-            erasure=committed,
-            entries=tuple(staged.values()),
-            rows=count_rows(listing, staged),
-            scanned=len(listing.entries),
-        )
+        except SourceMissing:
+            if (await read_erasures(request.ledger)).last == listing.erasures.last:
+                raise
+            continue  # another customer was erased, and the object is another one now
+        if done is not None:
+            return done
     raise HeadMoved(f"gave up after {MAX_ROUNDS} rounds: others keep committing uploads")
+
+
+async def _erase_once(
+    request: Request, listing: Listing, checked: dict[str, set[int]]
+) -> Erased | None:
+    """Rewrite what a listing has of the customer, or commit the erasure where all of it is staged.
+
+    Args:
+        request: Who is erased.
+        listing: At the ledger's head.
+        checked: Erasure -> sequences of entries that need not be looked at again; extended.
+
+    Returns:
+        None where entries were staged, so that the head has moved.
+    """
+    ledger = request.ledger
+    found = await find_related(request, listing.entries, listing.contracts)
+    erasure = request.erasure(listing.erasures, found)
+    staged = {one.rewrites: one for one in await ledger.rewritten(erasure.erasure_id)}
+    done = checked.setdefault(erasure.erasure_id, set())
+    left = tuple(
+        one for one in listing.entries if one.sequence not in done and one.sequence not in staged
+    )
+    new = await rewrite(request, replace(listing, entries=left), found, erasure)
+    for entry in new:
+        request.rewritten(await ledger.stage(entry))
+    done.update(one.sequence for one in left)
+    if new:
+        return None
+    known = request.latest(listing.erasures)
+    if not staged and (known is not None or not request.keeps_absent):
+        return Erased(erasure=known, scanned=len(listing.entries))
+    return Erased(
+        erasure=await ledger.erase(erasure, head=listing.head),
+        entries=tuple(staged.values()),
+        rows=count_rows(listing, staged),
+        scanned=len(listing.entries),
+    )
 
 
 def count_rows(listing: Listing, rewritten: dict[int, Entry]) -> dict[str, int]:

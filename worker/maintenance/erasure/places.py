@@ -46,6 +46,12 @@ PLACES = (
         cure="deleted, so that the ranges are validated again",
     ),
     Place(
+        name="key index",
+        prefix="index",
+        holds="order ids, as words that look-ups go by",
+        cure="deleted; the next transform builds it again",
+    ),
+    Place(
         name="ledger",
         holds="counts, names of files, bounds of order ids and times",
         cure="nothing: it holds no id of a customer",
@@ -62,6 +68,8 @@ PLACES = (
     ),
 )
 """All places, in the order in which a report names them."""
+
+INDEX_PREFIX, PIECES_PREFIX = "index", "pieces"
 
 STORED_PREFIXES = tuple(place.prefix for place in PLACES if place.prefix)
 """Folders below the workspace that hold objects."""

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import orjson
+
 from worker.clean import STORED_KEY, Workspace
 from worker.errors import SourceError, SourceMissing
-from worker.maintenance.erasure.places import STORED_PREFIXES
+from worker.maintenance.erasure.places import INDEX_PREFIX, PIECES_PREFIX, STORED_PREFIXES
 from worker.objects import ObjectStore, OldVersion, SweepingStore, VersionedStore
 from worker.state import Ledger
-from worker.state.erasures import Erasures, read_erasures
+from worker.state.erasures import Erasures, generation_of, read_erasures
 from worker.state.paging import entries_in_pages
+
+GENERATION = re.compile(r"-e[0-9a-f]{8}(?=[-./]|$)")
+"""Part of a key that names an erasure."""
+
+DERIVED_PREFIXES = (INDEX_PREFIX, PIECES_PREFIX)
+"""Folders whose objects are made again where they are wanted."""
 
 
 @dataclass(kw_only=True)
@@ -32,7 +41,8 @@ async def purge(workspace: Workspace, ledger: Ledger) -> Purged:
 
     That are the objects that were replaced, and those that no entry names and that were made when
     fewer customers were erased. No worker can commit these any more: see `Ledger.commit`. What is
-    made under the last erasure stays: a worker may be about to commit it.
+    made under the last erasure stays, and what is made for one that is not committed: a worker may
+    be about to commit it.
 
     Raises:
         StoreError: A store fails, after retries.
@@ -41,12 +51,15 @@ async def purge(workspace: Workspace, ledger: Ledger) -> Purged:
     purged = Purged()
     if not erasures.records:
         return purged
+    former = {"", *(generation_of(one.erasure_id) for one in erasures.records[:-1])}
     named = await _named_keys(ledger, erasures)
     for prefix in STORED_PREFIXES:
+        if prefix == INDEX_PREFIX and await _index_is_new(workspace, erasures):
+            continue
         for key in await _keys(workspace, prefix):
-            if not workspace.owns(key) or key in named or erasures.generation in key:
+            if not workspace.owns(key) or key in named or not _is_outdated(key, former):
                 continue
-            if STORED_KEY.fullmatch(key) is None and prefix != "pieces":
+            if STORED_KEY.fullmatch(key) is None and prefix not in DERIVED_PREFIXES:
                 continue  # somebody else's
             await workspace.store.delete(workspace.absolute(key))
             purged.objects.append(key)
@@ -70,6 +83,26 @@ async def old_versions(store: ObjectStore, prefixes: Sequence[str]) -> list[OldV
         return [one for prefix in prefixes for one in await store.old_versions(prefix)]
     except SourceError:
         return None
+
+
+def _is_outdated(key: str, former: set[str]) -> bool:
+    """Return whether an object was made when fewer customers were erased.
+
+    One of a generation that nobody knows is of an erasure that is under way.
+    """
+    found = GENERATION.search(key)
+    return (found[0] if found else "") in former
+
+
+async def _index_is_new(workspace: Workspace, erasures: Erasures) -> bool:
+    """Return whether the key index was built after the last erasure."""
+    key = workspace.absolute(f"{INDEX_PREFIX}/current.json")
+    try:
+        info = await workspace.store.stat(key)
+        data = await workspace.store.read(info, 0, info.size_bytes)
+        return int(orjson.loads(data)["erased"]) == erasures.last
+    except (SourceError, ValueError, LookupError, TypeError):
+        return False  # there is none, or nobody can read it
 
 
 async def _named_keys(ledger: Ledger, erasures: Erasures) -> set[str]:

@@ -106,9 +106,10 @@ def test_operators_get_a_policy_of_their_own(template: Template) -> None:
     assert not policy.get("Users")
     allowed = statements(policy["PolicyDocument"])
     task = template.rights("ComputeOperatorRole")
-    assert allowed - task == {
-        (action, resource) for action, resource in allowed if action == "states:StartExecution"
-    }
+    more = {action for action, _ in allowed - task}
+    # Erasing a customer rewrites raw objects, and says which old versions are left.
+    erasing = {"s3:ListBucketVersions", "s3:PutObject", "s3:AbortMultipartUpload"}
+    assert more == {"states:StartExecution", *erasing}
     assert task <= allowed
     assert not [action for action, _ in allowed if action.startswith("s3:DeleteObjectV")]
     outputs = template.body["Outputs"]
