@@ -47,9 +47,8 @@ PLACES = (
     ),
     Place(
         name="key index",
-        prefix="index",
-        holds="order ids, as words that look-ups go by",
-        cure="deleted; the next transform builds it again",
+        holds="order ids, as words that look-ups go by; no id of a customer",
+        cure="built again by the next transform; the one after deletes the runs before",
     ),
     Place(
         name="ledger",
@@ -69,7 +68,7 @@ PLACES = (
 )
 """All places, in the order in which a report names them."""
 
-INDEX_PREFIX, PIECES_PREFIX = "index", "pieces"
+PIECES_PREFIX = "pieces"
 
 STORED_PREFIXES = tuple(place.prefix for place in PLACES if place.prefix)
 """Folders below the workspace that hold objects."""

@@ -6,11 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import orjson
-
 from worker.clean import STORED_KEY, Workspace
 from worker.errors import SourceError, SourceMissing
-from worker.maintenance.erasure.places import INDEX_PREFIX, PIECES_PREFIX, STORED_PREFIXES
+from worker.maintenance.erasure.places import PIECES_PREFIX, STORED_PREFIXES
 from worker.objects import ObjectStore, OldVersion, SweepingStore, VersionedStore
 from worker.state import Ledger
 from worker.state.erasures import Erasures, generation_of, read_erasures
@@ -18,9 +16,6 @@ from worker.state.paging import entries_in_pages
 
 GENERATION = re.compile(r"-e[0-9a-f]{8}(?=[-./]|$)")
 """Part of a key that names an erasure."""
-
-DERIVED_PREFIXES = (INDEX_PREFIX, PIECES_PREFIX)
-"""Folders whose objects are made again where they are wanted."""
 
 
 @dataclass(kw_only=True)
@@ -54,12 +49,10 @@ async def purge(workspace: Workspace, ledger: Ledger) -> Purged:
     former = {"", *(generation_of(one.erasure_id) for one in erasures.records[:-1])}
     named = await _named_keys(ledger, erasures)
     for prefix in STORED_PREFIXES:
-        if prefix == INDEX_PREFIX and await _index_is_new(workspace, erasures):
-            continue
         for key in await _keys(workspace, prefix):
             if not workspace.owns(key) or key in named or not _is_outdated(key, former):
                 continue
-            if STORED_KEY.fullmatch(key) is None and prefix not in DERIVED_PREFIXES:
+            if STORED_KEY.fullmatch(key) is None and prefix != PIECES_PREFIX:
                 continue  # somebody else's
             await workspace.store.delete(workspace.absolute(key))
             purged.objects.append(key)
@@ -92,17 +85,6 @@ def _is_outdated(key: str, former: set[str]) -> bool:
     """
     found = GENERATION.search(key)
     return (found[0] if found else "") in former
-
-
-async def _index_is_new(workspace: Workspace, erasures: Erasures) -> bool:
-    """Return whether the key index was built after the last erasure."""
-    key = workspace.absolute(f"{INDEX_PREFIX}/current.json")
-    try:
-        info = await workspace.store.stat(key)
-        data = await workspace.store.read(info, 0, info.size_bytes)
-        return int(orjson.loads(data)["erased"]) == erasures.last
-    except (SourceError, ValueError, LookupError, TypeError):
-        return False  # there is none, or nobody can read it
 
 
 async def _named_keys(ledger: Ledger, erasures: Erasures) -> set[str]:
