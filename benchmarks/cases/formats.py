@@ -20,7 +20,7 @@ SHARE = 20
 GOALS = {"cp1252": 2.0, "UTF-16": 2.0, "decimal comma": 2.0, "JSON Lines": 2.0, "Parquet": 1.0}
 """Form -> most time per row, as a multiple of plain CSV's."""
 
-PEERS = {"DuckDB": "duckdb", "Polars": "polars"}
+PEERS = ("duckdb", "polars")
 PEERS_READ = ("CSV", "JSON Lines", "Parquet")
 
 
@@ -31,7 +31,7 @@ def formats(bench: Bench) -> Found:
     contracts = {form.name: contract_file(bench.scratch, form) for form in FORMS}
     warm(list(files.values()))
     subjects = [_validate(name, files[name], contracts[name]) for name in files]
-    engines = {peer.title: PEERS[peer.title] for peer in bench.peers if peer.title in PEERS}
+    engines = {peer.title: peer.name for peer in bench.peers if peer.name in PEERS}
     for title, engine in engines.items():
         subjects += [_of_peer(f"{title}, {name}", engine, files[name]) for name in PEERS_READ]
     found = measure_rounds(bench, "formats", subjects)
@@ -64,7 +64,7 @@ def one_file(bench: Bench) -> Found:
         _validate("orders and lines", file, contract_file(bench.scratch, form)),
         _validate("orders alone", file, contract_file(bench.scratch, form, feeds_items=False)),
     ]
-    engines = {peer.title: PEERS[peer.title] for peer in bench.peers if peer.title in PEERS}
+    engines = {peer.title: peer.name for peer in bench.peers if peer.name in PEERS}
     subjects += [_of_peer(title, engine, file) for title, engine in engines.items()]
     found = measure_rounds(bench, "one-file", subjects)
     both = found["orders and lines"].runs
