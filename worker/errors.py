@@ -157,6 +157,12 @@ class NewerFormat(WorkerError):
     retryable = False
 
 
+class NotYet(WorkerError):
+    """Report KPI tables of an earlier format that no transform has brought to this one yet."""
+
+    exit_code = 5
+
+
 class AttentionNeeded(WorkerError):
     """Report, after everything was done, what a person has to look at."""
 

@@ -94,7 +94,7 @@ async def open_session(settings: Settings, *, read_only: bool = False) -> AsyncI
                 settings = apply_adoption(settings, adoption)
             else:
                 # Of release 0.1.0, or before the first accepted file.
-                published = {name for name, at in (await state.progress()).published.items() if at}
+                published = (await state.progress()).published.keys()
                 settings = replace(settings, tables=settings.tables | published)
             with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="parse") as executor:
                 yield Session(

@@ -62,7 +62,7 @@ def _tables(database: Path) -> dict[str, list[tuple[Any, ...]]]:
         db.execute("PRAGMA synchronous = OFF")  # it is a copy, thrown away at once
         present = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
         tables = {
-            name: db.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall()
+            name: db.execute(f"SELECT {_columns(db, name)} FROM {name} ORDER BY 1, 2").fetchall()
             for name in _TABLES
             if name in present
         }
@@ -72,6 +72,12 @@ def _tables(database: Path) -> dict[str, list[tuple[Any, ...]]]:
             for sequence, kind, name, record in tables["ledger"]
         ]
     return tables
+
+
+def _columns(db: sqlite3.Connection, table: str) -> str:
+    """Name the columns but the shop, which is one here."""
+    names = [name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")]
+    return ", ".join(name for name in names if name != "shop")
 
 
 def _without_seconds(key: str, data: bytes) -> bytes:
@@ -93,7 +99,8 @@ def result(held: Held) -> dict[str, Any]:
     ledger = tables.pop("ledger")
     (progress,) = tables.pop("progress")
     days = tables.pop("days")
-    record = json.loads(progress[1])
+    published, waiting_as_of = progress
+    record = {"published": json.loads(published), "waiting_as_of": waiting_as_of}
     return {
         "objects": held.objects,
         "sequences": [row[0] for row in ledger],

@@ -21,7 +21,7 @@ from worker.cli.options import (
 )
 from worker.cli.render import shown_attributes
 from worker.cli.row_output import BATCH_ROWS, print_rows
-from worker.errors import ConfigError, StoreError
+from worker.errors import ConfigError, NotYet, StoreError
 from worker.settings import read_day, read_settings
 from worker.stores import open_state
 
@@ -107,11 +107,18 @@ async def _check_published(state: State, table: str) -> None:
 
     Raises:
         ConfigError: No transform has published the table.
+        NotYet: An earlier format has, and no transform has filled the table of this one.
     """
-    if (await state.progress()).published.get(table):
+    reached = (await state.progress()).published.get(table)
+    if reached:
         return
     if any(table in published for published in (await state.days()).values()):
         return
+    if reached == 0:
+        raise NotYet(
+            f"{table} is of an earlier format",
+            hint="`shopkpi transform` fills the table of this one from the clean zone",
+        )
     short = table.removesuffix("_kpis")
     raise ConfigError(
         f"{table} was never published",

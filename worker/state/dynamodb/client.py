@@ -14,6 +14,7 @@ from worker.aws.clients import client_config, session
 from worker.aws.errors import CLIENT_ERRORS, SETUP_ERRORS, error_code, is_transient
 from worker.errors import ConfigError, StoreError, WorkerError
 from worker.runtime.retry import RetryPolicy
+from worker.state.dynamodb.format import check_format
 from worker.state.shop import with_shop
 
 if TYPE_CHECKING:
@@ -128,7 +129,10 @@ class Database:
         answer = await self.call(
             doing, lambda: self.client.get_item(TableName=name, Key=key, ConsistentRead=True)
         )
-        return answer.get("Item")
+        item = answer.get("Item")
+        if item is not None:
+            check_format(item, self.url)
+        return item
 
     async def put(self, doing: str, request: Put) -> bool:
         """Put an item where its condition holds; False where it does not.
@@ -218,6 +222,7 @@ class Database:
         while True:
             page = await self._page(doing, request)
             for item in page["Items"]:
+                check_format(item, self.url)
                 yield item
             if not page.get("LastEvaluatedKey"):
                 return

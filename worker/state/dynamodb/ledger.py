@@ -35,6 +35,7 @@ from worker.errors import ContractChanged, CustomersErased, HeadMoved, StoreErro
 from worker.state import Adoption, Effect, Entry, Erasure, Record, Ruling, Sighting
 from worker.state.corruption import parsing
 from worker.state.dynamodb.client import CONDITION_FAILED, Database
+from worker.state.dynamodb.format import FORMAT_ATTRIBUTE
 from worker.state.dynamodb.items import (
     absent,
     document,
@@ -422,6 +423,7 @@ class DynamoDBLedger:
         moved: Item = {
             **self._database.ledger_key(*_HEAD),
             "sequence": number(record.sequence),
+            **FORMAT_ATTRIBUTE,
             **({"erased": number(erased)} if erased else {}),
         }
         return [

@@ -29,6 +29,7 @@ from worker.errors import StoreError
 from worker.state import Progress
 from worker.state.corruption import parsing
 from worker.state.dynamodb.client import TRANSACTION_WRITES, Database
+from worker.state.dynamodb.format import FORMAT_ATTRIBUTE
 from worker.state.dynamodb.items import document, document_bytes, number, put, unchanged
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ class DynamoDBProgress:
         fields = {"published": dict(record.published), "waiting_as_of": record.waiting_as_of}
         item: Item = {
             **self._database.ledger_key("kpi_progress", "progress"),
+            **FORMAT_ATTRIBUTE,
             "version": number(version + 1),
             "claim": number(claim),
             "progress": document(orjson.dumps(fields), "the progress record"),
@@ -153,7 +155,8 @@ class DynamoDBProgress:
             with parsing(f"number of waiting items of {source_id}"):
                 items[source_id] = int(one["items"]["N"])
         if item is None:
-            return _Stored(progress=Progress(waiting=items), version=0, claim=0, items=items)
+            record = Progress(published=await self._former_tables(), waiting=items)
+            return _Stored(progress=record, version=0, claim=0, items=items)
         with parsing("progress record"):
             fields = orjson.loads(document_bytes(item["progress"]))
             return _Stored(
@@ -162,3 +165,15 @@ class DynamoDBProgress:
                 claim=int(item["claim"]["N"]),
                 items=items,
             )
+
+    async def _former_tables(self) -> dict[str, int]:
+        """Return the tables that an earlier format has published: none of them is filled yet."""
+        item = await self._database.get(
+            "reading the earlier progress record",
+            LEDGER_TABLE,
+            self._database.ledger_key("progress", "progress"),
+        )
+        if item is None:
+            return {}
+        with parsing("earlier progress record"):
+            return dict.fromkeys(orjson.loads(document_bytes(item["progress"]))["published"], 0)
