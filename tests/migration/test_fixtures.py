@@ -120,8 +120,11 @@ def test_tables_of_the_release_give_its_rows(
         **emulator.environment,
     }
     assert shopkpi(tmp_path, "tables", "create", **stores).code == 0
-    contract, tables = stored.history["contract"], stored.history["tables"]
-    done = shopkpi(tmp_path, "transform", "--kpis", tables, "--contract", contract, **stores)
+    contract = stored.history["contract"]
+    early = shopkpi(tmp_path, "query", "orders", "--contract", contract, **stores)
+    assert (early.code, "`shopkpi transform`" in early.err) == (5, True), early.err
+    # The tables that were switched on stay on.
+    done = shopkpi(tmp_path, "transform", "--contract", contract, **stores)
     if stored.folder.name == "spoilt":
         assert done.code == 2
         return
