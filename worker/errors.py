@@ -72,6 +72,15 @@ class ConfigError(WorkerError):
     retryable = False
 
 
+class OtherContract(ConfigError):
+    """Report clean rows that another contract made, and that the ledger takes for this one's.
+
+    Release 0.1.0 let a run with a forgotten `--contract` make them.
+    """
+
+    problem = "it was cleaned with another contract"
+
+
 class InvalidSettings(ConfigError):
     """Report everything that is wrong with the settings, one problem a line."""
 

@@ -163,3 +163,30 @@ def test_the_inputs_give_the_recomputed_rows(name: str, tmp_path: Path) -> None:
         done = shopkpi(tmp_path, "run", "shop", *options)
         assert done.code == 0, done.err
     assert observed(stored, tmp_path)["queries"] == stored.expected["recomputed"]
+
+
+def test_the_spoilt_workspace_becomes_usable(tmp_path: Path) -> None:
+    """The file of the wrong contract is taken out, and comes again under another name."""
+    stored = Stored(RELEASE / "spoilt")
+    spoilt, alone = tmp_path / "spoilt", tmp_path / "alone"
+    stored.unpack_workspace(spoilt / ".shopkpi")
+    refused = shopkpi(spoilt, "transform")
+    assert refused.code == 2
+    command = ("retract", "orders/tuesday.csv", "--reason", "wrong contract")
+    assert f"`shopkpi {command[0]} {command[1]} --reason" in refused.err
+    assert shopkpi(spoilt, *command).code == 0
+    assert shopkpi(spoilt, "audit").code == 0
+    for step in range(len(stored.history["steps"])):
+        stored.upload(step, alone / "shop")
+    (spoilt / "shop" / "orders").mkdir(parents=True)
+    tuesday = (alone / "shop" / "orders" / "tuesday.csv").read_bytes()
+    (spoilt / "shop" / "orders" / "tuesday-again.csv").write_bytes(tuesday)
+    for home in (spoilt, alone):
+        done = shopkpi(home, "run", "shop")
+        assert done.code == 0, done.err
+    rows = [
+        [{**row, "as_of": 0} for row in shopkpi(home, "query", "orders", "--format", "json").json]
+        for home in (spoilt, alone)
+    ]
+    assert rows[0] == rows[1]
+    assert shopkpi(spoilt, "audit").code == 0

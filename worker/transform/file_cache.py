@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ from kpi.contract.arrow_types import arrow_type
 from kpi.contract.model import Contract, Dataset
 from worker.clean import Workspace
 from worker.clean.reader import CleanObject
-from worker.errors import ConfigError
+from worker.errors import OtherContract
 from worker.runtime.memory_budget import FILE_CACHE_BYTES, FOOTER_CACHE_BYTES
 
 _KPI_COLUMNS = ("order_id", "user_id", "product_id", "sale_price", "id")
@@ -98,7 +99,7 @@ class FileCache:
         """Check the types of the columns that the KPIs read; others may come and go.
 
         Raises:
-            ConfigError: One has another type than the contract says, or is missing.
+            OtherContract: One has another type than the contract says, or is missing.
         """
         dataset = self.dataset
         for name in (*dataset.key, *_KPI_COLUMNS):
@@ -111,12 +112,17 @@ class FileCache:
                 wanted = f"{dataset.name}.{name} as {expected}"
                 raise self.contract_mismatch(url, wanted, got or "no such column")
 
-    def contract_mismatch(self, url: str, expected: str, got: object) -> ConfigError:
+    def contract_mismatch(self, url: str, expected: str, got: object) -> OtherContract:
         """Build the error for rows that do not fit the contract that they are read with."""
-        return ConfigError(
-            "it was cleaned with another contract",
+        return OtherContract(
             url=url,
             expected=f"{expected} (contract {self._contract.name!r})",
             actual=got,
-            hint="use the contract it was validated with, or another workspace",
+            hint=f"`shopkpi retract {shlex.quote(_end_of(url))} --reason TEXT` takes it out of the "
+            "KPIs; a copy of another name is then validated with this one",
         )
+
+
+def _end_of(url: str) -> str:
+    """Return the last two names of a URL, by which commands find an upload."""
+    return "/".join(url.rsplit("/", 2)[1:])

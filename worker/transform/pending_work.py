@@ -8,8 +8,9 @@ from datetime import date
 
 import numpy as np
 
-from kpi.aggregation.calendar import Days, to_day
+from kpi.aggregation.calendar import NO_DAYS, Days, to_day
 from kpi.kernels.fixed_point import distinct
+from worker.errors import OtherContract
 from worker.state import Progress
 from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.transform import changed_days
@@ -90,12 +91,18 @@ async def find_pending_work(
     if adoption is not None and adoption.sequence > since:
         since = 0  # whatever was published may be of another contract
     new_sources = snapshot.sources_since(since)
-    changed = await _changed_days(task, snapshot, new_sources, since)
+    try:
+        changed = await _changed_days(task, snapshot, new_sources, since)
+        abandoned = await _abandoned_days(task, snapshot, since)
+    except OtherContract:
+        # Nothing is known of the rows of such a file. Where it counts, its days cannot be computed;
+        # where it was retracted, they are among those that were ever begun, or never published.
+        changed, abandoned = None, NO_DAYS
     erased = snapshot.erasures.deleted_since(since)
     if changed is not None and erased:
         changed = np.union1d(changed, _days_of(erased))
     begun = await task.state.days()
-    vacated_days = np.union1d(await _abandoned_days(task, snapshot, since), former_days)
+    vacated_days = np.union1d(abandoned, former_days)
     vacated_days = np.union1d(vacated_days, _days_of(erased)).astype(np.int32)
     every_day = date_range.select(await _every_day(snapshot, begun, vacated_days))
     due = every_day if changed is None else np.intersect1d(every_day, changed, assume_unique=True)
