@@ -182,6 +182,12 @@ def describe_notices(report: Report) -> list[str]:
             f"rolled back: {rollback.rows:,} rows of {short_name(rollback.url)} replaced newer "
             f"ones of {others} (`shopkpi retract {rollback.source_id}` takes the file back)"
         )
+    lines += [
+        f"another shop? {one.rows:,} of {one.of_rows:,} orders of {short_name(one.url)} were those "
+        f"of other customers on other days (`shopkpi retract {one.source_id}` takes the file "
+        "back; `--shop NAME` keeps shops apart)"
+        for one in report.takeovers
+    ]
     words = {
         "same": "has the bytes of its earlier upload, and changes nothing",
         "copy": "has the bytes of {}; both count",

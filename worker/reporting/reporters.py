@@ -228,6 +228,14 @@ class JsonReporter:
                 rows=rollback.rows,
                 urls=rollback.urls,
             )
+        for takeover in report.takeovers:
+            self.emit(
+                "source.takeover",
+                source_id=takeover.source_id,
+                url=takeover.url,
+                rows=takeover.rows,
+                of_rows=takeover.of_rows,
+            )
 
     def close(self) -> None:
         """Do nothing: every line has been flushed."""

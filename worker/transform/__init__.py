@@ -38,6 +38,7 @@ from worker.transform.source_effects import (
     observe_days,
     record_effects,
 )
+from worker.transform.takeovers import Takeover, find_takeovers
 from worker.transform.task import TransformTask
 
 __all__ = ["Report", "plan_days", "transform"]
@@ -184,12 +185,15 @@ async def _transform_once(
         notes = await extend_index(task.workspace, task.state, work.snapshot, work.head)
     notices: tuple[Notice, ...] = ()
     rollbacks: tuple[Rollback, ...] = ()
+    takeovers: tuple[Takeover, ...] = ()
     if not everything and not date_range.is_bounded:
         notices = tuple(work.snapshot.uploads.notices(work.since))
         rollbacks = tuple(await find_rollbacks(work.snapshot, work.since))
+        takeovers = tuple(await find_takeovers(work.snapshot, work.since))
     return Report(
         notices=notices,
         rollbacks=rollbacks,
+        takeovers=takeovers,
         notes=notes | count_rolled_back(rollbacks),
         as_of=work.head,
         days=tuple(published.days),

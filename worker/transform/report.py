@@ -7,6 +7,7 @@ from datetime import date
 
 from worker.state.upload import Notice
 from worker.transform.rollbacks import Rollback
+from worker.transform.takeovers import Takeover
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,7 @@ class Report:
             of a file of another name.
         notices: What new uploads have in common with earlier ones.
         rollbacks: New uploads whose rows replace newer rows of other files.
+        takeovers: New uploads whose orders seem to be those of another shop.
         clean_bytes: Bytes in the clean zone at that sequence.
         clean_bytes_read: Bytes of it that were read.
         seconds: Wall time.
@@ -36,6 +38,7 @@ class Report:
     notes: dict[str, int] = field(default_factory=dict)
     notices: tuple[Notice, ...] = ()
     rollbacks: tuple[Rollback, ...] = ()
+    takeovers: tuple[Takeover, ...] = ()
     clean_bytes: int = 0
     clean_bytes_read: int = 0
     seconds: float = 0.0

@@ -83,15 +83,15 @@ async def find_rollbacks(snapshot: Snapshot, after: int) -> list[Rollback]:
 
 async def _compare(upload: Upload, before: Catalog, now: Catalog, others: Catalog) -> Rollback:
     """Compare rows of two uploads of one name with those of the files between."""
-    shared = np.intersect1d(await _hashes(before), await _hashes(now), assume_unique=True)
-    bounds = await _key_bounds(now)
-    wanted = np.intersect1d(shared, await _hashes(others, bounds), assume_unique=True)
+    shared = np.intersect1d(await hashes_of(before), await hashes_of(now), assume_unique=True)
+    bounds = await key_bounds(now)
+    wanted = np.intersect1d(shared, await hashes_of(others, bounds), assume_unique=True)
     wanted = wanted[:COMPARED_KEYS]
-    old, new = await _rows(before, wanted, bounds), await _rows(now, wanted, bounds)
+    old, new = await last_rows(before, wanted, bounds), await last_rows(now, wanted, bounds)
     taken_back: dict[int, str] = {}
     for file in others.files:
         one = others.of_sources([file.source_id])
-        for key, row in (await _rows(one, wanted, bounds)).items():
+        for key, row in (await last_rows(one, wanted, bounds)).items():
             # Of the files between, the last one has the row that counted.
             taken_back.pop(key, None)
             if new[key] == old[key] != row:
@@ -104,13 +104,14 @@ async def _compare(upload: Upload, before: Catalog, now: Catalog, others: Catalo
     )
 
 
-async def _key_bounds(catalog: Catalog) -> IntervalSet:
+async def key_bounds(catalog: Catalog) -> IntervalSet:
+    """Return the intervals of the first key column."""
     column = catalog.dataset.key[0]
     groups = await catalog.row_groups()
     return IntervalSet(one for group in groups for one in group.intervals(column))
 
 
-async def _hashes(catalog: Catalog, bounds: IntervalSet | None = None) -> Hashes:
+async def hashes_of(catalog: Catalog, bounds: IntervalSet | None = None) -> Hashes:
     """Return the hashes of the keys in some files, ascending, each once."""
     key = catalog.dataset.key
     groups = (
@@ -125,7 +126,7 @@ async def _hashes(catalog: Catalog, bounds: IntervalSet | None = None) -> Hashes
     return np.unique(np.concatenate(hashes))
 
 
-async def _rows(
+async def last_rows(
     catalog: Catalog, wanted: Hashes, bounds: IntervalSet
 ) -> dict[int, dict[str, object]]:
     """Return the last row of each wanted key."""
