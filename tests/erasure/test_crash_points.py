@@ -157,6 +157,8 @@ async def test_a_killed_erasure_is_run_again() -> None:
 
 async def _check_between(world: World, before: list[Any], after: list[Any]) -> None:
     """Check that whoever comes next finds one state or the other, whole."""
+    found = await audit(contract=CONTRACT, workspace=world.workspace(Steps()), state=world.state)
+    assert found.differences == ()
     await world.transform(Steps())
     assert await world.kpis() in (before, after)
     await world.check()

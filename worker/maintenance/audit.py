@@ -33,6 +33,7 @@ from worker.clean import Workspace
 from worker.maintenance.claims import (
     Cell,
     Claims,
+    deleted_cells,
     published_days,
     tables_behind,
     unpublished_tables,
@@ -244,7 +245,12 @@ class _Auditor:
         """Read the claims again, and keep what no writer can have caused meanwhile."""
         claims = self._claims
         after = await Claims.read(self._state, claims.reached) if self._suspects else claims
-        steady = [one for one in self._suspects if _is_steady(one, claims, after)]
+        pending = await deleted_cells(self._state, claims)
+        steady = [
+            one
+            for one in self._suspects
+            if one.cell not in pending and _is_steady(one, claims, after)
+        ]
         certain = [one for one in steady if not claims.is_open(one.cell)]
         certain += await never_right(
             [one for one in steady if claims.is_open(one.cell)],

@@ -102,6 +102,21 @@ async def workspace_tables(state: State) -> frozenset[str]:
     return frozenset(switched_on | published | begun) or DEFAULT_TABLES
 
 
+async def deleted_cells(state: State, claims: Claims) -> set[Cell]:
+    """Return the days from which a customer was deleted, and that are not published since.
+
+    Their rows are of clean rows that are gone: nobody can compute them any more.
+    """
+    return {
+        (name, date.fromisoformat(day))
+        for erasure in await state.erasures()
+        if erasure.mode == "delete"
+        for name, reached in claims.reached.items()
+        if reached < erasure.sequence
+        for day in erasure.days
+    }
+
+
 async def tables_behind(state: State, claims: Claims) -> dict[str, int]:
     """Find the tables that lack what the ledger had when the claims were read.
 
