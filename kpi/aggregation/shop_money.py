@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from kpi.aggregation.shop_columns import units_of
+from kpi.errors import KpiError
 from kpi.kernels import fixed_point
 from kpi.kernels.arrays import Int64s, Mask
 
@@ -182,11 +183,18 @@ def _times(left: Integers, right: int | Integers) -> Integers:
 
 
 def _round(units: Integers, scale: int, divisor: Int64s | None) -> Int64s:
-    """Round amounts half-even to 4 places, once, after dividing by the rate of their currency."""
-    if divisor is None or (divisor == ONE_FACTOR).all():
-        if scale == 4:
-            return units.astype(np.int64, copy=False)
-        return fixed_point.half_even(units, np.ones(len(units), np.int64), scale - 4)
-    return fixed_point.half_even(
-        units.astype(object) * ONE_FACTOR, divisor.astype(object), scale - 4
-    )
+    """Round amounts half-even to 4 places, once, after dividing by the rate of their currency.
+
+    Raises:
+        KpiError: An amount exceeds 64 bits: a price that was looked up makes one, times a quantity.
+    """
+    try:
+        if divisor is None or (divisor == ONE_FACTOR).all():
+            if scale == 4:
+                return units.astype(np.int64, copy=False)
+            return fixed_point.half_even(units, np.ones(len(units), np.int64), scale - 4)
+        return fixed_point.half_even(
+            units.astype(object) * ONE_FACTOR, divisor.astype(object), scale - 4
+        )
+    except OverflowError as error:
+        raise KpiError("amounts exceed 64 bits") from error

@@ -1,10 +1,13 @@
-"""Amounts that 64 bits cannot add up cost their own row, never the day."""
+"""Amounts that 64 bits cannot add up cost their own row or day, and no other."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
+from kpi.errors import KpiError
 from tests.language.contracts import HEAD
 from tests.language.product import run
 from tests.language.reference import File
@@ -40,3 +43,24 @@ def test_a_line_too_large_is_a_reject(tmp_path: Path) -> None:
     (entry,) = outcome.entries.values()
     assert entry.reasons == {"out_of_range": 3}
     assert outcome.orders[DAY]["total_revenue"] == Decimal("10.00")
+
+
+PRICES = """[[files]]
+match = "prices.csv"
+feeds = ["prices"]
+[references.prices]
+key = "sku"
+[order_items]
+"""
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_looked_up_price_too_large_costs_its_day_alone(tmp_path: Path, reverse: bool) -> None:
+    contract = CONTRACT.replace("[order_items]\n", PRICES)
+    contract += 'unit_price = { from = "SKU", via = "prices.price" }\n'
+    rows = ["1,2025-03-01,A,999999999", "2,2025-03-02,B,2"]
+    text = "Order,Date,SKU,Qty\n" + "\n".join(rows[::-1] if reverse else rows) + "\n"
+    prices = "sku,price\nA,99999999999\nB,5\n"
+    files = [File("sales.csv", text, 0), File("prices.csv", prices, 1)]
+    with pytest.raises(KpiError, match="2025-03-01: amounts exceed 64 bits.*other days are"):
+        run(tmp_path, contract, files)
