@@ -62,5 +62,5 @@ def test_a_looked_up_price_too_large_costs_its_day_alone(tmp_path: Path, reverse
     text = "Order,Date,SKU,Qty\n" + "\n".join(rows[::-1] if reverse else rows) + "\n"
     prices = "sku,price\nA,99999999999\nB,5\n"
     files = [File("sales.csv", text, 0), File("prices.csv", prices, 1)]
-    with pytest.raises(KpiError, match="2025-03-01: amounts exceed 64 bits.*other days are"):
+    with pytest.raises(KpiError, match=r"2025-03-01: amounts exceed 64 bits.*other days are"):
         run(tmp_path, contract, files)
