@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from kpi.contract.customers import CUSTOMER, customer_steps
 from kpi.contract.model import ROLES, Contract, Dataset
 from kpi.contract.shop import Shop
 from kpi.erasure.rows import Places
 
-CUSTOMER = "user_id"
-"""Role of a customer's id, in contracts of both languages."""
+__all__ = ["CREATED", "CUSTOMER", "DATASETS_OF_CUSTOMERS", "ORDER", "customer_steps", "places_of"]
 
 ORDER, CREATED = "order_id", "created_at"
 
@@ -40,25 +40,6 @@ def places_of(dataset: str, columns: Collection[str], contract: Contract | None)
         created=CREATED if CREATED in columns else None,
         texts=() if described is None else _texts(described, columns),
     )
-
-
-def customer_steps(shop: Shop | None) -> list[tuple[str, str, str]]:
-    """Return the look-ups from the cell of an order to its customer.
-
-    Returns:
-        For each of them the reference, the column that names its row, and the column of its value.
-        A reference whose rows are named by several columns is left out.
-    """
-    orders = None if shop is None else shop.datasets.get("orders")
-    if shop is None or orders is None or CUSTOMER not in orders.columns:
-        return []
-    found = []
-    for step in orders.columns[CUSTOMER].via:
-        dataset = shop.all_datasets[step.reference]
-        key = [name for name in dataset.key if name != dataset.valid_from]
-        if dataset.key_by == "columns" and len(key) == 1:
-            found.append((step.reference, key[0], step.column))
-    return found
 
 
 def _of_reference(dataset: str, shop: Shop | None) -> list[str]:

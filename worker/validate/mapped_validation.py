@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kpi.contract.customers import customer_columns
 from kpi.contract.forms import ISO
 from kpi.contract.shop import Shop, ShopDataset
 from kpi.mapping.clean_rows import DAY, clean_key, clean_schema, ranged_columns
@@ -190,12 +191,13 @@ class MappedValidation:
 
     async def _open_clean(self, name: str, shop: Shop, stack: AsyncExitStack) -> ParquetStream:
         workspace, schema = self._context.workspace, clean_schema(shop.all_datasets[name])
+        ranged = ranged_columns(shop.all_datasets[name])
         return await stack.enter_async_context(
             parquet_stream(
                 workspace.store,
                 workspace.absolute(self._clean_key(name)),
                 schema,
-                ranged_columns(shop.all_datasets[name]),
+                [one for one in ranged if one not in customer_columns(shop, name)],
                 self._context.executor,
                 numbered=[name for name in ("order_id",) if name in schema.names],
             )

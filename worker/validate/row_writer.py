@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from kpi.contract.customers import CUSTOMER
 from kpi.contract.model import Dataset
 from kpi.contract.receipt_notes import Note
 from kpi.csv.chunk import Chunk
@@ -90,7 +91,7 @@ class RowWriter:
             context.workspace.store,
             context.workspace.absolute(self._keys.clean),
             self._layout.schema,
-            [name for name in wanted if name in dataset.columns],
+            [name for name in wanted if name in dataset.columns and name != CUSTOMER],
             context.executor,
             high_cardinality=high_cardinality(dataset),
         ) as clean_file:

@@ -93,7 +93,7 @@ class Rewriter:
                             self.workspace.store,
                             self.workspace.absolute(key),
                             schema,
-                            list(part.ranges),
+                            [one for one in part.ranges if one not in places.customers],
                         )
                     )
                 rows += erased.table.num_rows
