@@ -258,7 +258,7 @@ def allowed(template: Template, role: str, names: Mapping[str, str]) -> Iterator
         if {"Ref": full_name} not in policy["Properties"]["Roles"]:
             continue
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
-            conditions = statement.get("Condition", {}).get("ForAllValues:StringEquals", {})
+            conditions = statement.get("Condition", {}).get("ForAllValues:StringLike", {})
             for leading_key in conditions.get("dynamodb:LeadingKeys", [""]):
                 for action in as_list(statement["Action"]):
                     for one in as_list(statement["Resource"]):
@@ -272,7 +272,7 @@ def covers(right: Right, needed: Right) -> bool:
     return (
         right.action == needed.action
         and fnmatchcase(needed.resource, right.resource)
-        and right.leading_key in ("", needed.leading_key)
+        and (not right.leading_key or fnmatchcase(needed.leading_key, right.leading_key))
     )
 
 
@@ -286,7 +286,7 @@ def kind_of(right: Right) -> tuple[str, str]:
     """
     resource = right.resource.split("/")[0]
     action = "read items" if right.action in READ_ITEMS else right.action
-    return action, "kpis" if resource.endswith("_kpis") else resource
+    return action, "kpis" if resource.endswith("_kpis_v2") else resource
 
 
 UNVERSIONED = {"s3:GetObject": "s3:GetObjectVersion", "s3:DeleteObject": "s3:DeleteObjectVersion"}
