@@ -171,5 +171,5 @@ def test_uploads_on_their_way_are_no_failure_on_request(shopkpi: Shopkpi) -> Non
     assert during.code == 0, during.err
     _, finished = events(during)
     assert finished["behind"]
-    tamper("UPDATE order_kpis SET total_orders = 999 WHERE order_date = '2025-03-01'")
+    tamper("UPDATE order_kpi_rows SET total_orders = 999 WHERE order_date = '2025-03-01'")
     assert shopkpi("audit", "--during-uploads").code == 3

@@ -131,7 +131,7 @@ def test_an_audit_finds_days_that_were_never_published(shopkpi: Shopkpi) -> None
     shopkpi("run", "shop")
     assert shopkpi("audit").code == 0
     with sqlite3.connect(".shopkpi/shopkpi.db") as db:
-        for table in ("order_kpis", "category_kpis", "days"):
+        for table in ("order_kpi_rows", "category_kpi_rows", "days"):
             db.execute(f"DELETE FROM {table} WHERE order_date = '2025-03-02'")
     db.close()
     found = shopkpi("audit", "--format", "json")

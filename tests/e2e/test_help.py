@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shlex
 import shutil
@@ -56,11 +57,12 @@ def prepare(shopkpi: Shopkpi) -> str:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A folder as the examples find it, a copy of it, and the id of an upload in it."""
+    """A folder as the examples find it, a copy of it, and ids of an upload and a customer in it."""
 
     home: Path
     saved: Path
     source_id: str
+    customer: str
 
     def restore(self) -> None:
         """Make the folder as it was; ids of uploads hold its path."""
@@ -76,7 +78,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         source_id = prepare(partial(run_command, home))
-    return Prepared(home, Path(shutil.copytree(home, folder / "saved")), source_id)
+    with (home / "shop/orders/orders_part1.csv").open(encoding="utf-8") as file:
+        customer = next(csv.DictReader(file))["user_id"]
+    return Prepared(home, Path(shutil.copytree(home, folder / "saved")), source_id, customer)
 
 
 @pytest.mark.parametrize(("path", "example"), list(examples()))
@@ -91,6 +95,7 @@ def test_examples_of_the_help_can_be_run(
     if ">" in words:
         words = words[: words.index(">")]
     words = [re.sub(r"^[0-9a-f]{16}$", source_id, word) for word in words]
+    words = [prepared.customer if word == "4711" else word for word in words]
     if path == "shopkpi sample":
         words = [re.sub(r"^\d{7}$", "1000", word) for word in words]  # not the whole year
     if "monday.csv.gz" in example:

@@ -256,4 +256,4 @@ def test_a_database_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
         db.execute("CREATE TABLE days (mine TEXT)")
     done = shopkpi("ledger", "--state", f"sqlite://{tmp_path}/mine.db", cwd=tmp_path)
     assert done.code == 2
-    assert "expected a database of schema 2, got 0" in done.err
+    assert "expected a database of schema 3, got 0" in done.err

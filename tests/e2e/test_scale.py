@@ -120,19 +120,19 @@ def test_many_workers_by_commands_give_the_rows_of_one_run(tmp_path: Path) -> No
     for path in sorted((tmp_path / "shop").rglob("*.csv")):
         file = str(path.relative_to(tmp_path))
         plan = shopkpi("plan", file, "--split-bytes", "60000", "--output", "p.json", cwd=tmp_path)
-        assert plan.returncode == 0, plan.stderr
+        assert plan.code == 0, plan.err
         for batch in json.loads((tmp_path / "p.json").read_text()):
             lines(shopkpi("validate", file, *many, "--range", batch["range"], cwd=tmp_path))
         done = lines(shopkpi("validate", file, *many, "--commit-ranges", cwd=tmp_path))
         assert done[-1]["event"] == "source.known"
-    slices = json.loads(shopkpi("plan", *many, "--days", "2", cwd=tmp_path).stdout)
+    slices = json.loads(shopkpi("plan", *many, "--days", "2", cwd=tmp_path).out)
     for one in slices:
         lines(shopkpi("transform", *many, "--from", one["from"], "--to", one["to"], cwd=tmp_path))
     last = lines(shopkpi("transform", *many, cwd=tmp_path))[-1]
     assert (last["event"], last["days"]) == ("kpis.published", 0)
     for question in (("query", "orders"), ("query", "category"), ("rejects", "orders_part1.csv")):
         answers = [
-            shopkpi(*question, "--workspace", place, "--format", "csv", cwd=tmp_path).stdout
+            shopkpi(*question, "--workspace", place, "--format", "csv", cwd=tmp_path).out
             for place in ("one", "many")
         ]
         assert answers[0] == answers[1]
@@ -143,16 +143,16 @@ def test_an_audit_finds_what_was_changed_behind_our_back(tmp_path: Path) -> None
     write_sample(tmp_path / "shop", SampleSpec(orders=500, days=3))
     lines(shopkpi("run", "shop", "--format", "json", cwd=tmp_path))
     clean = shopkpi("audit", cwd=tmp_path)
-    assert (clean.returncode, json.loads(clean.stdout)["days"]) == (0, 3)
+    assert (clean.code, json.loads(clean.out)["days"]) == (0, 3)
     with sqlite3.connect(tmp_path / ".shopkpi" / "shopkpi.db") as db:
         db.execute("UPDATE order_kpi_rows SET total_orders = 1 WHERE order_date = '2025-01-02'")
         db.execute("DELETE FROM category_kpi_rows WHERE category = 'Beauty'")
     found = shopkpi("audit", cwd=tmp_path)
-    assert found.returncode == 3
-    events = [json.loads(line) for line in found.stdout.splitlines()]
+    assert found.code == 3
+    events = [json.loads(line) for line in found.out.splitlines()]
     assert events[-1]["differences"] == 4
     lines(shopkpi("transform", "--all", cwd=tmp_path))
-    assert shopkpi("audit", "--sample", "2", cwd=tmp_path).returncode == 0
+    assert shopkpi("audit", "--sample", "2", cwd=tmp_path).code == 0
 
 
 def test_raw_files_move_once_the_ledger_has_their_verdict(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_raw_files_move_once_the_ledger_has_their_verdict(tmp_path: Path) -> Non
     (tmp_path / "shop" / "orders" / "good.csv").write_text(HEADER + "1,7,delivered,2025-03-01\n")
     (tmp_path / "shop" / "orders" / "bad.csv").write_text("nothing\n")
     early = shopkpi("archive", "shop/orders/good.csv", "--to", "old", cwd=tmp_path)
-    assert (early.returncode, (tmp_path / "shop" / "orders" / "good.csv").exists()) == (1, True)
+    assert (early.code, (tmp_path / "shop" / "orders" / "good.csv").exists()) == (1, True)
     lines(shopkpi("run", "shop/orders", "--format", "json", cwd=tmp_path))
     for name in ("good.csv", "bad.csv"):
         lines(shopkpi("archive", f"shop/orders/{name}", "--to", "old", cwd=tmp_path))
