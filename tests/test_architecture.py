@@ -46,7 +46,7 @@ LAYERS: dict[str, set[str]] = {
     "kpi.validation": {"kpi.contract", "kpi.csv", "kpi.errors", "kpi.kernels"},
     "kpi.mapping": {"kpi.contract", "kpi.csv", "kpi.errors", "kpi.kernels", "kpi.validation"},
     "kpi.erasure": {"kpi.contract", "kpi.kernels"},
-    "kpi.aggregation": {"kpi.contract", "kpi.kernels", "kpi.mapping"},
+    "kpi.aggregation": {"kpi.contract", "kpi.errors", "kpi.kernels", "kpi.mapping"},
     "kpi.index": {"kpi.kernels"},
     "kpi.inference": {"kpi.contract", "kpi.errors", "kpi.kernels", "kpi.mapping"},
     "worker.errors": set(),
