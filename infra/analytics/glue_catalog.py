@@ -14,7 +14,7 @@ from infra.settings import Settings
 from kpi.contract.model import Contract
 from kpi.csv.header import clean_schema
 from kpi.kernels.uuids import UUID
-from kpi.mapping.mapper import clean_schema as mapped_schema
+from kpi.mapping.clean_rows import clean_schema as mapped_schema
 from kpi.validation.rejects import REJECTS
 
 GIB = 2**30

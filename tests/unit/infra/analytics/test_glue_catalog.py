@@ -9,7 +9,7 @@ from infra.analytics.glue_catalog import hive_type
 from kpi.contract.loading import built_in
 from kpi.csv.header import clean_schema
 from kpi.kernels.uuids import UUID
-from kpi.mapping.mapper import clean_schema as mapped_schema
+from kpi.mapping.clean_rows import clean_schema as mapped_schema
 from tests.unit.infra.templates import Json, Template, resolve
 
 
