@@ -68,10 +68,16 @@ class Stored:
         """Create a bucket with the objects that belong to the tables."""
         client = _client("s3", emulator)
         client.create_bucket(Bucket=bucket)
+        for key, data in self.unpack_objects(scratch).items():
+            client.put_object(Bucket=bucket, Key=key, Body=data)
+
+    def unpack_objects(self, scratch: Path) -> dict[str, bytes]:
+        """Return the objects that belong to the tables, by key below the workspace."""
         _unpack(self.folder / "objects.tar.gz", scratch)
-        for path in sorted(scratch.rglob("*.*")):
-            key = path.relative_to(scratch).as_posix()
-            client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
+        return {
+            path.relative_to(scratch).as_posix(): path.read_bytes()
+            for path in sorted(scratch.rglob("*.*"))
+        }
 
     def _json(self, name: str) -> dict[str, Any]:
         value: dict[str, Any] = json.loads((self.folder / name).read_text("utf-8"))

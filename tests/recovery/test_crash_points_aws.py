@@ -159,9 +159,9 @@ async def open_world(aws: Emulator) -> AsyncIterator[World]:
             )
 
 
-async def begin(world: World) -> Session:
-    """Return a new workspace and new tables."""
-    prefix = unique_name("zone")
+async def begin(world: World, prefix: str | None = None, *, creates: bool = True) -> Session:
+    """Return a new workspace and new tables; of a name, or with tables that are there already."""
+    prefix = prefix or unique_name("zone")
     location = Location(bucket=world.zone_bucket, key=prefix)
     database = world.database
     state = DynamoDBState(
@@ -174,7 +174,8 @@ async def begin(world: World) -> Session:
             owned=database._owned,
         )
     )
-    await state.create_tables()
+    if creates:
+        await state.create_tables()
     return Session(
         settings=Settings(workspace=location, state_url="", contract=CONTRACT, tables=ALL_TABLES),
         workspace=Workspace(store=world.zone, location=location),
