@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 
 import numpy as np
 
@@ -15,24 +14,29 @@ from kpi.aggregation.shop_facts import ShopFacts
 from kpi.aggregation.shop_lines import Codes, TextCodes
 from kpi.aggregation.shop_money import DISCOUNTS, MONEY_OF_A_LINE, ONE_QUANTITY
 from kpi.aggregation.shop_slice import ShopSlice
+from kpi.aggregation.shop_values import (
+    Show,
+    Value,
+    show_averages,
+    show_integers,
+    show_money,
+    show_nothing,
+    show_quantities,
+    show_rates,
+    show_where,
+)
 from kpi.aggregation.tables import CATEGORY_KPIS, ORDER_KPIS, PRODUCT_KPIS
 from kpi.aggregation.unique_customers import count_customers
 from kpi.kernels import fixed_point
 from kpi.kernels.arrays import Int64s, Mask, Positions
 from kpi.kernels.sorting import SERIAL, Execution, sort_runs
 
-Value = str | int | Decimal | None
 KpiRow = dict[str, Value]
 
 ORDER_GROUP = "(order)"
 """Category and product of what belongs to an order and to no line (rule 14)."""
 
-MONEY_SCALE, PUBLISHED_SCALE, RATE_SCALE = 4, 2, 4
-
 NOTHING: Int64s = np.zeros(0, np.int64)
-
-Show = Callable[[slice], list[Value]]
-"""Writes the values of some rows of a column."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,24 +163,25 @@ class _Sums:
         returned = self._count(orders.counts & orders.returned)
         revenue, refunds = self._revenue(), self._refunds()
         net = None if revenue is None or refunds is None else revenue - refunds
+        customers = None if has_user is None else self._customers(has_user)
         columns = {
-            "total_orders": _integers(total),
-            "total_revenue": _money(revenue),
-            "total_items_sold": _whole(self._pieces()),
-            "return_rate": _rates(returned, total),
-            "unique_customers": _integers(None if has_user is None else self._customers(has_user)),
+            "total_orders": show_integers(total),
+            "total_revenue": show_money(revenue),
+            "total_items_sold": show_quantities(self._pieces()),
+            "return_rate": show_rates(returned, total),
+            "unique_customers": show_integers(customers),
             "gross_sales": self._gross(),
-            "discounts": _money(self._discounts()),
-            "refunds": _money(refunds),
-            "net_sales": _money(net),
-            "avg_order_value": _averages(revenue, total),
-            "excluded_orders": _integers(
+            "discounts": show_money(self._discounts()),
+            "refunds": show_money(refunds),
+            "net_sales": show_money(net),
+            "avg_order_value": show_averages(revenue, total),
+            "excluded_orders": show_integers(
                 self._count(orders.excluded) if self._has_exclusion() else None
             ),
-            "anonymous_orders": _integers(
+            "anonymous_orders": show_integers(
                 None if has_user is None else self._count(orders.counts & ~has_user)
             ),
-            "other_currency_orders": _integers(
+            "other_currency_orders": show_integers(
                 self._count(facts.orders.other)
                 if self._shop.has("orders", "currency") or self._shop.has("order_items", "currency")
                 else None
@@ -195,9 +200,9 @@ class _Sums:
             days=self._dates[groups.day],
             columns={
                 "category": groups.name,
-                "daily_revenue": _money(money),
-                "avg_order_value": _averages(money, groups.orders),
-                "avg_return_rate": _rates(groups.returned, groups.orders),
+                "daily_revenue": show_money(money),
+                "avg_order_value": show_averages(money, groups.orders),
+                "avg_return_rate": show_rates(groups.returned, groups.orders),
             },
         )
 
@@ -211,10 +216,10 @@ class _Sums:
             days=self._dates[groups.day],
             columns={
                 "product_id": groups.name,
-                "units_sold": _whole(groups.quantity),
-                "revenue": _money(groups.money if self._has_money else None),
-                "orders": _integers(groups.orders),
-                "return_rate": _rates(groups.returned, groups.orders),
+                "units_sold": show_quantities(groups.quantity),
+                "revenue": show_money(groups.money if self._has_money else None),
+                "orders": show_integers(groups.orders),
+                "return_rate": show_rates(groups.returned, groups.orders),
             },
         )
 
@@ -341,13 +346,13 @@ class _Sums:
     def _gross(self) -> Show:
         """Money before discounts, of the days on which it is known of all lines."""
         if not (self._has_lines and self._shop.has("order_items", "unit_price", "before_discount")):
-            return _nothing
+            return show_nothing
         lines = self._facts.lines
         before = self._line_money() if lines is None or lines.before is None else lines.before
-        shown = _money(self._sum_lines(before))
+        shown = show_money(self._sum_lines(before))
         if lines is None or lines.unknown is None:
             return shown
-        return _where(self._sum_lines(lines.unknown) == 0, shown)
+        return show_where(self._sum_lines(lines.unknown) == 0, shown)
 
     def _discounts(self) -> Int64s | None:
         shop, lines, orders = self._shop, self._facts.lines, self._facts.orders.orders
@@ -382,64 +387,3 @@ def _ranks(names: list[str], known: list[str]) -> Positions:
     """Return the place of each name in ascending order."""
     places = {name: place for place, name in enumerate(known)}
     return np.array([places[name] for name in names], np.int64)
-
-
-def _nothing(rows: slice) -> list[Value]:
-    return [None] * (rows.stop - rows.start)
-
-
-def _integers(values: Int64s | None) -> Show:
-    if values is None:
-        return _nothing
-    return lambda rows: values[rows].tolist()
-
-
-def _money(units: Int64s | None) -> Show:
-    if units is None:
-        return _nothing
-
-    def show(rows: slice) -> list[Value]:
-        shown = fixed_point.at_scale(units[rows], MONEY_SCALE, PUBLISHED_SCALE)
-        return _decimals(shown, PUBLISHED_SCALE)
-
-    return show
-
-
-def _averages(units: Int64s | None, count: Int64s) -> Show:
-    if units is None:
-        return _nothing
-
-    def show(rows: slice) -> list[Value]:
-        some = np.maximum(count[rows], 1)
-        shown = fixed_point.half_even(units[rows], some, MONEY_SCALE - PUBLISHED_SCALE)
-        return _decimals(shown, PUBLISHED_SCALE)
-
-    return _where(count > 0, show)
-
-
-def _rates(part: Int64s, whole: Int64s) -> Show:
-    def show(rows: slice) -> list[Value]:
-        some = np.maximum(whole[rows], 1)
-        return _decimals(fixed_point.half_even(part[rows] * 10**RATE_SCALE, some), RATE_SCALE)
-
-    return _where(whole > 0, show)
-
-
-def _where(which: Mask, show: Show) -> Show:
-    return lambda rows: [
-        value if has else None for has, value in zip(which[rows].tolist(), show(rows), strict=True)
-    ]
-
-
-def _decimals(units: Int64s, scale: int) -> list[Value]:
-    return [Decimal(unit).scaleb(-scale) for unit in units.tolist()]
-
-
-def _whole(units: Int64s | None) -> Show:
-    """Quantities at 3 places: whole numbers as such, others with the places that they have."""
-    if units is None:
-        return _nothing
-    return lambda rows: [
-        unit // ONE_QUANTITY if unit % ONE_QUANTITY == 0 else Decimal(unit).scaleb(-3).normalize()
-        for unit in units[rows].tolist()
-    ]

@@ -19,17 +19,18 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
 
-from kpi.aggregation.calendar import NO_DAYS, Days, to_date, to_day
+from kpi.aggregation.calendar import Days, to_date
 from kpi.aggregation.tables import KPI_TABLES
 from kpi.contract.model import Contract
 from kpi.errors import KpiError
 from worker.clean import Workspace
+from worker.maintenance.audited_days import day_numbers, sample_days, with_ranges
 from worker.maintenance.claims import (
     Cell,
     Claims,
@@ -154,11 +155,11 @@ class _Auditor:
         """
         claims, latest = self._claims, self._claims.latest
         snapshot = await self._snapshot(latest)
-        begun = date_range.select(_day_numbers(claims.begun))
+        begun = date_range.select(day_numbers(claims.begun))
         others = np.setdiff1d(date_range.select(await _days_of(snapshot)), begun)
         gaps: DateRange | None = date_range
         if sample is not None:
-            begun, others, gaps = _sample(begun, sample), _sample(others, sample), None
+            begun, others, gaps = sample_days(begun, sample), sample_days(others, sample), None
         # A day that has lost all of its orders is compared as well: nothing must be there.
         self._compared = {
             day
@@ -176,7 +177,7 @@ class _Auditor:
                 at_own_sequence[own].add(cell[1])
         for own, of_own in sorted(at_own_sequence.items()):
             earlier = await self._snapshot(own)
-            async for cell, found in self._cells(earlier, _day_numbers(of_own), None):
+            async for cell, found in self._cells(earlier, day_numbers(of_own), None):
                 if claims.sequence(cell) == own:
                     self._note(cell, found)
 
@@ -210,7 +211,7 @@ class _Auditor:
             return set()
         snapshot = await self._snapshot(self._claims.latest)
         possible = date_range.select(await _days_of(snapshot))
-        begun = date_range.select(_day_numbers(self._claims.begun))
+        begun = date_range.select(day_numbers(self._claims.begun))
         # Of days published at one sequence, some at random.
         days = list(map(to_date, np.random.default_rng().permutation(begun)))
         days.sort(key=lambda day: max(self._claims.begun[day].values(), default=0), reverse=True)
@@ -292,9 +293,7 @@ class _Auditor:
 
     async def _expected(self, sequence: int, days: Collection[date]) -> RowsByDay:
         """Recompute some days as of a sequence: table -> day -> rows."""
-        recomputation = await self._recomputation(
-            await self._snapshot(sequence), _day_numbers(days)
-        )
+        recomputation = await self._recomputation(await self._snapshot(sequence), day_numbers(days))
         found: dict[str, dict[date, list[Row]]] = defaultdict(dict)
         for batch in recomputation.batches:
             expected, _ = await recomputation.rows(batch)
@@ -330,7 +329,7 @@ class _Auditor:
             A table and a day with its differences, or why it cannot be computed.
         """
         recomputation = await self._recomputation(snapshot, days)
-        for batch, ranges in _with_ranges(recomputation.batches, gaps):
+        for batch, ranges in with_ranges(recomputation.batches, gaps):
             expected, failed = await recomputation.rows(batch)
             for name, by_day in sorted(expected.items()):
                 for day, error in failed.items():
@@ -382,29 +381,3 @@ def _is_steady(one: Difference, before: Claims, after: Claims) -> bool:
     """Return whether no writer has ended the day between two readings, or begun it."""
     was_begun, is_begun = (one.order_date in claims.begun for claims in (before, after))
     return was_begun == is_begun and before.whole(one.cell) == after.whole(one.cell)
-
-
-def _with_ranges(
-    batches: Sequence[Days], gaps: DateRange | None
-) -> Iterator[tuple[Days, list[DateRange]]]:
-    """Yield the batches, with the ranges of days whose published rows are read beside each."""
-    if gaps is None:
-        for batch in batches:
-            yield batch, [DateRange(first=day, last=day) for day in map(to_date, batch.tolist())]
-        return
-    first = gaps.first
-    for batch in batches[:-1]:
-        yield batch, [DateRange(first=first, last=to_date(batch[-1]))]
-        first = to_date(batch[-1] + 1)
-    yield batches[-1] if batches else NO_DAYS, [DateRange(first=first, last=gaps.last)]
-
-
-def _day_numbers(days: Iterable[date]) -> Days:
-    return np.array(sorted(map(to_day, days)), np.int32)
-
-
-def _sample(days: Days, size: int) -> Days:
-    """Choose at most `size` days at random, ascending."""
-    if len(days) <= size:
-        return days
-    return days[sorted(random.sample(range(len(days)), size))]

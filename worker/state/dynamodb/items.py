@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kpi.aggregation.tables import LEDGER_PARTITION_KEY, LEDGER_SORT_KEY
 from worker.errors import StoreError
+from worker.state.corruption import parsing
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.type_defs import (
@@ -101,3 +103,19 @@ def put(table: str, item: Item, condition: Condition | None = None) -> Put:
         if condition.values:
             request["ExpressionAttributeValues"] = condition.values
     return request
+
+
+def _name(item: Item) -> str:
+    return f"{item[LEDGER_PARTITION_KEY]['S']} {item[LEDGER_SORT_KEY]['S']}"
+
+
+def sequence_of(item: Item) -> int:
+    """Return the sequence of an item of the ledger."""
+    with parsing(f"sequence in ledger item {_name(item)}"):
+        return int(item["sequence"]["N"])
+
+
+def json_of(item: Item, name: str) -> bytes:
+    """Return a JSON document of an item."""
+    with parsing(f"{name} in ledger item {_name(item)}"):
+        return document_bytes(item[name])

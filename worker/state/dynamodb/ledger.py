@@ -25,65 +25,37 @@ Every read is strongly consistent.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from kpi.aggregation.tables import LEDGER_PARTITION_KEY, LEDGER_SORT_KEY, LEDGER_TABLE
 from worker.errors import ContractChanged, CustomersErased, HeadMoved, StoreError
-from worker.state import Adoption, Effect, Entry, Erasure, Record, Ruling, Sighting
+from worker.state import Adoption, Entry, Erasure, Record, Ruling
 from worker.state.corruption import parsing
 from worker.state.dynamodb.client import CONDITION_FAILED, Database
-from worker.state.dynamodb.format import FORMAT_ATTRIBUTE
-from worker.state.dynamodb.items import (
-    absent,
-    document,
-    document_bytes,
-    not_above,
-    number,
-    put,
-    unchanged,
+from worker.state.dynamodb.items import absent, json_of, number, put, sequence_of, unchanged
+from worker.state.dynamodb.ledger_writes import (
+    HEAD,
+    IN_FORCE,
+    SEQUENCE_DIGITS,
+    Head,
+    LedgerWrites,
+    digits,
 )
 from worker.state.entry import erasure_prefix, name_of_staged, staged_name
 from worker.state.records import record_from_json
 from worker.state.shop import SEPARATOR
 
 if TYPE_CHECKING:
-    from worker.state.dynamodb.items import Condition, Item, Write
+    from worker.state.dynamodb.items import Item
 
 R = TypeVar("R", Entry, Ruling)
 
-_SEQUENCE_DIGITS = 12
-"""Digits of a sequence in a sort key, so that keys sort as numbers do."""
-
-_LAST_SEQUENCE = 10**_SEQUENCE_DIGITS - 1
+_LAST_SEQUENCE = 10**SEQUENCE_DIGITS - 1
 
 _CONTRACT_WRITE = 3
 """Position, in the transaction of an entry, of the write that concerns the contract in force."""
 
-_CONCURRENT_WRITES = 16
-"""Effects written at once."""
-
-
-_IN_FORCE = ("adoption", "in force")
-
-_HEAD = ("head", "head")
-
 _ERASURE_KEY = ("secret", "erasures")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Head:
-    """The end of the ledger.
-
-    Attributes:
-        sequence: Of the last record; 0 for none.
-        erased: Of the last erasure; 0 for none.
-    """
-
-    sequence: int = 0
-    erased: int = 0
 
 
 class DynamoDBLedger:
@@ -91,6 +63,7 @@ class DynamoDBLedger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._to = LedgerWrites(database)
 
     async def find(self, source_id: str) -> Entry | None:
         """Return the committed entry of a source object; None before its commit."""
@@ -133,7 +106,7 @@ class DynamoDBLedger:
     async def adoption(self) -> Adoption | None:
         """Return the last adoption: the contract in force; None before the first."""
         item = await self._database.get(
-            "reading the contract", LEDGER_TABLE, self._database.ledger_key(*_IN_FORCE)
+            "reading the contract", LEDGER_TABLE, self._database.ledger_key(*IN_FORCE)
         )
         record = None if item is None else _record(item)
         return record if isinstance(record, Adoption) else None
@@ -151,9 +124,9 @@ class DynamoDBLedger:
             reasons = await self._database.transact(
                 doing,
                 [
-                    self._put_adoption(committed, unchanged("sequence", replaces)),
-                    *self._put_record(
-                        committed, _Head(sequence=committed.sequence - 1, erased=found.erased)
+                    self._to.put_adoption(committed, unchanged("sequence", replaces)),
+                    *self._to.append(
+                        committed, Head(sequence=committed.sequence - 1, erased=found.erased)
                     ),
                 ],
             )
@@ -183,15 +156,15 @@ class DynamoDBLedger:
         """Return the last sequence; 0 for an empty ledger."""
         return (await self._head()).sequence
 
-    async def _head(self) -> _Head:
+    async def _head(self) -> Head:
         item = await self._database.get(
-            "reading the head", LEDGER_TABLE, self._database.ledger_key(*_HEAD)
+            "reading the head", LEDGER_TABLE, self._database.ledger_key(*HEAD)
         )
         if item is None:
-            return _Head()
+            return Head()
         with parsing("head of the ledger"):
             erased = int(item["erased"]["N"]) if "erased" in item else 0
-        return _Head(sequence=_sequence(item), erased=erased)
+        return Head(sequence=sequence_of(item), erased=erased)
 
     async def erase(self, erasure: Erasure, *, head: int) -> Erasure:
         """Append `erasure` under the next sequence, if the last one is still `head`."""
@@ -206,7 +179,7 @@ class DynamoDBLedger:
             doing,
             [
                 {"Put": put(table, pointer, absent("sequence"))},
-                *self._put_record(committed, _Head(sequence=head)),
+                *self._to.append(committed, Head(sequence=head)),
             ],
         )
         if reasons:
@@ -257,7 +230,7 @@ class DynamoDBLedger:
             f"reading entries after {after}",
             LEDGER_TABLE,
             self._database.ledger_partition("sequence"),
-            (LEDGER_SORT_KEY, _digits(after + 1), _digits(last)),
+            (LEDGER_SORT_KEY, digits(after + 1), digits(last)),
         )
         return [_record(item) async for item in items]
 
@@ -279,65 +252,9 @@ class DynamoDBLedger:
         between = None if names is None else (LEDGER_SORT_KEY, *names)
         partition = self._database.ledger_partition(kind)
         pointers = self._database.query(doing, LEDGER_TABLE, partition, between)
-        keys = [self._sequence_key(_sequence(pointer)) async for pointer in pointers]
+        keys = [self._to.sequence_key(sequence_of(pointer)) async for pointer in pointers]
         found = await self._database.batch_get(doing, LEDGER_TABLE, keys)
         return sorted(map(_record, found), key=lambda record: record.sequence)
-
-    async def record_effects(self, effects: Mapping[str, Effect]) -> None:
-        """Record the effect of each source_id; one of a lower `as_of` never replaces another."""
-        slots = asyncio.Semaphore(_CONCURRENT_WRITES)
-
-        async def record(source_id: str, effect: Effect) -> None:
-            what = f"the effect of source object {source_id}"
-            item: Item = {
-                **self._database.ledger_key("effect", source_id),
-                "as_of": number(effect.as_of),
-                "effect": document(effect.to_json(), what),
-            }
-            async with slots:
-                # False: a later effect is there, or this one, its answer having been lost.
-                await self._database.put(
-                    f"recording {what}",
-                    put(self._database.table(LEDGER_TABLE), item, not_above("as_of", effect.as_of)),
-                )
-
-        async with asyncio.TaskGroup() as group:
-            for source_id, effect in effects.items():
-                group.create_task(record(source_id, effect))
-
-    async def effects(self, source_ids: Sequence[str]) -> dict[str, Effect]:
-        """Return the recorded effects by source_id; absent where there is none yet."""
-        # BatchGetItem refuses a key that is given twice.
-        keys = [
-            self._database.ledger_key("effect", source_id)
-            for source_id in dict.fromkeys(source_ids)
-        ]
-        items = await self._database.batch_get("reading effects", LEDGER_TABLE, keys)
-        found = {
-            item[LEDGER_SORT_KEY]["S"]: Effect.from_json(_json(item, "effect")) for item in items
-        }
-        return {source_id: found[source_id] for source_id in source_ids if source_id in found}
-
-    async def record_sighting(self, source_id: str, sighting: Sighting) -> None:
-        """Record how the file of a source was last seen; it replaces the sighting before."""
-        what = f"the sighting of source object {source_id}"
-        item: Item = {
-            **self._database.ledger_key("sighting", source_id),
-            "sighting": document(sighting.to_json(), what),
-        }
-        await self._database.put(f"recording {what}", put(self._database.table(LEDGER_TABLE), item))
-
-    async def sightings(self, source_ids: Sequence[str]) -> dict[str, Sighting]:
-        """Return the recorded sightings by source_id; absent where there is none yet."""
-        keys = [
-            self._database.ledger_key("sighting", source_id)
-            for source_id in dict.fromkeys(source_ids)
-        ]
-        items = await self._database.batch_get("reading sightings", LEDGER_TABLE, keys)
-        return {
-            item[LEDGER_SORT_KEY]["S"]: Sighting.from_json(_json(item, "sighting"))
-            for item in items
-        }
 
     async def _find(self, doing: str, kind: str, name: str, of: type[R]) -> R | None:
         """Return the record that a pointer of some kind and name leads to; None without one."""
@@ -345,8 +262,8 @@ class DynamoDBLedger:
         pointer = await database.get(doing, LEDGER_TABLE, database.ledger_key(kind, name))
         if pointer is None:
             return None
-        sequence = _sequence(pointer)
-        item = await database.get(doing, LEDGER_TABLE, self._sequence_key(sequence))
+        sequence = sequence_of(pointer)
+        item = await database.get(doing, LEDGER_TABLE, self._to.sequence_key(sequence))
         record = None if item is None else _record(item)
         if not isinstance(record, of):
             message = f"{doing}: no {of.__name__.lower()} at its sequence {sequence}"
@@ -387,9 +304,9 @@ class DynamoDBLedger:
                     return known
                 raise CustomersErased(url=record.url)
             committed = record.at(head + 2 if is_first else head + 1)
-            writes = self._writes(pointer, committed, found, replaces)
+            writes = self._to.point(pointer, committed, found, replaces)
             if adoption is not None:
-                writes += self._with_contract(adoption, head + 1, is_first=is_first)
+                writes += self._to.hold_contract(adoption, head + 1, is_first=is_first)
             reasons = await self._database.transact(doing, writes)
             if not reasons:
                 return committed
@@ -407,77 +324,6 @@ class DynamoDBLedger:
             if not await retries.again():
                 raise StoreError(f"{doing}: others kept committing", url=self._database.url)
 
-    def _writes(self, pointer: Item, record: Record, head: _Head, replaces: int) -> list[Write]:
-        """Build the writes of a record; that of its pointer, to `replaces` so far, is the first."""
-        table = self._database.table(LEDGER_TABLE)
-        pointer = {**pointer, "sequence": number(record.sequence)}
-        return [
-            {"Put": put(table, pointer, unchanged("sequence", replaces))},
-            *self._put_record(record, head),
-        ]
-
-    def _put_record(self, record: Record, head: _Head) -> list[Write]:
-        """Build the writes that append a record, and move the head from `head` to it."""
-        table = self._database.table(LEDGER_TABLE)
-        erased = record.sequence if isinstance(record, Erasure) else head.erased
-        moved: Item = {
-            **self._database.ledger_key(*_HEAD),
-            "sequence": number(record.sequence),
-            **FORMAT_ATTRIBUTE,
-            **({"erased": number(erased)} if erased else {}),
-        }
-        return [
-            {"Put": put(table, self._record_item(record), absent("entry"))},
-            {"Put": put(table, moved, unchanged("sequence", head.sequence))},
-        ]
-
-    def _with_contract(self, adoption: Adoption, sequence: int, *, is_first: bool) -> list[Write]:
-        """Build the writes that check the contract in force, or bring the first one into force."""
-        table = self._database.table(LEDGER_TABLE)
-        if is_first:
-            first = adoption.at(sequence)
-            return [
-                self._put_adoption(first, absent("sequence")),
-                {"Put": put(table, self._record_item(first), absent("entry"))},
-            ]
-        return [
-            {
-                "ConditionCheck": {
-                    "TableName": table,
-                    "Key": self._database.ledger_key(*_IN_FORCE),
-                    "ConditionExpression": "#a = :digest",
-                    "ExpressionAttributeNames": {"#a": "digest"},
-                    "ExpressionAttributeValues": {":digest": {"S": adoption.digest}},
-                }
-            }
-        ]
-
-    def _sequence_key(self, sequence: int) -> Item:
-        return self._database.ledger_key("sequence", _digits(sequence))
-
-    def _record_item(self, record: Record) -> Item:
-        what = f"{type(record).__name__.lower()} {record.sequence} of the ledger"
-        if isinstance(record, Entry):
-            what = f"the entry of {record.url}"
-        return {**self._sequence_key(record.sequence), "entry": document(record.to_json(), what)}
-
-    def _put_adoption(self, adoption: Adoption, condition: Condition) -> Write:
-        item: Item = {
-            **self._record_item(adoption),
-            **self._database.ledger_key(*_IN_FORCE),
-            "sequence": number(adoption.sequence),
-            "digest": {"S": adoption.digest},
-        }
-        return {"Put": put(self._database.table(LEDGER_TABLE), item, condition)}
-
-
-def _name(item: Item) -> str:
-    return f"{item[LEDGER_PARTITION_KEY]['S']} {item[LEDGER_SORT_KEY]['S']}"
-
-
-def _digits(sequence: int) -> str:
-    return f"{sequence:0{_SEQUENCE_DIGITS}d}"
-
 
 def _may_follow(earlier: Record, record: Record, final: int) -> bool:
     """Return whether a record may be committed after an earlier one of its kind and name."""
@@ -490,15 +336,4 @@ def _may_follow(earlier: Record, record: Record, final: int) -> bool:
 
 
 def _record(item: Item) -> Record:
-    return record_from_json(_json(item, "entry"))
-
-
-def _sequence(item: Item) -> int:
-    with parsing(f"sequence in ledger item {_name(item)}"):
-        return int(item["sequence"]["N"])
-
-
-def _json(item: Item, name: str) -> bytes:
-    """Return a JSON document of an item."""
-    with parsing(f"{name} in ledger item {_name(item)}"):
-        return document_bytes(item[name])
+    return record_from_json(json_of(item, "entry"))

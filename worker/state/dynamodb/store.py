@@ -8,10 +8,11 @@ from worker.state.dynamodb.client import Database
 from worker.state.dynamodb.kpis import DynamoDBKpis
 from worker.state.dynamodb.ledger import DynamoDBLedger
 from worker.state.dynamodb.progress import DynamoDBProgress
+from worker.state.dynamodb.sources import DynamoDBSources
 from worker.state.dynamodb.tables import create_tables
 
 
-class DynamoDBState(DynamoDBLedger, DynamoDBKpis, DynamoDBProgress):
+class DynamoDBState(DynamoDBLedger, DynamoDBSources, DynamoDBKpis, DynamoDBProgress):
     """DynamoDB implementation of `worker.state.State`. Create it by `DynamoDBState.open`.
 
     Attributes:
@@ -20,6 +21,7 @@ class DynamoDBState(DynamoDBLedger, DynamoDBKpis, DynamoDBProgress):
 
     def __init__(self, database: Database) -> None:
         DynamoDBLedger.__init__(self, database)
+        DynamoDBSources.__init__(self, database)
         DynamoDBKpis.__init__(self, database)
         DynamoDBProgress.__init__(self, database)
         self.database = database

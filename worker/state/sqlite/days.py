@@ -1,4 +1,4 @@
-"""Publish days of KPI rows in SQLite, each under its guard, and read the guards."""
+"""Publish days of KPI rows in SQLite, each under its guard; read guards and progress."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date
 import orjson
 
 from kpi.aggregation.tables import KPI_TABLES
-from worker.state import DayKpis, Outcome
+from worker.state import DayKpis, Outcome, Progress
 from worker.state.corruption import parsing
 from worker.state.day_guard import Guard
 from worker.state.sqlite.rows import replace_rows
@@ -63,3 +63,16 @@ def with_as_of(
             guards = read_guards(db, shop, str(day))
             as_of = next(iter(guards.values())).as_of(table) if guards else 0
         yield row, as_of
+
+
+def read_progress(db: sqlite3.Connection, shop: str) -> Progress:
+    """Return the progress record; an empty one at first."""
+    query = "SELECT published, waiting_as_of FROM progress WHERE shop = ?"
+    row = db.execute(query, (shop,)).fetchone()
+    if not row:
+        return Progress()
+    with parsing("progress record"):
+        query = "SELECT source_id, items FROM waiting WHERE shop = ?"
+        waiting = {source_id: int(items) for source_id, items in db.execute(query, (shop,))}
+        published = {table: int(one) for table, one in orjson.loads(row[0]).items()}
+        return Progress(published=published, waiting=waiting, waiting_as_of=int(row[1]))

@@ -8,12 +8,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TypeVar
 
 import orjson
 
 from kpi.aggregation.tables import DEFAULT_SHOP, KPI_TABLES
-from worker.errors import ContractChanged, CustomersErased, HeadMoved, StoreError
+from worker.errors import ContractChanged, HeadMoved
 from worker.objects.readers import Readers
 from worker.state import (
     Adoption,
@@ -28,16 +27,21 @@ from worker.state import (
     Ruling,
     Sighting,
 )
-from worker.state.corruption import parsing
 from worker.state.entry import erasure_prefix, name_of_staged, staged_name
 from worker.state.records import record_from_json
 from worker.state.sqlite.connection import SqliteFile
-from worker.state.sqlite.days import publish_day, read_guards, with_as_of
+from worker.state.sqlite.days import publish_day, read_guards, read_progress, with_as_of
 from worker.state.sqlite.erasure_key import erasure_key
 from worker.state.sqlite.kpi_columns import rows_table
+from worker.state.sqlite.ledger_rows import (
+    append_adoption,
+    append_record,
+    check_erased,
+    find_record,
+    head_of,
+    last_adoption,
+)
 from worker.state.sqlite.rows import columns_of, parse_row
-
-R = TypeVar("R", Entry, Ruling, Adoption, Erasure)
 
 PAGE_ROWS = 10_000
 """KPI rows read in one transaction, and the rest of the last day's."""
@@ -118,21 +122,23 @@ class SqliteState:
         return []  # opening has created them
 
     async def find(self, source_id: str) -> Entry | None:
-        return await self._file.run(lambda db: _find(db, self._shop, "entry", source_id, Entry))
+        return await self._file.run(
+            lambda db: find_record(db, self._shop, "entry", source_id, Entry)
+        )
 
     async def find_staged(self, source_id: str, contract: str) -> Entry | None:
         name = staged_name(source_id, contract)
-        return await self._file.run(lambda db: _find(db, self._shop, "staged", name, Entry))
+        return await self._file.run(lambda db: find_record(db, self._shop, "staged", name, Entry))
 
     async def stage(self, entry: Entry) -> Entry:
         name = name_of_staged(entry)
 
         def append(db: sqlite3.Connection) -> Entry:
-            earlier = _find(db, self._shop, "staged", name, Entry)
+            earlier = find_record(db, self._shop, "staged", name, Entry)
             if earlier is not None:
                 return earlier
-            _check_erased(db, self._shop, entry)
-            return _append(db, self._shop, "staged", name, entry)
+            check_erased(db, self._shop, entry)
+            return append_record(db, self._shop, "staged", name, entry)
 
         return await self._file.run(append)
 
@@ -140,43 +146,43 @@ class SqliteState:
         self, entry: Entry, *, adoption: Adoption | None = None, replaces: int = 0
     ) -> Entry:
         def append(db: sqlite3.Connection) -> Entry:
-            earlier = _find(db, self._shop, "entry", entry.source_id, Entry)
+            earlier = find_record(db, self._shop, "entry", entry.source_id, Entry)
             if earlier is not None and earlier.stands(entry.contract, replaces):
                 return earlier
-            _check_erased(db, self._shop, entry)
+            check_erased(db, self._shop, entry)
             if adoption is not None and entry.verdict == "accepted":
-                in_force = _adoption(db, self._shop)
+                in_force = last_adoption(db, self._shop)
                 if in_force is None:
-                    _append_adoption(db, self._shop, adoption)
+                    append_adoption(db, self._shop, adoption)
                 elif in_force.digest != adoption.digest:
                     raise ContractChanged(expected=adoption.digest, actual=in_force.digest)
-            return _append(db, self._shop, "entry", entry.source_id, entry)
+            return append_record(db, self._shop, "entry", entry.source_id, entry)
 
         return await self._file.run(append)
 
     async def adoption(self) -> Adoption | None:
-        return await self._file.run(lambda db: _adoption(db, self._shop))
+        return await self._file.run(lambda db: last_adoption(db, self._shop))
 
     async def adopt(
         self, adoption: Adoption, *, replaces: int, head: int | None = None
     ) -> Adoption:
         def append(db: sqlite3.Connection) -> Adoption:
-            in_force = _adoption(db, self._shop)
+            in_force = last_adoption(db, self._shop)
             if (0 if in_force is None else in_force.sequence) != replaces:
                 raise ContractChanged(actual=in_force and in_force.digest)
-            last = _head(db, self._shop)
+            last = head_of(db, self._shop)
             if head is not None and head != last:
                 raise HeadMoved(expected=head, actual=last)
-            return _append_adoption(db, self._shop, adoption.at(0, replaces=replaces))
+            return append_adoption(db, self._shop, adoption.at(0, replaces=replaces))
 
         return await self._file.run(append)
 
     async def erase(self, erasure: Erasure, *, head: int) -> Erasure:
         def append(db: sqlite3.Connection) -> Erasure:
-            last = _head(db, self._shop)
+            last = head_of(db, self._shop)
             if head != last:
                 raise HeadMoved(expected=head, actual=last)
-            return _append(db, self._shop, "erasure", erasure.erasure_id, erasure)
+            return append_record(db, self._shop, "erasure", erasure.erasure_id, erasure)
 
         return await self._file.run(append)
 
@@ -205,13 +211,13 @@ class SqliteState:
 
     async def rule(self, ruling: Ruling) -> Ruling:
         def append(db: sqlite3.Connection) -> Ruling:
-            earlier = _find(db, self._shop, "ruling", ruling.ruling_id, Ruling)
-            return earlier or _append(db, self._shop, "ruling", ruling.ruling_id, ruling)
+            earlier = find_record(db, self._shop, "ruling", ruling.ruling_id, Ruling)
+            return earlier or append_record(db, self._shop, "ruling", ruling.ruling_id, ruling)
 
         return await self._file.run(append)
 
     async def head(self) -> int:
-        return await self._file.run(lambda db: _head(db, self._shop))
+        return await self._file.run(lambda db: head_of(db, self._shop))
 
     async def entries(self, *, after: int = 0, up_to: int | None = None) -> list[Entry]:
         records = await self.records(after=after, up_to=up_to)
@@ -307,12 +313,12 @@ class SqliteState:
         return outcomes[0]
 
     async def progress(self) -> Progress:
-        return await self._file.run(lambda db: _read_progress(db, self._shop))
+        return await self._file.run(lambda db: read_progress(db, self._shop))
 
     async def advance(self, progress: Progress) -> Progress:
         def merge(db: sqlite3.Connection) -> Progress:
             shop = self._shop
-            before = _read_progress(db, shop)
+            before = read_progress(db, shop)
             merged = before.merge(progress)
             db.execute(
                 "INSERT OR REPLACE INTO progress VALUES (?, ?, ?)",
@@ -380,77 +386,6 @@ class SqliteState:
             rows, after = await self._file.run(page)
             for row in rows:
                 yield row
-
-
-def _head(db: sqlite3.Connection, shop: str) -> int:
-    query = "SELECT coalesce(max(sequence), 0) FROM ledger WHERE shop = ?"
-    (head,) = db.execute(query, (shop,)).fetchone()
-    return int(head)
-
-
-def _find(db: sqlite3.Connection, shop: str, kind: str, name: str, of: type[R]) -> R | None:
-    """Return the last record of a kind and a name; None before its commit."""
-    query = (
-        "SELECT sequence, record FROM ledger WHERE shop = ? AND kind = ? AND name = ? "
-        "ORDER BY sequence DESC LIMIT 1"
-    )
-    row = db.execute(query, (shop, kind, name)).fetchone()
-    if row is None:
-        return None
-    record = record_from_json(row[1]).at(row[0])
-    if not isinstance(record, of):
-        raise StoreError(
-            f"record {row[0]} of the ledger is of another kind",
-            expected=kind,
-            actual=type(record).__name__.lower(),
-            retryable=False,
-        )
-    return record
-
-
-def _check_erased(db: sqlite3.Connection, shop: str, entry: Entry) -> None:
-    """Check that an entry was made under the last erasure."""
-    query = "SELECT coalesce(max(sequence), 0) FROM ledger WHERE shop = ? AND kind = 'erasure'"
-    (last,) = db.execute(query, (shop,)).fetchone()
-    if last != entry.erased:
-        raise CustomersErased(url=entry.url)
-
-
-def _append(db: sqlite3.Connection, shop: str, kind: str, name: str, record: R) -> R:
-    """Append a record under the next sequence."""
-    committed = record.at(_head(db, shop) + 1)
-    db.execute(
-        "INSERT INTO ledger (shop, sequence, kind, name, record) VALUES (?, ?, ?, ?, ?)",
-        (shop, committed.sequence, kind, name, committed.to_json().decode()),
-    )
-    return committed
-
-
-def _adoption(db: sqlite3.Connection, shop: str) -> Adoption | None:
-    query = (
-        "SELECT sequence, record FROM ledger WHERE shop = ? AND kind = 'adoption' "
-        "ORDER BY sequence DESC LIMIT 1"
-    )
-    row = db.execute(query, (shop,)).fetchone()
-    record = None if row is None else record_from_json(row[1]).at(row[0])
-    return record if isinstance(record, Adoption) else None
-
-
-def _append_adoption(db: sqlite3.Connection, shop: str, adoption: Adoption) -> Adoption:
-    # A contract may come into force again: its sequence is its name.
-    return _append(db, shop, "adoption", str(_head(db, shop) + 1), adoption)
-
-
-def _read_progress(db: sqlite3.Connection, shop: str) -> Progress:
-    query = "SELECT published, waiting_as_of FROM progress WHERE shop = ?"
-    row = db.execute(query, (shop,)).fetchone()
-    if not row:
-        return Progress()
-    with parsing("progress record"):
-        query = "SELECT source_id, items FROM waiting WHERE shop = ?"
-        waiting = {source_id: int(items) for source_id, items in db.execute(query, (shop,))}
-        published = {table: int(one) for table, one in orjson.loads(row[0]).items()}
-        return Progress(published=published, waiting=waiting, waiting_as_of=int(row[1]))
 
 
 def _iso(day: date | None, default: str) -> str:
