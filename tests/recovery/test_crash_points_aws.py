@@ -8,8 +8,8 @@ Each *point* is one call of a run (see `calls`) and one thing that happens to it
 
 Then clean zone, rejects, ledger and KPI tables are those of an undisturbed run. A day may
 take up to three transactions here, so that some of the runs end within its publication. All calls
-are struck by each fault every time, every fifth one in the same run; kills between calls that only
-read are one. With SHOPKPI_EVERY_POINT=1 each point has a run of its own.
+are struck by each fault every time, every fifth one in the same run; a third of the kills is tried,
+and those between calls that only read are one. With SHOPKPI_EVERY_POINT=1 each point has a run of its own.
 """
 
 from __future__ import annotations
@@ -223,7 +223,8 @@ async def result(world: World, session: Session) -> dict[str, Any]:
     progress = await state.progress()
     return {
         "objects": objects,
-        "sequences": [entry.sequence for entry in entries],
+        # Which one the contract's adoption has depends on the order of commits.
+        "sequences": (len(entries), entries[-1].sequence),
         "ledger": sorted(
             (replace(entry, seconds=0, sequence=0) for entry in entries),
             key=lambda entry: entry.source_id,
@@ -276,7 +277,7 @@ async def test_a_run_killed_between_any_two_calls_is_run_again(
     async with open_world(aws) as world:
         made, expected = await undisturbed(world, steps)
         changing = [call for call in made if EVERY_POINT or call.changing]
-        for call in [*changing, None]:
+        for call in [*(changing if EVERY_POINT else changing[::3]), None]:
             session = await begin(world)
             killed = Calls(faults={call: KILLED} if call else {})
             step = await perform(world, session, steps, killed)
@@ -284,7 +285,7 @@ async def test_a_run_killed_between_any_two_calls_is_run_again(
             again = steps[step if step is not None else -1 :]
             assert await perform(world, session, again, Calls()) is None
             assert await result(world, session) == expected, call
-        tried(record_property, "over S3 and DynamoDB", len(made) + 1)
+        tried(record_property, "over S3 and DynamoDB", len(made) // (1 if EVERY_POINT else 3) + 1)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
