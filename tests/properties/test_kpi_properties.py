@@ -374,7 +374,7 @@ async def open_folder(_: Location) -> ObjectStore:
 def test_any_history_gives_the_rows_of_the_oracle(name: str, strain: bool) -> None:
     shop = SHOPS[name]
 
-    @examples(0.15 if strain else 0.3)
+    @examples(0.1 if strain else 0.2)
     @given(histories(shop))
     def check(history: History) -> None:
         patches: contextlib.AbstractContextManager[None] = contextlib.nullcontext()

@@ -8,8 +8,9 @@ Each *point* is one call of a run (see `calls`) and one thing that happens to it
 
 Then clean zone, rejects, ledger and KPI tables are those of an undisturbed run. A day may
 take up to three transactions here, so that some of the runs end within its publication. All calls
-are struck by each fault every time, every fifth one in the same run; a third of the kills is tried,
-and those between calls that only read are one. With SHOPKPI_EVERY_POINT=1 each point has a run of its own.
+are struck by each fault every time, every third one in the same run; a third of the kills is tried,
+and those between calls that only read are one. With SHOPKPI_EVERY_POINT=1 each point has a run of
+its own.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ from worker.validate.range_planner import plan_ranges
 from worker.validate.range_task import validate_range as validate_byte_range
 
 EVERY_POINT = os.environ.get("SHOPKPI_EVERY_POINT") == "1"
-STRIDE = 5
+STRIDE = 3
 TRANSACTION_ROWS = 4
 """Rows of one transaction, instead of 99, so that days of this shop take up to three."""
 

@@ -316,8 +316,8 @@ class _World:
         async def run(process: Process) -> None:
             state, workspace = self._stores(process)
             tables = frozenset(step.tables) or ALL_TABLES
-            # In every other history ids are looked up in the key index, which has to be built.
-            limits = INDEXED if self._history.schedule % 2 else DEFAULT_LIMITS
+            # In one history of four ids are looked up in the key index, which has to be built.
+            limits = DEFAULT_LIMITS if self._history.schedule % 4 else INDEXED
 
             async def once(**options: object) -> None:
                 await transform(

@@ -17,7 +17,7 @@ from kpi.kernels.keys import keys_of
 from kpi.kernels.masks import booleans
 from worker.state.upload import Upload
 from worker.transform.catalog import Catalog
-from worker.transform.intervals import IntervalSet
+from worker.transform.key_sets import KeySet
 from worker.transform.snapshot import Snapshot
 
 Hashes = npt.NDArray[np.uint64]
@@ -84,14 +84,14 @@ async def find_rollbacks(snapshot: Snapshot, after: int) -> list[Rollback]:
 async def _compare(upload: Upload, before: Catalog, now: Catalog, others: Catalog) -> Rollback:
     """Compare rows of two uploads of one name with those of the files between."""
     shared = np.intersect1d(await hashes_of(before), await hashes_of(now), assume_unique=True)
-    bounds = await key_bounds(now)
-    wanted = np.intersect1d(shared, await hashes_of(others, bounds), assume_unique=True)
+    ids = await ids_of(now, others)
+    wanted = np.intersect1d(shared, await hashes_of(others, ids), assume_unique=True)
     wanted = wanted[:COMPARED_KEYS]
-    old, new = await last_rows(before, wanted, bounds), await last_rows(now, wanted, bounds)
+    old, new = await last_rows(before, wanted, ids), await last_rows(now, wanted, ids)
     taken_back: dict[int, str] = {}
     for file in others.files:
         one = others.of_sources([file.source_id])
-        for key, row in (await last_rows(one, wanted, bounds)).items():
+        for key, row in (await last_rows(one, wanted, ids)).items():
             # Of the files between, the last one has the row that counted.
             taken_back.pop(key, None)
             if new[key] == old[key] != row:
@@ -104,20 +104,16 @@ async def _compare(upload: Upload, before: Catalog, now: Catalog, others: Catalo
     )
 
 
-async def key_bounds(catalog: Catalog) -> IntervalSet:
-    """Return the intervals of the first key column."""
-    column = catalog.dataset.key[0]
-    groups = await catalog.row_groups()
-    return IntervalSet(one for group in groups for one in group.intervals(column))
+async def ids_of(catalog: Catalog, among: Catalog) -> KeySet:
+    """Return the ids of some files, for a look-up among others."""
+    return await among.ids_of(catalog.dataset.key[0], await catalog.row_groups())
 
 
-async def hashes_of(catalog: Catalog, bounds: IntervalSet | None = None) -> Hashes:
+async def hashes_of(catalog: Catalog, ids: KeySet | None = None) -> Hashes:
     """Return the hashes of the keys in some files, ascending, each once."""
     key = catalog.dataset.key
     groups = (
-        await catalog.row_groups()
-        if bounds is None
-        else await catalog.row_groups_intersecting(key[0], bounds)
+        await catalog.row_groups() if ids is None else await catalog.row_groups_holding(key[0], ids)
     )
     hashes = [np.zeros(0, np.uint64)]
     for group in groups:
@@ -126,13 +122,11 @@ async def hashes_of(catalog: Catalog, bounds: IntervalSet | None = None) -> Hash
     return np.unique(np.concatenate(hashes))
 
 
-async def last_rows(
-    catalog: Catalog, wanted: Hashes, bounds: IntervalSet
-) -> dict[int, dict[str, object]]:
+async def last_rows(catalog: Catalog, wanted: Hashes, ids: KeySet) -> dict[int, dict[str, object]]:
     """Return the last row of each wanted key."""
     dataset = catalog.dataset
     found: dict[int, dict[str, object]] = {}
-    for group in await catalog.row_groups_intersecting(dataset.key[0], bounds):
+    for group in await catalog.row_groups_holding(dataset.key[0], ids):
         table = await group.file.read([group], list(dataset.columns))
         hashes = keys_of([table.column(name) for name in dataset.key]).high
         hit = np.isin(hashes, wanted)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from worker.state.upload import Upload
-from worker.transform.rollbacks import COMPARED_KEYS, hashes_of, key_bounds, last_rows
+from worker.transform.rollbacks import COMPARED_KEYS, hashes_of, ids_of, last_rows
 from worker.transform.snapshot import Snapshot
 
 TAKEN_SHARE = 0.5
@@ -46,11 +46,11 @@ async def find_takeovers(snapshot: Snapshot, after: int) -> list[Takeover]:
         key=lambda one: one.sequence,
     )
     found: list[Takeover] = []
+    inputs: set[str] = set()
     for place, upload in enumerate(orders):
-        earlier = orders[:place]
-        if upload.sequence <= after or not earlier:
-            continue
-        if input_of(upload) in {input_of(one) for one in earlier}:
+        is_new, earlier = input_of(upload) not in inputs, orders[:place]
+        inputs.add(input_of(upload))
+        if upload.sequence <= after or not earlier or not is_new:
             continue
         takeover = await _compare(snapshot, upload, {one.source_id for one in earlier})
         if takeover.rows > TAKEN_SHARE * takeover.of_rows:
@@ -68,9 +68,9 @@ async def _compare(snapshot: Snapshot, upload: Upload, earlier: set[str]) -> Tak
     every = snapshot.orders.with_uncounted()
     now, others = every.of_sources([upload.source_id]), snapshot.orders.of_sources(earlier)
     wanted = (await hashes_of(now))[:COMPARED_KEYS]
-    bounds = await key_bounds(now)
-    new = await last_rows(now, wanted, bounds)
-    old = await last_rows(others, wanted, bounds)
+    ids = await ids_of(now, others)
+    new = await last_rows(now, wanted, ids)
+    old = await last_rows(others, wanted, ids)
     taken = sum(_is_another(row, new[key]) for key, row in old.items())
     return Takeover(source_id=upload.source_id, url=upload.name, rows=taken, of_rows=len(wanted))
 

@@ -139,7 +139,8 @@ def create_tables(db: sqlite3.Connection, version: int) -> None:
     for statement in _TABLES.split(";"):
         db.execute(statement)
     for table in KPI_TABLES.values():
-        db.execute(_rows_statement(table))
+        statement = _rows_statement(table)
+        db.execute(statement)
         if table.group_key:
             db.execute(
                 f"CREATE INDEX IF NOT EXISTS {rows_table(table)}_by_group "
@@ -147,7 +148,8 @@ def create_tables(db: sqlite3.Connection, version: int) -> None:
             )
     _copy_former(db, former, version)
     for table in KPI_TABLES.values():
-        db.execute(_view_statement(table))
+        statement = _view_statement(table)
+        db.execute(statement)
     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
@@ -170,7 +172,8 @@ def _copy_former(db: sqlite3.Connection, former: Sequence[str], version: int) ->
     for name, table in KPI_TABLES.items():
         if name in former:
             columns = [one for _, one, *_ in db.execute(f"PRAGMA table_info({name}_before)")]
-            db.execute(_copy_rows_statement(table, columns))
+            statement = _copy_rows_statement(table, columns)
+            db.execute(statement)
     for name in former:
         db.execute(f"DROP TABLE {name}_before")
 
