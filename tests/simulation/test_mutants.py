@@ -18,10 +18,18 @@ BATCHES = 20
 BATCH_HISTORIES = 100
 """What `test_histories` runs in CI."""
 
+FOUND_IN = {
+    **dict.fromkeys(("CheckBeforehand", "CountsTheLast", "RetractsBeforeItCompares"), 1),
+    **dict.fromkeys(("RulesOnOne", "SlicesAreWhole"), 1),
+    "SeesTheEndsAlone": 15,
+}
+"""Mutant -> the batch that noticed it last, which is tried first; the others follow."""
+
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_broken_rule_is_found(name: str) -> None:
-    for batch in range(BATCHES):
+    first = FOUND_IN.get(name, 0)
+    for batch in (*range(first, BATCHES), *range(first)):
         try:
             search(batch, MUTANTS[name], histories=BATCH_HISTORIES, phases=FIND)
         except Violation:
