@@ -21,9 +21,6 @@ from kpi.kernels.arrays import Mask
 from kpi.kernels.key_hashing import BLOCK_BYTES, KeyHasher
 from kpi.kernels.uuids import UUID, format_uuid
 
-SECRET_BYTES = 32
-"""Length of a ledger's secret."""
-
 FIRST_PSEUDONYM = 2**62
 """Least integer that is a pseudonym: ids of shops are less, and 2**62 of them are left."""
 

@@ -21,7 +21,7 @@ from worker.clean import Workspace
 from worker.maintenance.audit import audit
 from worker.maintenance.erasure.erase import erase
 from worker.maintenance.erasure.purge import purge
-from worker.maintenance.erasure.request import Request, secret_of
+from worker.maintenance.erasure.request import Request
 from worker.objects.location import Location
 from worker.objects.memory import MemoryStore
 from worker.objects.source import Source
@@ -29,6 +29,7 @@ from worker.state import Adoption
 from worker.state.contract_in_force import contract_of
 from worker.state.memory import MemoryState
 from worker.state.records import ErasureMode
+from worker.state.secret import secret_of
 from worker.transform import transform
 from worker.validate.context import ValidationContext
 from worker.validate.validate_source import validate

@@ -28,6 +28,7 @@ from worker.jobs import open_session
 from worker.objects.location import locate
 from worker.reporting.reporters import JsonReporter
 from worker.settings import read_settings
+from worker.state.secret import secret_of
 from worker.stores import open_objects
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ async def make_request(
     Raises:
         ConfigError: No contract is in force, or it has no such id.
     """
-    from worker.maintenance.erasure.request import Request, customer_text, secret_of  # Arrow
+    from worker.maintenance.erasure.request import Request, customer_text  # Arrow
 
     if session.adoption is None or session.in_force is None:
         raise ConfigError("no file was accepted yet", url=session.settings.state_url)

@@ -185,7 +185,9 @@ class Ledger(Protocol):
         """Return the entries staged for an erasure, ascending by the entry that each rewrites."""
 
     async def erasure_key(self, proposed: bytes | None = None) -> bytes | None:
-        """Return the secret key of the ledger's digests of erased customers; None where none is.
+        """Return the ledger's secret; None where none was drawn yet.
+
+        The digests of erased customers have it as their key; that of the key index derives from it.
 
         Args:
             proposed: Becomes the key where there is none yet.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 
 import numpy as np
@@ -11,22 +11,22 @@ import numpy as np
 from kpi.index.pointers import ROW_BITS, Pointers, places_of, sort_pointers
 from kpi.kernels.arrays import Words
 from worker.clean import Workspace
-from worker.errors import SourceError
+from worker.errors import SourceError, StoreError
 from worker.index.key_index import IndexDamaged, KeyIndex
 from worker.state import Ledger
+from worker.state.secret import secret_of
 from worker.transform.catalog import Catalog
 from worker.transform.clean_files import CleanFile, batch_row_groups
 from worker.transform.indexed_files import IndexedFiles, is_ranged, table_name
 from worker.transform.snapshot import Snapshot, open_index
-
-SECRET_BYTES = 32
-"""Length of a ledger's secret."""
 
 
 async def extend_index(
     workspace: Workspace, ledger: Ledger, snapshot: Snapshot, up_to: int
 ) -> dict[str, int]:
     """Add pointers to the rows of every file that has none yet; to all where a run is damaged.
+
+    Nothing that goes wrong here raises: the KPIs are published, and need no index.
 
     Args:
         workspace: Where the index is.
@@ -35,30 +35,25 @@ async def extend_index(
         up_to: Its ledger sequence.
 
     Returns:
-        `index_rebuilt` where a run was damaged, `index_incomplete` where a clean file is.
-
-    Raises:
-        StoreError: Ledger or store fail after retries.
+        `index_rebuilt` where a run was damaged; `index_incomplete` where a clean file is, or where
+        the index cannot be written.
     """
     every = [one.with_uncounted() for one in snapshot.catalogs]
     if all(len(one) <= one.limits.unindexed_files for one in every):
         return {}
-    indexed = snapshot.index
-    if indexed is None:
-        secret = await ledger.erasure_key() or await ledger.erasure_key(
-            secrets.token_bytes(SECRET_BYTES)
-        )
-        assert secret is not None  # noqa: S101  (it was proposed)
-        indexed = await open_index(workspace, secret, snapshot.contract, snapshot.catalogs)
-    index = indexed.index
-    if indexed.failure is None:
-        try:
-            return await _add_missing(every, indexed, index, up_to)
-        except IndexDamaged:
-            pass
-    index = await index.opened_again()
-    notes = {} if index.manifest.up_to else {"index_rebuilt": 1}
-    return notes | await _add_missing(every, indexed, index, up_to)
+    try:
+        indexed = snapshot.index
+        if indexed is None:
+            secret = await secret_of(ledger)
+            indexed = await open_index(workspace, secret, snapshot.contract, snapshot.catalogs)
+        if indexed.failure is None:
+            with suppress(IndexDamaged):
+                return await _add_missing(every, indexed, indexed.index, up_to)
+        index = await indexed.index.opened_again()
+        notes = {} if index.manifest.up_to else {"index_rebuilt": 1}
+        return notes | await _add_missing(every, indexed, index, up_to)
+    except (SourceError, StoreError):
+        return {"index_incomplete": 1}
 
 
 async def _add_missing(

@@ -19,6 +19,7 @@ from worker.transform.day_ranges import ALL_DAYS, DateRange, possible_days
 from worker.transform.former_contracts import days_of_former_contracts
 from worker.transform.latest_versions import LatestVersions
 from worker.transform.product_days import days_of_changed_products
+from worker.transform.reached import reached_sequence, whole_days
 from worker.transform.snapshot import Snapshot, open_snapshot
 from worker.transform.task import TransformTask
 
@@ -79,8 +80,7 @@ async def find_pending_work(
     if adopted_contract(adoption, task.contract).shop is not None:
         raise Contended  # a contract of language 2 was adopted meanwhile
     record = await task.state.progress()
-    done = min([*(record.published.get(name, 0) for name in task.tables), record.waiting_as_of])
-    since = reached = 0 if everything else min(done, head)
+    since = reached = 0 if everything else min(reached_sequence(task, record), head)
     if since == head:
         return None
     snapshot = await open_snapshot(
@@ -108,7 +108,7 @@ async def find_pending_work(
     due = every_day if changed is None else np.intersect1d(every_day, changed, assume_unique=True)
     days = due
     if not everything:
-        days = np.setdiff1d(due, _whole_days(task, begun, head), assume_unique=True)
+        days = np.setdiff1d(due, whole_days(task, begun, head), assume_unique=True)
     return PendingWork(
         head=head,
         since=reached,
@@ -151,16 +151,6 @@ async def _changed_days(
 def _days_of(erased: Mapping[str, Iterable[date]]) -> Days:
     """Return the days that the deletion of customers from some sources may have changed."""
     return np.unique(np.array([to_day(day) for days in erased.values() for day in days], np.int32))
-
-
-def _whole_days(task: TransformTask, begun: Mapping[date, Mapping[str, int]], head: int) -> Days:
-    """Return the days whose tables are whole at the head: a transform of some days did them."""
-    days = [
-        to_day(day)
-        for day, published in begun.items()
-        if all(published.get(name, 0) >= head for name in task.tables)
-    ]
-    return np.array(days, np.int32)
 
 
 async def _abandoned_days(task: TransformTask, snapshot: Snapshot, since: int) -> Days:

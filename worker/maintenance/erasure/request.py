@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from kpi.contract.model import Contract
-from kpi.erasure.digests import SECRET_BYTES, Digests, number_form, pseudonym_texts
+from kpi.erasure.digests import Digests, number_form, pseudonym_texts
 from kpi.erasure.places import CUSTOMER
 from kpi.erasure.rows import FOREVER, NEVER, Subjects
 from kpi.kernels.uuids import format_uuid, parse_uuid_scalar
@@ -134,24 +133,6 @@ class Found:
     aliases: tuple[str, ...] = ()
     orders: tuple[bytes, ...] = ()
     days: tuple[str, ...] = ()
-
-
-async def secret_of(ledger: Ledger, *, dry_run: bool) -> bytes:
-    """Return the ledger's secret, which is drawn when it is first needed.
-
-    Args:
-        ledger: Keeps it.
-        dry_run: Whether one that is drawn is used once, and not kept.
-
-    Raises:
-        StoreError: The ledger fails, after retries.
-    """
-    found = await ledger.erasure_key()
-    if found is None:
-        drawn = secrets.token_bytes(SECRET_BYTES)
-        found = drawn if dry_run else await ledger.erasure_key(drawn)
-    assert found is not None  # noqa: S101  (it was proposed)
-    return found
 
 
 def customer_text(contract: Contract, customer: str) -> str:

@@ -14,6 +14,7 @@ from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.transform.day_pipeline import Contended
 from worker.transform.day_ranges import ALL_DAYS, DateRange
 from worker.transform.former_contracts import days_of_former_contracts
+from worker.transform.reached import reached_sequence, whole_days
 from worker.transform.shop.changed_days import changed_days
 from worker.transform.shop.changed_files import ChangedFiles
 from worker.transform.shop.days import days_of_versions
@@ -76,8 +77,7 @@ async def find_shop_work(
     if adopted_contract(adoption, task.contract).shop is None:
         raise Contended  # a contract of language 1 was adopted meanwhile
     record = await task.state.progress()
-    done = min([*(record.published.get(name, 0) for name in task.tables), record.waiting_as_of])
-    since = reached = 0 if everything else min(done, head)
+    since = reached = 0 if everything else min(reached_sequence(task, record), head)
     if since == head:
         return None
     snapshot = await open_shop_snapshot(
@@ -101,7 +101,7 @@ async def find_shop_work(
     due = date_range.select(due)
     days = due
     if not everything:
-        days = np.setdiff1d(due, _whole_days(task, begun, head), assume_unique=True)
+        days = np.setdiff1d(due, whole_days(task, begun, head), assume_unique=True)
     return ShopWork(
         task=task,
         head=head,
@@ -116,16 +116,6 @@ async def find_shop_work(
         days=days,
         known=frozenset(due.tolist()),
     )
-
-
-def _whole_days(task: TransformTask, begun: Mapping[date, Mapping[str, int]], head: int) -> Days:
-    """Return the days whose tables are whole at the head: a transform of some days did them."""
-    days = [
-        to_day(day)
-        for day, published in begun.items()
-        if all(published.get(name, 0) >= head for name in task.tables)
-    ]
-    return np.array(days, np.int32)
 
 
 def _published_since(

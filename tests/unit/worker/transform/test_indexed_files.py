@@ -15,7 +15,10 @@ from kpi.contract.loading import built_in
 from tests.support import shops
 from tests.support.shops import Pipeline, Upload
 from tests.unit.worker.transform.histories import Watched
+from worker.errors import StoreError
 from worker.index.manifest import RUN_NAME
+from worker.objects import ObjectWriter
+from worker.objects.local import FolderStore
 from worker.transform.limits import TransformLimits
 
 DAYS = 20
@@ -154,4 +157,23 @@ async def test_an_index_of_a_restored_ledger_is_built_again(tmp_path: Path) -> N
         assert await add(pipeline, tmp_path / "new", first, other) == ([3], {})
         moved = Upload("order_items", ((ident(999), ident(20), ident(101), "shipped", "9.00"),), 92)
         assert await add(pipeline, tmp_path / "more", moved) == ([3, 10], {})
+        await check(pipeline)
+
+
+class FullForIndexes(FolderStore):
+    """Has no room for what lies below `index/`."""
+
+    @asynccontextmanager
+    async def create(self, key: str) -> AsyncIterator[ObjectWriter]:
+        if "/index/" in key:
+            raise StoreError("no room", url=key)
+        async with super().create(key) as writer:
+            yield writer
+
+
+async def test_an_index_that_cannot_be_written_fails_no_transform(tmp_path: Path) -> None:
+    async with shop(tmp_path) as (pipeline, _):
+        pipeline.workspace = replace(pipeline.workspace, store=FullForIndexes())
+        new = await add(pipeline, tmp_path / "new", *day(DAYS + 1))
+        assert new == ([DAYS + 1], {"index_incomplete": 1})
         await check(pipeline)

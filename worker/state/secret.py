@@ -1,0 +1,33 @@
+"""The secret of a ledger: keys of stored digests and hashes of ids derive from it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Protocol
+
+SECRET_BYTES = 32
+"""Length of a secret."""
+
+
+class SecretLedger(Protocol):
+    """What is asked of a ledger; see `worker.state.Ledger`."""
+
+    async def erasure_key(self, proposed: bytes | None = None) -> bytes | None: ...
+
+
+async def secret_of(ledger: SecretLedger, *, dry_run: bool = False) -> bytes:
+    """Return the ledger's secret, which is drawn when it is first needed.
+
+    Args:
+        ledger: Keeps it.
+        dry_run: Whether one that is drawn is used once, and not kept.
+
+    Raises:
+        StoreError: The ledger fails, after retries.
+    """
+    found = await ledger.erasure_key()
+    if found is None:
+        drawn = secrets.token_bytes(SECRET_BYTES)
+        found = drawn if dry_run else await ledger.erasure_key(drawn)
+    assert found is not None  # noqa: S101  (it was proposed)
+    return found

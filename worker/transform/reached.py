@@ -1,0 +1,27 @@
+"""How far the KPI tables have come: all together, and day by day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+import numpy as np
+
+from kpi.aggregation.calendar import Days, to_day
+from worker.state import Progress
+from worker.transform.task import TransformTask
+
+
+def reached_sequence(task: TransformTask, record: Progress) -> int:
+    """Return the sequence that all tables of a task, and the waiting counts, have come to."""
+    return min([*(record.published.get(name, 0) for name in task.tables), record.waiting_as_of])
+
+
+def whole_days(task: TransformTask, begun: Mapping[date, Mapping[str, int]], head: int) -> Days:
+    """Return the days whose tables are whole at the head: a transform of some days did them."""
+    days = [
+        to_day(day)
+        for day, published in begun.items()
+        if all(published.get(name, 0) >= head for name in task.tables)
+    ]
+    return np.array(days, np.int32)
