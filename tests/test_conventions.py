@@ -48,6 +48,15 @@ def long_functions(text: str) -> list[str]:
     ]
 
 
+POSSESSIVE = re.compile(r"\)[*+?]\+")
+
+
+def test_groups_are_repeated_possessively_in_one_place_alone() -> None:
+    """Python before 3.11.5 matches such a group wrongly where its content can backtrack."""
+    found = {str(path) for path in sources(*PRODUCT) if POSSESSIVE.search(path.read_text("utf-8"))}
+    assert {Path(one).name for one in found} == {"repetition.py"}
+
+
 def test_no_function_is_too_long() -> None:
     found = {str(path): long_functions(path.read_text("utf-8")) for path in sources(*PRODUCT)}
     assert {path: names for path, names in found.items() if names} == {}

@@ -14,6 +14,7 @@ import numpy as np
 from kpi.contract.folding import BLANKS
 from kpi.csv.chunk import Chunk
 from kpi.csv.record_index import RecordBounds
+from kpi.csv.repetition import repeated
 from kpi.kernels.arrays import Mask
 
 END_MARKS = b"\x00\x1a"
@@ -52,4 +53,4 @@ def _pattern(delimiter: str) -> re.Pattern[bytes]:
     parts = [re.escape(one.encode()) for one in (delimiter, '"', *BLANKS) if len(one.encode()) > 1]
     single = b"".join(re.escape(one.encode()) for one in (delimiter, '"', *BLANKS) if one < "\x7f")
     single += re.escape(END_MARKS)
-    return re.compile(b"(?:[" + single + b"]|" + b"|".join(parts) + b")*+")
+    return re.compile(repeated(b"[" + single + b"]|" + b"|".join(parts)))

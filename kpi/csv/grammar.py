@@ -16,6 +16,7 @@ from itertools import chain
 
 import numpy as np
 
+from kpi.csv.repetition import repeated
 from kpi.kernels.arrays import Bytes, Positions
 
 LF, CR, QUOTE = 10, 13, 34
@@ -164,7 +165,8 @@ class RecordEndFinder:
 def field_pattern(delimiter: bytes) -> re.Pattern[bytes]:
     """Compile the pattern of a field with the delimiter behind it."""
     comma = re.escape(delimiter)
-    return re.compile(rb'(?:"(?:[^"]++|"")*+"|(?!")[^' + comma + rb"\r\n]*+)" + comma)
+    quoted = rb'"' + repeated(rb'[^"]++|""') + rb'"'
+    return re.compile(rb"(?:" + quoted + rb'|(?!")[^' + comma + rb"\r\n]*+)" + comma)
 
 
 @dataclass(frozen=True)
@@ -186,17 +188,15 @@ class _RecordPatterns:
 @lru_cache
 def _record_patterns(delimiter: bytes) -> _RecordPatterns:
     comma = re.escape(delimiter)
-    quoted = rb'"(?:[^"]++|"")*+"'
+    quoted = rb'"' + repeated(rb'[^"]++|""') + rb'"'
     bare = rb'(?!")[^' + comma + rb"\r\n]*+"
     field = rb"(?:" + quoted + rb"|" + bare + rb")"
-    fields = field + rb"(?:" + comma + field + rb")*+"
+    fields = field + repeated(comma + field)
     line_end = rb"(?:\r\n|\n|\r(?!\Z))"
     return _RecordPatterns(
         well_formed=re.compile(fields + rb"(?:\r\n|\n|\r|\Z)"),
-        malformed=re.compile(
-            rb"(?:" + field + comma + rb")*+" + quoted + rb"[^" + comma + rb'\r\n"]'
-        ),
-        run=re.compile(rb"(?:" + fields + line_end + rb")*+"),
+        malformed=re.compile(repeated(field + comma) + quoted + rb"[^" + comma + rb'\r\n"]'),
+        run=re.compile(repeated(fields + line_end)),
     )
 
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from kpi.csv.grammar import CR, LF
+from kpi.csv.repetition import repeated
 from kpi.kernels.arrays import Bytes, Mask, Positions
 
 RECORD = 0
@@ -184,10 +185,10 @@ def _line_patterns(delimiter: bytes) -> tuple[_LinePattern, _LinePattern]:
     """Compile the patterns of a line that starts a record, and of one inside a quoted field."""
     comma = re.escape(delimiter)
     line_end = rb"(?:\r\n|\n|\r)()"
-    text = rb'(?:[^"\r\n]++|"")*+'  # of a quoted field, within the line
+    text = repeated(rb'[^"\r\n]++|""')  # of a quoted field, within the line
     bare = rb'(?!")[^' + comma + rb"\r\n]*+"
     wrong = rb'[^"' + comma + rb"\r\n][^\r\n]*+"
-    fields = rb'(?:(?:"' + text + rb'"|' + bare + rb")" + comma + rb")*+"
+    fields = repeated(rb'(?:"' + text + rb'"|' + bare + rb")" + comma)
     closed = rb'"(?:' + line_end + rb"|" + wrong + line_end + rb")"
     quoted = rb'"' + text + rb"(?:" + closed + rb"|" + line_end + rb")"
     first = fields + rb"(?:" + bare + line_end + rb"|" + quoted + rb")"
