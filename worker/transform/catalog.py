@@ -136,7 +136,7 @@ class Catalog:
         """Pass on what identifies the files of entries up to a sequence: these, and their keys."""
         sequences = self._table.column("sequence", self._ranks).to_numpy()
         order = np.argsort(sequences, kind="stable")[: int((sequences <= up_to).sum())]
-        keys = self._table.column("key", self._ranks[order]).to_pylist()
+        keys = self._table.column("key", self._ranks).take(pa.array(order)).to_pylist()
         update(sequences[order].tobytes())
         update("\n".join([self.dataset.name, *keys]).encode())
 

@@ -122,7 +122,7 @@ class FileTable:
         return self._files[rank]
 
     def column(self, name: str, ranks: Ranks) -> pa.Array:
-        """Return one column, for the files of some ranks."""
+        """Return one column, for the files of some ascending ranks."""
         values = self._columns[name]
         return values if len(ranks) == len(values) else values.take(pa.array(ranks))
 

@@ -49,7 +49,8 @@ async def shop(home: Path) -> AsyncIterator[tuple[Pipeline, Watched]]:
         pipeline.workspace = replace(pipeline.workspace, store=watched)
         products = tuple((ident(100 + number), f"C{number}") for number in range(4))
         uploads = [Upload("products", products, 0)]
-        for number in range(1, DAYS + 1):
+        # Commits come in another order than uploads, as those of concurrent workers do.
+        for number in range(DAYS, 0, -1):
             uploads += day(number)
         await add(pipeline, home / "shop", *uploads)
         watched.opened.clear()
