@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
+from kpi.contract.utc_offsets import OFFSET
+
 ISO_8601, SECONDS, MILLISECONDS = "ISO 8601", "seconds", "milliseconds"
 """Words of `formats`: the default, and times since 1970-01-01T00:00:00Z."""
 
@@ -39,7 +41,7 @@ _DIRECTIVES = {
     "a": _NAME,
     "A": _NAME,
     "p": "[AaPp][Mm]",
-    "z": r" *(?:Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)",
+    "z": rf" *(?:Z|{OFFSET})",
 }
 """Directive -> pattern of its text."""
 

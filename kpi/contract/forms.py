@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from kpi.contract.utc_offsets import OFFSET, OFFSET_WITH_MINUTES
+
 SPACES = " \u00a0\u202f\u2009"
 """Characters that are one and the same as a grouping mark: blank, no-break and thin blanks."""
 
@@ -23,8 +25,7 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 ISO_DATE = "iso"
 UNIX_SECONDS, UNIX_MILLISECONDS = "seconds", "milliseconds"
 
-_OFFSET = r"[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])"
-ZONE = rf"[ \t]*(?P<zone>Z|z|UTC|GMT|{_OFFSET}?)?"
+ZONE = rf"[ \t]*(?P<zone>Z|z|UTC|GMT|{OFFSET})?"
 """An offset may follow every date."""
 
 _CLOCK = r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})"
@@ -145,7 +146,7 @@ def _token(text: str, fields: list[str]) -> tuple[str, str | None]:
         if text.lower() in examples:
             return name, f"(?P<{name}>(?i:{pattern}))"
     if text in ("UTC", "GMT", "Z"):
-        return "zone", f"(?P<zone>Z|UTC|GMT|{_OFFSET})"
+        return "zone", f"(?P<zone>Z|UTC|GMT|{OFFSET_WITH_MINUTES})"
     if text.isalnum():
         return "", "T" if text == "T" else None
     return "", "[ \u00a0\u202f]+" if text in SPACES else re.escape(text)

@@ -19,7 +19,7 @@ import pyarrow.csv as pacsv
 from kpi.csv.chunk import Chunk
 from kpi.csv.header import Layout
 from kpi.csv.scan import SCAN_BLOCK_BYTES
-from kpi.kernels.arrays import Positions
+from kpi.kernels.arrays import Bytes, Positions
 
 ARROW_BLOCK_BYTES = 2 * 1024 * 1024
 """Bytes that `pyarrow.csv` parses at once. Each column then passes over them again, which is faster
@@ -27,6 +27,10 @@ while they are in the cache."""
 
 _MAX_SKIPPED_FIELDS = 64
 """Quoted fields with line ends that are skipped to find where a record ends in a block."""
+
+_SHORTEST_TIME = len("2025-03-30 16")
+_LONGEST_FRACTION = len("123456789")
+_LONGEST_TIME = len("2025-03-30 16:14:26.123456789")
 
 _FAILED_COLUMN = re.compile(r"In CSV column #(\d+):")
 _ZONE_MISMATCH = re.compile(
@@ -142,6 +146,44 @@ def _has_record_end(chunk: Chunk, quotes: Positions, start: int, end: int) -> bo
             return stop >= 0
         end = int(quotes[before - 1])  # opens the field that holds the line feed
     return False
+
+
+def may_have_unreal_offset(chunk: Chunk) -> bool:
+    """Check whether a chunk may have a time with an offset beyond those of `utc_offsets`.
+
+    The CSV converter takes offsets up to 23:59, and does not tell them. Where this is true of a
+    chunk without such an offset, that costs time and changes no verdict.
+    """
+    codes = chunk.codes
+    blocks = (
+        codes[max(at - _LONGEST_TIME, 0) : at + SCAN_BLOCK_BYTES + 3]
+        for at in range(0, len(codes), SCAN_BLOCK_BYTES)
+    )
+    limits = ((ord("+"), 14), (ord("-"), 12))
+    return any(_has_hours(block, sign, least) for block in blocks for sign, least in limits)
+
+
+def _has_hours(codes: Bytes, sign: int, least: int) -> bool:
+    """Check whether a time is followed by a sign and a number of hours of at least `least`."""
+    before, after = _SHORTEST_TIME, len(codes) - 3
+    if after <= before:
+        return False
+    # Compared in the cache and not by positions: a row may have six minuses in dates and UUIDs.
+    found = codes[before:after] == sign
+    found &= codes[before + 1 : after + 1] - ord("1") <= 1
+    signs = np.flatnonzero(found) + before
+    tens, ones = codes[signs + 1] - ord("0"), codes[signs + 2] - ord("0")
+    signs = signs[(ones <= 9) & (tens * 10 + ones >= least)]
+    # The month of a date is before a minus, its day behind one.
+    signs = signs[(codes[signs + 3] != ord("-")) & (codes[signs - 3] != ord("-"))]
+    if not len(signs):
+        return False
+    is_time = np.isin(codes[signs - 3], np.frombuffer(b":T ", np.uint8))
+    is_fraction = np.ones(len(signs), bool)
+    for place in range(1, _LONGEST_FRACTION + 1):
+        is_fraction &= codes[signs - place] - ord("0") <= 9
+        is_time |= is_fraction & (codes[signs - place - 1] == ord("."))
+    return bool(is_time.any())
 
 
 def may_have_hexadecimal(chunk: Chunk, max_byte: int) -> bool:

@@ -32,7 +32,12 @@ from kpi.kernels.arrays import Positions
 from kpi.kernels.instants import MICROSECONDS_PER_DAY
 from kpi.kernels.masks import valid
 from kpi.kernels.uuids import UUID_TEXT
-from kpi.validation.arrow_csv import explain_failure, may_have_hexadecimal, read_csv
+from kpi.validation.arrow_csv import (
+    explain_failure,
+    may_have_hexadecimal,
+    may_have_unreal_offset,
+    read_csv,
+)
 from kpi.validation.decimals import within_precision
 from kpi.validation.text import RAW_DICTIONARY
 from kpi.validation.timestamps import NAIVE
@@ -206,6 +211,7 @@ class ChunkReader:
             doubtful = self._beyond_precision(read.columns)
             midnights = self._midnights(read.columns)
             doubtful += [name for name, rows in midnights.items() if len(rows) > MAX_CHECKED_ROWS]
+            doubtful += self._unreal_offsets(attempt.chunk, read.columns)
             if not doubtful:
                 dates_alone = self._dates_alone(chunk, index, read, midnights)
                 return replace(read, dates_alone=dates_alone)
@@ -294,6 +300,15 @@ class ChunkReader:
             for name, column in zip(self._layout.names, columns, strict=True)
             if pa.types.is_decimal(column.type) and not all(map(within_precision, column.chunks))
         ]
+
+    def _unreal_offsets(self, chunk: Chunk, columns: list[pa.ChunkedArray]) -> list[str]:
+        """List the typed columns whose timestamps may have offsets that no clock has."""
+        zoned = [
+            name
+            for name, column in zip(self._layout.names, columns, strict=True)
+            if pa.types.is_timestamp(column.type) and column.type != NAIVE
+        ]
+        return zoned if zoned and may_have_unreal_offset(chunk) else []
 
     def _midnights(self, columns: list[pa.ChunkedArray]) -> dict[str, Positions]:
         """Find the rows of a typed timestamp column that are at midnight, where dates alone matter.

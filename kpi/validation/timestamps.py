@@ -9,8 +9,8 @@ ISO 8601 here is:
     zone      = [blank] (Z, z, UTC, GMT, or +hh[[:]mm], or -hh[[:]mm])
 
 Date and time are both extended or both basic. A fraction has up to 18 digits; those beyond
-microseconds are cut off. Hours end at 23, minutes and seconds at 59, also in offsets. Arrow's CSV
-converter takes a part of this grammar, with the same results.
+microseconds are cut off. Hours end at 23, minutes and seconds at 59. Offsets are -12:00 to +14:00.
+Arrow's CSV converter takes a part of this grammar and offsets up to 23:59, with the same results.
 
 A timestamp without zone is in the contract's source time zone. A date alone is midnight in its
 business time zone, whose calendar gives an order its day.
@@ -33,6 +33,7 @@ from kpi.contract.date_formats import (
     compile_format,
 )
 from kpi.contract.model import Column, Contract
+from kpi.contract.utc_offsets import OFFSET
 from kpi.kernels.arrays import Int64s, Mask, Positions
 from kpi.kernels.masks import bitmap, valid
 from kpi.kernels.time_zones import to_utc
@@ -42,7 +43,7 @@ from kpi.validation.text import MAX_LOOP_VALUES
 
 NAIVE = pa.timestamp("us")
 
-_ZONE = r"(?P<g7> ?(?:[Zz]|UTC|GMT|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?))?"
+_ZONE = rf"(?P<g7> ?(?:[Zz]|UTC|GMT|{OFFSET}))?"
 _FRACTION = r"(?:[.,](?P<g6>\d{1,18}))?"
 EXTENDED = (
     r"^(?P<g0>\d{4})-(?P<g1>\d\d)-(?P<g2>\d\d)"

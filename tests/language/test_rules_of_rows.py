@@ -94,7 +94,10 @@ def test_a_reference_gives_no_category_too_long_for_a_key(tmp_path: Path, length
 
 @pytest.mark.parametrize(
     ("offset", "rejected"),
-    [("+14:00", 0), ("-1200", 0), ("+02", 0), ("+25:00", 1), ("+02:75", 1), ("-99", 1)],
+    [
+        *(("+14:00", 0), ("-1200", 0), ("+02", 0)),
+        *(("+15:00", 1), ("-12:30", 1), ("+25:00", 1), ("+02:75", 1), ("-99", 1)),
+    ],
 )
 def test_an_offset_that_no_clock_has_rejects_its_row(
     tmp_path: Path, offset: str, rejected: int

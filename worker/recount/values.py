@@ -272,7 +272,8 @@ def _offset(text: str | None) -> timedelta | None:
     if text in ("Z", "z", "UTC", "GMT"):
         return timedelta(0)
     hours, minutes = int(text[1:3]), int(text[-2:]) if len(text) > 3 else 0
-    if hours > 23 or minutes > 59:
-        raise ValueError("offset")
     size = timedelta(hours=hours, minutes=minutes)
-    return -size if text[0] == "-" else size
+    offset = -size if text[0] == "-" else size
+    if minutes > 59 or not timedelta(hours=-12) <= offset <= timedelta(hours=14):
+        raise ValueError("offset")
+    return offset

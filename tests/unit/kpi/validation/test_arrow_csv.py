@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 
 import kpi.validation.arrow_csv
 from kpi.contract.loading import built_in
-from kpi.validation.arrow_csv import ConversionFailure, explain_failure, read_csv
+from kpi.csv.chunk import Chunk
+from kpi.csv.scan import SCAN_BLOCK_BYTES
+from kpi.validation.arrow_csv import (
+    ConversionFailure,
+    explain_failure,
+    may_have_unreal_offset,
+    read_csv,
+)
 from kpi.validation.parser import ChunkParser
 from kpi.validation.rejects import ParsedChunk
 from kpi.validation.text import RAW_DICTIONARY
@@ -224,3 +231,18 @@ def test_messages_of_arrow_are_understood(
     got, explained = failure_of(record, kind)
     assert got.startswith(message)
     assert explained == failure
+
+
+@pytest.mark.parametrize(
+    ("time", "may_have"),
+    [
+        *((b"2025-03-01T10:00:00+15:00", True), (b"2025-03-01 10:00-13", True)),
+        *((b"2025-03-01 10-2300", True), (b"2025-03-01 10:00:00.123456789-1230", True)),
+        *((b"2025-03-01 10:00:00.5+23:59", True), (b"2025-03-01T10:00:00+13:45", False)),
+        *((b"2025-12-15T10:00:00-11:30", False), (b"8f14e45f-13e9-2167-a13b-203344556677", False)),
+        *((b"12.5,2025-12-23T10:00:00.75+00:00", False), (b"2025-12-15", False)),
+    ],
+)
+def test_an_offset_beyond_the_limits_is_found_across_blocks(time: bytes, may_have: bool) -> None:
+    for before in (20, *range(SCAN_BLOCK_BYTES - len(time) - 4, SCAN_BLOCK_BYTES + 5)):
+        assert may_have_unreal_offset(Chunk.of(b"x" * before + time + b",1\n")) == may_have, before

@@ -100,8 +100,10 @@ def test_every_text_of_the_grammar_is_read(
         int(fraction.ljust(6, "0")[:6]),
         tzinfo=UTC,
     ) - offset_of(offset)
+    is_real = timedelta(hours=-12) <= offset_of(offset) <= timedelta(hours=14)
     # As one of few values, which a quoted comma needs no help for.
-    assert verdict(text, careful=True) == Verdict(expected)
+    wanted = Verdict(expected) if is_real else Verdict(None, (WRONG,))
+    assert verdict(text, careful=True) == wanted
 
 
 @pytest.mark.parametrize(
