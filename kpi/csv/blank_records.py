@@ -10,6 +10,8 @@ import re
 from functools import lru_cache
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from kpi.contract.folding import BLANKS
 from kpi.csv.chunk import Chunk
@@ -27,30 +29,54 @@ _FIRST_BYTES[[ord('"'), *END_MARKS, *(blank.encode()[0] for blank in BLANKS)]] =
 
 def is_blank_record(record: bytes, delimiter: str) -> bool:
     """Check whether a record has no values at all."""
-    return _pattern(delimiter).fullmatch(record) is not None
+    return _pattern(f'{delimiter}"').fullmatch(record) is not None
 
 
-def find_blank_records(chunk: Chunk, records: RecordBounds, delimiter: str) -> Mask:
+def find_blank_records(
+    chunk: Chunk, records: RecordBounds, delimiter: str, *, quote: str = '"'
+) -> Mask:
     """Mark the records that have no values at all.
 
     Args:
         chunk: The chunk.
         records: Some of its records; none of them is empty.
         delimiter: One ASCII character.
+        quote: The quote, which is no value by itself; empty where fields have none.
     """
     first = chunk.codes[records.starts]
     found = _FIRST_BYTES[first] | (first == ord(delimiter))
-    pattern, buffer, origin = _pattern(delimiter), chunk.buffer, chunk.start
+    pattern, buffer, origin = _pattern(delimiter + quote), chunk.buffer, chunk.start
     for at in np.flatnonzero(found).tolist():
         start, end = int(records.starts[at]), int(records.ends[at])
         found[at] = pattern.fullmatch(buffer, origin + start, origin + end) is not None
     return found
 
 
+def find_blank_cells(cells: pa.Array) -> Mask:
+    """Mark the cells that show nothing, and those that are null.
+
+    Args:
+        cells: Texts, or bytes that may be none.
+    """
+    # A binary array as texts without a check: only bytes of ASCII are cut off.
+    texts = pc.ascii_trim_whitespace(cells.cast(pa.binary()).view(pa.string()))
+    _, offsets_buffer, data = texts.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int32)[texts.offset :][: len(texts) + 1]
+    filled = np.flatnonzero(offsets[1:] > offsets[:-1])
+    blank = np.ones(len(cells), bool)
+    blank[filled] = False
+    if len(filled):
+        first = np.frombuffer(data, np.uint8)[offsets[filled]]
+        pattern = _pattern("")
+        for at in filled[_FIRST_BYTES[first]].tolist():
+            blank[at] = pattern.fullmatch(data, offsets[at], offsets[at + 1]) is not None
+    return blank
+
+
 @lru_cache
-def _pattern(delimiter: str) -> re.Pattern[bytes]:
-    """Match delimiters, quotes and blanks; no part of a match is tried twice."""
-    parts = [re.escape(one.encode()) for one in (delimiter, '"', *BLANKS) if len(one.encode()) > 1]
-    single = b"".join(re.escape(one.encode()) for one in (delimiter, '"', *BLANKS) if one < "\x7f")
+def _pattern(others: str) -> re.Pattern[bytes]:
+    """Match blanks and some other characters; no part of a match is tried twice."""
+    parts = [re.escape(one.encode()) for one in (*others, *BLANKS) if len(one.encode()) > 1]
+    single = b"".join(re.escape(one.encode()) for one in (*others, *BLANKS) if one < "\x7f")
     single += re.escape(END_MARKS)
     return re.compile(repeated(b"[" + single + b"]|" + b"|".join(parts)))

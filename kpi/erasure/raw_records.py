@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from kpi.contract.folding import fold
+from kpi.contract.folding import BLANKS, fold
 from kpi.contract.model import Contract
 from kpi.erasure.digests import pseudonym_texts
 from kpi.erasure.places import CUSTOMER, DATASETS_OF_CUSTOMERS, ORDER, customer_steps
@@ -206,7 +206,7 @@ class RawEraser:
         """Return the records that have one of some ids in a column of some headers."""
         places = [at for at, header in enumerate(self._header) if header in headers]
         values = [
-            (row, _utf8(record[at]).strip())
+            (row, _utf8(record[at]).strip(BLANKS))
             for row, record in enumerate(records)
             for at in places
             if at < len(record)
@@ -245,7 +245,7 @@ class RawEraser:
         return text.getvalue().encode(LOSSLESS) + last[len(last.rstrip(b"\r\n")) :]
 
     def _pseudonym(self, cell: str) -> str:
-        text = _utf8(cell).strip()
+        text = _utf8(cell).strip(BLANKS)
         ids = pa.chunked_array([pa.array([text], pa.string())])
         at = int(self.subjects.customers.find(ids)[0])
         if at < 0 and self.columns.kind == "integer" and text.lstrip("+-").isdecimal():

@@ -14,6 +14,7 @@ import re
 import numpy as np
 import pyarrow as pa
 
+from kpi.contract.folding import BLANKS
 from kpi.erasure.rows import Subjects
 from kpi.kernels.arrays import Mask
 
@@ -84,14 +85,14 @@ def _values(raw: bytes, delimiter: str) -> list[str]:
         values |= dict.fromkeys(_cells(text, one))
     for runs in _RUNS:
         values |= dict.fromkeys(runs.findall(text))
-    found = dict.fromkeys(value.strip() for value in values)
+    found = dict.fromkeys(value.strip(BLANKS) for value in values)
     lower = (value.lower() for value in found if _RUNS[2].fullmatch(value))
     return [value for value in dict.fromkeys((*found, *lower)) if value]
 
 
 def _cells(text: str, delimiter: str) -> list[str]:
     cells = text.split(delimiter)
-    cells += [cell.strip().strip("\"'") for cell in cells]
+    cells += [cell.strip(BLANKS).strip("\"'") for cell in cells]
     try:
         for record in csv.reader(io.StringIO(text), delimiter=delimiter):
             cells += record

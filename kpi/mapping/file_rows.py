@@ -8,16 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kpi.contract.folding import fold
 from kpi.contract.model import header_form
 from kpi.contract.reject_reasons import Reason
-from kpi.contract.shop import FileLayout, ShopDataset
+from kpi.contract.shop import FileLayout, ShopColumn, ShopDataset
 from kpi.kernels.arrays import Mask
 from kpi.mapping.conditions import Texts
 from kpi.mapping.numbers import read_numbers
 from kpi.validation.rules import Problem
-
-WHITESPACE = " \t\r\n\v\f\u00a0\ufeff"
-"""Blanks around a cell that do not matter: a no-break space and a byte order mark too."""
+from kpi.validation.text import trim
 
 
 class FileRows:
@@ -38,6 +37,7 @@ class FileRows:
         self._layout = layout
         self._texts: dict[str, pa.Array] = {}
         self._bad: dict[str, Mask] = {}
+        self._trimmed: dict[str, Mask] = {}
 
     def __len__(self) -> int:
         return len(self._cells[0])
@@ -49,11 +49,21 @@ class FileRows:
             return pa.array([self._names[header]] * len(self), pa.string())
         if form not in self._texts:
             decoded, bad = _decode(self._cells[self._positions[form]])
-            trimmed = pc.utf8_trim(decoded, WHITESPACE)
-            texts = pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
+            trimmed = trim(decoded, ())
+            texts = pc.if_else(
+                pc.equal(trimmed.values, ""), pa.scalar(None, pa.string()), trimmed.values
+            )
             self._texts[form] = without_words(texts, self._layout.blanks)
             self._bad[form] = bad
+            self._trimmed[form] = trimmed.changed
         return self._texts[form]
+
+    def trimmed(self, column: ShopColumn) -> Mask:
+        """Rows in which a cell of a column, read before, lost outer blanks."""
+        found = np.zeros(len(self), bool)
+        for header in (*column.headers, *column.join):
+            found |= self._trimmed.get(header_form(header), False)
+        return found
 
     def texts_for(self, signed: set[str]) -> Texts:
         """Columns for conditions; those whose sign is tested are written with a point."""
@@ -83,8 +93,9 @@ def without_words(texts: pa.Array, words: Sequence[str]) -> pa.Array:
     """Null where a text is one of some words."""
     if not words:
         return texts
-    blank = pc.is_in(pc.utf8_lower(texts), value_set=pa.array(list(words), pa.string()))
-    return pc.if_else(blank, pa.scalar(None, pa.string()), texts)
+    encoded = texts.dictionary_encode()
+    is_word = pa.array([fold(text) in words for text in encoded.dictionary.to_pylist()], pa.bool_())
+    return pc.if_else(is_word.take(encoded.indices), pa.scalar(None, pa.string()), texts)
 
 
 def _decode(cells: pa.Array) -> tuple[pa.Array, Mask]:
@@ -103,11 +114,3 @@ def _decode(cells: pa.Array) -> tuple[pa.Array, Mask]:
                 texts.append(None)
                 none_bad[at] = True
         return pa.array(texts, pa.string()), none_bad
-
-
-def bare(column: pa.Array) -> pa.Array:
-    """Cells without outer ASCII blanks."""
-    try:
-        return pc.ascii_trim_whitespace(column.cast(pa.string()))
-    except pa.ArrowInvalid:
-        return column

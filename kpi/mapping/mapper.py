@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.contract.model import header_form
+from kpi.contract.receipt_notes import Note
 from kpi.contract.reject_reasons import Reason
 from kpi.contract.shop import FileLayout, Shop, ShopColumn, ShopDataset
+from kpi.csv.blank_records import find_blank_cells
 from kpi.kernels.arrays import Mask, Positions
 from kpi.kernels.masks import booleans, true
 from kpi.mapping.amounts import too_large
@@ -28,7 +30,7 @@ from kpi.mapping.columns import (
 )
 from kpi.mapping.conditions import has_signs, holds
 from kpi.mapping.dates import Clock
-from kpi.mapping.file_rows import FileRows, bare, without_words
+from kpi.mapping.file_rows import FileRows, without_words
 from kpi.mapping.fill import ComesBackError, Filler
 from kpi.mapping.headers import CURRENCY_HEADERS, FileRefusedError, resolve_headers
 from kpi.validation.rules import Problem
@@ -62,11 +64,13 @@ class MappedRows:
     Attributes:
         rows: Number of them; blank records and repeated headers are none.
         kept: Position of each among the records that were given.
+        blank: Number of records of nothing but blanks.
         datasets: By name.
     """
 
     rows: int
     kept: Positions
+    blank: int
     datasets: Mapping[str, DatasetRows]
 
 
@@ -84,6 +88,16 @@ def _blank_notes(
             blank &= ~true(texts[name].is_valid())
         found["unpriced_items"] = int(blank.sum())
     return {name: count for name, count in found.items() if count}
+
+
+def _changes(column: ShopColumn, typed: Typed, file_rows: FileRows, inside: Mask) -> Counter[str]:
+    """Count the cells of a column that were changed."""
+    found = Counter[str]()
+    if typed.rounded is not None:
+        found[str(Note.ROUNDED)] = int((typed.rounded & inside).sum())
+    if column.kind in ("id", "text"):
+        found[str(Note.TRIMMED)] = int((file_rows.trimmed(column) & inside).sum())
+    return +found
 
 
 def _headers_of(dataset: ShopDataset) -> set[str]:
@@ -160,7 +174,8 @@ class Mapper:
         Raises:
             FileRefusedError: The records show that the contract does not fit the file.
         """
-        kept = self._without_blank_records(cells)
+        blank, header = self._no_rows(cells)
+        kept = np.flatnonzero(~blank & ~header)
         if len(kept) < len(cells[0]):
             cells = [column.take(pa.array(kept)) for column in cells]
             has_level = [one[kept] for one in has_level]
@@ -173,7 +188,7 @@ class Mapper:
         }
         self._check_currencies(file_rows)
         self._rows_before += len(kept)
-        return MappedRows(rows=len(kept), kept=kept, datasets=datasets)
+        return MappedRows(rows=len(kept), kept=kept, blank=int(blank.sum()), datasets=datasets)
 
     def _fillable_headers(self) -> set[str]:
         """Headers that only orders and products read, and none of them as a key (rule 6)."""
@@ -188,17 +203,17 @@ class Mapper:
                     kept |= forms
         return read - kept
 
-    def _without_blank_records(self, cells: Sequence[pa.Array]) -> Positions:
-        """Positions of the records that are rows: neither blank nor a repeated header."""
+    def _no_rows(self, cells: Sequence[pa.Array]) -> tuple[Mask, Mask]:
+        """Find the records that are no rows: the blank ones, and repeated headers."""
         rows = len(cells[0])
         blank = np.ones(rows, bool)
         header = np.ones(rows, bool)
         for text, column in zip(self._headers, cells, strict=True):
             if blank.any():
-                blank &= ~true(pc.greater(pc.binary_length(bare(column)), 0))
+                blank &= find_blank_cells(column)
             if header.any():
                 header &= true(pc.equal(column.cast(pa.binary()), text.encode()))
-        return np.flatnonzero(~blank & ~header)
+        return blank, header
 
     def _of_dataset(
         self, dataset: ShopDataset, file_rows: FileRows, has_element: Mask | None
@@ -223,8 +238,7 @@ class Mapper:
             problems += self._problems(column, texts[column.name], typed, checked)
             if dataset.name in self._shop.references or column.name in KEYS_OF_KPIS:
                 problems += too_long(column, typed, checked)
-            if typed.rounded is not None and (typed.rounded & inside).any():
-                notes["rounded"] += int((typed.rounded & inside).sum())
+            notes += _changes(column, typed, file_rows, inside)
             self._check_signs(dataset, column, typed)
             arrays.append(typed.values)
             if column.name == dated_column(dataset):

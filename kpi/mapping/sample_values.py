@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from kpi.contract.folding import fold
+from kpi.contract.folding import BLANKS, fold
 from kpi.contract.shop import FileLayout, Shop
 from kpi.mapping.columns import EXPECTED, Forms, read_column
 from kpi.mapping.dates import Clock
-from kpi.mapping.file_rows import WHITESPACE
 
 MAX_WRONG_SHARE = 0.1
 """Values of a column that may be no number or date of the form: as many rows may be rejected."""
@@ -34,7 +33,7 @@ def reads_values(
             at = next((places[fold(one)] for one in column.headers if fold(one) in places), None)
             if at is None or column.stored_kind not in EXPECTED:
                 continue
-            cells = [row[at].strip(WHITESPACE) for row in rows if at < len(row)]
+            cells = [row[at].strip(BLANKS) for row in rows if at < len(row)]
             texts = pa.array([cell or None for cell in cells], pa.string())
             wrong = int(read_column(texts, column, forms, None).wrong.sum())
             if wrong > MAX_WRONG_SHARE * len(texts):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from kpi.contract.folding import BLANKS
 from kpi.contract.loading import built_in
 from kpi.erasure.digests import Digests
 from kpi.erasure.raw_records import RawEraser, raw_columns
@@ -60,6 +61,13 @@ def test_only_records_of_the_customer_change() -> None:
         "6,8,z,shipped,2025-01-01",
     ]
     assert (eraser.changed, eraser.unknown) == (4, 0)
+
+
+def test_an_id_is_found_among_all_blanks() -> None:
+    rows = "".join(f"{n},{blank}7{blank},shipped\n" for n, blank in enumerate(BLANKS[5:]))
+    found, eraser = erased(f"order_id,user_id,status\n{rows}", subjects("7"))
+    assert eraser.changed == len(BLANKS) - 5
+    assert not any(line.split(",")[1].strip(BLANKS) == "7" for line in found.splitlines() if line)
 
 
 def test_records_of_deleted_orders_are_removed() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from kpi.contract.customers import customer_columns
 from kpi.contract.forms import ISO
+from kpi.contract.receipt_notes import Note
 from kpi.contract.shop import Shop, ShopDataset
 from kpi.mapping.clean_rows import DAY, clean_key, clean_schema, ranged_columns
 from kpi.mapping.headers import FileRefusedError
@@ -74,10 +75,17 @@ class _Output:
 
 @dataclass(frozen=True)
 class _ReadRecords:
-    """Some records, read and mapped."""
+    """Some records, read and mapped.
+
+    Attributes:
+        records: The records.
+        mapped: What they are for the datasets.
+        blank: Number of records without a value, which are no rows.
+    """
 
     records: Records
     mapped: MappedRows
+    blank: int
 
 
 class MappedValidation:
@@ -259,6 +267,8 @@ class MappedValidation:
         self._passed_over += int((passed_over & ~rejected).sum())
         counts.clean = counts.rows - counts.rejected - self._passed_over
         counts.reasons.update(reasons)
+        if read.blank:
+            counts.notes[str(Note.BLANK_ROWS)] += read.blank
 
     async def _refused(self, reason: str) -> Entry:
         await self._stream.finish_digest(refused=True)
@@ -310,9 +320,10 @@ def _erasing(context: ValidationContext) -> MappedErasing | None:
 def _read(batch: ReadRecords, mapper: Mapper, erasing: MappedErasing | None) -> _ReadRecords:
     records = batch()
     mapped = mapper.map(records.columns, records.has_level)
+    blank = records.blank + mapped.blank
     if erasing is not None:
         mapped = erasing.rows(mapped)
-    return _ReadRecords(records, mapped)
+    return _ReadRecords(records, mapped, blank)
 
 
 def _place(dataset: str, problem: Problem, file: str | None) -> str:

@@ -21,12 +21,14 @@ class Records(Protocol):
         columns: Cells of those that are rows, in the order of the file's headers.
         count: Records, the broken ones included.
         broken: Records that are no rows, since they cannot be separated into cells.
+        blank: Records without a value that have another number of cells.
         has_level: For each list that objects have in them, where a row has an element of it.
     """
 
     columns: list[pa.Array]
     count: int
     broken: int
+    blank: int
     has_level: Sequence[Mask]
 
     def rejects(

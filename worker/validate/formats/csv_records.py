@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
 from kpi.contract.file_entries import DELIMITERS
 from kpi.contract.model import header_form
 from kpi.contract.shop import FileLayout
+from kpi.csv.blank_records import find_blank_records
 from kpi.csv.chunk import Chunk
 from kpi.csv.dialect import Dialect, HeaderRule, find_dialect
 from kpi.csv.header import Refusal
@@ -38,12 +40,18 @@ class CsvRecords:
 
     has_level: Sequence[Mask] = ()
 
-    def __init__(self, chunk: Chunk, dialect: Dialect) -> None:
+    def __init__(self, chunk: Chunk, dialect: Dialect, quote: str) -> None:
         self._chunk = chunk
-        self._texts = read_texts(chunk, len(dialect.headers), dialect.delimiter)
-        self.columns: list[pa.Array] = self._texts.columns
-        self.count = len(self._texts.index) + len(chunk.malformed)
+        texts = read_texts(chunk, len(dialect.headers), dialect.delimiter)
+        records = texts.index.bounds(texts.wrong)
+        is_blank = find_blank_records(chunk, records, dialect.delimiter, quote=quote)
+        self._texts = replace(
+            texts, wrong=texts.wrong[~is_blank], wrong_counts=texts.wrong_counts[~is_blank]
+        )
+        self.columns: list[pa.Array] = texts.columns
+        self.count = len(texts.index) + len(chunk.malformed)
         self.broken = len(self._texts.wrong) + len(chunk.malformed)
+        self.blank = int(is_blank.sum())
 
     def rejects(
         self, problems: list[Problem], rejected: Positions, kept: Positions
@@ -98,7 +106,7 @@ class CsvReader:
             yield self._task(chunk)
 
     def _task(self, chunk: Chunk) -> ReadRecords:
-        return lambda: CsvRecords(chunk, self._dialect)
+        return lambda: CsvRecords(chunk, self._dialect, self._layout.quote)
 
 
 async def open_csv(

@@ -37,6 +37,8 @@ IS_A_ROW = "\0"
 class JsonRecords:
     """Records of some bytes; see `Records`."""
 
+    blank = 0
+
     def __init__(self, records: Records, reader: JsonReader) -> None:
         self._records = records
         rows = read_objects(records, reader.shape, orjson.loads)

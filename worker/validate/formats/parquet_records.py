@@ -60,6 +60,7 @@ class ParquetRecords:
     """Rows of one batch; see `Records`."""
 
     broken = 0
+    blank = 0
     has_level: Sequence[Mask] = ()
 
     def __init__(self, batch: pa.RecordBatch, reader: ParquetReader) -> None:

@@ -65,6 +65,7 @@ class SheetRecords:
     """Some rows of a sheet; see `Records`."""
 
     broken = 0
+    blank = 0
     has_level: Sequence[Mask] = ()
 
     def __init__(self, rows: Sequence[Sequence[Any]], decimals: Sequence[str]) -> None:
