@@ -69,9 +69,13 @@ e2e: $(VENV)/dev .venv-ministack/ready node_modules/ready
 MINUTES   ?= 10
 HISTORIES ?= 100000
 
+FUZZED := tests/properties tests/formats tests/language/test_properties.py \
+	tests/simulation/test_histories.py tests/unit/kpi/csv tests/unit/kpi/kernels \
+	tests/unit/kpi/mapping tests/unit/kpi/validation
+
 # New examples on each run; a failure prints how to repeat it.
 fuzz: $(VENV)/dev
-	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n 2 tests/properties tests/formats tests/simulation/test_histories.py tests/unit/kpi/csv
+	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n 2 $(FUZZED)
 
 soak: $(VENV)/dev .venv-ministack/ready
 	SHOPKPI_HISTORIES=$(HISTORIES) $(BIN)/pytest -n 2 tests/simulation/test_histories.py
