@@ -17,7 +17,7 @@ from kpi.contract.folding import BLANKS
 from kpi.csv.chunk import Chunk
 from kpi.csv.record_index import RecordBounds
 from kpi.csv.repetition import repeated
-from kpi.kernels.arrays import Mask
+from kpi.kernels.arrays import Bytes, Mask, Positions
 
 END_MARKS = b"\x00\x1a"
 """Bytes behind the last row of some files."""
@@ -58,19 +58,33 @@ def find_blank_cells(cells: pa.Array) -> Mask:
     Args:
         cells: Texts, or bytes that may be none.
     """
+    if not len(cells):
+        return np.zeros(0, bool)
     # A binary array as texts without a check: only bytes of ASCII are cut off.
-    texts = pc.ascii_trim_whitespace(cells.cast(pa.binary()).view(pa.string()))
+    texts = cells.cast(pa.binary()).view(pa.string())
+    filled, first = _first_bytes(texts)
+    blank = np.ones(len(cells), bool)
+    blank[filled] = _FIRST_BYTES[first]
+    some = filled[_FIRST_BYTES[first]]
+    if not len(some):
+        return blank
+    texts = pc.ascii_trim_whitespace(texts.take(pa.array(some)))
+    filled, first = _first_bytes(texts)
+    blank[some[filled]] = False
+    _, offsets_buffer, data = texts.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int32)[texts.offset :][: len(texts) + 1]
+    pattern = _pattern("")
+    for at in filled[_FIRST_BYTES[first]].tolist():
+        blank[some[at]] = pattern.fullmatch(data, offsets[at], offsets[at + 1]) is not None
+    return blank
+
+
+def _first_bytes(texts: pa.Array) -> tuple[Positions, Bytes]:
+    """Find the texts that are not empty, and the first byte of each."""
     _, offsets_buffer, data = texts.buffers()
     offsets = np.frombuffer(offsets_buffer, np.int32)[texts.offset :][: len(texts) + 1]
     filled = np.flatnonzero(offsets[1:] > offsets[:-1])
-    blank = np.ones(len(cells), bool)
-    blank[filled] = False
-    if len(filled):
-        first = np.frombuffer(data, np.uint8)[offsets[filled]]
-        pattern = _pattern("")
-        for at in filled[_FIRST_BYTES[first]].tolist():
-            blank[at] = pattern.fullmatch(data, offsets[at], offsets[at + 1]) is not None
-    return blank
+    return filled, np.frombuffer(data or b"", np.uint8)[offsets[filled]]
 
 
 @lru_cache

@@ -44,13 +44,17 @@ def check_rows(columns: Sequence[pa.ChunkedArray]) -> Words:
     found = np.empty(len(columns[0]), np.uint64)
     for start in range(0, len(found), CHECK_BLOCK_ROWS):
         rows = slice(start, start + CHECK_BLOCK_ROWS)
-        parts = [_check_column(column[rows]) for column in columns]
-        state = parts[0]
-        for part in parts[1:]:
-            state *= SECOND_CHECK_MULTIPLIER  # or the parts could change places
-            _mix(state, part)
-        found[rows] = state
+        found[rows] = combine([_check_column(column[rows]) for column in columns])
     return found
+
+
+def combine(parts: Sequence[Words]) -> Words:
+    """Combine the checks of the columns of some rows."""
+    state = parts[0].copy()
+    for part in parts[1:]:
+        state *= SECOND_CHECK_MULTIPLIER  # or the parts could change places
+        _mix(state, part)
+    return state
 
 
 def _check_column(column: pa.ChunkedArray) -> Words:

@@ -138,7 +138,8 @@ def decimals(units: Int64s, valid: Mask, kind: pa.DataType) -> pa.Array:
 
 
 def _instants(times: Times) -> pa.Array:
-    return pa.array(times.instants, mask=~times.valid).cast(INSTANT)
+    buffers = [None if times.valid.all() else bitmap(times.valid), pa.py_buffer(times.instants)]
+    return pa.Array.from_buffers(INSTANT, len(times.valid), buffers)
 
 
 def _versions(texts: pa.Array, forms: Forms) -> Typed:

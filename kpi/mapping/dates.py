@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +20,12 @@ from kpi.contract.forms import (
 from kpi.contract.shop import AS_WRITTEN
 from kpi.kernels.arrays import Int64s, Mask
 from kpi.kernels.instants import MICROSECONDS_PER_DAY
-from kpi.kernels.masks import true
+from kpi.kernels.masks import true, valid
 from kpi.kernels.time_zones import to_local, to_utc
+from kpi.mapping.stamps import Stamps, Suffixes, read_stamps, stamp_shapes
 
 MICROSECONDS = 1_000_000
+MIDNIGHT_OF_2000 = int(np.datetime64("2000-01-01", "us").astype(np.int64))
 _MONTH_NUMBERS = pa.array([*MONTHS, *(month[:3] for month in MONTHS)])
 _UNIX_STEP = {UNIX_SECONDS: MICROSECONDS, UNIX_MILLISECONDS: 1_000}
 
@@ -66,23 +69,35 @@ def read_times(texts: pa.Array, forms: Sequence[DateForm], clock: Clock) -> Time
         forms: How they are written.
         clock: Zones.
     """
-    encoded = pc.dictionary_encode(texts)
-    distinct = _read_distinct(encoded.dictionary, forms, clock)
-    at = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
-    return Times(
-        instants=np.append(distinct.instants, 0)[at],
-        days=np.append(distinct.days, np.int32(0))[at],
-        valid=np.append(distinct.valid, False)[at],
-        wrong=np.append(distinct.wrong, False)[at],
-    )
-
-
-def _read_distinct(texts: pa.Array, forms: Sequence[DateForm], clock: Clock) -> Times:
     size = len(texts)
     wall, offset = np.zeros(size, np.int64), np.zeros(size, np.int64)
-    valid, zoned = np.zeros(size, bool), np.zeros(size, bool)
+    known, zoned = np.zeros(size, bool), np.zeros(size, bool)
+    for shape in stamp_shapes(forms[0]) if forms else ():
+        rest = np.flatnonzero(valid(texts) & ~known)
+        if not len(rest):
+            break
+        some = texts if len(rest) == size else texts.take(pa.array(rest))
+        stamps = read_stamps(some, shape, partial(_suffixes, form=forms[0]))
+        rest = rest[stamps.good]
+        wall[rest], offset[rest] = stamps.wall[stamps.good], stamps.offset[stamps.good]
+        zoned[rest], known[rest] = stamps.zoned[stamps.good], True
+    rest = np.flatnonzero(valid(texts) & ~known)
+    if len(rest):
+        encoded = pc.dictionary_encode(texts.take(pa.array(rest)))
+        at = encoded.indices.to_numpy()
+        distinct = _read_distinct(encoded.dictionary, forms)
+        wall[rest], offset[rest] = distinct.wall[at], distinct.offset[at]
+        zoned[rest], known[rest] = distinct.zoned[at], distinct.good[at]
+    return _on_days(Stamps(wall, offset, zoned, known), valid(texts) & ~known, clock)
+
+
+def _read_distinct(texts: pa.Array, forms: Sequence[DateForm]) -> Stamps:
+    """Read times by patterns; the first form that a text has counts."""
+    size = len(texts)
+    wall, offset = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    known, zoned = np.zeros(size, bool), np.zeros(size, bool)
     for form in forms:
-        todo = ~valid
+        todo = ~known
         if not todo.any():
             break
         if form.example in _UNIX_STEP:
@@ -92,21 +107,30 @@ def _read_distinct(texts: pa.Array, forms: Sequence[DateForm], clock: Clock) -> 
             found, of_form, of_offset, of_zoned = _parts(texts, form)
         found = found & todo
         wall[found], offset[found], zoned[found] = of_form[found], of_offset[found], of_zoned[found]
-        valid |= found
-    instants = wall - offset
+        known |= found
+    return Stamps(wall, offset, zoned, known)
+
+
+def _suffixes(texts: pa.Array, form: DateForm) -> Suffixes:
+    """Read texts of one form that all have the stamp of midnight of 2000-01-01."""
+    good, wall, offset, zoned = _parts(texts, form)
+    return Suffixes(wall - MIDNIGHT_OF_2000, offset, zoned, good)
+
+
+def _on_days(stamps: Stamps, wrong: Mask, clock: Clock) -> Times:
+    """Find the instants and days of wall clocks."""
+    known, wall = stamps.good, stamps.wall
+    instants = wall - stamps.offset
     if clock.day == AS_WRITTEN:
         days = wall // MICROSECONDS_PER_DAY
     else:
-        local = valid & ~zoned
-        if local.any() and clock.times != "UTC":
+        local = known & ~stamps.zoned
+        if clock.times != "UTC" and local.any():
             instants[local] = to_utc(wall[local], clock.times)
         days = to_local(instants, clock.day) // MICROSECONDS_PER_DAY
-    return Times(
-        instants=np.where(valid, instants, 0),
-        days=np.where(valid, days, 0).astype(np.int32),
-        valid=valid,
-        wrong=~valid & true(texts.is_valid()),
-    )
+    if not known.all():
+        instants[~known], days[~known] = 0, 0
+    return Times(instants=instants, days=days.astype(np.int32), valid=known, wrong=wrong)
 
 
 def _unix(texts: pa.Array, step: int) -> tuple[Mask, Int64s]:
@@ -122,7 +146,7 @@ def _unix(texts: pa.Array, step: int) -> tuple[Mask, Int64s]:
 def _parts(texts: pa.Array, form: DateForm) -> tuple[Mask, Int64s, Int64s, Mask]:
     """Read years to fractions: (which are valid, wall clock, offset, which have an offset)."""
     found = pc.extract_regex(texts, f"^(?:{form.pattern})$")
-    valid = true(found.is_valid())
+    good = true(found.is_valid())
     names = {field.name for field in found.type}
 
     def number(name: str, default: int) -> Int64s:
@@ -144,15 +168,13 @@ def _parts(texts: pa.Array, form: DateForm) -> tuple[Mask, Int64s, Int64s, Mask]
     hour, minute, second = number("hour", 0), number("minute", 0), number("second", 0)
     if "half" in names:
         afternoon = true(pc.equal(pc.utf8_lower(pc.fill_null(found.field("half"), "")), "pm"))
-        valid &= (hour >= 1) & (hour <= 12)
+        good &= (hour >= 1) & (hour <= 12)
         hour = hour % 12 + 12 * afternoon
-    valid &= (
-        (year >= 1) & (month >= 1) & (month <= 12) & (hour < 24) & (minute < 60) & (second < 60)
-    )
-    months = np.where(valid, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
+    good &= (year >= 1) & (month >= 1) & (month <= 12) & (hour < 24) & (minute < 60) & (second < 60)
+    months = np.where(good, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
     first = months.astype("datetime64[D]").astype(np.int64)
     length = (months + 1).astype("datetime64[D]").astype(np.int64) - first
-    valid &= (day >= 1) & (day <= length)
+    good &= (day >= 1) & (day <= length)
     clock = ((hour * 60 + minute) * 60 + second) * MICROSECONDS
     if "fraction" in names:
         padded = pc.utf8_slice_codeunits(
@@ -160,7 +182,7 @@ def _parts(texts: pa.Array, form: DateForm) -> tuple[Mask, Int64s, Int64s, Mask]
         )
         clock += padded.cast(pa.int64()).to_numpy(zero_copy_only=False)
     offset, zoned = _offsets(found, names)
-    return valid, (first + day - 1) * MICROSECONDS_PER_DAY + clock, offset, zoned
+    return good, (first + day - 1) * MICROSECONDS_PER_DAY + clock, offset, zoned
 
 
 def _offsets(found: pa.StructArray, names: set[str]) -> tuple[Int64s, Mask]:

@@ -13,10 +13,11 @@ from kpi.contract.model import header_form
 from kpi.contract.reject_reasons import Reason
 from kpi.contract.shop import FileLayout, ShopColumn, ShopDataset
 from kpi.kernels.arrays import Mask
+from kpi.kernels.masks import bitmap, valid
 from kpi.mapping.conditions import Texts
 from kpi.mapping.numbers import read_numbers
 from kpi.validation.rules import Problem
-from kpi.validation.text import trim
+from kpi.validation.text import decode, trim
 
 
 class FileRows:
@@ -29,6 +30,7 @@ class FileRows:
         positions: Mapping[str, int],
         names: Mapping[str, str],
         layout: FileLayout,
+        rows: int,
     ) -> None:
         self._cells = cells
         self._headers = headers
@@ -38,9 +40,10 @@ class FileRows:
         self._texts: dict[str, pa.Array] = {}
         self._bad: dict[str, Mask] = {}
         self._trimmed: dict[str, Mask] = {}
+        self._rows = rows
 
     def __len__(self) -> int:
-        return len(self._cells[0])
+        return self._rows
 
     def texts(self, header: str) -> pa.Array:
         """Texts without outer blanks; null where a cell has no value."""
@@ -50,9 +53,7 @@ class FileRows:
         if form not in self._texts:
             decoded, bad = _decode(self._cells[self._positions[form]])
             trimmed = trim(decoded, ())
-            texts = pc.if_else(
-                pc.equal(trimmed.values, ""), pa.scalar(None, pa.string()), trimmed.values
-            )
+            texts = without_empty(trimmed.values)
             self._texts[form] = without_words(texts, self._layout.blanks)
             self._bad[form] = bad
             self._trimmed[form] = trimmed.changed
@@ -98,19 +99,23 @@ def without_words(texts: pa.Array, words: Sequence[str]) -> pa.Array:
     return pc.if_else(is_word.take(encoded.indices), pa.scalar(None, pa.string()), texts)
 
 
+def without_empty(texts: pa.Array) -> pa.Array:
+    """Null where a text is empty; the bytes of the others are not copied."""
+    if not len(texts):
+        return texts
+    _, offsets_buffer, data = texts.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int32)[texts.offset :][: len(texts) + 1]
+    filled = offsets[1:] > offsets[:-1]
+    if filled.all():
+        return texts
+    if texts.null_count:
+        filled &= valid(texts)
+    buffers = [bitmap(filled), pa.py_buffer(offsets), data]
+    return pa.Array.from_buffers(pa.string(), len(texts), buffers)
+
+
 def _decode(cells: pa.Array) -> tuple[pa.Array, Mask]:
-    """Bytes as texts, and where they are none."""
-    none_bad = np.zeros(len(cells), bool)
-    if pa.types.is_string(cells.type):
-        return cells, none_bad
-    try:
-        return cells.cast(pa.string()), none_bad
-    except pa.ArrowInvalid:
-        texts: list[str | None] = []
-        for at, cell in enumerate(cells.to_pylist()):
-            try:
-                texts.append(None if cell is None else cell.decode())
-            except UnicodeDecodeError:
-                texts.append(None)
-                none_bad[at] = True
-        return pa.array(texts, pa.string()), none_bad
+    """Decode bytes as texts, and find those that are none."""
+    if pa.types.is_string(cells.type) or not len(cells):
+        return cells.cast(pa.string()), np.zeros(len(cells), bool)
+    return decode(cells)

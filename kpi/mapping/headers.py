@@ -44,6 +44,17 @@ def wanted_headers(shop: Shop, layout: FileLayout) -> list[tuple[str, ...]]:
     ]
 
 
+def needed_positions(shop: Shop, layout: FileLayout, headers: Sequence[str]) -> list[int]:
+    """Find the columns of a file that its datasets read, and those of currencies; never none."""
+    asked = {form for forms in wanted_headers(shop, layout) for form in forms}
+    forms = [header_form(header) for header in headers]
+    return [
+        at
+        for at, form in enumerate(forms)
+        if form in asked or form.rpartition(".")[2] in CURRENCY_HEADERS
+    ] or list(range(len(headers)))
+
+
 def resolve_headers(shop: Shop, layout: FileLayout, headers: Sequence[str]) -> dict[str, int]:
     """Find the position of each header, folded.
 

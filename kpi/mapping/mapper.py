@@ -16,7 +16,7 @@ from kpi.contract.reject_reasons import Reason
 from kpi.contract.shop import FileLayout, Shop, ShopColumn, ShopDataset
 from kpi.csv.blank_records import find_blank_cells
 from kpi.kernels.arrays import Mask, Positions
-from kpi.kernels.masks import booleans, true
+from kpi.kernels.masks import bitmap, booleans, true
 from kpi.mapping.amounts import too_large
 from kpi.mapping.clean_rows import clean_schema, dated_column
 from kpi.mapping.columns import (
@@ -32,7 +32,12 @@ from kpi.mapping.conditions import has_signs, holds
 from kpi.mapping.dates import Clock
 from kpi.mapping.file_rows import FileRows, without_words
 from kpi.mapping.fill import ComesBackError, Filler
-from kpi.mapping.headers import CURRENCY_HEADERS, FileRefusedError, resolve_headers
+from kpi.mapping.headers import (
+    CURRENCY_HEADERS,
+    FileRefusedError,
+    needed_positions,
+    resolve_headers,
+)
 from kpi.validation.rules import Problem
 
 MONEY_OF_A_LINE = ("unit_price", "before_discount", "discount", "after_discount")
@@ -143,6 +148,9 @@ class Mapper:
         self._names = {f"{{{name}}}": text for name, text in names.items()}
         self._datasets = {name: shop.all_datasets[name] for name in layout.feeds}
         self._positions = resolve_headers(shop, layout, self._headers)
+        needed = needed_positions(shop, layout, self._headers)
+        others = set(range(len(self._headers))).difference(needed)
+        self._needed_first = [*needed, *sorted(others)]
         self._forms = Forms(
             numbers=layout.numbers, dates=layout.dates, clock=Clock(shop.day, shop.times)
         )
@@ -176,10 +184,12 @@ class Mapper:
         """
         blank, header = self._no_rows(cells)
         kept = np.flatnonzero(~blank & ~header)
-        if len(kept) < len(cells[0]):
+        if len(kept) < len(blank):
             cells = [column.take(pa.array(kept)) for column in cells]
             has_level = [one[kept] for one in has_level]
-        file_rows = FileRows(cells, self._headers, self._positions, self._names, self._layout)
+        file_rows = FileRows(
+            cells, self._headers, self._positions, self._names, self._layout, len(kept)
+        )
         datasets = {
             name: self._of_dataset(
                 dataset, file_rows, has_level[level - 1] if (level := self._levels[name]) else None
@@ -205,14 +215,16 @@ class Mapper:
 
     def _no_rows(self, cells: Sequence[pa.Array]) -> tuple[Mask, Mask]:
         """Find the records that are no rows: the blank ones, and repeated headers."""
-        rows = len(cells[0])
+        rows = len(cells[self._needed_first[0]])
         blank = np.ones(rows, bool)
         header = np.ones(rows, bool)
-        for text, column in zip(self._headers, cells, strict=True):
+        for at in self._needed_first:
             if blank.any():
-                blank &= find_blank_cells(column)
+                blank &= find_blank_cells(cells[at])
             if header.any():
-                header &= true(pc.equal(column.cast(pa.binary()), text.encode()))
+                header &= true(pc.equal(cells[at].cast(pa.binary()), self._headers[at].encode()))
+            if not (blank.any() or header.any()):
+                break
         return blank, header
 
     def _of_dataset(
@@ -245,7 +257,8 @@ class Mapper:
                 days = typed
         if days is not None and days.days is not None:
             valid = true(days.values.is_valid())
-            arrays.append(pa.array(days.days, pa.int32(), mask=~valid))
+            buffers = [None if valid.all() else bitmap(valid), pa.py_buffer(days.days)]
+            arrays.append(pa.Array.from_buffers(pa.int32(), rows, buffers))
             if dataset.name == "orders":
                 outside = (days.days < self._first_day) | (days.days > self._last_day)
                 outside &= valid & inside & ~deleted
@@ -259,9 +272,10 @@ class Mapper:
         rejected = np.zeros(rows, bool)
         for problem in problems:
             rejected |= problem.rows
+        kept = inside & ~rejected
         clean = pa.table(arrays, schema=clean_schema(dataset).remove_metadata())
         return DatasetRows(
-            clean=clean.filter(booleans(inside & ~rejected)),
+            clean=clean if kept.all() else clean.filter(booleans(kept)),
             rejected=rejected,
             passed_over=~inside,
             problems=problems,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
@@ -11,13 +13,26 @@ import pyarrow.compute as pc
 
 from kpi.contract.forms import SPACES, NumberForm
 from kpi.kernels.arrays import Int64s, Mask
-from kpi.kernels.masks import true
+from kpi.kernels.masks import true, valid
+from kpi.validation.swar import decode_units
 
 FRACTION_DIGITS = 18
 """Decimals of a number that is read by itself: as many as fit 64 bits."""
 
 TOTAL_DIGITS = 18
 """Digits of a number at its scale: as many as fit 64 bits."""
+
+MAX_PLAIN_PLACES, MAX_PLAIN_BYTES = 6, 16
+"""Digits behind the mark, and bytes, of a number that is decoded eight bytes at a time."""
+
+MAX_WIDTHS = 4
+"""Numbers of digits behind the mark that are decoded so; other texts are read by patterns."""
+
+MIN_DECODED_ROWS = 500
+"""Texts below which patterns take no longer."""
+
+SAMPLE_ROWS = 24
+"""Texts looked at for the number of digits behind the mark."""
 
 _EXACT = Context(prec=400, rounding=ROUND_HALF_EVEN)
 
@@ -47,16 +62,63 @@ def read_numbers(texts: pa.Array, form: NumberForm, scale: int) -> Numbers:
         form: How they are written.
         scale: Decimal places of the result.
     """
-    encoded = pc.dictionary_encode(texts)
+    plain, units = read_plain(texts, form, scale)
+    none = np.zeros(len(texts), bool)
+    if int(np.count_nonzero(plain)) == len(texts) - texts.null_count:
+        return Numbers(units=units, valid=plain, wrong=none, rounded=none)
+    rest = np.flatnonzero(valid(texts) & ~plain)
+    encoded = pc.dictionary_encode(texts.take(pa.array(rest)))
     distinct = _read_distinct(encoded.dictionary, form, scale)
-    # Null reads the last element.
-    at = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
-    return Numbers(
-        units=np.append(distinct.units, 0)[at],
-        valid=np.append(distinct.valid, False)[at],
-        wrong=np.append(distinct.wrong, False)[at],
-        rounded=np.append(distinct.rounded, False)[at],
-    )
+    at = encoded.indices.to_numpy()
+    wrong, rounded = none, none.copy()
+    units[rest], plain[rest] = distinct.units[at], distinct.valid[at]
+    wrong[rest], rounded[rest] = distinct.wrong[at], distinct.rounded[at]
+    return Numbers(units=units, valid=plain, wrong=wrong, rounded=rounded)
+
+
+def read_plain(texts: pa.Array, form: NumberForm, scale: int) -> tuple[Mask, Int64s]:
+    """Read the texts that are digits and a mark alone, in the widths that most have.
+
+    Args:
+        texts: As of `read_numbers`.
+        form: Likewise.
+        scale: Likewise.
+
+    Returns:
+        Which texts were read, and their units at the scale; 0 for the others.
+    """
+    plain, units = np.zeros(len(texts), bool), np.zeros(len(texts), np.int64)
+    mark = form.decimal.encode()
+    if len(mark) > 1:
+        return plain, units
+    rest = np.flatnonzero(valid(texts))
+    for _ in range(MAX_WIDTHS):
+        some = texts if len(rest) == len(texts) else texts.take(pa.array(rest))
+        places = _common_places(some, form.decimal, min(scale, MAX_PLAIN_PLACES))
+        if places is None:
+            break
+        # The bytes before the mark are digits that fit the scale, leading zeros or not.
+        most = min(TOTAL_DIGITS - scale + (places + 1 if places else 0), MAX_PLAIN_BYTES)
+        found, read = decode_units(some, places, mark, most)
+        plain[rest[found]] = True
+        units[rest] = read * 10 ** (scale - places)
+        rest = rest[~found]
+        if len(rest) <= MIN_DECODED_ROWS:
+            break
+    return plain, units
+
+
+def _common_places(texts: pa.Array, mark: str, most: int) -> int | None:
+    """Count the digits behind the mark of the most frequent width in a sample; None without one."""
+    shape = re.compile(rf"[0-9]+(?:{re.escape(mark)}([0-9]{{1,{max(most, 1)}}}))?", re.ASCII)
+    step = max(len(texts) // SAMPLE_ROWS, 1)
+    found = [
+        len(match[1] or "")
+        for text in texts[::step].to_pylist()
+        if text and (match := shape.fullmatch(text))
+    ]
+    counts = Counter(places for places in found if places <= most)
+    return counts.most_common(1)[0][0] if counts else None
 
 
 def _read_distinct(texts: pa.Array, form: NumberForm, scale: int) -> Numbers:
@@ -90,16 +152,16 @@ def _read_distinct(texts: pa.Array, form: NumberForm, scale: int) -> Numbers:
     half = step // 2
     up = (rest > half) | ((rest == half) & (beyond | (units % 2 == 1)))
     units, rounded = units + up, (rest > 0) | beyond
-    valid = plain.copy()
+    is_number = plain.copy()
     for at in np.flatnonzero(matches & ~plain).tolist():
         value, exact = _slow(whole[at].as_py(), fraction[at].as_py(), exponent[at].as_py(), scale)
-        valid[at] = value is not None
+        is_number[at] = value is not None
         units[at], rounded[at] = value or 0, not exact
     return Numbers(
-        units=np.where(valid, units * sign, 0),
-        valid=valid,
-        wrong=~valid & true(texts.is_valid()),
-        rounded=rounded & valid,
+        units=np.where(is_number, units * sign, 0),
+        valid=is_number,
+        wrong=~is_number & valid(texts),
+        rounded=rounded & is_number,
     )
 
 

@@ -24,8 +24,9 @@ from kpi.kernels.instants import EPOCH, microseconds_since_epoch
 from kpi.kernels.masks import bitmap, booleans, valid, word
 
 _WORD_BYTES = 8
-_ALL_BITS = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ZERO_DIGITS = word(*b"00000000")
+_MISSING = np.array([2 ** (8 * (_WORD_BYTES - size)) - 1 for size in range(9)], np.uint64)
+"""Which bits of a word stand before a text of 0 to 8 bytes at its end."""
 
 INT64_SAFE_DIGITS = 18
 """Digits that fit an int64 whatever they are."""
@@ -79,7 +80,7 @@ def decode_timestamps(text: pa.Array, separators: bytes = b"T ") -> pa.Array:
     for start in range(0, rows, TIMESTAMP_BATCH_ROWS):
         end = min(start + TIMESTAMP_BATCH_ROWS, rows)
         batch = codes[start * _TIMESTAMP_BYTES : end * _TIMESTAMP_BYTES]
-        values[start:end], good[start:end] = _decode_adjacent_timestamps(batch, separators)
+        values[start:end], good[start:end] = decode_adjacent_timestamps(batch, separators)
     if rows != len(text):
         all_values, all_good = np.zeros(len(text), np.int64), np.zeros(len(text), bool)
         all_values[fitting], all_good[fitting] = values, good
@@ -104,7 +105,7 @@ def decode_dates(text: pa.Array) -> pa.Array:
         )
         padded[:, _DATE_BYTES:] = _MIDNIGHT
         batch = np.flatnonzero(fitting)[start:end]
-        values[batch], known[batch] = _decode_adjacent_timestamps(padded.ravel(), b"T")
+        values[batch], known[batch] = decode_adjacent_timestamps(padded.ravel(), b"T")
     buffers = [bitmap(known), pa.py_buffer(values)]
     return pa.Array.from_buffers(pa.timestamp("us"), len(text), buffers)
 
@@ -135,7 +136,7 @@ def _join_fitting(
     return np.concatenate([codes[start:end] for start, end in zip(starts, ends, strict=True)])
 
 
-def _decode_adjacent_timestamps(codes: Bytes, separators: bytes) -> tuple[Int64s, Mask]:
+def decode_adjacent_timestamps(codes: Bytes, separators: bytes) -> tuple[Int64s, Mask]:
     """Decode texts of 19 bytes that lie side by side: microseconds since 1970, and which are good.
 
     2 0 2 5 - 0 3 - 3 0 T 1 6 : 1 4 : 2 6
@@ -261,8 +262,7 @@ def decode_decimals(text: pa.Array, column: Column, places: int) -> tuple[Mask, 
     whole = _WORD_BYTES - places - 1 if places else _WORD_BYTES
     if whole > column.precision - column.scale:
         return np.zeros(len(text), bool), np.zeros(len(text), np.int64)
-    shape = b"0" * whole + b"." + b"0" * places if places else b"0" * whole
-    plain, units = _decode_units(text, shape, places + 2 if places else 1)
+    plain, units = decode_units(text, places)
     units *= 10 ** (column.scale - places)
     return plain, units
 
@@ -275,40 +275,63 @@ def reference_decimal_units(text: str, places: int) -> int | None:
     return int(text.replace(".", ""))
 
 
-def _decode_units(text: pa.Array, shape: bytes, shortest: int) -> tuple[Mask, Int64s]:
-    """Decode texts that end like a shape; the digits in front may be fewer.
+def decode_units(
+    text: pa.Array, places: int, point: bytes = b".", max_bytes: int = _WORD_BYTES
+) -> tuple[Mask, Int64s]:
+    """Decode texts of digits, with some number of them behind a point.
 
-        text             7 4 . 9 0
-        aligned          0 0 0 7 4 . 9 0      shifted to the right end, filled with zeros
-        point closed     0 0 0 0 7 4 9 0      what stands before the point moves into its place
-        pairs, fours     00 00 74 90  ->  0000 7490  ->  7490
+        text           7 4 . 9 0
+        last 8 bytes   x x x 7 4 . 9 0      x: of the text before, or nothing
+        filled         0 0 0 7 4 . 9 0
+        point closed   0 0 0 0 7 4 9 0      what stands before the point moves into its place
+        pairs, fours   00 00 74 90  ->  0000 7490  ->  7490
+
+    Of a longer text, the bytes before these are digits too.
 
     Args:
         text: The texts.
-        shape: Eight bytes: zeros for digits, and a point or none.
-        shortest: Bytes of the shortest text.
+        places: Digits behind the point, at most 6; 0 for texts without a point.
+        point: One byte.
+        max_bytes: Of a text, at most 16.
 
     Returns:
-        Which texts have the shape; their digits as one number, 0 for the other texts.
+        Which texts have that shape; their digits as one number, 0 for the other texts.
     """
+    shape = b"0" * (_WORD_BYTES - places - 1) + point + b"0" * places if places else b"0" * 8
     offsets, codes, lengths = _parts(text)
-    padded = np.zeros(len(codes) + _WORD_BYTES, np.uint8)
-    padded[: len(codes)] = codes
-    # The eight bytes from each position on.
-    words = np.ndarray((len(codes) + 1,), "<u8", padded, 0, (1,))
-    good = (lengths >= shortest) & (lengths <= _WORD_BYTES)
-    missing = (8 * (_WORD_BYTES - np.clip(lengths, 1, _WORD_BYTES))).astype(np.uint64)
-    aligned = words[offsets[:-1] - offsets[0]] << missing
-    aligned |= _ZERO_DIGITS & ~(_ALL_BITS << missing)
-    good &= _has_shape(aligned, shape)
-    aligned[~good] = _ZERO_DIGITS
-    point = shape.find(b".")
-    if point >= 0:
-        front = np.uint64((1 << 8 * point) - 1)
-        aligned = (aligned & ~((front << np.uint64(8)) | np.uint64(255))) | (
-            (aligned & front) << np.uint64(8)
+    padded = np.empty(len(codes) + 2 * _WORD_BYTES, np.uint8)
+    padded[: 2 * _WORD_BYTES], padded[2 * _WORD_BYTES :] = 0, codes
+    # The eight bytes before each position of the texts, from 8 bytes before the first on.
+    words = np.ndarray((len(codes) + _WORD_BYTES + 1,), "<u8", padded, 0, (1,))
+    ends = offsets[1:] + np.int64(_WORD_BYTES - int(offsets[0]))
+    good = (lengths >= (places + 2 if places else 1)) & (lengths <= max_bytes)
+    last = _filled(words[ends], lengths)
+    good &= _has_shape(last, shape)
+    last[~good] = _ZERO_DIGITS
+    if places:
+        front = np.uint64((1 << 8 * (_WORD_BYTES - places - 1)) - 1)
+        last = (last & ~((front << np.uint64(8)) | np.uint64(255))) | (
+            (last & front) << np.uint64(8)
         )
-    return good, _eight_digits(aligned)
+    units = _eight_digits(last)
+    if max_bytes > _WORD_BYTES:
+        longer = np.flatnonzero(good & (lengths > _WORD_BYTES))
+        if len(longer):
+            first = _filled(words[ends[longer] - _WORD_BYTES], lengths[longer] - _WORD_BYTES)
+            fits = _has_shape(first, b"0" * _WORD_BYTES)
+            first[~fits] = _ZERO_DIGITS
+            units[longer] += _eight_digits(first) * 10 ** (_WORD_BYTES - bool(places))
+            good[longer], units[longer[~fits]] = fits, 0
+    return good, units
+
+
+def _filled(words: Words, lengths: npt.NDArray[np.int32]) -> Words:
+    """Replace what stands in eight bytes before a shorter text by zeros."""
+    missing = _MISSING.take(np.clip(lengths, 0, _WORD_BYTES))
+    words &= ~missing
+    missing &= _ZERO_DIGITS
+    words |= missing
+    return words
 
 
 def _eight_digits(digits: Words) -> Int64s:

@@ -25,7 +25,7 @@ class Records(Protocol):
         has_level: For each list that objects have in them, where a row has an element of it.
     """
 
-    columns: list[pa.Array]
+    columns: Sequence[pa.Array]
     count: int
     broken: int
     blank: int

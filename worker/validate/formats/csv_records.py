@@ -19,8 +19,9 @@ from kpi.csv.line_limit import limit_lines
 from kpi.csv.plain_lines import LineSplitter
 from kpi.csv.splitter import RecordSplitter
 from kpi.csv.text_table import read_texts
+from kpi.errors import BalanceError
 from kpi.kernels.arrays import Mask, Positions
-from kpi.mapping.headers import FileRefusedError, wanted_headers
+from kpi.mapping.headers import FileRefusedError, needed_positions, wanted_headers
 from kpi.validation.reading import WrongColumnCounts
 from kpi.validation.rejects import Broken, assemble_rejects
 from kpi.validation.rules import Problem
@@ -40,15 +41,20 @@ class CsvRecords:
 
     has_level: Sequence[Mask] = ()
 
-    def __init__(self, chunk: Chunk, dialect: Dialect, quote: str) -> None:
+    def __init__(self, chunk: Chunk, dialect: Dialect, quote: str, needed: Sequence[int]) -> None:
         self._chunk = chunk
-        texts = read_texts(chunk, len(dialect.headers), dialect.delimiter)
+        texts = read_texts(chunk, len(dialect.headers), dialect.delimiter, needed)
+        if len(texts.index) != len(texts.numbers) + len(texts.wrong):
+            raise BalanceError(
+                f"chunk at byte {chunk.offset}: found {len(texts.index)} records, parsed "
+                f"{len(texts.numbers)} rows and {len(texts.wrong)} of wrong width"
+            )
         records = texts.index.bounds(texts.wrong)
         is_blank = find_blank_records(chunk, records, dialect.delimiter, quote=quote)
         self._texts = replace(
             texts, wrong=texts.wrong[~is_blank], wrong_counts=texts.wrong_counts[~is_blank]
         )
-        self.columns: list[pa.Array] = texts.columns
+        self.columns: Sequence[pa.Array] = texts.columns
         self.count = len(texts.index) + len(chunk.malformed)
         self.broken = len(self._texts.wrong) + len(chunk.malformed)
         self.blank = int(is_blank.sum())
@@ -78,7 +84,9 @@ class CsvReader:
         dialect: Dialect,
         layout: FileLayout,
         max_record_bytes: int,
+        needed: Sequence[int],
     ) -> None:
+        self._needed = needed
         self._texts = texts
         self._dialect = dialect
         self._layout = layout
@@ -106,7 +114,7 @@ class CsvReader:
             yield self._task(chunk)
 
     def _task(self, chunk: Chunk) -> ReadRecords:
-        return lambda: CsvRecords(chunk, self._dialect, self._layout.quote)
+        return lambda: CsvRecords(chunk, self._dialect, self._layout.quote, self._needed)
 
 
 async def open_csv(
@@ -134,7 +142,8 @@ async def open_csv(
         if isinstance(dialect, Refusal):
             raise FileRefusedError(dialect.reason)
         texts = text.all(layout.encoding, layout.escape)
-        reader = CsvReader(texts, dialect, layout, context.max_record_bytes)
+        needed = needed_positions(context.shop, layout, dialect.headers)
+        reader = CsvReader(texts, dialect, layout, context.max_record_bytes, needed)
         return Opened(candidate=candidate, reader=reader)
     raise FileRefusedError(UNKNOWN_HEADER)
 

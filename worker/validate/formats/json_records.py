@@ -44,7 +44,7 @@ class JsonRecords:
         rows = read_objects(records, reader.shape, orjson.loads)
         reader.shape = replace(reader.shape, unseen=rows.unseen)
         self._rows = rows
-        self.columns: list[pa.Array] = [*rows.columns, pa.array(["1"] * len(rows.record_of))]
+        self.columns: Sequence[pa.Array] = [*rows.columns, pa.array(["1"] * len(rows.record_of))]
         self.count = len(records)
         self.broken = len(rows.malformed)
         self.has_level: Sequence[Mask] = rows.has_level

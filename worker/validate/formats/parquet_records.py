@@ -66,7 +66,7 @@ class ParquetRecords:
     def __init__(self, batch: pa.RecordBatch, reader: ParquetReader) -> None:
         self._headers = reader.headers[:-1]
         columns = dict(flat_columns(batch))
-        self.columns: list[pa.Array] = [
+        self.columns: Sequence[pa.Array] = [
             _checked(texts_of(columns[header], reader.decimal_of(header)))
             for header in self._headers
         ]

@@ -73,7 +73,7 @@ class SheetRecords:
             [text_of_cell(row[at] if at < len(row) else None, decimal) for row in rows]
             for at, decimal in enumerate(decimals)
         ]
-        self.columns: list[pa.Array] = [pa.array(column, pa.string()) for column in texts]
+        self.columns: Sequence[pa.Array] = [pa.array(column, pa.string()) for column in texts]
         self.count = len(rows)
 
     def rejects(
