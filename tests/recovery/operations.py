@@ -15,8 +15,10 @@ import io
 import os
 import pickle
 import re
+import secrets
 import sqlite3
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -177,6 +179,7 @@ class _Child:
         os.chdir(self._root)
         sys.dont_write_bytecode = True
         sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
+        tempfile.tempdir = self._root  # else a copy that a command works on would be outside
         sys.addaudithook(self._audit)
         self._trace()
         outcome = self._outcome
@@ -315,6 +318,8 @@ class _Child:
 
         mock.patch.object(sqlite3, "connect", traced_connect).start()
         mock.patch.object(uvloop, "run", _run_in_order).start()
+        # A secret that is the same each time, since keys of objects depend on it.
+        mock.patch.object(secrets, "token_bytes", bytes).start()
         for module in (
             worker.cli.event_loop,
             worker.runtime.concurrency,

@@ -13,8 +13,8 @@ rejects, ledger and KPI tables are those of an undisturbed run. Points that leav
 tables behind share one such second run.
 
 A third of the kills is tried each time, and one of 36 errors: every sixth operation fails. The kind
-of error changes from one to the next; lasting and single ones change after every three.
-SHOPKPI_EVERY_POINT=1 tries all.
+of error changes from one to the next; lasting and single ones change after every three. Of erasures
+it is a sixth of these. SHOPKPI_EVERY_POINT=1 tries all.
 """
 
 from __future__ import annotations
@@ -33,7 +33,16 @@ import pytest
 
 from kpi.contract.loading import built_in
 from tests.recovery import operations, shop
-from tests.recovery.operations import FAILED, KILLED, POWER, UPLOADS, Outcome, Strike
+from tests.recovery.operations import (
+    FAILED,
+    KILLED,
+    POWER,
+    UPLOADS,
+    Moment,
+    Operation,
+    Outcome,
+    Strike,
+)
 from tests.recovery.outcome import Held, look, result
 from tests.recovery.summary import tried
 from tests.support import shops
@@ -111,6 +120,20 @@ def files_come_again(root: Path) -> list[Step]:
     return [lambda: ("run", "shop", "--contract", "whole.toml", *JSON, *KPIS), later]
 
 
+def customers_are_erased(root: Path) -> list[Step]:
+    """One customer gets a pseudonym, the rows of another are deleted, in raw files too."""
+    shop.write_files(root / UPLOADS, shop.later_files(), second=100)
+    raw = ("--raw", "shop", "--raw", "moved", *JSON)
+    commands = [
+        ("run", "shop", *JSON, *KPIS),
+        ("archive", "shop/orders/2.csv", "--to", "moved"),
+        ("erase-customer", "9", "--pseudonymise", *raw),
+        ("erase-customer", "1", "--delete", *raw),
+        ("run", "shop", *JSON, *KPIS),  # a rewritten file is the same upload
+    ]
+    return [partial(tuple, command) for command in commands]
+
+
 @dataclass(kw_only=True)
 class Scene:
     """A shop, commands that are run on it, and their result.
@@ -118,6 +141,7 @@ class Scene:
     Attributes:
         root: Working folder; emptied for each point.
         steps: The commands.
+        first: The first command that ends early.
         undisturbed: What the undisturbed run did.
         expected: Its result.
         proven: What was left behind by points whose second run ended well, and how far they were.
@@ -126,6 +150,7 @@ class Scene:
     root: Path
     template: Path
     steps: list[Step]
+    first: int = 0
     undisturbed: Outcome = field(default_factory=Outcome)
     expected: dict[str, object] = field(default_factory=dict)
     proven: set[tuple[int, str]] = field(default_factory=set)
@@ -138,11 +163,34 @@ class Scene:
     def held(self) -> Held:
         return look(self.root, ".shopkpi/shopkpi.db")
 
+    def every(self, points: int) -> int:
+        """Return of how many points one is tried."""
+        if EVERY_POINT:
+            return 1
+        return 6 * points if self.first else points
+
+    def moments(self, kind: str) -> list[Moment]:
+        """Return the moments at which a command that is tried may end."""
+        found = self.undisturbed.moments
+        return [one for one in found if one.kind == kind and one.step >= self.first]
+
+    def operations(self) -> list[tuple[int, Operation]]:
+        """Return the operations of these commands, and the number of each."""
+        done = self.undisturbed
+        before = min((one.after for one in done.moments if one.step >= self.first), default=0)
+        return list(enumerate(done.operations, start=1))[before:]
+
 
 SCENES = (
     *(update_arrives, many_tasks, uploads_are_retracted, a_contract_is_adopted),
-    files_come_again,
+    *(files_come_again, customers_are_erased),
 )
+
+LAST_COMMANDS: dict[Callable[[Path], list[Step]], int] = {customers_are_erased: 2}
+"""Scene -> the first command that ends early: those before are other scenes'.
+
+Of the points of such a scene a sixth of what others try is tried.
+"""
 
 
 @pytest.fixture(scope="module", params=SCENES)
@@ -159,7 +207,8 @@ def make_scene(home: Path, commands: Callable[[Path], list[Step]]) -> Scene:
     warm = shops.Upload("orders", (("1", "1", "shipped", "2025-03-01"),), 0)
     shops.run(home / "warm", shops.write(home / "warm" / "shop", [warm]))
     shop.write_files(home / "template" / UPLOADS, shop.first_files(), second=0)
-    scene = Scene(root=home / "root", template=home / "template", steps=[])
+    first = LAST_COMMANDS.get(commands, 0)
+    scene = Scene(root=home / "root", template=home / "template", steps=[], first=first)
     commands(scene.template)  # what users have uploaded before
     scene.begin()
     scene.steps = commands(scene.root)
@@ -192,29 +241,31 @@ def test_the_undisturbed_run_does_all_that_is_tested(scene: Scene) -> None:
 def test_a_killed_run_is_run_again(
     scene: Scene, kind: str, record_property: Callable[[str, object], None]
 ) -> None:
-    moments = [one for one in scene.undisturbed.moments if one.kind == kind]
+    moments = scene.moments(kind)
     assert len(moments) > 100
-    for moment in moments if EVERY_POINT else moments[::3]:
+    every = scene.every(3)
+    for moment in moments[::every]:
         scene.begin(Path(moment.folder))
         # Moments between operations that only read are one.
         run_again(scene, moment.step, f"{kind} after {moment.after} operations")
-    tried(record_property, "local", len(scene.undisturbed.operations) // (1 if EVERY_POINT else 3))
+    tried(record_property, "local", len(scene.operations()) // every)
 
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_failed_run_is_run_again(
     scene: Scene, part: int, record_property: Callable[[str, object], None]
 ) -> None:
+    every = scene.every(6)
     strikes = [
         Strike(at=number, kind=kind, lasting=lasting)
-        for number, operation in enumerate(scene.undisturbed.operations, start=1)
+        for number, operation in scene.operations()
         for kind in operation.kinds
         for lasting in (False, True)
         if EVERY_POINT
         or (
-            number % 6 == 0
-            and kind == FAILED[number // 6 % len(FAILED)]
-            and lasting == bool(number // 6 // len(FAILED) % 2)
+            number % every == 0
+            and kind == FAILED[number // every % len(FAILED)]
+            and lasting == bool(number // every // len(FAILED) % 2)
         )
     ]
     for one in strikes[part::PARTS]:

@@ -91,12 +91,16 @@ class FolderStore:
         if version_id is not None:
             raise ConfigError(url=path, expected="no version id", hint="files have one version")
         try:
-            await asyncio.to_thread(path.unlink, missing_ok=True)
+            await asyncio.to_thread(_delete, path)
         except OSError as error:
             raise StoreError(f"cannot delete: {error.strerror or error}", url=path) from error
 
     async def sweep(self, prefix: str) -> int:
-        return await asyncio.to_thread(_sweep_tree, _path(prefix))
+        path = _path(prefix)
+        try:
+            return await asyncio.to_thread(_sweep_tree, path)
+        except OSError as error:
+            raise StoreError(f"cannot sync: {error.strerror or error}", url=path) from error
 
     async def close(self) -> None:
         """Do nothing: no file is held open."""
@@ -136,9 +140,20 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
+def _delete(path: Path) -> None:
+    """Delete a file, so that no power failure brings it back: it may hold an erased customer."""
+    with suppress(FileNotFoundError):
+        path.unlink()
+        sync_folder(path.parent)
+
+
 def _sweep_tree(root: Path) -> int:
-    """Remove the temporary files of dead processes from a folder and those below it."""
-    return sum(_sweep(Path(folder)) for folder, _, _ in os.walk(root))
+    """Remove the temporary files of dead processes from a folder and those below it, for good."""
+    removed = 0
+    for folder, _, _ in os.walk(root):
+        removed += _sweep(Path(folder))
+        sync_folder(Path(folder))  # also what a process deleted that was killed before its sync
+    return removed
 
 
 def _sweep(folder: Path) -> int:
@@ -293,17 +308,21 @@ def _read_range(descriptor: int, path: Path, start: int, end: int) -> bytes:
 
 
 def _publish(temporary: Path, path: Path) -> None:
-    """Give a complete file its final name, unless the same bytes are there already."""
+    """Give a complete file its final name, unless the same bytes are there already.
+
+    The temporary name goes before the folder is synced, or a power failure could bring it back.
+    """
     try:
         os.link(temporary, path)
-        temporary.unlink()  # before the folder is synced, or a power failure could bring it back
+        temporary.unlink()
     except FileExistsError:
         if filecmp.cmp(temporary, path, shallow=False):
-            return
-        temporary.replace(path)
+            temporary.unlink()
+        else:
+            temporary.replace(path)
     except OSError:  # a file system without hard links
         temporary.replace(path)
-    sync_folder(path.parent)
+    sync_folder(path.parent)  # also for a process that was killed before it did so
 
 
 def _info(path: Path, found: os.stat_result) -> ObjectInfo:

@@ -99,9 +99,7 @@ class ValidationContext:
         """
         if not self.erasures.records:
             return content
-        name = rewritten_name(content)
-        found = (await self.ledger.sightings([name])).get(name)
-        return content if found is None else found.sha256
+        return await content_before_erasures(content, self.ledger)
 
     def is_final(self, entry: Entry) -> bool:
         """Return whether the verdict of an entry stands, so that its source is not read again."""
@@ -114,3 +112,14 @@ class ValidationContext:
     def replaces(self, entry: Entry | None) -> int:
         """Return the sequence of an entry that no longer stands; 0 for none."""
         return 0 if entry is None or self.is_final(entry) else entry.sequence
+
+
+async def content_before_erasures(content: str, ledger: Ledger) -> str:
+    """Return the content that a raw file had before customers were erased from it.
+
+    Raises:
+        StoreError: The ledger cannot be read, after retries.
+    """
+    name = rewritten_name(content)
+    found = (await ledger.sightings([name])).get(name)
+    return content if found is None else found.sha256

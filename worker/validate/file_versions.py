@@ -32,7 +32,7 @@ from worker.runtime.memory_budget import READ_BLOCK_BYTES
 from worker.state import Entry, Ledger, Sighting
 from worker.validate.byte_range import ByteRange
 from worker.validate.content_digest import ContentDigest, content_of_parts
-from worker.validate.context import ValidationContext
+from worker.validate.context import ValidationContext, content_before_erasures
 
 TICK_NS = 2 * 10**9
 """Longest step of a file system's times: FAT keeps mtimes in steps of 2 s."""
@@ -88,6 +88,8 @@ async def identify(source: Source, ledger: Ledger) -> FileVersion:
         # An entry without digest is of a release that made none, or of byte ranges: its bytes
         # cannot be told from others.
         known = (first.content_id or first.sha256) if first is not None else None
+        if known == await content_before_erasures(content, ledger):
+            known = content
         sighting = Sighting(version=source.info.version, sha256=known or content)
     # 0.1.0 has the SHA-256 of all bytes.
     if sighting.sha256 in (content, digest.sha256):

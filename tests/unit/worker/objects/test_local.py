@@ -121,3 +121,21 @@ async def test_a_file_system_without_locks_can_be_written(
     left.touch()
     await write(tmp_path / "a")
     assert names(tmp_path) == [left.name, "a"]
+
+
+async def test_names_are_on_the_disk_when_a_call_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("worker.objects.local.sync_folder", synced.append)
+    store, path = FolderStore(), tmp_path / "a" / "1"
+    for _ in range(2):  # the second may follow one that was killed before it synced
+        async with store.create(str(path).lstrip("/")) as writer:
+            await writer.write(b"x")
+        assert synced == [path.parent]
+        synced.clear()
+    await store.delete(str(path).lstrip("/"))
+    assert synced == [path.parent]
+    synced.clear()
+    await store.sweep(str(tmp_path).lstrip("/"))
+    assert synced == [tmp_path, path.parent]
