@@ -283,6 +283,8 @@ class Effect:
         days: Number of order dates that its latest rows count on.
         first_day: The earliest of them; None where there is none.
         last_day: The latest of them.
+        taken_over_orders: Orders of it that were those of other customers on other days, where most
+            of them were: it may be another shop's.
     """
 
     as_of: int
@@ -291,6 +293,7 @@ class Effect:
     days: int = 0
     first_day: date | None = None
     last_day: date | None = None
+    taken_over_orders: int = 0
 
     def to_json(self) -> bytes:
         return orjson.dumps(asdict(self))

@@ -46,6 +46,8 @@ def receipt(
             "first_day": effect.first_day and effect.first_day.isoformat(),
             "last_day": effect.last_day and effect.last_day.isoformat(),
         }
+        if effect.taken_over_orders:
+            fields["taken_over_orders"] = effect.taken_over_orders
     if ruling is not None:
         fields |= {
             "ruling": ruling.kind,

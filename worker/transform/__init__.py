@@ -38,7 +38,7 @@ from worker.transform.source_effects import (
     observe_days,
     record_effects,
 )
-from worker.transform.takeovers import Takeover, find_takeovers
+from worker.transform.takeovers import Takeover, committed_after, find_takeovers
 from worker.transform.task import TransformTask
 
 __all__ = ["Report", "plan_days", "transform"]
@@ -166,6 +166,11 @@ async def _transform_once(
     published = await publish_days(task, work, observed)
     waiting = dict(work.record.waiting)
     notes: dict[str, int] = {}
+    is_incremental = not everything and not date_range.is_bounded
+    takeovers: tuple[Takeover, ...] = ()
+    if is_incremental:
+        new = committed_after(work.snapshot.uploads, work.since)
+        takeovers = tuple(await find_takeovers(work.snapshot, new))
     if not date_range.is_bounded:
         waiting = await count_waiting_items(work, observed)
         if work.skipped:
@@ -175,7 +180,7 @@ async def _transform_once(
                 products=LatestVersions(work.snapshot.products),
             )
             await observe_days(work.snapshot, work.new_sources, versions, observed)
-        await record_effects(task, work, waiting, observed)
+        await record_effects(task, work, waiting, observed, takeovers)
         reached = Progress(
             published=dict.fromkeys(task.tables, work.head),
             waiting=waiting,
@@ -185,11 +190,9 @@ async def _transform_once(
         notes = await extend_index(task.workspace, task.state, work.snapshot, work.head)
     notices: tuple[Notice, ...] = ()
     rollbacks: tuple[Rollback, ...] = ()
-    takeovers: tuple[Takeover, ...] = ()
-    if not everything and not date_range.is_bounded:
+    if is_incremental:
         notices = tuple(work.snapshot.uploads.notices(work.since))
         rollbacks = tuple(await find_rollbacks(work.snapshot, work.since))
-        takeovers = tuple(await find_takeovers(work.snapshot, work.since))
     return Report(
         notices=notices,
         rollbacks=rollbacks,

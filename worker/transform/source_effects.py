@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
 from kpi.aggregation.calendar import to_date
@@ -15,6 +15,7 @@ from worker.transform.day_loader import Observed
 from worker.transform.latest_versions import LatestVersions
 from worker.transform.pending_work import PendingWork
 from worker.transform.snapshot import Snapshot
+from worker.transform.takeovers import Takeover, find_takeovers, with_takeovers
 from worker.transform.task import TransformTask
 
 
@@ -105,7 +106,11 @@ async def observe_days(
 
 
 async def record_effects(
-    task: TransformTask, work: PendingWork, waiting: dict[str, int], observed: Observed
+    task: TransformTask,
+    work: PendingWork,
+    waiting: dict[str, int],
+    observed: Observed,
+    takeovers: Iterable[Takeover],
 ) -> None:
     """Record in the ledger what the new source objects changed."""
     effects: dict[str, Effect] = {}
@@ -121,7 +126,7 @@ async def record_effects(
     )
     sources = work.new_sources
     effects |= await _effects(work.snapshot, sources, versions, waiting, observed, work.head)
-    await task.state.record_effects(effects)
+    await task.state.record_effects(with_takeovers(effects, takeovers))
 
 
 async def present_effects(
@@ -150,7 +155,8 @@ async def present_effects(
     )
     for file, count in counted.items():
         waiting[file.source_id] += count
-    return await _effects(snapshot, source_ids, versions, waiting, observed, as_of)
+    effects = await _effects(snapshot, source_ids, versions, waiting, observed, as_of)
+    return with_takeovers(effects, await find_takeovers(snapshot, source_ids))
 
 
 async def _effects(

@@ -18,9 +18,11 @@ from worker.transform.shop.days import days_of
 from worker.transform.shop.loader import ShopContext, row_mask
 from worker.transform.shop.order_ids import batches_of
 from worker.transform.shop.snapshot import ShopSnapshot
+from worker.transform.shop.takeovers import find_shop_takeovers
 from worker.transform.shop.versions import deleted_rows
 from worker.transform.shop.waiting import WaitingRows
 from worker.transform.shop.work import ShopWork
+from worker.transform.takeovers import with_takeovers
 
 JOINED = ("orders", "order_items", "refunds")
 """Datasets whose rows may wait."""
@@ -159,7 +161,8 @@ async def present_shop_effects(
             files = context.snapshot.live(name).of_sources(source_ids)
             for source_id, count in (await counting.count(name, files)).items():
                 waiting[source_id] += count
-    return await effects_of(context, source_ids, waiting, as_of)
+    effects = await effects_of(context, source_ids, waiting, as_of)
+    return with_takeovers(effects, await find_shop_takeovers(context.snapshot, source_ids))
 
 
 async def _kept(

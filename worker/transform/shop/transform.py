@@ -22,9 +22,11 @@ from worker.transform.shop.effects import count_waiting, effects_of
 from worker.transform.shop.loader import ShopContext, load_days
 from worker.transform.shop.references import References
 from worker.transform.shop.snapshot import ShopSnapshot
+from worker.transform.shop.takeovers import find_shop_takeovers
 from worker.transform.shop.versions import ShopVersions
 from worker.transform.shop.work import ShopWork, find_shop_work
 from worker.transform.shop_rollbacks import find_shop_rollbacks
+from worker.transform.takeovers import Takeover, committed_after, with_takeovers
 from worker.transform.task import TransformTask
 
 
@@ -103,11 +105,16 @@ async def transform_shop(
     days = await ShopDays.plan(context, work.days)
     await DayPipeline(task, work.head, days, work.known, published).run()
     waiting: Mapping[str, int] = work.record.waiting
+    is_incremental = not everything and not date_range.is_bounded
+    takeovers: list[Takeover] = []
+    if is_incremental:
+        committed = committed_after(snapshot.uploads, work.reached)
+        takeovers = await find_shop_takeovers(snapshot, committed)
     if not date_range.is_bounded:
         waiting = await count_waiting(work, context)
         new = snapshot.uploads.changed_since(work.since) | work.erased
         effects = await effects_of(context, new, waiting, work.head)
-        await task.state.record_effects(effects)
+        await task.state.record_effects(with_takeovers(effects, takeovers))
         reached = Progress(
             published=dict.fromkeys(task.tables, work.head),
             waiting=dict(waiting),
@@ -115,12 +122,12 @@ async def transform_shop(
         )
         await task.state.advance(reached)
     rollbacks: tuple[Rollback, ...] = ()
-    is_incremental = not everything and not date_range.is_bounded
     if is_incremental:
         rollbacks = await _rollbacks(work)
     return Report(
         notices=tuple(snapshot.uploads.notices(work.reached)) if is_incremental else (),
         rollbacks=rollbacks,
+        takeovers=tuple(takeovers),
         notes=_notes(context) | count_rolled_back(rollbacks),
         as_of=work.head,
         days=tuple(published.days),
