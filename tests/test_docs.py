@@ -22,7 +22,17 @@ from tests.support.commands import every_command
 from worker.cli import shopkpi
 from worker.cli.audit import EXIT_DIFFERENCES
 from worker.errors import WorkerError
+from worker.maintenance.recount import AUTOMATIC_BYTES
+from worker.runtime.memory_budget import (
+    CHUNKS_IN_FLIGHT,
+    FILE_CACHE_BYTES,
+    FOOTER_CACHE_BYTES,
+    READ_AHEAD_BLOCKS,
+    READ_BLOCK_BYTES,
+)
 from worker.settings import MAX_CONTRACT_BYTES
+from worker.state.sqlite.connection import BUSY_TIMEOUT_S
+from worker.state.sqlite.schema import SCHEMA_VERSION
 from worker.state.upload import Notice
 from worker.validate.formats.ranged_file import MAX_READ_BYTES
 from worker.validate.formats.workbook_limits import (
@@ -44,6 +54,7 @@ LOADER = "".join(
     for name in ("language.py", "file_entries.py")
 )
 SECURITY = (ROOT / "docs" / "security.md").read_text("utf-8")
+RELIABILITY = (ROOT / "docs" / "reliability.md").read_text("utf-8")
 CONTRACT = (ROOT / "docs" / "contract.md").read_text("utf-8")
 
 
@@ -209,3 +220,19 @@ def test_the_limits_of_the_security_page_are_those_of_the_code() -> None:
         "what is read of a Parquet file or ZIP archive at once": f"{MAX_READ_BYTES >> 20} MiB",
         "a contract": f"{MAX_CONTRACT_BYTES >> 20} MiB",
     }
+
+
+def test_numbers_in_sentences_are_those_of_the_code() -> None:
+    held = f"{READ_AHEAD_BLOCKS} blocks of {READ_BLOCK_BYTES >> 20} MiB that are read ahead"
+    assert f"{held} and {CHUNKS_IN_FLIGHT} chunks that are parsed" in SECURITY
+    datasets = len(built_in().datasets)
+    cached = datasets * (FOOTER_CACHE_BYTES + FILE_CACHE_BYTES)
+    for sentence in (
+        f"expected a database of schema {SCHEMA_VERSION}, got",
+        f"caches at most {cached >> 20} MiB of small footers",
+        f"where the files have up to {AUTOMATIC_BYTES >> 20} MiB",
+        "holds the database of a folder for a minute",
+    ):
+        assert sentence in RELIABILITY, sentence
+    assert BUSY_TIMEOUT_S == 60
+    assert f"waits up to {BUSY_TIMEOUT_S:.0f} seconds for" in SECURITY

@@ -10,9 +10,18 @@ import sys
 
 import pytest
 
-from infra.settings import LIMITS, Settings, SettingsError, read_settings
+from infra.settings import LIMITS, VCPUS, Settings, SettingsError, read_settings
+from infra.workflows.archive import COPY_LIMIT_BYTES, COPY_LIMIT_KEY_BYTES
+from infra.workflows.warm_service import HEARTBEAT_TIMEOUT
+from infra.workflows.worker_tasks import (
+    FIRST_WAIT_S,
+    MAX_RETRIES,
+    MAX_RETRIES_AFTER_TIMEOUT,
+    MAX_WAIT_S,
+)
 from tests.e2e.cloud.transcript import STEPS, between_marks
 from tests.unit.infra.templates import ROOT
+from worker.service.queue_worker import Timings
 
 
 def test_texts_of_the_command_line_become_values() -> None:
@@ -207,3 +216,26 @@ def test_the_transcript_is_that_of_its_script() -> None:
     commands = [command for command, _ in STEPS]
     assert re.findall(r"^\$ (.*)", shown, re.MULTILINE) == [one.splitlines()[0] for one in commands]
     assert not [command for command in commands if f"$ {command}\n" not in shown]
+
+
+def test_numbers_of_the_page_are_those_of_the_code() -> None:
+    """Figures in sentences; tables have tests of their own."""
+    guide = (ROOT / "docs" / "deploy.md").read_text("utf-8").replace("\n", " ")
+    waits = [FIRST_WAIT_S * 2**number for number in range(MAX_RETRIES)]
+    pace = Timings()
+    (cdk,) = re.findall(r"aws-cdk@[0-9.]+", (ROOT / "Makefile").read_text("utf-8"))
+    for sentence in (
+        f"retries it {MAX_RETRIES} times, after up to {waits[0]}, {waits[1]} and {waits[2]} s",
+        f"asks again every {MAX_WAIT_S // 60} minutes",
+        f"up to {max(VCPUS):.0f} vCPU",
+        f"after {HEARTBEAT_TIMEOUT.to_minutes()} minutes where it says nothing",
+        f"Every {pace.heartbeat_s:.0f} s the state gets a heartbeat",
+        f"commands have {pace.grace_s:.0f} s to end",
+        f"one long poll of {pace.poll_s} s after another",
+        f"one copy within S3 up to {COPY_LIMIT_BYTES >> 30} GiB",
+        f"for keys of {COPY_LIMIT_KEY_BYTES + 1:,} bytes and more",
+        f"npm install --no-save {cdk} ",
+    ):
+        assert sentence in guide, sentence
+    assert pace.visibility_timeout_s == 60  # "hidden for another minute"
+    assert MAX_RETRIES_AFTER_TIMEOUT == 1  # "stopped and retried once"
