@@ -10,6 +10,7 @@ import numpy as np
 
 from kpi.contract.model import header_form
 from kpi.csv.chunk import Chunk
+from kpi.csv.first_record import find_other_format
 from kpi.csv.header import Refusal
 from kpi.csv.record_index import find_records
 from kpi.csv.splitter import RecordSplitter
@@ -80,7 +81,7 @@ def find_dialect(head: bytes, rule: HeaderRule, *, whole: bool) -> Dialect | Ref
             got = len(fitting[0].headers)
             return Refusal(reason=f"expected at most {rule.max_columns} columns, got {got}")
         return fitting[0]
-    if rule.columns or has_fixed_width(head):
+    if rule.columns or has_fixed_width(head) or find_other_format(head):
         return _refusal(head, rule)
     # The mapper names what is missing.
     return max(found, key=lambda dialect: _matches(dialect, rule))
@@ -173,6 +174,8 @@ def plain_chunk(data: bytes, offset: int) -> Chunk:
 def _refusal(head: bytes, rule: HeaderRule) -> Refusal:
     if not head.strip():
         return Refusal(reason="expected a header, got an empty file")
+    if other := find_other_format(head):
+        return Refusal(reason=other)
     if rule.begins is not None:
         return Refusal(
             reason=f"expected a header with the cell {rule.begins!r} among the first "

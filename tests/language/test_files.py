@@ -76,6 +76,18 @@ def test_an_encoding_is_decoded(tmp_path: Path) -> None:
     assert (DAY, "K\u00fcche \u20ac") in outcome.categories
 
 
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (TWO.encode("utf-16-be"), "UTF-16 without a byte order mark"),
+        (TWO.encode("utf-32-le"), "UTF-32 without a byte order mark"),
+        (b"<!DOCTYPE html><html><body>Sign in</body></html>\n", "HTML"),
+    ],
+)
+def test_a_text_in_another_form_is_named(tmp_path: Path, data: bytes, name: str) -> None:
+    assert name in reason(run_bytes(tmp_path, CONTRACT, data))
+
+
 def test_an_undecodable_byte_costs_a_row_only_where_it_is_read(tmp_path: Path) -> None:
     rows = [f"{n},{DAY},A,1,5,x" for n in range(20)]
     text = sales(
