@@ -5,24 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from kpi.aggregation.tables import KPI_TABLES, KpiTable
 from kpi.contract.loading import parse_contract
+from tests.language.files import FIRST_SECOND
+from tests.language.recounted import recount
 from tests.language.reference import File, reference
 from tests.support.shops import Pipeline
 from worker.objects.location import locate
 from worker.state import Entry
+from worker.state.kpi_rows import stored_row
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.validate.discovery import find_inputs
 from worker.validate.stream import DEFAULT_BLOCK_SIZES, BlockSizes
 from worker.validate.validate_source import validate
-
-FIRST_SECOND = 1_760_000_000
-"""Time of an upload at second 0."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Outcome:
     categories: dict[tuple[str, str], dict[str, Any]]
     entries: dict[str, Entry]
     waiting: int
+    rows: dict[str, list[dict[str, Any]]]
 
 
 def write(folder: Path, file: File, encoding: str) -> None:
@@ -96,7 +98,12 @@ async def publish(
     """Transform what was validated, and read the rows."""
     report = await pipeline.transform(limits=limits)
     rows = await pipeline.all_rows()
+    every = {
+        name: [{k: v for k, v in row.items() if k != "as_of"} for row in of]
+        for name, of in rows.items()
+    }
     return Outcome(
+        rows=every,
         orders={str(row.pop("order_date")): row for row in rows["order_kpis"]},
         categories={
             (str(row.pop("order_date")), str(row.pop("category"))): row
@@ -119,9 +126,20 @@ def _number(value: object) -> Decimal | None:
     return None if value is None else Decimal(str(value))
 
 
+def _place(table: KpiTable) -> Callable[[Mapping[str, Any]], tuple[str, str]]:
+    return lambda row: (row["order_date"], str(row.get(table.group_key or "")))
+
+
 def check(home: Path, contract: str, files: Sequence[File], **options: Any) -> Outcome:
     """Run product and reference, and compare all rows and receipts."""
     outcome = run(home, contract, files, **options)
+    counted = recount(contract, list(files))
+    for name, rows in counted.rows.items():
+        table = KPI_TABLES[name]
+        again = [stored_row(table, row) for row in rows]
+        published = sorted(outcome.rows[name], key=_place(table))
+        for one, other in zip(published, sorted(again, key=_place(table)), strict=True):
+            assert one == other, name
     expected = reference(tomllib.loads(contract), list(files))
     assert set(outcome.orders) == set(expected.orders)
     for day, row in expected.orders.items():

@@ -20,6 +20,8 @@ from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.language.files import File
+
 Row = dict[str, Any]
 Doc = dict[str, Any]
 
@@ -35,15 +37,6 @@ PLACES = {"quantity": 3, "rate": 10, "discount_rate": 10, "discount_percent": 10
 
 class RefusedError(Exception):
     """The file is refused as a whole."""
-
-
-@dataclass(frozen=True)
-class File:
-    """One upload: its name, its text, and the second at which it came."""
-
-    name: str
-    text: str
-    second: int
 
 
 @dataclass

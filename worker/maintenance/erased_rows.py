@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from kpi.contract.model import ColumnType, Dataset
+from kpi.contract.model import ColumnType, Contract, Dataset
 from kpi.erasure.digests import Found, pseudonym_texts
-from kpi.erasure.places import CREATED, CUSTOMER, ORDER
-from kpi.erasure.rows import FOREVER, NEVER, Subjects
+from kpi.erasure.places import CREATED, CUSTOMER, ORDER, places_of
+from kpi.erasure.rows import FOREVER, NEVER, Places, Subjects
 from kpi.kernels.arrays import Mask
 from worker.recount.rows import Row, Value
+from worker.recount.shop.dates import Moment
+from worker.recount.shop.rows import Row as ShopRow
+
+T = TypeVar("T")
 
 BATCH_ROWS = 4096
 """Rows whose ids are looked up at once."""
@@ -57,8 +62,46 @@ def _pseudonym(pseudonym: bytes, kind: ColumnType) -> Value:
     return int(number) if kind == "integer" else uuid if kind == "uuid" else text
 
 
-def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    batch: list[Row] = []
+def without_erased_of_shop(
+    rows: Iterable[tuple[str, ShopRow]], subjects: Subjects, contract: Contract
+) -> Iterator[tuple[str, ShopRow]]:
+    """Yield the rows of datasets that validation by a contract of language 2 would make today."""
+    for batch in _batches(rows):
+        for name in dict.fromkeys(name for name, _ in batch):
+            of_dataset = [row for dataset, row in batch if dataset == name]
+            places = places_of(name, of_dataset[0].values.keys(), contract)
+            yield from ((name, row) for row in _erased(of_dataset, places, subjects))
+
+
+def _erased(rows: list[ShopRow], places: Places, subjects: Subjects) -> Iterator[ShopRow]:
+    columns = {
+        name: pa.array([_plain(row.values[name]) for row in rows], _type(name, places))
+        for name in places.read
+    }
+    if not columns:
+        yield from rows
+        return
+    marks = subjects.marks(pa.table(columns), places)
+    for at, row in enumerate(rows):
+        if marks.deleted[at]:
+            continue
+        values = dict(row.values)
+        for name, found in marks.found.items():
+            if found[at] >= 0:
+                _, _, values[name] = pseudonym_texts(subjects.customers.pseudonym(int(found[at])))
+        yield ShopRow(values, row.is_deletion)
+
+
+def _plain(value: object) -> object:
+    return value.microseconds if isinstance(value, Moment) else value
+
+
+def _type(name: str, places: Places) -> pa.DataType:
+    return pa.int64() if name == places.created else pa.string()
+
+
+def _batches(rows: Iterable[T]) -> Iterator[list[T]]:
+    batch: list[T] = []
     for row in rows:
         batch.append(row)
         if len(batch) == BATCH_ROWS:

@@ -8,39 +8,30 @@ is the rows of the clean file.
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import IO
 from uuid import UUID
 
 import pyarrow as pa
 
+from kpi.aggregation.tables import KPI_TABLES
 from kpi.contract.model import Contract, Dataset
 from kpi.erasure.rows import Subjects, build_subjects
 from worker.clean import Workspace
 from worker.clean.reader import CleanObject
-from worker.errors import ConfigError, SourceError
 from worker.maintenance.erased_rows import without_erased
-from worker.objects import ObjectInfo, ObjectStore
-from worker.objects.location import Location, locate
-from worker.recount.days import DayCount, KpiRow
+from worker.maintenance.raw_bytes import TEXT, OpenObjects, RawFiles, blocks_of
+from worker.maintenance.shop_recount import Reading, ShopRecount, Upload
+from worker.recount.days import DayCount
 from worker.recount.records import TooAmbiguousError, read_lines
-from worker.recount.rows import CleanRow, Row, Value, read_rows
-from worker.state import Entry, Ledger
+from worker.recount.rows import CleanRow, Value, read_rows
+from worker.recount.rows import Row as PlainRow
+from worker.state import Entry, Ledger, Row
 from worker.state.contract_in_force import adopted_contract, adoption_at, contract_at
 from worker.state.counted import CountedUploads
+from worker.state.kpi_rows import stored_row
 from worker.state.paging import records_in_pages
-from worker.validate.stream import SourceStream
-from worker.validate.verdict import Unreadable
-
-READ_BYTES = 2**20
-"""Bytes of a raw file that are split into lines at once."""
-
-TEMPORARY_MEMORY_BYTES = 16 * 2**20
-"""Decompressed raw files up to this size are kept in memory, larger ones in a temporary file."""
 
 COLUMNS = {
     "orders": ("order_id", "user_id", "created_at", "status"),
@@ -54,8 +45,6 @@ AUTOMATIC_BYTES = 256 * 2**20
 """Days counted where nobody says how many, and the uploads' bytes up to which that is done: about
 a minute of one core."""
 
-OpenObjects = Callable[[Location], Awaitable[ObjectStore]]
-
 
 @dataclass
 class Recount:
@@ -67,12 +56,14 @@ class Recount:
         clean_files: Uploads whose clean file was read, as the raw object is gone, changed, or was
             validated with another contract.
         omitted: Why no day was counted where nobody asked for none; empty where days were.
+        refused: Uploads that the second implementation refuses, though they were accepted, and why.
     """
 
     days: set[date] = field(default_factory=set)
     raw_files: set[str] = field(default_factory=set)
     clean_files: set[str] = field(default_factory=set)
     omitted: str = ""
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 class Recounter:
@@ -97,19 +88,17 @@ class Recounter:
         self._contract = contract
         self._workspace = workspace
         self._ledger = ledger
-        self._open_objects = open_objects
-        self._stores: dict[str, ObjectStore] = {}
+        self._raw = RawFiles(open_objects)
         self._subjects: Subjects | None = None
         self.result = Recount()
 
     async def close(self) -> None:
         """Close the stores of raw objects."""
-        for store in self._stores.values():
-            await store.close()
+        await self._raw.close()
 
     async def automatic_days(self, sequence: int) -> int:
         """Return how many days to count where nobody says so: none where it would take long."""
-        upload_bytes = sum(upload.size_bytes for upload in await self._uploads(sequence))
+        upload_bytes = sum(upload.receipt.size_bytes for upload in await self._uploads(sequence))
         if upload_bytes <= AUTOMATIC_BYTES:
             return AUTOMATIC_DAYS
         size = f"{upload_bytes / 2**20:,.0f} MiB"
@@ -118,7 +107,7 @@ class Recounter:
 
     async def count(
         self, days: Collection[date], sequence: int
-    ) -> dict[str, dict[date, list[KpiRow]]]:
+    ) -> Mapping[str, Mapping[date, Sequence[Row]]]:
         """Count some days as of a ledger sequence.
 
         Returns:
@@ -129,8 +118,11 @@ class Recounter:
         """
         adoption = await adoption_at(self._ledger, sequence)
         self._contract = adopted_contract(adoption, self._default)
-        counted = DayCount(self._contract, days)
         uploads = await self._uploads(sequence)
+        self.result.days.update(days)
+        if self._contract.shop is not None:
+            return await self._count_shop(uploads, days)
+        counted = DayCount(self._contract, days)
         add = {
             "orders": counted.add_orders,
             "order_items": counted.add_items,
@@ -138,12 +130,26 @@ class Recounter:
         }
         for name, add_rows in add.items():
             for upload in uploads:
-                if upload.dataset == name:
-                    await self._add(upload, add_rows)
-        self.result.days.update(days)
+                if upload.receipt.dataset == name:
+                    await self._add(upload.receipt, add_rows)
         return await asyncio.to_thread(counted.rows)
 
-    async def _uploads(self, sequence: int) -> list[Entry]:
+    async def _count_shop(
+        self, uploads: list[Upload], days: Collection[date]
+    ) -> dict[str, dict[date, list[Row]]]:
+        result = self.result
+        reading = Reading(result.raw_files, result.clean_files, result.refused)
+        shop = ShopRecount(self._contract, self._workspace, self._raw, self._subjects, reading)
+        counted = await shop.rows(uploads, days)
+        return {
+            name: {
+                day: [stored_row(KPI_TABLES[name], row) for row in rows]
+                for day, rows in by_day.items()
+            }
+            for name, by_day in counted.items()
+        }
+
+    async def _uploads(self, sequence: int) -> list[Upload]:
         """Return the uploads that count, from the earliest version to the latest."""
         records = [
             record async for page in records_in_pages(self._ledger, sequence) for record in page
@@ -156,13 +162,17 @@ class Recounter:
         records = in_force.select(records)
         uploads.add(records)
         entries = {record.sequence: record for record in records if isinstance(record, Entry)}
-        return [entries[upload.sequence] for upload in uploads.in_order()]
+        return [
+            Upload(receipt=entries[upload.sequence], name=uploads.name_of_source(upload.source_id))
+            for upload in uploads.in_order()
+        ]
 
-    async def _add(self, upload: Entry, add_rows: Callable[[Iterable[Row]], None]) -> None:
+    async def _add(self, upload: Entry, add_rows: Callable[[Iterable[PlainRow]], None]) -> None:
         dataset = self._contract.datasets[upload.dataset]
-        async with self._raw_text(upload) as text:
-            if text is not None:
-                rows: Iterable[Row] = read_rows(read_lines(_blocks(text)), self._contract, dataset)
+        async with self._raw.open(upload, self._contract) as raw:
+            if raw is not None and raw.format == TEXT:
+                lines = read_lines(blocks_of(raw.file))
+                rows: Iterable[PlainRow] = read_rows(lines, self._contract, dataset)
                 if self._subjects is not None and dataset.name != "products":
                     rows = without_erased(rows, self._subjects, dataset)
                 try:
@@ -176,44 +186,7 @@ class Recounter:
         async for some in self._clean_rows(upload, dataset):
             await asyncio.to_thread(add_rows, some)
 
-    @asynccontextmanager
-    async def _raw_text(self, upload: Entry) -> AsyncIterator[IO[bytes] | None]:
-        """Open the decompressed raw object; None where the clean file is to be read."""
-        found = await self._raw_object(upload)
-        if found is None:
-            yield None
-            return
-        store, info = found
-        with tempfile.SpooledTemporaryFile(TEMPORARY_MEMORY_BYTES) as file:
-            try:
-                async with SourceStream(
-                    store, info, max_inflation=self._contract.max_inflation
-                ) as stream:
-                    async for block in stream.blocks():
-                        await asyncio.to_thread(file.write, block.new)
-            except (SourceError, Unreadable):
-                yield None
-                return
-            file.seek(0)
-            yield file
-
-    async def _raw_object(self, upload: Entry) -> tuple[ObjectStore, ObjectInfo] | None:
-        if self._open_objects is None or upload.contract != self._contract.digest:
-            return None
-        try:
-            place = locate(upload.url)
-            if place.bucket not in self._stores:
-                self._stores[place.bucket] = await self._open_objects(place)
-            store = self._stores[place.bucket]
-            kind, _, version = upload.version.partition(":")
-            version_id = version if kind == "version" else None
-            info = await store.stat(place.key, version_id=version_id)
-        except (ConfigError, SourceError):
-            return None
-        is_same = (info.version, info.size_bytes) == (upload.version, upload.size_bytes)
-        return (store, info) if is_same else None
-
-    async def _clean_rows(self, upload: Entry, dataset: Dataset) -> AsyncIterator[list[Row]]:
+    async def _clean_rows(self, upload: Entry, dataset: Dataset) -> AsyncIterator[list[PlainRow]]:
         """Yield the clean rows of an upload, a row group at a time."""
         version = () if dataset.version is None else (dataset.version,)
         wanted = dict.fromkeys((*dataset.key, *COLUMNS[dataset.name], *version))
@@ -227,12 +200,7 @@ class Recounter:
                 yield await asyncio.to_thread(_plain_rows, table)
 
 
-def _blocks(text: IO[bytes]) -> Iterator[bytes]:
-    while block := text.read(READ_BYTES):
-        yield block
-
-
-def _plain_rows(table: pa.Table) -> list[Row]:
+def _plain_rows(table: pa.Table) -> list[PlainRow]:
     return [
         CleanRow({name: _plain(value) for name, value in row.items()}) for row in table.to_pylist()
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 MAX_SCANS = 20
 """Times that the bytes of a file may be read while quotes open and never close."""
@@ -12,6 +13,21 @@ MAX_SCANS = 20
 
 class TooAmbiguousError(Exception):
     """So many quotes open and never close that splitting the file takes too long."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a file separates cells.
+
+    Attributes:
+        delimiter: Character between fields.
+        is_quoted: Whether quotes may stand around a field; else they are plain characters.
+        escape: Character that makes the next one plain; empty for none.
+    """
+
+    delimiter: str
+    is_quoted: bool = True
+    escape: str = ""
 
 
 def read_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -31,9 +47,6 @@ def read_records(
 ) -> Iterator[list[str]]:
     """Yield the fields of each well-formed record; blank lines are skipped.
 
-    A malformed record, or one that is too long, ends at its first line end and is left out: no row
-    of it counts. Bytes that are not UTF-8 become surrogates, which no valid text has.
-
     Args:
         lines: Lines of the file, the header among them.
         delimiter: Character between fields.
@@ -42,9 +55,30 @@ def read_records(
     Raises:
         TooAmbiguousError: Splitting takes too long.
     """
+    records = split_records(lines, Dialect(delimiter), max_record_bytes)
+    return (fields for fields in records if fields is not None)
+
+
+def split_records(
+    lines: Iterable[bytes], dialect: Dialect, max_record_bytes: int
+) -> Iterator[list[str] | None]:
+    """Yield the fields of each record; None for one that is malformed or too long.
+
+    Such a record ends at its first line end. Bytes that are not UTF-8 become surrogates, which no
+    valid text has.
+
+    Raises:
+        TooAmbiguousError: Splitting takes too long.
+    """
     csv.field_size_limit(2**31 - 1)
     source = _Lines(lines, max_record_bytes)
-    reader = csv.reader(source, delimiter=delimiter, strict=True)
+    reader = csv.reader(
+        source,
+        delimiter=dialect.delimiter,
+        quoting=csv.QUOTE_MINIMAL if dialect.is_quoted else csv.QUOTE_NONE,
+        escapechar=dialect.escape or None,
+        strict=True,
+    )
     while True:
         try:
             fields = next(reader)
@@ -52,9 +86,11 @@ def read_records(
             return
         except csv.Error:
             source.end_record_at_first_line()
+            yield None
             continue
-        if source.end_record() <= max_record_bytes and fields:
-            yield fields
+        is_short = source.end_record() <= max_record_bytes
+        if fields:
+            yield fields if is_short else None
 
 
 class _Lines:
