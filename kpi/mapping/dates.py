@@ -71,7 +71,7 @@ def read_times(texts: pa.Array, forms: Sequence[DateForm], clock: Clock) -> Time
     """
     size = len(texts)
     wall, offset = np.zeros(size, np.int64), np.zeros(size, np.int64)
-    known, zoned = np.zeros(size, bool), np.zeros(size, bool)
+    known, zoned, dated = np.zeros(size, bool), np.zeros(size, bool), np.zeros(size, bool)
     for shape in stamp_shapes(forms[0]) if forms else ():
         rest = np.flatnonzero(valid(texts) & ~known)
         if not len(rest):
@@ -80,41 +80,44 @@ def read_times(texts: pa.Array, forms: Sequence[DateForm], clock: Clock) -> Time
         stamps = read_stamps(some, shape, partial(_suffixes, form=forms[0]))
         rest = rest[stamps.good]
         wall[rest], offset[rest] = stamps.wall[stamps.good], stamps.offset[stamps.good]
-        zoned[rest], known[rest] = stamps.zoned[stamps.good], True
+        zoned[rest], dated[rest] = stamps.zoned[stamps.good], stamps.dated[stamps.good]
+        known[rest] = True
     rest = np.flatnonzero(valid(texts) & ~known)
     if len(rest):
         encoded = pc.dictionary_encode(texts.take(pa.array(rest)))
         at = encoded.indices.to_numpy()
         distinct = _read_distinct(encoded.dictionary, forms)
         wall[rest], offset[rest] = distinct.wall[at], distinct.offset[at]
-        zoned[rest], known[rest] = distinct.zoned[at], distinct.good[at]
-    return _on_days(Stamps(wall, offset, zoned, known), valid(texts) & ~known, clock)
+        zoned[rest], dated[rest] = distinct.zoned[at], distinct.dated[at]
+        known[rest] = distinct.good[at]
+    return _on_days(Stamps(wall, offset, zoned, dated, known), valid(texts) & ~known, clock)
 
 
 def _read_distinct(texts: pa.Array, forms: Sequence[DateForm]) -> Stamps:
     """Read times by patterns; the first form that a text has counts."""
     size = len(texts)
     wall, offset = np.zeros(size, np.int64), np.zeros(size, np.int64)
-    known, zoned = np.zeros(size, bool), np.zeros(size, bool)
+    known, zoned, dated = np.zeros(size, bool), np.zeros(size, bool), np.zeros(size, bool)
     for form in forms:
         todo = ~known
         if not todo.any():
             break
         if form.example in _UNIX_STEP:
             found, of_form = _unix(texts, _UNIX_STEP[form.example])
-            of_offset, of_zoned = np.zeros(size, np.int64), found
+            of_offset, of_zoned, of_dated = np.zeros(size, np.int64), found, ~found
         else:
-            found, of_form, of_offset, of_zoned = _parts(texts, form)
+            found, of_form, of_offset, of_zoned, of_dated = _parts(texts, form)
         found = found & todo
         wall[found], offset[found], zoned[found] = of_form[found], of_offset[found], of_zoned[found]
+        dated[found] = of_dated[found]
         known |= found
-    return Stamps(wall, offset, zoned, known)
+    return Stamps(wall, offset, zoned, dated, known)
 
 
 def _suffixes(texts: pa.Array, form: DateForm) -> Suffixes:
     """Read texts of one form that all have the stamp of midnight of 2000-01-01."""
-    good, wall, offset, zoned = _parts(texts, form)
-    return Suffixes(wall - MIDNIGHT_OF_2000, offset, zoned, good)
+    good, wall, offset, zoned, dated = _parts(texts, form)
+    return Suffixes(wall - MIDNIGHT_OF_2000, offset, zoned, dated, good)
 
 
 def _on_days(stamps: Stamps, wrong: Mask, clock: Clock) -> Times:
@@ -125,8 +128,10 @@ def _on_days(stamps: Stamps, wrong: Mask, clock: Clock) -> Times:
         days = wall // MICROSECONDS_PER_DAY
     else:
         local = known & ~stamps.zoned
-        if clock.times != "UTC" and local.any():
-            instants[local] = to_utc(wall[local], clock.times)
+        # A date alone is that day of the shop, whatever the zone of its times is.
+        for which, zone in ((local & ~stamps.dated, clock.times), (local & stamps.dated, clock.day)):
+            if zone != "UTC" and which.any():
+                instants[which] = to_utc(wall[which], zone)
         days = to_local(instants, clock.day) // MICROSECONDS_PER_DAY
     if not known.all():
         instants[~known], days[~known] = 0, 0
@@ -143,8 +148,12 @@ def _unix(texts: pa.Array, step: int) -> tuple[Mask, Int64s]:
     return fits, np.where(fits, values, 0) * step
 
 
-def _parts(texts: pa.Array, form: DateForm) -> tuple[Mask, Int64s, Int64s, Mask]:
-    """Read years to fractions: (which are valid, wall clock, offset, which have an offset)."""
+def _parts(texts: pa.Array, form: DateForm) -> tuple[Mask, Int64s, Int64s, Mask, Mask]:
+    """Read years to fractions.
+
+    Returns:
+        Which are valid, wall clock, offset, which have an offset, and which are dates alone.
+    """
     found = pc.extract_regex(texts, f"^(?:{form.pattern})$")
     good = true(found.is_valid())
     names = {field.name for field in found.type}
@@ -182,7 +191,10 @@ def _parts(texts: pa.Array, form: DateForm) -> tuple[Mask, Int64s, Int64s, Mask]
         )
         clock += padded.cast(pa.int64()).to_numpy(zero_copy_only=False)
     offset, zoned = _offsets(found, names)
-    return good, (first + day - 1) * MICROSECONDS_PER_DAY + clock, offset, zoned
+    dated = np.ones(len(texts), bool)
+    if "hour" in names:
+        dated = ~true(pc.not_equal(pc.fill_null(found.field("hour"), ""), ""))
+    return good, (first + day - 1) * MICROSECONDS_PER_DAY + clock, offset, zoned, dated
 
 
 def _offsets(found: pa.StructArray, names: set[str]) -> tuple[Int64s, Mask]:

@@ -52,12 +52,14 @@ class Suffixes:
         microseconds: Fraction of the second.
         offset: From UTC, in microseconds.
         zoned: Where there is an offset.
+        dated: Where the text is a date alone.
         good: Which of them the form takes.
     """
 
     microseconds: Int64s
     offset: Int64s
     zoned: Mask
+    dated: Mask
     good: Mask
 
 
@@ -69,12 +71,14 @@ class Stamps:
         wall: Microseconds since 1970 of the wall clock.
         offset: From UTC, in microseconds.
         zoned: Where there is an offset.
+        dated: Where the text is a date alone.
         good: Which texts were read.
     """
 
     wall: Int64s
     offset: Int64s
     zoned: Mask
+    dated: Mask
     good: Mask
 
 
@@ -128,7 +132,7 @@ def read_stamps(texts: pa.Array, shape: str, read_suffixes: ReadSuffixes) -> Sta
     lengths = np.diff(offsets)
     rows = np.flatnonzero(valid(texts) & (lengths >= width))
     size = len(texts)
-    found = Stamps(*(np.zeros(size, kind) for kind in (np.int64, np.int64, bool, bool)))
+    found = Stamps(*(np.zeros(size, kind) for kind in (np.int64, np.int64, bool, bool, bool)))
     if not len(rows):
         return found
     if len(rows) == size and (lengths == lengths[0]).all():
@@ -149,6 +153,7 @@ def read_stamps(texts: pa.Array, shape: str, read_suffixes: ReadSuffixes) -> Sta
     good &= of_each.good[at]
     found.wall[rows], found.good[rows] = wall + of_each.microseconds[at], good
     found.offset[rows], found.zoned[rows] = of_each.offset[at], of_each.zoned[at]
+    found.dated[rows] = of_each.dated[at]
     return found
 
 

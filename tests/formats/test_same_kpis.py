@@ -22,8 +22,8 @@ from tests.formats.writers import (
     as_zip,
 )
 from tests.language.contracts import HEAD
+from tests.language.files import File
 from tests.language.product import Outcome, run
-from tests.language.reference import File
 from tests.support.profiles import examples
 from worker.validate.stream import DEFAULT_BLOCK_SIZES, BlockSizes
 

@@ -10,8 +10,9 @@ from typing import Any
 from tests.language.files import FIRST_SECOND, File
 from worker.recount.shop.contract import Shop, read_contract
 from worker.recount.shop.count import ShopCount
+from worker.recount.shop.files import read_table
 from worker.recount.shop.rows import Counts, FileRows
-from worker.recount.shop.texts import RefusedError, read_text_table
+from worker.recount.shop.texts import RefusedError
 
 
 @dataclass
@@ -62,7 +63,7 @@ def _add(shop: Shop, count: ShopCount, file: File, found: Recounted, encoding: s
     try:
         if not entries:
             raise RefusedError("no entry")
-        table = read_text_table(shop, entries, file.name, lambda: iter([data]))
+        table = read_table(shop, entries, file.name, lambda: iter([data]))
         rows = FileRows(shop, table, last_day)
         count.add(file.name, [(table.entry, rows)])
     except RefusedError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from tests.language.reference import File
+from tests.language.files import File
 
 DAYS = ("2025-03-01", "2025-03-02", "2025-03-03")
 HEADERS = (

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.language.contracts import FILES, HEAD, ITEMS, ORDERS, sales
+from tests.language.files import File
 from tests.language.product import Outcome, run
-from tests.language.reference import File
 from worker.validate.stream import BlockSizes
 
 DAY = "2025-03-01"

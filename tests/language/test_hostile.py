@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.language.contracts import FILES, HEAD, ITEMS, ORDERS, sales
+from tests.language.files import File
 from tests.language.product import run
-from tests.language.reference import File
 from worker.validate.stream import BlockSizes
 
 TEXT = sales("1,2025-03-01,A,1,5.00", '2,2025-03-02,"B, ""c""",2,"7"')

@@ -9,8 +9,8 @@ import pytest
 
 from kpi.errors import KpiError
 from tests.language.contracts import HEAD
+from tests.language.files import File
 from tests.language.product import run
-from tests.language.reference import File
 
 DAY = "2025-03-01"
 CONTRACT = (

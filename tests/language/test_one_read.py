@@ -9,8 +9,8 @@ import pytest
 
 from kpi.csv.splitter import RecordSplitter
 from tests.language.contracts import HEAD
+from tests.language.files import File
 from tests.language.product import run
-from tests.language.reference import File
 from worker.objects import ObjectInfo
 from worker.objects.local import FolderStore
 from worker.validate.stream import BlockSizes

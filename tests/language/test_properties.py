@@ -1,4 +1,4 @@
-"""Random contracts and files: the product publishes what the reference says."""
+"""Random contracts and files: the product publishes what the recount counts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.language.files import File
 from tests.language.product import check
-from tests.language.reference import File
 from tests.language.shops import RandomShop, shops
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.validate.stream import BlockSizes
@@ -29,7 +29,7 @@ SMALL = TransformLimits(
 
 @given(shops(), st.booleans(), st.integers(20, 4000), st.sampled_from([DEFAULT_LIMITS, SMALL]))
 @settings(suppress_health_check=list(HealthCheck))
-def test_any_shop_is_what_the_reference_says(
+def test_any_shop_is_what_the_recount_counts(
     shop: RandomShop, one_by_one: bool, block_bytes: int, limits: TransformLimits
 ) -> None:
     """Files are validated in the order of their uploads; later versions of a name replace it."""

@@ -9,8 +9,8 @@ import pytest
 
 from tests.language.contracts import FILES, HEAD, ITEMS, ORDERS, sales
 from tests.language.days import DAY, NEXT, row
+from tests.language.files import File
 from tests.language.product import check
-from tests.language.reference import File
 
 COUNTED = (
     HEAD

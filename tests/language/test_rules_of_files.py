@@ -9,8 +9,8 @@ import pytest
 
 from tests.language.contracts import FILES, HEAD, ITEMS, ORDERS, sales
 from tests.language.days import DAY, NEXT, row
+from tests.language.files import File
 from tests.language.product import check, run
-from tests.language.reference import File
 
 
 def test_rule_23_a_shipping_line_is_left_out_by_excluded(tmp_path: Path) -> None:

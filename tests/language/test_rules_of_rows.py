@@ -9,8 +9,8 @@ import pytest
 
 from tests.language.contracts import FILES, HEAD, ITEMS, ORDERS, sales
 from tests.language.days import DAY, NEXT, row
+from tests.language.files import File
 from tests.language.product import check, run
-from tests.language.reference import File
 
 
 def test_rule_01_conditions_see_the_latest_row_after_via(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import pytest
 from kpi.contract.loading import parse_contract
 from kpi.contract.shop import ROLES
 from kpi.errors import ContractError
+from tests.language.files import File
 from tests.language.product import Outcome, run
-from tests.language.reference import File
 from tests.test_docs import LOADER
 
 TESTS = Path(__file__).parents[1]

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
 
 import pyarrow as pa
 
@@ -15,14 +14,15 @@ from kpi.erasure.rows import Subjects
 from worker.clean import Workspace
 from worker.clean.reader import CleanObject
 from worker.maintenance.erased_rows import without_erased_of_shop
-from worker.maintenance.raw_bytes import TEXT, RawBytes, RawFiles, blocks_of
+from worker.maintenance.raw_bytes import RawBytes, RawFiles
+from worker.maintenance.raw_tables import open_tables
 from worker.recount.records import TooAmbiguousError
-from worker.recount.shop.contract import Dataset, Entry, Shop, read_contract
+from worker.recount.shop.contract import Dataset, Entry, read_contract
 from worker.recount.shop.count import ShopCount
 from worker.recount.shop.dates import Clock, Moment
 from worker.recount.shop.days import KpiRow
 from worker.recount.shop.rows import FileRows, Row
-from worker.recount.shop.texts import NotCountedError, RefusedError, Table, read_text_table
+from worker.recount.shop.texts import NotCountedError, RefusedError
 from worker.recount.shop.values import Value
 from worker.state.entry import Entry as Receipt
 
@@ -180,18 +180,3 @@ class ShopRecount:
         if isinstance(day, int):
             return Moment(date(1970, 1, 1) + timedelta(days=day), value)
         return self._clock.at(value)
-
-
-def open_tables(shop: Shop, raw: RawBytes) -> Iterator[Table]:
-    """Yield the files of a raw object: itself, members of an archive, sheets of a workbook.
-
-    Raises:
-        RefusedError: The contract does not fit.
-        NotCountedError: The recount does not read it.
-    """
-    entries = shop.entries_for(raw.key)
-    if not entries:
-        raise RefusedError("no entry of [[files]] matches")
-    if raw.format != TEXT:
-        raise NotCountedError(f"the recount does not read {raw.format}")
-    yield read_text_table(shop, entries, raw.key, partial(blocks_of, raw.file))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.lines import FORMS, contract_file, lines_file
+from tests.language.files import File
 from tests.language.product import run
-from tests.language.reference import File
 
 
 def test_every_form_is_the_same_shop(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ import pytest
 from kpi.contract.loading import built_in
 from kpi.kernels.key_hashing import KeyHasher
 from tests.language.contracts import FILES, HEAD, ITEMS, ORDERS, sales
+from tests.language.files import File
 from tests.language.product import check
-from tests.language.reference import File
 from tests.support.shops import Pipeline, Upload, write
 from worker.transform.limits import TransformLimits
 
