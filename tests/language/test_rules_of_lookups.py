@@ -168,6 +168,8 @@ def test_rule_21_quantities_have_three_places_and_ids_are_text(tmp_path: Path) -
         ("Europe/Berlin", "2025-03-01T23:30:00", "2025-03-02"),
         ("Europe/Berlin", "1969-12-31T23:30:00", "1970-01-01"),
         ("America/New_York", "2041-07-02T03:30:00Z", "2041-07-01"),
+        ("America/New_York", "2025-03-01", "2025-03-01"),  # a date alone is that day
+        ("America/Sao_Paulo", "2018-11-04", "2018-11-04"),  # whose midnight a clock change skips
     ],
 )
 def test_rule_22_a_day_is_as_written_or_of_a_zone(

@@ -122,7 +122,7 @@ def audit(
 
     found = run_async(work)
     _report(found, as_json=output_format == "json")
-    if found.differences:
+    if found.differences or found.recount.refused:
         sys.exit(EXIT_DIFFERENCES)
     _check_compared(found)
     if not during_uploads:
@@ -200,6 +200,7 @@ def _report(found: Audit, *, as_json: bool) -> None:
             raw_files=len(found.recount.raw_files),
             clean_files=len(found.recount.clean_files),
             recount_omitted=found.recount.omitted,
+            recount_refused=found.recount.refused,
         )
         return
     if rows:
@@ -219,6 +220,8 @@ def _summarize_recount(found: Audit) -> str:
     if recount.clean_files:
         clean = len(recount.clean_files)
         said += f"; of {clean} others the clean files: gone, changed, or of another contract"
+    for source_id, reason in sorted(recount.refused.items()):
+        said += f"\naccepted, but refused by the second implementation: {source_id}: {reason}"
     return said
 
 

@@ -42,8 +42,10 @@ COLUMNS = {
 
 AUTOMATIC_DAYS = 2
 AUTOMATIC_BYTES = 256 * 2**20
-"""Days counted where nobody says how many, and the uploads' bytes up to which that is done: about
-a minute of one core."""
+AUTOMATIC_SHOP_BYTES = 32 * 2**20
+"""Days counted where nobody says how many, and the uploads' bytes up to which that is done, by
+contracts of language 1 and 2: about a minute of one core."""
+
 
 
 @dataclass
@@ -99,7 +101,8 @@ class Recounter:
     async def automatic_days(self, sequence: int) -> int:
         """Return how many days to count where nobody says so: none where it would take long."""
         upload_bytes = sum(upload.receipt.size_bytes for upload in await self._uploads(sequence))
-        if upload_bytes <= AUTOMATIC_BYTES:
+        limit = AUTOMATIC_BYTES if self._default.shop is None else AUTOMATIC_SHOP_BYTES
+        if upload_bytes <= limit:
             return AUTOMATIC_DAYS
         size = f"{upload_bytes / 2**20:,.0f} MiB"
         self.result.omitted = f"the files have {size}: `--recount {AUTOMATIC_DAYS}` does it"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
-from functools import cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
 BLANKS = "".join(
@@ -33,6 +33,7 @@ _MAX_EXPONENT_DIGITS = 6
 """Digits of an exponent beyond which a decimal is 0 or too large for any column."""
 
 
+@lru_cache(maxsize=10_000)
 def fold(text: str) -> str:
     """Fold a text for comparison: no outer blanks, no case, canonical form, one letter i."""
     text = unicodedata.normalize("NFD", text.strip(BLANKS)).casefold()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 from functools import cache
 
@@ -77,8 +77,13 @@ def read_number(text: str, example: str) -> Decimal | None:
     return Decimal(f"{'-' if sign < 0 else ''}{whole or 0}.{fraction or 0}e{found['power'] or 0}")
 
 
+_EXACT = Context(prec=400, rounding=ROUND_HALF_EVEN)
+
+
 def rounded(number: Decimal | Fraction, places: int) -> Decimal:
     """Round half-even, once."""
+    if isinstance(number, Decimal) and abs(number.adjusted()) < 100:
+        return number.quantize(Decimal(1).scaleb(-places), context=_EXACT)
     return Decimal(round(Fraction(number) * 10**places)).scaleb(-places)
 
 

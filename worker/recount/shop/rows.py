@@ -88,6 +88,7 @@ class FileRows:
             one.name: max((table.levels.get(name, 0) for name in used_headers(one)), default=0)
             for one in self._datasets
         }
+        self._used = {one.name: used_headers(one) for one in self._datasets}
         self._reading = Reading(
             numbers=self._entry.numbers,
             dates=table.dates,
@@ -98,6 +99,7 @@ class FileRows:
         self._fillable = _fillable(self._entry, self._datasets)
         self._signs: dict[tuple[str, str], bool] = {}
         self._currencies: dict[str, set[str]] = {}
+        self._currency_headers = _unnamed_currencies(table, self._datasets)
         self.counts = {one.name: Counts() for one in self._datasets}
 
     def __iter__(self) -> Iterator[tuple[str, Row]]:
@@ -127,9 +129,10 @@ class FileRows:
         if record.cells is None:
             return None
         cells: dict[str, str | None] = {**self._table.names}
+        blanks = self._entry.blanks
         for header, text in record.cells.items():
             bare = _stripped(text)
-            cells[header] = None if bare and fold(bare) in self._entry.blanks else bare
+            cells[header] = None if blanks and bare and fold(bare) in blanks else bare
         return cells
 
     def _is_inside(self, dataset: Dataset, cells: Cells, record: Record) -> bool:
@@ -162,7 +165,7 @@ class FileRows:
 
     def _row(self, dataset: Dataset, cells: Cells) -> Row | None:
         """Make a row; None for a reject."""
-        if not all(_is_text(cells.get(header)) for header in used_headers(dataset)):
+        if not all(_is_text(cells.get(header)) for header in self._used[dataset.name]):
             return None
         texts = {name: self._text(column, cells) for name, column in dataset.columns.items()}
         is_deletion = holds(dataset.deleted, lambda name: shown(texts[name]))
@@ -227,15 +230,9 @@ class FileRows:
 
     def _check_currencies(self, cells: Cells) -> None:
         """Refuse a file of two currencies that the contract does not name (rule 20)."""
-        datasets = [one for one in self._datasets if one.name != "products"]
-        has_money = any(
-            column.kind == "money" for one in datasets for column in one.columns.values()
-        )
-        if not has_money or any(one.has("currency") for one in self._datasets):
-            return
-        for header in self._table.headers:
+        for header in self._currency_headers:
             text = cells.get(header)
-            if text is not None and header.rpartition(".")[2] in CURRENCY_HEADERS:
+            if text is not None:
                 known = self._currencies.setdefault(header, set())
                 known.add(text.upper())
                 if len(known) > 1:
@@ -250,6 +247,15 @@ def _fillable(entry: Entry, datasets: Sequence[Dataset]) -> set[str]:
             is_free = dataset.name in ("orders", "products") and column.name not in dataset.key
             (filled if is_free else kept).update(map(fold, column.read))
     return filled - kept if entry.fill is not None else set()
+
+
+def _unnamed_currencies(table: Table, datasets: Sequence[Dataset]) -> list[str]:
+    """Return headers that are known to name a currency, where the contract names none."""
+    of_money = (one for one in datasets if one.name != "products")
+    has_money = any(column.kind == "money" for one in of_money for column in one.columns.values())
+    if not has_money or any(one.has("currency") for one in datasets):
+        return []
+    return [one for one in table.headers if one.rpartition(".")[2] in CURRENCY_HEADERS]
 
 
 def _stripped(text: str | None) -> str | None:

@@ -65,7 +65,7 @@ class Spool:
                 if at >= segment.stop:
                     return
                 at += len(line)
-                is_deletion, values = json.loads(line, object_hook=_decode)
+                is_deletion, values = _JSON.decode(line.decode())
                 yield Row(values, is_deletion)
 
 
@@ -83,3 +83,6 @@ def _decode(value: dict[str, Any]) -> object:
     if "\0day" in value:
         return Moment(date.fromisoformat(value["\0day"]), value["\0at"])
     return value
+
+
+_JSON = json.JSONDecoder(object_hook=_decode)
