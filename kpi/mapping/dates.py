@@ -129,7 +129,8 @@ def _on_days(stamps: Stamps, wrong: Mask, clock: Clock) -> Times:
     else:
         local = known & ~stamps.zoned
         # A date alone is that day of the shop, whatever the zone of its times is.
-        for which, zone in ((local & ~stamps.dated, clock.times), (local & stamps.dated, clock.day)):
+        alone = local & stamps.dated
+        for which, zone in ((local & ~alone, clock.times), (alone, clock.day)):
             if zone != "UTC" and which.any():
                 instants[which] = to_utc(wall[which], zone)
         days = to_local(instants, clock.day) // MICROSECONDS_PER_DAY
