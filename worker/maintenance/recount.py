@@ -47,7 +47,6 @@ AUTOMATIC_SHOP_BYTES = 32 * 2**20
 contracts of language 1 and 2: about a minute of one core."""
 
 
-
 @dataclass
 class Recount:
     """What a second count has read.
