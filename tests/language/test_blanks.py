@@ -11,7 +11,7 @@ from kpi.contract.folding import BLANKS
 from tests.language.contracts import FILES, HEAD, ITEMS, ORDERS, sales
 from tests.language.days import DAY, row
 from tests.language.product import run
-from tests.language.reference import File
+from tests.language.files import File
 
 CONTRACT = HEAD + FILES + ORDERS + 'user_id = "Who"\n' + ITEMS + 'category = "SKU"\n'
 HEADER = "Order,Date,SKU,Qty,Total,Who"
