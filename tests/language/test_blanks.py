@@ -10,8 +10,8 @@ import pytest
 from kpi.contract.folding import BLANKS
 from tests.language.contracts import FILES, HEAD, ITEMS, ORDERS, sales
 from tests.language.days import DAY, row
-from tests.language.product import run
 from tests.language.files import File
+from tests.language.product import run
 
 CONTRACT = HEAD + FILES + ORDERS + 'user_id = "Who"\n' + ITEMS + 'category = "SKU"\n'
 HEADER = "Order,Date,SKU,Qty,Total,Who"

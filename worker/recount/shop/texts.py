@@ -179,8 +179,8 @@ def _header(entry: Entry, records: Iterable[list[str] | None]) -> tuple[list[str
 
 
 def is_blank(cells: Sequence[str]) -> bool:
-    """Return whether a record has no value."""
-    return not any(cell.strip(BLANKS) for cell in cells)
+    """Return whether a record has no value; NUL and Ctrl-Z, the end of a file of DOS, are none."""
+    return not any(cell.strip(f"{BLANKS}\0\x1a") for cell in cells)
 
 
 def _is_declaration(cells: Sequence[str]) -> bool:
