@@ -33,7 +33,7 @@ _SECOND = r":(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]{1,9})[0-9]*)?"
 
 ISO_PATTERN = (
     r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
-    rf"(?:[T ]{_CLOCK.replace('{1,2}', '{2}')}(?:{_SECOND})?)?{ZONE}"
+    rf"(?:[Tt ]{_CLOCK.replace('{1,2}', '{2}')}(?:{_SECOND})?)?{ZONE}"
 )
 
 

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.contract.model import header_form
-from kpi.contract.receipt_notes import Note
 from kpi.contract.reject_reasons import Reason
 from kpi.contract.shop import FileLayout, Shop, ShopColumn, ShopDataset
 from kpi.csv.blank_records import find_blank_cells
@@ -38,9 +37,8 @@ from kpi.mapping.headers import (
     needed_positions,
     resolve_headers,
 )
+from kpi.mapping.row_notes import blank_notes, changes, sample_values
 from kpi.validation.rules import Problem
-
-MONEY_OF_A_LINE = ("unit_price", "before_discount", "discount", "after_discount")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,32 +75,6 @@ class MappedRows:
     kept: Positions
     blank: int
     datasets: Mapping[str, DatasetRows]
-
-
-def _blank_notes(
-    dataset: ShopDataset, texts: Mapping[str, pa.Array], inside: Mask
-) -> dict[str, int]:
-    """Count the lines without a quantity, and those without any money (rule 16)."""
-    found = {}
-    if "quantity" in dataset.columns:
-        found["blank_quantities"] = int((inside & ~true(texts["quantity"].is_valid())).sum())
-    money = [name for name in MONEY_OF_A_LINE if name in dataset.columns]
-    if money:
-        blank = inside.copy()
-        for name in money:
-            blank &= ~true(texts[name].is_valid())
-        found["unpriced_items"] = int(blank.sum())
-    return {name: count for name, count in found.items() if count}
-
-
-def _changes(column: ShopColumn, typed: Typed, file_rows: FileRows, inside: Mask) -> Counter[str]:
-    """Count the cells of a column that were changed."""
-    found = Counter[str]()
-    if typed.rounded is not None:
-        found[str(Note.ROUNDED)] = int((typed.rounded & inside).sum())
-    if column.kind in ("id", "text"):
-        found[str(Note.TRIMMED)] = int((file_rows.trimmed(column) & inside).sum())
-    return +found
 
 
 def _headers_of(dataset: ShopDataset) -> set[str]:
@@ -250,7 +222,7 @@ class Mapper:
             problems += self._problems(column, texts[column.name], typed, checked)
             if dataset.name in self._shop.references or column.name in KEYS_OF_KPIS:
                 problems += too_long(column, typed, checked)
-            notes += _changes(column, typed, file_rows, inside)
+            notes += changes(column, typed, file_rows, inside)
             self._check_signs(dataset, column, typed)
             arrays.append(typed.values)
             if column.name == dated_column(dataset):
@@ -262,11 +234,11 @@ class Mapper:
             if dataset.name == "orders":
                 outside = (days.days < self._first_day) | (days.days > self._last_day)
                 outside &= valid & inside & ~deleted
-                problems += self._out_of_bounds(outside)
+                problems += self._out_of_bounds(outside, texts["created_at"])
         values = dict(zip(dataset.columns, arrays, strict=False))
         problems += too_large(dataset, values, inside & ~deleted)
         if dataset.name == "order_items":
-            notes.update(_blank_notes(dataset, texts, inside))
+            notes.update(blank_notes(dataset, texts, inside))
         if dataset.key_by == "row":
             arrays.append(pa.array(np.arange(rows) + self._rows_before))
         rejected = np.zeros(rows, bool)
@@ -358,21 +330,23 @@ class Mapper:
         wrong = typed.wrong & checked
         if wrong.any():
             expected = EXPECTED.get(column.stored_kind, "text")
-            found.append(Problem(Reason.WRONG_TYPE, column.name, expected, wrong))
+            samples = sample_values(texts, wrong)
+            found.append(Problem(Reason.WRONG_TYPE, column.name, expected, wrong, samples))
         if column.required:
             missing = ~true(texts.is_valid()) & checked
             if missing.any():
                 found.append(Problem(Reason.MISSING_VALUE, column.name, "a value", missing))
         return found
 
-    def _out_of_bounds(self, outside: Mask) -> list[Problem]:
+    def _out_of_bounds(self, outside: Mask, texts: pa.Array) -> list[Problem]:
         if not outside.any():
             return []
         first, last = (
             np.datetime64(day, "D").astype(str) for day in (self._first_day, self._last_day)
         )
         expected = f"a day from {first} to {last} (not_before, not_after)"
-        return [Problem(Reason.OUT_OF_RANGE, "created_at", expected, outside)]
+        samples = sample_values(texts, outside)
+        return [Problem(Reason.OUT_OF_RANGE, "created_at", expected, outside, samples)]
 
     def _check_currencies(self, file_rows: FileRows) -> None:
         """Refuse a file of several currencies of which the contract says nothing (rule 20)."""

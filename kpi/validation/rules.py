@@ -63,12 +63,14 @@ class Problem:
         column: Canonical name of the column; None for a whole record.
         expected: Text that completes "expected ...".
         rows: Mask over the rows.
+        samples: Some of their values, whose shapes a refusal shows.
     """
 
     reason: Reason
     column: str | None
     expected: str
     rows: Mask
+    samples: tuple[str, ...] = ()
 
 
 def broken_rules(

@@ -155,3 +155,35 @@ def test_minor_units_are_those_of_the_currency(tmp_path: Path, currency: str, to
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     assert "empty" in reason(run_bytes(tmp_path, CONTRACT, b""))
+
+
+@pytest.mark.parametrize(
+    ("date", "price", "told"),
+    [
+        (
+            "10/03/25",
+            "5",
+            "wrong_type 20 in orders.created_at (expected a date or time; got '99/99/99'); write "
+            "the last day of 2025 in `dates` of the entry of [[files]] as the file writes it",
+        ),
+        (
+            DAY,
+            "5,50 EUR",
+            "wrong_type 20 in order_items.after_discount (expected an amount of money; got "
+            "'9,99 aaa'); write 1234.50 in `numbers` of the entry of [[files]]",
+        ),
+        (
+            "1999-01-01",
+            "5",
+            "out_of_range 20 in orders.created_at (expected a day from 2000-01-01 to 2026-12-31 "
+            "(not_before, not_after); got '9999-99-99'); check `not_before`",
+        ),
+        (DAY, "5;", "the extra column is empty in all of them: each ends with a delimiter"),
+        (DAY, "5;x", "wrong_column_count 20 (expected 5 columns, got 6); check the delimiter"),
+    ],
+)
+def test_a_refusal_names_column_shapes_and_remedy(
+    tmp_path: Path, date: str, price: str, told: str
+) -> None:
+    text = sales(*(f"{n};{date};A;1;{price}" for n in range(20)), header="Order;Date;SKU;Qty;Total")
+    assert told in reason(run_bytes(tmp_path, CONTRACT, text.encode()))

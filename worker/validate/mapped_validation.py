@@ -29,13 +29,13 @@ from worker.validate.context import ValidationContext
 from worker.validate.discovery import FEEDS_SEPARATOR
 from worker.validate.formats import Candidate, FormatContext, ReadRecords, RecordReader, Records
 from worker.validate.formats.opening import UNMATCHED, OpenedFile, open_files
+from worker.validate.mapped_summary import mapped_summary
 from worker.validate.reject_writer import RejectWriter, open_reject_writer
 from worker.validate.stream import SourceStream
 from worker.validate.verdict import (
     RowCounts,
     Unreadable,
     accept,
-    describe_codes,
     refuse,
     too_many_rejects,
 )
@@ -97,6 +97,7 @@ class MappedValidation:
         self._contract = context.contract
         self._stream = stream
         self._counts = RowCounts()
+        self._summary = mapped_summary(context.contract)
         self._passed_over = 0
         self._feeds: dict[str, _Feed] = {}
         self._candidates: list[Candidate] = []
@@ -155,7 +156,7 @@ class MappedValidation:
             self._contract,
             counts.rows - self._passed_over,
             counts.rejected,
-            describe_codes(counts.reasons),
+            self._summary.describe(),
         )
         if reason:
             raise FileRefusedError(reason)
@@ -262,6 +263,10 @@ class MappedValidation:
             table, notes = self._erasing.rejects(table)
             counts.notes.update(notes)
         await output.rejects.write(table, records_before)
+        if table.num_rows:
+            self._summary.add(table)
+            for problem in problems:
+                self._summary.add_shapes(problem)
         counts.rows += mapped.rows + records.broken
         counts.rejected += table.num_rows
         self._passed_over += int((passed_over & ~rejected).sum())

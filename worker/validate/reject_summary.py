@@ -9,7 +9,9 @@ import csv
 import io
 import re
 import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ import pyarrow.compute as pc
 
 from kpi.contract.reject_reasons import Reason
 from kpi.csv.header import Layout
+from kpi.validation.rules import Problem
 
 MAX_SHAPES = 3
 """Shapes shown of the values of one column."""
@@ -55,6 +58,14 @@ REMEDIES = {
 """Reason -> what a person can do about it."""
 
 
+TRAILING = (
+    "the extra column is empty in all of them: each ends with a delimiter, and the header does not"
+)
+
+_COLUMN_COUNTS = re.compile(r"([0-9]+) columns, got ([0-9]+)")
+"""What `kpi.validation.rejects` expects of a record of another number of columns."""
+
+
 @dataclass
 class ProblemSummary:
     """One reason in one column.
@@ -87,9 +98,23 @@ class ProblemSummary:
 class RejectSummary:
     """Count rejects by reason and column, and sample the shapes of their values."""
 
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        self._fields = {name: at for at, name in enumerate(layout.names)}
+    def __init__(
+        self,
+        fields: Mapping[str, int],
+        delimiters: Sequence[str],
+        remedy: Callable[[ProblemSummary], str],
+    ) -> None:
+        """Begin a source object.
+
+        Args:
+            fields: Column -> number of its field in a reject that is CSV; empty where `add_shapes`
+                tells the shapes.
+            delimiters: Those of the object, or those that it may have.
+            remedy: Says what a person can do about a problem.
+        """
+        self._fields = fields
+        self._delimiters = delimiters
+        self._remedy = remedy
         self._problems: dict[tuple[str, str], ProblemSummary] = {}
 
     def add(self, rejects: pa.Table) -> None:
@@ -104,10 +129,10 @@ class RejectSummary:
                 problems = [self._find(one) for one in reasons.dictionary[code].as_py()]
                 for problem in problems:
                     problem.rows += int(rows[code])
-                if any(problem.wants_samples for problem in problems):
+                if self._fields and any(problem.wants_samples for problem in problems):
                     found = np.flatnonzero(codes == code)[:MAX_SAMPLED_ROWS] + at
                     self._sample(problems, raws, found.tolist())
-                if any(self._has_one_more(one) for one in reasons.dictionary[code].as_py()):
+                if any(_has_one_more(one) for one in reasons.dictionary[code].as_py()):
                     found = np.flatnonzero(codes == code) + at
                     problems[0].trailing += self._count_trailing(raws.take(pa.array(found)))
             at += len(reasons)
@@ -117,17 +142,24 @@ class RejectSummary:
         listed = sorted(self._problems.values(), key=lambda one: -one.rows)[:MAX_PROBLEMS]
         if not listed:
             return ""
-        remedy = f"{self._remedy(listed[0])}; `shopkpi rejects` prints the rows"
+        first = listed[0]
+        is_trailing = first.trailing == first.rows
+        remedy = (
+            f"{TRAILING if is_trailing else self._remedy(first)}; `shopkpi rejects` prints the rows"
+        )
         return f"{', '.join(map(_describe, listed))}; {remedy}"
 
-    def _has_one_more(self, reason: dict[str, Any]) -> bool:
-        got = f"got {len(self._layout.names) + 1}"
-        is_count = reason["reason"] == Reason.WRONG_COLUMN_COUNT
-        return is_count and str(reason["expected"]).endswith(got)
+    def add_shapes(self, problem: Problem) -> None:
+        """Add the shapes of a problem's samples; its column is named as in the rejects."""
+        found = self._problems.get((problem.reason, problem.column or ""))
+        for value in problem.samples:
+            if found is None or len(found.shapes) >= MAX_SHAPES:
+                return
+            found.shapes.setdefault(shape_of(value))
 
     def _count_trailing(self, raws: pa.ChunkedArray) -> int:
-        delimiter = self._layout.contract.delimiter.encode()
-        return int(pc.sum(pc.ends_with(raws, delimiter)).as_py() or 0)
+        ends = [pc.sum(pc.ends_with(raws, one.encode())).as_py() or 0 for one in self._delimiters]
+        return int(max(ends))
 
     def _find(self, reason: dict[str, Any]) -> ProblemSummary:
         code, column = reason["reason"], reason["column"] or ""
@@ -153,27 +185,34 @@ class RejectSummary:
     def _split(self, raw: bytes) -> list[str]:
         text = raw.decode("utf-8", "replace")
         try:
-            return next(
-                csv.reader(io.StringIO(text), delimiter=self._layout.contract.delimiter), []
-            )
+            return next(csv.reader(io.StringIO(text), delimiter=self._delimiters[0]), [])
         except csv.Error:
             return []
 
-    def _remedy(self, problem: ProblemSummary) -> str:
-        dataset = self._layout.dataset
-        place = f"{dataset.name}.columns.{problem.column}"
-        column = dataset.columns.get(problem.column)
-        if problem.trailing == problem.rows:
-            return (
-                "the extra column is empty in all of them: each ends with a delimiter, and the "
-                "header does not"
-            )
-        if problem.reason == Reason.WRONG_TYPE and column is not None:
-            if column.type == "decimal" and any(map(DECIMAL_COMMA.fullmatch, problem.shapes)):
-                return "a decimal comma is not read: write a point"
-            if column.type == "timestamp":
-                return f"name the format in `formats` of {place} in the contract"
-        return REMEDIES[Reason(problem.reason)].format(place=place)
+
+def summary_of(layout: Layout) -> RejectSummary:
+    """Begin the summary of an object of language 1."""
+    fields = {name: at for at, name in enumerate(layout.names)}
+    return RejectSummary(fields, [layout.contract.delimiter], partial(_remedy, layout))
+
+
+def _remedy(layout: Layout, problem: ProblemSummary) -> str:
+    dataset = layout.dataset
+    place = f"{dataset.name}.columns.{problem.column}"
+    column = dataset.columns.get(problem.column)
+    if problem.reason == Reason.WRONG_TYPE and column is not None:
+        if column.type == "decimal" and any(map(DECIMAL_COMMA.fullmatch, problem.shapes)):
+            return "a decimal comma is not read: write a point"
+        if column.type == "timestamp":
+            return f"name the format in `formats` of {place} in the contract"
+    return REMEDIES[Reason(problem.reason)].format(place=place)
+
+
+def _has_one_more(reason: dict[str, Any]) -> bool:
+    if reason["reason"] != Reason.WRONG_COLUMN_COUNT:
+        return False
+    found = _COLUMN_COUNTS.fullmatch(str(reason["expected"]))
+    return found is not None and int(found[2]) == int(found[1]) + 1
 
 
 def shape_of(value: str) -> str:

@@ -18,7 +18,7 @@ from worker.clean.writer import parquet_stream
 from worker.state.entry import Part
 from worker.validate.context import ValidationContext
 from worker.validate.parse_pool import KeyOrder, Parser, parse_in_order
-from worker.validate.reject_summary import RejectSummary
+from worker.validate.reject_summary import summary_of
 from worker.validate.reject_writer import RejectWriter, open_reject_writer
 from worker.validate.verdict import RowCounts, Unreadable, too_many_rejects
 
@@ -85,7 +85,7 @@ class RowWriter:
         may_refuse: bool,
     ) -> Part:
         dataset, counts, context = self._layout.dataset, self._counts, self._context
-        key_order, summary = KeyOrder(dataset.key), RejectSummary(self._layout)
+        key_order, summary = KeyOrder(dataset.key), summary_of(self._layout)
         wanted = dict.fromkeys((*dataset.key, *RANGED_COLUMNS))
         async with parquet_stream(
             context.workspace.store,
