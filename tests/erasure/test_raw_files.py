@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from kpi.contract.folding import BLANKS
@@ -124,6 +126,47 @@ def test_raw_files_are_rewritten_and_stay_the_same_uploads(
     assert orders(shopkpi) == after
     assert mentions(CUSTOMER, [STORED, shop, Path("moved")]) == []
     assert shopkpi("audit", "--recount", "9").code == 0
+
+
+def test_a_dry_run_counts_records_of_raw_files_and_leaves_them(
+    tmp_path: Path, shopkpi: Shopkpi
+) -> None:
+    shop = put_shop(tmp_path)
+    shopkpi("run", "shop")
+    (shop / "orders" / "lines.jsonl").write_text(f'{{"order_id": 1, "user_id": {CUSTOMER}}}\n')
+    pq.write_table(pa.table({"user_id": [int(CUSTOMER)]}), shop / "orders" / "x.parquet")
+    files = {path: path.read_bytes() for path in shop.rglob("*.*")}
+    done = shopkpi("erase-customer", CUSTOMER, "--dry-run", "--raw", "shop", "--format", "json")
+    assert "8 records of 3 raw files would be rewritten or removed:" in done.err
+    assert f"{shop}/orders/b.csv: 2" in done.err
+    for name in ("lines.jsonl", "x.parquet"):
+        assert f"{shop}/orders/{name} would be left: " in done.err
+    assert {path: path.read_bytes() for path in shop.rglob("*.*")} == files
+    event = erase(shopkpi, "--raw", "shop")
+    assert sum(event["raw_files"].values()) == 8  # type: ignore[attr-defined]
+    left = event["raw_left"]
+    assert [Path(url).name for url in left] == ["lines.jsonl", "x.parquet"]  # type: ignore[attr-defined]
+    assert all("put an export without" in one for one in left.values())  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("option", ["--pseudonymise", "--delete"])
+def test_an_erasure_is_repeated_after_a_restoration(
+    tmp_path: Path, shopkpi: Shopkpi, option: str
+) -> None:
+    shop = put_shop(tmp_path)
+    shopkpi("run", "shop")
+    shutil.copytree(STORED, "copy")
+    erase(shopkpi, option, "--raw", "shop")
+    after = orders(shopkpi)
+    shutil.rmtree(STORED)
+    shutil.move("copy", STORED)
+    assert mentions(CUSTOMER, [STORED])
+    erase(shopkpi, option, "--raw", "shop")
+    for _ in range(2):
+        assert orders(shopkpi) == after
+        assert mentions(CUSTOMER, [STORED, shop]) == []
+        assert shopkpi("audit", "--recount", "9").code == 0
+        assert shopkpi("run", "shop").code == 0
 
 
 def test_compressions_stay(tmp_path: Path, shopkpi: Shopkpi) -> None:

@@ -106,7 +106,7 @@ def erase_customer(
             request = await make_request(session, customer, mode, dry_run=dry_run)
             request = replace(request, keeps_absent=bool(places))
             if dry_run:
-                print_changes(await _preview(request, session), output_format)
+                print_changes(await _preview(request, session, places), output_format)
                 return
             report = await _erase(request, session, places)
             await bring_up_to_date(session, reporter, [])
@@ -182,10 +182,11 @@ def _check_found(erased: Erased, session: Session) -> None:
         )
 
 
-async def _preview(request: Request, session: Session) -> list[RowChange]:
+async def _preview(request: Request, session: Session, places: list[Location]) -> list[RowChange]:
     """Return the rows that an erasure would change; nothing that it writes stays."""
     from worker.maintenance.erasure.erase import plan  # Arrow, 0.3 s
     from worker.maintenance.erasure.purge import Purged
+    from worker.maintenance.erasure.raw import check_limits, erase_raw
     from worker.maintenance.erasure.report import Report
     from worker.objects.overlay import OverlayStore  # only a dry run needs it
     from worker.transform.preview import preview_records
@@ -199,7 +200,12 @@ async def _preview(request: Request, session: Session) -> list[RowChange]:
         workspace = replace(session.workspace, store=store)
         planned = await plan(replace(request, workspace=workspace))
         _check_found(planned, session)
-        report = Report(mode=request.mode, erased=planned, purged=Purged())
+        raw = None
+        if places and planned.erasure is not None:
+            check_limits(request.in_force.contract)
+            found = await erase_raw(request, planned.erasure, places, open_objects, dry_run=True)
+            raw = tuple(found)
+        report = Report(mode=request.mode, erased=planned, purged=Purged(), raw=raw)
         for line in report.lines():
             click.echo(one_line(line), err=True)
         if not planned.entries or planned.erasure is None:

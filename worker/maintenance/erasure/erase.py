@@ -121,7 +121,7 @@ async def plan(request: Request) -> Erased:
     erasure = request.erasure(listing.erasures, found)
     entries = await rewrite(request, listing, found, erasure)
     return Erased(
-        erasure=erasure if entries else request.latest(listing.erasures),
+        erasure=erasure if entries or request.keeps_absent else request.latest(listing.erasures),
         entries=tuple(entries),
         rows=count_rows(listing, {one.rewrites: one for one in entries}),
         scanned=len(listing.entries),

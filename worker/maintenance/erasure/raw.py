@@ -29,6 +29,9 @@ from worker.validate.content_digest import ContentDigest, content_of_parts
 from worker.validate.stream import SourceStream
 from worker.validate.verdict import ForeignFormat, Unreadable
 
+CURE = "delete it, or put an export without the person in its place"
+"""What is left to a person."""
+
 OpenObjects = Callable[[Location], Awaitable[ObjectStore]]
 
 
@@ -84,6 +87,8 @@ async def erase_raw(
     erasure: Erasure,
     places: list[Location],
     open_objects: OpenObjects,
+    *,
+    dry_run: bool = False,
 ) -> list[RawFile]:
     """Rewrite all files below some places that have the customer.
 
@@ -92,9 +97,10 @@ async def erase_raw(
         erasure: Its record.
         places: Folders or prefixes.
         open_objects: Opens their stores.
+        dry_run: Whether files are read and not rewritten.
 
     Returns:
-        Files that were rewritten, and those that may still have the customer.
+        Files that were rewritten, or would be, and those that may still have the customer.
 
     Raises:
         SourceError: A file cannot be read.
@@ -108,9 +114,8 @@ async def erase_raw(
             async for info in store.list(place.key):
                 if info.key.endswith(VERDICT_SUFFIX):
                     continue
-                done = await _erase_file(
-                    store, info, request, RawEraser(subjects, raw_columns(contract, info.key))
-                )
+                eraser = RawEraser(subjects, raw_columns(contract, info.key))
+                done = await _erase_file(store, info, request, eraser, dry_run=dry_run)
                 if done.records or done.problem:
                     found.append(done)
         finally:
@@ -119,27 +124,29 @@ async def erase_raw(
 
 
 async def _erase_file(
-    store: ObjectStore, info: ObjectInfo, request: Request, eraser: RawEraser
+    store: ObjectStore, info: ObjectInfo, request: Request, eraser: RawEraser, *, dry_run: bool
 ) -> RawFile:
     with tempfile.TemporaryFile() as file, tempfile.TemporaryFile() as new:
         try:
             text = await _read(store, info, request.in_force.contract, file)
         except ForeignFormat as foreign:
-            return RawFile(url=info.url, problem=f"{foreign.format} is not rewritten")
+            return RawFile(url=info.url, problem=f"{foreign.format} is not rewritten; {CURE}")
         except Unreadable as error:
             return RawFile(url=info.url, problem=f"it cannot be read: {error}")
         await asyncio.to_thread(new.writelines, eraser.erase(text.file))
         if eraser.unknown:
             return RawFile(
                 url=info.url,
-                problem=f"{eraser.unknown} lines have the id, and no column of the contract does",
+                problem=f"{eraser.unknown} lines have the id, and no header does; {CURE}",
             )
         if not eraser.changed:
             return RawFile(url=info.url)
         if len(text.codecs) > 1:
-            return RawFile(url=info.url, problem="a compression in another one is not rewritten")
+            problem = f"a compression in another one is not rewritten; {CURE}"
+            return RawFile(url=info.url, problem=problem)
         new.seek(0)
-        await _replace(store, info, request, text, new)
+        if not dry_run:
+            await _replace(store, info, request, text, new)
     return RawFile(url=info.url, records=eraser.changed)
 
 

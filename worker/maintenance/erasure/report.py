@@ -81,6 +81,19 @@ class Report:
             f"{len(self.erased.entries)} uploads:",
             *(f"  {url}" for url in dict.fromkeys(one.url for one in self.erased.entries)),
             f"days that may change: {', '.join(days) or 'none'}",
+            *self._raw_lines(),
+        ]
+
+    def _raw_lines(self) -> list[str]:
+        """Word what would become of raw files."""
+        if self.raw is None:
+            return ["raw files: not looked at, since --raw names none"]
+        changed = [one for one in self.raw if one.records]
+        records = sum(one.records for one in changed)
+        return [
+            f"{records} records of {len(changed)} raw files would be rewritten or removed:",
+            *(f"  {one.url}: {one.records}" for one in changed),
+            *(f"  {one.url} would be left: {one.problem}" for one in self.raw if one.problem),
         ]
 
     def fields(self) -> dict[str, object]:
