@@ -83,7 +83,7 @@ def test_files_are_validated_again_for_other_clean_rows(shopkpi: Shopkpi) -> Non
     shown = shopkpi("contract", "adopt", "string-ids", "--dry-run", "--format", "json")
     assert shown.code == 0, shown.err
     assert "orders.columns.order_id.type: 'integer' -> 'string'" in shown.err
-    assert "2 raw files of" in shown.err
+    assert "to validate again: 2 raw files of" in shown.err
     assert shown.json == []  # no event of a commit, since there was none
     assert entries(shopkpi) == known
 
@@ -150,7 +150,7 @@ def test_adoption_stops_where_a_raw_file_is_gone(shopkpi: Shopkpi) -> None:
     for more in ((), ("--dry-run",)):
         done = shopkpi("contract", "adopt", "string-ids", *more)
         assert done.code == 2
-        assert "1 raw files are gone or changed" in done.err
+        assert "1 raw file is gone or changed" in done.err
         assert "shop/orders/a.csv" in done.err
     assert shopkpi("ledger", "--format", "json").json == known
     put("shop/orders/a.csv", ORDERS + "1,8,shipped,2025-03-01T23:30:00\n")
@@ -197,7 +197,7 @@ def test_adoption_stops_where_the_contract_refuses_a_file(shopkpi: Shopkpi) -> N
     semicolon = put_contract(shopkpi, "semicolon.toml", 'delimiter = ","', 'delimiter = ";"')
     done = shopkpi("contract", "adopt", semicolon)
     assert done.code == 2
-    assert "it refuses 2 files that were accepted" in done.err
+    assert "it refuses 2 accepted files" in done.err
     assert [entry["verdict"] for entry in shopkpi("ledger", "--format", "json").json] == [
         *("accepted", "accepted")
     ]

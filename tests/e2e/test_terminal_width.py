@@ -29,10 +29,11 @@ def on_terminal(width: int, *arguments: str) -> tuple[int, list[str]]:
     """Run a command on a terminal; return its exit code and the lines that stay on it."""
     child, terminal = pty.fork()
     if child == 0:
-        for name in ("COLUMNS", "LINES"):
-            os.environ.pop(name, None)
-        os.environ |= {"PYTHONPATH": str(ROOT), "TERM": "xterm", "SHOPKPI_SETTLE": "0"}
-        os.execv(sys.executable, [sys.executable, "-m", "worker", *arguments])  # noqa: S606
+        # GNU readline, which pytest imports, sets COLUMNS behind the back of `os.environ`.
+        kept = {name: text for name, text in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        kept |= {"PYTHONPATH": str(ROOT), "TERM": "xterm", "SHOPKPI_SETTLE": "0"}
+        command = [sys.executable, "-m", "worker", *arguments]
+        os.execve(command[0], command, kept)  # noqa: S606
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
     printed = b""
     while True:

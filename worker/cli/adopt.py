@@ -31,6 +31,7 @@ from worker.maintenance.raw_objects import RawObjects
 from worker.maintenance.refused_files import find_refused, validate_refused
 from worker.objects.location import locate
 from worker.reporting.reporters import SilentReporter
+from worker.runtime.wording import counted
 from worker.settings import read_contract, read_settings
 from worker.stores import open_objects
 from worker.validate.validate_source import validate, validate_uncommitted
@@ -233,7 +234,8 @@ async def _show_sources(proposal: Proposal, uploads: Uploads) -> None:
     if not sources:
         return
     size = sum(source.info.size_bytes for source in sources)
-    click.echo(f"{len(sources)} raw files of {size:,} bytes are validated again:", err=True)
+    number = counted(len(sources), "raw file")
+    click.echo(f"to validate again: {number} of {size:,} bytes", err=True)
     for source in sources[:NAMED_SOURCES]:
         click.echo(f"  {one_line(source.info.url)}", err=True)
     if len(sources) > NAMED_SOURCES:

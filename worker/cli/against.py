@@ -17,6 +17,7 @@ from worker.errors import ConfigError
 from worker.inputs import open_all
 from worker.jobs import validate_all
 from worker.reporting.reporters import SilentReporter
+from worker.runtime.wording import counted
 from worker.settings import read_settings
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def try_against(file: str, inputs: Sequence[str]) -> None:
         refused = [one.url for one in validated.entries if one.verdict == "refused"]
         if refused:
             raise ConfigError(
-                f"the contract refuses {len(refused)} of {len(validated.entries)} files",
+                f"the contract refuses {len(refused)} of {counted(len(validated.entries), 'file')}",
                 url=refused[0],
             )
 
@@ -66,4 +67,4 @@ async def _show_shapes(session: Session) -> None:
     for name in sorted(session.settings.tables):
         days = [str(row["order_date"]) async for row in session.state.rows(name)]
         span = f", {min(days)} to {max(days)}" if days else ""
-        click.echo(one_line(f"{name}: {len(days)} rows{span}"))
+        click.echo(one_line(f"{name}: {counted(len(days), 'row')}{span}"))

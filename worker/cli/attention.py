@@ -11,6 +11,7 @@ import click
 
 from worker.cli.render import short_name
 from worker.errors import AttentionNeeded, describe
+from worker.runtime.wording import counted
 
 if TYPE_CHECKING:
     from worker.cli.run_output import RunResult
@@ -95,7 +96,11 @@ def check_attention(conditions: Sequence[Condition], result: RunResult) -> None:
 
 def _check_refused(_condition: Condition, result: RunResult) -> str:
     refused = [one for one in result.validated.new_entries if one.verdict == "refused"]
-    return f"{len(refused):,} files were refused: {_names(refused)}" if refused else ""
+    return (
+        f"{counted(len(refused), 'file was', 'files were')} refused: {_names(refused)}"
+        if refused
+        else ""
+    )
 
 
 def _check_rejects(condition: Condition, result: RunResult) -> str:
@@ -107,13 +112,18 @@ def _check_rejects(condition: Condition, result: RunResult) -> str:
     if not above:
         return ""
     rejected = sum(one.rows_rejected for one in above)
-    limit = f" more than {condition.rate:.4g} of their rows" if condition.rate else ""
-    return f"{len(above):,} files have{limit} rejected ({rejected:,} rows): {_names(above)}"
+    limit = f" more than {condition.rate:.4g} of the rows" if condition.rate else ""
+    files = counted(len(above), "file has", "files have")
+    return f"{files}{limit} rejected ({counted(rejected, 'row')}): {_names(above)}"
 
 
 def _check_waiting(_condition: Condition, result: RunResult) -> str:
     waiting = sum(result.report.waiting.values())
-    return f"{waiting:,} items wait for their order" if waiting else ""
+    return (
+        counted(waiting, "item waits for its order", "items wait for their order")
+        if waiting
+        else ""
+    )
 
 
 def _check_rollback(_condition: Condition, result: RunResult) -> str:
@@ -123,7 +133,7 @@ def _check_rollback(_condition: Condition, result: RunResult) -> str:
     named = [short_name(one.url) for one in found[:MAX_FILES_NAMED]]
     more = f" and {len(found) - len(named):,} more" if len(found) > len(named) else ""
     rows = sum(one.rows for one in found)
-    return f"{rows:,} rows replaced newer ones of other files: {', '.join(named)}{more}"
+    return f"{counted(rows, 'row')} replaced newer ones of other files: {', '.join(named)}{more}"
 
 
 _CHECKS = {

@@ -20,6 +20,7 @@ from worker.cli.render import show_rows
 from worker.errors import StoreError
 from worker.jobs import open_session
 from worker.reporting.reporters import JsonReporter
+from worker.runtime.wording import counted
 from worker.settings import read_day, read_settings
 from worker.stores import open_objects
 
@@ -138,7 +139,7 @@ def _check_compared(found: Audit) -> None:
     if found.failed:
         days_failed = sorted(found.failed.items())[:FAILED_DAYS_SHOWN]
         shown = "; ".join(f"{day}: {error}" for day, error in days_failed)
-        raise StoreError(f"{len(found.failed)} days could not be compared: {shown}")
+        raise StoreError(f"{counted(len(found.failed), 'day')} could not be compared: {shown}")
 
 
 def _check_published(found: Audit) -> None:
@@ -160,9 +161,8 @@ def _check_published(found: Audit) -> None:
             hint=f"`shopkpi transform --kpis {_option(found.behind)}` publishes what is new",
         )
     if found.unsettled and not found.days:
-        raise StoreError(
-            f"nothing was compared: {found.unsettled} days were being published", hint="try again"
-        )
+        unsettled = counted(found.unsettled, "day was", "days were")
+        raise StoreError(f"nothing was compared: {unsettled} being published", hint="try again")
 
 
 def _option(tables: Iterable[str]) -> str:
@@ -216,7 +216,7 @@ def _summarize_recount(found: Audit) -> str:
     if recount.omitted:
         return f"no day was counted again: {recount.omitted}"
     days = ", ".join(map(str, sorted(recount.days)))
-    said = f"counted again from {len(recount.raw_files)} raw files: {days}"
+    said = f"counted again from {counted(len(recount.raw_files), 'raw file')}: {days}"
     if recount.clean_files:
         clean = len(recount.clean_files)
         said += f"; of {clean} others the clean files: gone, changed, or of another contract"
@@ -231,10 +231,11 @@ def _summarize(found: Audit) -> str:
     if not found.days:
         # Rows outside of every order would be differences.
         return f"compared 0 days as of {found.as_of}" + (left_out or ": no day has orders or rows")
-    differ = f"{len(found.differences)} rows differ{left_out}"
+    differ = counted(len(found.differences), "row differs", "rows differ") + left_out
+    days = counted(found.days, "day")
     if found.as_of:
-        return f"compared {found.days} days as of {found.as_of}: {differ}"
+        return f"compared {days} as of {found.as_of}: {differ}"
     return (
-        f"compared {found.days} days, each as of when it was published: {differ}; which other days "
+        f"compared {days}, each as of when it was published: {differ}; which other days "
         "should be there is not known, since no transform of all days has ended"
     )

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from worker.cli.sanitize import one_line
+from worker.runtime.wording import counted
 
 if TYPE_CHECKING:
     from datetime import date
@@ -166,7 +167,13 @@ def describe_report(report: Report) -> list[str]:
         lines = [f"published {describe_days(report.days)} as of {report.as_of}: {rows} rows"]
     waiting = sum(report.waiting.values())
     if waiting:
-        lines.append(f"{waiting:,} items wait for their order; they count when it comes")
+        lines.append(
+            counted(
+                waiting,
+                "item waits for its order; it counts when it comes",
+                "items wait for their order; they count when it comes",
+            )
+        )
     notes = {name: count for name, count in report.notes.items() if name != "rolled_back_rows"}
     lines += [f"{count:,} {name.replace('_', ' ')}" for name, count in notes.items()]
     return [*lines, *describe_notices(report)]
@@ -179,8 +186,8 @@ def describe_notices(report: Report) -> list[str]:
         others = ", ".join(map(short_name, rollback.urls[:MAX_OTHERS_SHOWN]))
         others += ", ..." if len(rollback.urls) > MAX_OTHERS_SHOWN else ""
         lines.append(
-            f"rolled back: {rollback.rows:,} rows of {short_name(rollback.url)} replaced newer "
-            f"ones of {others} (`shopkpi retract {rollback.source_id}` takes the file back)"
+            f"rolled back: {counted(rollback.rows, 'row')} of {short_name(rollback.url)} replaced "
+            f"newer ones of {others} (`shopkpi retract {rollback.source_id}` takes the file back)"
         )
     lines += [
         f"another shop? {one.rows:,} of {one.of_rows:,} orders of {short_name(one.url)} were those "
@@ -198,7 +205,7 @@ def describe_notices(report: Report) -> list[str]:
         for one in report.notices[:MAX_NOTICES_SHOWN]
     ]
     if len(report.notices) > MAX_NOTICES_SHOWN:
-        lines.append(f"{len(report.notices) - MAX_NOTICES_SHOWN:,} files more like these")
+        lines.append(f"{counted(len(report.notices) - MAX_NOTICES_SHOWN, 'file')} more like these")
     return [clip(line) for line in lines]
 
 

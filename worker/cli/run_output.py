@@ -22,6 +22,7 @@ from worker.cli.render import (
     show_rows,
     shown_attributes,
 )
+from worker.runtime.wording import counted
 
 if TYPE_CHECKING:
     from worker.jobs import Session, Validated
@@ -110,11 +111,11 @@ def show_quietly(result: RunResult) -> None:
 def _describe_entry(entry: Entry, effect: Effect | None) -> str:
     if entry.verdict == "refused":
         return f"refused {clip(entry.url)}: {clip(entry.reason or '')}"
-    counts = f"{entry.rows_read:,} rows, {entry.rows_rejected:,} rejected"
+    counts = f"{counted(entry.rows_read, 'row')}, {entry.rows_rejected:,} rejected"
     if effect is not None and effect.days:
-        counts += f", {effect.days:,} days ({effect.first_day} to {effect.last_day})"
+        counts += f", {counted(effect.days, 'day')} ({effect.first_day} to {effect.last_day})"
     if effect is not None and effect.waiting_items:
-        counts += f", {effect.waiting_items:,} items wait"
+        counts += f", {counted(effect.waiting_items, 'item waits', 'items wait')}"
     return f"accepted {clip(entry.url)}: {counts}"
 
 
@@ -139,10 +140,10 @@ def _show_summary(result: RunResult, new: Sequence[Entry]) -> None:
         out.print(line)
     if rejected := sum(entry.rows_rejected for entry in new if entry.verdict == "accepted"):
         reasons = describe_reasons(entry for entry in new if entry.verdict == "accepted")
-        out.print(f"rejected: {rejected:,} rows: {reasons}")
+        out.print(f"rejected: {counted(rejected, 'row')}: {reasons}")
     show_refusals(refused[:MAX_REFUSED_SHOWN], result.headers)
     if more := [short_name(entry.url) for entry in refused[MAX_REFUSED_SHOWN:]]:
-        out.print(f"refused: {len(more):,} files more (`shopkpi ledger` has them)")
+        out.print(f"refused: {counted(len(more), 'file')} more (`shopkpi ledger` has them)")
     _show_refused_before(result, {entry.source_id for entry in new})
 
 
@@ -157,7 +158,8 @@ def _show_refused_before(result: RunResult, new: set[str]) -> None:
         listed = ", ".join(names[:MAX_REFUSED_SHOWN])
         more = f", and {len(names) - MAX_REFUSED_SHOWN:,} more" * (len(names) > MAX_REFUSED_SHOWN)
         console().print(
-            f"refused before: {len(names):,} files: {listed}{more} (--again validates them again)",
+            f"refused before: {counted(len(names), 'file')}: {listed}{more} (--again validates "
+            "again)",
             soft_wrap=True,
         )
 
@@ -200,7 +202,7 @@ def _show_ignored(inputs: Sequence[IgnoredInput]) -> None:
         out.print_indented(f"{clip(one.reason)}{hint}")
     if len(inputs) > MAX_IGNORED_SHOWN:
         more = len(inputs) - MAX_IGNORED_SHOWN
-        out.print(f"not read: {more:,} files more (--format json names them)")
+        out.print(f"not read: {counted(more, 'file')} more (--format json names them)")
 
 
 def _without_as_of(row: Row) -> Row:

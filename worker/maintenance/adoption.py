@@ -22,6 +22,7 @@ from worker.maintenance.raw_objects import RawObjects
 from worker.objects.source import Source
 from worker.runtime.concurrency import each
 from worker.runtime.memory_budget import SMALL_SOURCE_BYTES, SMALL_SOURCES_AT_ONCE
+from worker.runtime.wording import counted
 from worker.state import Adoption, Entry, Ledger
 from worker.state.contract_in_force import ContractInForce, contract_of
 from worker.state.counted import CountedUploads
@@ -72,7 +73,7 @@ class Uploads:
         ]
         if refused:
             raise ConfigError(
-                f"it refuses {len(refused)} files that were accepted: {_listed(refused)}",
+                f"it refuses {counted(len(refused), 'accepted file')}: {_listed(refused)}",
                 hint="change the contract, or take them out of the KPIs with `shopkpi retract`",
             )
 
@@ -241,7 +242,8 @@ async def find_sources(proposal: Proposal, uploads: Uploads) -> list[Source]:
     await each(uploads.missing, look, SMALL_SOURCES_AT_ONCE)
     if gone:
         raise ConfigError(
-            f"it changes the clean rows, and {len(gone)} raw files are gone or changed: "
+            "it changes the clean rows, and "
+            f"{counted(len(gone), 'raw file is', 'raw files are')} gone or changed: "
             f"{_listed(sorted(gone))}",
             hint="say with --raw where they were moved, or retract these uploads",
         )

@@ -13,6 +13,7 @@ import numpy as np
 
 from kpi.aggregation.calendar import Days, to_date
 from kpi.errors import KpiError
+from worker.runtime.wording import counted
 from worker.state import DayKpis, Outcome, Row
 from worker.transform.task import TransformTask
 
@@ -119,7 +120,7 @@ class DayPipeline(Generic[Loaded]):
         if self._failed:
             shown = sorted(self._failed)[:REPORTED_DAYS]
             more = len(self._failed) - len(shown)
-            named = "; ".join(shown) + (f", and {more} days more" if more else "")
+            named = "; ".join(shown) + (f", and {counted(more, 'day')} more" if more else "")
             raise KpiError(
                 f"{named}. All other days are published. Rows with wrong amounts can be uploaded "
                 "again with the right ones"

@@ -13,6 +13,7 @@ from worker.errors import ConfigError, SourceError
 from worker.objects import ObjectInfo, ObjectStore, OnUnlisted, Unlisted
 from worker.objects.location import Location
 from worker.objects.source import Source
+from worker.runtime.wording import counted
 from worker.validate.input_names import is_ignored, nearest_folder
 
 if TYPE_CHECKING:
@@ -240,7 +241,7 @@ def _nothing_found(
     return ConfigError(
         url=location.url,
         expected=f"files in folders {', '.join(f'{one}/' for one in folders)}",
-        actual=f"{listed} files, none of them in such a folder",
+        actual=f"{counted(listed, 'file')}, none of them in such a folder",
         hint=f"{hint}; for files of any other layout `{command}` proposes a contract and uses it, "
         "`shopkpi contract infer` prints it alone",
     )

@@ -21,6 +21,7 @@ from worker.maintenance.erasure.request import Request
 from worker.objects import ObjectInfo, ObjectStore, TimeKeepingWriter
 from worker.objects.location import Location
 from worker.runtime.memory_budget import READ_BLOCK_BYTES
+from worker.runtime.wording import counted
 from worker.state import Erasure, Sighting
 from worker.state.sighting import rewritten_name
 from worker.validate.byte_range import ByteRange
@@ -137,7 +138,8 @@ async def _erase_file(
         if eraser.unknown:
             return RawFile(
                 url=info.url,
-                problem=f"{eraser.unknown} lines have the id, and no header does; {CURE}",
+                problem=f"{counted(eraser.unknown, 'line has', 'lines have')} the id, "
+                f"and no header names its column; {CURE}",
             )
         if not eraser.changed:
             return RawFile(url=info.url)

@@ -9,6 +9,7 @@ from worker.maintenance.erasure.erase import Erased
 from worker.maintenance.erasure.purge import Purged
 from worker.maintenance.erasure.raw import RawFile
 from worker.objects import OldVersion
+from worker.runtime.wording import counted
 from worker.state.records import ErasureMode
 
 
@@ -40,10 +41,10 @@ class Report:
         }[self.mode]
         verb = "got a pseudonym" if self.mode == "pseudonymise" else "deleted"
         return [
-            _row("clean rows", f"{clean} rows {verb}", self._files("clean")),
+            _row("clean rows", f"{counted(clean, 'row')} {verb}", self._files("clean")),
             _row(
                 "rejects",
-                f"{rows.get(str(Note.ERASED_REJECTS), 0)} texts emptied",
+                f"{counted(rows.get(str(Note.ERASED_REJECTS), 0), 'text')} emptied",
                 self._files("rejects"),
             ),
             _row("replaced objects", "deleted", self.purged.objects),
@@ -57,7 +58,7 @@ class Report:
             return [_row("raw files", "not touched: --raw names where they are", ())]
         changed = [one for one in self.raw if one.records]
         records = sum(one.records for one in changed)
-        rows = [_row("raw files", f"{records} records rewritten or removed", changed)]
+        rows = [_row("raw files", f"{counted(records, 'record')} rewritten or removed", changed)]
         rows += [_row(one.url, f"left: {one.problem}", (one,)) for one in self.raw if one.problem]
         return rows
 
@@ -77,8 +78,8 @@ class Report:
         count = rows.get(str(Note.PSEUDONYMISED), 0) + rows.get(str(Note.ERASED), 0)
         texts = rows.get(str(Note.ERASED_REJECTS), 0)
         return [
-            f"{count} clean rows {verb}, and {texts} texts of rejects would be emptied, of "
-            f"{len(self.erased.entries)} uploads:",
+            f"{counted(count, 'clean row')} {verb}, and {counted(texts, 'text')} of rejects would "
+            f"be emptied, of {counted(len(self.erased.entries), 'upload')}:",
             *(f"  {url}" for url in dict.fromkeys(one.url for one in self.erased.entries)),
             f"days that may change: {', '.join(days) or 'none'}",
             *self._raw_lines(),
@@ -91,7 +92,8 @@ class Report:
         changed = [one for one in self.raw if one.records]
         records = sum(one.records for one in changed)
         return [
-            f"{records} records of {len(changed)} raw files would be rewritten or removed:",
+            f"{counted(records, 'record')} of {counted(len(changed), 'raw file')} would be "
+            "rewritten or removed:",
             *(f"  {one.url}: {one.records}" for one in changed),
             *(f"  {one.url} would be left: {one.problem}" for one in self.raw if one.problem),
         ]

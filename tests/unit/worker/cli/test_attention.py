@@ -47,7 +47,7 @@ def test_refused_counts_where_the_file_is_new(tmp_path: Path) -> None:
     put_good(tmp_path)
     put_bad(tmp_path)
     first = shopkpi(tmp_path, "run", "shop", "--fail-on", "refused")
-    assert (first.code, "1 files were refused: orders/bad.csv" in first.err) == (4, True)
+    assert (first.code, "1 file was refused: orders/bad.csv" in first.err) == (4, True)
     assert json.loads(first.err)["error"] == "AttentionNeeded"
     assert shopkpi(tmp_path, "run", "shop", "--fail-on", "refused").code == 0
 
@@ -75,7 +75,7 @@ def test_waiting_counts_until_the_order_is_there(tmp_path: Path) -> None:
     put(tmp_path, "order_items/1.csv", ITEMS + "1,2,1,x,5.00\n")
     for _ in range(2):
         done = shopkpi(tmp_path, "run", "shop", "--fail-on", "waiting")
-        assert (done.code, "1 items wait for their order" in done.err) == (4, True)
+        assert (done.code, "1 item waits for its order" in done.err) == (4, True)
     put_good(tmp_path, "orders/late.csv", 2)
     assert shopkpi(tmp_path, "run", "shop", "--fail-on", "waiting").code == 0
 
@@ -90,11 +90,11 @@ def test_rollback_counts_where_newer_rows_are_replaced(tmp_path: Path) -> None:
     assert shopkpi(tmp_path, "run", "shop", "--fail-on", "rollback").code == 0
     put_at("orders/mon.csv", "1,7,x,2025-03-01T00:00:00\n2,7,x,2025-03-01T00:00:00\n", 20)
     done = shopkpi(tmp_path, "run", "shop", "--fail-on", "rollback", "--format", "table")
-    assert (done.code, "1 rows replaced newer ones of other files: orders/mon.csv" in done.err) == (
+    assert (done.code, "1 row replaced newer ones of other files: orders/mon.csv" in done.err) == (
         4,
         True,
     )
-    assert "1 rows of orders/mon.csv replaced newer ones of orders/tue.csv" in done.out
+    assert "1 row of orders/mon.csv replaced newer ones of orders/tue.csv" in done.out
     put_at("orders/tue.csv", "1,7,returned,2025-03-01T00:00:00\n", 30)
     quiet = shopkpi(tmp_path, "run", "shop", "--quiet", "--format", "table").out
     assert quiet.startswith("same ")
