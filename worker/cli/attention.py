@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from worker.cli.render import short_name
+from worker.config_file import NAME
 from worker.errors import AttentionNeeded, describe
 from worker.runtime.wording import counted
 
@@ -54,19 +56,28 @@ def parse_conditions(
     for text in texts:
         found = _CONDITION.fullmatch(text)
         if found is None:
-            raise click.BadParameter(
-                f"expected refused, rejects, rejects>RATE, waiting or rollback, got {text!r}",
-                context,
-                option,
-            )
+            problem = f"expected refused, rejects, rejects>RATE, waiting or rollback, got {text!r}"
+            raise _bad_parameter(problem, context, option)
         kind, rejects, rate, percent = found.groups()
         part = float(rate or 0) / (100 if percent else 1)
         if part > 1:
-            raise click.BadParameter(
-                f"expected a part of 1 or a percentage, got {text!r}", context, option
-            )
+            problem = f"expected a part of 1 or a percentage, got {text!r}"
+            raise _bad_parameter(problem, context, option)
         conditions.append(Condition(kind=kind or rejects, rate=part))
     return tuple(conditions)
+
+
+def _bad_parameter(
+    problem: str, context: click.Context, option: click.Parameter
+) -> click.BadParameter:
+    """Build an error that names where the value is from; click names the variable in any case."""
+    places = {
+        ParameterSource.DEFAULT_MAP: f"{option.name} in {NAME}",
+        ParameterSource.ENVIRONMENT: str(option.envvar),
+    }
+    source = context.get_parameter_source(str(option.name))
+    place = places.get(source, option.opts[0]) if source is not None else option.opts[0]
+    return click.BadParameter(problem, context, option, param_hint=f"'{place}'")
 
 
 def check_all_refused(validated: Validated) -> list[str]:

@@ -108,6 +108,17 @@ def test_unknown_condition_is_wrong_use(tmp_path: Path, text: str) -> None:
     assert (done.code, text in done.err) == (2, True)
 
 
+def test_a_wrong_condition_names_where_it_is_from(tmp_path: Path) -> None:
+    put_good(tmp_path)
+    said = [shopkpi(tmp_path, "run", "shop", "--fail-on", "refusd").err]
+    (tmp_path / "shopkpi.toml").write_text('fail_on = "refusd"')
+    said.append(shopkpi(tmp_path, "run", "shop").err)
+    said.append(shopkpi(tmp_path, "run", "shop", SHOPKPI_FAIL_ON="refusd").err)
+    places = ("'--fail-on'", "'fail_on in shopkpi.toml'", "'SHOPKPI_FAIL_ON'")
+    for place, text in zip(places, said, strict=True):
+        assert f"Invalid value for {place}: " in text
+
+
 @pytest.mark.parametrize("output", ["json", "table"])
 def test_quiet_run_prints_new_files_alone(tmp_path: Path, output: str) -> None:
     put_good(tmp_path)
