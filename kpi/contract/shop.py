@@ -124,7 +124,7 @@ class FilePattern:
 
 def _expression_of(part: str) -> str:
     if part == "*":
-        return ".*"
+        return "(?s:.*)"  # names may have line ends
     return f"(?P<{part[1:-1]}>[^/]+?)" if re.fullmatch(r"\{\w+\}", part) else re.escape(part)
 
 

@@ -11,7 +11,7 @@ from kpi.contract.folding import BLANKS
 from tests.language.contracts import FILES, HEAD, ITEMS, ORDERS, sales
 from tests.language.days import DAY, row
 from tests.language.files import File
-from tests.language.product import run
+from tests.language.product import check, run
 
 CONTRACT = HEAD + FILES + ORDERS + 'user_id = "Who"\n' + ITEMS + 'category = "SKU"\n'
 HEADER = "Order,Date,SKU,Qty,Total,Who"
@@ -24,7 +24,7 @@ def test_outer_blanks_change_no_value(tmp_path: Path) -> None:
         ",".join(f"{blank}{cell}{blank}{blank}" for cell in f"{number},{DAY},A,1,5,x".split(","))
         for number, blank in enumerate(INLINE)
     ]
-    outcome = run(tmp_path, CONTRACT, [File("sales.csv", sales(*rows, header=HEADER), 0)])
+    outcome = check(tmp_path, CONTRACT, [File("sales.csv", sales(*rows, header=HEADER), 0)])
     entry, count = outcome.entries["sales.csv"], len(INLINE)
     assert entry.rows_rejected == 0
     assert row(outcome)["unique_customers"] == 1
@@ -42,7 +42,7 @@ BLANK_RECORDS = [
 
 def test_records_without_values_are_no_rows(tmp_path: Path) -> None:
     text = sales(*ROWS[:10], *BLANK_RECORDS, *ROWS[10:], header=HEADER) + "\x1a"
-    outcome = run(tmp_path, CONTRACT, [File("sales.csv", text, 0)])
+    outcome = check(tmp_path, CONTRACT, [File("sales.csv", text, 0)])
     entry = outcome.entries["sales.csv"]
     assert (entry.rows_read, entry.rows_clean, entry.rows_rejected) == (20, 20, 0)
     assert entry.notes["blank_rows"] == len(BLANK_RECORDS) + 1
@@ -70,5 +70,5 @@ def test_a_plain_quote_is_a_value(tmp_path: Path) -> None:
 def test_words_for_no_value_match_by_case_folding(tmp_path: Path, word: str, cell: str) -> None:
     contract = CONTRACT.replace(FILES, FILES + f'blanks = ["{word}"]\n')
     text = sales(*ROWS, f"99,{DAY},A,1,5,{cell}", header=HEADER)
-    outcome = run(tmp_path, contract, [File("sales.csv", text, 0)])
+    outcome = check(tmp_path, contract, [File("sales.csv", text, 0)])
     assert row(outcome)["anonymous_orders"] == 1

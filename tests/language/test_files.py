@@ -187,3 +187,7 @@ def test_a_refusal_names_column_shapes_and_remedy(
 ) -> None:
     text = sales(*(f"{n};{date};A;1;{price}" for n in range(20)), header="Order;Date;SKU;Qty;Total")
     assert told in reason(run_bytes(tmp_path, CONTRACT, text.encode()))
+
+
+def test_a_pattern_takes_names_with_line_ends(tmp_path: Path) -> None:
+    assert revenue(run_bytes(tmp_path, CONTRACT, TWO.encode(), "sales\n1.csv")) == 12

@@ -105,7 +105,7 @@ def test_an_offset_that_no_clock_has_rejects_its_row(
     contract = HEAD.replace('"as written"', '"UTC"') + FILES + ORDERS + ITEMS
     rows = [f"{n},{DAY}T10:00:00Z,A,1,3.00" for n in range(20)]
     text = sales(*rows, f"99,{DAY}T10:00:00{offset},A,1,3.00")
-    (entry,) = run(tmp_path, contract, [File("sales.csv", text, 0)]).entries.values()
+    (entry,) = check(tmp_path, contract, [File("sales.csv", text, 0)]).entries.values()
     assert entry.rows_rejected == rejected
 
 

@@ -165,7 +165,7 @@ class Entry:
 
 def _pattern(part: str) -> str:
     if part == "*":
-        return ".*"
+        return "(?s:.*)"  # names may have line ends
     return f"(?P<{part[1:-1]}>[^/]+?)" if re.fullmatch(r"\{\w+\}", part) else re.escape(part)
 
 

@@ -25,7 +25,7 @@ _ZONE = rf"(?:[ \t]*(?P<zone>Z|z|UTC|GMT|{_OFFSET}))?"
 _FRACTION = r"(?:[.,](?P<fraction>\d+))?"
 _ISO = (
     r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)"
-    rf"(?:[T ](?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d){_FRACTION})?)?{_ZONE}"
+    rf"(?:[Tt ](?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d){_FRACTION})?)?{_ZONE}"
 )
 _UNITS = {"seconds": 10**6, "milliseconds": 10**3}
 """Word of `dates` -> microseconds of its unit."""
@@ -131,7 +131,10 @@ def _offset(text: str | None) -> timedelta | None:
     if text[0] not in "+-":
         return timedelta(0)
     size = timedelta(hours=int(text[1:3]), minutes=int(text[3:].strip(":") or 0))
-    return -size if text[0] == "-" else size
+    offset = -size if text[0] == "-" else size
+    if not timedelta(hours=-12) <= offset <= timedelta(hours=14):
+        raise ValueError("offset")
+    return offset
 
 
 _NUMBERS = {
