@@ -50,6 +50,56 @@ def _with_time(name: str, setting: str) -> Contract:
     )
 
 
+LANGUAGE_2 = parse_contract(
+    """
+    language = 2
+    name = "language 2"
+    day = "UTC"
+
+    [limits]
+    max_reject_rate = 0.5
+
+    [[files]]
+    match = "orders/*"
+    feeds = ["orders"]
+    delimiter = ","
+
+    [[files]]
+    match = "order_items/*"
+    feeds = ["order_items"]
+    delimiter = ","
+
+    [[files]]
+    match = "products/*"
+    feeds = ["products"]
+    delimiter = ","
+
+    [orders]
+    returned = { status = "returned" }
+
+    [orders.columns]
+    order_id = "order_id"
+    user_id = { from = "user_id", required = true }
+    status = "status"
+    created_at = "created_at"
+
+    [order_items]
+    key = "id"
+
+    [order_items.columns]
+    id = "id"
+    order_id = "order_id"
+    product_id = "product_id"
+    after_discount = "sale_price"
+
+    [products.columns]
+    id = "id"
+    category = { from = "category", required = true }
+    """,
+    source="language 2",
+)
+"""A line has no status of its own: its order's counts."""
+
 CONTRACTS = (
     CONTRACT,
     # Clean rows are the same, days are not.
@@ -68,4 +118,6 @@ CONTRACTS = (
         .replace("[order_items]\n", '[order_items]\n    version = "product_id"\n'),
         source="versions",
     ),
+    # Clean rows are others, and so is the code that computes days of them.
+    LANGUAGE_2,
 )

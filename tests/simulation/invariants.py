@@ -17,6 +17,7 @@ HOURS_AHEAD = {
     "simulation": 0,
     "whole files": 0,
     "versions": 0,
+    "language 2": 0,
     "Berlin's days": 1,
     "Berlin's times": -1,
 }
@@ -147,18 +148,19 @@ class Invariants:
         for number in range(len(self._models), sequence + 1):
             committed: dict[str, Upload] = {}
             rulings: list[tuple[str, bool]] = []
-            hours, whole, by_version = 0, False, False
+            hours, whole, by_version, language_2 = 0, False, False, False
             for record in self._known[:number]:
                 if isinstance(record, Adoption):
                     hours = next(HOURS_AHEAD[one] for one in HOURS_AHEAD if one in record.text)
                     whole = 'replaces = "file"' in record.text
                     by_version = "version = " in record.text
+                    language_2 = "language = 2" in record.text
                 elif isinstance(record, Entry):
                     committed[record.source_id] = self._uploads[record.source_id]
                 elif isinstance(record, Ruling):
                     rulings.append((record.source_id, record.kind == "restoration"))
             uploads = model.counted(committed, rulings, whole=whole)
-            tables = model.kpis(uploads, hours, by_version=by_version)
+            tables = model.kpis(uploads, hours, by_version=by_version, language_2=language_2)
             waiting = model.waiting(uploads, by_version=by_version)
             self._models.append((tables, waiting))
         return self._models[sequence]

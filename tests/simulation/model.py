@@ -24,7 +24,7 @@ HEADERS: Mapping[str, Record] = {
 }
 BROKEN: Mapping[str, Record] = {
     "orders": ("1", "1", "", "yesterday"),
-    "order_items": ("1", "1", "1", "", "-1.00"),
+    "order_items": ("1", "1", "1", "", "much"),
     "products": ("1", ""),
 }
 """Of each dataset, the one row that breaks the contract."""
@@ -134,8 +134,21 @@ def day_of(created_at: str, hours: int) -> str:
     return instant.date().isoformat()
 
 
-def kpis(uploads: Iterable[Upload], hours: int = 0, *, by_version: bool = False) -> Tables:
-    """The KPI rows of some uploads, where days begin some hours before those of UTC."""
+def kpis(
+    uploads: Iterable[Upload],
+    hours: int = 0,
+    *,
+    by_version: bool = False,
+    language_2: bool = False,
+) -> Tables:
+    """The KPI rows of some uploads.
+
+    Args:
+        uploads: Those that count.
+        hours: Days begin so long before those of UTC.
+        by_version: Whether a column says which row of a key is the later one.
+        language_2: Whether lines have no status of their own, and days some more attributes.
+    """
     uploads = list(uploads)
     orders = latest(uploads, "orders", by_version=by_version)
     products = latest(uploads, "products")
@@ -154,7 +167,8 @@ def kpis(uploads: Iterable[Upload], hours: int = 0, *, by_version: bool = False)
             by_category[day, product[1] if product else "(unknown)"].append(item)
 
     def came_back(item: Record) -> bool:
-        return is_returned(item[3] or orders[item[1]][2])
+        own = "" if language_2 else item[3]
+        return is_returned(own or orders[item[1]][2])
 
     tables: Tables = {"order_kpis": {}, "category_kpis": {}, "product_kpis": {}}
     for day, of_day in by_day.items():
@@ -166,6 +180,14 @@ def kpis(uploads: Iterable[Upload], hours: int = 0, *, by_version: bool = False)
                 "total_items_sold": len(sold[day]),
                 "return_rate": ratio(sum(is_returned(one[2]) for one in of_day), len(of_day)),
                 "unique_customers": len({one[1] for one in of_day}),
+                **(
+                    {
+                        "avg_order_value": ratio(revenue(sold[day]), len(of_day), "0.01"),
+                        "anonymous_orders": 0,
+                    }
+                    if language_2
+                    else {}
+                ),
             }
         ]
     for (day, category), items in sorted(by_category.items()):

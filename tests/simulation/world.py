@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import worker.transform
+import worker.transform.shop.snapshot
 import worker.transform.snapshot
 import worker.validate.validate_source
 from kpi.aggregation.tables import table_names
@@ -128,6 +129,7 @@ def run_history(history: History, backend: Backend | None = None) -> Outcome:
             patch.object(worker.validate.validate_source, "time", clock),
             patch.object(worker.transform, "time", clock),
             patch.object(worker.transform.snapshot, "CountedUploads", backend.counted),
+            patch.object(worker.transform.shop.snapshot, "CountedUploads", backend.counted),
         ):
             world = _World(history, scheduler, backend)
             runner.get_loop().set_exception_handler(world.unhandled)
@@ -306,6 +308,9 @@ class _World:
             state, workspace = self._stores(process)
             context = await _context(workspace, state)
             source = self._source(info, process)
+            if context.contract.shop is not None:
+                await validate(source, context)  # its files are not split
+                return
             ranges = await plan_ranges(source, CONTRACT, split_bytes)
             await _together([range_task.validate_range(source, one, context) for one in ranges])
             await range_task.commit_ranges(source, context)
