@@ -75,7 +75,7 @@ async def _due_sources(work: ShopWork, counting: WaitingRows) -> set[str]:
     """Return the sources whose waiting rows may have changed.
 
     These are the changed ones, and those with waiting rows of which an order may have come. Rows
-    of others may begin to wait where an order goes or begins to wait itself.
+    of others may begin to wait where an order goes, comes back, or begins to wait itself.
     """
     snapshot, files = work.snapshot, work.changed
     changed = {name: files.sources(name) for name in snapshot.catalogs}
@@ -85,7 +85,10 @@ async def _due_sources(work: ShopWork, counting: WaitingRows) -> set[str]:
         return due | {one for name in JOINED for one in _live_sources(snapshot, name)}
     arrived = snapshot.uploads.changed_since(work.since) - snapshot.uploads.ceased_since(work.since)
     others = set(work.record.waiting)
-    if due - arrived or counting.needs_references("orders"):
+    # A line whose order was gone waited for nothing; when the order comes back, it may wait for a
+    # reference.
+    needed = any(map(counting.needs_references, ("orders", "order_items")))
+    if due - arrived or needed:
         others |= {one for name in JOINED for one in _live_sources(snapshot, name)}
     ids = await _order_id_intervals(snapshot, changed)
     for name in ("order_items", "refunds"):
