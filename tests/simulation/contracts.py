@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kpi.contract.loading import parse_contract
 from kpi.contract.model import Contract
+from tests.simulation.model import Meaning
 
 # Columns that no KPI reads are left out: they would only cost time.
 CONTRACT = parse_contract(
@@ -100,6 +101,32 @@ LANGUAGE_2 = parse_contract(
 )
 """A line has no status of its own: its order's counts."""
 
+LOOKED_UP = parse_contract(
+    LANGUAGE_2.text.replace('"language 2"', '"looked up"')
+    .replace('match = "order_items/*"', 'match = "order_items/*"\n    replaces = "file"')
+    .replace("[orders]\n", '[orders]\n    deleted = { status = "" }\n')
+    .replace('key = "id"', 'key = "order"')
+    .replace('    id = "id"\n    order_id', "    order_id")
+    .replace(
+        "after_discount",
+        'category = { from = "product_id", via = "products.category", required = true }\n'
+        "    after_discount",
+    ),
+    source="looked up",
+)
+"""See `tests.simulation.model.Meaning.looked_up`."""
+
+MEANINGS = {
+    "simulation": Meaning(),
+    "Berlin's days": Meaning(hours=1),
+    "Berlin's times": Meaning(hours=-1),
+    "whole files": Meaning(whole=True),
+    "versions": Meaning(by_version=True),
+    "language 2": Meaning(language_2=True),
+    "looked up": Meaning(language_2=True, looked_up=True),
+}
+"""Name of a contract -> what it says. Hours are those of winter."""
+
 CONTRACTS = (
     CONTRACT,
     # Clean rows are the same, days are not.
@@ -120,4 +147,5 @@ CONTRACTS = (
     ),
     # Clean rows are others, and so is the code that computes days of them.
     LANGUAGE_2,
+    LOOKED_UP,
 )

@@ -121,7 +121,7 @@ class _Author:
         self._kinds["there and back"] = choices.choice((0, 0, 9))
         self._kinds["rule"] = choices.choice((0, 0, 2, 6))
         self._kinds["adopt"] = choices.choice((0, 0, 1, 3))
-        self._first_contract = choices.choice((None, None, None, None, 2, 2, 3, 4, 4))
+        self._first_contract = choices.choice((None, None, None, None, 2, 2, 3, 4, 5))
         self._again_percent = choices.choice((0, 0, 30, 70))
         # In one history of eight, without a choice of its own: all others stay as they were.
         self._kinds["erase"] = int(self._late > 0 and self._again_percent == 70)
@@ -147,7 +147,7 @@ class _Author:
                 steps.append(self._transform())
             elif kind == "adopt":
                 fault = self._fault(ADOPT_FAULTS, self._validate_fault_percent)
-                steps.append(Adopt(number=choices.between(0, 3), fault=fault))
+                steps.append(Adopt(number=choices.between(0, 5), fault=fault))
             elif kind == "erase":
                 fault = self._fault(ERASE_FAULTS, self._validate_fault_percent)
                 steps.append(Erase(customer=self._id(), fault=fault))

@@ -6,22 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from tests.simulation import model
+from tests.simulation.contracts import CONTRACT, MEANINGS
 from tests.simulation.model import Upload
 from worker.objects import ObjectStore
 from worker.state import Adoption, Entry, Ruling
 from worker.state import Record as LedgerRecord
 from worker.state.erasures import read_erasures
 from worker.state.memory import MemoryState
-
-HOURS_AHEAD = {
-    "simulation": 0,
-    "whole files": 0,
-    "versions": 0,
-    "language 2": 0,
-    "Berlin's days": 1,
-    "Berlin's times": -1,
-}
-"""Name of a contract -> hours that its days are ahead of those of the files' times, in winter."""
 
 
 class Violation(AssertionError):
@@ -148,20 +139,19 @@ class Invariants:
         for number in range(len(self._models), sequence + 1):
             committed: dict[str, Upload] = {}
             rulings: list[tuple[str, bool]] = []
-            hours, whole, by_version, language_2 = 0, False, False, False
+            meaning = MEANINGS[CONTRACT.name]
             for record in self._known[:number]:
                 if isinstance(record, Adoption):
-                    hours = next(HOURS_AHEAD[one] for one in HOURS_AHEAD if one in record.text)
-                    whole = 'replaces = "file"' in record.text
-                    by_version = "version = " in record.text
-                    language_2 = "language = 2" in record.text
+                    meaning = next(
+                        of for name, of in MEANINGS.items() if f'"{name}"' in record.text
+                    )
                 elif isinstance(record, Entry):
                     committed[record.source_id] = self._uploads[record.source_id]
                 elif isinstance(record, Ruling):
                     rulings.append((record.source_id, record.kind == "restoration"))
-            uploads = model.counted(committed, rulings, whole=whole)
-            tables = model.kpis(uploads, hours, by_version=by_version, language_2=language_2)
-            waiting = model.waiting(uploads, by_version=by_version)
+            uploads = model.counted(committed, rulings, whole=meaning.whole)
+            tables = model.kpis(uploads, meaning)
+            waiting = model.waiting(uploads, meaning)
             self._models.append((tables, waiting))
         return self._models[sequence]
 

@@ -23,7 +23,7 @@ HEADERS: Mapping[str, Record] = {
     "products": ("id", "category"),
 }
 BROKEN: Mapping[str, Record] = {
-    "orders": ("1", "1", "", "yesterday"),
+    "orders": ("1", "1", "delivered", "yesterday"),
     "order_items": ("1", "1", "1", "", "much"),
     "products": ("1", ""),
 }
@@ -105,6 +105,26 @@ VERSIONS = {"orders": 1, "order_items": 2}
 """Columns whose greater value is the later row, by a contract that says so: user and product."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Meaning:
+    """What a contract says of the rows.
+
+    Attributes:
+        hours: Days begin so long before those of UTC.
+        whole: Whether a later file replaces the earlier one of its name whole.
+        by_version: Whether a column says which row of a key is the later one.
+        language_2: Whether lines have no status of their own, and days some more attributes.
+        looked_up: Whether an order without status is gone, an order's lines are those of its latest
+            file, a later file of lines replaces that of its name, and a line waits for its product.
+    """
+
+    hours: int = 0
+    whole: bool = False
+    by_version: bool = False
+    language_2: bool = False
+    looked_up: bool = False
+
+
 def latest(
     uploads: Iterable[Upload], dataset: str, *, by_version: bool = False
 ) -> dict[str, Record]:
@@ -120,12 +140,62 @@ def latest(
     return found
 
 
-def waiting(uploads: Iterable[Upload], *, by_version: bool = False) -> int:
-    """Items whose order has not arrived."""
+def latest_lines(uploads: Iterable[Upload]) -> list[Record]:
+    """The lines of each order in the latest file that has some.
+
+    A file that a later one of its name replaced has lines at that one's time, and shows none.
+    """
+    files = [one for one in sorted(uploads, key=version_order) if one.dataset == "order_items"]
+    places: list[tuple[int, Upload]] = []
+    for place, file in enumerate(files):
+        later = (at for at in range(place + 1, len(files)) if files[at].key == file.key)
+        places.append((next(later, place), file))
+    newest = {record[1]: 0 for _, file in places for record in file.clean}
+    for place, file in places:
+        for record in file.clean:
+            newest[record[1]] = max(newest[record[1]], place)
+    return [
+        record
+        for place, (at, file) in enumerate(places)
+        if at == place
+        for record in file.clean
+        if newest[record[1]] == place
+    ]
+
+
+@dataclass(frozen=True)
+class LatestRows:
+    """Rows that count, of lines also those that wait."""
+
+    orders: dict[str, Record]
+    items: list[Record]
+    products: dict[str, Record]
+    waiting: list[Record]
+
+
+def latest_rows(uploads: Iterable[Upload], meaning: Meaning) -> LatestRows:
+    """The rows that count."""
     uploads = list(uploads)
-    orders = latest(uploads, "orders")
-    items = latest(uploads, "order_items", by_version=by_version)
-    return sum(item[1] not in orders for item in items.values())
+    known = latest(uploads, "orders", by_version=meaning.by_version)
+    products = latest(uploads, "products")
+    if not meaning.looked_up:
+        items = [*latest(uploads, "order_items", by_version=meaning.by_version).values()]
+        waiting = [one for one in items if one[1] not in known]
+        return LatestRows(known, items, products, waiting)
+    items = latest_lines(uploads)
+    orders = {key: order for key, order in known.items() if order[2]}
+    gone = known.keys() - orders.keys()
+    waiting = [
+        one
+        for one in items
+        if one[1] not in known or (one[1] not in gone and one[2] not in products)
+    ]
+    return LatestRows(orders, items, products, waiting)
+
+
+def waiting(uploads: Iterable[Upload], meaning: Meaning | None = None) -> int:
+    """Items whose order, or whose product, has not arrived."""
+    return len(latest_rows(uploads, meaning or Meaning()).waiting)
 
 
 def day_of(created_at: str, hours: int) -> str:
@@ -134,40 +204,27 @@ def day_of(created_at: str, hours: int) -> str:
     return instant.date().isoformat()
 
 
-def kpis(
-    uploads: Iterable[Upload],
-    hours: int = 0,
-    *,
-    by_version: bool = False,
-    language_2: bool = False,
-) -> Tables:
-    """The KPI rows of some uploads.
-
-    Args:
-        uploads: Those that count.
-        hours: Days begin so long before those of UTC.
-        by_version: Whether a column says which row of a key is the later one.
-        language_2: Whether lines have no status of their own, and days some more attributes.
-    """
-    uploads = list(uploads)
-    orders = latest(uploads, "orders", by_version=by_version)
-    products = latest(uploads, "products")
+def kpis(uploads: Iterable[Upload], meaning: Meaning | None = None) -> Tables:
+    """The KPI rows of some uploads that count."""
+    meaning = meaning or Meaning()
+    rows = latest_rows(uploads, meaning)
+    orders, products = rows.orders, rows.products
     by_day: dict[str, list[Record]] = defaultdict(list)
     for order in orders.values():
-        by_day[day_of(order[3], hours)].append(order)
+        by_day[day_of(order[3], meaning.hours)].append(order)
     by_category: dict[tuple[str, str], list[Record]] = defaultdict(list)
     by_product: dict[tuple[str, str], list[Record]] = defaultdict(list)
     sold: dict[str, list[Record]] = defaultdict(list)
-    for item in latest(uploads, "order_items", by_version=by_version).values():
-        if item[1] in orders:
-            day = day_of(orders[item[1]][3], hours)
+    for item in rows.items:
+        if item[1] in orders and item not in rows.waiting:
+            day = day_of(orders[item[1]][3], meaning.hours)
             product = products.get(item[2])
             sold[day].append(item)
             by_product[day, item[2]].append(item)
             by_category[day, product[1] if product else "(unknown)"].append(item)
 
     def came_back(item: Record) -> bool:
-        own = "" if language_2 else item[3]
+        own = "" if meaning.language_2 else item[3]
         return is_returned(own or orders[item[1]][2])
 
     tables: Tables = {"order_kpis": {}, "category_kpis": {}, "product_kpis": {}}
@@ -185,7 +242,7 @@ def kpis(
                         "avg_order_value": ratio(revenue(sold[day]), len(of_day), "0.01"),
                         "anonymous_orders": 0,
                     }
-                    if language_2
+                    if meaning.language_2
                     else {}
                 ),
             }

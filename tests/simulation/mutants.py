@@ -8,9 +8,11 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from kpi.aggregation.tables import KPI_TABLES
+from tests.simulation.backend import Backend
 from tests.simulation.schedule import Scheduler
+from tests.simulation.shop_mutants import SHOP_MUTANTS
 from tests.simulation.torn import TornState
-from tests.simulation.world import START, Backend
+from tests.simulation.world import START
 from worker.objects.memory import MemoryStore, MemoryWriter
 from worker.state import Adoption, DayKpis, Entry, Erasure, Outcome, Progress, Record
 from worker.state.counted import CountedUploads, Decision, Run
@@ -332,6 +334,7 @@ MUTANTS: dict[str, Backend] = {
     **{counted.__name__: Backend(counted=counted) for counted in COUNTED},
     GuardForgotten.__name__: Backend(state=GuardForgotten, torn=True),
     LostObjects.__name__: Backend(clean=lambda _: LostObjects("clean")),
+    **SHOP_MUTANTS,
 }
 OF_ADOPTIONS = {
     state.__name__: Backend(state=state)

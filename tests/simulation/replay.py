@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tests.simulation.backend import Backend
 from tests.simulation.history import History
-from tests.simulation.world import Backend, run_history
+from tests.simulation.world import run_history
 from worker.errors import WorkerError
 from worker.state import State
 from worker.state.memory import MemoryState

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 from hypothesis import Phase, given, seed, settings
 
+from tests.simulation.backend import Backend
 from tests.simulation.generation import histories as any_history
 from tests.simulation.history import History
 from tests.simulation.invariants import Violation
 from tests.simulation.torn import befallen_between
-from tests.simulation.world import Backend, run_history
+from tests.simulation.world import run_history
 
 FIND = (Phase.generate,)
 FIND_AND_SHRINK = (Phase.generate, Phase.shrink)

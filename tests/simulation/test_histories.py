@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.simulation.backend import Backend
 from tests.simulation.generation import make_history
 from tests.simulation.search import search
 from tests.simulation.torn import TORN
-from tests.simulation.world import Backend, run_history
+from tests.simulation.world import run_history
 
 BATCH_HISTORIES = settings().max_examples
 """Histories of one seed: 100 in CI."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import date
 
+from tests.simulation.backend import Backend
 from tests.simulation.history import Adopt, Audit, History, Put, Step, Transform, Validate, Wait
 from tests.simulation.model import Record, Upload
 from tests.simulation.schedule import Fault
 from tests.simulation.torn import TORN
-from tests.simulation.world import Backend, run_history
+from tests.simulation.world import run_history
 
 WAIT = Wait()
 
@@ -141,6 +142,21 @@ def test_a_category_that_changes_twice_around_a_day_that_is_half_published() -> 
         Validate(number=3),
         Transform(),
         backend=TORN,
+    )
+
+
+def test_a_line_waits_for_its_product_when_its_order_comes_back() -> None:
+    # By this contract an order without status is gone: its lines wait for nothing.
+    holds(
+        upload("orders", "old", 1, ("1", "1", "", "2025-03-01T00:00:00")),
+        Validate(number=0),
+        upload("order_items", "all", 2, ("1", "1", "1", "", "9.99")),
+        Validate(number=1),
+        Adopt(number=5),
+        Transform(),
+        upload("orders", "new", 3, ("1", "1", "delivered", "2025-03-01T00:00:00")),
+        Validate(number=2),
+        Transform(),
     )
 
 

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import find
 
 from tests.simulation.generation import histories
-from tests.simulation.history import Adopt, Erase, History, Step, Transform, Validate, Wait
+from tests.simulation.history import Adopt, Erase, History, Rule, Step, Transform, Validate, Wait
 from tests.simulation.invariants import Violation
 from tests.simulation.mutants import HARMLESS, MUTANTS, OF_ADOPTIONS, OF_ERASURES
 from tests.simulation.schedule import Fault
 from tests.simulation.search import FIND, search
+from tests.simulation.shop_mutants import OF_SHOPS
 from tests.simulation.test_known import upload
 from tests.simulation.world import run_history
 
@@ -21,6 +22,7 @@ BATCH_HISTORIES = 100
 FOUND_IN = {
     **dict.fromkeys(("CheckBeforehand", "CountsTheLast", "RetractsBeforeItCompares"), 1),
     **dict.fromkeys(("RulesOnOne", "SlicesAreWhole"), 1),
+    "OrderOfShopCommits": 2,
     "SeesTheEndsAlone": 15,
 }
 """Mutant -> the batch that noticed it last, which is tried first; the others follow."""
@@ -96,6 +98,68 @@ def test_a_broken_rule_of_erasures_is_found(name: str) -> None:
     ]
     assert all(run_history(one).violation is None for one in histories_)
     assert any(run_history(one, OF_ERASURES[name]).violation for one in histories_)
+
+
+IN_LANGUAGE_2: tuple[Step, ...] = (*FIRST, Adopt(number=4), Wait())
+
+
+def one_by_one(*steps: Step) -> tuple[Step, ...]:
+    """Put a wait behind each step."""
+    return tuple(one for step in steps for one in (step, Wait()))
+
+
+HISTORIES_OF_SHOPS: dict[str, tuple[Step, ...]] = {
+    "ForgetsATable": one_by_one(
+        *IN_LANGUAGE_2,
+        Transform(),
+        upload("order_items", "lines", 2, ("1", "1", "1", "", "9.99")),
+        Validate(number=1),
+        Transform(tables=("order_kpis",)),
+        Transform(),
+    ),
+    "LeavesEmptyDays": one_by_one(
+        *IN_LANGUAGE_2,
+        Transform(),
+        Rule(number=0, kind="retraction"),
+        Transform(),
+    ),
+    "SeesNoEnds": one_by_one(
+        *IN_LANGUAGE_2,
+        upload("order_items", "lines", 2, ("1", "1", "1", "", "9.99")),
+        Validate(number=1),
+        Transform(),
+        Rule(number=0, kind="retraction"),
+        Transform(),
+    ),
+    "ForgetsFormerDays": one_by_one(
+        *FIRST,
+        Adopt(number=1),  # by whose times the order is on the day before
+        Transform(fault=Fault(what="nap", operation="publish", naps=2)),
+        Adopt(number=4),
+        Transform(),
+    ),
+    "StandsWhereItCame": one_by_one(
+        upload("orders", "first", 1, ("1", "1", "delivered", "2025-03-01T00:00:00")),
+        Validate(number=0),
+        Adopt(number=5),
+        upload("products", "all", 2, ("1", "Toys")),
+        Validate(number=1),
+        upload("order_items", "lines", 3, ("1", "1", "1", "", "9.99")),
+        Validate(number=2),
+        upload("order_items", "others", 4, ("1", "1", "1", "", "5.00")),
+        Validate(number=3),
+        upload("order_items", "lines", 5, ("2", "2", "1", "", "7.00")),
+        Validate(number=4),
+        Transform(),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OF_SHOPS)
+def test_a_broken_rule_of_language_2_is_found(name: str) -> None:
+    history = History(steps=HISTORIES_OF_SHOPS[name], schedule=0, calm=0.9)
+    assert run_history(history).violation is None
+    assert run_history(history, OF_SHOPS[name]).violation
 
 
 def test_hypothesis_makes_a_history_small() -> None:

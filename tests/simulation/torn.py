@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import date
 
 from kpi.aggregation.tables import KPI_TABLES
+from tests.simulation.backend import Backend
 from tests.simulation.history import History, Step, Transform
 from tests.simulation.schedule import Scheduler
-from tests.simulation.world import Backend
 from worker.errors import StoreError
 from worker.state import DayKpis, Outcome
 from worker.state.day_guard import Guard

@@ -10,18 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from types import SimpleNamespace
-from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import worker.transform
-import worker.transform.shop.snapshot
-import worker.transform.snapshot
-import worker.validate.validate_source
 from kpi.aggregation.tables import table_names
 from kpi.contract.model import Contract
 from kpi.erasure.digests import Digests
+from tests.simulation.backend import Backend, substituted
 from tests.simulation.contracts import CONTRACT, CONTRACTS
 from tests.simulation.history import (
     Adopt,
@@ -60,7 +56,6 @@ from worker.objects.memory import MemoryStore
 from worker.objects.source import Source, source_id
 from worker.state import Adoption, Ruling
 from worker.state.contract_in_force import contract_of
-from worker.state.counted import CountedUploads
 from worker.state.erasures import read_erasures
 from worker.state.memory import MemoryState
 from worker.state.records import Decision
@@ -73,6 +68,11 @@ from worker.validate.validate_source import validate
 
 ALL_TABLES = table_names(["order", "category", "product"])
 INDEXED = TransformLimits(unindexed_files=0, stride_pointers=3)
+STREAMED = TransformLimits(
+    held_reference_rows=0, shop_batch_orders=1, shop_scattered_batch_orders=1, read_rows=1
+)
+"""A day is a batch, and no reference is held, of a contract of language 2."""
+
 SECRET = b"s" * 32
 """Of the digests of erased customers: one that is drawn would make runs of one seed differ."""
 
@@ -84,23 +84,6 @@ START = datetime(2025, 4, 1, tzinfo=UTC)
 
 class NoThreads(Executor):
     """The simulation's loop runs inline what is given to an executor."""
-
-
-@dataclass(frozen=True)
-class Backend:
-    """The stores of a world; tests of the tests put faulty ones here.
-
-    Attributes:
-        state: Makes ledger and KPI tables.
-        clean: Makes the store of the clean zone.
-        torn: Whether a day may take several transactions.
-        counted: Decides which uploads count.
-    """
-
-    state: Callable[[Scheduler], MemoryState] = lambda _: MemoryState()
-    clean: Callable[[Scheduler], MemoryStore] = lambda _: MemoryStore("clean")
-    torn: bool = False
-    counted: type[CountedUploads] = CountedUploads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,12 +108,7 @@ def run_history(history: History, backend: Backend | None = None) -> Outcome:
     with asyncio.Runner(loop_factory=lambda: SimulationLoop(scheduler.choose)) as runner:
         clock = SimpleNamespace(perf_counter=runner.get_loop().time)
         # Receipts hold wall times, which would make runs of one seed differ.
-        with (
-            patch.object(worker.validate.validate_source, "time", clock),
-            patch.object(worker.transform, "time", clock),
-            patch.object(worker.transform.snapshot, "CountedUploads", backend.counted),
-            patch.object(worker.transform.shop.snapshot, "CountedUploads", backend.counted),
-        ):
+        with substituted(backend, clock):
             world = _World(history, scheduler, backend)
             runner.get_loop().set_exception_handler(world.unhandled)
             runner.run(world.run())
@@ -322,7 +300,7 @@ class _World:
             state, workspace = self._stores(process)
             tables = frozenset(step.tables) or ALL_TABLES
             # In one history of four ids are looked up in the key index, which has to be built.
-            limits = DEFAULT_LIMITS if self._history.schedule % 4 else INDEXED
+            limits = {0: INDEXED, 1: STREAMED}.get(self._history.schedule % 4, DEFAULT_LIMITS)
 
             async def once(**options: object) -> None:
                 await transform(
