@@ -64,6 +64,13 @@ class Stored:
                 done = client.batch_write_item(RequestItems={table: puts})
                 assert not done["UnprocessedItems"]
 
+    def progress_record(self, emulator: Emulator, prefix: str) -> dict[str, Any]:
+        """Read the release's own progress record, as it is now."""
+        key = {"kind": {"S": "progress"}, "id": {"S": "progress"}}
+        found = _client("dynamodb", emulator).get_item(TableName=f"{prefix}-ledger", Key=key)
+        fields: dict[str, Any] = json.loads(found["Item"]["progress"]["S"])
+        return fields
+
     def load_objects(self, emulator: Emulator, bucket: str, scratch: Path) -> None:
         """Create a bucket with the objects that belong to the tables."""
         client = _client("s3", emulator)

@@ -12,6 +12,7 @@ from tests.migration.stored import Stored
 from tests.support.commands import shopkpi
 from tests.support.emulators import Emulator, unique_name
 from worker.state import Effect
+from worker.state.dynamodb.progress import STOPS_FORMER
 
 RELEASE = Path(__file__).parent / "v0_1_0"
 NAMES = ["default", "slips", "spoilt", "string-ids", "uuid-ids"]
@@ -105,6 +106,10 @@ def test_a_workspace_of_the_release_is_recomputed(stored: Stored, tmp_path: Path
         assert observed(stored, tmp_path)["queries"] == stored.expected["recomputed"]
 
 
+FIELDS_OF_RELEASE = {"published", "waiting", "waiting_as_of"}
+"""Fields of its progress record: with any other, a transform of the release ends with an error."""
+
+
 @pytest.mark.parametrize("server", ["moto", "ministack"])
 def test_tables_of_the_release_give_its_rows(
     stored: Stored, server: str, request: pytest.FixtureRequest, tmp_path: Path
@@ -129,6 +134,7 @@ def test_tables_of_the_release_give_its_rows(
         assert done.code == 2
         return
     assert done.code == 0, done.err
+    assert stored.progress_record(emulator, prefix).keys() - FIELDS_OF_RELEASE == {STOPS_FORMER}
     found = observed(stored, tmp_path, **stores)
     expected = stored.expected
     recomputed = expected.pop("recomputed")

@@ -8,7 +8,9 @@ commit, and nothing of it is lost: what is not committed is done again.
 
 Release 0.1.0 had no format and no shop. Its ledger items are valid as they stand, and its tasks may
 go on committing while an update is under way. Its KPI tables are left alone: those of this format
-are filled from the ledger by the first transform, which any crash leaves to be repeated.
+are filled from the ledger by the first transform, which any crash leaves to be repeated. Before
+it moves its progress record, it puts a field into that of 0.1.0, whose transforms fail from then
+on.
 """
 
 from __future__ import annotations

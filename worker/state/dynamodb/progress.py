@@ -35,6 +35,12 @@ from worker.state.dynamodb.items import document, document_bytes, number, put, u
 if TYPE_CHECKING:
     from worker.state.dynamodb.items import Item, Write
 
+FORMER_RECORD = ("progress", "progress")
+"""Key of the progress record of release 0.1.0."""
+
+STOPS_FORMER = "use_release_0_2_0_or_later"
+"""Field of that record since an update: 0.1.0 knows none of it, and says so where it reads it."""
+
 TRANSACTION_SOURCES = TRANSACTION_WRITES - 1
 """Sources written in one transaction; the record is its last write."""
 
@@ -83,10 +89,41 @@ class DynamoDBProgress:
                     waiting=stored.progress.waiting,
                     waiting_as_of=stored.progress.waiting_as_of,
                 )
-            if merged == stored.progress or await self._replace(doing, stored, merged):
+            if merged == stored.progress:
+                return merged
+            is_first = not stored.version
+            if (not is_first or await self._stop_former(doing)) and await self._replace(
+                doing, stored, merged
+            ):
                 return merged
             if not await retries.again():
                 raise StoreError(f"{doing}: others kept advancing it", url=self._database.url)
+
+    async def _stop_former(self, doing: str) -> bool:
+        """Let transforms of 0.1.0 fail, which would publish to tables that nobody reads any more.
+
+        They read their record first, and write it last on the condition that it is unchanged.
+
+        Returns:
+            False where one of them has written it since it was read.
+        """
+        item = await self._former_record()
+        if item is None:
+            return True
+        with parsing("earlier progress record"):
+            fields = orjson.loads(document_bytes(item["progress"]))
+            version = int(item["version"]["N"])
+        if STOPS_FORMER in fields:
+            return True
+        stopping: Item = {
+            **self._database.ledger_key(*FORMER_RECORD),
+            "version": number(version + 1),
+            "progress": document(
+                orjson.dumps({**fields, STOPS_FORMER: True}), "the earlier progress record"
+            ),
+        }
+        table = self._database.table(LEDGER_TABLE)
+        return await self._database.put(doing, put(table, stopping, unchanged("version", version)))
 
     async def _replace(self, doing: str, stored: _Stored, merged: Progress) -> bool:
         """Write the record and its waiting items; False where another writer came between."""
@@ -168,12 +205,15 @@ class DynamoDBProgress:
 
     async def _former_tables(self) -> dict[str, int]:
         """Return the tables that an earlier format has published: none of them is filled yet."""
-        item = await self._database.get(
-            "reading the earlier progress record",
-            LEDGER_TABLE,
-            self._database.ledger_key("progress", "progress"),
-        )
+        item = await self._former_record()
         if item is None:
             return {}
         with parsing("earlier progress record"):
             return dict.fromkeys(orjson.loads(document_bytes(item["progress"]))["published"], 0)
+
+    async def _former_record(self) -> Item | None:
+        return await self._database.get(
+            "reading the earlier progress record",
+            LEDGER_TABLE,
+            self._database.ledger_key(*FORMER_RECORD),
+        )
