@@ -31,6 +31,11 @@ ZONE = rf"[ \t]*(?P<zone>Z|z|UTC|GMT|{OFFSET})?"
 _CLOCK = r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})"
 _SECOND = r":(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]{1,9})[0-9]*)?"
 
+COMPACT_DATE = "20251231"
+"""The basic format of ISO 8601 (4.1.2.2 of its edition of 2004): eight digits."""
+
+_COMPACT_PATTERN = "(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})"
+
 ISO_PATTERN = (
     r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
     rf"(?:[Tt ]{_CLOCK.replace('{1,2}', '{2}')}(?:{_SECOND})?)?{ZONE}"
@@ -102,6 +107,10 @@ class DateForm:
         fields: list[str] = []
         without_zone = re.sub(r"(:[0-9]{2})[ \t]*[+-][0-9]{2}:?[0-9]{2}$", r"\1", example.strip())
         for text in re.findall(r"[^\W\d_]+|[0-9]+|[^\w]|_", without_zone):
+            if text == COMPACT_DATE and not fields:
+                fields += ["year", "month", "day"]
+                pattern += _COMPACT_PATTERN
+                continue
             name, part = _token(text, fields)
             if part is None or name in fields:
                 return None
