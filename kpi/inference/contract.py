@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kpi.inference.dataset_blocks import DatasetBlocks
 from kpi.inference.dates import moved_by_offset
@@ -19,6 +19,7 @@ from kpi.inference.samples import TableSample
 from kpi.inference.structure import Structure, find_structure
 from kpi.inference.tables import Table, find_references, make_tables
 from kpi.inference.trial import try_contract
+from kpi.inference.unnamed_columns import quantity_by_relation
 from kpi.inference.values import Column
 
 MISFIT_SHARE = 0.2
@@ -78,6 +79,9 @@ class _Inference:
             raise NotInferableError(self._nothing_found())
         decisions = Decisions(self._tables, self._answers)
         structure = decisions.choose_date(decisions.order_dates(structure))
+        structure = decisions.choose_customer(structure)
+        quantity = structure.quantity or quantity_by_relation(structure)
+        structure = replace(structure, quantity=quantity)
         money = find_money(structure, self._tables)
         if money.way is None and self._unreadable:
             raise NotInferableError(_misfit(self._unreadable[0]))

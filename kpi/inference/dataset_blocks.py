@@ -65,7 +65,12 @@ class DatasetBlocks:
         self._add_version(head, columns)
         self._add_status(head, columns)
         self._add_currency(top, columns)
+        discount = self._decisions.choose_order_discount(self._money, structure)
+        if discount is not None:
+            columns.add("discount", self._plan.money(discount), "of whole orders, as answered")
         for column, share in self._money.order_discounts:
+            if column is discount:
+                continue
             columns.add(
                 "discount",
                 column.header.strip(),
@@ -89,12 +94,6 @@ class DatasetBlocks:
 
     def _add_customer(self, columns: Block) -> None:
         customer = self._structure.customer
-        wanted = self._answers.value("customer")
-        if wanted is not None:
-            customer = next(
-                (one for one in self._structure.orders.columns if one.header.strip() == wanted),
-                None,
-            )
         if customer is None:
             columns.add(
                 "user_id", "", "no customer found: unique_customers stays null", is_comment=True
@@ -118,6 +117,8 @@ class DatasetBlocks:
     def _propose_statuses(self, head: Block, status: Column) -> bool:
         """Propose what statuses mean; tell whether one says that an order came back."""
         returned = [one for one in ranked_values(status) if meaning_of_status(one) == "returned"]
+        if not returned and self._may_say_returns():
+            returned = self._decisions.choose_returned(status)
         no_sale = [one for one in ranked_values(status) if meaning_of_status(one) == "no_sale"]
         if returned:
             share = share_of(status, returned)
@@ -125,6 +126,12 @@ class DatasetBlocks:
         if no_sale:
             self._propose_excluded(head, status, no_sale)
         return bool(returned)
+
+    def _may_say_returns(self) -> bool:
+        """Whether nothing but a status may say that an order came back."""
+        tables = (self._structure.orders, self._structure.lines)
+        marked = any(find_return_mark(one.columns) for one in tables)
+        return not marked and self._structure.refunds is None
 
     def _propose_excluded(self, head: Block, status: Column, texts: Sequence[str]) -> None:
         """Leave orders of no sale in, by a comment; where there are many of them, ask."""

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from kpi.contract.forms import MONTHS
+from kpi.contract.forms import COMPACT_DATE, MONTHS
 
 DayNumbers = npt.NDArray[np.int64]
 
@@ -22,7 +22,7 @@ MISFIT_SHARE = 0.01
 """Values at most that may not fit the kind of a column."""
 
 DATE = re.compile(
-    r"(?P<a>\d{4}|\d{1,2})(?P<s>[-./ ])(?P<b>\d{1,2}|[A-Za-z]{3,9})(?P<s2>[-./ ]|, ?)"
+    r"(?P<a>\d{4}|\d{1,2})(?P<s>[-./_ ])(?P<b>\d{1,2}|[A-Za-z]{3,9})(?P<s2>[-./_ ]|, ?)"
     r"(?P<c>\d{4}|\d{1,2})(?P<rest>(?P<gap>[T ]|, )"
     r"(?P<clock>\d{1,2}:\d{2}(?P<second>:\d{2}(?:[.,]\d+)?)?)"
     r"(?P<half> ?[AaPp][Mm])?)?(?P<zone>[ \t]*(?:Z|UTC|GMT|[+-]\d{2}:?\d{2}))?"
@@ -73,8 +73,26 @@ def unix_dates(cells: Sequence[str], step: int) -> Dates:
     return Dates(examples=(example,), order="none", days=np.array(days, np.int64), offsets=())
 
 
+def compact_dates(cells: Sequence[str]) -> Dates | None:
+    """Read dates of eight digits, such as 20251231; None where the texts are none."""
+    days: dict[str, int] = {}
+    for cell in {cell for cell in cells if cell}:
+        if not re.fullmatch(r"(?:19|20)[0-9]{6}", cell):
+            return None
+        try:
+            day = date(int(cell[:4]), int(cell[4:6]), int(cell[6:]))
+        except ValueError:
+            return None
+        days[cell] = day.toordinal() - date(1970, 1, 1).toordinal()
+    numbers = np.array([days.get(cell, NO_DAY) for cell in cells], np.int64)
+    return Dates(examples=(COMPACT_DATE,), order="none", days=numbers, offsets=()) if days else None
+
+
 def read_dates(cells: Sequence[str]) -> Dates | None:
     """Tell how dates are written; None where the texts are no dates."""
+    compact = compact_dates(cells)
+    if compact is not None:
+        return compact
     distinct = {cell for cell in cells if cell}
     matches = {cell: DATE.fullmatch(cell) or MONTH_FIRST.fullmatch(cell) for cell in distinct}
     found = {cell: match for cell, match in matches.items() if match and _is_date(match)}

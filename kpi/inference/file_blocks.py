@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 from kpi.inference.draft import Block, Word
 from kpi.inference.evidence import place_of
 from kpi.inference.questions import Answers, NotInferableError, Question
 from kpi.inference.reading_plan import ReadingPlan
+from kpi.inference.roles import is_money
 from kpi.inference.samples import TableSample
 from kpi.inference.structure import Structure
 from kpi.inference.tables import Table
@@ -49,6 +51,8 @@ class FileBlocks:
         """Write an entry, and one like it for each further pattern."""
         first = self._file(table)
         more = []
+        if first.words[0].value == table.pattern:
+            return [first]
         for match in table.sample.also:
             words = [Word("match", match, "the same header"), *first.words[1:]]
             more.append(Block(first.head, words))
@@ -58,19 +62,24 @@ class FileBlocks:
         block = Block("[[files]]")
         sample = table.sample
         names = f", {len(sample.parts)} files" if len(sample.parts) > 1 else ""
-        block.add("match", sample.match, f"{sample.rows_total or sample.rows} rows{names}")
+        read = {id(one): one for one in self._plan.columns.get(table.number, ())}.values()
+        match = table.pattern if any(one.is_of_name for one in read) else sample.match
+        block.add("match", match, f"{sample.rows_total or sample.rows} rows{names}")
         block.add("feeds", self._plan.feeds[table.number])
         for name, value in sample.words.items():
             block.add(name, value)
-        read = {id(one): one for one in self._plan.columns.get(table.number, ())}.values()
-        self._add_numbers(block, read)
+        self._add_numbers(block, read, table)
         self._add_dates(block, read)
         if table.number in self._plan.minor:
             block.add("minor_units", True, "the header says so, and all amounts are whole")
         blanks = sorted({word for one in read for word in one.blanks})
         if blanks:
             rows = sum(
-                1 for one in read for cell in sample.columns[one.index] if cell in one.blanks
+                1
+                for one in read
+                if one.blanks
+                for cell in sample.columns[one.index]
+                if cell in one.blanks
             )
             block.add("blanks", blanks, f"in {rows} cells")
         for dataset, condition, note in self._without_footer(table):
@@ -80,7 +89,7 @@ class FileBlocks:
             block.add("fill", fill, "an order's first row alone has what belongs to the order")
         return block
 
-    def _add_numbers(self, block: Block, read: Iterable[Column]) -> None:
+    def _add_numbers(self, block: Block, read: Iterable[Column], table: Table) -> None:
         numeric = [
             one for one in read if one.number_forms and not one.meaning.has("id") and one.is_number
         ]
@@ -94,6 +103,9 @@ class FileBlocks:
         for mark, (decimal, grouped) in _READINGS.items():
             marked = [one for one in numeric if mark in _digits(one)]
             if not marked or not all(_is_unclear(one, mark) for one in marked):
+                continue
+            if form := _form_elsewhere(table, mark):
+                chosen = form
                 continue
             name = "point" if mark == "." else "comma"
             answer = self._answers.ask(
@@ -140,7 +152,7 @@ class FileBlocks:
     def _fill(self, table: Table) -> str | None:
         """Name the order's column where only its first row has what belongs to it."""
         structure = self._structure
-        if not structure.is_flat or table is not structure.orders:
+        if not structure.is_flat or table is not structure.orders or structure.order_id.joined:
             return None
         keys = structure.order_id.cells
         firsts = [at for at, key in enumerate(keys) if at == 0 or keys[at - 1] != key]
@@ -192,6 +204,30 @@ def _bare(form: str) -> str:
 
 def _digits(column: Column) -> str:
     return "".join(column.distinct)
+
+
+def _is_east_asian(header: str) -> bool:
+    names = (unicodedata.name(one, "") for one in header)
+    return any(one.startswith(("CJK UNIFIED", "HIRAGANA", "KATAKANA", "HANGUL")) for one in names)
+
+
+def _form_elsewhere(table: Table, mark: str) -> str | None:
+    """Find what a mark is in another column of money of the same table: one file has one form."""
+    decimal, grouped = _READINGS[mark]
+    if any(map(_is_east_asian, table.sample.headers)):
+        # Of the locales of Unicode's CLDR, those of Chinese, Japanese and Korean write a point.
+        return decimal if mark == "." else grouped
+    found = {
+        _bare(one.number_forms[0])
+        for one in table.columns
+        if one.is_number
+        and one.number_forms
+        and is_money(one)
+        and mark in _digits(one)
+        and not _is_unclear(one, mark)
+    }
+    forms = found & {decimal, grouped}
+    return next(iter(forms)) if len(forms) == 1 else None
 
 
 _READINGS = {".": ("1234.50", "1.234,50"), ",": ("1234,50", "1,234.50")}

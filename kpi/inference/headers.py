@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -18,6 +19,10 @@ MIN_PART_LETTERS = 4
 
 SHORT_PARTS = frozenset({"id", "no", "nr", "key", "sku", "qty", "sub", "num", "sum"})
 """Shorter words that are found there too, where the rest of it is known words."""
+
+
+MAX_LETTERS_BETWEEN = 3
+"""Letters beside the parts of a compound, such as `s` in `Positionswert`."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ def vocabulary() -> dict[str, frozenset[str]]:
     for concept, languages in tomllib.loads(text).items():
         for entry in chain.from_iterable(languages.values()):
             for word in entry["words"]:
-                found.setdefault(_plain(word), set()).add(concept)
+                found.setdefault(plain(word), set()).add(concept)
     return {word: frozenset(concepts) for word, concepts in found.items()}
 
 
@@ -67,7 +72,7 @@ def _languages() -> dict[str, frozenset[str]]:
     for languages in tomllib.loads(text).values():
         for language, entries in languages.items():
             for word in chain.from_iterable(entry["words"] for entry in entries):
-                found.setdefault(_plain(word), set()).add(language)
+                found.setdefault(plain(word), set()).add(language)
     return {word: frozenset(languages) for word, languages in found.items()}
 
 
@@ -82,7 +87,7 @@ def meaning_of(header: str) -> Meaning:
     known = vocabulary()
     words: list[str] = []
     unknown = 0
-    for token in re.findall(r"[^\W\d_]+|[%#№$€£]", _plain(_spaced(header))):
+    for token in _with_phrases(re.findall(r"[^\W\d_]+|[%#№$€£]", plain(_spaced(header)))):
         if token in known:
             words.append(token)
             continue
@@ -93,13 +98,40 @@ def meaning_of(header: str) -> Meaning:
     return Meaning(words=tuple(words), concepts=concepts, unknown=unknown)
 
 
-_LETTERS = str.maketrans({"\u0131": "i", "\u0142": "l", "\u00f8": "o", "\u00e6": "ae"})
-"""Letters that Unicode does not decompose: dotless i, l and o with a stroke, ae."""
+@cache
+def _phrases() -> dict[str, list[tuple[str, ...]]]:
+    """Map the first word of each known phrase to the phrases, the longest first."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for phrase in sorted(vocabulary(), key=lambda one: -one.count(" ")):
+        words = tuple(phrase.split())
+        if len(words) > 1:
+            found.setdefault(words[0], []).append(words)
+    return found
+
+
+def _with_phrases(tokens: Sequence[str]) -> Iterator[str]:
+    """Put the words of known phrases together, as of `số lượng`."""
+    at = 0
+    while at < len(tokens):
+        fitting = (
+            one
+            for one in _phrases().get(tokens[at], ())
+            if tuple(tokens[at : at + len(one)]) == one
+        )
+        phrase = next(fitting, (tokens[at],))
+        yield " ".join(phrase)
+        at += len(phrase)
+
+
+_LETTERS = str.maketrans(
+    {"\u0131": "i", "\u0142": "l", "\u00f8": "o", "\u00e6": "ae", "\u0111": "d", "\u0153": "oe"}
+)
+"""Letters that Unicode does not decompose: dotless i, l, o and d with a stroke, ae, oe."""
 
 
 def tokens_of(header: str) -> frozenset[str]:
     """Words of a header, known or not, without accents."""
-    return frozenset(re.findall(r"[^\W\d_]+", _plain(_spaced(header))))
+    return frozenset(re.findall(r"[^\W\d_]+", plain(_spaced(header))))
 
 
 def _spaced(header: str) -> str:
@@ -107,7 +139,7 @@ def _spaced(header: str) -> str:
     return re.sub(r"(?<=[a-zà-ÿ0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", header)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Fold case and leave accents out."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     bare = "".join(one for one in decomposed if not unicodedata.combining(one))
@@ -132,6 +164,10 @@ def _split(token: str) -> tuple[list[str], int]:
     if left and any(len(word) < MIN_PART_LETTERS and word.isascii() for word in words):
         words = [word for word in words if len(word) >= MIN_PART_LETTERS or not word.isascii()]
         left = len(token) - sum(map(len, words))
+    is_within = words and not (token.startswith(words[0]) or token.endswith(words[-1]))
+    if left > MAX_LETTERS_BETWEEN and is_within and token.isascii():
+        # The parts of a compound begin or end it.
+        return [], len(token)
     return words, left
 
 

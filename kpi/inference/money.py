@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 
+from kpi.inference.fees import judge_by_fees
 from kpi.inference.money_evidence import (
     CENT,
     DISCOUNT_ROLES,
@@ -23,6 +24,12 @@ from kpi.inference.money_evidence import (
 from kpi.inference.roles import is_discount, is_money, is_unit_price, may_be_money
 from kpi.inference.structure import Structure, price_of_product
 from kpi.inference.tables import Table
+from kpi.inference.unnamed_money import (
+    amounts_by_relation,
+    discounts_by_relation,
+    open_discounts,
+)
+from kpi.inference.usual_prices import judge_by_usual_price
 from kpi.inference.values import Column, Floats
 
 CLOSE = 0.15
@@ -67,25 +74,68 @@ def find_money(structure: Structure, tables: Sequence[Table]) -> Money:
         for one in lines.columns
         if is_discount(one) and _is_used(one) and not stands_once(one, structure)
     ]
+    taken |= {id(one) for one in (*amounts, *discounts)}
+    related = amounts_by_relation(lines.columns, amounts, quantity, taken)
+    amounts += related
+    taken |= {id(one) for one in related}
+    discounts += discounts_by_relation(lines.columns, amounts, quantity, taken)
     of_product = _of_product(structure, price) if price is not None else None
-    ways: list[Way] = []
-    for column in amounts:
-        ways += _ways_of(column, column.numbers, quantity, discounts, structure)
+    sources = [(one, one.numbers) for one in amounts]
     if price is not None and of_product is not None and not amounts:
-        ways += _ways_of(price, of_product, quantity, discounts, structure)
+        sources = [(price, of_product)]
+    ways: list[Way] = []
+    for column, numbers in sources:
+        ways += _ways_of(column, numbers, quantity, discounts, structure)
     ways = [judge_by_relations(one, amounts, quantity, discounts) for one in ways]
     ways = [judge_by_product(one, of_product, quantity, structure) for one in ways]
+    ways = [judge_by_usual_price(one, structure, quantity, discounts) for one in ways]
     ways = [judge_by_totals(one, structure) for one in ways]
+    of_lines = [one for one in amounts if not (structure.is_flat and is_of_order(one, structure))]
+    ways = judge_by_fees(ways, of_lines, lines.columns)
     ways.sort(key=lambda one: -one.weight)
     if not ways:
         return Money(way=None)
-    first = ways[0]
-    rivals = tuple(
+    first = _stated(ways)
+    rivals = [
         one
         for one in ways[1:]
         if one.weight > first.weight - CLOSE and not _same(one.amounts, first.amounts)
+    ]
+    if [role for role, _ in first.roles] == ["unit_price"] and not discounts:
+        taken |= {id(column) for column in discounts}
+        open_ones = open_discounts(lines.columns, amounts, quantity, taken)
+        rivals += _with_discounts(first, open_ones)
+    return Money(
+        way=first, rivals=tuple(rivals), order_discounts=_order_discounts(structure, first)
     )
-    return Money(way=first, rivals=rivals, order_discounts=_order_discounts(structure, first))
+
+
+def _stated(ways: Sequence[Way]) -> Way:
+    """Give the best way; where another column states its amounts, that column.
+
+    A shop rounds its own amounts; computed ones are not rounded line by line.
+    """
+    best = ways[0]
+    if len(best.roles) == 1:
+        return best
+    for way in ways[1:]:
+        is_amount = [role for role, _ in way.roles] == ["after_discount"]
+        if is_amount and way.weight > 0 and _same(way.amounts, best.amounts):
+            return way.with_evidence(max(0.0, best.weight - way.weight), best.evidence[-1])
+    return best
+
+
+def _with_discounts(way: Way, discounts: Sequence[Column]) -> list[Way]:
+    """Offer columns that may be discounts of a price: no other amount tells."""
+    found = []
+    for column in discounts:
+        sizes = np.abs(column.amounts)
+        fits = {role: _discount_fit(role, sizes, column) for role in DISCOUNT_ROLES}
+        role = max(fits, key=lambda one: fits[one])
+        after = reduce_by(way.amounts, sizes, role)
+        roles = (*way.roles, (role, column))
+        found.append(_way(roles, after, way.weight, f"less {column.header.strip()!r}"))
+    return found
 
 
 def unknown_ways(structure: Structure) -> list[Way]:

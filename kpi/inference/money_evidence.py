@@ -88,8 +88,11 @@ def judge_by_relations(
     found = [(0.0, 0.0, "")]
     for other in others:
         if not discounts:
-            share = _share(other.amounts * quantity, way.amounts, quantity != 1)
+            before = other.amounts * quantity
+            share = _share(before, way.amounts, quantity != 1)
             text = f"is {other.header!r} x quantity in {share:.0%} of the lines"
+            if _is_never_more(way.amounts, before, share):
+                found.append((share, 1.5, f"{text}, and less in all others"))
             found.append((share, 0.8, text))
         for discount in discounts:
             if _is_before(way, other, quantity, discount):
@@ -97,6 +100,11 @@ def judge_by_relations(
             found.append(_reduced(way, other, quantity, discount))
     share, weight, text = max(found)
     return way.with_evidence(weight, text) if share > SOME_SHARE else way
+
+
+def _is_never_more(amounts: Floats, before: Floats, share: float) -> bool:
+    """Whether an amount that is another one in most rows is less in the rest, as of discounts."""
+    return SOME_SHARE < share < 1.0 and bool((amounts <= before + CENT).all())
 
 
 def _is_before(way: Way, other: Column, quantity: Floats, discount: Column) -> bool:
@@ -144,28 +152,36 @@ def judge_by_product(
 ) -> Way:
     """Weigh a way by the price of its product, or by what other lines of the product say."""
     role, column = way.roles[0]
-    if structure.quantity is None or role not in ("unit_price", "after_discount"):
+    if structure.quantity is None:
         return way
     if column.numbers is None or len(column.numbers) != len(quantity):
         return way
     money = column.amounts
     rows = quantity > 1
-    if of_product is not None:
+    is_unit = role == "unit_price"
+    if of_product is not None and role != "before_discount":
         known = rows & ~np.isnan(of_product)
         price = np.nan_to_num(of_product)
-        share = _share(money, price * (quantity if role == "after_discount" else 1.0), known)
+        share = _share(money, price * (1.0 if is_unit else quantity), known)
         if share >= SOME_SHARE:
-            what = "price x quantity" if role == "after_discount" else "price"
+            what = "price" if is_unit else "price x quantity"
             return way.with_evidence(share, f"is the product's {what} in {share:.0%} of the lines")
-    constant = _constancy(
-        structure, money if role == "unit_price" else money / np.where(quantity, quantity, 1)
-    )
+    return _judge_by_constancy(way, structure, money, quantity)
+
+
+def _judge_by_constancy(way: Way, structure: Structure, money: Floats, quantity: Floats) -> Way:
+    """Weigh a way by what is alike for a product in all quantities, a price or an amount."""
+    is_unit = way.roles[0][0] == "unit_price"
+    of_piece = money / np.where(quantity, quantity, 1)
+    constant = _constancy(structure, money if is_unit else of_piece)
     if constant >= SURE_SHARE:
         what = "alike for a product whatever the quantity"
         return way.with_evidence(0.6, f"{what}, {constant:.0%} of the products")
-    if role == "after_discount" and _constancy(structure, money) >= SURE_SHARE:
-        return way.with_evidence(-0.4, "alike for a product whatever the quantity")
-    return way
+    if _constancy(structure, of_piece if is_unit else money) < SURE_SHARE:
+        return way
+    if is_unit:
+        return way.with_evidence(-0.8, "grows with the quantity of a product")
+    return way.with_evidence(-0.4, "alike for a product whatever the quantity")
 
 
 def _constancy(structure: Structure, money: Floats) -> float:

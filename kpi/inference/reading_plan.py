@@ -34,6 +34,8 @@ class ReadingPlan:
 
     def identifier(self, column: Column) -> Value:
         """Name a column of identifiers; `13085.0` is 13085 where the whole column is like that."""
+        if column.joined:
+            return {"join": [self.header(one) for one in column.joined]}
         header = self.header(column)
         return {"from": header, "type": "integer"} if column.dotted else header
 

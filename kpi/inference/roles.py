@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from kpi.inference.headers import means
-from kpi.inference.statuses import is_known_status
+from kpi.inference.statuses import is_known_status, meaning_of_status
 from kpi.inference.tables import Table
 from kpi.inference.values import Column
 
@@ -192,11 +192,31 @@ def category_fit(column: Column) -> float:
     return max(0.0, fit - _stray(column) / 2)
 
 
+MAX_STATUSES = 40
+"""Distinct statuses at most: a column with more is free text."""
+
+KNOWN_STATUSES_SHARE = 0.5
+"""Rows with known words, of which one says no plain sale, that tell a status without its header."""
+
+
+def _unnamed_status_fit(column: Column) -> float:
+    """Take a column for a status by its values where its header says nothing else."""
+    if not column.has_headers or column.meaning.concepts - {"order", "line", "name"}:
+        return 0.0
+    meanings = {one: meaning_of_status(one) for one in column.distinct}
+    if not {"returned", "no_sale"} & set(meanings.values()):
+        return 0.0
+    known = sum(meanings.get(cell) is not None for cell in column.cells)
+    return 0.4 if known >= KNOWN_STATUSES_SHARE * max(column.filled, 1) else 0.0
+
+
 def status_fit(column: Column) -> float:
     """Tell how well a column fits the status of an order or a line."""
     meaning = column.meaning
-    if column.kind != "text" or "status" not in meaning or len(column.distinct) > 40:
+    if column.kind != "text" or len(column.distinct) > MAX_STATUSES:
         return 0.0
+    if "status" not in meaning:
+        return _unnamed_status_fit(column)
     fit = 1.0 if "order" in meaning or meaning.concepts == {"status"} else 0.6
     fit += 0.3 if any(is_known_status(one) for one in column.distinct) else 0.0
     return max(0.1, fit - (0.3 if meaning.has("other_entity", "other_date") else 0.0))

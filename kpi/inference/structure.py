@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from kpi.inference.categories import MIN_FIT, Cell, find_category
+from kpi.inference.day_numbers import numbers_of_days, same_day
 from kpi.inference.roles import (
     category_fit,
     customer_fit,
@@ -80,7 +81,11 @@ def best(columns: Iterable[Column], fit: Callable[[Column], float]) -> tuple[Col
 def find_structure(tables: Sequence[Table], references: Sequence[Reference]) -> Structure | None:
     """Find the tables and columns for which most speaks."""
     found = [
-        *(_flat(table, column, tables, references) for table in tables for column in table.columns),
+        *(
+            _flat(table, column, tables, references)
+            for table in tables
+            for column in (*table.columns, *numbers_of_days(table))
+        ),
         *(_pair(reference, tables, references) for reference in references),
     ]
     ranked = [one for one in found if one is not None]
@@ -105,19 +110,8 @@ def _flat(
     if found is None:
         return None
     fit *= 1.0 if order_id.fill_share == 1.0 else 0.5
-    fit *= _same_day(order_id, found.date.value)
+    fit *= same_day(order_id, found.date.value)
     return replace(found, score=found.score + 2 * fit - _lines_elsewhere(order_id, references))
-
-
-def _same_day(order_id: Column, date: Column) -> float:
-    """Share of the orders whose rows have one time: an order is made once."""
-    if date.table != order_id.table:
-        return 1.0
-    known: dict[str, set[str]] = {}
-    for key, cell in zip(order_id.cells, date.cells, strict=True):
-        if key and cell:
-            known.setdefault(key, set()).add(cell)
-    return sum(len(one) == 1 for one in known.values()) / max(len(known), 1)
 
 
 def _lines_elsewhere(order_id: Column, references: Sequence[Reference]) -> float:
@@ -176,7 +170,7 @@ def _complete(
     dates = _dates(orders, tables, references)
     if not dates:
         return None
-    taken = {id(order_id), id(line_order)}
+    taken = {id(one) for one in (order_id, line_order, *order_id.joined)}
     own = [one for one in lines.columns if id(one) not in taken]
     customer, customer_weight = _customer(orders, order_id)
     product, products, product_weight = _product(orders, lines, own, references, tables, line_order)
@@ -233,7 +227,16 @@ def _dates(
         for column in tables[reference.parent.table].columns:
             fit = 0.9 * date_fit(column)
             found.append((Cell(column=reference.child, steps=(reference,), value=column), fit))
-    return sorted((one for one in found if one[1] > MIN_FIT), key=lambda one: -one[1])
+    fitting = [one for one in found if one[1] > MIN_FIT] or _only_date(orders)
+    return sorted(fitting, key=lambda one: -one[1])
+
+
+def _only_date(orders: Table) -> list[tuple[Cell, float]]:
+    """Take the only time of a table where it is that of a payment or delivery."""
+    dates = [one for one in orders.columns if one.kind == "date"]
+    if len(dates) != 1 or dates[0].meaning.has("customer", "product", "refund", "stock"):
+        return []
+    return [(Cell.own(dates[0]), MIN_FIT)]
 
 
 def _product(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from kpi.contract.folding import fold
+from kpi.inference.file_names import CAPTURED, find_dates
 from kpi.inference.headers import Meaning, meaning_of, tokens_of
 from kpi.inference.samples import TableSample
 from kpi.inference.values import Column, read_columns
@@ -34,12 +35,14 @@ class Table:
     Attributes:
         number: Among the tables.
         sample: As read.
-        columns: In order.
+        columns: In order; behind those of the file one with the dates of the files' names.
+        pattern: That takes the files and the dates of their names; empty where they have none.
     """
 
     number: int
     sample: TableSample
     columns: tuple[Column, ...]
+    pattern: str = ""
 
     @cached_property
     def stem(self) -> str:
@@ -82,19 +85,22 @@ class Reference:
 
 def make_tables(samples: Sequence[TableSample]) -> list[Table]:
     """Read the columns of samples."""
-    return [
-        Table(
-            number,
-            sample,
-            tuple(
-                replace(one, is_repeated=one.index in sample.repeated)
-                for one in read_columns(
-                    number, sample.headers, sample.columns, has_headers=sample.has_headers
-                )
-            ),
-        )
-        for number, sample in enumerate(samples)
-    ]
+    return [_make_table(number, sample) for number, sample in enumerate(samples)]
+
+
+def _make_table(number: int, sample: TableSample) -> Table:
+    read = read_columns(number, sample.headers, sample.columns, has_headers=sample.has_headers)
+    columns = [replace(one, is_repeated=one.index in sample.repeated) for one in read]
+    if any(one.kind == "date" for one in columns):
+        return Table(number, sample, tuple(columns))
+    parts = sample.parts or ((sample.name, sample.rows),)
+    found = find_dates([name for name, _ in parts])
+    if found is None:
+        return Table(number, sample, tuple(columns))
+    cells = [text for text, (_, rows) in zip(found.dates, parts, strict=True) for _ in range(rows)]
+    (named,) = read_columns(number, [CAPTURED], [cells[: sample.rows]], has_headers=True)
+    columns.append(replace(named, index=len(columns), is_of_name=True))
+    return Table(number, sample, tuple(columns), found.pattern)
 
 
 def find_references(tables: Sequence[Table]) -> list[Reference]:

@@ -13,7 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from kpi.contract.forms import SPACES
-from kpi.inference.dates import MISFIT_SHARE, Dates, read_dates, unix_dates, unix_step
+from kpi.inference.dates import (
+    MISFIT_SHARE,
+    Dates,
+    compact_dates,
+    read_dates,
+    unix_dates,
+    unix_step,
+)
 from kpi.inference.headers import Meaning, meaning_of
 
 Floats = npt.NDArray[np.float64]
@@ -54,6 +61,8 @@ class Column:
         has_headers: Whether the file has the header.
         meaning: Of the header.
         is_repeated: Whether values come again in rows that are not among these.
+        joined: Columns that its values are made of, with a blank between; empty for its own.
+        is_of_name: Whether the values are of the names of files.
     """
 
     table: int
@@ -69,6 +78,8 @@ class Column:
     has_headers: bool = True
     meaning: Meaning = field(default_factory=lambda: meaning_of(""))
     is_repeated: bool = False
+    joined: tuple[Column, ...] = ()
+    is_of_name: bool = False
 
     @cached_property
     def codes(self) -> npt.NDArray[np.int64]:
@@ -145,13 +156,16 @@ def _read(
         one.isdigit() for one in booleans
     ):
         kind = "boolean"
-    elif (numbers := read_numbers(values)) is not None:
+    elif (numbers := read_numbers(values)) is not None and not (
+        "id" in meaning and _has_letters(numbers[0])
+    ):
         forms, found = numbers
         kind = "integer" if all(_is_whole(one) for one in values) else "decimal"
         dotted = kind == "decimal" and all(_DOTTED.fullmatch(one) for one in values)
         kind = "integer" if dotted else kind
-        if kind == "integer" and meaning.has("date") and (unix := unix_step(values)):
-            kind, dates = "date", unix_dates(cells, unix)
+        if kind == "integer" and meaning.has("date", "created", "other_date"):
+            dates = _dates_in_digits(cells, values) if not words else None
+            kind = kind if dates is None else "date"
     else:
         dates = read_dates([cell if cell not in words else "" for cell in cells])
         kind = "date" if dates is not None else "text"
@@ -173,6 +187,17 @@ def _read(
         has_headers=has_headers,
         meaning=meaning,
     )
+
+
+def _has_letters(forms: Sequence[str]) -> bool:
+    """Whether letters stand beside numbers, as in `FT107`: an article, and no forints."""
+    return any(one.isalpha() for one in forms[0])
+
+
+def _dates_in_digits(cells: Sequence[str], values: set[str]) -> Dates | None:
+    """Read whole numbers below the word for a date: days of eight digits, or Unix times."""
+    step = unix_step(values)
+    return unix_dates(cells, step) if step else compact_dates(cells)
 
 
 _DOTTED = re.compile(r"[-+]?\d+(\.0+)?")

@@ -154,7 +154,9 @@ def test_lines_in_a_list_of_each_order_are_the_rows() -> None:
 
 
 def test_letters_before_a_number_are_no_currency() -> None:
-    rows = [[f"ORD{row[0]}", *row[1:]] for row in rows_of(("a", "b", "c"), ("X", "Y"))]
+    rows = [
+        [f"ORD{row[0]}", *row[1:]] for row in rows_of(("Payée", "Livrée", "Retour"), ("X", "Y"))
+    ]
     headers = "N° commande|Date|Client|Statut|Article|Famille|Qté|PU TTC|Montant"
     data = text(headers, with_commas(rows, " €"), ";", "utf-8")
     shop = inferred([sample_text("f.csv", "f.csv", data, whole=True)], {})

@@ -7,7 +7,7 @@ from typing import Any
 
 from kpi.inference.headers import meaning_of
 from kpi.inference.samples import TableSample
-from kpi.json.columns import Path, SamplePaths
+from kpi.json.columns import Path, SamplePaths, Shape
 
 MAX_LIST_DEPTH = 4
 """Lists within each other that are looked at."""
@@ -51,6 +51,19 @@ def sample_objects(
         words={"each": ".".join(each)} if each else {},
         whole=whole and len(rows) < max_rows,
         rows_total=len(rows),
+    )
+
+
+def shape_of(objects: Sequence[Any], sample: TableSample) -> Shape:
+    """Say where the values of a sample's columns are in the objects of its file."""
+    each = tuple(str(sample.words.get("each", "")).split(".")) if "each" in sample.words else ()
+    paths = SamplePaths(objects, each)
+    places = paths.headers()
+    return Shape(
+        headers=sample.headers,
+        places=tuple(places[one] for one in sample.headers),
+        lists=paths.lists,
+        numeric=frozenset(sample.headers),
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Sequence
+import zipfile
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from itertools import chain, islice
 
 import orjson
@@ -21,19 +23,19 @@ from kpi.inference.text_files import SAMPLE_ROWS, sample_records, sample_text
 from kpi.json.framing import NotRecordsError, looks_like_json, make_framer
 from kpi.mapping.typed_cells import flat_columns, text_of_cell, texts_of
 from worker.errors import ConfigError
-from worker.infer.json_sample import sample_objects
-from worker.infer.whole_files import look_through
+from worker.infer.json_sample import sample_objects, shape_of
+from worker.infer.whole_files import BLOCK_BYTES, JsonRows, Look, TextRows, as_texts, look_through
 from worker.objects import ObjectInfo, ObjectStore
 from worker.objects.location import Location
 from worker.validate.block import Block
 from worker.validate.codecs import PARQUET, ZIP
 from worker.validate.discovery import ARCHIVED
 from worker.validate.formats.archive import Archive
-from worker.validate.formats.parquet_records import read_parquet_sample
+from worker.validate.formats.parquet_records import read_parquet_batches
 from worker.validate.formats.ranged_file import RangedFile
 from worker.validate.formats.workbook_records import Sheet, is_workbook, read_sheets
 from worker.validate.input_names import is_ignored
-from worker.validate.stream import SourceStream
+from worker.validate.stream import BlockSizes, SourceStream
 from worker.validate.verdict import ForeignFormat, Unreadable
 
 SAMPLE_BYTES = 32 * 2**20
@@ -77,22 +79,48 @@ async def read_samples(inputs: Sequence[tuple[ObjectStore, Location]]) -> list[T
 async def _samples_of(store: ObjectStore, info: ObjectInfo, name: str) -> list[TableSample]:
     """Read the samples of one file: of a workbook or an archive there are several."""
     match = COMPRESSED.sub("", name.rpartition("/")[2])
+
+    def blocks() -> AsyncGenerator[Block, None]:
+        return _blocks_of(store, info)
+
     try:
-        async with SourceStream(store, info, max_inflation=MAX_INFLATION) as stream:
-            try:
-                head, whole = await _head(stream.blocks())
-            except ForeignFormat as foreign:
-                if foreign.is_compressed or foreign.format not in (ZIP, PARQUET):
-                    raise
-                return await _samples_of_container(
-                    store, info, name, match, is_parquet=foreign.format == PARQUET
-                )
+        return await _samples_of_text(name, match, blocks)
+    except ForeignFormat as foreign:
+        if foreign.is_compressed or foreign.format not in (ZIP, PARQUET):
+            raise ConfigError(f"{name} cannot be read: {foreign}", url=info.url) from foreign
+        is_parquet = foreign.format == PARQUET
     except Unreadable as error:
         raise ConfigError(f"{name} cannot be read: {error}", url=info.url) from error
-    samples = _sample_of_text(name, match, head, whole=whole)
+    try:
+        return await _samples_of_container(store, info, name, match, is_parquet=is_parquet)
+    except Unreadable as error:
+        raise ConfigError(f"{name} cannot be read: {error}", url=info.url) from error
+
+
+async def _blocks_of(store: ObjectStore, info: ObjectInfo) -> AsyncGenerator[Block, None]:
+    """Read the text of a file."""
+    sizes = BlockSizes(block_bytes=BLOCK_BYTES, overlap_bytes=0)
+    async with (
+        SourceStream(store, info, max_inflation=MAX_INFLATION, block_sizes=sizes) as stream,
+        aclosing(stream.blocks()) as blocks,
+    ):
+        async for block in blocks:
+            yield block
+
+
+async def _samples_of_text(
+    name: str, match: str, blocks: Callable[[], AsyncGenerator[Block, None]]
+) -> list[TableSample]:
+    """Read the sample of a text, and look through its rows where it is longer."""
+    head, whole = await _head(blocks())
     if looks_like_json(head):
-        return samples
-    return [one if one.whole else await look_through(one, store, info) for one in samples]
+        return await _samples_of_json(name, match, head, blocks, whole=whole)
+    sample = sample_text(name, match, head, whole=whole)
+    if sample is None:
+        return []
+    if not sample.whole:
+        sample = await look_through(sample, blocks(), TextRows(sample))
+    return [sample]
 
 
 async def _head(blocks: AsyncGenerator[Block, None]) -> tuple[bytes, bool]:
@@ -106,23 +134,29 @@ async def _head(blocks: AsyncGenerator[Block, None]) -> tuple[bytes, bool]:
     return head, True
 
 
-def _sample_of_text(name: str, match: str, head: bytes, *, whole: bool) -> list[TableSample]:
-    if looks_like_json(head):
-        return _sample_of_json(name, match, head, whole=whole)
-    sample = sample_text(name, match, head, whole=whole)
-    return [] if sample is None else [sample]
-
-
-def _sample_of_json(name: str, match: str, head: bytes, *, whole: bool) -> list[TableSample]:
+async def _samples_of_json(
+    name: str,
+    match: str,
+    head: bytes,
+    blocks: Callable[[], AsyncGenerator[Block, None]],
+    *,
+    whole: bool,
+) -> list[TableSample]:
     """Take the paths of the objects for columns, and the elements of a list for rows."""
     try:
         framer = make_framer(head, max_record_bytes=len(head) + 1)
-        texts = framer.push(head, last=whole).texts[:SAMPLE_ROWS]
-        objects = [orjson.loads(text) for text in texts]
+        texts = framer.push(head, last=whole).texts
+        objects = [orjson.loads(text) for text in texts[:SAMPLE_ROWS]]
     except (NotRecordsError, orjson.JSONDecodeError) as error:
         raise ConfigError(f"{name} is no JSON that can be read: {error}") from error
-    sample = sample_objects(name, match, objects, whole=whole, max_rows=SAMPLE_ROWS)
-    return [] if sample is None else [sample]
+    is_whole = whole and len(texts) <= SAMPLE_ROWS
+    sample = sample_objects(name, match, objects, whole=is_whole, max_rows=SAMPLE_ROWS)
+    if sample is None:
+        return []
+    if not sample.whole:
+        rows = JsonRows(head, shape_of(objects, sample))
+        sample = await look_through(sample, blocks(), rows)
+    return [sample]
 
 
 async def _samples_of_container(
@@ -133,45 +167,59 @@ async def _samples_of_container(
     with ThreadPoolExecutor(1, thread_name_prefix="sample") as thread:
         if is_parquet:
             loop = asyncio.get_running_loop()
-            table = await loop.run_in_executor(thread, read_parquet_sample, raw, SAMPLE_ROWS)
-            return [_sample_of_arrow(name, match, table)]
+            return [await loop.run_in_executor(thread, _sample_of_parquet, name, match, raw)]
         archive = Archive(raw, thread, MAX_INFLATION)
         await archive.open()
         if is_workbook(archive.file.namelist()):
-            sheets = await archive.call(lambda: list(read_sheets(archive.file)))
-            return [
-                _sample_of_sheet(sheet, name, match, is_only=len(sheets) == 1) for sheet in sheets
-            ]
+            return await archive.call(lambda: _samples_of_sheets(archive.file, name, match))
         found = []
         for member in archive.names[:MAX_FILES]:
-            head, whole = await _head(archive.blocks(member))
             # A pattern without `/` is compared with the name of the member.
             inner = member.rpartition("/")[2]
-            found += _sample_of_text(f"{name}/{member}", inner, head, whole=whole)
+            blocks = partial(archive.blocks, member)
+            found += await _samples_of_text(f"{name}/{member}", inner, blocks)
         return found
 
 
-def _sample_of_sheet(sheet: Sheet, name: str, match: str, *, is_only: bool) -> TableSample:
-    first = list(islice(chain(sheet.head, sheet.rest), SAMPLE_ROWS))
-    rows = [[text_of_cell(cell) or "" for cell in row] for row in first]
-    width = max(map(len, rows), default=0)
-    padded = [row + [""] * (width - len(row)) for row in rows]
-    return sample_records(
+def _samples_of_sheets(archive: zipfile.ZipFile, name: str, match: str) -> list[TableSample]:
+    found = [(sheet.name, _sample_of_sheet(sheet, name)) for sheet in read_sheets(archive)]
+    is_only = len(found) == 1
+    return [replace(one, match=match if is_only else f"{match}/{sheet}") for sheet, one in found]
+
+
+def _sample_of_sheet(sheet: Sheet, name: str) -> TableSample:
+    rows = chain(sheet.head, sheet.rest)
+    first = _texts_of_rows(islice(rows, SAMPLE_ROWS))
+    width = max(map(len, first), default=0)
+    padded = [row + [""] * (width - len(row)) for row in first]
+    sample = sample_records(
         f"{name}/{sheet.name}",
-        match if is_only else f"{match}/{sheet.name}",
+        sheet.name,
         [row for row in padded if any(row)],
         {},
         whole=len(first) < SAMPLE_ROWS,
     )
+    if sample.whole:
+        return sample
+    look = Look.behind(sample)
+    width = len(sample.headers)
+    while part := _texts_of_rows(islice(rows, SAMPLE_ROWS)):
+        full = [[*row[:width], *[""] * (width - len(row))] for row in part if any(row)]
+        if full:
+            look.see_all([[pa.array(one, pa.string()) for one in zip(*full, strict=True)]])
+    return look.sample()
 
 
-def _sample_of_arrow(name: str, match: str, table: pa.Table) -> TableSample:
+def _texts_of_rows(rows: Iterable[Sequence[object]]) -> list[list[str]]:
+    return [[text_of_cell(cell) or "" for cell in row] for row in rows]
+
+
+def _sample_of_parquet(name: str, match: str, raw: RangedFile) -> TableSample:
+    batches = read_parquet_batches(raw, SAMPLE_ROWS)
+    table = next(batches)
     columns = dict(flat_columns(table))
-    cells = [
-        tuple("" if one is None else str(one) for one in texts_of(column).to_pylist())
-        for column in columns.values()
-    ]
-    return TableSample(
+    cells = [tuple(as_texts(texts_of(column)).to_pylist()) for column in columns.values()]
+    sample = TableSample(
         name=name,
         match=match,
         headers=tuple(columns),
@@ -179,6 +227,11 @@ def _sample_of_arrow(name: str, match: str, table: pa.Table) -> TableSample:
         whole=table.num_rows < SAMPLE_ROWS,
         rows_total=table.num_rows,
     )
+    look: Look | None = None
+    for batch in batches:
+        look = look or Look.behind(sample)
+        look.see_all([[as_texts(texts_of(one)) for _, one in flat_columns(batch)]])
+    return replace(sample, whole=True) if look is None else look.sample()
 
 
 def merge(samples: Sequence[TableSample]) -> list[TableSample]:
@@ -250,5 +303,6 @@ def _with_pattern(sample: TableSample, samples: Sequence[TableSample]) -> TableS
     pattern = FilePattern(text=text)
     taken = [one for one in samples if one.name not in own and pattern.match(one.name) is not None]
     if len(own) > 1 or all(len(_pattern(one.match)) > len(text) for one in taken):
-        return replace(sample, match=text)
+        also = tuple(one for one in sample.also if pattern.match(one) is None)
+        return replace(sample, match=text, also=also)
     return sample

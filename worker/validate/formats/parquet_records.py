@@ -267,8 +267,8 @@ def parquet_headers(raw: RangedFile) -> list[str]:
     return _headers(_open(raw))
 
 
-def read_parquet_sample(raw: RangedFile, rows: int) -> pa.Table:
-    """Read the first rows of a Parquet file; to be called in a thread.
+def read_parquet_batches(raw: RangedFile, rows: int) -> Iterator[pa.Table]:
+    """Read all rows of a Parquet file in parts, at least one; to be called in a thread.
 
     Raises:
         Unreadable: It is damaged.
@@ -283,7 +283,9 @@ def read_parquet_sample(raw: RangedFile, rows: int) -> pa.Table:
     with decoding():
         batches = file.iter_batches(rows, columns=headers, use_threads=False)
         first = next(batches, None)
-        return pa.Table.from_batches([] if first is None else [first], file.schema_arrow)
+        yield pa.Table.from_batches([] if first is None else [first], file.schema_arrow)
+        for batch in batches:
+            yield pa.Table.from_batches([batch])
 
 
 def _open(

@@ -1,0 +1,61 @@
+"""Numbers of orders that begin anew each day: a day and its number are one identifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kpi.inference.roles import date_fit, order_fit
+from kpi.inference.tables import Table
+from kpi.inference.values import Column
+
+MIN_FIT = 0.5
+"""Fit of a column for an order's identifier, below which it is not joined with a day."""
+
+AGAIN_SHARE = 0.5
+"""Numbers that come again on other days, above which they begin anew."""
+
+
+def numbers_of_days(table: Table) -> Iterator[Column]:
+    """Join the numbers of orders with the days that they begin anew on."""
+    days = [one for one in table.columns if one.is_of_name or _is_of_days(one)]
+    days.sort(key=lambda one: -date_fit(one))
+    for column in table.columns if days else ():
+        if order_fit(column, table) >= MIN_FIT and same_day(column, days[0]) < 1 - AGAIN_SHARE:
+            yield _joined(days[0], column)
+
+
+def _is_of_days(column: Column) -> bool:
+    """Whether a column has the days of orders, without times."""
+    return column.kind == "date" and date_fit(column) >= MIN_FIT and _has_no_times(column)
+
+
+def _has_no_times(column: Column) -> bool:
+    return not any(":" in cell for cell in column.distinct)
+
+
+def _joined(day: Column, number: Column) -> Column:
+    cells = tuple(
+        f"{one} {other}" if one and other else ""
+        for one, other in zip(day.cells, number.cells, strict=True)
+    )
+    return Column(
+        table=number.table,
+        index=number.index,
+        header=number.header,
+        cells=cells,
+        kind="text",
+        has_headers=number.has_headers,
+        meaning=number.meaning,
+        joined=(day, number),
+    )
+
+
+def same_day(order_id: Column, date: Column) -> float:
+    """Share of the orders whose rows have one time: an order is made once."""
+    if date.table != order_id.table:
+        return 1.0
+    known: dict[str, set[str]] = {}
+    for key, cell in zip(order_id.cells, date.cells, strict=True):
+        if key and cell:
+            known.setdefault(key, set()).add(cell)
+    return sum(len(one) == 1 for one in known.values()) / max(len(known), 1)
