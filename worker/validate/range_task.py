@@ -40,7 +40,7 @@ async def validate_range(
         the range, with sequence 0, or the entry committed before.
 
     Raises:
-        ConfigError: The range ends behind the object's end.
+        ConfigError: The range ends behind the object's end, or tears a line.
         CustomersErased: A customer was erased meanwhile: all ranges are to be validated again.
         SourceError: The object cannot be read.
         StoreError: Results cannot be written.
@@ -59,6 +59,7 @@ async def validate_range(
         raise ConfigError(
             url=source.info.url, expected=f"a range within {size} bytes", actual=str(byte_range)
         )
+    await _check_edges(source, byte_range)
     equal = await find_equal_object(source, context) if known is None else None
     if equal is not None:
         committed = await context.ledger.commit(equal, adoption=context.adoption)
@@ -74,6 +75,23 @@ async def validate_range(
         await writer.write(entry.to_json())
     joined = await commit_if_complete(source, context)
     return (entry, False) if joined is None else (joined, True)
+
+
+async def _check_edges(source: Source, byte_range: ByteRange) -> None:
+    """Check that a range begins and ends behind a line end, as a record does.
+
+    A range given by hand may tear a row, and both halves may be rows of their own.
+    """
+    for edge in byte_range:
+        if 0 < edge < source.info.size_bytes:
+            before = await source.store.read(source.info, edge - 1, edge)
+            if before not in (b"\n", b"\r"):
+                raise ConfigError(
+                    url=source.info.url,
+                    expected=f"a line end before byte {edge} of a range",
+                    actual="a byte within a line",
+                    hint="`shopkpi plan` gives ranges of whole records",
+                )
 
 
 async def commit_if_complete(source: Source, context: ValidationContext) -> Entry | None:

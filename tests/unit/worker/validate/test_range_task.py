@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.shops import Pipeline
-from worker.errors import DamagedObject
+from worker.errors import ConfigError, DamagedObject
 from worker.validate.byte_range import ByteRange
 from worker.validate.range_task import commit_ranges, validate_range
 
@@ -55,3 +55,21 @@ async def test_a_manifest_that_names_other_objects_is_refused(
         assert victim.read_text() == "precious"
         forged.unlink()
         assert (await commit_ranges(source, pipeline.context())).rows_clean == 2
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+async def test_a_range_that_tears_a_line_is_refused(tmp_path: Path, end: bytes) -> None:
+    path = tmp_path / "in" / "orders" / "1.csv"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(ORDERS.replace(b"\n", end))
+    size = path.stat().st_size
+    edge = 43 if len(end) == 1 else 45
+    async with Pipeline(tmp_path / "work") as pipeline:
+        source = await pipeline.source(path)
+        for torn in (edge + 1, edge + 3, size - 2):
+            for byte_range in (ByteRange(0, torn), ByteRange(torn, size)):
+                with pytest.raises(ConfigError, match="a line end before byte"):
+                    await validate_range(source, byte_range, pipeline.context())
+        await validate_range(source, ByteRange(0, edge), pipeline.context())
+        entry, _ = await validate_range(source, ByteRange(edge, size), pipeline.context())
+        assert (entry.sequence > 0, entry.rows_clean) == (True, 2)
