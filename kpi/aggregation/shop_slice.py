@@ -122,10 +122,13 @@ class ShopSlice:
         """
         at = self.find(table)
         days = np.append(self.orders.day, np.int32(0))[at]
-        table, _ = self._tables.resolve(self._shop.datasets["refunds"], table, days)
+        dataset = self._shop.datasets["refunds"]
+        table, _ = self._tables.resolve(dataset, table, days)
         own = column_of(table, DAY)
         waiting = at < 0 if own is None else (at < 0) & ~valid(own)
-        self._refunds, self._of_refund = table.filter(booleans(~waiting)), at[~waiting]
+        # A refund that does not count returns nothing either.
+        keep = ~waiting & ~_holds(dataset.excluded, table)
+        self._refunds, self._of_refund = table.filter(booleans(keep)), at[keep]
         self._refunded[self._of_refund[self._of_refund >= 0]] = True
         if self._by_items:
             self._index_refunded_items()
@@ -283,8 +286,7 @@ class ShopSlice:
     def _refund_facts(self, table: pa.Table, left_out: Mask) -> tuple[RefundFacts, Days]:
         order = self._of_refund
         rate, other = rates(self._shop, table)
-        keep = ~_holds(self._shop.datasets["refunds"].excluded, table) & ~other
-        keep &= ~np.append(left_out, False)[order]
+        keep = ~other & ~np.append(left_out, False)[order]
         amount = refund_amounts(table, rate)
         days = np.append(self.orders.day, np.int32(0))[order]
         own = column_of(table, DAY)

@@ -118,7 +118,7 @@ def _place(table: KpiTable) -> Callable[[Mapping[str, Any]], tuple[str, str]]:
 def check(home: Path, contract: str, files: Sequence[File], **options: Any) -> Outcome:
     """Run product and recount, and compare all rows and receipts."""
     outcome = run(home, contract, files, **options)
-    expected = recount(contract, files)
+    expected = recount(contract, files, options.get("encoding", "utf-8"))
     for name, rows in expected.rows.items():
         table = KPI_TABLES[name]
         again = [stored_row(table, row) for row in rows]
