@@ -31,10 +31,11 @@ def texts_of(table: pa.Table, name: str) -> pa.Array:
         return pa.nulls(table.num_rows, pa.string())
     if pa.types.is_string(column.type):
         return column
-    texts = column.cast(pa.string())
     if pa.types.is_decimal(column.type):
-        texts = pc.replace_substring_regex(texts, r"\.?0+$", "")
-    return texts
+        found = column.dictionary_encode()
+        names = [f"{one.normalize():f}" for one in found.dictionary.to_pylist()]
+        return pa.array(names, pa.string()).take(found.indices)
+    return column.cast(pa.string())
 
 
 def units_of(table: pa.Table, name: str) -> tuple[Int64s, Mask] | None:

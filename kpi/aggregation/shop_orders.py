@@ -37,6 +37,7 @@ class Orders:
         returned: Whether the order's own condition says so.
         other: Whether its money is in another currency, without a rate.
         rate: What its money is divided by, at 10 places; None where nothing is.
+        has_rate: Whether the rate is said; None as `rate`.
         discount: Of the whole order, at 4 places.
         refund: Of the column, likewise.
         total: Money of an order without lines.
@@ -53,6 +54,7 @@ class Orders:
     returned: Mask
     other: Mask
     rate: Int64s | None
+    has_rate: Mask | None
     discount: Int64s | None
     refund: Int64s | None
     total: Int64s | None
@@ -135,6 +137,7 @@ def orders_of(shop: Shop, table: pa.Table, missing: Mapping[str, Mask]) -> Order
         returned=_holds(dataset.returned or (), table),
         other=other,
         rate=rate,
+        has_rate=None if rate is None else _has_rate(table),
         discount=_amounts(table, "discount", rate),
         refund=_amounts(table, "refund", rate),
         total=_amounts(table, "total", rate),
@@ -145,7 +148,10 @@ def orders_of(shop: Shop, table: pa.Table, missing: Mapping[str, Mask]) -> Order
 
 
 def rates(
-    shop: Shop, table: pa.Table, of_order: Int64s | None = None
+    shop: Shop,
+    table: pa.Table,
+    of_order: Int64s | None = None,
+    order_has_rate: Mask | None = None,
 ) -> tuple[Int64s | None, Mask]:
     """Find what money is divided by, and where money is of another currency without a rate.
 
@@ -153,6 +159,7 @@ def rates(
         shop: Contract.
         table: Rows.
         of_order: Rate of each row's order, which a row without a rate column has.
+        order_has_rate: Whether it is said; None as `of_order`.
     """
     currency, rate = column_of(table, "currency"), units_of(table, "rate")
     other = np.zeros(table.num_rows, bool)
@@ -163,12 +170,14 @@ def rates(
         is_other = np.append(~mine.to_numpy(zero_copy_only=False).astype(bool), False)
         other = is_other[at]
     if rate is None:
-        if of_order is None:
-            return None, other
-        return of_order, other & (of_order == ONE_FACTOR)
-    units, has = rate
-    has = has & (units > 0)
-    return np.where(has, units, ONE_FACTOR), other & ~has
+        return of_order, other if order_has_rate is None else other & ~order_has_rate
+    has = _has_rate(table)
+    return np.where(has, rate[0], ONE_FACTOR), other & ~has
+
+
+def _has_rate(table: pa.Table) -> Mask:
+    found = units_of(table, "rate")
+    return np.zeros(table.num_rows, bool) if found is None else found[1] & (found[0] > 0)
 
 
 def _amounts(table: pa.Table, name: str, rate: Int64s | None) -> Int64s | None:

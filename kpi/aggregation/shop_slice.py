@@ -120,11 +120,13 @@ class ShopSlice:
         Returns:
             The rows that wait for their order, as they have no day of their own.
         """
-        at = self.find(table)
+        at, own = self.find(table), column_of(table, DAY)
         days = np.append(self.orders.day, np.int32(0))[at]
+        if own is not None:  # what is in force for a refund without its order is that of its day
+            own_days = own.fill_null(0).to_numpy(zero_copy_only=False)
+            days = np.where(at < 0, own_days, days).astype(np.int32)
         dataset = self._shop.datasets["refunds"]
         table, _ = self._tables.resolve(dataset, table, days)
-        own = column_of(table, DAY)
         waiting = at < 0 if own is None else (at < 0) & ~valid(own)
         # A refund that does not count returns nothing either.
         keep = ~waiting & ~_holds(dataset.excluded, table)
@@ -184,7 +186,8 @@ class ShopSlice:
         at = at[~waiting] if waiting.any() else at
         excluded = _holds(dataset.excluded, table) if dataset.excluded else np.zeros(len(at), bool)
         of_order = None if self.orders.rate is None else self.orders.rate[at]
-        rate, other = rates(self._shop, table, of_order)
+        has_rate = None if self.orders.has_rate is None else self.orders.has_rate[at]
+        rate, other = rates(self._shop, table, of_order, has_rate)
         self._has_lines[at] = True
         self._has_counted_lines[at if not excluded.any() else at[~excluded]] = True
         if other.any():

@@ -13,6 +13,9 @@ from kpi.contract.folding import fold
 SIGNS = {"<0": -1, ">0": 1}
 """Patterns that test the sign of a number."""
 
+NO_NUMBER = 9
+"""Sign of a text that is no number."""
+
 
 @dataclass(frozen=True)
 class Patterns:
@@ -37,11 +40,23 @@ class Patterns:
         """Texts of which none may match, without their `!`."""
         return tuple(text[1:] for text in self.texts if text.startswith("!"))
 
-    def match(self, cell: str | None) -> bool:
-        """Compare one cell; None is a cell without a value."""
+    @cached_property
+    def asks_for_signs(self) -> bool:
+        """Whether the sign of a number is tested."""
+        return any(fold(text.removeprefix("!")) in SIGNS for text in self.texts)
+
+    def match(self, cell: str | None, sign: int | None = None) -> bool:
+        """Compare one cell.
+
+        Args:
+            cell: None for one without a value.
+            sign: Of its number; `NO_NUMBER` where it is none, None to read it with a point.
+        """
         text = "" if cell is None else fold(cell)
-        return (not self.plain or any(_matches(one, text) for one in self.plain)) and not any(
-            _matches(one, text) for one in self.negated
+        if sign is None:
+            sign = _sign(text)
+        return (not self.plain or any(_matches(one, text, sign) for one in self.plain)) and not any(
+            _matches(one, text, sign) for one in self.negated
         )
 
 
@@ -57,16 +72,20 @@ def columns_of(conditions: Conditions) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for condition in conditions for name in condition))
 
 
-def _matches(pattern: str, text: str) -> bool:
+def _sign(text: str) -> int:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return NO_NUMBER
+    return int(number.compare(0)) if number.is_finite() else NO_NUMBER
+
+
+def _matches(pattern: str, text: str, sign: int) -> bool:
     """Compare a folded text with one pattern."""
     wanted = fold(pattern)
     if wanted == "*":
         return text != ""
     if wanted in SIGNS:
-        try:
-            sign = Decimal(text).compare(0)
-        except InvalidOperation:
-            return False
         return sign == SIGNS[wanted]
     if "*" in wanted:
         parts = (re.escape(part) for part in wanted.split("*"))

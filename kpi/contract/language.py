@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from kpi.contract.conditions import Condition, columns_of
 from kpi.contract.file_entries import read_condition, read_conditions, read_file_entry
+from kpi.contract.forms import NumberForm
 from kpi.contract.model import header_form
 from kpi.contract.shop import (
     AS_WRITTEN,
@@ -243,9 +244,24 @@ def _check(shop: Shop, problems: list[str]) -> None:
         if name not in fed
     ]
     for dataset in shop.datasets.values():
+        problems += _sign_problems(shop, dataset)
         for column in dataset.columns.values():
             problems += _via_problems(shop, dataset, column)
     problems += _money_problems(shop)
+
+
+def _sign_problems(shop: Shop, dataset: ShopDataset) -> Iterable[str]:
+    """Find texts whose sign is tested, though their file writes numbers with other marks."""
+    forms = {layout.numbers for layout in shop.files if dataset.name in layout.feeds}
+    if forms <= {NumberForm()}:
+        return
+    conditions = (*dataset.deleted, *dataset.excluded, *(dataset.returned or ()))
+    for name, patterns in ((name, one) for each in conditions for name, one in each.items()):
+        if patterns.asks_for_signs and dataset.columns[name].kind in ("id", "text"):
+            yield (
+                f'{dataset.name}.columns.{name}: expected `type = "decimal"`, since its sign is '
+                "tested, got a text"
+            )
 
 
 def _via_problems(shop: Shop, dataset: ShopDataset, column: ShopColumn) -> Iterable[str]:
@@ -256,6 +272,17 @@ def _via_problems(shop: Shop, dataset: ShopDataset, column: ShopColumn) -> Itera
             yield f"{place}: expected a reference or products, got {step.reference!r}"
         elif step.column not in found.columns:
             yield f"{place}: expected a column of {step.reference}, got {step.column!r}"
+        else:
+            # The last step gives the value; those before give keys.
+            kind: Kind = column.kind if step == column.via[-1] else "id"
+            of_step = found.columns[step.column].kind
+            if of_step != kind and not {of_step, kind} <= {"id", "text"}:
+                yield (
+                    f"{place}: expected a column of {step.reference} of kind {kind!r}, got "
+                    f"{step.column!r} of kind {of_step!r}"
+                )
+    if column.via and dataset.name == "refunds" and column.name == "created_at":
+        yield "refunds.columns.created_at: expected a time of the row, got a look-up"
     if column.via and column.name in dataset.key:
         yield f"{dataset.name}.columns.{column.name}: expected a key without via, got {column.via}"
 

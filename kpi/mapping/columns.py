@@ -142,6 +142,12 @@ def _instants(times: Times) -> pa.Array:
     return pa.Array.from_buffers(INSTANT, len(times.valid), buffers)
 
 
+def midnights(typed: Typed) -> pa.Array:
+    """Write times as the midnights of their days, which their instants do not tell."""
+    days = pa.array(typed.days, pa.date32(), mask=~true(typed.values.is_valid()))
+    return days.cast(pa.timestamp("us")).cast(INSTANT)
+
+
 def _versions(texts: pa.Array, forms: Forms) -> Typed:
     """Read whole numbers as they are, and times as microseconds since 1970."""
     numbers = true(pc.match_substring_regex(texts, "^-?[0-9]{1,18}$"))

@@ -8,16 +8,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kpi.contract.conditions import NO_NUMBER
 from kpi.contract.folding import fold
 from kpi.contract.model import header_form
 from kpi.contract.reject_reasons import Reason
 from kpi.contract.shop import FileLayout, ShopColumn, ShopDataset
-from kpi.kernels.arrays import Mask
+from kpi.kernels.arrays import Int64s, Mask
 from kpi.kernels.masks import bitmap, valid
-from kpi.mapping.conditions import Texts
 from kpi.mapping.numbers import read_numbers
 from kpi.validation.rules import Problem
 from kpi.validation.text import decode, trim
+
+SMALL_PLACES = 15
+"""Decimal places that tell the sign of a number that is 0 at 4 places."""
 
 
 class FileRows:
@@ -66,18 +69,12 @@ class FileRows:
             found |= self._trimmed.get(header_form(header), False)
         return found
 
-    def texts_for(self, signed: set[str]) -> Texts:
-        """Columns for conditions; those whose sign is tested are written with a point."""
-
-        def texts(header: str) -> pa.Array:
-            found = self.texts(header)
-            if header not in signed:
-                return found
-            numbers = read_numbers(found, self._layout.numbers, 4)
-            digits = pa.array(numbers.units).cast(pa.string())
-            return pc.if_else(pa.array(numbers.valid), digits, found)
-
-        return texts
+    def signs(self, texts: pa.Array) -> Int64s:
+        """Read the signs of numbers as the file writes them; see `Signs`."""
+        numbers = read_numbers(texts, self._layout.numbers, 4)
+        small = read_numbers(texts, self._layout.numbers, SMALL_PLACES)
+        found = np.sign(np.where(numbers.units == 0, small.units, numbers.units))
+        return np.where(numbers.valid, found, NO_NUMBER)
 
     def undecodable(self, dataset: ShopDataset, inside: Mask) -> list[Problem]:
         """Rows whose bytes are no text in a column that a dataset reads."""

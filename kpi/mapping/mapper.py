@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from kpi.contract.model import header_form
 from kpi.contract.reject_reasons import Reason
-from kpi.contract.shop import FileLayout, Shop, ShopColumn, ShopDataset
+from kpi.contract.shop import AS_WRITTEN, FileLayout, Shop, ShopColumn, ShopDataset
 from kpi.csv.blank_records import find_blank_cells
 from kpi.kernels.arrays import Mask, Positions
 from kpi.kernels.masks import bitmap, booleans, true
@@ -23,11 +23,12 @@ from kpi.mapping.columns import (
     KEYS_OF_KPIS,
     Forms,
     Typed,
+    midnights,
     minor_units_of,
     read_column,
     too_long,
 )
-from kpi.mapping.conditions import has_signs, holds
+from kpi.mapping.conditions import holds
 from kpi.mapping.dates import Clock
 from kpi.mapping.file_rows import FileRows, without_words
 from kpi.mapping.fill import ComesBackError, Filler
@@ -206,7 +207,7 @@ class Mapper:
         only = self._layout.only.get(dataset.name)
         inside = np.ones(rows, bool)
         if only is not None:
-            inside = holds(only, file_rows.texts_for(has_signs(only)), rows)
+            inside = holds(only, file_rows.texts, rows, file_rows.signs)
         if has_element is not None:
             inside &= has_element
         texts = self._cells(dataset, file_rows, inside)
@@ -224,7 +225,7 @@ class Mapper:
                 problems += too_long(column, typed, checked)
             notes += changes(column, typed, file_rows, inside)
             self._check_signs(dataset, column, typed)
-            arrays.append(typed.values)
+            arrays.append(self._kept_values(dataset, typed))
             if column.name == dated_column(dataset):
                 days = typed
         if days is not None and days.days is not None:
@@ -253,6 +254,13 @@ class Mapper:
             problems=problems,
             notes=notes,
         )
+
+    def _kept_values(self, dataset: ShopDataset, typed: Typed) -> pa.Array:
+        """Return the values that are kept: of a reference's times as written, their days."""
+        is_written = dataset.name in self._shop.references and self._shop.day == AS_WRITTEN
+        if not is_written or typed.days is None:
+            return typed.values
+        return midnights(typed)
 
     def _cells(
         self, dataset: ShopDataset, file_rows: FileRows, inside: Mask
@@ -299,9 +307,7 @@ class Mapper:
             if column.blanks:
                 values = without_words(values, column.blanks)
             if column.when:
-                mask = holds(
-                    (column.when,), file_rows.texts_for(has_signs((column.when,))), len(inside)
-                )
+                mask = holds((column.when,), file_rows.texts, len(inside), file_rows.signs)
                 values = pc.if_else(pa.array(mask), values, pa.scalar(None, pa.string()))
             if not inside.all():
                 values = pc.if_else(booleans(inside), values, pa.scalar(None, pa.string()))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.language.files import File
 from tests.language.product import check
 from tests.language.shops import RandomShop, shops
+from tests.language.wide_shops import WideShop, wide_shops
+from tests.support.profiles import examples
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.validate.stream import BlockSizes
 
@@ -28,7 +30,7 @@ SMALL = TransformLimits(
 
 
 @given(shops(), st.booleans(), st.integers(20, 4000), st.sampled_from([DEFAULT_LIMITS, SMALL]))
-@settings(suppress_health_check=list(HealthCheck))
+@examples(0.5)
 def test_any_shop_is_what_the_recount_counts(
     shop: RandomShop, one_by_one: bool, block_bytes: int, limits: TransformLimits
 ) -> None:
@@ -45,8 +47,26 @@ def test_any_shop_is_what_the_recount_counts(
         )
 
 
+@given(wide_shops(), st.booleans(), st.integers(20, 4000), st.sampled_from([DEFAULT_LIMITS, SMALL]))
+@examples(0.6)
+def test_every_word_means_what_the_recount_counts(
+    shop: WideShop, one_by_one: bool, block_bytes: int, limits: TransformLimits
+) -> None:
+    """Dialects, JSON, chained look-ups, refunds as rows, rates of the day, kinds of key."""
+    with tempfile.TemporaryDirectory() as home:
+        check(
+            Path(home),
+            shop.contract,
+            shop.files,
+            one_by_one=one_by_one,
+            block_sizes=BlockSizes(block_bytes=block_bytes, overlap_bytes=0),
+            limits=limits,
+            encoding=shop.encoding,
+        )
+
+
 @given(shops(), st.randoms(use_true_random=False))
-@settings(suppress_health_check=list(HealthCheck))
+@examples(0.5)
 def test_the_order_of_commits_changes_nothing(shop: RandomShop, random: object) -> None:
     """Files of different names may be validated in any order."""
     last = {file.name: file for file in sorted(shop.files, key=lambda file: file.second)}

@@ -13,7 +13,12 @@ _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
 
 async def decode(
-    blocks: AsyncIterator[Block], encoding: str | None, escape: str, *, whole: bool = True
+    blocks: AsyncIterator[Block],
+    encoding: str | None,
+    escape: str,
+    *,
+    quote: str = '"',
+    whole: bool = True,
 ) -> AsyncGenerator[bytes, None]:
     """Yield the text of a stream as UTF-8, without byte order mark.
 
@@ -24,20 +29,21 @@ async def decode(
         blocks: The stream.
         encoding: Of it; None for UTF-8, or UTF-16 where a byte order mark says so.
         escape: A backslash where it makes the next character a plain one, else empty.
+        quote: Around values; empty where quotes are plain characters.
         whole: Whether the blocks are all of the stream, not its beginning.
 
     Raises:
         Unreadable: The bytes are no text of the encoding at all.
     """
     try:
-        async for text in _decoded(blocks, encoding, escape, whole=whole):
+        async for text in _decoded(blocks, encoding, escape, quote=quote, whole=whole):
             yield text
     except UnicodeError as error:
         raise Unreadable(f"expected text in {encoding or 'UTF-16'}, got other bytes") from error
 
 
 async def _decoded(
-    blocks: AsyncIterator[Block], encoding: str | None, escape: str, *, whole: bool
+    blocks: AsyncIterator[Block], encoding: str | None, escape: str, *, quote: str, whole: bool
 ) -> AsyncGenerator[bytes, None]:
     decoder: codecs.IncrementalDecoder | None = None
     first, held = True, b""
@@ -53,7 +59,7 @@ async def _decoded(
             data = data.removeprefix(codecs.BOM_UTF8)
         first = False
         if escape:
-            data, held = _without_escapes(held + data)
+            data, held = _without_escapes(held + data, quote)
         if data:
             yield data
     if whole and (decoder is not None or held):
@@ -69,13 +75,17 @@ def _by_mark(data: bytes) -> str | None:
     return "utf-16" if data.startswith(marks) else None
 
 
-def _without_escapes(data: bytes) -> tuple[bytes, bytes]:
-    """Write an escaped quote as two; give back an escape character that ends the data."""
+def _without_escapes(data: bytes, quote: str) -> tuple[bytes, bytes]:
+    """Write an escaped quote as two, or as one where quotes are plain characters.
+
+    Returns:
+        The text, and an escape character that ends the data.
+    """
     behind = len(data) - len(data.rstrip(b"\\"))
     held = data[-1:] if behind % 2 else b""
     whole = data[: len(data) - len(held)]
 
     def plain(found: re.Match[bytes]) -> bytes:
-        return b'""' if found[1] == b'"' else found[1]
+        return b'""' if quote and found[1] == b'"' else found[1]
 
     return _ESCAPED.sub(plain, whole), held

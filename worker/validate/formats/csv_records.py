@@ -132,7 +132,7 @@ async def open_csv(
     """
     for candidate in candidates:
         layout = candidate.layout
-        head = await text.head(layout.encoding, layout.escape)
+        head = await text.head(layout.encoding, layout.escape, layout.quote)
         whole = text.is_whole and len(head) <= HEAD_BYTES
         head = head[:HEAD_BYTES]
         if layout.known_by and not _is_known(head, layout, context, whole=whole):
@@ -141,7 +141,7 @@ async def open_csv(
         dialect = find_dialect(head, _header_rule(layout, context, wanted), whole=whole)
         if isinstance(dialect, Refusal):
             raise FileRefusedError(dialect.reason)
-        texts = text.all(layout.encoding, layout.escape)
+        texts = text.all(layout.encoding, layout.escape, layout.quote)
         needed = needed_positions(context.shop, layout, dialect.headers)
         reader = CsvReader(texts, dialect, layout, context.max_record_bytes, needed)
         return Opened(candidate=candidate, reader=reader)

@@ -46,18 +46,20 @@ class TextFile:
                 size += len(block.new)
         return cls(beginning, blocks, whole=whole)
 
-    async def head(self, encoding: str | None, escape: str) -> bytes:
+    async def head(self, encoding: str | None, escape: str, quote: str = '"') -> bytes:
         """Decode the beginning.
 
         Raises:
             Unreadable: It is no text of the encoding.
         """
-        texts = decode(_each(self._beginning), encoding, escape, whole=self.is_whole)
+        texts = decode(_each(self._beginning), encoding, escape, quote=quote, whole=self.is_whole)
         return b"".join([text async for text in texts])
 
-    def all(self, encoding: str | None, escape: str) -> AsyncGenerator[bytes, None]:
+    def all(
+        self, encoding: str | None, escape: str, quote: str = '"'
+    ) -> AsyncGenerator[bytes, None]:
         """Decode everything, once."""
-        return decode(self._blocks(), encoding, escape)
+        return decode(self._blocks(), encoding, escape, quote=quote)
 
     async def _blocks(self) -> AsyncGenerator[Block, None]:
         while self._beginning:
