@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from kpi.aggregation.calendar import Days
-from kpi.aggregation.shop_columns import column_of, one_array, texts_of
+from kpi.aggregation.shop_columns import column_of, encoded, one_array, texts_of
 from kpi.aggregation.shop_facts import OrderFacts, RefundFacts, ShopFacts
 from kpi.aggregation.shop_lines import (
     Codes,
@@ -239,12 +238,19 @@ class ShopSlice:
 
     def _category_codes(self, table: pa.Table, at: Positions, missing: Mapping[str, Mask]) -> Codes:
         own = own_categories(table, missing.get("category"))
-        if "products" in self._shop.datasets and "product_id" in table.schema.names:
-            of_product, unknown = self._tables.categories(column_of(table, "product_id"))
-            if unknown.any():
-                self._unsaid[at[unknown & ~valid(own)]] = True
-            own = of_product if own.null_count == len(own) else pc.coalesce(own, of_product)
-        return self.categories.codes(own.fill_null(NO_CATEGORY) if own.null_count else own)
+        if "products" not in self._shop.datasets or "product_id" not in table.schema.names:
+            return self.categories.codes(own.fill_null(NO_CATEGORY) if own.null_count else own)
+        if own.null_count < len(own):
+            own_codes = self.categories.codes(own.fill_null(NO_CATEGORY))
+        names, place = encoded(column_of(table, "product_id"))
+        of_product, unknown = self._tables.categories(names)
+        of_line = np.append(unknown, False)[place]
+        if of_line.any():
+            self._unsaid[at[of_line & ~valid(own)]] = True
+        # A line without a product, at place -1, has no category.
+        texts = pa.concat_arrays([of_product.fill_null(NO_CATEGORY), pa.array([NO_CATEGORY])])
+        codes = self.categories.codes(texts)[place]
+        return codes if own.null_count == len(own) else np.where(valid(own), own_codes, codes)
 
     def _product_codes(self, table: pa.Table) -> Codes:
         products = one_array(table, "product_id").cast(pa.string())

@@ -11,7 +11,7 @@ import pyarrow as pa
 from kpi.aggregation.shop_columns import one_array, texts_of
 from kpi.contract.shop import Replaces, ShopDataset
 from kpi.kernels.arrays import Int64s, Mask, Positions
-from kpi.kernels.keys import Keys, keys_of, latest_rows
+from kpi.kernels.keys import Keys, keys_of, latest_rows, text_keys
 from kpi.kernels.masks import booleans, valid
 from kpi.mapping.conditions import holds
 
@@ -170,6 +170,8 @@ def number_keys(keys: Keys) -> Positions:
 
 def key_columns(table: pa.Table, names: Sequence[str]) -> Keys:
     """Keys of the rows of a table; a missing part of a key is an empty text."""
+    if len(names) == 1 and pa.types.is_string(table.column(names[0]).type):
+        return text_keys(table.column(names[0]))
     columns = []
     for name in names:
         column = table.column(name)

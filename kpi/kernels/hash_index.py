@@ -47,7 +47,12 @@ class KeyIndex:
         self._size = len(keys)
         self._dense: npt.NDArray[np.int32] | None = None
         self._table: _HashTable | _SortedKeys | None = None
+        self._parts: _Parts | None = None
         if len(keys) == 0:
+            return
+        integers = keys.integers
+        if integers is not None:
+            self._parts = _Parts(keys, integers, execution)
             return
         if keys.low is None:
             values = keys.high.view(np.int64)
@@ -67,6 +72,8 @@ class KeyIndex:
 
     def find(self, keys: Keys) -> Positions:
         """Find the position of each key; -1 where it is not in the index."""
+        if self._parts is not None:
+            return self._parts.find(keys)
         if self._dense is not None:
             # The last slot is always empty. Keys above the range end there, and as unsigned
             # differences so do keys below it.
@@ -76,6 +83,34 @@ class KeyIndex:
         if self._table is None:
             return np.full(len(keys), -1, np.int64)
         return self._table.find(keys)
+
+
+class _Parts:
+    """Texts that are whole numbers, and other texts, each kind in an index of its own."""
+
+    def __init__(self, keys: Keys, integers: Mask, execution: Execution) -> None:
+        numbers, others = np.flatnonzero(integers), np.flatnonzero(~integers)
+        self._at = np.append(numbers, -1), np.append(others, -1)
+        self._numbers = KeyIndex(Keys(keys.high[numbers], None), execution)
+        self._others = KeyIndex(keys.take(others), execution) if len(others) else None
+
+    def find(self, keys: Keys) -> Positions:
+        """Find the position of each key; -1 where it is not in the index."""
+        integers = keys.integers
+        if integers is not None and integers.all():
+            return self._number_at(keys.high)
+        found = np.full(len(keys), -1, np.int64)
+        if integers is not None:
+            found[integers] = self._number_at(keys.high[integers])
+            keys = keys.take(~integers)
+        if self._others is not None:
+            others = self._at[1][self._others.find(keys)]
+            found[slice(None) if integers is None else ~integers] = others
+        return found
+
+    def _number_at(self, numbers: Words) -> Positions:
+        found = self._numbers.find(Keys(numbers, None))
+        return found if self._others is None else self._at[0][found]
 
 
 class _ProbeLimitError(Exception):

@@ -6,6 +6,7 @@ the length of an id.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,9 +15,15 @@ import numpy as np
 import pyarrow as pa
 
 from kpi.kernels.arrays import Mask, Positions, Words
+from kpi.kernels.digits import whole_numbers
+from kpi.kernels.masks import booleans
 
 if TYPE_CHECKING:
     from kpi.kernels.key_hashing import KeyHasher
+
+INTEGER_CHECK = np.uint64(int.from_bytes(os.urandom(8)))
+"""Second word of the key of a text that is a whole number, whose first word is the number. The key
+of any other text is a hash, whose second word is this one with a probability of 2**-64."""
 
 KEY_BLOCK_ROWS = 1 << 18
 """Keys inserted or compared at once: their intermediate arrays fit the cache."""
@@ -41,6 +48,16 @@ class Keys:
 
     def __len__(self) -> int:
         return len(self.high)
+
+    @property
+    def integers(self) -> Mask | None:
+        """Which keys are of texts that are whole numbers; None where none may be."""
+        if self.low is None or not len(self.low):
+            return None
+        if self.low.strides == (0,):
+            return np.broadcast_to(self.low[0] == INTEGER_CHECK, len(self.low))
+        found: Mask = self.low == INTEGER_CHECK
+        return found if found.any() else None
 
     def take(self, rows: Mask | Positions | slice) -> Keys:
         """Select keys by positions, by a mask or by a slice."""
@@ -71,6 +88,27 @@ def keys_of(columns: Sequence[pa.ChunkedArray], hasher: KeyHasher | None = None)
         return Keys(*hasher.hash_rows(columns))  # may be stored, and the check is of this process
     high, low = PROCESS_HASHER.hash_rows(columns)
     return Keys(high, low ^ check_rows(columns))
+
+
+def text_keys(texts: pa.ChunkedArray) -> Keys:
+    """Compute the keys of texts, of which many are whole numbers; null is an empty text.
+
+    These are decoded in a fifth of the time that a hash takes, and are addressed directly where
+    they lie close together.
+    """
+    if texts.null_count:
+        texts = texts.fill_null("")
+    parts = [whole_numbers(chunk) for chunk in texts.chunks]
+    good = np.concatenate([np.zeros(0, bool), *(one for one, _ in parts)])
+    high = np.concatenate([np.zeros(0, np.int64), *(one for _, one in parts)]).view(np.uint64)
+    if good.all():
+        return Keys(high, np.broadcast_to(INTEGER_CHECK, len(high)))
+    others = keys_of([texts.filter(booleans(~good)) if good.any() else texts])
+    low = np.full(len(high), INTEGER_CHECK)
+    high[~good] = others.high
+    if others.low is not None:
+        low[~good] = others.low
+    return Keys(high, low)
 
 
 def concat_keys(parts: Sequence[Keys]) -> Keys:

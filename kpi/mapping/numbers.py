@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from kpi.contract.forms import SPACES, NumberForm
 from kpi.kernels.arrays import Int64s, Mask
+from kpi.kernels.digits import decode_units
 from kpi.kernels.masks import true, valid
-from kpi.validation.swar import decode_units
 
 FRACTION_DIGITS = 18
 """Decimals of a number that is read by itself: as many as fit 64 bits."""

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kpi.kernels import digits
 from kpi.kernels.arrays import Int64s
 
 MAX_CLUSTERS = 4
@@ -73,9 +74,20 @@ def whole_numbers(column: pa.ChunkedArray) -> Int64s:
 
     They have neither sign nor leading zero, and up to 18 digits.
     """
-    texts = pc.unique(column).drop_null()
-    if not len(texts):
-        return np.zeros(0, np.int64)
+    parts = []
+    for chunk in column.chunks:
+        texts = chunk.drop_null() if chunk.null_count else chunk
+        good, numbers = digits.whole_numbers(texts)
+        if not good.all():
+            numbers = _longer_numbers(texts)
+            if not len(numbers):
+                return numbers
+        parts.append(numbers)
+    return np.concatenate([np.zeros(0, np.int64), *parts])
+
+
+def _longer_numbers(texts: pa.Array) -> Int64s:
+    """Return texts as the numbers that they are, up to 18 digits long; none where one is not."""
     sizes = pc.min_max(pc.binary_length(texts)).as_py()
     if sizes["min"] < 1 or sizes["max"] > MAX_DIGITS:
         return np.zeros(0, np.int64)

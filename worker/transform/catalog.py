@@ -7,7 +7,7 @@ have the bounds of their row groups.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -19,7 +19,7 @@ from kpi.kernels.arrays import Mask, Positions
 from kpi.kernels.masks import true
 from worker.runtime.concurrency import each
 from worker.state.entry import Interval
-from worker.transform.clean_files import CleanFile, RowGroup, batch_row_groups
+from worker.transform.clean_files import CleanFile, RowGroup, batch_row_groups, intervals_of
 from worker.transform.file_table import FileTable, Ranks
 from worker.transform.indexed_files import IndexedFiles
 from worker.transform.intervals import IntervalSet
@@ -174,16 +174,17 @@ class Catalog:
             ConfigError, SourceError: As `row_groups`.
         """
         limit = self.limits.lookup_points
-        intervals = [one for group in groups for one in group.intervals(column)]
+        intervals = intervals_of(groups, column)
         index = self._table.index
         few = sum(group.rows for group in groups) <= limit
         if index is None or not few or not index.has(self.dataset.name, column):
-            return KeySet(None, IntervalSet(intervals), limit)
+            return KeySet(None, intervals, limit)
         batches = list(batch_row_groups(groups, self.limits.read_rows))
         tables = await each(
             batches, lambda batch: batch[0].file.read(batch, [column]), CONCURRENT_FOOTER_READS
         )
-        return KeySet.of_chunks([table.column(column) for table in tables], intervals, limit)
+        ids = [table.column(column) for table in tables]
+        return replace(KeySet.of_chunks(ids, (), limit), known=intervals)
 
     async def _find(self, column: str, wanted: KeySet) -> _Found:
         if wanted.is_empty:

@@ -187,6 +187,25 @@ class CleanFile:
         return self._object
 
 
+def intervals_of(groups: Sequence[RowGroup], column: str) -> IntervalSet:
+    """Return the values that a column may have in some row groups."""
+    of_each = [group.integers.get(column) for group in groups]
+    numbers = None
+    if groups and all(of_each):
+        clusters = [cluster for some in of_each for cluster in some or ()]
+        numbers = IntervalSet(Interval(low=one.low, high=one.high) for one in clusters)
+    return IntervalSet((one for group in groups for one in group.intervals(column)), numbers)
+
+
+def key_bounds(groups: Sequence[RowGroup], column: str) -> list[Interval | None]:
+    """Return the bounds of a column in each row group: as numbers where all of them have some."""
+    of_each = [group.integers.get(column) for group in groups]
+    known = [clusters for clusters in of_each if clusters]
+    if len(known) < len(groups):
+        return [group.bounds.get(column) for group in groups]
+    return [Interval(low=clusters[0].low, high=clusters[-1].high) for clusters in known]
+
+
 def batch_row_groups(groups: Iterable[RowGroup], max_rows: int) -> Iterator[list[RowGroup]]:
     """Batch consecutive row groups of one file.
 

@@ -11,9 +11,8 @@ import numpy.typing as npt
 from kpi.aggregation.calendar import Days, day_of
 from worker.clean.value_clusters import ValueCluster
 from worker.transform.catalog import Catalog
-from worker.transform.clean_files import RowGroup
+from worker.transform.clean_files import RowGroup, intervals_of
 from worker.transform.day_ranges import instants
-from worker.transform.intervals import IntervalSet
 from worker.transform.snapshot import Snapshot
 
 SAMPLE_ROW_GROUPS = 16
@@ -84,6 +83,6 @@ async def are_scattered(items: Catalog, orders: list[RowGroup]) -> bool:
     sample = orders[:: len(orders) // SAMPLE_ROW_GROUPS + 1]
     item_rows = 0
     for group in sample:
-        ids = IntervalSet(group.intervals("order_id"))
+        ids = intervals_of([group], "order_id")
         item_rows += sum(one.rows for one in await items.row_groups_intersecting("order_id", ids))
     return item_rows > SCATTERED_FRACTION * len(sample) * items.rows

@@ -21,7 +21,7 @@ from worker.runtime.concurrency import each
 from worker.runtime.execution import threaded
 from worker.runtime.memory_budget import CONCURRENT_READS
 from worker.transform.catalog import Catalog
-from worker.transform.clean_files import RowGroup, batch_row_groups
+from worker.transform.clean_files import RowGroup, batch_row_groups, key_bounds
 from worker.transform.intervals import IntervalSet
 
 T = TypeVar("T")
@@ -110,10 +110,11 @@ class LatestVersions:
             and not (self._catalog.has_index and _count_rows(near) <= limits.lookup_points)
             and set(near) == set(await self._sharing(column, near))
         )
-        union = IntervalSet(group.bounds.get(column) for group in near)
+        bounds = key_bounds(near, column)
+        union = IntervalSet(bounds)
         clusters: dict[int, Cluster] = defaultdict(list)
-        for group in near:
-            clusters[union.position(group.bounds.get(column))].append(group)
+        for group, interval in zip(near, bounds, strict=True):
+            clusters[union.position(interval)].append(group)
         return [one for one in clusters.values() if self._may_repeat(one)], closed
 
     def _may_repeat(self, cluster: Cluster) -> bool:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from kpi.contract.customers import customer_columns
 from kpi.contract.forms import ISO
@@ -200,15 +201,16 @@ class MappedValidation:
 
     async def _open_clean(self, name: str, shop: Shop, stack: AsyncExitStack) -> ParquetStream:
         workspace, schema = self._context.workspace, clean_schema(shop.all_datasets[name])
-        ranged = ranged_columns(shop.all_datasets[name])
+        of_customers = customer_columns(shop, name)
+        ranged = [one for one in ranged_columns(shop.all_datasets[name]) if one not in of_customers]
         return await stack.enter_async_context(
             parquet_stream(
                 workspace.store,
                 workspace.absolute(self._clean_key(name)),
                 schema,
-                [one for one in ranged if one not in customer_columns(shop, name)],
+                ranged,
                 self._context.executor,
-                numbered=[name for name in ("order_id",) if name in schema.names],
+                numbered=[one for one in ranged if schema.field(one).type == pa.string()],
             )
         )
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
+from kpi.kernels.keys import Keys
 from worker.clean.value_clusters import value_clusters, whole_numbers
 from worker.state.entry import Interval
 from worker.transform.intervals import IntervalSet, value_interval
@@ -28,9 +30,10 @@ class IdBounds:
     numbers: Sequence[Interval]
 
 
-def id_bounds(ids: pa.ChunkedArray) -> IdBounds:
-    """Find the bounds of some ids, one at least."""
-    clusters = value_clusters(whole_numbers(ids))
+def id_bounds(ids: pa.ChunkedArray, keys: Keys) -> IdBounds:
+    """Find the bounds of some ids, one at least, from their texts and their keys."""
+    are_numbers = keys.integers is not None and bool(keys.integers.all())
+    clusters = value_clusters(keys.high.view(np.int64) if are_numbers else whole_numbers(ids))
     return IdBounds(
         texts=value_interval(ids),
         numbers=[Interval(low=one.low, high=one.high) for one in clusters],

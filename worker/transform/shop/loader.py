@@ -212,8 +212,8 @@ class _Loading:
         table, missing = tables.resolve(dataset, table, days)
         waiting = waits(self._shop, "orders", missing, table.num_rows) | ~wanted(table)
         table, missing = without_waiting(table, missing, waiting)
-        ids = table.column("order_id")
-        return orders_of(self._shop, table, missing), [id_bounds(ids)] if len(ids) else []
+        orders, ids = orders_of(self._shop, table, missing), table.column("order_id")
+        return orders, [id_bounds(ids, orders.keys)] if len(ids) else []
 
     # ---- refunds
 

@@ -13,7 +13,7 @@ from kpi.aggregation.shop_columns import one_array, texts_of
 from kpi.aggregation.shop_versions import key_columns
 from kpi.kernels.arrays import Positions
 from kpi.kernels.hash_index import KeyIndex
-from kpi.kernels.keys import keys_of
+from kpi.kernels.keys import text_keys
 from kpi.kernels.masks import booleans
 from kpi.mapping.clean_rows import DAY
 from worker.transform.catalog import Catalog
@@ -45,7 +45,7 @@ async def find_orders(
     """
     if not len(ids) or "order_id" not in catalog.dataset.columns:
         return
-    index = KeyIndex(keys_of([pa.chunked_array([ids])]))
+    index = KeyIndex(text_keys(pa.chunked_array([ids])))
     wanted = value_set(ids, catalog.limits.lookup_points)
     groups = await catalog.row_groups_intersecting("order_id", wanted)
     for batch in batch_row_groups(groups, catalog.limits.read_rows):
@@ -78,11 +78,11 @@ async def rows_with(
     """Yield some columns of the rows of a catalog of which a column has one of some cells."""
     if not len(cells):
         return
-    index = KeyIndex(keys_of([pa.chunked_array([cells])]))
+    index = KeyIndex(text_keys(pa.chunked_array([cells])))
     names = list(dict.fromkeys([column, *wanted]))
     async for _, table in batches_of(catalog, names):
         texts = texts_of(table, column)
-        hit = index.find(keys_of([pa.chunked_array([texts.fill_null("")])])) >= 0
+        hit = index.find(text_keys(pa.chunked_array([texts]))) >= 0
         hit &= ~np.asarray(texts.is_null())
         if hit.any():
             yield table.filter(booleans(hit))

@@ -14,10 +14,17 @@ from kpi.contract.loading import built_in
 from tests.support import shops
 from tests.support.shops import Pipeline, Upload
 from tests.unit.worker.transform.histories import DAYS, day, history
+from worker.clean.value_clusters import ValueCluster
 from worker.errors import ConfigError
 from worker.sample import SampleSpec, write_sample
 from worker.state.entry import Interval
-from worker.transform.clean_files import CleanFile, RowGroup, batch_row_groups
+from worker.transform.clean_files import (
+    CleanFile,
+    RowGroup,
+    batch_row_groups,
+    intervals_of,
+    key_bounds,
+)
 from worker.transform.intervals import IntervalSet, value_interval
 from worker.transform.snapshot import open_snapshot
 from worker.validate.row_writer import high_cardinality
@@ -116,3 +123,23 @@ async def test_amounts_cleaned_with_two_places_are_read_with_four(tmp_path: Path
         await pipeline.transform()
         [row] = (await pipeline.all_rows())["order_kpis"]
     assert str(row["total_revenue"]) == "13.34"  # 13.345, rounded half-even once
+
+
+def group_of(low: str, high: str, *, numbers: bool = True) -> RowGroup:
+    """A row group of ids, of which the footer knows whether they are numbers."""
+    clusters = {"id": [ValueCluster(int(low), int(high), 2)]} if numbers else {}
+    bounds = {"id": Interval(low=low, high=high)}
+    return RowGroup(CleanFile.__new__(CleanFile), 0, 0, 2, bounds, {}, clusters)
+
+
+def test_bounds_of_ids_that_are_numbers_are_numbers() -> None:
+    first, second = group_of("8", "9"), group_of("10", "80")
+    assert key_bounds([first, second], "id") == [Interval(low=8, high=9), Interval(low=10, high=80)]
+    assert not first.intersects("id", intervals_of([second], "id"))
+    assert second.intersects("id", intervals_of([group_of("79", "81")], "id"))
+
+
+def test_bounds_are_texts_where_one_id_is_no_number() -> None:
+    first, second = group_of("8", "9"), group_of("10", "80", numbers=False)
+    assert key_bounds([first, second], "id") == [first.bounds["id"], second.bounds["id"]]
+    assert first.intersects("id", intervals_of([second], "id"))
