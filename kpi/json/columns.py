@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -195,7 +196,8 @@ def read_objects(records: Records, shape: Shape, parse: Parse) -> JsonRows:
     """
     values = parse_all(records.texts, parse)
     malformed = []
-    for at, value in enumerate(values):
+    are_plain = not records.too_long and set(map(type, values)) <= {dict}
+    for at, value in enumerate(() if are_plain else values):
         if at in records.too_long or not isinstance(value, dict):
             is_long = at in records.too_long
             reason = Reason.RECORD_TOO_LONG if is_long else Reason.MALFORMED_JSON
@@ -252,7 +254,7 @@ def _column(rows: _Rows, shape: Shape, number: int) -> pa.Array:
     place, is_number = shape.places[number], shape.headers[number] in shape.numeric
     cells = rows.levels[place.level]
     for key in place.path:
-        cells = [cell.get(key) if type(cell) is dict else None for cell in cells]
+        cells = _values_of(cells, key)
     decimal = shape.decimal if is_number else "."
     try:
         array = pa.array(cells)
@@ -263,6 +265,14 @@ def _column(rows: _Rows, shape: Shape, number: int) -> pa.Array:
     if pa.types.is_nested(array.type) or decimal != ".":
         return _texts([_text(cell, decimal, is_number=is_number) for cell in cells])
     return array.cast(pa.string())
+
+
+def _values_of(cells: Sequence[Any], key: str) -> list[Any]:
+    """Take the value of a key from each object; None from one without it, and from others."""
+    try:
+        return list(map(itemgetter(key), cells))
+    except (KeyError, TypeError):
+        return [cell.get(key) if type(cell) is dict else None for cell in cells]
 
 
 def _text(cell: Any, decimal: str, *, is_number: bool) -> str | None:  # noqa: ANN401

@@ -126,25 +126,25 @@ class LineFramer:
     def push(self, block: bytes, *, last: bool = False) -> Records:
         """Return the lines that a block completes; blank ones are none."""
         data = self._rest + block
-        offset, texts, lengths = self._offset, list[bytes](), list[int]()
+        offset, texts, skipped_bytes = self._offset, list[bytes](), list[int]()
         if self._skipped is not None:
             end = data.find(b"\n") + 1 or (len(data) if last else 0)
             self._skipped_bytes += end or len(data)
             if not end:
                 self._rest = b""
                 return Records([], np.zeros(0, np.int64))
-            texts, lengths = [self._skipped], [self._skipped_bytes]
+            texts, skipped_bytes = [self._skipped], [self._skipped_bytes]
             self._skipped, data = None, data[end:]
         lines = data.split(b"\n")
         self._rest = b"" if last else lines.pop()
         texts += lines
-        lengths += [len(line) + 1 for line in lines]
-        ends = offset + np.cumsum(np.array(lengths, np.int64))
-        self._offset = int(ends[-1]) if lengths else offset
+        lengths = np.fromiter(map(len, lines), np.int64, len(lines)) + 1
+        ends = offset + np.cumsum(np.concatenate([np.array(skipped_bytes, np.int64), lengths]))
+        self._offset = int(ends[-1]) if len(ends) else offset
         if len(self._rest) > self._limit:
             self._skipped, self._skipped_bytes = self._rest[: self._limit + 1], len(self._rest)
             self._rest = b""
-        starts = np.concatenate([[offset], ends[:-1]]) if lengths else np.zeros(0, np.int64)
+        starts = np.concatenate([[offset], ends[:-1]]) if len(ends) else np.zeros(0, np.int64)
         return self._without_blank_lines(texts, starts)
 
     def _without_blank_lines(self, texts: list[bytes], starts: Int64s) -> Records:
@@ -152,9 +152,10 @@ class LineFramer:
             kept = [at for at, text in enumerate(texts) if text.strip()]
             texts, starts = [texts[at] for at in kept], starts[kept]
         limit = self._limit
-        too_long = frozenset(
-            at for at, text in enumerate(texts) if len(text) > limit and len(text.strip()) > limit
-        )
+        too_long = frozenset[int]()
+        if max(map(len, texts), default=0) > limit:
+            lengths = [len(text.strip()) if len(text) > limit else 0 for text in texts]
+            too_long = frozenset(at for at, length in enumerate(lengths) if length > limit)
         for at in too_long:
             texts[at] = texts[at][:limit]
         return Records(texts, starts, too_long)

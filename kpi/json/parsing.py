@@ -28,7 +28,12 @@ def parse_all(texts: Sequence[bytes], parse: Parse) -> list[object]:
 
     Strings hold bytes that are not UTF-8 as surrogates (PEP 383).
     """
-    has_long = any(_MANY_DIGITS in one.translate(_DIGITS) for one in texts)
+    has_long = _MANY_DIGITS in b"\n".join(texts).translate(_DIGITS)
+    if not has_long:
+        try:
+            return list(map(parse, texts))
+        except ValueError:
+            pass  # some record is no JSON: each is parsed by itself
     found: list[object] = []
     for text in texts:
         try:
