@@ -13,7 +13,7 @@ from kpi.inference.dates import NO_DAY, with_order
 from kpi.inference.evidence import place_of, ranked_values, share_of
 from kpi.inference.money import Money, unknown_ways
 from kpi.inference.money_evidence import Way
-from kpi.inference.questions import Answers, Question
+from kpi.inference.questions import Answers, NotInferableError, Question
 from kpi.inference.statuses import meaning_of_status
 from kpi.inference.structure import Structure
 from kpi.inference.tables import Table
@@ -288,9 +288,21 @@ class Decisions:
         return columns.get(answer or "none")
 
     def choose_currency(self, column: Column) -> str | None:
-        """Give the currency of a column, None where it has no codes; ask where it has several."""
+        """Give the currency of a column, None where it has no codes; ask where it has several.
+
+        Raises:
+            NotInferableError: It has several, and they are no codes.
+        """
         codes = Counter(one.upper() for one in column.cells if one)
-        if not codes or not all(re.fullmatch("[A-Z]{3}", one) for one in codes):
+        if not all(re.fullmatch("[A-Z]{3}", one) for one in codes):
+            if len(codes) > 1 and column.kind == "text":
+                raise NotInferableError(
+                    f"{place_of(column, self._tables)} has amounts in several currencies "
+                    f"({', '.join(list(codes)[:MAX_CHOICES])}), which are never added; a contract "
+                    "takes one of them by its code of ISO 4217, such as EUR"
+                )
+            return None
+        if not codes:
             return None
         if len(codes) == 1:
             return next(iter(codes))

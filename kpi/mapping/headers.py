@@ -14,11 +14,26 @@ CURRENCY_HEADERS = frozenset(
     {
         *("currency", "currency code", "currency_code", "currencycode", "order currency"),
         *("order currency code", "order_currency", "iso currency", "converted currency"),
-        *("währung", "waehrung", "devise", "moneda", "moeda", "valuta", "waluta"),
+        *("currency_iso", "currency iso code", "transaction currency", "currencyiso"),
+        *("währung", "waehrung", "devise", "moneda", "divisa", "moeda", "valuta", "waluta"),
+        *("valutakod", "valutakode", "valuutta", "měna", "mena", "pénznem", "deviza", "monedă"),
+        *("valūta", "valiuta", "valuuta", "para birimi", "döviz", "валюта", "νόμισμα", "mata uang"),
+        *(
+            "tiền tệ",
+            "通貨",
+            "通貨コード",
+            "货币",
+            "貨幣",
+            "币种",
+            "통화",
+            "สกุลเงิน",
+            "العملة",
+            "מטבע",
+        ),
     }
 )
-"""Folded headers that are known to name the currency of a row's money: ISO 4217's English word
-and its translations (German, French, Spanish, Portuguese, Italian, Polish), and the spellings of
+"""Folded headers that are known to name the currency of a row's money: ISO 4217's English word,
+its translations into the languages of `kpi/inference/spellings.toml`, and the spellings of
 vendors' exports (BigCommerce, Stripe)."""
 
 

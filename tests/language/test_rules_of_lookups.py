@@ -183,7 +183,10 @@ def test_rule_22_a_day_is_as_written_or_of_a_zone(
 
 @pytest.mark.parametrize(
     ("header", "currencies", "refused"),
-    [("Currency", "EUR USD", True), ("Currency", "EUR eur", False), ("Note", "EUR USD", False)],
+    [
+        *(("Currency", "EUR USD", True), ("Měna", "EUR CZK", True), ("通貨", "JPY USD", True)),
+        *(("Currency", "EUR eur", False), ("Note", "EUR USD", False)),
+    ],
 )
 def test_rule_20_an_undeclared_currency_with_two_values_refuses_the_file(
     tmp_path: Path, header: str, currencies: str, refused: bool

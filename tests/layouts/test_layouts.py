@@ -152,6 +152,17 @@ def test_rule_28_a_layout_says_what_it_leaves_out(shopkpi: Shopkpi) -> None:
     assert "leaves out orders with status = voided or cancelled_at given" in out
 
 
+def test_run_names_the_layout_and_what_it_leaves_out(shopkpi: Shopkpi) -> None:
+    copy_sample("shopify")
+    shown = shopkpi("run", "shop", "--format", "table").out
+    assert "recognised: Shopify orders and products export" in shown
+    assert "leaves out orders with status = voided or cancelled_at given" in shown
+    told = shopkpi("run", "shop", "--workspace", "other", "--format", "json")
+    (recognised,) = event(told, "layout.recognised")
+    assert recognised["title"] == "Shopify orders and products export"
+    assert "orders with status = voided or cancelled_at given" in recognised["left_out"]
+
+
 def test_what_a_layout_decides_of_these_files_is_a_warning(shopkpi: Shopkpi) -> None:
     header = "Name,Financial Status,Fulfillment Status,Lineitem quantity,Lineitem price"
     header += ",Created at,Email,Cancelled at,Discount Amount,Refunded Amount,Currency"

@@ -9,6 +9,7 @@ import pytest
 from kpi.contract.loading import parse_contract
 from kpi.contract.shop import Shop
 from kpi.inference.contract import Inferred, infer_contract
+from kpi.inference.questions import NotInferableError
 from kpi.inference.samples import TableSample
 
 ORDERS = 60
@@ -230,3 +231,22 @@ def test_days_of_eight_digits_are_dates() -> None:
     inferred = infer_contract([sample(shown)], {})
     shop_of(inferred)
     assert 'dates = ["20251231"]' in inferred.text
+
+
+CURRENCIES = [("EUR", "USD")[order % 7 == 0] for order in range(ORDERS) for _ in range(2)]
+
+
+@pytest.mark.parametrize("header", ["Currency", "Währung", "Měna", "Para Birimi", "通貨"])
+def test_two_currencies_are_a_question(header: str) -> None:
+    table = sample(lines() | {header: CURRENCIES})
+    (question,) = infer_contract([table], {}).questions
+    assert (question.word, set(question.answers)) == ("currency", {"EUR", "USD"})
+    shop = shop_of(infer_contract([table], {"currency": "EUR"}))
+    assert shop.currency == "EUR"
+    assert shop.datasets["orders"].columns["currency"].headers == (header,)
+
+
+def test_two_currencies_without_codes_are_refused() -> None:
+    signs = ["€" if one == "EUR" else "$" for one in CURRENCIES]
+    with pytest.raises(NotInferableError, match="several currencies"):
+        infer_contract([sample(lines() | {"Currency": signs})], {})
