@@ -124,7 +124,8 @@ def _dataset(table: Reader, name: str) -> ShopDataset:
         *columns_of(dataset.returned or ()),
     }
     for column in sorted({*read, *({version} if version else ())} - set(columns)):
-        table.problem(column, f"a column of [{name}.columns]", "none of this name")
+        expected = f'a column of [{name}.columns], such as {column} = "HEADER"'
+        table.problem(column, expected, None)
     table.finish()
     return dataset
 

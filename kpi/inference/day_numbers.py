@@ -20,8 +20,14 @@ def numbers_of_days(table: Table) -> Iterator[Column]:
     days = [one for one in table.columns if one.is_of_name or _is_of_days(one)]
     days.sort(key=lambda one: -date_fit(one))
     for column in table.columns if days else ():
-        if order_fit(column, table) >= MIN_FIT and same_day(column, days[0]) < 1 - AGAIN_SHARE:
+        if _may_be_order(column, table) and same_day(column, days[0]) < 1 - AGAIN_SHARE:
             yield _joined(days[0], column)
+
+
+def _may_be_order(column: Column, table: Table) -> bool:
+    """Whether a column is an order's; the first one where there are no headers."""
+    is_first = column.index == 0 and column.kind in ("integer", "text")
+    return order_fit(column, table) >= MIN_FIT or (is_first and not column.has_headers)
 
 
 def _is_of_days(column: Column) -> bool:

@@ -24,6 +24,9 @@ MAX_DEPTH = 16
 MAX_PATHS = 10_000
 """Paths of a file that are remembered."""
 
+LISTED_ELEMENTS = 10
+"""Elements of a list in which further lists are looked for."""
+
 Path = tuple[str, ...]
 
 
@@ -141,6 +144,26 @@ class SamplePaths:
             if form in paths:
                 return Place(path=paths[form], level=level), True
         return Place(path=tuple(header.split("."))), False
+
+
+def list_paths(objects: Sequence[Any], *, depth: int = 4) -> list[str]:
+    """Name the lists of objects in some objects by their dotted paths, in order."""
+    found: dict[str, None] = {}
+    for one in objects:
+        _find_lists(one, (), found, depth)
+    return list(found)
+
+
+def _find_lists(value: Any, path: Path, found: dict[str, None], depth: int) -> None:  # noqa: ANN401
+    if not isinstance(value, dict) or not depth:
+        return
+    for key, inner in value.items():
+        if isinstance(inner, dict):
+            _find_lists(inner, (*path, key), found, depth - 1)
+        elif isinstance(inner, list) and any(isinstance(one, dict) for one in inner):
+            found[".".join((*path, key))] = None
+            for one in inner[:LISTED_ELEMENTS]:
+                _find_lists(one, (*path, key), found, depth - 1)
 
 
 def _lists_on(objects: Sequence[Any], each: Path) -> tuple[Path, ...]:

@@ -95,6 +95,13 @@ def resolve_headers(shop: Shop, layout: FileLayout, headers: Sequence[str]) -> d
     if missing:
         raise FileRefusedError(
             f"expected column{'s' * (len(missing) > 1)} {', '.join(dict.fromkeys(missing))}, "
-            f"got {describe_headers(headers, known, ',')}"
+            f"got {describe_headers(headers, known, ',')}{_encoding_hint(layout, headers)}"
         )
     return positions
+
+
+def _encoding_hint(layout: FileLayout, headers: Sequence[str]) -> str:
+    """Name the word for the encoding where headers have bytes that are no UTF-8."""
+    if layout.encoding or not any("\ufffd" in header for header in headers):
+        return ""
+    return '; the file is no UTF-8: [[files]] says its encoding, such as encoding = "cp1252"'

@@ -11,7 +11,7 @@ import click
 
 from worker.cli.event_loop import run_async
 from worker.cli.pipeline import bring_up_to_date
-from worker.cli.render import show_receipts, show_report
+from worker.cli.render import describe_reasons, show_receipts, show_refusals, show_report
 from worker.cli.sanitize import one_line
 from worker.errors import ConfigError
 from worker.inputs import open_all
@@ -48,6 +48,10 @@ def try_against(file: str, inputs: Sequence[str]) -> None:
                 show_receipts(validated.entries, effects)
                 show_report(report)
                 await _show_shapes(session)
+                show_refusals(validated.entries)
+                reasons = describe_reasons(validated.entries)
+                if reasons:
+                    click.echo(one_line(f"reasons of rejects: {reasons}"))
                 for one in found.ignored:
                     click.echo(one_line(f"not read: {one.url}: {one.reason}"))
             return validated

@@ -175,8 +175,18 @@ def describe_report(report: Report) -> list[str]:
             )
         )
     notes = {name: count for name, count in report.notes.items() if name != "rolled_back_rows"}
-    lines += [f"{count:,} {name.replace('_', ' ')}" for name, count in notes.items()]
+    lines += [
+        f"{count:,} {name.replace('_', ' ')}{_NOTE_HINTS.get(name, '')}"
+        for name, count in notes.items()
+    ]
     return [*lines, *describe_notices(report)]
+
+
+_NOTE_HINTS = {
+    "orders_of_a_later_file": ": its lines took the place of those of an earlier file; where "
+    "numbers begin anew in each file, order_id joins them with the day",
+}
+"""What a note means, where its name alone does not say it."""
 
 
 def describe_notices(report: Report) -> list[str]:

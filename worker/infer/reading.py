@@ -240,7 +240,7 @@ def merge(samples: Sequence[TableSample]) -> list[TableSample]:
     for sample in samples:
         layout = (
             tuple(map(fold, sample.headers)),
-            sample.has_headers or sample.match,
+            sample.has_headers,
             tuple(sorted((name, str(word)) for name, word in sample.words.items())),
             _pattern(sample.match),
         )

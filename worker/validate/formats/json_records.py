@@ -13,7 +13,7 @@ import pyarrow as pa
 from kpi.contract.conditions import columns_of
 from kpi.contract.model import header_form
 from kpi.contract.shop import FileLayout, Shop
-from kpi.json.columns import Path, SamplePaths, Shape, read_objects
+from kpi.json.columns import Path, SamplePaths, Shape, list_paths, read_objects
 from kpi.json.framing import NotRecordsError, Records, make_framer
 from kpi.kernels.arrays import Mask, Positions
 from kpi.mapping.columns import PLACES
@@ -26,6 +26,9 @@ from worker.validate.formats.text_file import TextFile
 
 SAMPLE_RECORDS = 1_000
 """Records in which the paths of a file are looked for."""
+
+LISTED_OBJECTS = 20
+"""Of them, those whose lists a message names."""
 
 FIRST_LINE_BYTES = 2**16
 """Beginning of a file that tells JSON Lines from objects over several lines."""
@@ -73,10 +76,21 @@ class JsonReader:
         texts: AsyncIterator[bytes],
         shape: Shape,
         max_record_bytes: int,
+        lists: Sequence[str] = (),
     ) -> None:
+        """Begin a file.
+
+        Args:
+            head: Its beginning.
+            texts: Its text.
+            shape: Where the values of its columns are.
+            max_record_bytes: Length of a record at most.
+            lists: Paths of lists in its first objects, for messages.
+        """
         self._head = head
         self._texts = texts
         self._limit = max_record_bytes
+        self._lists = lists
         self.shape = shape
         self.headers = (*shape.headers, IS_A_ROW)
         self.levels: Mapping[str, int] = shape.levels
@@ -93,7 +107,8 @@ class JsonReader:
             raise FileRefusedError(str(error)) from error
         if self.shape.unseen:
             names = ", ".join(self.shape.headers[number] for number in sorted(self.shape.unseen))
-            raise FileRefusedError(f"expected {names} in some object, got none that has it")
+            hint = f"; each may be {' or '.join(map(repr, self._lists))}" if self._lists else ""
+            raise FileRefusedError(f"expected {names} in some object, got none that has it{hint}")
 
     def _task(self, records: Records) -> ReadRecords:
         return lambda: JsonRecords(records, self)
@@ -117,7 +132,11 @@ async def open_json(
             continue
         shape = _shape(context.shop, layout, paths)
         reader = JsonReader(
-            head[:FIRST_LINE_BYTES], text.all(None, ""), shape, context.max_record_bytes
+            head[:FIRST_LINE_BYTES],
+            text.all(None, ""),
+            shape,
+            context.max_record_bytes,
+            [one for one in list_paths(objects[:LISTED_OBJECTS]) if one != layout.each],
         )
         return Opened(candidate=candidate, reader=reader)
     raise FileRefusedError(UNKNOWN_HEADER)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kpi.inference.samples import TableSample
 from worker.infer.reading import merge
 
@@ -32,3 +34,12 @@ def test_a_pattern_is_widened_beside_one_that_says_more() -> None:
 def test_a_pattern_is_not_widened_over_one_that_says_as_much() -> None:
     merged = merge([sample("a1.csv"), sample("a2.csv", ("order_id", "sku", "price"))])
     assert [one.match for one in merged] == ["a1.csv", "a2.csv"]
+
+
+def test_daily_files_without_headers_are_one_table() -> None:
+    headers = ("column 1", "column 2", "column 3")
+    days = [
+        replace(sample(f"till_2025-03-0{day}.txt", headers), has_headers=False) for day in (4, 5)
+    ]
+    (merged,) = merge(days)
+    assert (merged.match, merged.also, len(merged.parts)) == ("till_*.txt", (), 2)
