@@ -13,13 +13,14 @@ from kpi.inference.draft import Block, write
 from kpi.inference.file_blocks import FileBlocks
 from kpi.inference.money import find_money
 from kpi.inference.money_evidence import Way
+from kpi.inference.open_columns import OpenColumns
 from kpi.inference.questions import Answers, NotInferableError, Question
 from kpi.inference.reading_plan import ReadingPlan
 from kpi.inference.samples import TableSample
 from kpi.inference.structure import Structure, find_structure
 from kpi.inference.tables import Table, find_references, make_tables
 from kpi.inference.trial import try_contract
-from kpi.inference.unnamed_columns import quantity_by_relation
+from kpi.inference.unnamed_columns import product_by_values
 from kpi.inference.values import Column
 
 MISFIT_SHARE = 0.2
@@ -79,9 +80,10 @@ class _Inference:
             raise NotInferableError(self._nothing_found())
         decisions = Decisions(self._tables, self._answers)
         structure = decisions.choose_date(decisions.order_dates(structure))
-        structure = decisions.choose_customer(structure)
-        quantity = structure.quantity or quantity_by_relation(structure)
-        structure = replace(structure, quantity=quantity)
+        open_columns = OpenColumns(self._tables, self._answers)
+        structure = open_columns.choose_customer(structure)
+        structure = replace(structure, product=product_by_values(structure))
+        structure = open_columns.choose_quantity(structure)
         money = find_money(structure, self._tables)
         if money.way is None and self._unreadable:
             raise NotInferableError(_misfit(self._unreadable[0]))

@@ -22,6 +22,7 @@ from kpi.inference.evidence import (
 from kpi.inference.keys import line_key
 from kpi.inference.money import Money
 from kpi.inference.money_evidence import Way
+from kpi.inference.open_columns import OpenColumns
 from kpi.inference.questions import Answers
 from kpi.inference.reading_plan import ReadingPlan
 from kpi.inference.states import find_deletions, find_return_mark
@@ -50,6 +51,7 @@ class DatasetBlocks:
         self._plan = plan
         self._answers = answers
         self._decisions = Decisions(tables, answers)
+        self._open = OpenColumns(tables, answers)
 
     def orders(self, top: Block, total: Way | None) -> list[Block]:
         structure = self._structure
@@ -65,7 +67,7 @@ class DatasetBlocks:
         self._add_version(head, columns)
         self._add_status(head, columns)
         self._add_currency(top, columns)
-        discount = self._decisions.choose_order_discount(self._money, structure)
+        discount = self._open.choose_order_discount(self._money, structure)
         if discount is not None:
             columns.add("discount", self._plan.money(discount), "of whole orders, as answered")
         for column, share in self._money.order_discounts:
@@ -118,7 +120,7 @@ class DatasetBlocks:
         """Propose what statuses mean; tell whether one says that an order came back."""
         returned = [one for one in ranked_values(status) if meaning_of_status(one) == "returned"]
         if not returned and self._may_say_returns():
-            returned = self._decisions.choose_returned(status)
+            returned = self._open.choose_returned(status)
         no_sale = [one for one in ranked_values(status) if meaning_of_status(one) == "no_sale"]
         if returned:
             share = share_of(status, returned)
@@ -205,7 +207,7 @@ class DatasetBlocks:
         product = structure.product
         if product is not None:
             columns.add("product_id", self._plan.identifier(product), self._product_note())
-        category = self._decisions.choose_category(self._structure)
+        category = self._open.choose_category(self._structure)
         if category is not None and not category.steps:
             columns.add(
                 "category", self._plan.header(category.column), describe_values(category.column)
@@ -260,7 +262,7 @@ class DatasetBlocks:
     def products(self, way: Way | None) -> list[Block]:
         structure = self._structure
         reference = structure.products
-        category = self._decisions.choose_category(self._structure)
+        category = self._open.choose_category(self._structure)
         price = price_of_product(structure, self._tables)
         needs_price = way is not None and any(
             column.table != structure.lines.number for _, column in way.roles

@@ -10,14 +10,12 @@ from typing import Literal
 
 from kpi.inference.categories import Cell
 from kpi.inference.dates import NO_DAY, with_order
-from kpi.inference.evidence import place_of, ranked_values, share_of
+from kpi.inference.evidence import place_of
 from kpi.inference.money import Money, unknown_ways
 from kpi.inference.money_evidence import Way
 from kpi.inference.questions import Answers, NotInferableError, Question
-from kpi.inference.statuses import meaning_of_status
 from kpi.inference.structure import Structure
 from kpi.inference.tables import Table
-from kpi.inference.unnamed_columns import category_candidates, customer_candidates
 from kpi.inference.values import Column
 
 NO_SALE_SHARE = 0.25
@@ -28,9 +26,6 @@ EARLIER_SHARE = 0.5
 
 EARLIER_EVENTS = frozenset({"birth", "launch", "registered", "registration", "signup", "first"})
 """Words of dates that come before an order and are not of it."""
-
-RETURNED_SHARE = 0.5
-"""Orders that came back at most: a status of more is that of a sale."""
 
 MAX_CHOICES = 6
 """Columns that a question offers."""
@@ -184,108 +179,6 @@ class Decisions:
                 )
             )
         return note
-
-    def choose_customer(self, structure: Structure) -> Structure:
-        """Take the customer that was answered; ask where only values tell of one."""
-        columns = {one.header.strip(): one for one in structure.orders.columns}
-        wanted = self._answers.value("customer")
-        candidates = customer_candidates(structure)
-        if wanted in columns:
-            return replace(structure, customer=columns[wanted])
-        if wanted is None and not candidates:
-            return structure
-        offered = {
-            one.header.strip(): f"{len(one.distinct)} distinct" for one in candidates[:MAX_CHOICES]
-        }
-        self._answers.ask(
-            Question(
-                word="customer",
-                text="no column is known to have the customer of an order. Which has it?",
-                answers={"none": "unique_customers stays null", **offered},
-            )
-        )
-        return replace(structure, customer=None)
-
-    def choose_category(self, structure: Structure) -> Cell | None:
-        """Give the category; ask where a key of categories has no table, or only values tell."""
-        candidates = category_candidates(structure, self._tables)
-        if structure.open_category is None and not candidates:
-            return structure.category
-        offered = {one.value.header.strip(): one for one in candidates[:MAX_CHOICES]}
-        text = "no column is known to have the category of a product. Which has it?"
-        if structure.category is not None:
-            offered[structure.category.value.header.strip()] = structure.category
-        if structure.open_category is not None:
-            text = (
-                f"{place_of(structure.open_category, self._tables)} is a key of categories, and no "
-                "file has their names. Which column has the category?"
-            )
-        answer = self._answers.ask(
-            Question(
-                word="category",
-                text=text,
-                answers={
-                    "none": "no categories",
-                    **{
-                        name: f"the texts of {place_of(one.value, self._tables)}"
-                        for name, one in offered.items()
-                    },
-                },
-            )
-        )
-        return offered.get(answer or "", None if answer == "none" else structure.category)
-
-    def choose_returned(self, status: Column) -> list[str]:
-        """Ask which status says that an order came back, where none is known to and some are not.
-
-        Several are answered with a bar between.
-        """
-        unknown = [
-            one
-            for one in ranked_values(status)
-            if meaning_of_status(one) is None and share_of(status, [one]) <= RETURNED_SHARE
-        ]
-        if not unknown:
-            return []
-        given = (self._answers.value("returned") or "").split("|")
-        if len(given) > 1 and set(given) <= set(unknown):
-            return given
-        answer = self._answers.ask(
-            Question(
-                word="returned",
-                text=f"{place_of(status, self._tables)} has words that are not known. Which says "
-                "that an order came back?",
-                answers={
-                    "none": "return_rate is 0",
-                    **{one: f"{share_of(status, [one]):.1%} of the rows" for one in unknown[:12]},
-                },
-            )
-        )
-        return [] if answer in (None, "none") else [answer]
-
-    def choose_order_discount(self, money: Money, structure: Structure) -> Column | None:
-        """Ask whether discounts of orders are taken off lines that have prices of one piece alone.
-
-        An amount of the line itself is taken as it is.
-        """
-        way = money.way
-        if structure.is_flat or way is None or [one for one, _ in way.roles] != ["unit_price"]:
-            return None
-        columns = {one.header.strip(): one for one, _ in money.order_discounts}
-        if not columns:
-            return None
-        shares = {one.header.strip(): share for one, share in money.order_discounts}
-        answer = self._answers.ask(
-            Question(
-                word="order_discount",
-                text="the lines have prices alone, and orders have discounts. Which is taken off?",
-                answers={
-                    **{name: f"{share:.1%} of the revenue" for name, share in shares.items()},
-                    "none": "revenue is before discounts",
-                },
-            )
-        )
-        return columns.get(answer or "none")
 
     def choose_currency(self, column: Column) -> str | None:
         """Give the currency of a column, None where it has no codes; ask where it has several.

@@ -136,9 +136,11 @@ def quantity_fit(column: Column) -> float:
         return 0.5
     if not column.is_number or "quantity" not in meaning or meaning.has("price", "other_money"):
         return 0.0
-    if meaning.has("stock", "refund", "other_date", "percent"):
+    if meaning.has("stock", "refund", "percent"):
         return 0.1
-    fit = 1.0 - (0.2 if meaning.has("total") and "unit" in meaning else 0.0)
+    # What was shipped or delivered is what was sold, where nothing else says it.
+    fit = 0.5 if "other_date" in meaning else 1.0
+    fit -= 0.2 if meaning.has("total") and "unit" in meaning else 0.0
     return max(0.1, fit - _stray(column))
 
 

@@ -24,6 +24,12 @@ GROUP_SHARE = 0.67
 SURE_SHARE = 0.95
 """Rows in which a relation must hold."""
 
+ONCE_SHARE, AGAIN_SHARE = 0.9, 0.6
+"""Lines whose product no other line of their order has, and distinct products for each line."""
+
+MAX_SIZES = 60
+"""Distinct quantities: a number with more is an amount, a place or an age."""
+
 MAX_PIECES = 1000
 
 MIN_ROWS = 5
@@ -62,8 +68,9 @@ def customer_candidates(structure: Structure) -> list[Column]:
     least, most = CUSTOMER_SHARE
     return [
         one
-        for one in _free(structure.orders.columns, structure)
+        for one in _free(structure.orders.columns, structure, "order")
         if one.kind in ("integer", "text")
+        and not {"order", "id"} <= one.meaning.concepts
         and len(one.distinct) >= MIN_CUSTOMERS
         and least * count <= len(one.distinct) <= most * count
         and _determines(orders, one.cells)
@@ -90,6 +97,39 @@ def category_candidates(structure: Structure, tables: Sequence[Table]) -> list[C
             and _groups(one, reference.parent.cells)
         ]
     return found
+
+
+def product_by_values(structure: Structure) -> Column | None:
+    """Find the identifier of a line that comes again in other orders, and once in each."""
+    if structure.product is not None:
+        return structure.product
+    orders = structure.line_order.cells
+    for column in _free(structure.lines.columns, structure):
+        if not (column.kind == "text" or (column.kind == "integer" and "id" in column.meaning)):
+            continue
+        pairs = {pair for pair in zip(orders, column.cells, strict=True) if pair[1]}
+        is_once = len(pairs) >= ONCE_SHARE * column.filled
+        comes_again = len(column.distinct) <= AGAIN_SHARE * column.filled
+        is_of_order = _determines(orders, column.cells)
+        if column.fill_share >= SURE_SHARE and is_once and comes_again and not is_of_order:
+            return column
+    return None
+
+
+def quantity_candidates(structure: Structure) -> list[Column]:
+    """Find whole numbers that may be quantities: small, above 0, and several of most."""
+    if structure.quantity is not None:
+        return []
+    return [
+        one
+        for one in _free(structure.lines.columns, structure, "product", "line", "unit")
+        if "id" not in one.meaning
+        and _are_pieces(one)
+        and one.fill_share == 1.0
+        and one.amounts.min() >= 1
+        and 2 <= len(one.distinct) <= MAX_SIZES
+        and one.kind == "integer"
+    ]
 
 
 def _groups(column: Column, products: Sequence[str]) -> bool:

@@ -250,3 +250,29 @@ def test_two_currencies_without_codes_are_refused() -> None:
     signs = ["€" if one == "EUR" else "$" for one in CURRENCIES]
     with pytest.raises(NotInferableError, match="several currencies"):
         infer_contract([sample(lines() | {"Currency": signs})], {})
+
+
+def test_a_number_that_may_be_the_quantity_is_a_question() -> None:
+    shown = lines()
+    pieces = shown.pop("quantity")
+    del shown["unit_price"]
+    table = sample(shown | {"zzkk": pieces, "line_total": [f"{one:.2f}" for one in gross()]})
+    assert asked(infer_contract([table], {})) == ["quantity"]
+    shop = shop_of(infer_contract([table], {"quantity": "zzkk"}))
+    assert shop.datasets["order_items"].columns["quantity"].headers == ("zzkk",)
+    none = shop_of(infer_contract([table], {"quantity": "none"}))
+    assert "quantity" not in none.datasets["order_items"].columns
+
+
+def test_what_comes_again_in_other_orders_is_the_product() -> None:
+    shown = lines()
+    shown["ref"] = shown.pop("sku")
+    shop = shop_of(infer_contract([sample(shown)], {}))
+    assert shop.datasets["order_items"].columns["product_id"].headers == ("ref",)
+
+
+def test_a_quantity_of_what_was_shipped_is_the_quantity() -> None:
+    shown = lines()
+    shown["Qty Shipped"] = shown.pop("quantity")
+    shop = shop_of(infer_contract([sample(shown)], {}))
+    assert shop.datasets["order_items"].columns["quantity"].headers == ("Qty Shipped",)
