@@ -32,7 +32,7 @@ from tests.formats.hostile import (
     with_fields,
     workbook_with,
 )
-from tests.formats.test_same_kpis import CONTRACT, FORMATS, _some_rows, publish
+from tests.formats.test_same_kpis import CONTRACT, FORMATS, publish, some_rows
 from tests.formats.writers import as_csv, as_json_lines, as_workbook, as_zip, workbook_of
 from tests.language.product import Outcome
 from tests.support.profiles import examples
@@ -62,7 +62,7 @@ def counts(outcome: Outcome) -> tuple[int, int, int]:
 )
 @examples(1)
 def test_any_bytes_are_a_verdict(name: str, changes: list[tuple[int, int, bytes]]) -> None:
-    data = bytearray(FORMATS[name](_some_rows()))
+    data = bytearray(FORMATS[name](some_rows()))
     for place, length, part in changes:
         at = place % (len(data) + 1)
         data[at : at + length] = part
@@ -74,10 +74,10 @@ def test_any_bytes_are_a_verdict(name: str, changes: list[tuple[int, int, bytes]
 
 @pytest.mark.slow
 @given(
-    lying_archives(_some_rows())
-    | sparse_workbooks(_some_rows())
-    | changed_parquet(_some_rows())
-    | deep_json(_some_rows())
+    lying_archives(some_rows())
+    | sparse_workbooks(some_rows())
+    | changed_parquet(some_rows())
+    | deep_json(some_rows())
 )
 @examples(0.2)
 def test_files_that_lie_are_a_verdict(file: tuple[str, bytes]) -> None:
@@ -89,7 +89,7 @@ def test_files_that_lie_are_a_verdict(file: tuple[str, bytes]) -> None:
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_members_that_unpack_in_one_piece_are_refused(tmp_path: Path, method: int) -> None:
-    bomb = deflated("sales.csv", as_csv(_some_rows()), b"\n" * 2**20, 2, method=method)
+    bomb = deflated("sales.csv", as_csv(some_rows()), b"\n" * 2**20, 2, method=method)
     found = verdict(tmp_path, "sales.zip", bomb)
     assert found[0] == "refused"
     assert "stored or deflated" in found[1]
@@ -99,7 +99,7 @@ def test_a_directory_longer_than_memory_allows_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive, "MAX_DIRECTORY_BYTES", 2000)
-    many = as_zip({f"sales-{number}.csv": as_csv(_some_rows()) for number in range(50)})
+    many = as_zip({f"sales-{number}.csv": as_csv(some_rows()) for number in range(50)})
     found = verdict(tmp_path, "sales.zip", many)
     assert found[0] == "refused"
     assert "parts of at most 2000 bytes" in found[1]
@@ -108,16 +108,16 @@ def test_a_directory_longer_than_memory_allows_is_refused(
 def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as made:
-        made.writestr("sales.csv", as_csv(_some_rows()))
+        made.writestr("sales.csv", as_csv(some_rows()))
         with pytest.warns(UserWarning, match="Duplicate"):
-            made.writestr("sales.csv", as_csv(_some_rows()))
+            made.writestr("sales.csv", as_csv(some_rows()))
     found = verdict(tmp_path, "sales.zip", out.getvalue())
     assert "got 2 of 'sales.csv'" in found[1]
 
 
 def test_members_that_share_bytes_do_not_inflate_further(tmp_path: Path) -> None:
     """A zip bomb of entries that all name one member (Fifield, 2019)."""
-    packed = as_zip({"sales-0.csv": as_csv(_some_rows()) + b"\n" * 200_000})
+    packed = as_zip({"sales-0.csv": as_csv(some_rows()) + b"\n" * 200_000})
     at = packed.rindex(DIRECTORY_ENTRY)
     end = packed.rindex(b"PK\x05\x06")
     entry, count = packed[at:end], 300
@@ -139,7 +139,7 @@ def test_cells_without_a_place_count_from_the_last(tmp_path: Path) -> None:
 
 
 def test_a_text_that_too_many_cells_show_is_refused(tmp_path: Path) -> None:
-    found = verdict(tmp_path, "sales.xlsx", repeated_text(_some_rows(), 30_000, 4_000))
+    found = verdict(tmp_path, "sales.xlsx", repeated_text(some_rows(), 30_000, 4_000))
     assert found[0] == "refused"
     assert "100 MiB of text" in found[1]
 
@@ -163,7 +163,7 @@ def test_external_entities_of_a_workbook_are_not_read(tmp_path: Path) -> None:
     cell = '<row r="2"><c r="A2" t="s"><v>0</v></c></row>'
     book = workbook_with(
         {"xl/sharedStrings.xml": texts},
-        sheet=f"<sheetData>{header_row(_some_rows())}{cell}</sheetData>",
+        sheet=f"<sheetData>{header_row(some_rows())}{cell}</sheetData>",
     )
     outcome = publish(tmp_path, PLAIN, "sales.xlsx", book)
     read = [path.read_bytes() for path in (tmp_path / "ws").rglob("*.parquet")]
@@ -176,19 +176,19 @@ def test_a_page_longer_than_memory_allows_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parquet_pages, "MAX_PAGES_BYTES", 2**20)
-    found = verdict(tmp_path, "sales.parquet", long_page(_some_rows(), "User", 2**21))
+    found = verdict(tmp_path, "sales.parquet", long_page(some_rows(), "User", 2**21))
     assert found[0] == "refused"
     assert "one of 20971" in found[1]
 
 
 def test_a_dictionary_whose_value_is_everywhere_is_refused(tmp_path: Path) -> None:
-    found = verdict(tmp_path, "sales.parquet", repeated_value(_some_rows(), "User", 50_000, 9_000))
+    found = verdict(tmp_path, "sales.parquet", repeated_value(some_rows(), "User", 50_000, 9_000))
     assert found[0] == "refused"
     assert "limits.max_inflation" in found[1]
 
 
 def test_an_encoding_without_a_bound_is_refused(tmp_path: Path) -> None:
-    columns = {name: pa.array([row[name] for row in _some_rows()]) for name in _some_rows()[0]}
+    columns = {name: pa.array([row[name] for row in some_rows()]) for name in some_rows()[0]}
     data = parquet_of(columns, use_dictionary=False, column_encoding="DELTA_BYTE_ARRAY")
     found = verdict(tmp_path, "sales.parquet", data)
     assert found[0] == "refused"
@@ -196,7 +196,7 @@ def test_an_encoding_without_a_bound_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_record_of_too_many_values_is_a_reject(tmp_path: Path) -> None:
-    lines = as_json_lines(_some_rows()).splitlines()
+    lines = as_json_lines(some_rows()).splitlines()
     many = lines[0][:-1] + b', "More": [' + b"{}," * framing.MAX_VALUES + b"{}]}"
     outcome = publish(tmp_path, PLAIN, "sales.jsonl", b"\n".join([*lines * 5, many]))
     (entry,) = outcome.entries.values()
@@ -204,7 +204,7 @@ def test_a_record_of_too_many_values_is_a_reject(tmp_path: Path) -> None:
 
 
 def test_a_member_that_inflates_too_far_is_refused(tmp_path: Path) -> None:
-    bomb = as_zip({"sales.csv": as_csv(_some_rows()) + b"\n" * 20_000_000})
+    bomb = as_zip({"sales.csv": as_csv(some_rows()) + b"\n" * 20_000_000})
     found = verdict(tmp_path, "sales.zip", bomb, PLAIN + "[limits]\nmax_inflation = 10\n")
     assert found[0] == "refused"
     assert "limits.max_inflation" in found[1]
@@ -227,7 +227,7 @@ def test_a_sheet_whose_cells_are_far_apart_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_workbook_whose_directory_lies_is_refused(tmp_path: Path) -> None:
-    data = bytearray(as_workbook(_some_rows()))
+    data = bytearray(as_workbook(some_rows()))
     at = data.rfind(b"PK\x01\x02")  # of the last member, the sheet: its unpacked size
     data[at + 24 : at + 28] = (10).to_bytes(4, "little")
     data[at + 16 : at + 20] = zlib.crc32(b"").to_bytes(4, "little")
@@ -235,7 +235,7 @@ def test_a_workbook_whose_directory_lies_is_refused(tmp_path: Path) -> None:
 
 
 def test_json_nested_without_end_is_a_reject(tmp_path: Path) -> None:
-    lines = as_json_lines(_some_rows()).splitlines()
+    lines = as_json_lines(some_rows()).splitlines()
     deep = b'{"Order": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     data = b"\n".join([*lines * 5, deep])
     outcome = publish(tmp_path, PLAIN, "sales.jsonl", data)
@@ -244,13 +244,13 @@ def test_json_nested_without_end_is_a_reject(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", [b"{", b'{"Order": NaN}', b"[1]", b'"x"', b'{"Order": "\\ud800"}'])
 def test_a_line_that_is_no_object_is_a_reject(tmp_path: Path, line: bytes) -> None:
-    lines = as_json_lines(_some_rows()).splitlines()
+    lines = as_json_lines(some_rows()).splitlines()
     outcome = publish(tmp_path, PLAIN, "sales.jsonl", b"\n".join([*lines * 5, line, *lines]))
     assert counts(outcome) == (25, 24, 1)
 
 
 def test_an_object_longer_than_a_record_may_be_is_a_reject(tmp_path: Path) -> None:
-    lines = as_json_lines(_some_rows()).splitlines()
+    lines = as_json_lines(some_rows()).splitlines()
     huge = json.dumps({"Order": "x" * 5_000}).encode()
     contract = PLAIN + "[limits]\nmax_record_bytes = 2000\n"
     outcome = publish(
@@ -260,14 +260,14 @@ def test_an_object_longer_than_a_record_may_be_is_a_reject(tmp_path: Path) -> No
 
 
 def test_bytes_that_are_no_text_cost_nothing_in_a_column_not_used(tmp_path: Path) -> None:
-    line = as_json_lines(_some_rows()[:1]).strip()
+    line = as_json_lines(some_rows()[:1]).strip()
     data = line.replace(b'"Order"', b'"Note": "\xff\xfe", "Order"')
     outcome = publish(tmp_path, PLAIN, "sales.jsonl", data)
     assert counts(outcome) == (1, 1, 0)
 
 
 def test_bytes_that_are_no_text_are_a_reject_in_a_column_used(tmp_path: Path) -> None:
-    line = as_json_lines(_some_rows()[:1]).strip()
+    line = as_json_lines(some_rows()[:1]).strip()
     data = line.replace(b'"User": "u"', b'"User": "\xff"')
     outcome = publish(tmp_path, PLAIN + "[limits]\nmax_reject_rate = 1\n", "sales.jsonl", data)
     (entry,) = outcome.entries.values()
@@ -300,7 +300,7 @@ def test_an_archive_in_an_archive_is_refused(tmp_path: Path, inner: bytes) -> No
 
 
 def test_texts_of_parquet_that_are_no_text_are_rejects(tmp_path: Path) -> None:
-    columns = {name: pa.array([row[name] for row in _some_rows()]) for name in _some_rows()[0]}
+    columns = {name: pa.array([row[name] for row in some_rows()]) for name in some_rows()[0]}
     columns["User"] = pa.array([b"\xff", *[b"u"] * 3]).view(pa.string())
     data = parquet_of(columns, use_dictionary=False, write_statistics=False)
     outcome = publish(tmp_path, PLAIN + "[limits]\nmax_reject_rate = 1\n", "sales.parquet", data)
@@ -312,6 +312,6 @@ def test_a_part_that_is_longer_than_memory_allows_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parquet_records, "MAX_FOOTER_BYTES", 50)
-    found = verdict(tmp_path, "sales.parquet", FORMATS["sales.parquet"](_some_rows()))
+    found = verdict(tmp_path, "sales.parquet", FORMATS["sales.parquet"](some_rows()))
     assert found[0] == "refused"
     assert "parts of at most 50 bytes" in found[1]

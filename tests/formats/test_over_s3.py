@@ -13,9 +13,9 @@ from kpi.contract.loading import parse_contract
 from tests.formats.test_same_kpis import (
     CONTRACT,
     FORMATS,
-    _some_rows,
     publish,
     receipt,
+    some_rows,
     without_files,
 )
 from tests.formats.writers import as_csv
@@ -58,8 +58,8 @@ def test_every_format_over_s3_is_as_from_a_folder(
     monkeypatch.setattr(archive, "BUFFER_BYTES", 1500)
     monkeypatch.setattr(parquet_records, "READ_BUFFER_BYTES", 1000)
     bucket = asyncio.run(create_bucket(moto))
-    bad = {**_some_rows()[0], "Price": "much", "Order": "bad"}
-    rows = [*_some_rows(), bad, *_some_rows()]
+    bad = {**some_rows()[0], "Price": "much", "Order": "bad"}
+    rows = [*some_rows(), bad, *some_rows()]
     for name, write in {"sales.csv": as_csv, **FORMATS}.items():
         data = write(rows)
         local = publish(tmp_path / "folder" / name, CONTRACT_OF_ALL, name, data)

@@ -164,7 +164,7 @@ def _members(rows: Rows, at: int) -> dict[str, bytes]:
 
 
 def test_rows_divided_among_members_are_those_of_one_file(tmp_path: Path) -> None:
-    rows = _some_rows()
+    rows = some_rows()
     contract = CONTRACT.replace("FORMS", "")
     wanted = publish(tmp_path / "csv", contract, "sales.csv", as_csv(rows))
     got = publish(tmp_path / "zip", contract, "sales.zip", as_zip(_members(rows, 2)))
@@ -175,7 +175,7 @@ def test_rows_divided_among_members_are_those_of_one_file(tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["sales.jsonl", "sales.json", "sales.parquet", "sales.xlsx"])
 def test_typed_numbers_need_no_form(tmp_path: Path, name: str) -> None:
     """A contract says how texts are written; a number of JSON, Parquet or Excel has one form."""
-    rows = _some_rows()
+    rows = some_rows()
     contract = CONTRACT.replace("FORMS", 'numbers = "1.234,50"')
     write = FORMATS[name] if name != "sales.xlsx" else lambda rows: as_workbook(rows, NUMBERS)
     got = publish(tmp_path / "typed", contract, name, write(rows))
@@ -183,7 +183,7 @@ def test_typed_numbers_need_no_form(tmp_path: Path, name: str) -> None:
     assert without_files(got.orders) == without_files(wanted.orders)
 
 
-def _some_rows() -> Sequence[Mapping[str, str]]:
+def some_rows() -> Sequence[Mapping[str, str]]:
     def row(order: str, **cells: str) -> dict[str, str]:
         return {
             "Order": order,

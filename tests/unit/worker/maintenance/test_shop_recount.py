@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -28,12 +27,8 @@ import worker.transform.latest_versions
 import worker.transform.shop.loader
 import worker.transform.shop.precedence
 import worker.transform.shop.versions
-from kpi.contract.loading import parse_contract
-from tests.support.shops import ALL_TABLES, Pipeline
-from worker.maintenance.audit import Audit, audit
-from worker.objects import ObjectStore
-from worker.objects.local import FolderStore
-from worker.objects.location import Location
+from tests.language.audited import publish_and_audit
+from worker.maintenance.audit import Audit
 
 pytestmark = pytest.mark.slow
 
@@ -170,40 +165,12 @@ ORDER_SCENE = Scene(FILLED.replace("KEY", "order"), FILLED_FILES)
 ROW_SCENE = Scene(FILLED.replace("KEY", "row"), AGAIN)
 
 
-async def open_folder(_: Location) -> ObjectStore:
-    return FolderStore()
-
-
 async def run_and_audit(
     home: Path, scene: Scene = KEYED_SCENE, *, tamper: Callable[[Path], object] = lambda _: None
 ) -> tuple[Audit, Audit]:
-    """Publish a shop; audit it by the engine alone, and with the recount."""
-    folder, contract = home / "shop", parse_contract(scene.contract, source="test")
-    folder.mkdir(parents=True)
-    async with Pipeline(home / "work", contract) as pipeline:
-        for second, (name, text) in enumerate(scene.files):
-            path = folder / name
-            path.write_text(text)
-            os.utime(path, (1_760_000_000 + second,) * 2)
-            entry = await pipeline.validate(path)
-            assert entry.verdict == "accepted", entry.reason
-        await pipeline.transform()
-        tamper(folder)
-        assert pipeline.state is not None
-        blind, found = [
-            await audit(
-                contract=contract,
-                workspace=pipeline.workspace,
-                state=pipeline.state,
-                tables=ALL_TABLES,
-                first=date.fromisoformat(DAY),
-                last=date.fromisoformat(DAY),
-                recount_days=days,
-                open_objects=open_folder,
-            )
-            for days in (0, 1)
-        ]
-        return blind, found
+    """Publish a shop; audit a day by the engine alone, and with the recount."""
+    files = [(name, text.encode()) for name, text in scene.files]
+    return await publish_and_audit(home, scene.contract, files, day=DAY, tamper=tamper)
 
 
 @pytest.mark.parametrize("scene", [KEYED_SCENE, ORDER_SCENE, ROW_SCENE])
