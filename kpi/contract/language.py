@@ -105,11 +105,11 @@ def _dataset(table: Reader, name: str) -> ShopDataset:
     if version is not None and version in columns:
         columns[version] = _with_kind(columns[version], "version")
     key_by, key = _key(table, name, columns)
+    identity = {"columns": key, "order": ("order_id",), "row": ()}[key_by]
     dataset = ShopDataset(
         name=name,
         columns={
-            one: _required(column) if key_by == "columns" and one in key else column
-            for one, column in columns.items()
+            one: _required(column) if one in identity else column for one, column in columns.items()
         },
         key=key,
         key_by=key_by,
@@ -288,6 +288,18 @@ def _via_problems(shop: Shop, dataset: ShopDataset, column: ShopColumn) -> Itera
         yield f"{dataset.name}.columns.{column.name}: expected a key without via, got {column.via}"
 
 
+def _refund_problems(shop: Shop) -> Iterable[str]:
+    """Find refunds that name what has no identity."""
+    refunds, items = shop.datasets.get("refunds"), shop.datasets.get("order_items")
+    if refunds is not None and refunds.key_by == "order" and not shop.has("refunds", "order_id"):
+        yield 'refunds.columns.order_id: expected the order, since key = "order", got none'
+    if items is not None and items.key_by != "columns" and shop.has("refunds", "item"):
+        yield (
+            "refunds.columns.item: expected [order_items] with columns as its key, of which it "
+            f"names the last, got key = {items.key_by!r}"
+        )
+
+
 def _products(shop: Shop) -> dict[str, ShopDataset]:
     return {name: one for name, one in shop.datasets.items() if name == "products"}
 
@@ -301,6 +313,7 @@ def _money_problems(shop: Shop) -> Iterable[str]:
                     f"orders.columns.{name}: expected no such column beside [order_items], whose "
                     "lines say it"
                 )
+    yield from _refund_problems(shop)
     if shop.has("orders", "refund") and "refunds" in shop.datasets:
         yield "orders.columns.refund: expected refunds in a column or in [refunds], got both"
     if shop.has("order_items", "discount_rate") and shop.has("order_items", "discount_percent"):

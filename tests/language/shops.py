@@ -133,12 +133,14 @@ def shops(draw: st.DrawFn) -> RandomShop:
     lines += _orders(
         draw, has_items=has_items, has_refunds=has_refunds, has_reference=has_reference
     )
+    by_item = False
     if has_items:
-        lines += _items(draw)
+        lines += (items := _items(draw))
+        by_item = "line" in items[1]
     if has_products:
         lines += ["[products.columns]", 'id = "id"', 'category = "kind"']
     if has_refunds:
-        lines += _refunds(draw)
+        lines += _refunds(draw, by_item=by_item)
     if has_reference:
         lines += ["[references.people]", 'key = "who"']
         if draw(chance):
@@ -216,7 +218,7 @@ def _items(draw: st.DrawFn) -> list[str]:
     return lines
 
 
-def _refunds(draw: st.DrawFn) -> list[str]:
+def _refunds(draw: st.DrawFn, *, by_item: bool) -> list[str]:
     key = draw(st.sampled_from(("order", "row", "id")))
     lines = [
         "[refunds]",
@@ -226,7 +228,7 @@ def _refunds(draw: st.DrawFn) -> list[str]:
         'order_id = "order"',
         'amount = "amount"',
     ]
-    if draw(st.booleans()):
+    if by_item and draw(st.booleans()):
         lines.append('item = "line"')
     if draw(st.booleans()):
         lines.append('created_at = "day"')

@@ -94,6 +94,16 @@ def test_an_excluded_refund_returns_nothing(tmp_path: Path) -> None:
     assert (found["return_rate"], found["refunds"]) == (Decimal("0.5"), 1)
 
 
+def test_refunds_by_order_need_their_order(tmp_path: Path) -> None:
+    contract = HEAD + FILES + REFUND_FILES + "[limits]\nmax_reject_rate = 1\n" + ORDERS + ITEMS
+    refunds = f"Order,Sum,At\n,2,{DAY}\n1,1,{DAY}\n"
+    files = [File("sales.csv", sales(f"1,{DAY},A,1,5"), 0), File("refunds1.csv", refunds, 1)]
+    by_row = check(tmp_path / "row", contract + REFUNDS, files)
+    by_order = check(tmp_path / "order", contract + REFUNDS.replace('"row"', '"order"'), files)
+    assert (row(by_row)["refunds"], row(by_order)["refunds"]) == (3, 1)
+    assert by_order.entries["refunds1.csv"].rows_rejected == 1
+
+
 def test_an_escaped_quote_is_one_quote_where_quotes_are_plain(tmp_path: Path) -> None:
     contract = HEAD + FILES + 'escape = "\\\\"\nquote = ""\n' + ORDERS + ITEMS
     text = sales(f'1,{DAY},A,1,5,2\\" pipe', header="Order,Date,SKU,Qty,Total,Kind")
@@ -140,9 +150,18 @@ GOODS = '[[files]]\nmatch = "goods*"\nfeeds = ["products"]\n'
             + ITEMS,
             'orders.columns.x: expected `type = "decimal"`',
         ),
+        (
+            FILES + REFUND_FILES + ORDERS + ITEMS + REFUNDS + 'item = "Line"\n',
+            "refunds.columns.item: expected [order_items] with columns as its key",
+        ),
+        (
+            FILES + REFUND_FILES + ORDERS + ITEMS
+            + REFUNDS.replace('"row"', '"order"').replace('order_id = "Order"\n', ""),
+            "refunds.columns.order_id: expected the order",
+        ),
     ],
 )  # fmt: skip
-def test_what_would_be_read_as_another_kind_is_refused(contract: str, problem: str) -> None:
+def test_what_no_row_can_mean_is_refused(contract: str, problem: str) -> None:
     with pytest.raises(ContractError) as error:
         parse_contract(HEAD + contract, source="test")
     assert problem in str(error.value)

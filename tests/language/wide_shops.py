@@ -248,7 +248,11 @@ class _Maker:
         lines += ["[refunds.columns]", f'note = "{headers["note"]}"']
         order_id = '"order"' if is_file else self._id()
         lines += [f"order_id = {order_id}"]
-        lines += [f'item = "{headers["item"]}"'] if "item" in key or self.maybe() else []
+        has_lines = self.has_items and "line" in self.item_key
+        key = key if has_lines or "item" not in key else '"row"'
+        lines[1] = f"key = {key}"
+        has_item = has_lines and ("item" in key or self.maybe())
+        lines += [f'item = "{headers["item"]}"'] if has_item else []
         lines += ['id = "id"'] if is_file else []
         lines += self.some(f'created_at = "{headers["created_at"]}"') if is_file else []
         if self.maybe(0.7):

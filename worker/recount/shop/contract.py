@@ -273,6 +273,7 @@ def _dataset(name: str, table: Document) -> Dataset:
     key = {"orders": "order_id", "products": "id"}.get(name) or table["key"]
     key_by = key if key in ("order", "row") else "columns"
     columns_of_key = tuple(_listed(key)) if key_by == "columns" else ()
+    identity = ("order_id",) if key_by == "order" else columns_of_key
     version = table.get("version")
     columns = {}
     for column, spec in table["columns"].items():
@@ -281,7 +282,7 @@ def _dataset(name: str, table: Document) -> Dataset:
             column,
             spec if isinstance(spec, dict) else {"from": spec},
             "version" if column == version else kind,
-            required=column in (*REQUIRED[name], *columns_of_key),
+            required=column in (*REQUIRED[name], *identity),
         )
     return Dataset(
         name=name,
