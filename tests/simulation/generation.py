@@ -25,6 +25,7 @@ from tests.simulation.history import (
 )
 from tests.simulation.model import BROKEN, Record, Upload
 from tests.simulation.schedule import Fault, What
+from worker.state.records import ErasureMode
 
 T = TypeVar("T")
 
@@ -150,7 +151,8 @@ class _Author:
                 steps.append(Adopt(number=choices.between(0, 5), fault=fault))
             elif kind == "erase":
                 fault = self._fault(ERASE_FAULTS, self._validate_fault_percent)
-                steps.append(Erase(customer=self._id(), fault=fault))
+                mode: ErasureMode = choices.choice(("pseudonymise", "delete"))
+                steps.append(Erase(customer=self._id(), mode=mode, fault=fault))
             elif kind == "rule":
                 steps += self._rulings(uploads)
             elif kind == "there and back":

@@ -7,7 +7,7 @@ from datetime import date
 
 from tests.simulation.model import Upload
 from tests.simulation.schedule import Fault
-from worker.state.records import Decision
+from worker.state.records import Decision, ErasureMode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +94,16 @@ class Adopt:
 
 @dataclass(frozen=True, kw_only=True)
 class Erase:
-    """Someone erases a customer: the rows get a pseudonym.
+    """Someone erases a customer.
 
     Attributes:
         customer: The id.
+        mode: What becomes of the rows.
         fault: What befalls the process.
     """
 
     customer: str = "1"
+    mode: ErasureMode = "pseudonymise"
     fault: Fault | None = None
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from kpi.erasure.digests import Digests
 from tests.simulation import model
 from tests.simulation.contracts import CONTRACT, MEANINGS
-from tests.simulation.model import Upload
+from tests.simulation.model import Deletion, Upload
 from worker.objects import ObjectStore
-from worker.state import Adoption, Entry, Ruling
+from worker.state import Adoption, Entry, Erasure, Ruling
 from worker.state import Record as LedgerRecord
 from worker.state.erasures import read_erasures
 from worker.state.memory import MemoryState
@@ -48,6 +49,7 @@ class Invariants:
         self._published: dict[tuple[str, str], int] = {}
         self._reached: Mapping[str, int] = {}
         self._models: list[tuple[model.Tables, int]] = []
+        self._customers: dict[str, str] = {}
 
     async def check(self) -> None:
         """Check every invariant.
@@ -68,6 +70,9 @@ class Invariants:
         _require([one.sequence for one in records] == list(range(1, len(records) + 1)), "a gap")
         _require(records[: len(self._known)] == self._known, "a committed record has changed")
         erasures = await read_erasures(self._state)
+        if erasures.records and not self._customers:
+            known = Digests(erasures.key, "customer")
+            self._customers = {known.of(str(one)).hex(): str(one) for one in range(1, 10)}
         entries = [
             one for one in erasures.select(records) if isinstance(one, Entry) and not one.erasure
         ]
@@ -83,7 +88,8 @@ class Invariants:
                 _require(part.key in there, f"{part.key} of {entry.url} is not in the clean zone")
         for record in records[len(self._known) :]:
             if isinstance(record, Entry) and not record.erasure:
-                _check_receipt(record, self._uploads[record.source_id])
+                upload = self._uploads[record.source_id]
+                _check_receipt(record, upload, self._deletions(records, record.erased))
         self._known = records
 
     async def _check_days(self) -> None:
@@ -149,19 +155,38 @@ class Invariants:
                     committed[record.source_id] = self._uploads[record.source_id]
                 elif isinstance(record, Ruling):
                     rulings.append((record.source_id, record.kind == "restoration"))
-            uploads = model.counted(committed, rulings, whole=meaning.whole)
+            deletions = self._deletions(self._known, number)
+            uploads = [
+                model.after_deletions(one, deletions)
+                for one in model.counted(committed, rulings, whole=meaning.whole)
+            ]
             tables = model.kpis(uploads, meaning)
             waiting = model.waiting(uploads, meaning)
             self._models.append((tables, waiting))
         return self._models[sequence]
 
+    def _deletions(self, records: Sequence[LedgerRecord], up_to: int) -> list[Deletion]:
+        """The customers deleted up to a sequence, each by what had come before."""
+        found: list[Deletion] = []
+        for record in records[:up_to]:
+            if isinstance(record, Erasure) and record.mode == "delete":
+                earlier = (one for one in records[: record.sequence] if isinstance(one, Entry))
+                committed = sorted({one.source_id for one in earlier})
+                (customer,) = (self._customers[one] for one in record.customers)
+                uploads = [self._uploads[one] for one in committed]
+                found.append(model.delete_customer(customer, uploads, found))
+        return found
 
-def _check_receipt(entry: Entry, upload: Upload) -> None:
-    rows, clean = len(upload.records), len(upload.clean) if upload.accepted else 0
+
+def _check_receipt(entry: Entry, upload: Upload, deletions: Sequence[Deletion]) -> None:
+    rows, clean, left = len(upload.records), 0, 0
+    if upload.accepted:
+        clean = len(upload.clean)
+        left = len(model.after_deletions(upload, deletions).records)
     found = (entry.verdict, entry.rows_read, entry.rows_clean, entry.rows_rejected)
-    wanted = ("accepted" if upload.accepted else "refused", rows, clean, rows - clean)
+    wanted = ("accepted" if upload.accepted else "refused", rows, left, rows - clean)
     _require(found == wanted, f"{entry.url}: the receipt says {found}, not {wanted}")
-    _require(sum(part.rows for part in entry.parts) == clean, f"{entry.url}: parts lack rows")
+    _require(sum(part.rows for part in entry.parts) == left, f"{entry.url}: parts lack rows")
 
 
 def _require(holds: bool, message: str) -> None:

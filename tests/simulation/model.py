@@ -6,8 +6,8 @@ It shares no code with ours; `tests/simulation/test_model.py` holds it against D
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from itertools import groupby
@@ -65,6 +65,45 @@ class Upload:
         return "".join(
             f"{','.join(record)}\n" for record in (HEADERS[self.dataset], *self.records)
         ).encode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deletion:
+    """A customer whose rows are deleted, whenever they come.
+
+    Attributes:
+        customer: The id.
+        orders: Those of the customer alone when it was decided.
+    """
+
+    customer: str
+    orders: frozenset[str]
+
+
+def delete_customer(
+    customer: str, uploads: Iterable[Upload], earlier: Sequence[Deletion]
+) -> Deletion:
+    """What is deleted with a customer, by the uploads that have come so far."""
+    rows = [
+        row
+        for upload in uploads
+        if upload.dataset == "orders" and upload.accepted
+        for row in after_deletions(upload, earlier).records
+    ]
+    others = {row[0] for row in rows if row[1] != customer}
+    own = {row[0] for row in rows if row[1] == customer}
+    return Deletion(customer=customer, orders=frozenset(own - others))
+
+
+def after_deletions(upload: Upload, deletions: Iterable[Deletion]) -> Upload:
+    """An accepted upload with those of its clean rows that are left."""
+    rows = upload.clean
+    for one in deletions:
+        if upload.dataset == "orders":
+            rows = [row for row in rows if row[1] != one.customer and row[0] not in one.orders]
+        elif upload.dataset == "order_items":
+            rows = [row for row in rows if row[1] not in one.orders]
+    return replace(upload, records=tuple(rows))
 
 
 def version_order(upload: Upload) -> tuple[int, int, str]:

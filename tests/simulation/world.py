@@ -58,7 +58,7 @@ from worker.state import Adoption, Ruling
 from worker.state.contract_in_force import contract_of
 from worker.state.erasures import read_erasures
 from worker.state.memory import MemoryState
-from worker.state.records import Decision
+from worker.state.records import Decision, ErasureMode
 from worker.transform import plan_days, transform
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.validate import range_task
@@ -73,11 +73,11 @@ STREAMED = TransformLimits(
 )
 """A day is a batch, and no reference is held, of a contract of language 2."""
 
-SECRET = b"s" * 32
-"""Of the digests of erased customers: one that is drawn would make runs of one seed differ."""
-
 VERSIONED_BY_CUSTOMER = 'version = "user_id"'
 """In a contract by which the greater id of a customer is the later version."""
+
+SECRET = b"s" * 32
+"""Of the digests of erased customers: one that is drawn would make runs of one seed differ."""
 
 START = datetime(2025, 4, 1, tzinfo=UTC)
 
@@ -155,7 +155,7 @@ class _World:
                 case Adopt():
                     self._start("adopt", self._adopt(step.number), step.fault)
                 case Erase():
-                    self._start("erase", self._erase(step.customer), step.fault)
+                    self._start("erase", self._erase(step.customer, step.mode), step.fault)
                 case Audit():
                     self._start("audit", self._audit, step.fault)
         await self._settle()
@@ -369,7 +369,7 @@ class _World:
 
         return run
 
-    def _erase(self, customer: str) -> Callable[[Process], Awaitable[object]]:
+    def _erase(self, customer: str, mode: ErasureMode) -> Callable[[Process], Awaitable[object]]:
         async def run(process: Process) -> None:
             state, workspace = self._stores(process)
             in_force = await contract_of(state, await state.adoption(), CONTRACT)
@@ -383,7 +383,7 @@ class _World:
                 workspace=workspace,
                 in_force=in_force,
                 customer=customer,
-                mode="pseudonymise",
+                mode=mode,
                 secret=secret,
             )
             await erase(request)
