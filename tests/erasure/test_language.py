@@ -131,6 +131,23 @@ def test_a_file_of_several_datasets_loses_its_customer(shopkpi: Shopkpi, option:
     assert shopkpi("audit", "--recount", "9").code == 0
 
 
+def test_a_deletion_does_not_change_the_verdict_on_a_file(shopkpi: Shopkpi) -> None:
+    Path("c.toml").write_text(SALES + "[limits]\nmax_reject_rate = 0.5\n")
+    put("sales1.csv", HEADER + ROWS + "4,never,x,b,2,7.00\n")
+    assert shopkpi("run", "shop", "--contract", "c.toml").code == 0
+    erase(shopkpi, "--delete")
+    # Of the second, no row is left but a reject: one of two.
+    put("sales2.csv", HEADER + ROWS.replace("2,2025-03-01,bob@example.org,a,1,100.00\n", ""))
+    put("sales3.csv", HEADER + ROWS.split("2,2025")[0] + "4,never,x,b,2,7.00\n")
+    done = shopkpi("run", "shop", "--format", "json")
+    verdicts = {
+        one["url"].rsplit("/", 1)[1]: one["verdict"]
+        for one in done.events
+        if one["event"] in ("source.committed", "source.refused")
+    }
+    assert verdicts == {"sales2.csv": "accepted", "sales3.csv": "accepted"}
+
+
 @pytest.mark.parametrize("option", ["--pseudonymise", "--delete"])
 def test_a_customer_that_is_looked_up_is_erased_with_other_ids(
     shopkpi: Shopkpi, option: str

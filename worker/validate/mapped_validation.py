@@ -82,11 +82,13 @@ class _ReadRecords:
         records: The records.
         mapped: What they are for the datasets.
         blank: Number of records without a value, which are no rows.
+        erased: Number of rows that are passed over since a customer was erased alone.
     """
 
     records: Records
     mapped: MappedRows
     blank: int
+    erased: int = 0
 
 
 class MappedValidation:
@@ -100,6 +102,7 @@ class MappedValidation:
         self._counts = RowCounts()
         self._summary = mapped_summary(context.contract)
         self._passed_over = 0
+        self._erased = 0
         self._feeds: dict[str, _Feed] = {}
         self._candidates: list[Candidate] = []
         self._rejects_key: str | None = None
@@ -155,7 +158,8 @@ class MappedValidation:
                 feed.notes["repeated_keys"] = repeated
         reason = too_many_rejects(
             self._contract,
-            counts.rows - self._passed_over,
+            # An erasure must not change the verdict on a file.
+            counts.rows - self._passed_over + self._erased,
             counts.rejected,
             self._summary.describe(),
         )
@@ -272,6 +276,7 @@ class MappedValidation:
         counts.rows += mapped.rows + records.broken
         counts.rejected += table.num_rows
         self._passed_over += int((passed_over & ~rejected).sum())
+        self._erased += read.erased
         counts.clean = counts.rows - counts.rejected - self._passed_over
         counts.reasons.update(reasons)
         if read.blank:
@@ -328,9 +333,20 @@ def _read(batch: ReadRecords, mapper: Mapper, erasing: MappedErasing | None) -> 
     records = batch()
     mapped = mapper.map(records.columns, records.has_level)
     blank = records.blank + mapped.blank
-    if erasing is not None:
-        mapped = erasing.rows(mapped)
-    return _ReadRecords(records, mapped, blank)
+    if erasing is None:
+        return _ReadRecords(records, mapped, blank)
+    left = erasing.rows(mapped)
+    erased = _count_passed_over(left) - _count_passed_over(mapped)
+    return _ReadRecords(records, left, blank, erased)
+
+
+def _count_passed_over(mapped: MappedRows) -> int:
+    """Count the rows that are of no dataset."""
+    rejected, passed_over = np.zeros(mapped.rows, bool), np.ones(mapped.rows, bool)
+    for rows in mapped.datasets.values():
+        rejected |= rows.rejected
+        passed_over &= rows.passed_over
+    return int((passed_over & ~rejected).sum())
 
 
 def _place(dataset: str, problem: Problem, file: str | None) -> str:
