@@ -138,7 +138,7 @@ def test_a_deletion_does_not_change_the_verdict_on_a_file(shopkpi: Shopkpi) -> N
     erase(shopkpi, "--delete")
     # Of the second, no row is left but a reject: one of two.
     put("sales2.csv", HEADER + ROWS.replace("2,2025-03-01,bob@example.org,a,1,100.00\n", ""))
-    put("sales3.csv", HEADER + ROWS.split("2,2025")[0] + "4,never,x,b,2,7.00\n")
+    put("sales3.csv", HEADER + ROWS.split("2,2025", maxsplit=1)[0] + "4,never,x,b,2,7.00\n")
     done = shopkpi("run", "shop", "--format", "json")
     verdicts = {
         one["url"].rsplit("/", 1)[1]: one["verdict"]
