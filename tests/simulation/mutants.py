@@ -14,7 +14,7 @@ from tests.simulation.shop_mutants import SHOP_MUTANTS
 from tests.simulation.torn import TornState
 from tests.simulation.world import START
 from worker.objects.memory import MemoryStore, MemoryWriter
-from worker.state import Adoption, DayKpis, Entry, Erasure, Outcome, Progress, Record
+from worker.state import Adoption, DayKpis, Entry, Erasure, Outcome, Progress, Record, Ruling
 from worker.state.counted import CountedUploads, Decision, Run
 from worker.state.day_guard import Guard
 from worker.state.kpi_rows import stored_row
@@ -69,6 +69,18 @@ class DeletesNothing(_Mutant):
         for name, rows in day.tables.items():
             if not rows:
                 self._rows[name][order_date] = before[name]
+        return outcome
+
+
+class RetractionForgetsATable(_Mutant):
+    """Leaves the rows of one table on the days that are published after a ruling."""
+
+    async def publish(self, day: DayKpis, as_of: int) -> Outcome:
+        order_date, table = day.order_date.isoformat(), "product_kpis"
+        before = self._rows[table].get(order_date, [])
+        outcome = await super().publish(day, as_of)
+        if outcome is Outcome.PUBLISHED and isinstance(self._records[as_of - 1], Ruling):
+            self._rows[table][order_date] = before
         return outcome
 
 
@@ -326,7 +338,7 @@ class SeesTheEndsAlone(CountedUploads):
 
 COUNTED = (CountsTheLast, ForgetsADataset, RulesOnOne, SeesTheEndsAlone, RetractsBeforeItCompares)
 STATES = (
-    *(NoGuard, DeletesNothing, SlicesAreWhole, ProgressAhead),
+    *(NoGuard, DeletesNothing, RetractionForgetsATable, SlicesAreWhole, ProgressAhead),
     *(NoLedgerCheck, CheckBeforehand, SameSequence, CounterFirst, LateEntries, OrderOfCommit),
 )
 MUTANTS: dict[str, Backend] = {
