@@ -28,7 +28,7 @@ from kpi.inference.reading_plan import ReadingPlan
 from kpi.inference.states import find_deletions, find_return_mark
 from kpi.inference.statuses import meaning_of_status
 from kpi.inference.structure import Structure, price_of_product
-from kpi.inference.tables import Reference, Table
+from kpi.inference.tables import Reference, Table, first_day
 from kpi.inference.values import Column
 
 
@@ -256,8 +256,19 @@ class DatasetBlocks:
             product = self._structure.product
             if product is None:
                 continue
-            value = {"from": product.header.strip(), "via": "products.price"}
+            via = "products.price"
+            reference, day = self._structure.products, self._day_of_prices()
+            if reference is not None and day is not None:
+                via = f"{self._plan.dated(reference, column, day)}.{column.header.strip()}"
+            value = {"from": product.header.strip(), "via": via}
             columns.add(role, value, f"the lines have no price: {note}")
+
+    def _day_of_prices(self) -> Column | None:
+        """Find the day from which a row of a list of prices is in force."""
+        reference = self._structure.products
+        if reference is None or len(reference.parent.distinct) == reference.parent.filled:
+            return None
+        return first_day(self._tables[reference.parent.table])
 
     def products(self, way: Way | None) -> list[Block]:
         structure = self._structure
@@ -267,6 +278,7 @@ class DatasetBlocks:
         needs_price = way is not None and any(
             column.table != structure.lines.number for _, column in way.roles
         )
+        needs_price = needs_price and self._day_of_prices() is None
         has_category = category is not None and bool(category.steps)
         if reference is None or not (needs_price or has_category):
             return []

@@ -26,6 +26,7 @@ class ReadingPlan:
         self.feeds: dict[int, list[str]] = {}
         self.minor: set[int] = set()
         self._reference_keys: dict[str, str] = {}
+        self._valid_from: dict[str, str] = {}
 
     def header(self, column: Column) -> Value:
         """Name a column, which the contract reads from then on."""
@@ -76,6 +77,13 @@ class ReadingPlan:
         self.feed(table, name)
         return name
 
+    def dated(self, step: Reference, behind: Column, day: Column) -> str:
+        """Name a reference to a table whose rows are in force from a day on."""
+        name = self.reference(step, behind)
+        self._valid_from[name] = day.header.strip()
+        self.columns.setdefault(day.table, []).append(day)
+        return name
+
     def feed(self, table: Table, dataset: str) -> None:
         """Let a table feed a dataset or reference."""
         feeds = self.feeds.setdefault(table.number, [])
@@ -88,5 +96,8 @@ class ReadingPlan:
         for name, key in self._reference_keys.items():
             block = Block(f"[references.{name}]")
             block.add("key", key)
+            if name in self._valid_from:
+                note = "a key has several rows: the one in force on the order's day counts"
+                block.add("valid_from", self._valid_from[name], note)
             blocks.append(block)
         return blocks

@@ -258,7 +258,7 @@ def _product(
         if reference.parent.meaning.has("order") or not _describes_products(reference, table):
             continue
         before = known.get(reference.child.index)
-        if before is None or reference.weight > before.weight:
+        if before is None or _rank(reference) > _rank(before):
             known[reference.child.index] = reference
 
     def fit(column: Column) -> float:
@@ -270,6 +270,12 @@ def _product(
 
     product, weight = best(own, fit)
     return product, known.get(product.index) if product else None, min(weight, 2.0)
+
+
+def _rank(reference: Reference) -> tuple[float, bool]:
+    """Order references: one to a table of products comes before one to a list of their prices."""
+    parent = reference.parent
+    return reference.weight, len(parent.distinct) == parent.filled
 
 
 def _distinct_in_orders(column: Column, line_order: Column) -> float:

@@ -112,7 +112,10 @@ def find_references(tables: Sequence[Table]) -> list[Reference]:
         if column.kind in ("integer", "text")
         and column.filled > 0
         and column.fill_share >= KEY_UNIQUE_SHARE
-        and column.unique_share >= (MIN_ID_SHARE if _is_id(column) else KEY_UNIQUE_SHARE)
+        and (
+            column.unique_share >= (MIN_ID_SHARE if _is_id(column) else KEY_UNIQUE_SHARE)
+            or _is_key_of_days(column, table)
+        )
     ]
     found = []
     for table in tables:
@@ -129,6 +132,17 @@ def find_references(tables: Sequence[Table]) -> list[Reference]:
                 if likeness:
                     found.append(Reference(child, parent, share, likeness))
     return found
+
+
+def _is_key_of_days(column: Column, table: Table) -> bool:
+    """Whether a product has rows of several days, as in a list of prices."""
+    day = first_day(table)
+    if day is None or "product" not in column.meaning:
+        return False
+    has_price = any("price" in one.meaning and one.is_number for one in table.columns)
+    if not has_price or any("order" in one.meaning for one in table.columns):
+        return False
+    return len(set(zip(column.cells, day.cells, strict=True))) == len(column.cells)
 
 
 def _is_id(column: Column) -> bool:
@@ -168,3 +182,20 @@ def _same_word(one: str, other: str) -> bool:
     return short == long or (
         len(short) >= 4 and long.startswith(short[:-1]) and len(long) - len(short) <= 3
     )
+
+
+def first_day(table: Table) -> Column | None:
+    """Find the day from which a row is in force: the only one, or that before another."""
+    days = [one for one in table.columns if one.dates is not None and one.fill_share == 1.0]
+    if len(days) == 1:
+        return days[0]
+    for one in days:
+        if all(_is_not_after(one, other) for other in days):
+            return one
+    return None
+
+
+def _is_not_after(one: Column, other: Column) -> bool:
+    if one.dates is None or other.dates is None:
+        return False
+    return bool((one.dates.days <= other.dates.days).all())

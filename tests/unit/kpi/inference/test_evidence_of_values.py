@@ -276,3 +276,34 @@ def test_a_quantity_of_what_was_shipped_is_the_quantity() -> None:
     shown["Qty Shipped"] = shown.pop("quantity")
     shop = shop_of(infer_contract([sample(shown)], {}))
     assert shop.datasets["order_items"].columns["quantity"].headers == ("Qty Shipped",)
+
+
+@pytest.mark.parametrize("has_end", [False, True])
+def test_rule_18_prices_of_a_day_are_those_in_force(has_end: bool) -> None:
+    rows = [(sku, day) for sku in range(4) for day in (1, 15)]
+    prices: dict[str, Sequence[object]] = {
+        "sku": [f"P{sku}" for sku, _ in rows],
+        "valid_from": [f"2025-03-{day:02}" for _, day in rows],
+        "price": [f"{PRICES[sku] + day:.2f}" for sku, day in rows],
+    }
+    if has_end:
+        prices["valid_to"] = [f"2025-03-{day + 13:02}" for _, day in rows]
+    shown = lines()
+    del shown["unit_price"]
+    shop = shop_of(infer_contract([sample(shown), sample(prices, "prices.csv")], {}))
+    price = shop.datasets["order_items"].columns["unit_price"]
+    assert [(one.reference, one.column) for one in price.via] == [("prices", "price")]
+    assert shop.references["prices"].valid_from == "valid_from"
+
+
+def test_rule_25_a_header_that_stands_twice_is_refused() -> None:
+    shown = list(lines().items())
+    twice = [*shown, ("sku", shown[2][1])]
+    table = TableSample(
+        name="sales.csv",
+        match="sales.csv",
+        headers=tuple(name for name, _ in twice),
+        columns=tuple(tuple(map(str, cells)) for _, cells in twice),
+    )
+    with pytest.raises(NotInferableError, match="expected column 'sku' once"):
+        infer_contract([table], {})
