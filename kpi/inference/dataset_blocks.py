@@ -24,6 +24,7 @@ from kpi.inference.money import Money
 from kpi.inference.money_evidence import Way
 from kpi.inference.open_columns import OpenColumns
 from kpi.inference.questions import Answers
+from kpi.inference.rates import find_rate
 from kpi.inference.reading_plan import ReadingPlan
 from kpi.inference.states import find_deletions, find_return_mark
 from kpi.inference.statuses import meaning_of_status
@@ -356,12 +357,16 @@ class DatasetBlocks:
             for column in table.columns:
                 if "currency" not in column.meaning:
                     continue
-                code = self._decisions.choose_currency(column)
+                rate = find_rate(table, column) if table is self._structure.orders else None
+                taken = self._decisions.choose_rate(rate) if rate is not None else False
+                code = rate.base if rate and taken else self._decisions.choose_currency(column)
                 if code is None:
                     continue
                 top.add("currency", code, f"header {column.header.strip()!r}")
                 if table is self._structure.orders:
                     columns.add("currency", self._plan.header(column), describe_values(column))
+                    if rate is not None and taken:
+                        columns.add("rate", self._plan.header(rate.column), "as answered")
                 return
 
 

@@ -14,6 +14,7 @@ from kpi.inference.evidence import place_of
 from kpi.inference.money import Money, unknown_ways
 from kpi.inference.money_evidence import Way
 from kpi.inference.questions import Answers, NotInferableError, Question
+from kpi.inference.rates import Rate
 from kpi.inference.structure import Structure
 from kpi.inference.tables import Table
 from kpi.inference.values import Column
@@ -179,6 +180,22 @@ class Decisions:
                 )
             )
         return note
+
+    def choose_rate(self, rate: Rate) -> bool:
+        """Ask whether money is divided by a rate: the values do not tell which way it goes."""
+        name = rate.column.header.strip()
+        answer = self._answers.ask(
+            Question(
+                word="rate",
+                text=f"{place_of(rate.column, self._tables)} is 1 for {rate.base} alone. "
+                "Are amounts in other currencies divided by it?",
+                answers={
+                    name: f"yes, and all KPIs are in {rate.base}",
+                    "none": "no: orders in others are counted apart",
+                },
+            )
+        )
+        return answer != "none"
 
     def choose_currency(self, column: Column) -> str | None:
         """Give the currency of a column, None where it has no codes; ask where it has several.

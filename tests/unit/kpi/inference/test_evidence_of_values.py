@@ -307,3 +307,14 @@ def test_rule_25_a_header_that_stands_twice_is_refused() -> None:
     )
     with pytest.raises(NotInferableError, match="expected column 'sku' once"):
         infer_contract([table], {})
+
+
+def test_rule_20_a_rate_that_is_1_for_one_currency_is_a_question() -> None:
+    rates = ["1" if one == "EUR" else f"1.{at % 3 + 1}" for at, one in enumerate(CURRENCIES)]
+    table = sample(lines() | {"Currency": CURRENCIES, "zzkk": rates})
+    assert asked(infer_contract([table], {})) == ["rate"]
+    shop = shop_of(infer_contract([table], {"rate": "zzkk"}))
+    assert shop.currency == "EUR"
+    assert shop.datasets["orders"].columns["rate"].headers == ("zzkk",)
+    apart = shop_of(infer_contract([table], {"rate": "none", "currency": "EUR"}))
+    assert "rate" not in apart.datasets["orders"].columns
