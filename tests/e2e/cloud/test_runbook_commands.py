@@ -66,7 +66,7 @@ def test_every_command_of_the_runbook_runs(deployment: Deployment, tmp_path: Pat
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=600,
         )
         if done.returncode:
             failed[anchor] = done.stderr
