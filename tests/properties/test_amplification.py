@@ -71,8 +71,8 @@ FILES = {
     "tiny lines of CR behind an open quote": lambda: (
         HEADER + b'\n1,1,"' + b"x\r" * (INPUT_BYTES // 2)
     ),
-    "records of quotes": lambda: lines(
-        HEADER + b",note", numbered(b',"' + b'""' * 8_000_000 + b'"')
+    "two of the longest records, of quotes": lambda: (
+        HEADER + b",note\n" + (b'1,1,2025-01-01,"' + b'""' * (8 * MIB - 20) + b'"\n') * 2
     ),
     "long fields": lambda: lines(HEADER + b",note", numbered(b"," + b"y" * MIB)),
     "one long line": lambda: HEADER + b"\n" + b"z" * INPUT_BYTES,
