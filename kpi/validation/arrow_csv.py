@@ -32,6 +32,12 @@ _SHORTEST_TIME = len("2025-03-30 16")
 _LONGEST_FRACTION = len("123456789")
 _LONGEST_TIME = len("2025-03-30 16:14:26.123456789")
 
+_MANTISSA = re.compile(rb"(?:^|[^0-9A-Za-z.-])[-+]?[0-9]*\.?[0-9]*[eE]$")
+_DEEP_EXPONENT = re.compile(rb"-[0-9]{2,}(?![0-9A-Fa-f-])")
+"""What stands before the minus of an exponent, and from it on; parts of UUIDs are neither."""
+
+_LONGEST_MANTISSA = 48
+
 _FAILED_COLUMN = re.compile(r"In CSV column #(\d+):")
 _ZONE_MISMATCH = re.compile(
     r"In CSV column #\d+: (?:Row #\d+: )?CSV conversion error to timestamp\[us(?:, tz=UTC)?\]: "
@@ -184,6 +190,29 @@ def _has_hours(codes: Bytes, sign: int, least: int) -> bool:
         is_fraction &= codes[signs - place] - ord("0") <= 9
         is_time |= is_fraction & (codes[signs - place - 1] == ord("."))
     return bool(is_time.any())
+
+
+def may_have_deep_exponent(chunk: Chunk) -> bool:
+    """Check whether a chunk may have a number with a negative exponent of several digits.
+
+    Arrow 26 converts a decimal of more than 38 places with a power of ten from beyond its table:
+    `2.2e-309` became 0 or an error, by what was in memory there.
+    """
+    codes = chunk.codes
+    for at in range(0, len(codes), SCAN_BLOCK_BYTES):
+        block = codes[max(at - 2, 0) : at + SCAN_BLOCK_BYTES + 2]
+        found = block[2:-2] == ord("-")
+        found &= (block[1:-3] | 0x20) == ord("e")
+        places = np.flatnonzero(found) + 2
+        for ahead in (1, 2):
+            places = places[block[places + ahead] - ord("0") <= 9]
+        places = places[block[places - 2] <= ord("9")]
+        for place in places.tolist():
+            minus = chunk.start + max(at - 2, 0) + place
+            before = chunk.buffer[max(minus - _LONGEST_MANTISSA, chunk.start) : minus]
+            if _DEEP_EXPONENT.match(chunk.buffer, minus, chunk.stop) and _MANTISSA.search(before):
+                return True
+    return False
 
 
 def may_have_hexadecimal(chunk: Chunk, max_byte: int) -> bool:

@@ -34,6 +34,7 @@ from kpi.kernels.masks import valid
 from kpi.kernels.uuids import UUID_TEXT
 from kpi.validation.arrow_csv import (
     explain_failure,
+    may_have_deep_exponent,
     may_have_hexadecimal,
     may_have_unreal_offset,
     read_csv,
@@ -219,14 +220,12 @@ class ChunkReader:
 
     def _first_attempt(self, chunk: Chunk, index: RecordIndex) -> _Attempt:
         highest = max_byte(chunk)
-        integers = {
-            name
-            for name, column in self._layout.dataset.columns.items()
-            if column.type == "integer"
-        } - self._raw_columns
         raw = frozenset(self._raw_columns)
+        integers, decimals = self._columns_of("integer") - raw, self._columns_of("decimal") - raw
         if integers and may_have_hexadecimal(chunk, highest):
             raw |= integers
+        if decimals and highest >= ord("E") and may_have_deep_exponent(chunk):
+            raw |= decimals
         non_utf8 = find_non_utf8(chunk) if highest > MAX_ASCII else _NO_POSITIONS
         attempt = _Attempt(chunk, raw=raw, is_utf8=len(non_utf8) == 0)
         if attempt.is_utf8:
@@ -234,6 +233,10 @@ class ChunkReader:
         # Arrow cannot pass a row to its handler that is not UTF-8.
         suspects = index.bounds(index.numbers_at(non_utf8))
         return self._leave_out(attempt, chunk, suspects)
+
+    def _columns_of(self, kind: str) -> frozenset[str]:
+        columns = self._layout.dataset.columns
+        return frozenset(name for name, column in columns.items() if column.type == kind)
 
     def _try(self, attempt: _Attempt) -> ReadColumns:
         """Read the chunk as the attempt says.

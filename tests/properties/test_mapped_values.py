@@ -69,7 +69,9 @@ def test_padding_changes_no_value(pads: list[tuple[str, str]], number: int) -> N
     plain, padded = mapped([",".join(values)]), mapped([",".join(cells)])
     assert len(plain.clean) == 2
     assert padded.clean == plain.clean, cells
-    padded_texts = [bool("".join(pads[at])) for at in (0, 5)]
+    # A byte order mark before the first cell of a chunk is passed over by the converter.
+    marks = pads[0][0].removeprefix("\ufeff") + pads[0][1], "".join(pads[5])
+    padded_texts = [bool(mark) for mark in marks]
     assert padded.entry.feeds["orders"].notes.get("trimmed", 0) == sum(padded_texts)
 
 

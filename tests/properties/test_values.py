@@ -58,6 +58,8 @@ PRICES = st.one_of(
 @given(st.lists(PRICES, min_size=1, max_size=30))
 @examples(2)
 @example(["19.989999771118164", "51.57000000000001", "1.776357e-15", "10.000000000000000000"])
+@example(["2.225073858507203e-309"])
+@example([f"1.{exponent}e-{exponent}" for exponent in range(10, 400, 3)])
 def test_float_noise_is_rounded_half_even_once(prices: list[str]) -> None:
     found = outcome(items(prices), dataset="order_items")
     wanted = [Decimal(price).quantize(PLACES, ROUND_HALF_EVEN) for price in prices]

@@ -19,6 +19,7 @@ from kpi.csv.scan import SCAN_BLOCK_BYTES
 from kpi.validation.arrow_csv import (
     ConversionFailure,
     explain_failure,
+    may_have_deep_exponent,
     may_have_unreal_offset,
     read_csv,
 )
@@ -246,3 +247,18 @@ def test_messages_of_arrow_are_understood(
 def test_an_offset_beyond_the_limits_is_found_across_blocks(time: bytes, may_have: bool) -> None:
     for before in (20, *range(SCAN_BLOCK_BYTES - len(time) - 4, SCAN_BLOCK_BYTES + 5)):
         assert may_have_unreal_offset(Chunk.of(b"x" * before + time + b",1\n")) == may_have, before
+
+
+@pytest.mark.parametrize(
+    ("text", "may_have"),
+    [
+        *((b"2.225e-309", True), (b"1E-40", True), (b"7.e-28", True), (b"1e-5", False)),
+        *((b"-1.5e-300", True), (b"1" * 60 + b"e-99", True), (b'"1e-77"', True)),
+        *((b"8f14e45e-4213-11ee-913e-203344556677", False), (b"1234567e-1234-1123", False)),
+        *((b"10.5e+40", False), (b"complete-12", False)),
+    ],
+)
+def test_a_deep_exponent_is_found_across_blocks(text: bytes, may_have: bool) -> None:
+    for before in (20, *range(SCAN_BLOCK_BYTES - len(text) - 4, SCAN_BLOCK_BYTES + 5)):
+        data = b"x" * before + b"," + text + b",1\n"
+        assert may_have_deep_exponent(Chunk.of(data)) == may_have, before
