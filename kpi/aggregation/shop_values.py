@@ -35,35 +35,22 @@ def show_money(units: Int64s | None) -> Show:
     """Show amounts, rounded once to the places that are published."""
     if units is None:
         return show_nothing
-
-    def show(rows: slice) -> list[Value]:
-        shown = fixed_point.at_scale(units[rows], MONEY_SCALE, PUBLISHED_SCALE)
-        return _decimals(shown, PUBLISHED_SCALE)
-
-    return show
+    shown = fixed_point.at_scale(units, MONEY_SCALE, PUBLISHED_SCALE)
+    return lambda rows: _decimals(shown[rows], PUBLISHED_SCALE)
 
 
 def show_averages(units: Int64s | None, count: Int64s) -> Show:
     """Show amounts divided by counts; nothing where a count is 0."""
     if units is None:
         return show_nothing
-
-    def show(rows: slice) -> list[Value]:
-        some = np.maximum(count[rows], 1)
-        shown = fixed_point.half_even(units[rows], some, MONEY_SCALE - PUBLISHED_SCALE)
-        return _decimals(shown, PUBLISHED_SCALE)
-
-    return show_where(count > 0, show)
+    shown = fixed_point.half_even(units, np.maximum(count, 1), MONEY_SCALE - PUBLISHED_SCALE)
+    return show_where(count > 0, lambda rows: _decimals(shown[rows], PUBLISHED_SCALE))
 
 
 def show_rates(part: Int64s, whole: Int64s) -> Show:
     """Show parts as fractions of 1; nothing where the whole is 0."""
-
-    def show(rows: slice) -> list[Value]:
-        some = np.maximum(whole[rows], 1)
-        return _decimals(fixed_point.half_even(part[rows] * 10**RATE_SCALE, some), RATE_SCALE)
-
-    return show_where(whole > 0, show)
+    shown = fixed_point.half_even(part * 10**RATE_SCALE, np.maximum(whole, 1))
+    return show_where(whole > 0, lambda rows: _decimals(shown[rows], RATE_SCALE))
 
 
 def show_where(which: Mask, show: Show) -> Show:
