@@ -28,9 +28,10 @@ from worker.state import Entry
 from worker.state.entry import FeedCounts, Part
 from worker.validate.context import ValidationContext
 from worker.validate.discovery import FEEDS_SEPARATOR
-from worker.validate.formats import Candidate, FormatContext, ReadRecords, RecordReader, Records
+from worker.validate.formats import Candidate, FormatContext, RecordReader, Records
 from worker.validate.formats.opening import UNMATCHED, OpenedFile, open_files
 from worker.validate.mapped_summary import mapped_summary
+from worker.validate.parse_ahead import parse_ahead
 from worker.validate.reject_writer import RejectWriter, open_reject_writer
 from worker.validate.stream import SourceStream
 from worker.validate.verdict import (
@@ -178,10 +179,11 @@ class MappedValidation:
                 output.clean[name] = await self._open_clean(name, shop, output.stack)
         records_before = reader.first_record - 1
         batches = reader.read()
-        async with aclosing(batches):
-            async for batch in batches:
+        parsed = parse_ahead(batches, self._context.executor)
+        async with aclosing(batches), aclosing(parsed):
+            async for records in parsed:
                 read = await asyncio.get_running_loop().run_in_executor(
-                    self._context.executor, _read, batch, mapper, self._erasing
+                    self._context.executor, _map, records, mapper, self._erasing
                 )
                 await self._take(read, output, records_before, file.name)
                 records_before += read.records.count
@@ -329,8 +331,7 @@ def _erasing(context: ValidationContext) -> MappedErasing | None:
     return MappedErasing(context.erasures, context.contract)
 
 
-def _read(batch: ReadRecords, mapper: Mapper, erasing: MappedErasing | None) -> _ReadRecords:
-    records = batch()
+def _map(records: Records, mapper: Mapper, erasing: MappedErasing | None) -> _ReadRecords:
     mapped = mapper.map(records.columns, records.has_level)
     blank = records.blank + mapped.blank
     if erasing is None:
