@@ -221,6 +221,24 @@ def test_language_2_is_adopted_where_it_says_the_same(shopkpi: Shopkpi) -> None:
     assert shopkpi("audit").code == 0
 
 
+def test_a_file_without_a_place_stops_an_adoption_until_retracted(shopkpi: Shopkpi) -> None:
+    put_shop()
+    put("shop/people/a.csv", "who\n7\n")
+    text = shopkpi("contract", "show", "--language", "2").out
+    people = '[references.people]\nkey = "who"\n[[files]]\nmatch = "people/*"\nfeeds = ["people"]\n'
+    Path("two.toml").write_text(text + people)
+    assert shopkpi("run", "shop", "--contract", "two.toml").code == 0
+    refused = shopkpi("contract", "adopt", "default")
+    assert refused.code == 2
+    assert "people/a.csv" in refused.err
+    assert "retract this upload" in refused.err
+    assert shopkpi("retract", "people/a.csv").code == 0
+    for _ in range(2):  # the second one has nothing to do
+        assert shopkpi("contract", "adopt", "default").code == 0
+    assert days(shopkpi) == ["2025-03-01"]
+    assert shopkpi("audit").code == 0
+
+
 def test_nothing_is_adopted_before_a_file_is_accepted(shopkpi: Shopkpi) -> None:
     put("shop/orders/a.csv", "order_id;user_id;created_at\n1;7;2025-03-01T10:00:00\n")
     assert shopkpi("run", "shop").code == 4

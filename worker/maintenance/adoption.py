@@ -225,7 +225,8 @@ async def find_sources(proposal: Proposal, uploads: Uploads) -> list[Source]:
     """Find the raw objects of the uploads that have no clean rows of the proposed contract.
 
     Raises:
-        ConfigError: It names uploads that count and whose raw objects are gone.
+        ConfigError: It names uploads that count and whose raw objects are gone, or that the
+            proposed contract has no place for.
         StoreError: A store fails, after retries.
     """
     sources: list[Source] = []
@@ -235,7 +236,14 @@ async def find_sources(proposal: Proposal, uploads: Uploads) -> list[Source]:
         source = await proposal.raw.find(entry)
         if source is not None:
             dataset = _dataset(source.info.key, entry, proposal)
-            sources.append(replace(source, dataset=dataset))
+            if dataset is not None:
+                sources.append(replace(source, dataset=dataset))
+            elif entry.source_id in uploads.counting:
+                raise ConfigError(
+                    "it is in no folder of a dataset of the proposed contract",
+                    url=entry.url,
+                    hint="retract this upload, or name its folder in the contract",
+                )
         elif entry.source_id in uploads.counting:
             gone.append(entry.url)
 
@@ -251,20 +259,19 @@ async def find_sources(proposal: Proposal, uploads: Uploads) -> list[Source]:
     return sorted(sources, key=lambda source: order[source.source_id])
 
 
-def _dataset(key: str, entry: Entry, proposal: Proposal) -> str:
-    """Name the dataset of an upload by the proposed contract.
+def _dataset(key: str, entry: Entry, proposal: Proposal) -> str | None:
+    """Name the dataset of an upload by the proposed contract; None where it has no place for it.
 
     One that was named by hand, with --dataset, keeps its name.
     """
     if proposal.contract.shop is not None:
         return feeds(key, proposal.contract.shop)
     former = proposal.in_force.contract
-    if former.shop is None and former.dataset_of(key) != entry.dataset:
+    by_hand = former.shop is None and former.dataset_of(key) != entry.dataset
+    # An upload of an earlier contract of language 2 may have fed what language 1 does not have.
+    if by_hand and entry.dataset in proposal.contract.datasets:
         return entry.dataset
-    found = proposal.contract.dataset_of(key)
-    if found is None:
-        raise ConfigError("it is in no folder of a dataset of the proposed contract", url=entry.url)
-    return found
+    return proposal.contract.dataset_of(key)
 
 
 def _check_content(earlier: Entry, entry: Entry) -> None:
