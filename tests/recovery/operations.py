@@ -21,6 +21,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -36,8 +37,10 @@ import worker.cli.event_loop
 import worker.jobs
 import worker.runtime.concurrency
 import worker.state.sqlite.connection
+import worker.validate.recognition
 from tests.recovery.disk import Disk
 from tests.recovery.inline import Inline
+from worker.validate import file_versions
 
 T = TypeVar("T")
 
@@ -164,6 +167,20 @@ def _run_in_order(work: Coroutine[Any, Any, T]) -> T:
         return await work
 
     return asyncio.run(main())
+
+
+def _finished(work: Coroutine[Any, Any, T], _: object) -> Future[T]:
+    """Do the work on a loop of its own: no other thread is there to wait meanwhile."""
+    outer = asyncio.get_running_loop()
+    asyncio._set_running_loop(None)
+    done: Future[T] = Future()
+    try:
+        done.set_result(_run_in_order(work))
+    except Exception as error:  # noqa: BLE001  (whoever waits gets it)
+        done.set_exception(error)
+    finally:
+        asyncio._set_running_loop(outer)
+    return done
 
 
 class _Child:
@@ -320,11 +337,15 @@ class _Child:
         mock.patch.object(uvloop, "run", _run_in_order).start()
         # A secret that is the same each time, since keys of objects depend on it.
         mock.patch.object(secrets, "token_bytes", bytes).start()
+        mock.patch.object(asyncio, "run_coroutine_threadsafe", _finished).start()
+        # Else a run that takes longer knows files by their stamps, and reads them no more.
+        mock.patch.object(file_versions, "TICK_NS", 10**18).start()
         for module in (
             worker.cli.event_loop,
             worker.runtime.concurrency,
             worker.jobs,
             worker.state.sqlite.connection,
+            worker.validate.recognition,
         ):
             mock.patch.object(module, "ThreadPoolExecutor", Inline).start()
 

@@ -14,7 +14,8 @@ tables behind share one such second run.
 
 A third of the kills is tried each time, and one of 36 errors: every sixth operation fails. The kind
 of error changes from one to the next; lasting and single ones change after every three. Of erasures
-it is a sixth of these. SHOPKPI_EVERY_POINT=1 tries all.
+it is a sixth of these, and of scenes with a contract of language 2 less still, see `PLAYS`.
+SHOPKPI_EVERY_POINT=1 tries all.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,8 @@ from tests.recovery.operations import (
     Strike,
 )
 from tests.recovery.outcome import Held, look, result
+from tests.recovery.shop import LANGUAGE_1, Shop
+from tests.recovery.shop_of_language_2 import LANGUAGE_2
 from tests.recovery.summary import tried
 from tests.support import shops
 
@@ -55,21 +59,22 @@ EVERY_POINT = os.environ.get("SHOPKPI_EVERY_POINT") == "1"
 Step = Callable[[], Sequence[str]]
 
 
-def update_arrives(root: Path) -> list[Step]:
+def update_arrives(root: Path, of: Shop) -> list[Step]:
     """Do a first run, then one that finds an update."""
 
     def later() -> tuple[str, ...]:
-        shop.write_files(root / UPLOADS, shop.later_files(), second=100)
+        shop.write_files(root / UPLOADS, of.later, second=100)
         return ("run", "shop", *JSON, *KPIS)
 
-    return [lambda: ("run", "shop", *JSON, *KPIS), later]
+    first = ("run", "shop", *contract_of(root, of), *JSON, *KPIS)
+    return [lambda: first, later]
 
 
-def many_tasks(root: Path) -> list[Step]:
+def many_tasks(root: Path, of: Shop) -> list[Step]:
     """Split a large file as in the cloud: ranges, batches of days, and raw files moved."""
-    items = shop.first_files()["order_items/1.csv"]
+    items = of.first["order_items/1.csv"]
     middle = items.index(b"\n", len(items) // 2) + 1
-    shop.write_files(root / UPLOADS, shop.later_files(), second=100)
+    shop.write_files(root / UPLOADS, of.later, second=100)
     commands = [
         ("validate", "shop/order_items/1.csv", "--range", f"{middle}-{len(items)}", *JSON),
         ("validate", "shop/order_items/1.csv", "--range", f"0-{middle}", *JSON),
@@ -81,20 +86,20 @@ def many_tasks(root: Path) -> list[Step]:
     return [partial(tuple, command) for command in commands]
 
 
-def uploads_are_retracted(root: Path) -> list[Step]:
+def uploads_are_retracted(root: Path, of: Shop) -> list[Step]:
     """An update and the products are taken out of the KPIs, the products are put back."""
-    shop.write_files(root / UPLOADS, shop.later_files(), second=100)
+    shop.write_files(root / UPLOADS, of.later, second=100)
     commands = [
-        ("run", "shop", *JSON, *KPIS),
-        ("retract", "orders/2.csv", "products/1.csv", "--reason", "test", *JSON, *KPIS),
+        ("run", "shop", *contract_of(root, of), *JSON, *KPIS),
+        ("retract", of.orders, "products/1.csv", "--reason", "test", *JSON, *KPIS),
         ("restore", "products/1.csv", *JSON, *KPIS),
     ]
     return [partial(tuple, command) for command in commands]
 
 
-def a_contract_is_adopted(root: Path) -> list[Step]:
+def a_contract_is_adopted(root: Path, of: Shop) -> list[Step]:
     """Another contract comes into force: every file is validated again, one was moved before."""
-    shop.write_files(root / UPLOADS, shop.later_files(), second=100)
+    shop.write_files(root / UPLOADS, of.later, second=100)
     commands = [
         ("run", "shop", *JSON, *KPIS),
         ("archive", "shop/orders/1.csv", "--to", "moved"),
@@ -103,15 +108,34 @@ def a_contract_is_adopted(root: Path) -> list[Step]:
     return [partial(tuple, command) for command in commands]
 
 
-def files_come_again(root: Path) -> list[Step]:
+def languages_are_adopted(root: Path, of: Shop) -> list[Step]:
+    """A contract of language 2 takes the files of one of language 1, and makes way for it again."""
+    shop.write_files(root / UPLOADS, of.later, second=100)
+    (root / "two.toml").write_text(LANGUAGE_2.contract or "")
+
+    def customers_come() -> tuple[str, ...]:
+        people = {key: data for key, data in LANGUAGE_2.first.items() if key.startswith("people/")}
+        shop.write_files(root / UPLOADS, people, second=200)
+        return ("run", "shop", *JSON, *KPIS)
+
+    return [
+        lambda: ("run", "shop", *JSON, *KPIS),
+        lambda: ("contract", "adopt", "two.toml", *JSON),
+        customers_come,
+        # Language 1 has no place for them.
+        lambda: ("retract", "people/1.csv", "--reason", "test", *JSON, *KPIS),
+        lambda: ("contract", "adopt", "default", *JSON),
+    ]
+
+
+def files_come_again(root: Path, of: Shop) -> list[Step]:
     """Files replace earlier ones whole: one is touched, one comes with a row less."""
     (root / "whole.toml").write_text(f'replaces = "file"\n{built_in().text}')
-    again = shop.first_files()
 
     def later() -> tuple[str, ...]:
-        items = again["order_items/1.csv"].splitlines(keepends=True)
+        items = of.first["order_items/1.csv"].splitlines(keepends=True)
         files = {
-            "orders/1.csv": again["orders/1.csv"],
+            "orders/1.csv": of.first["orders/1.csv"],
             "order_items/1.csv": b"".join(items[:-5]),
         }
         shop.write_files(root / UPLOADS, files, second=100)
@@ -120,9 +144,9 @@ def files_come_again(root: Path) -> list[Step]:
     return [lambda: ("run", "shop", "--contract", "whole.toml", *JSON, *KPIS), later]
 
 
-def customers_are_erased(root: Path) -> list[Step]:
+def customers_are_erased(root: Path, of: Shop) -> list[Step]:
     """One customer gets a pseudonym, the rows of another are deleted, in raw files too."""
-    shop.write_files(root / UPLOADS, shop.later_files(), second=100)
+    shop.write_files(root / UPLOADS, of.later, second=100)
     raw = ("--raw", "shop", "--raw", "moved", *JSON)
     commands = [
         ("run", "shop", *JSON, *KPIS),
@@ -134,16 +158,26 @@ def customers_are_erased(root: Path) -> list[Step]:
     return [partial(tuple, command) for command in commands]
 
 
+def contract_of(root: Path, of: Shop) -> tuple[str, ...]:
+    """Write the contract of a shop, and return the option that names it."""
+    if of.contract is None:
+        return ()
+    (root / "shop.toml").write_text(of.contract)
+    return ("--contract", "shop.toml")
+
+
 @dataclass(kw_only=True)
 class Scene:
     """A shop, commands that are run on it, and their result.
 
     Attributes:
         root: Working folder; emptied for each point.
+        template: What it has before the commands.
         steps: The commands.
         first: The first command that ends early.
         undisturbed: What the undisturbed run did.
         expected: Its result.
+        stride: Of the points one in so many is tried in CI, times that of its test.
         proven: What was left behind by points whose second run ended well, and how far they were.
     """
 
@@ -151,6 +185,7 @@ class Scene:
     template: Path
     steps: list[Step]
     first: int = 0
+    stride: int = 1
     undisturbed: Outcome = field(default_factory=Outcome)
     expected: dict[str, object] = field(default_factory=dict)
     proven: set[tuple[int, str]] = field(default_factory=set)
@@ -167,7 +202,7 @@ class Scene:
         """Return of how many points one is tried."""
         if EVERY_POINT:
             return 1
-        return 6 * points if self.first else points
+        return self.stride * points
 
     def moments(self, kind: str) -> list[Moment]:
         """Return the moments at which a command that is tried may end."""
@@ -181,37 +216,71 @@ class Scene:
         return list(enumerate(done.operations, start=1))[before:]
 
 
-SCENES = (
-    *(update_arrives, many_tasks, uploads_are_retracted, a_contract_is_adopted),
-    *(files_come_again, customers_are_erased),
-)
+@dataclass(frozen=True, kw_only=True)
+class Play:
+    """A scene before it is made.
 
-LAST_COMMANDS: dict[Callable[[Path], list[Step]], int] = {customers_are_erased: 2}
-"""Scene -> the first command that ends early: those before are other scenes'.
+    Attributes:
+        commands: Returns its commands.
+        of: The shop.
+        first: The first command that ends early: those before are other scenes'.
+        stride: See `Scene.stride`.
+    """
 
-Of the points of such a scene a sixth of what others try is tried.
-"""
+    commands: Callable[[Path, Shop], list[Step]]
+    of: Shop = LANGUAGE_1
+    first: int = 0
+    stride: int = 1
 
 
-@pytest.fixture(scope="module", params=SCENES)
+PLAYS = {
+    "update_arrives": Play(commands=update_arrives),
+    "many_tasks": Play(commands=many_tasks),
+    "uploads_are_retracted": Play(commands=uploads_are_retracted),
+    "a_contract_is_adopted": Play(commands=a_contract_is_adopted),
+    "files_come_again": Play(commands=files_come_again),
+    "customers_are_erased": Play(commands=customers_are_erased, first=2, stride=6),
+    "update_arrives_in_language_2": Play(commands=update_arrives, of=LANGUAGE_2, stride=24),
+    "uploads_are_retracted_in_language_2": Play(
+        commands=uploads_are_retracted, of=LANGUAGE_2, stride=48
+    ),
+    "languages_are_adopted": Play(commands=languages_are_adopted, stride=96),
+}
+
+
+@pytest.fixture(scope="module", params=PLAYS)
 def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
     # In memory where that is possible: thousands of folders are made and removed.
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=memory, prefix="shopkpi-") as folder:
-        yield make_scene(Path(folder), request.param)
+        yield make_scene(Path(folder), PLAYS[request.param])
 
 
-def make_scene(home: Path, commands: Callable[[Path], list[Step]]) -> Scene:
+IMPORTED_LATE = (
+    *("kpi.kernels.key_hashing", "worker.cli.adopt", "worker.cli.retract", "worker.cli.run"),
+    *("worker.transform.shop.transform", "worker.validate.mapped_validation"),
+)
+"""Modules that a command imports when it needs them."""
+
+
+def make_scene(home: Path, play: Play) -> Scene:
     """Run the commands once, without any fault."""
     # What is imported here, no child has to import again.
+    for module in IMPORTED_LATE:
+        import_module(module)
     warm = shops.Upload("orders", (("1", "1", "shipped", "2025-03-01"),), 0)
     shops.run(home / "warm", shops.write(home / "warm" / "shop", [warm]))
-    shop.write_files(home / "template" / UPLOADS, shop.first_files(), second=0)
-    first = LAST_COMMANDS.get(commands, 0)
-    scene = Scene(root=home / "root", template=home / "template", steps=[], first=first)
-    commands(scene.template)  # what users have uploaded before
+    shop.write_files(home / "template" / UPLOADS, play.of.first, second=0)
+    scene = Scene(
+        root=home / "root",
+        template=home / "template",
+        steps=[],
+        first=play.first,
+        stride=play.stride,
+    )
+    play.commands(scene.template, play.of)  # what users have uploaded before
     scene.begin()
-    scene.steps = commands(scene.root)
+    scene.steps = play.commands(scene.root, play.of)
     (home / "moments").mkdir()
     scene.undisturbed = operations.run(scene.root, scene.steps, moments=home / "moments")
     assert scene.undisturbed.code == 0, scene.undisturbed.said
