@@ -46,7 +46,10 @@ def unquote_line(text: str, delimiter: str) -> list[str] | None:
 
     Some programs quote each line as a whole, delimiters included.
     """
-    fields = next(csv.reader([text], delimiter=delimiter), [])
+    try:
+        fields = next(csv.reader([text], delimiter=delimiter), [])
+    except csv.Error:  # it has line ends of its own
+        return None
     return fields if len(fields) > 1 else None
 
 

@@ -152,6 +152,7 @@ def test_every_record_is_found_and_ends_in_one_place(text: bytes, block_bytes: i
 @example(codecs.BOM_UTF16_LE)
 @example(b'"')
 @example(b'"id"x,category\n')
+@example(b'"\n\x01"')
 def test_any_bytes_are_accepted_or_refused_with_a_reason(data: bytes) -> None:
     """Without a header of ours in front."""
     found = outcome(data, block_bytes=50)
