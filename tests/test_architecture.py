@@ -68,7 +68,7 @@ LAYERS: dict[str, set[str]] = {
         *{"worker.clean", "worker.errors", "worker.objects", "worker.runtime"},
         *{"worker.state"},
     },
-    "worker.index": {"worker.clean", "worker.errors", "worker.objects"},
+    "worker.index": {"worker.clean", "worker.errors", "worker.objects", "worker.state"},
     "worker.transform": {
         *{"worker.clean", "worker.errors", "worker.index", "worker.runtime", "worker.state"},
     },

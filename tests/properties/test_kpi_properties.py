@@ -289,8 +289,9 @@ STRAINED_LIMITS = TransformLimits(
     lookup_rows=2,
     unindexed_files=0,
     stride_pointers=3,
+    tail_records=1,
 )
-INDEXED_LIMITS = TransformLimits(unindexed_files=0)
+INDEXED_LIMITS = TransformLimits(unindexed_files=0, tail_records=1)
 
 
 @contextlib.contextmanager

@@ -11,8 +11,7 @@ from unittest.mock import patch
 
 import worker.state.contract_in_force
 import worker.transform
-import worker.transform.shop.snapshot
-import worker.transform.snapshot
+import worker.transform.history
 import worker.validate.validate_source
 from kpi.contract.differences import same_clean_rows
 from kpi.contract.loading import parse_contract
@@ -64,8 +63,7 @@ def substituted(backend: Backend, clock: object) -> Iterator[None]:
         for module, name, other in (
             (worker.validate.validate_source, "time", clock),
             (worker.transform, "time", clock),
-            (worker.transform.snapshot, "CountedUploads", backend.counted),
-            (worker.transform.shop.snapshot, "CountedUploads", backend.counted),
+            (worker.transform.history, "CountedUploads", backend.counted),
             (in_force, "parse_contract", _parse),
             (in_force, "same_clean_rows", lambda *both: _same_clean_rows(*(c.text for c in both))),
             *backend.replaced,

@@ -67,9 +67,13 @@ from worker.validate.range_planner import plan_ranges
 from worker.validate.validate_source import validate
 
 ALL_TABLES = table_names(["order", "category", "product"])
-INDEXED = TransformLimits(unindexed_files=0, stride_pointers=3)
+INDEXED = TransformLimits(unindexed_files=0, stride_pointers=3, tail_records=1)
 STREAMED = TransformLimits(
-    held_reference_rows=0, shop_batch_orders=1, shop_scattered_batch_orders=1, read_rows=1
+    held_reference_rows=0,
+    shop_batch_orders=1,
+    shop_scattered_batch_orders=1,
+    read_rows=1,
+    tail_records=1,
 )
 """A day is a batch, and no reference is held, of a contract of language 2."""
 

@@ -1,12 +1,19 @@
-"""The key index of a workspace: runs of sorted pointers, and the manifest that names them.
+"""What a transform reads instead of ledger and clean zone; nothing of it is ever needed.
 
-    index/current.json          the manifest
-    index/<32 hex digits>.run   pointers of several tables, named by their bytes
+    index/current.json              the manifest of the key index
+    index/<32 hex digits>.run       pointers of several tables, named by their bytes
+    index/uploads.json              the manifest of the checkpoint
+    index/<32 hex digits>.parquet   accepted uploads of a range of sequences, named by their bytes
 
 Those of another shop than `default` have its folder below `index/`.
 
-The manifest says up to which ledger sequence every clean row has its pointers; readers look into
-later files themselves. So the index is never needed: without it, or with an old one, the same files
-are found by the bounds in the ledger, only more of them. Whoever extends it writes a new run, then
-the manifest. A lost race leaves a run that nobody names.
+*Key index*: runs of sorted pointers. The manifest says up to which ledger sequence every clean row
+has its pointers; readers look into later files themselves. Without it, or with an old one, the same
+files are found by the bounds in the ledger, only more of them.
+
+*Checkpoint*: what the ledger says up to a sequence. Readers take the records after it from the
+ledger; without it, all.
+
+Whoever extends one writes an object, then the manifest. A lost race leaves an object that nobody
+names.
 """

@@ -17,6 +17,7 @@ from kpi.kernels.arrays import Words
 from kpi.kernels.keys import keys_of
 from worker.clean import Workspace
 from worker.errors import SourceChanged, SourceError
+from worker.index.levels import Levels
 from worker.index.manifest import Manifest, Run
 from worker.index.run_object import RunReader, encode_run, merge_tables
 
@@ -26,16 +27,9 @@ if TYPE_CHECKING:
 MANIFEST_NAME = "current.json"
 """Name of the manifest in the folder of the index."""
 
-HEAD_POINTERS = 16_384
-"""Pointers of the newest run, at most, where each extension writes it again: 256 KiB."""
-
-LEVEL_FACTOR = 8
-"""A run is merged with newer ones once they have an eighth of its pointers: each pointer is written
-some eight times for each of the few runs."""
-
-MERGED_POINTERS = 2_000_000
-"""Pointers, at most, of runs that are merged beside a transform: 32 MB, held thrice."""
-
+LEVELS = Levels(head=16_384, merged=2_000_000)
+"""Pointers, of 16 bytes: 256 KiB that each extension writes again. Runs that are merged beside a
+transform have 32 MB at most, held thrice."""
 
 Identify = Callable[[int], str]
 """Identifies a ledger and its clean files up to a sequence."""
@@ -145,7 +139,7 @@ class KeyIndex:
         count = sum(map(len, tables.values()))
         merged = [tables]
         retired = []
-        for at in range(_runs_to_merge(count, [run.pointers for run in runs])):
+        for at in range(LEVELS.to_merge(count, [run.pointers for run in runs])):
             try:
                 merged.append(await self._readers[at].load())
             except SourceError as error:
@@ -192,22 +186,6 @@ class KeyIndex:
         async with self._workspace.store.create(self._absolute(MANIFEST_NAME)) as writer:
             await writer.write(manifest.to_json())
         return True
-
-
-def _runs_to_merge(count: int, sizes: Sequence[int]) -> int:
-    """Return how many of the newest runs are merged with new pointers.
-
-    Args:
-        count: New pointers.
-        sizes: Pointers of each run, from the newest to the oldest.
-    """
-    merged = 0
-    for size in sizes:
-        total = count + size
-        if total > MERGED_POINTERS or (total > HEAD_POINTERS and size > LEVEL_FACTOR * count):
-            break
-        merged, count = merged + 1, total
-    return merged
 
 
 async def _read_manifest(workspace: Workspace) -> Manifest:

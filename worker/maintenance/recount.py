@@ -165,7 +165,7 @@ class Recounter:
         uploads.add(records)
         entries = {record.sequence: record for record in records if isinstance(record, Entry)}
         return [
-            Upload(receipt=entries[upload.sequence], name=uploads.name_of_source(upload.source_id))
+            Upload(receipt=entries[upload.sequence], name=uploads.name_of(upload.file))
             for upload in uploads.in_order()
         ]
 

@@ -27,19 +27,18 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Literal
 
+import numpy as np
+
+from worker.state.earlier_uploads import NO_EARLIER_UPLOADS, EarlierUploads, Sequences
 from worker.state.entry import Entry
-from worker.state.moved_names import MovedNames, Name
-from worker.state.natural_order import in_natural_order
+from worker.state.moved_names import MovedNames
+from worker.state.natural_order import in_precedence
 from worker.state.records import Record, Ruling
-from worker.state.upload import Notice, Upload
+from worker.state.upload import Name, Notice, Run, Upload, runs_of
 
 Fate = Literal["counts", "same", "replaced", "retracted"]
 """What becomes of an upload: it counts; it equals the one before it of its name; a later file of
 its name replaces it whole; it is retracted."""
-
-
-Run = list[Upload]
-"""Uploads of one name and equal content that follow on each other, from the first to the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,65 +57,114 @@ class Decision:
 
 
 class CountedUploads:
-    """Collects ledger records; then says which uploads count."""
+    """Collects ledger records; then says which uploads count.
 
-    def __init__(self, replaces_file: Callable[[str], bool] = lambda _: False) -> None:
+    Uploads of which it is known already what counts are given as they are. Of these, only the names
+    that records are about are decided on once more. The state before is then not asked for.
+    """
+
+    def __init__(
+        self,
+        replaces_file: Callable[[str], bool] = lambda _: False,
+        earlier: EarlierUploads = NO_EARLIER_UPLOADS,
+    ) -> None:
         """Prepare for records.
 
         Args:
             replaces_file: Whether a later file of a dataset replaces the earlier one of its name.
+            earlier: The uploads up to a sequence, on which the records follow.
         """
         self._replaces_file = replaces_file
+        self._earlier = earlier
         self._moved = MovedNames()
         self._uploads: dict[Name, list[Upload]] = defaultdict(list)
-        self._names: dict[str, Name] = {}
+        self._files: dict[str, Name] = {}
         self._rulings: dict[str, list[Ruling]] = defaultdict(list)
+        for ruling in earlier.rulings:
+            self._rulings[ruling.source_id].append(ruling)
+        for upload in earlier.moved():
+            self._add_move(upload)
 
     def add(self, records: Iterable[Record]) -> None:
         """Add records, ascending by sequence; refused entries and adoptions are passed over."""
-        for record in records:
-            if isinstance(record, Ruling):
-                self._rulings[record.source_id].append(record)
-            elif isinstance(record, Entry) and record.verdict == "accepted":
-                # Of language 2, the header of a version says what it feeds.
-                name = record.url, "" if record.feeds else record.dataset
-                if record.moved_from:
-                    self._join(record.sequence, name, (record.moved_from, name[1]))
-                self._uploads[self._moved.first(name)].append(_upload(record))
-                self._names[record.source_id] = name
+        uploads_and_rulings = [
+            one if isinstance(one, Ruling) else Upload.of(one)
+            for one in records
+            if isinstance(one, Ruling) or (isinstance(one, Entry) and one.verdict == "accepted")
+        ]
+        if self._earlier.up_to:
+            self._fetch(uploads_and_rulings)
+        for one in uploads_and_rulings:
+            if isinstance(one, Ruling):
+                self._rulings[one.source_id].append(one)
+                continue
+            if one.moved_from:
+                self._join(one)
+            self._uploads[self._moved.first(one.file)].append(one)
+            self._files[one.source_id] = one.file
 
-    def name_of(self, upload: Upload | Entry) -> str:
-        """Return the URL by which versions of a file are known: the first that it had."""
-        return self.name_of_source(upload.source_id)
+    def _fetch(self, records: Iterable[Upload | Ruling]) -> None:
+        """Take the earlier uploads of all files that some records are about."""
+        ruled = {one.source_id for one in records if isinstance(one, Ruling)}
+        files = {one.file for one in self._earlier.of_sources(ruled)} if ruled else set()
+        for one in records:
+            if isinstance(one, Upload):
+                files |= {one.file, one.former_file if one.moved_from else one.file}
+        first = {self._moved.first(file) for file in files} - self._uploads.keys()
+        moved = {one for one in self._moved.names() if self._moved.first(one) in first}
+        fetched: dict[str, Name] = {}
+        for upload in self._earlier.of_files(first | moved) if first else ():
+            self._uploads[self._moved.first(upload.file)].append(upload)
+            fetched[upload.source_id] = upload.file
+        self._files = fetched | self._files
 
-    def name_of_source(self, source_id: str, up_to: int | None = None) -> str:
-        """Return the same of a source object, by the records up to a sequence; None for all."""
-        return self._moved.first(self._names[source_id], up_to)[0]
+    def name_of(self, file: Name, up_to: int | None = None) -> str:
+        """Return the URL by which the versions of a file are known: the first that it had.
 
-    def _join(self, sequence: int, name: Name, former: Name) -> None:
+        Args:
+            file: `Upload.file`.
+            up_to: Sequence of the last record that is heeded; None for all.
+        """
+        return self._moved.first(file, up_to)[0]
+
+    def _join(self, upload: Upload) -> None:
         """Make one series of the uploads of a file and of those where it was before."""
-        before = self._moved.first(name)
-        self._moved.add(sequence, name, former)
-        after = self._moved.first(name)
+        before = self._moved.first(upload.file)
+        self._add_move(upload)
+        after = self._moved.first(upload.file)
         if before != after:
             joined = [*self._uploads.pop(before, []), *self._uploads.get(after, [])]
-            self._uploads[after] = sorted(joined, key=lambda upload: upload.sequence)
+            self._uploads[after] = sorted(joined, key=lambda one: one.sequence)
 
-    def in_order(self, up_to: int | None = None) -> list[Upload]:
-        """Return the uploads that count, from the earliest version to the latest.
+    def _add_move(self, upload: Upload) -> None:
+        self._moved.add(upload.sequence, upload.file, upload.former_file)
+
+    def counted(self, up_to: int | None = None) -> Sequences:
+        """Return the sequences of the entries that count, ascending.
 
         Args:
             up_to: Sequence of the last record that is heeded; None for all.
         """
-        counted: list[Upload] = []
-        for name, uploads in self._uploads.items():
-            chosen = self._decide(name, up_to).counted
-            counted += (upload for upload in uploads if upload.sequence in chosen)
-        counted.sort(key=lambda upload: upload.uploaded_at)
-        return in_natural_order(counted)
+        decided = [one for name in self._uploads for one in self._decide(name, up_to).counted]
+        known = [upload.sequence for uploads in self._uploads.values() for upload in uploads]
+        earlier = self._earlier.counted
+        others = earlier[~np.isin(earlier, np.array(known, np.int64))]
+        return np.sort(np.concatenate([others, np.array(decided, np.int64)]))
+
+    def in_order(self, up_to: int | None = None) -> list[Upload]:
+        """Return the uploads that count, from the earliest version to the latest; see `counted`."""
+        counted = set(self.counted(up_to).tolist())
+        found = [
+            upload
+            for uploads in self._uploads.values()
+            for upload in uploads
+            if upload.sequence in counted
+        ]
+        others = counted.difference(one.sequence for one in found)
+        return in_precedence([*found, *self._earlier.of_sequences(others)])
 
     def fates(self) -> dict[int, Fate]:
-        """Return what becomes of each accepted entry, by its sequence."""
+        """Return what becomes of each entry of a name that records are about, by its sequence."""
         return {
             sequence: fate
             for name in self._uploads
@@ -127,7 +175,7 @@ class CountedUploads:
         """Return the runs of equal contents that some source objects belong to."""
         wanted = set(source_ids)
         names = dict.fromkeys(
-            self._moved.first(self._names[one]) for one in wanted if one in self._names
+            self._moved.first(self._files[one]) for one in wanted if one in self._files
         )
         return [
             run
@@ -206,18 +254,26 @@ class CountedUploads:
 
     def _copies(self, after: int) -> Iterator[Notice]:
         """Yield the uploads committed after a sequence whose bytes another name has too."""
-        new = {
+        contents = {
             upload.content
             for uploads in self._uploads.values()
             for upload in uploads
             if upload.sequence > after and upload.content is not None
         }
+        if not contents:
+            return
+        same = {one.sequence: one for one in self._earlier.of_contents(contents)}
+        same |= {
+            upload.sequence: upload
+            for uploads in self._uploads.values()
+            for upload in uploads
+            if upload.content in contents
+        }
+        counted = set(self.counted().tolist())
         first: dict[str, Upload] = {}
-        for upload in self.in_order() if new else ():
-            if upload.content is None or upload.content not in new:
-                continue
-            other = first.setdefault(upload.content, upload)
-            if upload.sequence > after and self.name_of(other) != self.name_of(upload):
+        for upload in in_precedence(one for one in same.values() if one.sequence in counted):
+            other = first.setdefault(str(upload.content), upload)
+            if upload.sequence > after and self.name_of(other.file) != self.name_of(upload.file):
                 yield Notice(kind="copy", upload=upload, other=other)
 
     def _notices_of_name(self, name: Name, after: int) -> Iterator[Notice]:
@@ -241,9 +297,9 @@ class CountedUploads:
     def _touched(self, sequence: int) -> list[Name]:
         """Return the names that records after a sequence are about."""
         ruled = (
-            self._moved.first(self._names[source_id])
+            self._moved.first(self._files[source_id])
             for source_id, rulings in self._rulings.items()
-            if source_id in self._names and rulings[-1].sequence > sequence
+            if source_id in self._files and rulings[-1].sequence > sequence
         )
         new = (name for name, of_name in self._uploads.items() if of_name[-1].sequence > sequence)
         return list(dict.fromkeys([*ruled, *new]))
@@ -300,7 +356,7 @@ class CountedUploads:
     def _decide_series(
         self, dataset: str, uploads: Iterable[Upload], up_to: int | None
     ) -> Decision:
-        runs = _runs(sorted(uploads, key=lambda one: self._version(one, dataset)))
+        runs = runs_of(sorted(uploads, key=lambda one: self._version(one, dataset)))
         fates: dict[int, Fate] = {}
         kept: list[Upload] = []
         for run in runs:
@@ -308,7 +364,7 @@ class CountedUploads:
                 fates |= {upload.sequence: "retracted" for upload in run}
             else:
                 kept += run
-        left = _runs(kept)
+        left = runs_of(kept)
         for run in left:
             fates |= {upload.sequence: "same" for upload in run}
             fates[run[0].sequence] = "counts"
@@ -342,26 +398,3 @@ class CountedUploads:
         ]
         last = max(rulings, key=lambda ruling: ruling.sequence, default=None)
         return last is not None and last.kind == "retraction"
-
-
-def _upload(entry: Entry) -> Upload:
-    return Upload(
-        sequence=entry.sequence,
-        source_id=entry.source_id,
-        name=entry.url,
-        dataset=entry.dataset,
-        uploaded_at=entry.uploaded_at,
-        content=entry.content_id,
-        continues=entry.continues,
-        moved_from=entry.moved_from,
-    )
-
-
-def _runs(uploads: Iterable[Upload]) -> list[Run]:
-    runs: list[Run] = []
-    for upload in uploads:
-        if runs and upload.has_content_of(runs[-1][-1]):
-            runs[-1].append(upload)
-        else:
-            runs.append([upload])
-    return runs

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-Name = tuple[str, str]
-"""URL and dataset, which versions of a file share; no dataset by a contract of language 2."""
+from worker.state.upload import Name
 
 MAX_MOVES = 1_000
 """Moves of one name that are followed."""
@@ -19,6 +18,10 @@ class MovedNames:
         """Add that a file was moved; of several moves to one name, the first one stands."""
         if self.first(former) != name:  # else it came back
             self._moves.setdefault(name, (sequence, former))
+
+    def names(self) -> list[Name]:
+        """Return the names that files were moved to."""
+        return list(self._moves)
 
     def first(self, name: Name, up_to: int | None = None) -> Name:
         """Return the first name of a file, by the moves up to a sequence; None for all."""

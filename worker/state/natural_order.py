@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
+from itertools import groupby
 from typing import Protocol, TypeVar
 
 
@@ -32,16 +34,17 @@ def natural_order(name: str) -> list[tuple[int, str]]:
     return [(len(part) if at % 2 else 0, part) for at, part in enumerate(parts)]
 
 
-def in_natural_order(uploads: list[T]) -> list[T]:
-    """Order uploads of equal times by their names; they are sorted by time."""
+def in_precedence(uploads: Iterable[T]) -> list[T]:
+    """Order uploads by time, and those of equal times by their names."""
+    of_time = sorted(uploads, key=lambda one: one.uploaded_at)
     ordered: list[T] = []
-    start = 0
-    for end in range(1, len(uploads) + 1):
-        if end < len(uploads) and uploads[end].uploaded_at == uploads[start].uploaded_at:
-            continue
-        tied = uploads[start:end]
-        if len(tied) > 1:
-            tied.sort(key=lambda one: (natural_order(one.name), one.name, one.source_id))
-        ordered += tied
-        start = end
+    for _, tied in groupby(of_time, key=lambda one: one.uploaded_at):
+        ordered += in_natural_order(list(tied))
     return ordered
+
+
+def in_natural_order(tied: list[T]) -> list[T]:
+    """Order uploads of one time by their names."""
+    if len(tied) > 1:
+        tied.sort(key=lambda one: (natural_order(one.name), one.name, one.source_id))
+    return tied

@@ -25,6 +25,7 @@ from worker.state.upload import Notice
 from worker.transform.day_loader import Observed
 from worker.transform.day_pipeline import Contended
 from worker.transform.day_ranges import DateRange
+from worker.transform.history import keep_history
 from worker.transform.index_upkeep import extend_index
 from worker.transform.latest_versions import LatestVersions
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
@@ -188,6 +189,9 @@ async def _transform_once(
         )
         await task.state.advance(reached)
         notes = await extend_index(task.workspace, task.state, work.snapshot, work.head)
+        await keep_history(
+            work.snapshot.history, task.workspace, task.state, task.limits.tail_records
+        )
     notices: tuple[Notice, ...] = ()
     rollbacks: tuple[Rollback, ...] = ()
     if is_incremental:

@@ -41,6 +41,8 @@ class TransformLimits:
             quick to compare.
         stride_pointers: Pointers that the key index gets before its manifest is written, 16 bytes
             each: the work that a killed process loses.
+        tail_records: Records of the ledger from which on a checkpoint is written: each transform
+            reads those that follow on the last one.
     """
 
     batch_orders: int = BATCH_ORDERS
@@ -55,6 +57,7 @@ class TransformLimits:
     lookup_points: int = 50_000
     unindexed_files: int = 64
     stride_pointers: int = 2_000_000
+    tail_records: int = 128
 
 
 DEFAULT_LIMITS = TransformLimits()

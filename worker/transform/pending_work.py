@@ -83,13 +83,14 @@ async def find_pending_work(
     since = reached = 0 if everything else min(reached_sequence(task, record), head)
     if since == head:
         return None
-    snapshot = await open_snapshot(
-        task.state, head, task.workspace, task.contract, limits=task.limits
-    )
-    former_days = await days_of_former_contracts(task, snapshot.contract, adoption, since)
-    task = replace(task, contract=snapshot.contract)
+    former_since = since
     if adoption is not None and adoption.sequence > since:
         since = 0  # whatever was published may be of another contract
+    snapshot = await open_snapshot(
+        task.state, head, task.workspace, task.contract, limits=task.limits, since=since
+    )
+    former_days = await days_of_former_contracts(task, snapshot.contract, adoption, former_since)
+    task = replace(task, contract=snapshot.contract)
     new_sources = snapshot.sources_since(since)
     try:
         changed = await _changed_days(task, snapshot, new_sources, since)

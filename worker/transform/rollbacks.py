@@ -69,7 +69,7 @@ async def find_rollbacks(snapshot: Snapshot, after: int) -> list[Rollback]:
             one.source_id
             for one in counted
             if one.dataset == upload.dataset
-            and snapshot.uploads.name_of(one) != snapshot.uploads.name_of(upload)
+            and snapshot.uploads.name_of(one.file) != snapshot.uploads.name_of(upload.file)
             and earlier.uploaded_at < one.uploaded_at <= upload.uploaded_at
         }
         others = catalog.of_sources(between)

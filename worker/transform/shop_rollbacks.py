@@ -53,7 +53,7 @@ async def find_shop_rollbacks(
         between = [
             entries[one.sequence]
             for one in counted
-            if uploads.name_of(one) != uploads.name_of(upload)
+            if uploads.name_of(one.file) != uploads.name_of(upload.file)
             and earlier.uploaded_at < one.uploaded_at <= upload.uploaded_at
         ]
         found += await reading.compare(entries[upload.sequence], entries[earlier.sequence], between)

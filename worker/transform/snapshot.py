@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from kpi.contract.model import Contract
 from worker.clean import Workspace
 from worker.index.key_index import KeyIndex
-from worker.state import Entry, Ledger
+from worker.state import Ledger
 from worker.state.contract_in_force import ContractInForce, contract_at
 from worker.state.counted import CountedUploads
 from worker.state.erasures import Erasures
-from worker.state.paging import records_in_pages
 from worker.transform.catalog import Catalog
 from worker.transform.file_cache import FileCache
 from worker.transform.file_table import FileTable
+from worker.transform.history import History, read_history
 from worker.transform.indexed_files import IndexedFiles, indexed_columns, table_name
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 
@@ -30,18 +30,26 @@ class Snapshot:
     """The clean files of each dataset, from the earliest version to the latest.
 
     Attributes:
-        in_force: The contract of the clean rows, and of which entries they are.
+        history: What the ledger knows.
         orders: Files of orders that count.
         items: Files of order items that count.
         products: Files of products that count.
-        uploads: Which uploads count, and since when.
     """
 
-    in_force: ContractInForce
+    history: History
     orders: Catalog
     items: Catalog
     products: Catalog
-    uploads: CountedUploads = field(default_factory=CountedUploads)
+
+    @property
+    def in_force(self) -> ContractInForce:
+        """The contract of the clean rows, and of which entries they are."""
+        return self.history.in_force
+
+    @property
+    def uploads(self) -> CountedUploads:
+        """Which uploads count, and since when."""
+        return self.history.uploads
 
     @property
     def contract(self) -> Contract:
@@ -90,6 +98,7 @@ async def open_snapshot(
     contract: Contract,
     limits: TransformLimits = DEFAULT_LIMITS,
     *,
+    since: int = 0,
     with_index: bool = True,
 ) -> Snapshot:
     """List the clean files of the ledger's entries up to `head`; each is opened on first use.
@@ -100,6 +109,7 @@ async def open_snapshot(
         workspace: Where the clean files are.
         contract: Meaning of the clean rows, where the ledger has adopted no contract by then.
         limits: What may be held in memory at once.
+        since: Sequence since which changes are asked for.
         with_index: Whether ids may be looked up in the key index.
 
     Raises:
@@ -107,20 +117,14 @@ async def open_snapshot(
     """
     in_force = await contract_at(ledger, head, contract)
     contract = in_force.contract
+    history = await read_history(
+        ledger, head, workspace, in_force, since=since, replaces_file=contract.replaces_file
+    )
     tables = {}
     for name in ("orders", "order_items", "products"):
         dataset = contract.datasets[name]
-        tables[name] = FileTable(dataset, FileCache(dataset, workspace, contract), limits)
-    uploads = CountedUploads(contract.replaces_file)
-    async for page in records_in_pages(ledger, head):
-        records = in_force.select(page)
-        uploads.add(records)
-        accepted = [one for one in records if isinstance(one, Entry) and one.verdict == "accepted"]
-        for name, table in tables.items():
-            table.add(one for one in accepted if one.dataset == name)
-    places = {upload.sequence: place for place, upload in enumerate(uploads.in_order())}
-    for table in tables.values():
-        table.close(places)
+        cache = FileCache(dataset, workspace, contract)
+        tables[name] = FileTable(dataset, cache, limits, history.rows, history.places)
     orders, items, products = catalogs = tuple(map(Catalog, tables.values()))
     many = any(len(table) > limits.unindexed_files for table in tables.values())
     if with_index and many and contract.shop is None:
@@ -129,9 +133,7 @@ async def open_snapshot(
         if indexed and indexed.index.manifest.up_to:
             for table in tables.values():
                 table.index = indexed
-    return Snapshot(
-        in_force=in_force, orders=orders, items=items, products=products, uploads=uploads
-    )
+    return Snapshot(history=history, orders=orders, items=items, products=products)
 
 
 async def open_index(

@@ -68,7 +68,8 @@ class ChangedFiles:
 
     def _before(self, dataset: str) -> Precedence:
         uploads, feeds = self.snapshot.uploads, self.snapshot.feeds
-        counted = (one.source_id for one in uploads.in_order(self.since))
+        counted = {one.source_id: one for one in uploads.in_order(self.since)}
         ordered = {one: feeds[one] for one in counted if one in feeds}
-        then = named(ordered, uploads, self.since)
+        names = {one: uploads.name_of(counted[one].file, self.since) for one in ordered}
+        then = named(ordered, names)
         return precedence(self.snapshot.shop, dataset, ordered, then)

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow.compute as pc
 
 from kpi.aggregation.shop_versions import FedFile
 from kpi.contract.model import Column, ColumnType, Contract, Dataset
 from kpi.contract.shop import Kind, Shop, ShopDataset
+from kpi.kernels.masks import true
 from kpi.mapping.clean_rows import DAY, ROW, clean_key, dated_column
 from kpi.mapping.columns import PLACES
 from worker.clean import Workspace
 from worker.errors import ConfigError
-from worker.state import Entry, Ledger
+from worker.index.upload_rows import read_feeds
+from worker.state import Ledger
 from worker.state.contract_in_force import contract_at
 from worker.state.counted import CountedUploads
-from worker.state.erasures import NO_ERASURES, Erasures
-from worker.state.paging import records_in_pages
+from worker.state.erasures import Erasures
 from worker.transform.catalog import Catalog
 from worker.transform.file_cache import FileCache
 from worker.transform.file_table import FileTable
+from worker.transform.history import History, read_history
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.transform.shop.precedence import Precedence
 
@@ -46,20 +51,28 @@ class ShopSnapshot:
     Attributes:
         contract: Meaning of the clean rows.
         shop: The same in the words of language 2.
+        history: What the ledger knows.
         catalogs: Dataset or reference -> files that count.
         precedence: Dataset or reference -> order of these files.
         feeds: Source object -> dataset -> file, of all uploads that ever counted.
-        uploads: Which uploads count, and since when.
-        erasures: Customers that were erased from them.
     """
 
     contract: Contract
     shop: Shop
+    history: History
     catalogs: Mapping[str, Catalog]
     precedence: Mapping[str, Precedence]
     feeds: Mapping[str, Mapping[str, FedFile]]
-    uploads: CountedUploads = field(default_factory=CountedUploads)
-    erasures: Erasures = NO_ERASURES
+
+    @property
+    def uploads(self) -> CountedUploads:
+        """Which uploads count, and since when."""
+        return self.history.uploads
+
+    @property
+    def erasures(self) -> Erasures:
+        """Customers that were erased from the rows."""
+        return self.history.in_force.erasures
 
     @property
     def limits(self) -> TransformLimits:
@@ -106,6 +119,8 @@ async def open_shop_snapshot(
     workspace: Workspace,
     contract: Contract,
     limits: TransformLimits = DEFAULT_LIMITS,
+    *,
+    since: int = 0,
 ) -> ShopSnapshot:
     """List the clean files of the ledger's entries up to `head`; each is opened on first use.
 
@@ -115,6 +130,7 @@ async def open_shop_snapshot(
         workspace: Where the clean files are.
         contract: Meaning of the clean rows, where the ledger has adopted no contract by then.
         limits: What may be held in memory at once.
+        since: Sequence since which changes are asked for.
 
     Raises:
         ConfigError: The contract in force is not one of language 2.
@@ -128,49 +144,35 @@ async def open_shop_snapshot(
             expected=f"one of the language of {contract.name!r}",
             hint="use another workspace",
         )
+    # The rows of a dataset say what replaces them: see `Precedence`.
+    history = await read_history(ledger, head, workspace, in_force, since=since)
     tables = {}
     for name, dataset in shop.all_datasets.items():
         rows = clean_dataset(dataset)
         cache = FileCache(rows, workspace, in_force.contract, DAY)
-        tables[name] = FileTable(rows, cache, limits)
-    uploads = CountedUploads()  # the rows of a dataset say what replaces them: see `Precedence`
-    feeds: dict[str, Mapping[str, FedFile]] = {}
-    sources: dict[int, str] = {}
-    async for page in records_in_pages(ledger, head):
-        records = in_force.select(page)
-        uploads.add(records)
-        accepted = [one for one in records if isinstance(one, Entry) and one.verdict == "accepted"]
-        for entry in accepted:
-            feeds[entry.source_id] = _feeds(entry, shop)
-            sources[entry.sequence] = entry.source_id
-        for name, table in tables.items():
-            table.add(one for one in accepted if name in one.feeds)
-    counted = [upload.sequence for upload in uploads.in_order()]
-    places = {sequence: place for place, sequence in enumerate(counted)}
-    for table in tables.values():
-        table.close(places)
-    ordered = [sources[sequence] for sequence in counted]
-    of_names = named(feeds, uploads)
+        tables[name] = FileTable(rows, cache, limits, history.rows, history.places)
+    is_first = pc.equal(history.rows.column("part"), 0)
+    columns = history.rows.select(["source_id", "url", "feeds"]).filter(is_first)
+    files = list(zip(*(one.to_pylist() for one in columns.columns), strict=True))
+    names = {source_id: history.uploads.name_of((url, "")) for source_id, url, _ in files}
+    feeds = {source_id: _feeds(url, text, names[source_id], shop) for source_id, url, text in files}
+    places = history.places[true(is_first.combine_chunks())]
+    ordered = [files[row][0] for row in np.argsort(places)[int((places < 0).sum()) :].tolist()]
     return ShopSnapshot(
         contract=in_force.contract,
         shop=shop,
+        history=history,
         catalogs={name: Catalog(table) for name, table in tables.items()},
-        precedence={name: precedence(shop, name, ordered, of_names) for name in tables},
-        feeds=of_names,
-        uploads=uploads,
-        erasures=in_force.erasures,
+        precedence={name: precedence(shop, name, ordered, feeds) for name in tables},
+        feeds=feeds,
     )
 
 
-def named(feeds: Feeds, uploads: CountedUploads, up_to: int | None = None) -> Feeds:
-    """Give each file the name by which its versions are known, as of a sequence; None for the last.
-
-    A folder that was moved as a whole keeps the names in it.
-    """
+def named(feeds: Feeds, names: Mapping[str, str]) -> Feeds:
+    """Give each file the name by which its versions are known: a moved folder keeps the names."""
     return {
         source_id: {
-            dataset: replace(file, name=uploads.name_of_source(source_id, up_to))
-            for dataset, file in of_source.items()
+            dataset: replace(file, name=names[source_id]) for dataset, file in of_source.items()
         }
         for source_id, of_source in feeds.items()
     }
@@ -187,28 +189,33 @@ def precedence(
     return Precedence.of(fed, by_name=shop.all_datasets[dataset].key_by == "row")
 
 
-def _feeds(entry: Entry, shop: Shop) -> dict[str, FedFile]:
-    """Describe the file of an entry for each dataset that it feeds.
+def _feeds(url: str, text: str, name: str, shop: Shop) -> dict[str, FedFile]:
+    """Describe a file for each dataset that it feeds.
+
+    Args:
+        url: Where it was read.
+        text: The datasets, as in the column `feeds` of `worker.index.upload_rows`.
+        name: URL that its versions share.
+        shop: The contract.
 
     Raises:
         ConfigError: No entry of `[[files]]` takes it.
     """
     found = {}
-    for name in entry.feeds:
-        number = _layout_number(entry, name, shop)
-        found[name] = FedFile(name=entry.url, entry=number, replaces=shop.files[number].replaces)
+    for dataset, number in read_feeds(text).items():
+        entry = _layout_number(url, number, shop)
+        found[dataset] = FedFile(name=name, entry=entry, replaces=shop.files[entry].replaces)
     return found
 
 
-def _layout_number(entry: Entry, dataset: str, shop: Shop) -> int:
-    number = entry.feeds[dataset].file_entry
+def _layout_number(url: str, number: int | None, shop: Shop) -> int:
     if number is not None and number < len(shop.files):
         return number
-    found = shop.layout_of(entry.url)
+    found = shop.layout_of(url)
     if found is None:
         raise ConfigError(
             "it was cleaned with another contract",
-            url=entry.url,
+            url=url,
             expected=f"a file that an entry of [[files]] of contract {shop.name!r} matches",
             hint="use the contract it was validated with, or another workspace",
         )

@@ -15,6 +15,7 @@ from worker.state import Entry, Progress, Row
 from worker.state.paging import records_in_pages
 from worker.transform.day_pipeline import DayPipeline, Published, RowsOfDay
 from worker.transform.day_ranges import DateRange
+from worker.transform.history import keep_history
 from worker.transform.report import Report
 from worker.transform.rollbacks import Rollback, count_rolled_back
 from worker.transform.shop.days import plan_batches
@@ -121,6 +122,7 @@ async def transform_shop(
             waiting_as_of=work.head,
         )
         await task.state.advance(reached)
+        await keep_history(snapshot.history, task.workspace, task.state, task.limits.tail_records)
     rollbacks: tuple[Rollback, ...] = ()
     if is_incremental:
         rollbacks = await _rollbacks(work)

@@ -80,13 +80,14 @@ async def find_shop_work(
     since = reached = 0 if everything else min(reached_sequence(task, record), head)
     if since == head:
         return None
-    snapshot = await open_shop_snapshot(
-        task.state, head, task.workspace, task.contract, limits=task.limits
-    )
-    task = replace(task, contract=snapshot.contract)
-    former_days = await days_of_former_contracts(task, snapshot.contract, adoption, since)
+    former_since = since
     if adoption is not None and adoption.sequence > since:
         since = 0  # whatever was published may be of another contract
+    snapshot = await open_shop_snapshot(
+        task.state, head, task.workspace, task.contract, limits=task.limits, since=since
+    )
+    task = replace(task, contract=snapshot.contract)
+    former_days = await days_of_former_contracts(task, snapshot.contract, adoption, former_since)
     changed = await changed_days(snapshot, since, task.tables) if since else None
     erased = snapshot.erasures.deleted_since(since)
     of_erased = {to_day(day) for days in erased.values() for day in days}

@@ -19,6 +19,7 @@ from worker.clean import Workspace
 from worker.errors import DamagedObject, SourceError, SourceMissing
 from worker.index import key_index, run_object
 from worker.index.key_index import MANIFEST_NAME, KeyIndex
+from worker.index.levels import Levels
 from worker.objects import ObjectInfo
 from worker.objects.location import Location
 from worker.objects.memory import MemoryStore
@@ -67,8 +68,7 @@ def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(run_object, "WHOLE_RUN_BYTES", request.param)
     monkeypatch.setattr(run_object, "BLOCK_POINTERS", 3)
     monkeypatch.setattr(run_object, "COALESCED_BLOCKS", 1)
-    monkeypatch.setattr(key_index, "HEAD_POINTERS", 20)
-    monkeypatch.setattr(key_index, "MERGED_POINTERS", 60)
+    monkeypatch.setattr(key_index, "LEVELS", Levels(head=20, merged=60))
 
 
 @pytest.mark.usefixtures("reading")
@@ -97,7 +97,7 @@ async def test_steps_find_what_a_dictionary_finds(
 async def test_the_number_of_runs_grows_with_the_logarithm(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(key_index, "HEAD_POINTERS", 64)
+    monkeypatch.setattr(key_index, "LEVELS", Levels(head=64, merged=2_000_000))
     place = workspace()
     for number in range(1, 400):
         index = await extended(place, [(number, number), (number + 1000, number)], up_to=number)

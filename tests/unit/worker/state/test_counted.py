@@ -150,7 +150,7 @@ def test_a_moved_file_goes_on_with_its_name(order: tuple[Entry, ...]) -> None:
     uploads = counted(*order)
     assert ids(uploads) == "a1 b3 m5 b6"
     assert ids(counted(*order, replaces=True)) == "b6"
-    assert {uploads.name_of(one) for one in uploads.in_order()} == {"file:///o.csv"}
+    assert {uploads.name_of(one.file) for one in uploads.in_order()} == {"file:///o.csv"}
 
 
 def test_a_moved_file_of_the_same_time_counts_as_before() -> None:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
-from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kpi.contract.loading import built_in
+from kpi.contract.model import Contract
 from worker.clean import Workspace
-from worker.objects.local import FolderStore
-from worker.objects.location import locate
+from worker.objects.location import Location
+from worker.objects.memory import MemoryStore
 from worker.state import Entry
-from worker.state.counted import CountedUploads
+from worker.state.contract_in_force import ContractInForce
 from worker.state.entry import Interval, Part
+from worker.state.memory import MemoryState
 from worker.transform.catalog import Catalog
 from worker.transform.file_cache import FileCache
 from worker.transform.file_table import FileTable
+from worker.transform.history import History, read_history
 from worker.transform.intervals import IntervalSet
 from worker.transform.limits import DEFAULT_LIMITS
 
@@ -32,7 +35,7 @@ def test_files_are_sorted_from_the_earliest_version_to_the_latest(
 ) -> None:
     """By upload, then by name; parts of one source object in their order."""
     contract = built_in("default")
-    workspace = Workspace(store=FolderStore(), location=locate("/nowhere"))
+    workspace = Workspace(store=MemoryStore(), location=Location(bucket="clean", key="shop"))
     orders = contract.datasets["orders"]
     entries = []
     for sequence in range(1, data.draw(st.integers(0, 12)) + 1):
@@ -50,14 +53,9 @@ def test_files_are_sorted_from_the_earliest_version_to_the_latest(
         )
         uploaded_at = datetime(2025, 3, 1 + data.draw(st.integers(0, 2)), tzinfo=UTC)
         entries.append(entry_of(sequence, url, uploaded_at, parts))
-    table = FileTable(orders, FileCache(orders, workspace, contract), DEFAULT_LIMITS)
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(entries)), max_size=3)))
-    for start, end in pairwise([0, *cuts, len(entries)]):
-        table.add(entries[start:end])
-    uploads = CountedUploads()
-    uploads.add(entries)
-    table.close({one.sequence: place for place, one in enumerate(uploads.in_order())})
-    catalog = Catalog(table)
+    cache = FileCache(orders, workspace, contract)
+    history = asyncio.run(_history_of(entries, workspace, contract))
+    catalog = Catalog(FileTable(orders, cache, DEFAULT_LIMITS, history.rows, history.places))
     in_order = sorted(entries, key=lambda one: (one.uploaded_at, one.url, one.source_id))
     keys = [part.key for one in in_order for part in one.parts]
     assert [file.key for file in catalog.files] == keys
@@ -86,6 +84,13 @@ def test_files_are_sorted_from_the_earliest_version_to_the_latest(
         for part in one.parts
         if intervals.intersects(part.ranges.get("order_id"))
     ]
+
+
+async def _history_of(entries: list[Entry], workspace: Workspace, contract: Contract) -> History:
+    state = MemoryState()
+    for entry in entries:
+        await state.commit(entry)
+    return await read_history(state, len(entries), workspace, ContractInForce(contract=contract))
 
 
 def entry_of(sequence: int, url: str, uploaded_at: datetime, parts: tuple[Part, ...]) -> Entry:

@@ -1,0 +1,204 @@
+"""A checkpoint of the ledger: its accepted uploads in columns, and which of them count.
+
+A transform reads a checkpoint and the records after it, instead of all records. As the key index,
+it is never needed: where there is none, or none that fits, the whole ledger is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from worker.clean import Workspace
+from worker.errors import DamagedObject, SourceChanged, SourceError
+from worker.index.checkpoint_manifest import CheckpointManifest, Segment
+from worker.index.checkpoint_uploads import CheckpointUploads
+from worker.index.levels import Levels
+from worker.index.upload_rows import NO_UPLOADS
+from worker.state import Ledger, Ruling
+from worker.state.contract_in_force import ContractInForce
+from worker.state.earlier_uploads import Sequences
+
+MANIFEST_NAME = "uploads.json"
+"""Name of the manifest in the folder of the index."""
+
+COMPARED_RECORDS = 32
+"""Last records of a checkpoint that are compared with the ledger's: one that was restored, and has
+gone on since, has others."""
+
+LEVELS = Levels(head=4_096, merged=4_000_000)
+"""About 70 bytes a row: 300 KB that are written again each time."""
+
+MANIFEST_READS = 5
+"""Attempts to read the manifest while others replace it; after them, there is no checkpoint."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint as it was read, and what may be used of it.
+
+    Attributes:
+        manifest: The manifest in the workspace.
+        uploads: Its uploads; those of an empty ledger where it does not fit.
+    """
+
+    manifest: CheckpointManifest
+    uploads: CheckpointUploads
+
+
+async def open_checkpoint(
+    workspace: Workspace, ledger: Ledger, in_force: ContractInForce, up_to: int
+) -> Checkpoint:
+    """Read the checkpoint of a workspace.
+
+    Args:
+        workspace: Where it is.
+        ledger: Its ledger.
+        in_force: The contract, by which its entries must have been chosen.
+        up_to: Ledger sequence that it must not be beyond.
+
+    Raises:
+        StoreError: A store fails after retries.
+    """
+    manifest = await _read_manifest(workspace)
+    if 0 < manifest.up_to <= up_to and manifest.contract == identify_contract(in_force):
+        try:
+            if manifest.ledger == await _identify_ledger(ledger, manifest.up_to):
+                return Checkpoint(manifest, await _read_uploads(workspace, manifest))
+        except SourceError:
+            pass  # a segment is missing or damaged
+    return Checkpoint(manifest, CheckpointUploads(0, NO_UPLOADS, np.zeros(0, np.int64), ()))
+
+
+async def extend_checkpoint(
+    checkpoint: Checkpoint,
+    workspace: Workspace,
+    ledger: Ledger,
+    in_force: ContractInForce,
+    *,
+    rows: pa.Table,
+    counted: Sequences,
+    rulings: Iterable[Ruling],
+    up_to: int,
+) -> None:
+    """Write a checkpoint with the records that follow on one.
+
+    Args:
+        checkpoint: As it was opened.
+        workspace: Where it is.
+        ledger: Its ledger.
+        in_force: The contract at `up_to`.
+        rows: Rows of all entries up to there, those of the checkpoint too.
+        counted: Sequences of the entries that count.
+        rulings: All rulings up to there, or the last one on each source object; ascending.
+        up_to: Ledger sequence.
+
+    Raises:
+        SourceError: A segment that is to be merged is missing or damaged.
+        StoreError: A store fails after retries.
+    """
+    before = checkpoint.manifest
+    kept = before.segments if checkpoint.uploads.up_to else ()
+    new_rows = len(rows) - len(checkpoint.uploads.rows)
+    merged = LEVELS.to_merge(new_rows, [one.rows for one in reversed(kept)])
+    kept = kept[: len(kept) - merged]
+    new = rows.slice(sum(one.rows for one in kept))
+    segments = (*kept, await _write_segment(workspace, new)) if len(new) else kept
+    names = {one.name for one in segments}
+    manifest = CheckpointManifest(
+        up_to=up_to,
+        ledger=await _identify_ledger(ledger, up_to),
+        contract=identify_contract(in_force),
+        uncounted=np.setdiff1d(rows.column("sequence").to_numpy(), counted),
+        rulings=list({one.source_id: one for one in rulings}.values()),
+        segments=segments,
+        retired=tuple(one for one in before.names if one not in names),
+    )
+    key = workspace.absolute(workspace.index(MANIFEST_NAME))
+    async with workspace.store.create(key) as writer:
+        await writer.write(manifest.to_json())
+    for name in set(before.retired) - names - set(manifest.retired):
+        await workspace.store.delete(workspace.absolute(workspace.index(name)))
+
+
+def identify_contract(in_force: ContractInForce) -> str:
+    """Identify by what entries are chosen and their rows replaced."""
+    parts = [
+        in_force.contract.digest,
+        *sorted(in_force.same_rows),
+        "",
+        *sorted(in_force.other_rows),
+        *map(str, (in_force.first, in_force.serves_first, in_force.erasures.last)),
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+async def _identify_ledger(ledger: Ledger, up_to: int) -> str:
+    found = hashlib.sha256(str(up_to).encode())
+    for record in await ledger.records(after=max(up_to - COMPARED_RECORDS, 0), up_to=up_to):
+        found.update(record.to_json())
+    return found.hexdigest()
+
+
+async def _read_uploads(workspace: Workspace, manifest: CheckpointManifest) -> CheckpointUploads:
+    tables = [await _read_segment(workspace, one) for one in manifest.segments]
+    rows = joined([NO_UPLOADS, *tables])
+    sequences = rows.column("sequence").to_numpy()
+    is_first = np.diff(sequences, prepend=0) != 0  # parts of one upload follow on each other
+    counted = sequences[is_first & ~np.isin(sequences, manifest.uncounted)]
+    return CheckpointUploads(manifest.up_to, rows, counted, manifest.rulings)
+
+
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Join tables of uploads, of which some have bounds that others have not."""
+    return pa.concat_tables(tables, promote_options="default")
+
+
+async def _write_segment(workspace: Workspace, rows: pa.Table) -> Segment:
+    sink = io.BytesIO()
+    pq.write_table(rows, sink, compression="zstd", write_statistics=False)
+    data = sink.getvalue()
+    name = f"{hashlib.sha256(data).hexdigest()[:32]}.parquet"
+    async with workspace.store.create(workspace.absolute(workspace.index(name))) as writer:
+        await writer.write(data)
+    return Segment(name=name, rows=len(rows), size_bytes=len(data), crc=zlib.crc32(data))
+
+
+async def _read_segment(workspace: Workspace, segment: Segment) -> pa.Table:
+    """Read a segment.
+
+    Raises:
+        SourceError: It is missing, or its bytes are not those that were written.
+    """
+    store, key = workspace.store, workspace.absolute(workspace.index(segment.name))
+    data = await store.read(await store.stat(key), 0, segment.size_bytes)
+    crc = zlib.crc32(data)
+    if crc != segment.crc:
+        raise DamagedObject(
+            url=key,
+            expected=f"the bytes of CRC-32 {segment.crc:08x} that were written",
+            actual=f"CRC-32 {crc:08x}",
+        )
+    return pq.read_table(pa.BufferReader(data))
+
+
+async def _read_manifest(workspace: Workspace) -> CheckpointManifest:
+    """Return the manifest; an empty one where there is none that can be read."""
+    store, key = workspace.store, workspace.absolute(workspace.index(MANIFEST_NAME))
+    for _ in range(MANIFEST_READS):
+        try:
+            info = await store.stat(key)
+            data = await store.read(info, 0, info.size_bytes)
+            return CheckpointManifest.from_json(data, info.url)
+        except SourceChanged:
+            continue  # a writer has replaced it between both requests
+        except SourceError:
+            break
+    return CheckpointManifest()
