@@ -337,7 +337,7 @@ class SeesTheEndsAlone(CountedUploads):
         return [states[0], states[-1]]
 
 
-COUNTED = (CountsTheLast, ForgetsADataset, RulesOnOne, SeesTheEndsAlone, RetractsBeforeItCompares)
+COUNTED = (CountsTheLast, ForgetsADataset, SeesTheEndsAlone, RetractsBeforeItCompares)
 STATES = (
     *(NoGuard, DeletesNothing, RetractionForgetsATable, SlicesAreWhole, ProgressAhead),
     *(NoLedgerCheck, CheckBeforehand, SameSequence, CounterFirst, LateEntries, OrderOfCommit),
@@ -349,6 +349,9 @@ MUTANTS: dict[str, Backend] = {
     LostObjects.__name__: Backend(clean=lambda _: LostObjects("clean")),
     **SHOP_MUTANTS,
 }
+OF_RULINGS = {RulesOnOne.__name__: Backend(counted=RulesOnOne)}
+"""A mutant that needs a ruling on one of two equal uploads, likewise."""
+
 OF_ADOPTIONS = {
     state.__name__: Backend(state=state)
     for state in (StagedCounts, AdoptsBlindly, AdoptionLeavesADay)

@@ -8,7 +8,7 @@ from hypothesis import find
 from tests.simulation.generation import histories
 from tests.simulation.history import Adopt, Erase, History, Rule, Step, Transform, Validate, Wait
 from tests.simulation.invariants import Violation
-from tests.simulation.mutants import HARMLESS, MUTANTS, OF_ADOPTIONS, OF_ERASURES
+from tests.simulation.mutants import HARMLESS, MUTANTS, OF_ADOPTIONS, OF_ERASURES, OF_RULINGS
 from tests.simulation.schedule import Fault
 from tests.simulation.search import FIND, search
 from tests.simulation.shop_mutants import OF_SHOPS
@@ -21,7 +21,7 @@ BATCH_HISTORIES = 100
 
 FOUND_IN = {
     **dict.fromkeys(("CheckBeforehand", "CountsTheLast", "RetractsBeforeItCompares"), 1),
-    **dict.fromkeys(("RulesOnOne", "SlicesAreWhole"), 1),
+    "SlicesAreWhole": 1,
     "OrderOfShopCommits": 2,
     "SeesTheEndsAlone": 15,
 }
@@ -155,11 +155,23 @@ HISTORIES_OF_SHOPS: dict[str, tuple[Step, ...]] = {
 }
 
 
-@pytest.mark.parametrize("name", OF_SHOPS)
-def test_a_broken_rule_of_language_2_is_found(name: str) -> None:
-    history = History(steps=HISTORIES_OF_SHOPS[name], schedule=0, calm=0.9)
+HISTORIES_OF_RULINGS: dict[str, tuple[Step, ...]] = {
+    "RulesOnOne": one_by_one(
+        *FIRST,
+        upload("orders", "first", 2, ("1", "1", "", "2025-03-01T00:00:00")),
+        Validate(number=1),
+        Rule(number=1, kind="retraction"),
+        Transform(),
+    )
+}
+
+
+@pytest.mark.parametrize("name", [*OF_SHOPS, *OF_RULINGS])
+def test_a_broken_rule_is_found_by_its_history(name: str) -> None:
+    steps = (HISTORIES_OF_SHOPS | HISTORIES_OF_RULINGS)[name]
+    history = History(steps=steps, schedule=0, calm=0.9)
     assert run_history(history).violation is None
-    assert run_history(history, OF_SHOPS[name]).violation
+    assert run_history(history, (OF_SHOPS | OF_RULINGS)[name]).violation
 
 
 def test_hypothesis_makes_a_history_small() -> None:
