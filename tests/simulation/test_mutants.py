@@ -22,7 +22,8 @@ BATCH_HISTORIES = 100
 FOUND_IN = {
     **dict.fromkeys(("CheckBeforehand", "CountsTheLast", "RetractsBeforeItCompares"), 1),
     "SlicesAreWhole": 1,
-    "OrderOfShopCommits": 2,
+    "LeavesAWaitingLine": 1,
+    **dict.fromkeys(("OrderOfShopCommits", "PublishesOlder"), 2),
     "SeesTheEndsAlone": 15,
 }
 """Mutant -> the batch that noticed it last, which is tried first; the others follow."""
