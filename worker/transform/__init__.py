@@ -21,6 +21,7 @@ from worker.clean import Workspace
 from worker.errors import SourceChanged, SourceMissing, StoreError
 from worker.state import Progress, State
 from worker.state.contract_in_force import adopted_contract, adoption_at
+from worker.state.secret import draw_secret
 from worker.state.upload import Notice
 from worker.transform.day_loader import Observed
 from worker.transform.day_pipeline import Contended
@@ -182,6 +183,7 @@ async def _transform_once(
             )
             await observe_days(work.snapshot, work.new_sources, versions, observed)
         await record_effects(task, work, waiting, observed, takeovers)
+        await draw_secret(task.state, work.record)
         reached = Progress(
             published=dict.fromkeys(task.tables, work.head),
             waiting=waiting,
