@@ -69,7 +69,8 @@ e2e: $(VENV)/dev .venv-ministack/ready node_modules/ready
 MINUTES   ?= 10
 HISTORIES ?= 100000
 
-FUZZED := tests/properties tests/formats tests/language/test_properties.py \
+FUZZED := tests/properties tests/formats \
+	tests/language/test_hostile.py tests/language/test_properties.py \
 	tests/simulation/test_histories.py tests/unit/kpi/csv tests/unit/kpi/kernels \
 	tests/unit/kpi/mapping tests/unit/kpi/validation
 

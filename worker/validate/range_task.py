@@ -59,12 +59,12 @@ async def validate_range(
         raise ConfigError(
             url=source.info.url, expected=f"a range within {size} bytes", actual=str(byte_range)
         )
-    await _check_edges(source, byte_range)
     equal = await find_equal_object(source, context) if known is None else None
     if equal is not None:
         committed = await context.ledger.commit(equal, adoption=context.adoption)
         await record_object(source, committed, context)
         return committed, True
+    await _check_edges(source, byte_range)
     entry = await validate_uncommitted(source, context, byte_range)
     erasures = await context.ledger.erasures()
     if erasures and erasures[-1].sequence != entry.erased:
