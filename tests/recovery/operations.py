@@ -40,6 +40,7 @@ import worker.state.sqlite.connection
 import worker.validate.recognition
 from tests.recovery.disk import Disk
 from tests.recovery.inline import Inline
+from worker.state.secret import SECRET_BYTES
 from worker.validate import file_versions
 
 T = TypeVar("T")
@@ -181,6 +182,10 @@ def _finished(work: Coroutine[Any, Any, T], _: object) -> Future[T]:
     finally:
         asyncio._set_running_loop(outer)
     return done
+
+
+def _secret_or_random(count: int) -> bytes:
+    return bytes(count) if count == SECRET_BYTES else os.urandom(count)
 
 
 class _Child:
@@ -335,8 +340,9 @@ class _Child:
 
         mock.patch.object(sqlite3, "connect", traced_connect).start()
         mock.patch.object(uvloop, "run", _run_in_order).start()
-        # A secret that is the same each time, since keys of objects depend on it.
-        mock.patch.object(secrets, "token_bytes", bytes).start()
+        # A secret that is the same each time, since keys of objects depend on it. The ids of
+        # rulings differ: else the second one would be taken for the first one repeated.
+        mock.patch.object(secrets, "token_bytes", _secret_or_random).start()
         mock.patch.object(asyncio, "run_coroutine_threadsafe", _finished).start()
         # Else a run that takes longer knows files by their stamps, and reads them no more.
         mock.patch.object(file_versions, "TICK_NS", 10**18).start()
