@@ -27,7 +27,7 @@ def test_a_file_refused_before_is_named_once(shopkpi: Shopkpi) -> None:
     assert told["files"] == 1
     assert told["urls"][0].endswith("orders/bad.csv")
     shown = shopkpi("run", "shop", "--format", "table").out
-    assert "refused before: 1 files: orders/bad.csv (--again" in shown.replace(
+    assert "refused before: 1 file: orders/bad.csv (--again" in shown.replace(
         "shop/orders", "orders"
     )
 

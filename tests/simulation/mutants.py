@@ -337,7 +337,7 @@ class SeesTheEndsAlone(CountedUploads):
         return [states[0], states[-1]]
 
 
-COUNTED = (CountsTheLast, ForgetsADataset, SeesTheEndsAlone, RetractsBeforeItCompares)
+COUNTED = (CountsTheLast, ForgetsADataset, RetractsBeforeItCompares)
 STATES = (
     *(NoGuard, DeletesNothing, RetractionForgetsATable, SlicesAreWhole, ProgressAhead),
     *(NoLedgerCheck, CheckBeforehand, SameSequence, CounterFirst, LateEntries, OrderOfCommit),
@@ -349,8 +349,8 @@ MUTANTS: dict[str, Backend] = {
     LostObjects.__name__: Backend(clean=lambda _: LostObjects("clean")),
     **SHOP_MUTANTS,
 }
-OF_RULINGS = {RulesOnOne.__name__: Backend(counted=RulesOnOne)}
-"""A mutant that needs a ruling on one of two equal uploads, likewise."""
+OF_RULINGS = {one.__name__: Backend(counted=one) for one in (RulesOnOne, SeesTheEndsAlone)}
+"""Mutants that need rulings at the right moment, likewise."""
 
 OF_ADOPTIONS = {
     state.__name__: Backend(state=state)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from hypothesis import find
 
@@ -24,7 +26,6 @@ FOUND_IN = {
     "SlicesAreWhole": 1,
     "LeavesAWaitingLine": 1,
     **dict.fromkeys(("OrderOfShopCommits", "PublishesOlder"), 2),
-    "SeesTheEndsAlone": 15,
 }
 """Mutant -> the batch that noticed it last, which is tried first; the others follow."""
 
@@ -58,7 +59,7 @@ HISTORIES_OF_ADOPTIONS: dict[str, tuple[Step, ...]] = {
     "AdoptsBlindly": DURING_AN_ADOPTION,
     "AdoptionLeavesADay": (*FIRST, Adopt(number=1), Wait(), Transform()),
 }
-SCHEDULES = 12
+SCHEDULES = 40
 
 
 @pytest.mark.parametrize("name", OF_ADOPTIONS)
@@ -163,7 +164,14 @@ HISTORIES_OF_RULINGS: dict[str, tuple[Step, ...]] = {
         Validate(number=1),
         Rule(number=1, kind="retraction"),
         Transform(),
-    )
+    ),
+    "SeesTheEndsAlone": one_by_one(
+        *FIRST,
+        Rule(number=0, kind="retraction"),
+        Transform(last=date(2025, 3, 2)),  # some days alone
+        Rule(number=0, kind="restoration"),
+        Transform(),
+    ),
 }
 
 
