@@ -6,6 +6,7 @@ import datetime
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from difflib import SequenceMatcher
 
 from kpi.contract.conditions import Condition, columns_of
 from kpi.contract.file_entries import read_condition, read_conditions, read_file_entry
@@ -22,6 +23,11 @@ from kpi.contract.shop import (
     Via,
 )
 from kpi.contract.toml_reader import Reader
+
+ALIKE = 0.8
+ALIKE_LENGTH = 2
+"""Share of letters that two names have in common, in order, and difference of their lengths, from
+which and up to which one is taken for a misspelling of the other."""
 
 COLUMN_TYPES: Mapping[str, Kind] = {
     "text": "text",
@@ -246,6 +252,7 @@ def _check(shop: Shop, problems: list[str]) -> None:
     ]
     for dataset in shop.datasets.values():
         problems += _sign_problems(shop, dataset)
+        problems += _spelling_problems(shop, dataset)
         for column in dataset.columns.values():
             problems += _via_problems(shop, dataset, column)
     problems += _money_problems(shop)
@@ -258,11 +265,38 @@ def _sign_problems(shop: Shop, dataset: ShopDataset) -> Iterable[str]:
         return
     conditions = (*dataset.deleted, *dataset.excluded, *(dataset.returned or ()))
     for name, patterns in ((name, one) for each in conditions for name, one in each.items()):
-        if patterns.asks_for_signs and dataset.columns[name].kind in ("id", "text"):
+        column = dataset.columns.get(name)  # a condition on none is a problem of its own
+        if column and patterns.asks_for_signs and column.kind in ("id", "text"):
             yield (
                 f'{dataset.name}.columns.{name}: expected `type = "decimal"`, since its sign is '
                 "tested, got a text"
             )
+
+
+def _spelling_problems(shop: Shop, dataset: ShopDataset) -> Iterable[str]:
+    """Find columns that nothing reads, of almost the name of a column with a meaning."""
+    conditions = (*dataset.deleted, *dataset.excluded, *(dataset.returned or ()))
+    read = {
+        *ROLES[dataset.name],
+        *dataset.key,
+        *([dataset.version] if dataset.version else ()),
+        *(name for condition in conditions for name in condition),
+        *(
+            step.column
+            for other in shop.all_datasets.values()
+            for column in other.columns.values()
+            for step in column.via
+            if step.reference == dataset.name
+        ),
+    }
+    for name in sorted(dataset.columns.keys() - read):
+        for meant in ROLES[dataset.name].keys() - dataset.columns.keys():
+            alike = SequenceMatcher(None, name, meant).ratio() >= ALIKE
+            if alike and abs(len(name) - len(meant)) <= ALIKE_LENGTH:
+                yield (
+                    f"{dataset.name}.columns.{name}: expected a column with a meaning, or one that "
+                    f"a condition reads, got almost {meant!r}"
+                )
 
 
 def _via_problems(shop: Shop, dataset: ShopDataset, column: ShopColumn) -> Iterable[str]:

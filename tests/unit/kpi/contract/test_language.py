@@ -55,6 +55,8 @@ def test_a_contract_has_what_its_tables_say() -> None:
         ('"orders", "order_items"]', '"orders", "order_items", "orders"]', "each dataset once"),
         ('"2026-12-31"', '"1999-12-31"', "not_after"),
         ('created_at = "Date"\n', "", "orders.columns.created_at"),
+        ('key = "order"', 'key = "order"\nreturned = { menge = "<0" }', "such as menge"),
+        ('created_at = "Date"', 'created_at = "Date"\nusr_id = "X"', "almost 'user_id'"),
         ('created_at = "Date"', "created_at = { join = [], from = [] }", "created_at"),
         ('created_at = "Date"', 'created_at = { from = "Date", via = "x" }', "via"),
         ('created_at = "Date"', 'created_at = { from = "Date", via = "x.y" }', "got 'x'"),
