@@ -15,11 +15,20 @@ from kpi.contract.forms import COMPACT_DATE, MONTHS
 
 DayNumbers = npt.NDArray[np.int64]
 
+Order = Literal["day", "month", "year"]
+"""What stands first in a date of three numbers."""
+
 NO_DAY = np.iinfo(np.int64).min
 """In place of the day of a cell that has none."""
 
 MISFIT_SHARE = 0.01
 """Values at most that may not fit the kind of a column."""
+
+NARROW_YEARS = 5
+"""Between the first and the last year of files, at most; days of a month spread wider."""
+
+SAME_DAY_YEARS = 3
+"""Years from which on rows of one and the same day of each are taken for days of a month."""
 
 DATE = re.compile(
     r"(?P<a>\d{4}|\d{1,2})(?P<s>[-./_ ])(?P<b>\d{1,2}|[A-Za-z]{3,9})(?P<s2>[-./_ ]|, ?)"
@@ -43,16 +52,18 @@ class Dates:
 
     Attributes:
         examples: The last day of 2025 in each form that its values have.
-        order: Of day and month; None where no value decides it.
+        order: What comes first; None where no value decides it.
         days: Days since 1970 by the order, day first where it is open; `NO_DAY` for none.
         offsets: Offsets from UTC that values carry.
+        rivals: What may come first where it is open.
     """
 
     examples: tuple[str, ...]
-    order: Literal["day", "month", "none"] | None
+    order: Order | Literal["none"] | None
     days: DayNumbers
     offsets: tuple[str, ...]
     decided_by: int = 0
+    rivals: tuple[Order, ...] = ()
 
 
 def unix_step(values: Iterable[str]) -> int:
@@ -98,46 +109,78 @@ def read_dates(cells: Sequence[str]) -> Dates | None:
     found = {cell: match for cell, match in matches.items() if match and _is_date(match)}
     if not found or len(distinct) - len(found) > MISFIT_SHARE * len(distinct):
         return None
-    order: Literal["day", "month", "none"] | None = "none"
-    firsts = [int(one["a"]) for one in found.values() if _is_open(one)]
-    seconds = [int(one["b"]) for one in found.values() if _is_open(one)]
+    order: Order | Literal["none"] | None = "none"
+    rivals: tuple[Order, ...] = ()
     decided_by = 0
-    if firsts:
-        by_day, by_month = sum(one > 12 for one in firsts), sum(one > 12 for one in seconds)
-        if by_day and by_month:
+    opens = [one for one in found.values() if _is_open(one)]
+    if opens:
+        rivals = _rivals(opens)
+        if not rivals:
             return None
-        order = "day" if by_day else "month" if by_month else None
-        decided_by = by_day or by_month
-        if order is None and all(one["s"] == "." for one in found.values()):
-            # Of the locales of Unicode's CLDR, those that write points put the day first.
-            order = "day"
-    month_first = order == "month"
+        order = rivals[0] if len(rivals) == 1 else None
+        if order in ("day", "month"):
+            decided_by = sum(int(one["a" if order == "day" else "b"]) > 12 for one in opens)
+    first: Order = rivals[0] if rivals else "day"
     days = {}
     for cell, match in found.items():
-        day = _day_of(match, month_first=month_first)
+        day = _day_of(match, first)
         if day is None:
             return None
         days[cell] = day
-    examples = dict.fromkeys(_example(one, month_first=month_first) for one in found.values())
+    examples = dict.fromkeys(_example(one, first) for one in found.values())
     return Dates(
         examples=tuple(sorted(examples, key=lambda one: (one != "iso", one))),
         order=order,
         days=np.array([days.get(cell, NO_DAY) for cell in cells], np.int64),
         offsets=tuple(sorted({one["zone"].strip() for one in found.values() if one["zone"]})),
         decided_by=decided_by,
+        rivals=rivals if order is None else (),
     )
 
 
-def with_order(cells: Sequence[str], dates: Dates, order: Literal["day", "month"]) -> Dates:
-    """Read dates again whose order of day and month was open."""
+def _rivals(matches: Sequence[re.Match[str]]) -> tuple[Order, ...]:
+    """Find what may come first in dates of three numbers, of which none has four digits first."""
+    firsts, seconds, thirds = ([int(one[part]) for one in matches] for part in "abc")
+    rivals: list[Order] = []
+    if max(seconds) <= 12:
+        rivals.append("day")
+    # Of the locales of Unicode's CLDR, those that write points put the day before the month.
+    if max(firsts) <= 12 and not (rivals and all(one["s"] == "." for one in matches)):
+        rivals.append("month")
+    rivals = [one for one in rivals if all(_day_of(match, one) is not None for match in matches)]
+    if _may_begin_with_year(matches, firsts, thirds):
+        if any(len(one["c"]) == 1 for one in matches):
+            # No year is of one digit.
+            return ("year",)
+        rivals.append("year")
+    return tuple(rivals)
+
+
+def _may_begin_with_year(
+    matches: Sequence[re.Match[str]], firsts: Sequence[int], thirds: Sequence[int]
+) -> bool:
+    """Tell whether dates such as 25-03-14 may begin with the year."""
+    if any(len(one["a"]) != 2 or len(one["c"]) > 2 for one in matches):
+        return False
+    if any(_day_of(one, "year") is None for one in matches):
+        return False
+    if max(thirds) - min(thirds) > NARROW_YEARS or max(firsts) > 31:
+        return True
+    days_of_year = {(int(one["b"]), int(one["c"])) for one in matches}
+    is_one_day = len(days_of_year) == 1 and len(set(firsts)) >= SAME_DAY_YEARS
+    return max(firsts) - min(firsts) <= NARROW_YEARS and not is_one_day
+
+
+def with_order(cells: Sequence[str], dates: Dates, order: Order) -> Dates:
+    """Read dates again whose order was open."""
     days: list[int] = []
     examples: dict[str, None] = {}
     for cell in cells:
         match = DATE.fullmatch(cell)
-        day = _day_of(match, month_first=order == "month") if match else None
+        day = _day_of(match, order) if match else None
         days.append(NO_DAY if day is None else day)
         if match:
-            examples[_example(match, month_first=order == "month")] = None
+            examples[_example(match, order)] = None
     return Dates(
         examples=tuple(examples),
         order=order,
@@ -156,16 +199,16 @@ def _is_open(match: re.Match[str]) -> bool:
     return len(match["a"]) < 3 and not match["b"].isalpha()
 
 
-def _day_of(match: re.Match[str], *, month_first: bool) -> int | None:
+def _day_of(match: re.Match[str], order: Order) -> int | None:
     if match["b"].isalpha():
         year, month, day = int(match["c"]), _NAMES[match["b"].lower()], int(match["a"])
         if len(match["a"]) == 4:
             year, day = day, year
-    elif len(match["a"]) == 4:
+    elif len(match["a"]) == 4 or order == "year":
         year, month, day = int(match["a"]), int(match["b"]), int(match["c"])
     else:
         year, month, day = int(match["c"]), int(match["b"]), int(match["a"])
-        if month_first:
+        if order == "month":
             month, day = day, month
     if year < 100:
         year += 2000
@@ -175,7 +218,7 @@ def _day_of(match: re.Match[str], *, month_first: bool) -> int | None:
         return None
 
 
-def _example(match: re.Match[str], *, month_first: bool) -> str:
+def _example(match: re.Match[str], order: Order) -> str:
     """Write the last day of 2025 in the form of a date."""
     year = "2025" if max(len(match["a"]), len(match["c"])) == 4 else "25"
     sep, sep2 = match["s"], match["s2"]
@@ -193,8 +236,21 @@ def _example(match: re.Match[str], *, month_first: bool) -> str:
         if match.re is MONTH_FIRST:
             return f"{month}{sep}31{sep2}{year}{clock}"
         return f"31{sep}{month}{sep2}{year}{clock}"
-    first, second = ("12", "31") if month_first else ("31", "12")
-    return f"{first}{sep}{second}{sep}{year}{clock}"
+    return _last_day(year, sep, order) + clock
+
+
+def in_order(example: str, order: Order) -> str:
+    """Write an example whose day comes first in another order."""
+    found = re.fullmatch(r"31([-./_])12\1(\d+)(.*)", example)
+    if found is None:
+        return example
+    sep, year, clock = found.groups()
+    return _last_day(year, sep, order) + clock
+
+
+def _last_day(year: str, sep: str, order: Order) -> str:
+    parts = {"day": ("31", "12", year), "month": ("12", "31", year), "year": (year, "12", "31")}
+    return sep.join(parts[order])
 
 
 def moved_by_offset(cells: Iterable[str]) -> float:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import Literal
 
 from kpi.inference.categories import Cell
-from kpi.inference.dates import NO_DAY, with_order
+from kpi.inference.dates import NO_DAY, Order, in_order, with_order
 from kpi.inference.evidence import place_of
 from kpi.inference.money import Money, unknown_ways
 from kpi.inference.money_evidence import Way
@@ -43,40 +42,40 @@ class Decisions:
         self._answers = answers
 
     def order_dates(self, structure: Structure) -> Structure:
-        """Settle the order of day and month where the column itself does not."""
+        """Settle what comes first in a date, where the column itself does not."""
         column = structure.date.value
         if column.dates is None or column.dates.order is not None:
             return structure
-        order = self._order_elsewhere(column)
+        rivals = column.dates.rivals
+        example = next(iter(column.dates.examples))
+        options = {in_order(example, one): one for one in rivals}
+        order = self._order_elsewhere(column, rivals, options)
         if order is None:
-            example = next(iter(column.dates.examples))
+            why = "may begin with the year" if "year" in rivals else "has no day above 12"
             answer = self._answers.ask(
                 Question(
                     word="dates",
-                    text=f"{place_of(column, self._tables)} has no day above 12: what comes first?",
-                    answers={
-                        example: "the day",
-                        _swapped(example): "the month",
-                    },
+                    text=f"{place_of(column, self._tables)} {why}: what comes first?",
+                    answers={form: f"the {one}" for form, one in options.items()},
                 )
             )
-            order = "month" if answer is not None and answer != example else "day"
+            order = rivals[0] if answer is None else options[answer]
         ordered = replace(column, dates=with_order(column.cells, column.dates, order))
         return replace(structure, date=_with_value(structure.date, ordered))
 
-    def _order_elsewhere(self, column: Column) -> Literal["day", "month"] | None:
+    def _order_elsewhere(
+        self, column: Column, rivals: Sequence[Order], forms: Collection[str]
+    ) -> Order | None:
         """Find the order in another column of dates: of the same table, else of any."""
         tables = sorted(self._tables, key=lambda one: one.number != column.table)
         for table in tables:
-            found = {
-                one.dates.order
-                for one in table.columns
-                if one.dates is not None and one.dates.order in ("day", "month")
-            }
-            if found == {"day"}:
-                return "day"
-            if found == {"month"}:
-                return "month"
+            dates = [one.dates for one in table.columns if one.dates is not None]
+            if "year" in rivals:
+                # Dates in another form do not tell where a year stands.
+                dates = [one for one in dates if not set(one.examples).isdisjoint(forms)]
+            found = [order for order in rivals if any(one.order == order for one in dates)]
+            if len(found) == 1:
+                return found[0]
         return None
 
     def choose_date(self, structure: Structure) -> Structure:
@@ -281,10 +280,6 @@ def _is_before(one: Cell, other: Cell) -> bool:
 
 def _with_value(cell: Cell, value: Column) -> Cell:
     return replace(cell, value=value, column=cell.column if cell.steps else value)
-
-
-def _swapped(example: str) -> str:
-    return example.replace("31", "\0").replace("12", "31", 1).replace("\0", "12")
 
 
 def _way_name(way: Way) -> str:

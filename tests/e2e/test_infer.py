@@ -66,6 +66,21 @@ def test_an_open_order_of_day_and_month_is_a_question(shopkpi: Shopkpi) -> None:
     assert not Path(".shopkpi").exists()
 
 
+def test_a_year_of_two_digits_that_may_come_first_is_a_question(shopkpi: Shopkpi) -> None:
+    put(
+        "in/sales.csv",
+        "order_id,date,total\n1,25-03-03,15.00\n2,25-03-04,10.00\n3,25-03-05,10.00\n"
+        "4,25-03-07,10.00\n5,25-03-14,10.00\n",
+    )
+    assert shopkpi("run", "in", "--infer").code == 2
+    asked = shopkpi("contract", "infer", "in")
+    assert asked.code == 2
+    assert '--answer "dates=25-12-31" (the year)' in asked.err
+    assert '--answer "dates=31-12-25" (the day)' in asked.err
+    shopkpi("run", "in", "--infer", "--answer", "dates=25-12-31")
+    assert list(revenue(shopkpi)) == [f"2025-03-{day}" for day in ("03", "04", "05", "07", "14")]
+
+
 def test_several_currencies_are_never_added(shopkpi: Shopkpi) -> None:
     put(
         "in/sales.csv",

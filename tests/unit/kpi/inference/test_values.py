@@ -54,6 +54,50 @@ def test_the_order_of_day_and_month_is_that_of_the_values(
     assert (found.examples, found.order) == (examples, order)
 
 
+@pytest.mark.parametrize(
+    ("texts", "rivals"),
+    [
+        (["25-03-03", "25-03-04", "25-03-14"], ("day", "year")),
+        (["25/03/03 10:00", "25/03/14 11:00"], ("day", "year")),
+        (["25.03.03", "25.04.14"], ("day", "year")),
+        (["24-12-01", "25-01-01", "25-02-01"], ("day", "year")),
+        (["05-03-03", "05-03-04"], ("day", "month", "year")),
+        (["01/02/2016", "03/04/2016"], ("day", "month")),
+        (["01-02-24", "09-04-25"], ("day", "month")),
+    ],
+)
+def test_what_may_come_first_in_a_date_is_open(texts: list[str], rivals: tuple[str, ...]) -> None:
+    found = read_dates(texts)
+    assert found is not None
+    assert (found.order, found.rivals) == (None, rivals)
+
+
+@pytest.mark.parametrize(
+    ("texts", "example", "order"),
+    [
+        (["25-03-03", "25-13-03", "26-13-04"], None, None),
+        (["32-03-03", "33-03-04"], "25-12-31", "year"),
+        (["25-03-3", "25-03-14"], "25-12-31", "year"),
+        (["25-02-30", "25-02-28"], "31-12-25", "day"),
+        (["25-03-03", "25-03-32"], "31-12-25", "day"),
+        (["02-03-25", "03-03-25", "14-03-25"], "31-12-25", "day"),
+        (["13-03-25", "14-03-25", "15-03-25"], "31-12-25", "day"),
+        (["03/02/24", "03/14/24", "12/30/25"], "12/31/25", "month"),
+        (["01.03.25", "14.04.25"], "31.12.25", "day"),
+        (["31-04-24", "01-04-24"], None, None),
+    ],
+)
+def test_values_decide_where_a_year_of_two_digits_stands(
+    texts: list[str], example: str | None, order: str | None
+) -> None:
+    found = read_dates(texts)
+    if example is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert (found.examples, found.order) == ((example,), order)
+
+
 @pytest.mark.parametrize("texts", [["13/02/2016", "02/13/2016"], ["31-04-2019"], ["1.5"]])
 def test_texts_of_no_one_calendar_are_no_dates(texts: list[str]) -> None:
     assert read_dates(texts) is None
