@@ -126,7 +126,7 @@ class Decisions:
     def choose_money(self, money: Money, structure: Structure) -> Way | None:
         """Ask where the rows leave several ways open, or no column is known to have the money."""
         if money.way is None:
-            return self._choose_unknown_money(structure)
+            return self._choose_unknown_money(structure, money.repeated)
         if not money.rivals:
             return money.way
         ways = {_way_name(one): one for one in (money.way, *money.rivals)}
@@ -139,16 +139,20 @@ class Decisions:
         )
         return ways[answer] if answer else money.way
 
-    def _choose_unknown_money(self, structure: Structure) -> Way | None:
+    def _choose_unknown_money(self, structure: Structure, repeated: Sequence[Column]) -> Way | None:
         """Offer the numbers of a line for its money."""
         ways: dict[str, Way] = {}
         for way in unknown_ways(structure)[: 2 * MAX_CHOICES]:
             ways[_way_name(way)] = way
         answers = {name: way.evidence[-1] for name, way in ways.items()}
+        text = "no column is known to have the money of a line. Which has it?"
+        if repeated:
+            names = " and ".join(place_of(one, self._tables) for one in repeated)
+            text = f"{names} has one value on all lines of an order, as a total of it has; {text}"
         answer = self._answers.ask(
             Question(
                 word="money",
-                text="no column is known to have the money of a line. Which has it?",
+                text=text,
                 answers={"none": "revenue stays null", **answers},
             )
         )

@@ -31,6 +31,7 @@ from kpi.inference.unnamed_money import (
 )
 from kpi.inference.usual_prices import judge_by_usual_price
 from kpi.inference.values import Column, Floats
+from kpi.inference.whole_orders import repeats_discount, repeats_total, sum_of_orders
 
 CLOSE = 0.15
 """Difference of weight below which the rows do not decide between two ways."""
@@ -44,11 +45,13 @@ class Money:
         way: The one for which most speaks; None where there is no money.
         rivals: Others that the rows do not rule out, and that give other amounts.
         order_discounts: Discounts of whole orders, and their share of the revenue.
+        repeated: Amounts and discounts of whole orders that stand again on each line.
     """
 
     way: Way | None
     rivals: tuple[Way, ...] = ()
     order_discounts: tuple[tuple[Column, float], ...] = field(default=())
+    repeated: tuple[Column, ...] = ()
 
 
 def find_money(structure: Structure, tables: Sequence[Table]) -> Money:
@@ -67,6 +70,9 @@ def find_money(structure: Structure, tables: Sequence[Table]) -> Money:
         for one in lines.columns
         if is_money(one) and id(one) not in taken and (one.has_headers or price is None)
     ]
+    repeated = [one for one in amounts if repeats_total(one, structure)]
+    taken |= {id(one) for one in repeated}
+    amounts = [one for one in amounts if id(one) not in taken]
     if not amounts and price is None:
         amounts = [one for one in lines.columns if may_be_money(one) and id(one) not in taken]
     discounts = [
@@ -74,7 +80,9 @@ def find_money(structure: Structure, tables: Sequence[Table]) -> Money:
         for one in lines.columns
         if is_discount(one) and _is_used(one) and not stands_once(one, structure)
     ]
+    repeated += [one for one in discounts if _is_repeated(one, amounts, quantity, structure)]
     taken |= {id(one) for one in (*amounts, *discounts)}
+    discounts = [one for one in discounts if all(one is not other for other in repeated)]
     related = amounts_by_relation(lines.columns, amounts, quantity, taken)
     amounts += related
     taken |= {id(one) for one in related}
@@ -94,7 +102,7 @@ def find_money(structure: Structure, tables: Sequence[Table]) -> Money:
     ways = judge_by_fees(ways, of_lines, lines.columns)
     ways.sort(key=lambda one: -one.weight)
     if not ways:
-        return Money(way=None)
+        return Money(way=None, repeated=tuple(repeated))
     first = _stated(ways)
     rivals = [
         one
@@ -106,7 +114,10 @@ def find_money(structure: Structure, tables: Sequence[Table]) -> Money:
         open_ones = open_discounts(lines.columns, amounts, quantity, taken)
         rivals += _with_discounts(first, open_ones)
     return Money(
-        way=first, rivals=tuple(rivals), order_discounts=_order_discounts(structure, first)
+        way=first,
+        rivals=tuple(rivals),
+        order_discounts=_order_discounts(structure, first),
+        repeated=tuple(repeated),
     )
 
 
@@ -167,6 +178,15 @@ def _filled(column: Column | None, rows: int, *, default: float = 0.0) -> Floats
 def _is_used(column: Column) -> bool:
     """Whether a discount is given at all."""
     return column.numbers is not None and bool(column.amounts.any())
+
+
+def _is_repeated(
+    column: Column, amounts: Sequence[Column], quantity: Floats, structure: Structure
+) -> bool:
+    """Whether lines repeat a discount of their order; a share of it is right on each line."""
+    sizes = np.abs(column.amounts)
+    role = max(DISCOUNT_ROLES, key=lambda one: _discount_fit(one, sizes, column))
+    return role == "discount" and repeats_discount(column, amounts, quantity, structure)
 
 
 def _ways_of(
@@ -258,7 +278,7 @@ def _order_discounts(structure: Structure, way: Way) -> tuple[tuple[Column, floa
             continue
         if structure.is_flat and not is_of_order(column, structure):
             continue
-        size = float(np.abs(column.amounts).sum())
+        size = sum_of_orders(column, structure)
         if revenue:
             found.append((column, size / revenue))
     return tuple(found)

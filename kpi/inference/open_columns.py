@@ -135,12 +135,18 @@ class OpenColumns:
         An amount of the line itself is taken as it is.
         """
         way = money.way
-        if structure.is_flat or way is None or [one for one, _ in way.roles] != ["unit_price"]:
+        if way is None or [one for one, _ in way.roles] != ["unit_price"]:
             return None
-        columns = {one.header.strip(): one for one, _ in money.order_discounts}
+        repeated = {id(one) for one in money.repeated}
+        discounts = [
+            (one, share)
+            for one, share in money.order_discounts
+            if not structure.is_flat or id(one) in repeated
+        ]
+        columns = {one.header.strip(): one for one, _ in discounts}
         if not columns:
             return None
-        shares = {one.header.strip(): share for one, share in money.order_discounts}
+        shares = {one.header.strip(): share for one, share in discounts}
         answer = self._answers.ask(
             Question(
                 word="order_discount",

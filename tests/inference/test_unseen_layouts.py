@@ -191,3 +191,46 @@ def test_a_comma_before_three_digits_in_all_numbers_is_a_question() -> None:
     assert sample is not None
     (question,) = infer_contract([sample], {}).questions
     assert set(question.answers) == {"1234,50", "1,234.50"}
+
+
+ORDER_TOTALS = """order_id,date,customer,sku,qty,{header}
+1,2025-03-13,c1,A,1,15.00
+1,2025-03-13,c1,B,1,15.00
+2,2025-03-14,c2,A,2,25.00
+2,2025-03-14,c2,B,1,25.00
+2,2025-03-14,c2,C,1,25.00
+3,2025-03-15,c1,B,1,10.00
+4,2025-03-15,c4,B,1,18.00
+4,2025-03-15,c4,C,2,18.00
+"""
+
+
+@pytest.mark.parametrize("header", ["order_total", "total", "amount"])
+def test_a_total_of_the_order_on_each_line_is_a_question(header: str) -> None:
+    data = ORDER_TOTALS.format(header=header).encode()
+    table = sample_text("f.csv", "f.csv", data, whole=True)
+    assert table is not None
+    (question,) = infer_contract([table], {}).questions
+    assert question.word == "money"
+    assert "one value on all lines of an order" in question.text
+    assert header_of(inferred([table], {"money": "none"}), "order_items", "after_discount") is None
+
+
+ORDER_DISCOUNTS = b"""order_id,date,customer,sku,qty,price,discount_total
+1,2025-03-13,c1,A,1,10.00,5.00
+1,2025-03-13,c1,B,1,15.00,5.00
+2,2025-03-14,c2,A,2,10.00,0.00
+2,2025-03-14,c2,B,2,15.00,0.00
+3,2025-03-15,c1,B,3,15.00,3.33
+4,2025-03-16,c1,B,3,15.00,1.17
+"""
+
+
+def test_a_discount_of_the_order_on_each_line_is_a_question() -> None:
+    table = sample_text("f.csv", "f.csv", ORDER_DISCOUNTS, whole=True)
+    assert table is not None
+    (question,) = infer_contract([table], {}).questions
+    assert question.word == "order_discount"
+    shop = inferred([table], {"order_discount": "discount_total"})
+    assert header_of(shop, "orders", "discount") == "discount_total"
+    assert header_of(shop, "order_items", "discount") is None
