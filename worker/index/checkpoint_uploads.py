@@ -23,7 +23,7 @@ class CheckpointUploads:
         up_to: The sequence.
         rows: Rows of `worker.index.upload_rows`, ascending by sequence.
         counted: Sequences of the entries that count, ascending.
-        rulings: The last ruling on each source object that has one, ascending by sequence.
+        rulings: The last ruling on each source object that has one.
     """
 
     def __init__(

@@ -16,10 +16,11 @@ from kpi.index.pointers import Pointers
 from kpi.kernels.arrays import Words
 from kpi.kernels.keys import keys_of
 from worker.clean import Workspace
-from worker.errors import SourceChanged, SourceError
+from worker.errors import SourceError
 from worker.index.levels import Levels
 from worker.index.manifest import Manifest, Run
 from worker.index.run_object import RunReader, encode_run, merge_tables
+from worker.index.stored import read_manifest
 
 if TYPE_CHECKING:
     from kpi.kernels.key_hashing import KeyHasher
@@ -33,9 +34,6 @@ transform have 32 MB at most, held thrice."""
 
 Identify = Callable[[int], str]
 """Identifies a ledger and its clean files up to a sequence."""
-
-MANIFEST_READS = 5
-"""Attempts to read the manifest while others replace it; after them, there is no index."""
 
 
 class IndexDamaged(SourceError):
@@ -82,7 +80,7 @@ class KeyIndex:
         Raises:
             StoreError: The store fails after retries.
         """
-        read = await _read_manifest(workspace)
+        read = await read_manifest(workspace, MANIFEST_NAME, Manifest.from_json) or Manifest()
         manifest = read
         if set(read.tables) != set(tables) or identify(read.up_to) != read.files:
             manifest = Manifest(tables=tuple(sorted(tables)), retired=_names(read))
@@ -176,7 +174,9 @@ class KeyIndex:
         Returns:
             Whether it was written.
         """
-        present = await _read_manifest(self._workspace)
+        present = (
+            await read_manifest(self._workspace, MANIFEST_NAME, Manifest.from_json) or Manifest()
+        )
         if (
             present != self._read
             and present.tables == manifest.tables
@@ -186,20 +186,6 @@ class KeyIndex:
         async with self._workspace.store.create(self._absolute(MANIFEST_NAME)) as writer:
             await writer.write(manifest.to_json())
         return True
-
-
-async def _read_manifest(workspace: Workspace) -> Manifest:
-    """Return the manifest; an empty one where there is none that can be read."""
-    store, key = workspace.store, workspace.absolute(workspace.index(MANIFEST_NAME))
-    for _ in range(MANIFEST_READS):
-        try:
-            info = await store.stat(key)
-            return Manifest.from_json(await store.read(info, 0, info.size_bytes), info.url)
-        except SourceChanged:
-            continue  # a writer has replaced it between both requests
-        except SourceError:
-            break
-    return Manifest()
 
 
 def _names(manifest: Manifest) -> tuple[str, ...]:

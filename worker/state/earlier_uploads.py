@@ -29,7 +29,7 @@ class EarlierUploads(Protocol):
 
     @property
     def rulings(self) -> Sequence[Ruling]:
-        """The last ruling on each source object that has one, ascending by sequence."""
+        """The last ruling on each source object that has one."""
 
     def moved(self) -> list[Upload]:
         """Return the uploads of files whose folder was moved, ascending by sequence."""

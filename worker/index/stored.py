@@ -1,0 +1,39 @@
+"""Manifests of the index as they are stored, beside the objects that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from worker.clean import Workspace
+from worker.errors import SourceChanged, SourceError
+
+M = TypeVar("M")
+
+MANIFEST_READS = 5
+"""Attempts to read a manifest while others replace it; after them, there is none."""
+
+
+async def read_manifest(
+    workspace: Workspace, name: str, parse: Callable[[bytes, str], M]
+) -> M | None:
+    """Read a manifest; None where there is none that can be read.
+
+    Args:
+        workspace: Where it is.
+        name: Its name in the folder of the index.
+        parse: Parses its bytes; the second argument is its URL, for errors.
+
+    Raises:
+        StoreError: The store fails after retries.
+    """
+    store, key = workspace.store, workspace.absolute(workspace.index(name))
+    for _ in range(MANIFEST_READS):
+        try:
+            info = await store.stat(key)
+            return parse(await store.read(info, 0, info.size_bytes), info.url)
+        except SourceChanged:
+            continue  # a writer has replaced it between both requests
+        except SourceError:
+            break
+    return None
