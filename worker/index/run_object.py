@@ -16,8 +16,8 @@ from worker.objects import ObjectInfo, ObjectStore
 BLOCK_POINTERS = 2048
 """Pointers that are read together where a run is too long to be read whole: 32 KiB."""
 
-WHOLE_RUN_BYTES = 1 << 20
-"""Length up to which a run is read whole: one request instead of one for each key."""
+WHOLE_RUN_BYTES = 8 << 20
+"""Length up to which a run is read whole: one request instead of some for each key."""
 
 COALESCED_BLOCKS = 4
 """Blocks between two wanted ones up to which all are read with one request."""
@@ -65,7 +65,7 @@ class RunReader:
         self._run = run
         self._info: ObjectInfo | None = None
         self._whole: bytes | None = None
-        self._fences: dict[str, np.ndarray[tuple[int], np.dtype[np.void]]] = {}
+        self._fences: dict[str, np.ndarray[tuple[int], np.dtype[np.void]]] | None = None
 
     async def find(self, table: str, wanted: Words) -> Words:
         """Return the places of rows of a table that have one of some ascending, distinct keys."""
@@ -82,7 +82,7 @@ class RunReader:
         return {name: _pointers(whole, section) for name, section in self._run.sections.items()}
 
     async def _find_in_blocks(self, table: str, section: Section, wanted: Words) -> Words:
-        fences = await self._read_fences(table, section)
+        fences = (await self._read_fences())[table]
         blocks = find_blocks(fences["key"], wanted)
         if len(blocks) == 0:
             return np.zeros(0, np.uint64)
@@ -106,17 +106,19 @@ class RunReader:
             found.append(find_places(np.frombuffer(data, POINTER), wanted))
         return np.concatenate(found)
 
-    async def _read_fences(
-        self, table: str, section: Section
-    ) -> np.ndarray[tuple[int], np.dtype[np.void]]:
-        if table not in self._fences:
-            start = section.offset + section.pointers * POINTER.itemsize
-            blocks = -(-section.pointers // BLOCK_POINTERS)
-            end = start + blocks * _FENCE.itemsize
-            data = await self._store.read(await self._stat(), start, end)
-            self._check(zlib.crc32(data), section.crc)
-            self._fences[table] = np.frombuffer(data, _FENCE)
-        return self._fences[table]
+    async def _read_fences(self) -> dict[str, np.ndarray[tuple[int], np.dtype[np.void]]]:
+        """Read the fences of all tables, with one call: most look-ups want several tables."""
+        if self._fences is None:
+            sections = {
+                name: section for name, section in self._run.sections.items() if section.pointers
+            }
+            ranges = [_fence_range(section) for section in sections.values()]
+            read = await self._store.read_ranges(await self._stat(), ranges)
+            self._fences = {}
+            for (name, section), data in zip(sections.items(), read, strict=True):
+                self._check(zlib.crc32(data), section.crc)
+                self._fences[name] = np.frombuffer(data, _FENCE)
+        return self._fences
 
     async def _read_whole(self) -> bytes:
         if self._whole is None:
@@ -137,6 +139,11 @@ class RunReader:
                 expected=f"the bytes of CRC-32 {expected:08x} that were written",
                 actual=f"CRC-32 {crc:08x}",
             )
+
+
+def _fence_range(section: Section) -> tuple[int, int]:
+    start = section.offset + section.pointers * POINTER.itemsize
+    return start, start + -(-section.pointers // BLOCK_POINTERS) * _FENCE.itemsize
 
 
 def _pointers(whole: bytes, section: Section) -> Pointers:
