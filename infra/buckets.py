@@ -11,6 +11,7 @@ QUARANTINE_FOLDER = "quarantine/"
 PLANS_FOLDER = "plans/"
 PIECES_FOLDER = "pieces/"
 INDEX_FOLDER = "index/"
+PACKS_FOLDER = "packs/"
 ATHENA_FOLDER = "athena/"
 
 

@@ -15,7 +15,14 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.buckets import ARCHIVE_FOLDER, INDEX_FOLDER, PLANS_FOLDER, QUARANTINE_FOLDER, Buckets
+from infra.buckets import (
+    ARCHIVE_FOLDER,
+    INDEX_FOLDER,
+    PACKS_FOLDER,
+    PLANS_FOLDER,
+    QUARANTINE_FOLDER,
+    Buckets,
+)
 from infra.network import Network
 from infra.settings import ECR_IMAGE, Settings, cpu_units
 from infra.tables import Tables
@@ -122,8 +129,11 @@ class Compute(Construct):
             _listing(buckets.clean),
             _objects(READ_OBJECTS, buckets.clean),
             _objects(WRITE_OBJECTS, buckets.clean, PLANS_FOLDER),
-            # A run of the key index is deleted once another one has taken its place.
-            _objects((*WRITE_OBJECTS, "s3:DeleteObject"), buckets.clean, INDEX_FOLDER),
+            # A run of the key index or a pack is deleted once another one has taken its place.
+            *(
+                _objects((*WRITE_OBJECTS, "s3:DeleteObject"), buckets.clean, folder)
+                for folder in (INDEX_FOLDER, PACKS_FOLDER)
+            ),
             # A transform deletes KPI rows that are gone from a day, and the items of sources that
             # have no waiting rows any more; ledger entries stay for ever.
             _items((*READ_ITEMS, *REPLACE_ROWS), *tables.kpis.values()),

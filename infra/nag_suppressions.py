@@ -72,7 +72,7 @@ def acknowledge_findings(stack: ShopKpiStack) -> None:
     tasks.resource("*", NO_RESOURCE)
     for bucket in (buckets.input, buckets.clean):
         tasks.objects(bucket)
-    for folder in ("plans/", "index/"):
+    for folder in ("plans/", "index/", "packs/"):
         tasks.objects(buckets.clean, folder)
     for folder in ("archive/", "quarantine/"):
         tasks.objects(buckets.archive, folder)
@@ -100,7 +100,7 @@ def acknowledge_findings(stack: ShopKpiStack) -> None:
     operations.revisions(compute.operator)
     for bucket in (buckets.input, buckets.clean):
         operations.objects(bucket)
-    for folder in ("plans/", "index/"):
+    for folder in ("plans/", "index/", "packs/"):
         operations.objects(buckets.clean, folder)
     for folder in ("archive/", "quarantine/"):
         operations.objects(buckets.archive, folder)

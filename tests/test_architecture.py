@@ -69,8 +69,12 @@ LAYERS: dict[str, set[str]] = {
         *{"worker.state"},
     },
     "worker.index": {"worker.clean", "worker.errors", "worker.objects", "worker.state"},
+    "worker.packs": {
+        *{"worker.clean", "worker.errors", "worker.index", "worker.objects", "worker.runtime"},
+    },
     "worker.transform": {
-        *{"worker.clean", "worker.errors", "worker.index", "worker.runtime", "worker.state"},
+        *{"worker.clean", "worker.errors", "worker.index", "worker.packs", "worker.runtime"},
+        "worker.state",
     },
     "worker.infer": {"worker.errors", "worker.objects", "worker.validate"},
     "worker.reporting": {

@@ -34,7 +34,12 @@ def stored_bytes(folders: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
 def texts_of(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield an object as it is, and as what it holds."""
     yield name, data
-    if data[:4] == b"PAR1":
+    if name.endswith(".pack"):
+        # Parquet files one after another: each begins and ends with its magic number.
+        files = data[4 : data.rindex(b"PAR1")].split(b"PAR1PAR1")
+        for number, file in enumerate(files):
+            yield from texts_of(f"{name}:{number}", b"PAR1" + file + b"PAR1")
+    elif data[:4] == b"PAR1":
         yield f"{name} as a table", _table_text(data)
     elif data[:4] == b"PK\x03\x04":
         with zipfile.ZipFile(io.BytesIO(data)) as archive:

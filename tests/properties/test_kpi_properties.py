@@ -291,7 +291,7 @@ STRAINED_LIMITS = TransformLimits(
     stride_pointers=3,
     tail_records=1,
 )
-INDEXED_LIMITS = TransformLimits(unindexed_files=0, tail_records=1)
+INDEXED_LIMITS = TransformLimits(unindexed_files=0, tail_records=1, unpacked_files=1)
 
 
 @contextlib.contextmanager

@@ -67,7 +67,7 @@ from worker.validate.range_planner import plan_ranges
 from worker.validate.validate_source import validate
 
 ALL_TABLES = table_names(["order", "category", "product"])
-INDEXED = TransformLimits(unindexed_files=0, stride_pointers=3, tail_records=1)
+INDEXED = TransformLimits(unindexed_files=0, stride_pointers=3, tail_records=1, unpacked_files=2)
 STREAMED = TransformLimits(
     held_reference_rows=0,
     shop_batch_orders=1,

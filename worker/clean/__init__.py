@@ -67,6 +67,10 @@ class Workspace:
         """Return the key of an object of the key index, relative to the workspace."""
         return f"index/{shop_folder(self.shop)}{name}"
 
+    def pack(self, name: str) -> str:
+        """Return the key of an object of `worker.packs`, relative to the workspace."""
+        return f"packs/{shop_folder(self.shop)}{name}"
+
     def result_name(self, source: Source, contract: Contract) -> str:
         """Name the result of a source object, which depends on nothing else."""
         return f"{source.source_id}-{contract.digest[:8]}{self.generation}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -23,6 +23,10 @@ columns."""
 
 COALESCE_BYTES = 512 * 1024
 """Gap up to which byte ranges are read as one: a request costs the CPU time of so much data."""
+
+
+ReadElsewhere = Callable[[], Awaitable[bytes | None]]
+"""Reads all bytes of a small object where a copy of them is; None where there is none."""
 
 
 @contextmanager
@@ -60,11 +64,17 @@ class CleanObject:
         bytes_read: Bytes read so far, footers included.
     """
 
-    __slots__ = ("_footer", "_info", "_key", "_store", "_visited", "_whole", "bytes_read")
+    __slots__ = (
+        *("_elsewhere", "_footer", "_info", "_key", "_store", "_visited", "_whole"),
+        "bytes_read",
+    )
 
-    def __init__(self, store: ObjectStore, key: str) -> None:
+    def __init__(
+        self, store: ObjectStore, key: str, elsewhere: ReadElsewhere | None = None
+    ) -> None:
         self._store = store
         self._key = key
+        self._elsewhere = elsewhere
         self._info: ObjectInfo | None = None
         self._footer: pq.FileMetaData | None = None
         self._visited = False
@@ -87,6 +97,11 @@ class CleanObject:
     def whole_bytes(self) -> int:
         """Return the memory that `forget_whole` frees."""
         return len(self._whole)
+
+    @property
+    def whole(self) -> bytes:
+        """Return all bytes of a small object; empty where they are not held."""
+        return self._whole
 
     def forget_footer(self) -> None:
         """Free the parsed footer until it is needed again."""
@@ -111,9 +126,9 @@ class CleanObject:
         Raises:
             SourceError: As `footer`; `SourceChanged` likewise.
         """
-        info, footer, _ = await self._opened()
-        with decoding(info.url, "a Parquet schema"):
-            return plain_schema(_file(info, footer, []).schema_arrow)
+        size, footer, _ = await self._opened()
+        with decoding(self.url, "a Parquet schema"):
+            return plain_schema(_file(size, footer, []).schema_arrow)
 
     async def read(self, row_groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
         """Read some columns of some row groups, in their order.
@@ -121,32 +136,19 @@ class CleanObject:
         Raises:
             SourceError: As `footer`, or the bytes cannot be decoded; `SourceChanged` as `footer`.
         """
-        info, footer, whole = await self._opened()
-        if whole:
-            held = [(0, whole)]
-        else:
-            with decoding(info.url, "a Parquet footer"):
-                byte_ranges = _coalesce(_column_byte_ranges(footer, row_groups, columns))
-            for start, end in byte_ranges:
-                if not 0 <= start <= end <= info.size_bytes:
-                    raise DamagedObject(
-                        url=info.url,
-                        expected=f"columns within its {info.size_bytes} bytes",
-                        actual=f"a damaged footer with a column at bytes {start} to {end}",
-                    )
-            self.bytes_read += sum(end - start for start, end in byte_ranges)
-            parts = await self._store.read_ranges(info, byte_ranges)
-            held = [(start, part) for (start, _), part in zip(byte_ranges, parts, strict=True)]
+        size, footer, whole = await self._opened()
+        held = [(0, whole)] if whole else await self._read_columns(footer, row_groups, columns)
+        url = self.url
 
         def read() -> pa.Table:
-            with decoding(info.url, "Parquet pages"):
-                rows = _file(info, footer, held).read_row_groups(
+            with decoding(url, "Parquet pages"):
+                rows = _file(size, footer, held).read_row_groups(
                     list(row_groups), columns=list(columns), use_threads=False
                 )
                 promised = sum(footer.row_group(number).num_rows for number in row_groups)
                 if rows.num_rows != promised:
                     raise DamagedObject(
-                        url=info.url,
+                        url=url,
                         expected=f"{promised} rows",
                         actual=f"{rows.num_rows} from damaged pages",
                     )
@@ -154,7 +156,7 @@ class CleanObject:
                 for field in rows.schema:
                     if not field.nullable and rows.column(field.name).null_count:
                         raise DamagedObject(
-                            url=info.url,
+                            url=url,
                             expected=f"a value of {field.name} in every row",
                             actual="none in some, so its footer is damaged",
                         )
@@ -162,42 +164,61 @@ class CleanObject:
 
         return await asyncio.to_thread(read)
 
-    async def _opened(self) -> tuple[ObjectInfo, pq.FileMetaData, bytes]:
-        """Return the version that is read, its footer, and all bytes of a small object."""
-        if self._info is None:
-            self._info = await self._store.stat(self._key)
-        info, footer, whole = self._info, self._footer, self._whole
+    async def _read_columns(
+        self, footer: pq.FileMetaData, row_groups: Sequence[int], columns: Sequence[str]
+    ) -> list[tuple[int, bytes]]:
+        info = await self._found()
+        with decoding(info.url, "a Parquet footer"):
+            byte_ranges = _coalesce(_column_byte_ranges(footer, row_groups, columns))
+        for start, end in byte_ranges:
+            if not 0 <= start <= end <= info.size_bytes:
+                raise DamagedObject(
+                    url=info.url,
+                    expected=f"columns within its {info.size_bytes} bytes",
+                    actual=f"a damaged footer with a column at bytes {start} to {end}",
+                )
+        self.bytes_read += sum(end - start for start, end in byte_ranges)
+        parts = await self._store.read_ranges(info, byte_ranges)
+        return [(start, part) for (start, _), part in zip(byte_ranges, parts, strict=True)]
+
+    async def _opened(self) -> tuple[int, pq.FileMetaData, bytes]:
+        """Return the length of the version that is read, its footer, and a small object's bytes."""
+        if not self._whole and self._elsewhere is not None:
+            self._whole = await self._elsewhere() or b""
+            self.bytes_read += len(self._whole)
+        footer, whole = self._footer, self._whole
+        size = len(whole) or (await self._found()).size_bytes
         if footer is None:
-            size = info.size_bytes
             start = max(size - FOOTER_BYTES, 0)
-            tail = whole or await self._read(info, start, size)
+            tail = whole or await self._read(start, size)
             # The rows of a small object have come with its footer.
             whole = tail if start == 0 else b""
             length = int.from_bytes(tail[-8:-4], "little") + 8
             if tail[-4:] != b"PAR1" or length > size:
-                raise DamagedObject(url=info.url, expected="a Parquet object", actual="other bytes")
+                raise DamagedObject(url=self.url, expected="a Parquet object", actual="other bytes")
             if length > len(tail):
-                tail = await self._read(info, size - length, size)
-            with decoding(info.url, "a Parquet footer"):
+                tail = await self._read(size - length, size)
+            with decoding(self.url, "a Parquet footer"):
                 footer = pq.read_metadata(pa.BufferReader(tail))
                 # Once is enough: it is the same version each time.
                 if not self._visited:
                     _visit(footer, size)
                     self._visited = True
             self._footer, self._whole = footer, whole
-        return info, footer, whole
+        return size, footer, whole
 
-    async def _read(self, info: ObjectInfo, start: int, end: int) -> bytes:
+    async def _found(self) -> ObjectInfo:
+        if self._info is None:
+            self._info = await self._store.stat(self._key)
+        return self._info
+
+    async def _read(self, start: int, end: int) -> bytes:
         self.bytes_read += end - start
-        return await self._store.read(info, start, end)
+        return await self._store.read(await self._found(), start, end)
 
 
-def _file(
-    info: ObjectInfo, footer: pq.FileMetaData, held: list[tuple[int, bytes]]
-) -> pq.ParquetFile:
-    return pq.ParquetFile(
-        pa.PythonFile(_SparseFile(held, info.size_bytes), mode="r"), metadata=footer
-    )
+def _file(size: int, footer: pq.FileMetaData, held: list[tuple[int, bytes]]) -> pq.ParquetFile:
+    return pq.ParquetFile(pa.PythonFile(_SparseFile(held, size), mode="r"), metadata=footer)
 
 
 def _visit(footer: pq.FileMetaData, size: int) -> None:

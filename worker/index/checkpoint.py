@@ -66,7 +66,7 @@ async def open_checkpoint(
         StoreError: A store fails after retries.
     """
     manifest = (
-        await read_manifest(workspace, MANIFEST_NAME, CheckpointManifest.from_json)
+        await read_manifest(workspace, workspace.index(MANIFEST_NAME), CheckpointManifest.from_json)
         or CheckpointManifest()
     )
     if 0 < manifest.up_to <= up_to and manifest.contract == identify_contract(in_force):

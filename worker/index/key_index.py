@@ -80,7 +80,10 @@ class KeyIndex:
         Raises:
             StoreError: The store fails after retries.
         """
-        read = await read_manifest(workspace, MANIFEST_NAME, Manifest.from_json) or Manifest()
+        read = (
+            await read_manifest(workspace, workspace.index(MANIFEST_NAME), Manifest.from_json)
+            or Manifest()
+        )
         manifest = read
         if set(read.tables) != set(tables) or identify(read.up_to) != read.files:
             manifest = Manifest(tables=tuple(sorted(tables)), retired=_names(read))
@@ -175,7 +178,10 @@ class KeyIndex:
             Whether it was written.
         """
         present = (
-            await read_manifest(self._workspace, MANIFEST_NAME, Manifest.from_json) or Manifest()
+            await read_manifest(
+                self._workspace, self._workspace.index(MANIFEST_NAME), Manifest.from_json
+            )
+            or Manifest()
         )
         if (
             present != self._read
@@ -186,6 +192,11 @@ class KeyIndex:
         async with self._workspace.store.create(self._absolute(MANIFEST_NAME)) as writer:
             await writer.write(manifest.to_json())
         return True
+
+
+async def _stored(workspace: Workspace) -> Manifest:
+    key = workspace.index(MANIFEST_NAME)
+    return await read_manifest(workspace, key, Manifest.from_json) or Manifest()
 
 
 def _names(manifest: Manifest) -> tuple[str, ...]:

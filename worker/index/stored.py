@@ -15,19 +15,19 @@ MANIFEST_READS = 5
 
 
 async def read_manifest(
-    workspace: Workspace, name: str, parse: Callable[[bytes, str], M]
+    workspace: Workspace, key: str, parse: Callable[[bytes, str], M]
 ) -> M | None:
     """Read a manifest; None where there is none that can be read.
 
     Args:
         workspace: Where it is.
-        name: Its name in the folder of the index.
+        key: Its key below the workspace.
         parse: Parses its bytes; the second argument is its URL, for errors.
 
     Raises:
         StoreError: The store fails after retries.
     """
-    store, key = workspace.store, workspace.absolute(workspace.index(name))
+    store, key = workspace.store, workspace.absolute(key)
     for _ in range(MANIFEST_READS):
         try:
             info = await store.stat(key)

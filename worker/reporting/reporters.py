@@ -47,9 +47,6 @@ class Reporter(Protocol):
     def validated(self, entry: Entry, *, new: bool) -> None:
         """Report an entry of the ledger; `new` where this run committed it."""
 
-    def known(self, files: int) -> None:
-        """Report how many files beside those reported the ledger has accepted before."""
-
     def refused_before(self, entries: Sequence[Entry]) -> None:
         """Report the files that stay refused: an earlier run refused them."""
 
@@ -142,10 +139,6 @@ class JsonReporter:
         self.emit(event, **receipt(entry))
         if new and entry.notes:
             self.emit("input.noted", url=entry.url, notes=entry.notes)
-
-    def known(self, files: int) -> None:
-        if files:
-            self.emit("source.known", files=files, verdict="accepted", reason="and others")
 
     def refused_before(self, entries: Sequence[Entry]) -> None:
         if entries:
@@ -263,8 +256,6 @@ class QuietReporter(JsonReporter):
 
     def ignored(self, inputs: Sequence[IgnoredInput]) -> None: ...
 
-    def known(self, files: int) -> None: ...
-
     def refused_before(self, entries: Sequence[Entry]) -> None: ...
 
     def validated(self, entry: Entry, *, new: bool) -> None:
@@ -294,8 +285,6 @@ class SilentReporter:
     def reading(self, source: Source, stored_bytes: int, rows: int) -> None: ...
 
     def validated(self, entry: Entry, *, new: bool) -> None: ...
-
-    def known(self, files: int) -> None: ...
 
     def refused_before(self, entries: Sequence[Entry]) -> None: ...
 

@@ -56,6 +56,12 @@ FILE_CACHE_BYTES = 2 * MIB
 """Small files held for one dataset in their stored form: about 700 of some dozens of rows. So the
 files of some weeks are read once, however often their footers are parsed."""
 
+PACK_CHUNK_BYTES = MIB
+"""Bytes of a pack of small files that are read together: about 400 files of some dozens of rows."""
+
+PACK_CHUNKS = 8
+"""Chunks of packs held: 8 MiB."""
+
 CONCURRENT_READS = 3
 """Batches of row groups read and processed at once: two cores busy, one batch on its way."""
 

@@ -30,6 +30,7 @@ from worker.transform.history import keep_history
 from worker.transform.index_upkeep import extend_index
 from worker.transform.latest_versions import LatestVersions
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
+from worker.transform.pack_upkeep import extend_packs
 from worker.transform.pending_work import find_pending_work
 from worker.transform.publish import publish_days
 from worker.transform.report import Report
@@ -194,6 +195,7 @@ async def _transform_once(
         await keep_history(
             work.snapshot.history, task.workspace, task.state, task.limits.tail_records
         )
+        notes |= await extend_packs(task.workspace, task.state, work.snapshot.catalogs, work.head)
     notices: tuple[Notice, ...] = ()
     rollbacks: tuple[Rollback, ...] = ()
     if is_incremental:

@@ -17,10 +17,11 @@ import pyarrow.compute as pc
 from kpi.contract.model import Dataset
 from kpi.kernels.arrays import Mask, Positions
 from kpi.kernels.masks import true
+from worker.packs.packs import Packs
 from worker.runtime.concurrency import each
 from worker.state.entry import Interval
 from worker.transform.clean_files import CleanFile, RowGroup, batch_row_groups, intervals_of
-from worker.transform.file_table import FileTable, Ranks
+from worker.transform.file_table import FileTable, Ranks, SmallFile
 from worker.transform.indexed_files import IndexedFiles
 from worker.transform.intervals import IntervalSet
 from worker.transform.key_sets import KeySet
@@ -122,6 +123,15 @@ class Catalog:
     @property
     def has_index(self) -> bool:
         return self._table.index is not None
+
+    @property
+    def packs(self) -> Packs | None:
+        """Copies of small files of the dataset; None for none."""
+        return self._table.packs
+
+    def small_files(self, after: int) -> list[SmallFile]:
+        """Return all files of the dataset that may be packed, of entries after a sequence."""
+        return self._table.small_files(after)
 
     def places(self, after: int) -> Iterator[tuple[int, int, CleanFile]]:
         """Yield sequence, first row and file for the files of entries after a sequence."""

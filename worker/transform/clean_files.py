@@ -81,13 +81,15 @@ class CleanFile:
         source_id: Source object of the ledger entry.
         url: Where the source object was read.
         key: Key of the file below the workspace.
+        sequence: Ledger sequence of the entry.
+        size_bytes: Length of the file.
         rows: Rows in it.
         ascending: Whether its keys are strictly increasing; see `Part`.
     """
 
     __slots__ = (
         *("_cache", "_groups", "_object"),
-        *("ascending", "key", "rank", "rows", "source_id", "url"),
+        *("ascending", "key", "rank", "rows", "sequence", "size_bytes", "source_id", "url"),
     )
 
     def __init__(
@@ -98,6 +100,8 @@ class CleanFile:
         source_id: str,
         url: str,
         key: str,
+        sequence: int,
+        size_bytes: int,
         rows: int,
         ascending: bool,
     ) -> None:
@@ -105,6 +109,8 @@ class CleanFile:
         self.source_id = source_id
         self.url = url
         self.key = key
+        self.sequence = sequence
+        self.size_bytes = size_bytes
         self.rows = rows
         self.ascending = ascending
         self._cache = cache
@@ -176,12 +182,17 @@ class CleanFile:
         return table.set_column(table.schema.get_field_index(name), name, values)
 
     @property
+    def held(self) -> bytes:
+        """Bytes of a small file, where they are in memory; else empty."""
+        return b"" if self._object is None else self._object.whole
+
+    @property
     def bytes_read(self) -> int:
         return 0 if self._object is None else self._object.bytes_read
 
     async def _opened(self) -> CleanObject:
         if self._object is None:
-            self._object = self._cache.open(self.key)
+            self._object = self._cache.open(self.key, self.sequence, self.size_bytes)
         await self._object.footer()
         self._cache.use(self._object)
         return self._object

@@ -13,6 +13,7 @@ from kpi.contract.model import Contract, Dataset
 from worker.clean import Workspace
 from worker.clean.reader import CleanObject
 from worker.errors import OtherContract
+from worker.packs.packs import PACKED_FILE_BYTES, Packs
 from worker.runtime.memory_budget import FILE_CACHE_BYTES, FOOTER_CACHE_BYTES
 
 _KPI_COLUMNS = ("order_id", "user_id", "product_id", "sale_price", "id")
@@ -57,7 +58,11 @@ class _LruCache:
 
 
 class FileCache:
-    """Opens the clean files of one dataset, and bounds what stays in memory of them."""
+    """Opens the clean files of one dataset, and bounds what stays in memory of them.
+
+    Attributes:
+        packs: Copies of small files; None for none.
+    """
 
     def __init__(
         self,
@@ -81,14 +86,24 @@ class FileCache:
             for name in (*dataset.key, *_KPI_COLUMNS, "created_at")
             if name in dataset.columns and dataset.columns[name].required
         }
+        self.packs: Packs | None = None
         self._workspace = workspace
         self._contract = contract
         self._footers = _LruCache(FOOTER_CACHE_BYTES, CleanObject.forget_footer)
         self._small_files = _LruCache(FILE_CACHE_BYTES, CleanObject.forget_whole)
 
-    def open(self, key: str) -> CleanObject:
-        """Return the reader of a clean file; nothing is read yet."""
-        return CleanObject(self._workspace.store, self._workspace.stored(key))
+    def open(self, key: str, sequence: int, size_bytes: int) -> CleanObject:
+        """Return the reader of a clean file; nothing is read yet.
+
+        Args:
+            key: Its key below the workspace.
+            sequence: Ledger sequence of its entry.
+            size_bytes: Its length.
+        """
+        packs, stored = self.packs, self._workspace.stored(key)
+        if packs is None or size_bytes > PACKED_FILE_BYTES:
+            return CleanObject(self._workspace.store, stored)
+        return CleanObject(self._workspace.store, stored, lambda: packs.find(sequence, key))
 
     def use(self, opened: CleanObject) -> None:
         """Mark a file as used last, and evict what was unused for longest."""

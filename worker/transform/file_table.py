@@ -14,6 +14,7 @@ from kpi.contract.model import Dataset
 from kpi.kernels.arrays import Int64s
 from kpi.kernels.masks import true
 from worker.index.upload_rows import bound_names
+from worker.packs.packs import PACKED_FILE_BYTES, Packs
 from worker.transform.clean_files import CleanFile
 from worker.transform.file_cache import FileCache
 from worker.transform.indexed_files import IndexedFiles
@@ -29,6 +30,21 @@ class Bounds:
 
     low: pa.Array
     high: pa.Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallFile:
+    """A file that may be packed.
+
+    Attributes:
+        sequence: Ledger sequence of its entry.
+        key: Its key below the workspace.
+        file: The file, where it is in use.
+    """
+
+    sequence: int
+    key: str
+    file: CleanFile | None
 
 
 class FileTable:
@@ -90,11 +106,34 @@ class FileTable:
     def file(self, rank: int) -> CleanFile:
         """Return the file of a rank; the same object at each call."""
         if rank not in self._files:
-            names = ("source_id", "url", "key", "rows", "ascending")
+            names = ("source_id", "url", "key", "sequence", "size_bytes", "rows", "ascending")
             row = int(self._order[rank])
             fields: dict[str, Any] = {name: self._rows.column(name)[row].as_py() for name in names}
             self._files[rank] = CleanFile(self._cache, rank=rank, **fields)
         return self._files[rank]
+
+    @property
+    def packs(self) -> Packs | None:
+        """Copies of small files; None for none."""
+        return self._cache.packs
+
+    @packs.setter
+    def packs(self, packs: Packs) -> None:
+        self._cache.packs = packs
+
+    def small_files(self, after: int) -> list[SmallFile]:
+        """Return the files of packable length of entries after a sequence, ascending by it."""
+        ranks = np.arange(len(self))
+        sequences, sizes = (
+            self.column(name, ranks).to_numpy() for name in ("sequence", "size_bytes")
+        )
+        found = ranks[(sequences > after) & (sizes <= PACKED_FILE_BYTES)]
+        keys = self.column("key", found).to_pylist()
+        opened = [self._files.get(rank) for rank in found.tolist()]
+        return [
+            SmallFile(sequence=int(sequences[rank]), key=key, file=file)
+            for rank, key, file in zip(found, keys, opened, strict=True)
+        ]
 
     def column(self, name: str, ranks: Ranks) -> pa.Array:
         """Return one column, for the files of some ranks."""

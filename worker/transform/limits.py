@@ -43,6 +43,8 @@ class TransformLimits:
             each: the work that a killed process loses.
         tail_records: Records of the ledger from which on a checkpoint is written: each transform
             reads those that follow on the last one.
+        unpacked_files: Small files from which on they are packed: each transform may read those
+            that follow on the last pack one by one.
     """
 
     batch_orders: int = BATCH_ORDERS
@@ -58,6 +60,7 @@ class TransformLimits:
     unindexed_files: int = 64
     stride_pointers: int = 2_000_000
     tail_records: int = 128
+    unpacked_files: int = 32
 
 
 DEFAULT_LIMITS = TransformLimits()

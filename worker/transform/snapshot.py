@@ -20,6 +20,7 @@ from worker.transform.file_table import FileTable
 from worker.transform.history import History, read_history
 from worker.transform.indexed_files import IndexedFiles, indexed_columns, table_name
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
+from worker.transform.pack_upkeep import use_packs
 
 KEY_BYTES = 16
 """Length of the key under which ids are hashed."""
@@ -133,6 +134,8 @@ async def open_snapshot(
         if indexed and indexed.index.manifest.up_to:
             for table in tables.values():
                 table.index = indexed
+    if with_index and many:
+        await use_packs(workspace, in_force.erasures.generation, tables.values())
     return Snapshot(history=history, orders=orders, items=items, products=products)
 
 

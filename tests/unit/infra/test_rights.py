@@ -38,7 +38,11 @@ def test_each_task_may_do_what_it_does_and_no_more(template: Template) -> None:
     assert rights(template, "ComputeTransformRole") == {
         *((action, "BucketsClean/*") for action in get),
         *((action, "BucketsClean/plans/*") for action in put),
-        *((action, "BucketsClean/index/*") for action in (*put, "s3:DeleteObject")),
+        *(
+            (action, f"BucketsClean/{folder}/*")
+            for action in (*put, "s3:DeleteObject")
+            for folder in ("index", "packs")
+        ),
         ("s3:ListBucket", "BucketsClean"),
         *on_table(READ | {"PutItem"}, "Ledger"),
         *on_table(READ | {"PutItem", "DeleteItem"}, "OrderKpis", "CategoryKpis", "ProductKpis"),

@@ -168,7 +168,7 @@ def shop(
     prefix = unique_name("rights")
     # The key index of many files, with few.
     defaults = transform.__kwdefaults__ or {}
-    monkeypatch.setitem(defaults, "limits", TransformLimits(unindexed_files=0))
+    monkeypatch.setitem(defaults, "limits", TransformLimits(unindexed_files=0, unpacked_files=1))
     environment = {
         **ministack.environment,
         "SHOPKPI_KPIS": "order,category,product",

@@ -46,6 +46,12 @@ PLACES = (
         cure="deleted, so that the ranges are validated again",
     ),
     Place(
+        name="packs of small clean files",
+        prefix="packs",
+        holds="what the clean rows hold",
+        cure="deleted; later transforms pack the rewritten files",
+    ),
+    Place(
         name="key index",
         holds="order ids, as words that look-ups go by; no id of a customer",
         cure="built again by the next transform; the one after deletes the runs before",
@@ -69,6 +75,8 @@ PLACES = (
 """All places, in the order in which a report names them."""
 
 PIECES_PREFIX = "pieces"
+
+PACKS_PREFIX = "packs"
 
 STORED_PREFIXES = tuple(place.prefix for place in PLACES if place.prefix)
 """Folders below the workspace that hold objects."""

@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 
 from worker.clean import STORED_KEY, Workspace
 from worker.errors import SourceError, SourceMissing
-from worker.maintenance.erasure.places import PIECES_PREFIX, STORED_PREFIXES
+from worker.maintenance.erasure.places import (
+    PACKS_PREFIX,
+    PIECES_PREFIX,
+    STORED_PREFIXES,
+)
 from worker.objects import ObjectStore, OldVersion, SweepingStore, VersionedStore
 from worker.state import Ledger
 from worker.state.erasures import Erasures, generation_of, read_erasures
@@ -52,7 +56,7 @@ async def purge(workspace: Workspace, ledger: Ledger) -> Purged:
         for key in await _keys(workspace, prefix):
             if not workspace.owns(key) or key in named or not _is_outdated(key, former):
                 continue
-            if STORED_KEY.fullmatch(key) is None and prefix != PIECES_PREFIX:
+            if STORED_KEY.fullmatch(key) is None and prefix not in (PIECES_PREFIX, PACKS_PREFIX):
                 continue  # somebody else's
             await workspace.store.delete(workspace.absolute(key))
             purged.objects.append(key)

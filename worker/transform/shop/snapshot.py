@@ -26,6 +26,7 @@ from worker.transform.file_cache import FileCache
 from worker.transform.file_table import FileTable
 from worker.transform.history import History, read_history
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
+from worker.transform.pack_upkeep import use_packs
 from worker.transform.shop.precedence import Precedence
 
 Feeds = Mapping[str, Mapping[str, FedFile]]
@@ -151,6 +152,8 @@ async def open_shop_snapshot(
         rows = clean_dataset(dataset)
         cache = FileCache(rows, workspace, in_force.contract, DAY)
         tables[name] = FileTable(rows, cache, limits, history.rows, history.places)
+    if any(len(table) > limits.unindexed_files for table in tables.values()):
+        await use_packs(workspace, in_force.erasures.generation, tables.values())
     is_first = pc.equal(history.rows.column("part"), 0)
     columns = history.rows.select(["source_id", "url", "feeds"]).filter(is_first)
     files = list(zip(*(one.to_pylist() for one in columns.columns), strict=True))

@@ -16,6 +16,7 @@ from worker.state.paging import records_in_pages
 from worker.transform.day_pipeline import DayPipeline, Published, RowsOfDay
 from worker.transform.day_ranges import DateRange
 from worker.transform.history import keep_history
+from worker.transform.pack_upkeep import extend_packs
 from worker.transform.report import Report
 from worker.transform.rollbacks import Rollback, count_rolled_back
 from worker.transform.shop.days import plan_batches
@@ -108,6 +109,7 @@ async def transform_shop(
     waiting: Mapping[str, int] = work.record.waiting
     is_incremental = not everything and not date_range.is_bounded
     takeovers: list[Takeover] = []
+    notes: dict[str, int] = {}
     if is_incremental:
         committed = committed_after(snapshot.uploads, work.reached)
         takeovers = await find_shop_takeovers(snapshot, committed)
@@ -123,6 +125,8 @@ async def transform_shop(
         )
         await task.state.advance(reached)
         await keep_history(snapshot.history, task.workspace, task.state, task.limits.tail_records)
+        catalogs = snapshot.catalogs.values()
+        notes = await extend_packs(task.workspace, task.state, catalogs, work.head)
     rollbacks: tuple[Rollback, ...] = ()
     if is_incremental:
         rollbacks = await _rollbacks(work)
@@ -130,7 +134,7 @@ async def transform_shop(
         notices=tuple(snapshot.uploads.notices(work.reached)) if is_incremental else (),
         rollbacks=rollbacks,
         takeovers=tuple(takeovers),
-        notes=_notes(context) | count_rolled_back(rollbacks),
+        notes=notes | _notes(context) | count_rolled_back(rollbacks),
         as_of=work.head,
         days=tuple(published.days),
         rows=published.rows,

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,21 @@ from worker.errors import StoreError
 from worker.index.manifest import RUN_NAME
 from worker.objects import ObjectWriter
 from worker.objects.local import FolderStore
+from worker.packs.manifest import PACK_NAME
+from worker.state import Erasure
+from worker.state.erasures import Erasures
+from worker.transform import pack_upkeep
 from worker.transform.limits import TransformLimits
 
 DAYS = 20
-LIMITS = TransformLimits(unindexed_files=0)
+ERASURE = Erasure(
+    erasure_id="0" * 16,
+    mode="delete",
+    customers=("0" * 32,),
+    recorded_at=datetime(2025, 4, 1, tzinfo=UTC),
+    sequence=99,
+)
+LIMITS = TransformLimits(unindexed_files=0, unpacked_files=2)
 
 
 def ident(number: int) -> str:
@@ -128,10 +140,46 @@ async def test_a_damaged_index_is_told_and_built_again(tmp_path: Path, damage: s
         await check(pipeline)
 
 
+@pytest.mark.parametrize("damage", ["missing", "changed", "manifest"])
+async def test_a_damaged_pack_is_told_and_written_again(tmp_path: Path, damage: str) -> None:
+    async with shop(tmp_path) as (pipeline, watched):
+        packs = tmp_path / "packs"
+        (pack,) = packs.glob("*.pack")
+        assert PACK_NAME.fullmatch(pack.name)
+        if damage == "missing":
+            pack.unlink()
+        elif damage == "changed":
+            pack.write_bytes(pack.read_bytes().replace(b"PAR1", b"PAR2"))
+        else:
+            (packs / "current.json").write_bytes(b"{")
+        notes = {} if damage == "manifest" else {"packs_rebuilt": 1}
+        late = Upload("order_items", ((ident(999), ident(6), ident(101), "shipped", "9.00"),), 90)
+        assert await add(pipeline, tmp_path / "new", late) == ([3], notes)
+        watched.opened.clear()
+        late = Upload("order_items", ((ident(998), ident(8), ident(101), "shipped", "9.00"),), 91)
+        assert await add(pipeline, tmp_path / "more", late) == ([4], {})
+        assert clean_files_opened(watched) <= 2  # the new file, to validate it and to read it
+        await check(pipeline)
+
+
+async def test_packs_made_during_an_erasure_are_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def read_erasures(_: object) -> Erasures:
+        return Erasures(records=(ERASURE,))
+
+    async with shop(tmp_path) as (pipeline, _):
+        assert list((tmp_path / "packs").iterdir())
+        monkeypatch.setattr(pack_upkeep, "read_erasures", read_erasures)
+        await add(pipeline, tmp_path / "new", *day(DAYS + 1))
+        assert not list((tmp_path / "packs").iterdir())
+
+
 async def test_a_damaged_clean_file_ends_the_index_and_no_transform(tmp_path: Path) -> None:
     async with shop(tmp_path) as (pipeline, _):
-        for path in (tmp_path / "index").iterdir():
-            path.unlink()
+        for folder in ("index", "packs"):
+            for path in (tmp_path / folder).iterdir():
+                path.unlink()
         assert pipeline.state is not None
         entry = (await pipeline.state.entries())[5]
         (tmp_path / entry.parts[0].key).write_bytes(b"damaged")
