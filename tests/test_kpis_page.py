@@ -116,6 +116,23 @@ def test_rule_20_a_rate_of_the_day_converts(shopkpi: Shopkpi, tmp_path: Path) ->
     assert (day["total_orders"], day["other_currency_orders"]) == (4, 0)
 
 
+def test_rates_of_returns_are_0_where_nothing_is_said(shopkpi: Shopkpi, tmp_path: Path) -> None:
+    """What has no column is null (rule 16), but what nothing returns has not come back."""
+    contract = CONTRACT.partition("[refunds]")[0] + "[limits]\n"
+    for line in ('user_id = "Customer"\n', 'unit_price = "Price"\n', 'discount = "Off"\n'):
+        assert line in contract
+        contract = contract.replace(line, "")
+    contract = contract.replace('["refunds"]', "[]")
+    rows = run(shopkpi, tmp_path, contract)
+    (day,) = rows["order_kpis"]
+    nothing = ("unique_customers", "total_revenue", "gross_sales", "refunds", "net_sales")
+    assert [day[name] for name in nothing] == [None] * len(nothing)
+    rates = [day["return_rate"], *(one["avg_return_rate"] for one in rows["category_kpis"])]
+    assert {Decimal(one) for one in rates if one is not None} == {0}
+    assert day["return_rate"] is not None
+    assert "they are 0" in PAGE
+
+
 @pytest.mark.parametrize("form", ["table", "json", "csv"])
 def test_every_attribute_is_in_every_form(shopkpi: Shopkpi, tmp_path: Path, form: str) -> None:
     run(shopkpi, tmp_path, CONTRACT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 
 class Note(enum.StrEnum):
@@ -35,5 +36,21 @@ class Note(enum.StrEnum):
     ERASED_REJECTS = "erased_rejects"
     """A reject lost its text, since it has the id of an erased customer."""
 
+    ANOTHER_DAY_AS_WRITTEN = "another_day_as_written"
+    """A time counts on another day than its date as written, which all times of one place have."""
+
     SEPARATOR_LINE = "sep=_line"
     """A `sep=` line before the header was passed over."""
+
+
+CONTRADICTING = "contradicting."
+"""Before the name of a column: orders whose rows in one file have several values of it."""
+
+
+def contradictions(notes: Mapping[str, int]) -> dict[str, int]:
+    """Return the columns in which rows of an order differ, with the number of such orders."""
+    return {
+        name.removeprefix(CONTRADICTING): count
+        for name, count in notes.items()
+        if name.startswith(CONTRADICTING)
+    }

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kpi.inference.dataset_blocks import DatasetBlocks
-from kpi.inference.dates import moved_by_offset
+from kpi.inference.dates import are_of_one_place, moved_by_offset
 from kpi.inference.decisions import Decisions
 from kpi.inference.draft import Block, write
+from kpi.inference.evidence import place_of
 from kpi.inference.file_blocks import FileBlocks
 from kpi.inference.money import find_money
 from kpi.inference.money_evidence import Way
@@ -25,6 +26,9 @@ from kpi.inference.values import Column
 
 MISFIT_SHARE = 0.2
 """Records of another width than the header's that make a table unreadable."""
+
+OTHER_DAY_SHARE = 0.1
+"""Times whose date in UTC is another one, above which somebody must say which day counts."""
 
 NAMED_FILES = 5
 """Files that a message names."""
@@ -158,11 +162,29 @@ class _Inference:
         wanted = self._answers.value("day")
         if wanted is not None:
             top.add("day", wanted, "as answered")
+        elif offsets and self._asks_for_day(structure.date.value, offsets):
+            top.add("day", "as written")
         elif offsets:
             top.add("day", "UTC", _describe_offsets(structure.date.value, offsets))
         else:
             top.add("day", "as written", "times carry no offset from UTC")
         return top
+
+    def _asks_for_day(self, column: Column, offsets: Sequence[str]) -> bool:
+        """Ask for the day where times carry the offset of one place, and many have another date."""
+        share = moved_by_offset(column.cells)
+        if share < OTHER_DAY_SHARE or not are_of_one_place(offsets):
+            return False
+        place = place_of(column, self._tables)
+        self._answers.ask(
+            Question(
+                word="day",
+                text=f"{place} has times with the offset {offsets[0]}, of which {share:.0%} have "
+                "another date in UTC. Which day does an order count on?",
+                answers={"as written": "the date that stands there", "UTC": "the date in UTC"},
+            )
+        )
+        return True
 
 
 def _dates_in_names(tables: Sequence[Table]) -> str:

@@ -201,10 +201,10 @@ class Decisions:
         return answer != "none"
 
     def choose_currency(self, column: Column) -> str | None:
-        """Give the currency of a column, None where it has no codes; ask where it has several.
+        """Give the currency of a column, None where it has no codes.
 
         Raises:
-            NotInferableError: It has several, and they are no codes.
+            NotInferableError: It has several, of which no answer names one.
         """
         codes = Counter(one.upper() for one in column.cells if one)
         if not all(re.fullmatch("[A-Z]{3}", one) for one in codes):
@@ -219,16 +219,15 @@ class Decisions:
             return None
         if len(codes) == 1:
             return next(iter(codes))
-        answer = self._answers.ask(
-            Question(
-                word="currency",
-                text=f"{place_of(column, self._tables)} has amounts in {len(codes)} currencies, "
-                "which are never added. Of which are the KPIs? Orders in others are counted apart, "
-                "as other_currency_orders",
-                answers={one: f"{count} rows" for one, count in codes.most_common()},
-            )
+        answer = self._answers.value("currency")
+        if answer in codes:
+            return answer
+        names = [f'--answer "currency={one}" ({n} rows)' for one, n in codes.most_common()]
+        raise NotInferableError(
+            f"{place_of(column, self._tables)} has amounts in {len(codes)} currencies, which are "
+            "never added. KPIs are of one of them, and orders in others are counted apart, as "
+            f"other_currency_orders: {'; '.join(names[:MAX_CHOICES])}"
         )
-        return answer or next(iter(codes))
 
 
 def _parts(rows: Sequence[tuple[str, ...]], table: Table) -> Iterator[Sequence[tuple[str, ...]]]:

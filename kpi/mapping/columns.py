@@ -81,6 +81,7 @@ class Typed:
         wrong: Where a text cannot be read.
         rounded: Where decimals were dropped; None where the kind has none.
         days: Days of times; None of other kinds.
+        elsewhere: Times whose date as written is not their day; see `Times`.
         signs: Whether an amount without a sign was negative, and whether one was positive.
     """
 
@@ -88,6 +89,7 @@ class Typed:
     wrong: Mask
     rounded: Mask | None = None
     days: npt.NDArray[np.int32] | None = None
+    elsewhere: Mask | None = None
     signs: frozenset[int] = field(default_factory=frozenset)
 
 
@@ -121,7 +123,12 @@ def read_column(
         )
     if kind == "time":
         times = read_times(texts, forms.dates, forms.clock)
-        return Typed(values=_instants(times), wrong=times.wrong, days=times.days)
+        return Typed(
+            values=_instants(times),
+            wrong=times.wrong,
+            days=times.days,
+            elsewhere=times.elsewhere,
+        )
     if kind == "version":
         return _versions(texts, forms)
     if kind == "integer":

@@ -25,6 +25,9 @@ from kpi.kernels.time_zones import to_local, to_utc
 from kpi.mapping.stamps import Stamps, Suffixes, read_stamps, stamp_shapes
 
 MICROSECONDS = 1_000_000
+SUMMER_TIME = 3_600 * MICROSECONDS
+"""Difference between the offsets of one place within a year."""
+
 MIDNIGHT_OF_2000 = int(np.datetime64("2000-01-01", "us").astype(np.int64))
 _MONTH_NUMBERS = pa.array([*MONTHS, *(month[:3] for month in MONTHS)])
 _UNIX_STEP = {UNIX_SECONDS: MICROSECONDS, UNIX_MILLISECONDS: 1_000}
@@ -40,12 +43,15 @@ class Times:
         days: Days since 1970, as `day` of the contract has it.
         valid: Where a text is a time.
         wrong: Where a text is there and is none.
+        elsewhere: Where the date as written is another one than the day; None where offsets are
+            those of several places, or days are as written.
     """
 
     instants: Int64s
     days: npt.NDArray[np.int32]
     valid: Mask
     wrong: Mask
+    elsewhere: Mask | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,7 @@ def _on_days(stamps: Stamps, wrong: Mask, clock: Clock) -> Times:
     """Find the instants and days of wall clocks."""
     known, wall = stamps.good, stamps.wall
     instants = wall - stamps.offset
+    elsewhere: Mask | None = None
     if clock.day == AS_WRITTEN:
         days = wall // MICROSECONDS_PER_DAY
     else:
@@ -134,9 +141,23 @@ def _on_days(stamps: Stamps, wrong: Mask, clock: Clock) -> Times:
             if zone != "UTC" and which.any():
                 instants[which] = to_utc(wall[which], zone)
         days = to_local(instants, clock.day) // MICROSECONDS_PER_DAY
+        if _of_one_place(stamps):
+            elsewhere = known & (days != wall // MICROSECONDS_PER_DAY)
     if not known.all():
         instants[~known], days[~known] = 0, 0
-    return Times(instants=instants, days=days.astype(np.int32), valid=known, wrong=wrong)
+    return Times(instants, days.astype(np.int32), known, wrong, elsewhere)
+
+
+def _of_one_place(stamps: Stamps) -> bool:
+    """Whether all times carry the offset of one place, not UTC; in summer it may be another."""
+    if not stamps.zoned.any():
+        return False
+    offsets = np.unique(stamps.offset[stamps.good])
+    return bool(
+        stamps.zoned[stamps.good].all()
+        and offsets.any()
+        and offsets[-1] - offsets[0] <= SUMMER_TIME
+    )
 
 
 def _unix(texts: pa.Array, step: int) -> tuple[Mask, Int64s]:

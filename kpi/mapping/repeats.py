@@ -38,7 +38,7 @@ class RepeatCounter:
         if not rows.num_rows:
             return
         self._size += rows.num_rows
-        words = {name: _words(rows.column(name)) for name in rows.column_names}
+        words = {name: words_of(rows.column(name)) for name in rows.column_names}
         keys = combine([words[name] for name in self._key])
         values = combine([keys, *(words[name] for name in words if name not in self._key)])
         # Equal neighbours, as the lines of an order are for the order, need no second look.
@@ -63,7 +63,7 @@ class RepeatCounter:
         return len(np.unique(keys[1:][other]))
 
 
-def _words(column: pa.ChunkedArray) -> Words:
+def words_of(column: pa.ChunkedArray) -> Words:
     """Compute a word for each value of a column."""
     kind = column.type
     if pa.types.is_string(kind):

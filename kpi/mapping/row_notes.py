@@ -42,6 +42,8 @@ def changes(column: ShopColumn, typed: Typed, file_rows: FileRows, inside: Mask)
     found = Counter[str]()
     if typed.rounded is not None:
         found[str(Note.ROUNDED)] = int((typed.rounded & inside).sum())
+    if typed.elsewhere is not None and column.name == "created_at":
+        found[str(Note.ANOTHER_DAY_AS_WRITTEN)] = int((typed.elsewhere & inside).sum())
     if column.kind in ("id", "text"):
         found[str(Note.TRIMMED)] = int((file_rows.trimmed(column) & inside).sum())
     return +found

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ class Outcome:
         categories: (day, category) -> row of category_kpis, likewise.
         entries: Ledger entries by name of file, the last upload of each.
         waiting: Rows that wait.
+        rows: Table -> rows, as stored.
+        notes: Of all transforms.
     """
 
     orders: dict[str, dict[str, Any]]
@@ -39,6 +42,7 @@ class Outcome:
     entries: dict[str, Entry]
     waiting: int
     rows: dict[str, list[dict[str, Any]]]
+    notes: dict[str, int]
 
 
 def write(folder: Path, file: File, encoding: str) -> None:
@@ -74,6 +78,7 @@ def run(
     async def work() -> Outcome:
         parsed = parse_contract(contract, source="test")
         entries: dict[str, Entry] = {}
+        notes = Counter[str]()
         async with Pipeline(home / "ws", parsed, block_sizes) as pipeline:
             for file in files:
                 write(home / "in", file, encoding)
@@ -83,8 +88,9 @@ def run(
                 (source,) = inputs.sources
                 entries[file.name], _ = await validate(source, pipeline.context())
                 if one_by_one:
-                    await pipeline.transform(limits=limits)
-            return await publish(pipeline, entries, limits)
+                    notes.update((await pipeline.transform(limits=limits)).notes)
+            outcome = await publish(pipeline, entries, limits)
+            return replace(outcome, notes=dict(notes + Counter(outcome.notes)))
 
     return asyncio.run(work())
 
@@ -108,6 +114,7 @@ async def publish(
         },
         entries=entries,
         waiting=sum(report.waiting.values()),
+        notes=report.notes,
     )
 
 

@@ -11,7 +11,13 @@ import click
 
 from worker.cli.event_loop import run_async
 from worker.cli.pipeline import bring_up_to_date
-from worker.cli.render import describe_reasons, show_receipts, show_refusals, show_report
+from worker.cli.render import (
+    describe_reasons,
+    show_doubts,
+    show_receipts,
+    show_refusals,
+    show_report,
+)
 from worker.cli.sanitize import one_line
 from worker.errors import ConfigError
 from worker.inputs import open_all
@@ -49,6 +55,7 @@ def try_against(file: str, inputs: Sequence[str]) -> None:
                 show_report(report)
                 await _show_shapes(session)
                 show_refusals(validated.entries)
+                show_doubts(validated.entries)
                 reasons = describe_reasons(validated.entries)
                 if reasons:
                     click.echo(one_line(f"reasons of rejects: {reasons}"))

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from kpi.contract.receipt_notes import CONTRADICTING, Note
 from worker.cli.sanitize import one_line
 from worker.runtime.wording import counted
+from worker.state.receipt import doubts_of
 
 if TYPE_CHECKING:
     from datetime import date
@@ -183,10 +185,50 @@ def describe_report(report: Report) -> list[str]:
 
 
 _NOTE_HINTS = {
+    "moved_orders": ": a later file has another day for them; where numbers begin anew, order_id "
+    "joins them with the day",
     "orders_of_a_later_file": ": its lines took the place of those of an earlier file; where "
     "numbers begin anew in each file, order_id joins them with the day",
 }
 """What a note means, where its name alone does not say it."""
+
+
+MAX_DOUBTS_SHOWN = 5
+"""Doubts that are named."""
+
+
+def describe_doubts(entries: Iterable[Entry]) -> list[str]:
+    """Say what of some files may be meant otherwise than the contract has it."""
+    lines = [
+        clip(f"doubtful: {short_name(entry.url)}: {_doubt(name, count)}")
+        for entry in entries
+        for name, count in doubts_of(entry).items()
+    ]
+    more = len(lines) - MAX_DOUBTS_SHOWN
+    if more > 0:
+        lines[MAX_DOUBTS_SHOWN:] = [f"{counted(more, 'doubt')} more like these (`shopkpi ledger`)"]
+    return lines
+
+
+def show_doubts(entries: Iterable[Entry]) -> None:
+    """Print what of some files may be meant otherwise than the contract has it."""
+    for line in describe_doubts(entries):
+        console().print(line, soft_wrap=True)
+
+
+def _doubt(name: str, count: int) -> str:
+    if name == Note.ANOTHER_DAY_AS_WRITTEN:
+        return (
+            f"{counted(count, 'row')} with another date as written than the day counted "
+            '(`day = "as written"` takes the date)'
+        )
+    column = name.removeprefix(CONTRADICTING)
+    hint = "of each the last row counts; what a line says goes to [order_items]"
+    if column == "created_at":
+        hint = (
+            "of each the last row's counts; where numbers begin anew, order_id joins them with it"
+        )
+    return f"{counted(count, 'order')} with rows that differ in {column}: {hint}"
 
 
 def describe_notices(report: Report) -> list[str]:

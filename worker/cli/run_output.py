@@ -12,10 +12,12 @@ from worker.cli.render import (
     clip,
     console,
     describe_days,
+    describe_doubts,
     describe_notices,
     describe_reasons,
     describe_report,
     short_name,
+    show_doubts,
     show_receipts,
     show_recognised,
     show_refusals,
@@ -102,7 +104,7 @@ def show_quietly(result: RunResult) -> None:
             line = f"same {clip(entry.url)}: the bytes of its earlier upload, nothing changes"
         out.print(line, soft_wrap=True)
     others = tuple(one for one in report.notices if one.kind != "same")
-    for line in describe_notices(replace(report, notices=others)):
+    for line in (*describe_doubts(new), *describe_notices(replace(report, notices=others))):
         out.print(line, soft_wrap=True)
     if result.report.days and not new:
         out.print(describe_report(result.report)[0], soft_wrap=True)
@@ -138,6 +140,7 @@ def _show_summary(result: RunResult, new: Sequence[Entry]) -> None:
         out.print("changed: nothing (`shopkpi query orders` shows the KPIs)")
     for line in describe_report(result.report)[1:]:
         out.print(line)
+    show_doubts(new)
     if rejected := sum(entry.rows_rejected for entry in new if entry.verdict == "accepted"):
         reasons = describe_reasons(entry for entry in new if entry.verdict == "accepted")
         out.print(f"rejected: {counted(rejected, 'row')}: {reasons}")

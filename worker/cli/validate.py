@@ -16,7 +16,7 @@ from worker.cli.options import (
     version_id_option,
 )
 from worker.cli.pipeline import keep_local_headers, make_reporter
-from worker.cli.render import Headers, show_receipts, show_refusals
+from worker.cli.render import Headers, show_doubts, show_receipts, show_refusals
 from worker.inputs import only_source, open_all
 from worker.jobs import Validated, validate_all
 from worker.settings import read_settings
@@ -102,6 +102,7 @@ def validate(
     if output_format == "table" and validated.entries:
         show_receipts(validated.entries, {})
         show_refusals(validated.entries, headers)
+        show_doubts(validated.new_entries)
     validated.check()
 
 

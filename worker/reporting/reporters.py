@@ -15,7 +15,7 @@ import orjson
 
 from worker.errors import describe
 from worker.reporting.emf import metric_fields
-from worker.state.receipt import receipt
+from worker.state.receipt import doubts_of, receipt
 
 if TYPE_CHECKING:
     from kpi.contract.model import Contract
@@ -139,6 +139,14 @@ class JsonReporter:
         self.emit(event, **receipt(entry))
         if new and entry.notes:
             self.emit("input.noted", url=entry.url, notes=entry.notes)
+        self._doubt(entry, new=new)
+
+    def _doubt(self, entry: Entry, *, new: bool) -> None:
+        """Write what of an accepted file may be meant otherwise than the contract has it."""
+        doubts = doubts_of(entry) if new else {}
+        if doubts:
+            fields = {"source_id": entry.source_id, "url": entry.url, "doubts": doubts}
+            self.emit("source.doubtful", level="warning", **fields)
 
     def refused_before(self, entries: Sequence[Entry]) -> None:
         if entries:
@@ -205,6 +213,7 @@ class JsonReporter:
             rows=report.rows,
             waiting_items=sum(report.waiting.values()),
             **({"notes": report.notes} if report.notes else {}),
+            **({"level": "warning"} if report.notes.get("moved_orders") else {}),
             clean_bytes=report.clean_bytes,
             clean_bytes_read=report.clean_bytes_read,
             seconds=report.seconds,
@@ -262,6 +271,7 @@ class QuietReporter(JsonReporter):
         if new:
             event = "source.committed" if entry.verdict == "accepted" else "source.refused"
             self.emit(event, **receipt(entry))
+        self._doubt(entry, new=new)
 
     def transformed(self, report: Report, effects: Mapping[str, Effect]) -> None:
         # Effects of files that are new are for who asks: one line for each file is enough.

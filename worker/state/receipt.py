@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from kpi.contract.receipt_notes import CONTRADICTING, Note
+
 if TYPE_CHECKING:
     from worker.state import Effect, Entry, Ruling
 
@@ -56,3 +58,13 @@ def receipt(
             "ruling_sequence": ruling.sequence,
         }
     return fields
+
+
+def doubts_of(entry: Entry) -> dict[str, int]:
+    """Return the notes of an accepted file whose numbers may be meant otherwise: code -> count."""
+    return {
+        name: count
+        for feed in entry.feeds.values()
+        for name, count in feed.notes.items()
+        if name.startswith(CONTRADICTING) or name == Note.ANOTHER_DAY_AS_WRITTEN
+    }

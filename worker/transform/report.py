@@ -21,8 +21,8 @@ class Report:
         waiting: source_id -> items whose order has not arrived.
         notes: What a reader of the KPIs should know -> how often: `rolled_back_rows`, those of
             `rollbacks`. By a contract of language 2 `provisional_days`, of which something has not
-            come or was not said, and `orders_of_a_later_file` whose lines took the place of those
-            of a file of another name.
+            come or was not said, `orders_of_a_later_file` whose lines took the place of those of a
+            file of another name, and `moved_orders`, which such a file has on another day.
         notices: What new uploads have in common with earlier ones.
         rollbacks: New uploads whose rows replace newer rows of other files.
         takeovers: New uploads whose orders seem to be those of another shop.

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from kpi.aggregation.shop_contradictions import ContradictionCounter
 from kpi.contract.customers import customer_columns
 from kpi.contract.forms import ISO
-from kpi.contract.receipt_notes import Note
+from kpi.contract.receipt_notes import CONTRADICTING, Note
 from kpi.contract.shop import Shop, ShopDataset
 from kpi.mapping.clean_rows import DAY, clean_key, clean_schema, ranged_columns
 from kpi.mapping.headers import FileRefusedError
@@ -57,6 +58,7 @@ class _Feed:
     passed_over: int = 0
     notes: Counter[str] = field(default_factory=Counter)
     repeats: RepeatCounter | None = None
+    contradictions: ContradictionCounter | None = None
     key_order: KeyOrder | None = None
 
 
@@ -157,6 +159,9 @@ class MappedValidation:
             feed.passed_over = counts.rows - feed.clean - feed.rejected
             if feed.repeats is not None and (repeated := feed.repeats.count()):
                 feed.notes["repeated_keys"] = repeated
+            if feed.contradictions is not None:
+                found = feed.contradictions.count()
+                feed.notes.update({f"{CONTRADICTING}{name}": found[name] for name in found})
         reason = too_many_rejects(
             self._contract,
             # An erasure must not change the verdict on a file.
@@ -264,6 +269,8 @@ class MappedValidation:
                 await output.clean[name].write(rows.clean)
             if feed.repeats is not None:
                 feed.repeats.include(rows.clean)
+            if feed.contradictions is not None:
+                feed.contradictions.include(rows.clean)
             if feed.key_order is not None:
                 feed.key_order.include(rows.clean)
         table, reasons = records.rejects(problems, np.flatnonzero(rejected), mapped.kept)
@@ -318,7 +325,11 @@ def _feed(dataset: ShopDataset) -> _Feed:
     if dataset.key_by != "columns":
         return _Feed()
     key = [DAY if name == dataset.valid_from else name for name in dataset.key]
-    return _Feed(repeats=RepeatCounter(key), key_order=KeyOrder(clean_key(dataset)))
+    feed = _Feed(repeats=RepeatCounter(key), key_order=KeyOrder(clean_key(dataset)))
+    # Rows of a change file are meant to differ.
+    if dataset.name == "orders" and dataset.version is None and not dataset.deleted:
+        feed.contradictions = ContradictionCounter(dataset)
+    return feed
 
 
 def _erasing(context: ValidationContext) -> MappedErasing | None:

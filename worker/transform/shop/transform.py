@@ -22,6 +22,7 @@ from worker.transform.rollbacks import Rollback, count_rolled_back
 from worker.transform.shop.days import plan_batches
 from worker.transform.shop.effects import count_waiting, effects_of
 from worker.transform.shop.loader import ShopContext, load_days
+from worker.transform.shop.moved_orders import MOVED_ORDERS, count_moved_orders
 from worker.transform.shop.references import References
 from worker.transform.shop.snapshot import ShopSnapshot
 from worker.transform.shop.takeovers import find_shop_takeovers
@@ -134,7 +135,7 @@ async def transform_shop(
         notices=tuple(snapshot.uploads.notices(work.reached)) if is_incremental else (),
         rollbacks=rollbacks,
         takeovers=tuple(takeovers),
-        notes=notes | _notes(context) | count_rolled_back(rollbacks),
+        notes=notes | await _notes(context, work) | count_rolled_back(rollbacks),
         as_of=work.head,
         days=tuple(published.days),
         rows=published.rows,
@@ -167,9 +168,11 @@ async def _rollbacks(work: ShopWork) -> tuple[Rollback, ...]:
     return tuple(found)
 
 
-def _notes(context: ShopContext) -> dict[str, int]:
+async def _notes(context: ShopContext, work: ShopWork) -> dict[str, int]:
     """Count what a reader of the KPIs should know of the days that were computed."""
+    new = work.snapshot.uploads.changed_since(work.since)
     counts = {
+        MOVED_ORDERS: await count_moved_orders(context.versions["orders"], new),
         "provisional_days": len(context.seen.provisional),
         "orders_of_a_later_file": sum(one.replaced_orders for one in context.versions.values()),
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +13,17 @@ import pyarrow as pa
 from kpi.aggregation.shop_columns import texts_of
 from kpi.aggregation.shop_versions import key_columns, number_keys
 from kpi.contract.shop import ShopDataset
-from kpi.kernels.arrays import Mask
+from kpi.kernels.arrays import Int64s, Mask
 from kpi.kernels.keys import Keys, concat_keys
+from kpi.mapping.clean_rows import DAY
 from kpi.mapping.conditions import holds
 from worker.transform.catalog import Catalog
 from worker.transform.clean_files import RowGroup
 from worker.transform.latest_versions import Candidates, Cluster, LatestVersions
 from worker.transform.shop.precedence import Precedence
+
+MAX_REPLACEMENTS = 1_000_000
+"""Rows of orders that are kept with those that took their place, 16 bytes each."""
 
 
 class ShopVersions(LatestVersions):
@@ -30,6 +36,8 @@ class ShopVersions(LatestVersions):
         dataset: The dataset.
         replaced_orders: Orders whose lines took the place of those of a file of another name, as
             far as they were resolved.
+        replacements: Rows of orders that those of a file of another name took the place of, as far
+            as they were resolved.
     """
 
     def __init__(self, dataset: ShopDataset, catalog: Catalog, precedence: Precedence) -> None:
@@ -37,6 +45,12 @@ class ShopVersions(LatestVersions):
         self.dataset = dataset
         self._precedence = precedence
         self.replaced_orders = 0
+        self.replacements: list[Replacement] = []
+
+    @property
+    def has_days(self) -> bool:
+        """Whether the clean rows have the day of their order."""
+        return DAY in self._catalog.dataset.columns
 
     async def resolve(self, groups: Sequence[RowGroup]) -> None:
         """Find the latest rows of some row groups; see `LatestVersions.resolve`."""
@@ -61,7 +75,10 @@ class ShopVersions(LatestVersions):
 
     def _latest(self, ordered: list[RowGroup], found: Sequence[Candidates]) -> Mask:
         if self.dataset.key_by != "order":
-            return super()._latest(ordered, found)
+            rows = super()._latest(ordered, found)
+            if self.dataset.name == "orders":
+                self.replacements += self._replacements(ordered, found, rows)
+            return rows
         keys = concat_keys([one.keys for one in found])
         if not len(keys):
             return np.zeros(0, bool)
@@ -71,10 +88,56 @@ class ShopVersions(LatestVersions):
         newest = np.full(int(number.max()) + 1, -1, np.int64)
         np.maximum.at(newest, number, rank)
         latest: Mask = rank == newest[number]
-        names = np.array([hash(file.name) for file in self._precedence.files])
+        names = self._names()
         other = ~latest & (names[rank] != names[newest[number]])
         self.replaced_orders += len(np.unique(number[other]))
         return latest
+
+    def _names(self) -> Int64s:
+        """Return a number of each file's name, by rank."""
+        return np.array([hash(file.name) for file in self._precedence.files], np.int64)
+
+    def _replacements(
+        self, ordered: Sequence[RowGroup], found: Sequence[Candidates], latest: Mask
+    ) -> Iterator[Replacement]:
+        """Pair the superseded rows with the latest of their key, where names of files differ."""
+        ranks = [self._precedence.rank(group.file.source_id)[0] for group in ordered]
+        of_group = self._names()[ranks]
+        if len(set(of_group.tolist())) < 2 or not len(latest):
+            return
+        hashes = np.concatenate([one.keys.high for one in found])
+        rows = np.concatenate([one.rows for one in found])
+        group = np.repeat(np.arange(len(found)), [len(one.rows) for one in found])
+        order = np.flatnonzero(latest)
+        order = order[np.argsort(hashes[order], kind="stable")]
+        old = np.flatnonzero(~latest)
+        new = order[np.searchsorted(hashes[order], hashes[old])]
+        other = of_group[group[old]] != of_group[group[new]]
+        # Of the lines of an order that follow on each other, one is enough.
+        other[1:] &= (hashes[old[1:]] != hashes[old[:-1]]) | (group[old[1:]] != group[old[:-1]])
+        room = max(MAX_REPLACEMENTS - sum(len(one.old_rows) for one in self.replacements), 0)
+        old, new = old[other][:room], new[other][:room]
+        pairs = group[old] * len(found) + group[new]
+        order = np.argsort(pairs, kind="stable")
+        old, new, pairs = old[order], new[order], pairs[order]
+        edges = [*np.flatnonzero(np.diff(pairs, prepend=-1)).tolist(), len(pairs)]
+        for start, end in pairwise(edges):
+            yield Replacement(
+                old=ordered[pairs[start] // len(found)],
+                new=ordered[pairs[start] % len(found)],
+                old_rows=rows[old[start:end]],
+                new_rows=rows[new[start:end]],
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replacement:
+    """Rows of one row group that those of another one took the place of, pair by pair."""
+
+    old: RowGroup
+    new: RowGroup
+    old_rows: Int64s
+    new_rows: Int64s
 
 
 def deleted_rows(dataset: ShopDataset, table: pa.Table) -> Mask:
