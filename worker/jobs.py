@@ -23,7 +23,7 @@ from worker.reporting.reporters import Reporter
 from worker.runtime.concurrency import each
 from worker.runtime.memory_budget import SMALL_SOURCE_BYTES, SMALL_SOURCES_AT_ONCE
 from worker.settings import Settings
-from worker.state import Adoption, Entry, State
+from worker.state import Adoption, Entry, Sighting, State
 from worker.state.contract_in_force import ContractInForce, contract_of
 from worker.stores import open_objects, open_state
 from worker.validate import range_task
@@ -31,6 +31,7 @@ from worker.validate.byte_range import ByteRange
 from worker.validate.context import ValidationContext
 from worker.validate.discovery import Inputs
 from worker.validate.file_versions import is_seen
+from worker.validate.known_sources import find_known
 from worker.validate.moved_folders import find_moved
 from worker.validate.validate_source import validate
 from worker.validate.wait_until_unchanged import settle
@@ -143,11 +144,13 @@ class Validated:
         entries: Ledger entries, in the order of the sources.
         left: URL -> error of a source that could not be read.
         committed: Ids of sources that this run committed; the ledger knew the others.
+        known: Number of sources beside these that the ledger has accepted before.
     """
 
     entries: list[Entry]
     left: Mapping[str, Exception]
     committed: frozenset[str] = frozenset()
+    known: int = 0
 
     @property
     def new_entries(self) -> list[Entry]:
@@ -160,7 +163,7 @@ class Validated:
             SourceError: The only source could not be read.
             SourcesLeft: Of several, some could not be read.
         """
-        count = len(self.entries) + len(self.left)
+        count = len(self.entries) + len(self.left) + self.known
         if count == 1:
             for error in self.left.values():
                 raise error
@@ -209,16 +212,25 @@ async def validate_all(
     if session.recognised is not None:
         reporter.recognised(session.recognised)
     reporter.ignored(inputs.ignored)
-    sources, unsettled = await _settle(session, inputs.sources)
+    ids = [source.source_id for source in inputs.sources if source.info.stamp is not None]
+    sightings = await session.state.sightings(ids) if ids else {}
+    sources, unsettled = await _settle(session, inputs.sources, sightings)
     for name in inputs.left:
         left[name.url] = name.error
         reporter.unlisted(name.url, name.error)
     for source, error in unsettled:
         leave(source, error)
-    context = replace(context, moved=await find_moved(sources, inputs.places, context))
-    small = [source for source in sources if source.info.size_bytes <= SMALL_SOURCE_BYTES]
+    known = await find_known(sources, sightings, context)
+    for source, entry in known.entries.items():
+        entries[source] = entry
+        reporter.validated(entry, new=False)
+    reporter.known(len(known.others))
+    moved = await find_moved(sources, inputs.places, sightings, context)
+    context = replace(context, moved=moved)
+    unknown = [one for one in sources if one not in entries and one not in known.others]
+    small = [source for source in unknown if source.info.size_bytes <= SMALL_SOURCE_BYTES]
     await each(small, one, SMALL_SOURCES_AT_ONCE)
-    for source in sources:
+    for source in unknown:
         if source.info.size_bytes > SMALL_SOURCE_BYTES:
             await one(source)
     refused = [one for one in entries.values() if one.verdict == "refused"]
@@ -227,6 +239,7 @@ async def validate_all(
         entries=[entries[one] for one in sources if one in entries],
         left=left,
         committed=frozenset(committed),
+        known=len(known.others),
     )
 
 
@@ -252,14 +265,12 @@ async def _check_named_dataset(inputs: Inputs, context: ValidationContext) -> No
 
 
 async def _settle(
-    session: Session, sources: Sequence[Source]
+    session: Session, sources: Sequence[Source], sightings: Mapping[str, Sighting]
 ) -> tuple[list[Source], list[tuple[Source, SourceError]]]:
     """Wait for files that may still be written, but for none that the ledger has seen."""
     quiet_s = session.settings.settle_s
-    ids = [source.source_id for source in sources if source.info.stamp is not None]
-    if not quiet_s or not ids:
+    if not quiet_s or not any(source.info.stamp is not None for source in sources):
         return list(sources), []
-    sightings = await session.state.sightings(ids)
     unseen = [
         source
         for source in sources

@@ -10,7 +10,7 @@ import pytest
 from tests.contracts.states import CONCURRENTLY, DAY, rows
 from tests.support.samples import adoption, entry, erasure, ruling
 from worker.errors import ContractChanged, CustomersErased, HeadMoved
-from worker.state import Effect, Progress, Sighting, State
+from worker.state import Effect, Pointer, Progress, Sighting, State
 
 
 async def test_a_new_ledger_is_empty(state: State) -> None:
@@ -294,3 +294,25 @@ async def test_an_entry_is_rewritten_once_for_each_erasure(state: State) -> None
     other = await state.stage(replace(rewritten, erasure="2" * 16))
     assert await state.rewritten("2" * 16) == [other]
     assert await state.find("a") == entry("a").at(1)
+
+
+async def test_many_entries_are_found_by_their_sources(state: State) -> None:
+    first = await state.commit(entry("a"), adoption=adoption())
+    refused = await state.commit(replace(entry("b"), verdict="refused", reason="no header"))
+    staged = await state.stage(replace(entry("a"), contract="next", staged=True))
+    retraction = await state.rule(ruling("a"))
+    second = await state.commit(entry("b"), replaces=refused.sequence)
+
+    assert await state.pointers(["a", "b", "c"]) == {
+        "a": Pointer(sequence=first.sequence, accepted=True),
+        "b": Pointer(sequence=second.sequence, accepted=True),
+    }
+    assert await state.pointers(["a", "b"], staged_for="next") == {
+        "a": Pointer(sequence=staged.sequence, accepted=True)
+    }
+    last = await state.commit(replace(entry("c"), verdict="refused", reason="no header"))
+    assert (await state.pointers(["c"]))["c"] == Pointer(sequence=last.sequence, accepted=False)
+    assert await state.pointers([]) == {}
+    wanted = [last.sequence, retraction.sequence, first.sequence, 99, 0]
+    assert await state.entries_at(wanted) == [first, last]
+    assert await state.entries_at([]) == []

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from datetime import date, datetime
 from typing import TypeVar
@@ -18,6 +25,7 @@ from worker.state import (
     Entry,
     Erasure,
     Outcome,
+    Pointer,
     Progress,
     Record,
     Row,
@@ -70,6 +78,16 @@ class SteppedState(_Stepped):
         return await self._read(
             "find_staged", source_id, lambda: self._state.find_staged(source_id, contract)
         )
+
+    async def pointers(
+        self, source_ids: Collection[str], *, staged_for: str | None = None
+    ) -> dict[str, Pointer]:
+        return await self._read(
+            "pointers", "", lambda: self._state.pointers(source_ids, staged_for=staged_for)
+        )
+
+    async def entries_at(self, sequences: Collection[int]) -> list[Entry]:
+        return await self._read("entries_at", "", lambda: self._state.entries_at(sequences))
 
     async def stage(self, entry: Entry) -> Entry:
         return await self._write("stage", entry.source_id, lambda: self._state.stage(entry))

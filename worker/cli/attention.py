@@ -83,7 +83,8 @@ def _bad_parameter(
 def check_all_refused(validated: Validated) -> list[str]:
     """Word that every file of a run was refused; empty where one was not."""
     entries = validated.entries
-    if not entries or validated.left or any(one.verdict != "refused" for one in entries):
+    others = validated.left or validated.known
+    if not entries or others or any(one.verdict != "refused" for one in entries):
         return []
     number = f"all {len(entries):,} files were" if len(entries) > 1 else "the only file was"
     return [f"{number} refused: {_names(entries)}"]

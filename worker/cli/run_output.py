@@ -125,7 +125,7 @@ def _show_summary(result: RunResult, new: Sequence[Entry]) -> None:
     """Print in few lines what was refused, what changed, and what waits."""
     out = console()
     refused = [entry for entry in new if entry.verdict == "refused"]
-    known = len(result.validated.entries) - len(new)
+    known = len(result.validated.entries) - len(new) + result.validated.known
     counts = [
         (len(refused), "refused"),
         (len(new) - len(refused), "accepted"),

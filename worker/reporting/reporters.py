@@ -47,6 +47,9 @@ class Reporter(Protocol):
     def validated(self, entry: Entry, *, new: bool) -> None:
         """Report an entry of the ledger; `new` where this run committed it."""
 
+    def known(self, files: int) -> None:
+        """Report how many files beside those reported the ledger has accepted before."""
+
     def refused_before(self, entries: Sequence[Entry]) -> None:
         """Report the files that stay refused: an earlier run refused them."""
 
@@ -147,6 +150,10 @@ class JsonReporter:
         if doubts:
             fields = {"source_id": entry.source_id, "url": entry.url, "doubts": doubts}
             self.emit("source.doubtful", level="warning", **fields)
+
+    def known(self, files: int) -> None:
+        if files:
+            self.emit("source.known", files=files, verdict="accepted", reason="and others")
 
     def refused_before(self, entries: Sequence[Entry]) -> None:
         if entries:
@@ -265,6 +272,8 @@ class QuietReporter(JsonReporter):
 
     def ignored(self, inputs: Sequence[IgnoredInput]) -> None: ...
 
+    def known(self, files: int) -> None: ...
+
     def refused_before(self, entries: Sequence[Entry]) -> None: ...
 
     def validated(self, entry: Entry, *, new: bool) -> None:
@@ -295,6 +304,8 @@ class SilentReporter:
     def reading(self, source: Source, stored_bytes: int, rows: int) -> None: ...
 
     def validated(self, entry: Entry, *, new: bool) -> None: ...
+
+    def known(self, files: int) -> None: ...
 
     def refused_before(self, entries: Sequence[Entry]) -> None: ...
 

@@ -65,6 +65,9 @@ class TerminalReporter:
         self._read[entry.source_id] = (entry.size_bytes, entry.rows_read)
         self._show()
 
+    def known(self, files: int) -> None:
+        """Do nothing: the summary counts them."""
+
     def left(self, source: Source, error: Exception) -> None:
         """Do nothing: the error at the end names the source."""
 

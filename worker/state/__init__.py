@@ -8,7 +8,7 @@ and sees nothing of any other.
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -27,6 +27,7 @@ __all__ = [
     "KpiStore",
     "Ledger",
     "Outcome",
+    "Pointer",
     "Progress",
     "Record",
     "Row",
@@ -99,6 +100,19 @@ class Progress:
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pointer:
+    """Where the ledger has the last entry of a source object.
+
+    Attributes:
+        sequence: Of the entry.
+        accepted: Whether it was accepted; False where the ledger would have to be read for it.
+    """
+
+    sequence: int
+    accepted: bool
+
+
 class Ledger(Protocol):
     """Entries of source objects, rulings on them, adopted contracts and erasures, in one sequence.
 
@@ -116,6 +130,20 @@ class Ledger(Protocol):
 
     async def find_staged(self, source_id: str, contract: str) -> Entry | None:
         """Return the entry staged for a source object and the contract of a digest, if any."""
+
+    async def pointers(
+        self, source_ids: Collection[str], *, staged_for: str | None = None
+    ) -> dict[str, Pointer]:
+        """Return where the entries of many source objects are; absent where there is none.
+
+        Args:
+            source_ids: The source objects.
+            staged_for: Digest of a contract, to look for the entries staged for it; None to look
+                for committed ones.
+        """
+
+    async def entries_at(self, sequences: Collection[int]) -> list[Entry]:
+        """Return the entries at some sequences, ascending; other records are passed over."""
 
     async def stage(self, entry: Entry) -> Entry:
         """Append `entry`, which is marked as staged, for its contract's adoption or an erasure.

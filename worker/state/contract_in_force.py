@@ -30,6 +30,8 @@ class ContractInForce:
         other_rows: Digests of the adopted contracts that make other clean rows.
         first: Sequence of the ledger's first adoption; 0 where there is none.
         serves_first: Whether the first adopted contract makes the same clean rows.
+        since: Sequence of the adoption since which every contract in force made the same clean
+            rows; 0 where there is none.
         erasures: Customers erased, and the entries that were rewritten for them.
     """
 
@@ -38,6 +40,7 @@ class ContractInForce:
     other_rows: frozenset[str] = frozenset()
     first: int = 0
     serves_first: bool = True
+    since: int = 0
     erasures: Erasures = NO_ERASURES
 
     def serves(self, entry: Entry) -> bool:
@@ -119,10 +122,13 @@ async def contract_of(
     contract = adopted_contract(adoption, default)
     serves = {contract.digest: True}
     first = adoption
+    since, is_unbroken = 0, True
     while first is not None:
         if first.digest not in serves:
             former = parse_contract(first.text, source="an earlier contract in the ledger")
             serves[first.digest] = same_clean_rows(former, contract)
+        is_unbroken = is_unbroken and serves[first.digest]
+        since = first.sequence if is_unbroken else since
         earlier = await _replaced(ledger, first)
         if earlier is None:
             break
@@ -133,6 +139,7 @@ async def contract_of(
         other_rows=frozenset(digest for digest, same in serves.items() if not same),
         first=0 if first is None else first.sequence,
         serves_first=first is None or serves[first.digest],
+        since=since,
         erasures=await read_erasures(ledger),
     )
 

@@ -254,6 +254,11 @@ def staged_name(source_id: str, contract: str) -> str:
     return f"{source_id}-{contract}"
 
 
+def stored_name(source_id: str, staged_for: str | None) -> str:
+    """Name an entry in stores: the committed one, or the one staged for a contract's digest."""
+    return source_id if staged_for is None else staged_name(source_id, staged_for)
+
+
 def name_of_staged(entry: Entry) -> str:
     """Name a staged entry in stores: one for each contract, or for each rewritten entry."""
     if entry.erasure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import date
 
 from kpi.aggregation.tables import KPI_TABLES
@@ -14,6 +14,7 @@ from worker.state import (
     Entry,
     Erasure,
     Outcome,
+    Pointer,
     Progress,
     Record,
     Row,
@@ -43,6 +44,27 @@ class MemoryState:
 
     async def find_staged(self, source_id: str, contract: str) -> Entry | None:
         return self._find_staged(staged_name(source_id, contract))
+
+    async def pointers(
+        self, source_ids: Collection[str], *, staged_for: str | None = None
+    ) -> dict[str, Pointer]:
+        found = {}
+        for one in source_ids:
+            entry = (
+                self._find(one)
+                if staged_for is None
+                else self._find_staged(staged_name(one, staged_for))
+            )
+            if entry is not None:
+                found[one] = Pointer(sequence=entry.sequence, accepted=entry.verdict == "accepted")
+        return found
+
+    async def entries_at(self, sequences: Collection[int]) -> list[Entry]:
+        found = (self._records[one - 1] for one in sorted({*sequences}) if self._has(one))
+        return [record for record in found if isinstance(record, Entry)]
+
+    def _has(self, sequence: int) -> bool:
+        return 0 < sequence <= len(self._records)
 
     async def stage(self, entry: Entry) -> Entry:
         earlier = self._find_staged(name_of_staged(entry))

@@ -72,7 +72,7 @@ async def identify(source: Source, ledger: Ledger) -> FileVersion:
     sighting = (await ledger.sightings([key])).get(key)
     if sighting is not None and is_seen(source.info, sighting):
         return FileVersion(
-            source=_with_version(source, sighting.version, sighting.replacements),
+            source=known_version(source, sighting),
             replacements=sighting.replacements,
             content=sighting.sha256,
             is_seen=True,
@@ -273,6 +273,11 @@ def _ctime_ns(info: ObjectInfo) -> int | None:
 def _base_version(info: ObjectInfo) -> str:
     """Cut a version down to mtime and size."""
     return ":".join(info.version.split(":")[:3])
+
+
+def known_version(source: Source, sighting: Sighting) -> Source:
+    """Return a file as the version that it had when it was last seen."""
+    return _with_version(source, sighting.version, sighting.replacements)
 
 
 def _with_version(source: Source, version: str, replacements: int) -> Source:

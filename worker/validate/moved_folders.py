@@ -12,32 +12,33 @@ alone, where it is gone from its former place. Files with other bytes are other 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from worker.errors import SourceError
 from worker.objects.location import Location
 from worker.objects.source import Source
-from worker.state import Entry, Ledger
+from worker.state import Entry
 from worker.state.paging import entries_in_pages
 from worker.validate.content_digest import content_of_parts
 from worker.validate.context import ValidationContext
 from worker.validate.file_versions import hash_file
-
-LOOKED_UP_AT_ONCE = 100
-"""Sightings of one look-up."""
 
 Names = Mapping[str, Source]
 """Name of a file below its folder -> the file."""
 
 
 async def find_moved(
-    sources: Iterable[Source], places: Sequence[Location], context: ValidationContext
+    sources: Iterable[Source],
+    places: Sequence[Location],
+    seen: Collection[str],
+    context: ValidationContext,
 ) -> dict[str, Entry]:
     """Find the entries of files whose folder was moved.
 
     Args:
         sources: Files that are to be validated.
         places: Folders that they were found in.
+        seen: Ids of the files that the ledger has seen where they are.
         context: Ledger and contract in force.
 
     Returns:
@@ -54,7 +55,8 @@ async def find_moved(
     folders = {
         folder: names
         for folder, names in folders.items()
-        if not await _is_any_seen(names, context.ledger)
+        # Of a folder that was not moved some are, in all runs but the first.
+        if not any(source.source_id in seen for source in names.values())
     }
     head = await context.ledger.head() if folders else 0
     if not head:
@@ -79,15 +81,6 @@ def _names_below(place: Location, sources: Iterable[Source]) -> dict[str, Source
         for source in sources
         if source.info.stamp is not None and source.info.url.startswith(prefix)
     }
-
-
-async def _is_any_seen(names: Names, ledger: Ledger) -> bool:
-    """Return whether the ledger has seen a file of a folder, as it does in all runs but few."""
-    ids = [source.source_id for source in names.values()]
-    for start in range(0, len(ids), LOOKED_UP_AT_ONCE):
-        if await ledger.sightings(ids[start : start + LOOKED_UP_AT_ONCE]):
-            return True
-    return False
 
 
 def _add(

@@ -187,7 +187,21 @@ class Database:
         *,
         index: str | None = None,
     ) -> AsyncIterator[Item]:
-        """Yield items of one partition, ascending by sort key.
+        """Yield items of one partition, ascending by sort key; as `pages`."""
+        async for page in self.pages(doing, table, partition, between, index=index):
+            for item in page:
+                yield item
+
+    async def pages(
+        self,
+        doing: str,
+        table: str,
+        partition: tuple[str, str],
+        between: tuple[str, str, str] | None = None,
+        *,
+        index: str | None = None,
+    ) -> AsyncIterator[Sequence[Item]]:
+        """Yield the items of one partition in pages of 1 MB, ascending by sort key.
 
         The read is strongly consistent, but for an index.
 
@@ -223,7 +237,7 @@ class Database:
             page = await self._page(doing, request)
             for item in page["Items"]:
                 check_format(item, self.url)
-                yield item
+            yield page["Items"]
             if not page.get("LastEvaluatedKey"):
                 return
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]

@@ -25,6 +25,7 @@ Every read is strongly consistent.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, TypeVar
 
 from kpi.aggregation.tables import LEDGER_PARTITION_KEY, LEDGER_SORT_KEY, LEDGER_TABLE
@@ -233,6 +234,13 @@ class DynamoDBLedger:
             (LEDGER_SORT_KEY, digits(after + 1), digits(last)),
         )
         return [_record(item) async for item in items]
+
+    async def entries_at(self, sequences: Collection[int]) -> list[Entry]:
+        """Return the entries at some sequences, ascending; other records are passed over."""
+        keys = [self._to.sequence_key(sequence) for sequence in sorted({*sequences})]
+        items = await self._database.batch_get("reading entries", LEDGER_TABLE, keys)
+        entries = [one for one in map(_record, items) if isinstance(one, Entry)]
+        return sorted(entries, key=lambda entry: entry.sequence)
 
     async def rulings(self) -> list[Ruling]:
         """Return all rulings, ascending by sequence; there are few."""

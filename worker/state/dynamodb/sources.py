@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kpi.aggregation.tables import LEDGER_SORT_KEY, LEDGER_TABLE
-from worker.state import Effect, Sighting
+from worker.state import Effect, Pointer, Sighting
 from worker.state.dynamodb.client import Database
-from worker.state.dynamodb.items import document, json_of, not_above, number, put
+from worker.state.dynamodb.items import document, json_of, not_above, number, put, sequence_of
+from worker.state.dynamodb.many import read_many
+from worker.state.entry import stored_name
 
 if TYPE_CHECKING:
     from worker.state.dynamodb.items import Item
@@ -70,12 +72,21 @@ class DynamoDBSources:
 
     async def sightings(self, source_ids: Sequence[str]) -> dict[str, Sighting]:
         """Return the recorded sightings by source_id; absent where there is none yet."""
-        keys = [
-            self._database.ledger_key("sighting", source_id)
-            for source_id in dict.fromkeys(source_ids)
-        ]
-        items = await self._database.batch_get("reading sightings", LEDGER_TABLE, keys)
+        items = await read_many(self._database, "reading sightings", "sighting", source_ids)
+        return {name: Sighting.from_json(json_of(item, "sighting")) for name, item in items.items()}
+
+    async def pointers(
+        self, source_ids: Collection[str], *, staged_for: str | None = None
+    ) -> dict[str, Pointer]:
+        """Return where the entries of many source objects are; absent where there is none."""
+        kind = "source" if staged_for is None else "staged"
+        ids = {stored_name(one, staged_for): one for one in source_ids}
+        items = await read_many(self._database, "looking up source objects", kind, ids)
         return {
-            item[LEDGER_SORT_KEY]["S"]: Sighting.from_json(json_of(item, "sighting"))
-            for item in items
+            ids[name]: Pointer(
+                sequence=sequence_of(item),
+                # 0.1.0 wrote it too; where it is missing, the entry has it.
+                accepted=item.get("verdict") == {"S": "accepted"},
+            )
+            for name, item in items.items()
         }

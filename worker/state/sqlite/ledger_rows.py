@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from typing import TypeVar
 
+import orjson
+
 from worker.errors import CustomersErased, StoreError
-from worker.state import Adoption, Entry, Erasure, Ruling
+from worker.state import Adoption, Entry, Erasure, Pointer, Ruling
 from worker.state.records import record_from_json
 
 R = TypeVar("R", Entry, Ruling, Adoption, Erasure)
@@ -80,3 +83,31 @@ def append_adoption(db: sqlite3.Connection, shop: str, adoption: Adoption) -> Ad
     """Append an adoption under the next sequence."""
     # A contract may come into force again: its sequence is its name.
     return append_record(db, shop, "adoption", str(head_of(db, shop) + 1), adoption)
+
+
+def find_pointers(
+    db: sqlite3.Connection, shop: str, kind: str, names: Collection[str]
+) -> dict[str, Pointer]:
+    """Return where the last records of some names are; a damaged one is no accepted entry."""
+    # Of the columns beside max(), SQLite takes the values of its row.
+    query = (
+        "SELECT name, max(sequence), "
+        "CASE WHEN json_valid(record) THEN json_extract(record, '$.verdict') END FROM ledger "
+        "WHERE shop = ? AND kind = ? AND name IN (SELECT value FROM json_each(?)) GROUP BY name"
+    )
+    rows = db.execute(query, (shop, kind, orjson.dumps([*names]).decode()))
+    return {
+        name: Pointer(sequence=sequence, accepted=verdict == "accepted")
+        for name, sequence, verdict in rows
+    }
+
+
+def entries_at(db: sqlite3.Connection, shop: str, sequences: Collection[int]) -> list[Entry]:
+    """Return the entries at some sequences, ascending."""
+    query = (
+        "SELECT sequence, record FROM ledger WHERE shop = ? "
+        "AND sequence IN (SELECT value FROM json_each(?)) ORDER BY sequence"
+    )
+    rows = db.execute(query, (shop, orjson.dumps([*sequences]).decode()))
+    records = (record_from_json(text).at(sequence) for sequence, text in rows)
+    return [record for record in records if isinstance(record, Entry)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,7 +17,6 @@ from worker.objects.readers import Readers
 from worker.state import (
     Adoption,
     DayKpis,
-    Effect,
     Entry,
     Erasure,
     Outcome,
@@ -25,7 +24,6 @@ from worker.state import (
     Record,
     Row,
     Ruling,
-    Sighting,
 )
 from worker.state.entry import erasure_prefix, name_of_staged, staged_name
 from worker.state.records import record_from_json
@@ -42,6 +40,7 @@ from worker.state.sqlite.ledger_rows import (
     last_adoption,
 )
 from worker.state.sqlite.rows import columns_of, parse_row
+from worker.state.sqlite.sources import SqliteSources
 
 PAGE_ROWS = 10_000
 """KPI rows read in one transaction, and the rest of the last day's."""
@@ -67,7 +66,7 @@ class _Publication:
     outcome: Outcome | None = None
 
 
-class SqliteState:
+class SqliteState(SqliteSources):
     """`State` over SQLite, for one event loop and one shop."""
 
     def __init__(
@@ -78,8 +77,7 @@ class SqliteState:
         read_only: bool = False,
         readers: Readers | None = None,
     ) -> None:
-        self._shop = shop
-        self._file = SqliteFile(path, read_only=read_only, readers=readers)
+        super().__init__(SqliteFile(path, read_only=read_only, readers=readers), shop)
         self._publishing = asyncio.Lock()
         self._publications: list[_Publication] = []
 
@@ -240,49 +238,6 @@ class SqliteState:
     async def rulings(self) -> list[Ruling]:
         records = await self._of_kind("ruling")
         return [record for record in records if isinstance(record, Ruling)]
-
-    async def record_effects(self, effects: Mapping[str, Effect]) -> None:
-        statement = (
-            "INSERT INTO effects (shop, source_id, as_of, effect) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (shop, source_id) DO UPDATE SET as_of = excluded.as_of, "
-            "effect = excluded.effect WHERE excluded.as_of >= effects.as_of"
-        )
-        rows = [
-            (self._shop, one, effect.as_of, effect.to_json().decode())
-            for one, effect in effects.items()
-        ]
-        await self._file.run(lambda db: db.executemany(statement, rows))
-
-    async def effects(self, source_ids: Sequence[str]) -> dict[str, Effect]:
-        query = "SELECT effect FROM effects WHERE shop = ? AND source_id = ?"
-
-        def look_up(db: sqlite3.Connection) -> dict[str, Effect]:
-            found = {}
-            for source_id in source_ids:
-                row = db.execute(query, (self._shop, source_id)).fetchone()
-                if row:
-                    found[source_id] = Effect.from_json(row[0])
-            return found
-
-        return await self._file.run(look_up)
-
-    async def record_sighting(self, source_id: str, sighting: Sighting) -> None:
-        statement = "INSERT OR REPLACE INTO sightings (shop, source_id, sighting) VALUES (?, ?, ?)"
-        row = (self._shop, source_id, sighting.to_json().decode())
-        await self._file.run(lambda db: db.execute(statement, row))
-
-    async def sightings(self, source_ids: Sequence[str]) -> dict[str, Sighting]:
-        query = "SELECT sighting FROM sightings WHERE shop = ? AND source_id = ?"
-
-        def look_up(db: sqlite3.Connection) -> dict[str, Sighting]:
-            found = {}
-            for source_id in source_ids:
-                row = db.execute(query, (self._shop, source_id)).fetchone()
-                if row:
-                    found[source_id] = Sighting.from_json(row[0])
-            return found
-
-        return await self._file.run(look_up)
 
     async def publish(self, day: DayKpis, as_of: int) -> Outcome:
         publication = _Publication(day, as_of)
