@@ -151,7 +151,7 @@ def test_a_folder_of_known_files_costs_few_transactions(
         return run(self, work)
 
     monkeypatch.setattr(SqliteFile, "run", counted)
-    known = [one for one in shopkpi("run", "shop", "--format", "json").events]
+    known = shopkpi("run", "shop", "--format", "json").events
     told = [one for one in known if one["event"] == "source.known"]
     assert [one.get("files", 1) for one in told] == [1, 1, 1, 16, 1]
     assert [one["verdict"] for one in told] == ["accepted"] * 4 + ["refused"]
