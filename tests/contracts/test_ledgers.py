@@ -10,7 +10,7 @@ import pytest
 from tests.contracts.states import CONCURRENTLY, DAY, rows
 from tests.support.samples import adoption, entry, erasure, ruling
 from worker.errors import ContractChanged, CustomersErased, HeadMoved
-from worker.state import Effect, Pointer, Progress, Sighting, State
+from worker.state import Effect, Lease, Pointer, Progress, Sighting, State
 
 
 async def test_a_new_ledger_is_empty(state: State) -> None:
@@ -316,3 +316,19 @@ async def test_many_entries_are_found_by_their_sources(state: State) -> None:
     wanted = [last.sequence, retraction.sequence, first.sequence, 99, 0]
     assert await state.entries_at(wanted) == [first, last]
     assert await state.entries_at([]) == []
+
+
+@CONCURRENTLY
+async def test_one_of_several_takes_the_lease(state: State) -> None:
+    assert await state.lease() == Lease()
+    asked = [Lease().held_by(owner, 2.5) for owner in "abcd"]
+    taken = await asyncio.gather(*map(state.put_lease, asked))
+    assert taken.count(True) == 1
+    (held,) = (lease for lease, done in zip(asked, taken, strict=True) if done)
+    assert await state.lease() == held
+
+    renewed = held.held_by(held.owner, 2.5)
+    assert await state.put_lease(renewed)
+    assert not await state.put_lease(held.released())  # it was renewed since
+    assert await state.put_lease(renewed.released())
+    assert await state.lease() == Lease(version=3)

@@ -24,6 +24,7 @@ from worker.state import (
     Effect,
     Entry,
     Erasure,
+    Lease,
     Outcome,
     Pointer,
     Progress,
@@ -171,6 +172,12 @@ class SteppedState(_Stepped):
     async def advance(self, progress: Progress) -> Progress:
         detail = progress.waiting_as_of
         return await self._write("advance", detail, lambda: self._state.advance(progress))
+
+    async def lease(self) -> Lease:
+        return await self._read("lease", "", self._state.lease)
+
+    async def put_lease(self, lease: Lease) -> bool:
+        return await self._write("put_lease", lease, lambda: self._state.put_lease(lease))
 
     async def days(self) -> dict[date, Mapping[str, int]]:
         return await self._read("days", "", self._state.days)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kpi.contract.differences import describe_differences
@@ -34,13 +35,15 @@ async def bring_up_to_date(
     """Transform, report it, and return the effects of `entries` too."""
     # Arrow takes 0.3 s to import: `validate` does without, and `run` until files are read.
     from worker.transform import transform as publish_changed_days
+    from worker.transform.joining import transform_jointly
 
     settings = session.settings
     proposed, adoption = settings.proposed, session.adoption
     if proposed is not None and adoption is not None and proposed.digest != adoption.digest:
         reporter.proposed(proposed, describe_differences(settings.contract, proposed))
     await _switch_on_tables(session)
-    report = await publish_changed_days(
+    publish = partial(
+        publish_changed_days,
         contract=settings.contract,
         workspace=session.workspace,
         state=session.state,
@@ -50,6 +53,12 @@ async def bring_up_to_date(
         everything=everything,
         progress=reporter.publishing,
     )
+    if first is None and last is None:
+        report = await transform_jointly(
+            session.state, settings.tables, publish, everything=everything
+        )
+    else:
+        report = await publish()
     effects = await session.state.effects([entry.source_id for entry in entries])
     reporter.transformed(report, effects)
     return report, effects

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from worker.state.entry import Effect, Entry
+from worker.state.lease import Lease
 from worker.state.records import Adoption, Erasure, Record, Ruling
 from worker.state.sighting import Sighting
 
@@ -25,6 +26,7 @@ __all__ = [
     "Entry",
     "Erasure",
     "KpiStore",
+    "Lease",
     "Ledger",
     "Outcome",
     "Pointer",
@@ -285,6 +287,12 @@ class KpiStore(Protocol):
         Strongly consistent. A table whose publication of the day has not ended is absent. So may
         be one that was whole before another table of the day was published later.
         """
+
+    async def lease(self) -> Lease:
+        """Return the lease on transforms; see `worker.state.lease`."""
+
+    async def put_lease(self, lease: Lease) -> bool:
+        """Write the next state of the lease; False where its version is not the next one."""
 
     def rows(
         self,

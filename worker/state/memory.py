@@ -13,6 +13,7 @@ from worker.state import (
     Effect,
     Entry,
     Erasure,
+    Lease,
     Outcome,
     Pointer,
     Progress,
@@ -35,6 +36,7 @@ class MemoryState:
         self._sightings: dict[str, Sighting] = {}
         self._erasure_key: bytes | None = None
         self._progress = Progress()
+        self._lease = Lease()
         self._guards: dict[str, Guard] = {}
         # Table -> ISO date -> rows, ascending by group key.
         self._rows: dict[str, dict[str, list[Row]]] = {name: {} for name in KPI_TABLES}
@@ -214,6 +216,15 @@ class MemoryState:
     async def advance(self, progress: Progress) -> Progress:
         self._progress = self._progress.merge(progress)
         return self._progress
+
+    async def lease(self) -> Lease:
+        return self._lease
+
+    async def put_lease(self, lease: Lease) -> bool:
+        if lease.version != self._lease.version + 1:
+            return False
+        self._lease = lease
+        return True
 
     async def days(self) -> dict[date, Mapping[str, int]]:
         return {date.fromisoformat(day): one.published for day, one in self._guards.items()}

@@ -80,7 +80,7 @@ async def find_pending_work(
     if adopted_contract(adoption, task.contract).shop is not None:
         raise Contended  # a contract of language 2 was adopted meanwhile
     record = await task.state.progress()
-    since = reached = 0 if everything else min(reached_sequence(task, record), head)
+    since = reached = 0 if everything else min(reached_sequence(task.tables, record), head)
     if since == head:
         return None
     former_since = since

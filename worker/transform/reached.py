@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 
 import numpy as np
@@ -12,9 +12,9 @@ from worker.state import Progress
 from worker.transform.task import TransformTask
 
 
-def reached_sequence(task: TransformTask, record: Progress) -> int:
-    """Return the sequence that all tables of a task, and the waiting counts, have come to."""
-    return min([*(record.published.get(name, 0) for name in task.tables), record.waiting_as_of])
+def reached_sequence(tables: Iterable[str], record: Progress) -> int:
+    """Return the sequence that all of some tables, and the waiting counts, have come to."""
+    return min([*(record.published.get(name, 0) for name in tables), record.waiting_as_of])
 
 
 def whole_days(task: TransformTask, begun: Mapping[date, Mapping[str, int]], head: int) -> Days:

@@ -19,10 +19,11 @@ class Report:
         days: Order dates published, ascending.
         rows: KPI table -> rows published.
         waiting: source_id -> items whose order has not arrived.
-        notes: What a reader of the KPIs should know -> how often: `rolled_back_rows`, those of
-            `rollbacks`. By a contract of language 2 `provisional_days`, of which something has not
-            come or was not said, `orders_of_a_later_file` whose lines took the place of those of a
-            file of another name, and `moved_orders`, which such a file has on another day.
+        notes: What a reader of the KPIs should know -> how often: `joined`, where another transform
+            was waited for, which published; `rolled_back_rows`, those of `rollbacks`. By a contract
+            of language 2 `provisional_days`, of which something has not come or was not said,
+            `orders_of_a_later_file` whose lines took the place of those of a file of another name,
+            and `moved_orders`, which such a file has on another day.
         notices: What new uploads have in common with earlier ones.
         rollbacks: New uploads whose rows replace newer rows of other files.
         takeovers: New uploads whose orders seem to be those of another shop.

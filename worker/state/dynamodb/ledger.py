@@ -14,6 +14,7 @@
 | `sighting` | source_id | sighting: JSON; of files only |
 | `kpi_progress` | `progress` | version, claim, progress: JSON (`worker.state.dynamodb.progress`) |
 | `kpi_waiting` | source_id | items: that wait for their order (`worker.state.dynamodb.progress`) |
+| `kpi_lease` | `transform` | owner, version, seconds: who runs a transform (`worker.state.lease`) |
 | `kpi_guard` | ISO date | version, claim, published (`worker.state.dynamodb.kpis`) |
 
 Items of another shop than `default` have its name in front of `kind`, as in `berlin#source`. So

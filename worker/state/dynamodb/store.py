@@ -6,13 +6,14 @@ from kpi.aggregation.tables import DEFAULT_SHOP
 from worker.runtime.retry import RetryPolicy
 from worker.state.dynamodb.client import Database
 from worker.state.dynamodb.kpis import DynamoDBKpis
+from worker.state.dynamodb.lease import DynamoDBLease
 from worker.state.dynamodb.ledger import DynamoDBLedger
 from worker.state.dynamodb.progress import DynamoDBProgress
 from worker.state.dynamodb.sources import DynamoDBSources
 from worker.state.dynamodb.tables import create_tables
 
 
-class DynamoDBState(DynamoDBLedger, DynamoDBSources, DynamoDBKpis, DynamoDBProgress):
+class DynamoDBState(DynamoDBLedger, DynamoDBSources, DynamoDBKpis, DynamoDBProgress, DynamoDBLease):
     """DynamoDB implementation of `worker.state.State`. Create it by `DynamoDBState.open`.
 
     Attributes:
@@ -24,6 +25,7 @@ class DynamoDBState(DynamoDBLedger, DynamoDBSources, DynamoDBKpis, DynamoDBProgr
         DynamoDBSources.__init__(self, database)
         DynamoDBKpis.__init__(self, database)
         DynamoDBProgress.__init__(self, database)
+        DynamoDBLease.__init__(self, database)
         self.database = database
 
     @classmethod

@@ -19,6 +19,7 @@ from worker.state import (
     DayKpis,
     Entry,
     Erasure,
+    Lease,
     Outcome,
     Progress,
     Record,
@@ -31,6 +32,7 @@ from worker.state.sqlite.connection import SqliteFile
 from worker.state.sqlite.days import publish_day, read_guards, read_progress, with_as_of
 from worker.state.sqlite.erasure_key import erasure_key
 from worker.state.sqlite.kpi_columns import rows_table
+from worker.state.sqlite.lease import put_lease, read_lease
 from worker.state.sqlite.ledger_rows import (
     append_adoption,
     append_record,
@@ -294,6 +296,12 @@ class SqliteState(SqliteSources):
             return merged
 
         return await self._file.run(merge)
+
+    async def lease(self) -> Lease:
+        return await self._file.run(lambda db: read_lease(db, self._shop))
+
+    async def put_lease(self, lease: Lease) -> bool:
+        return await self._file.run(lambda db: put_lease(db, self._shop, lease))
 
     async def days(self) -> dict[date, Mapping[str, int]]:
         guards = await self._file.run(lambda db: read_guards(db, self._shop))

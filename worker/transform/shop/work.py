@@ -77,7 +77,7 @@ async def find_shop_work(
     if adopted_contract(adoption, task.contract).shop is None:
         raise Contended  # a contract of language 1 was adopted meanwhile
     record = await task.state.progress()
-    since = reached = 0 if everything else min(reached_sequence(task, record), head)
+    since = reached = 0 if everything else min(reached_sequence(task.tables, record), head)
     if since == head:
         return None
     former_since = since
