@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.aggregation.shop_columns import column_of, encoded, one_array, texts_of
-from kpi.aggregation.shop_versions import LatestRows
 from kpi.aggregation.tables import UNKNOWN_CATEGORY
 from kpi.contract.shop import Shop, ShopColumn, ShopDataset
 from kpi.kernels.arrays import Mask, Positions
@@ -104,7 +103,7 @@ class LookupTables:
     """
 
     shop: Shop
-    rows: Mapping[str, LatestRows]
+    rows: Mapping[str, pa.Table]
     of_columns: Mapping[tuple[str, str], LookupTables] = field(default_factory=dict)
     _references: dict[str, ReferenceRows] = field(default_factory=dict)
 
@@ -147,7 +146,7 @@ class LookupTables:
     def reference(self, name: str) -> ReferenceRows:
         """Return the rows of a reference; those of products with their own look-ups done."""
         if name not in self._references:
-            dataset, table = self.shop.all_datasets[name], self.rows[name].table
+            dataset, table = self.shop.all_datasets[name], self.rows[name]
             missing: Mapping[str, Mask] = {}
             if name == "products":
                 table, missing = self.resolve(dataset, table, None)

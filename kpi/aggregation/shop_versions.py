@@ -9,26 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from kpi.aggregation.shop_columns import one_array, texts_of
-from kpi.contract.shop import Replaces, ShopDataset
+from kpi.contract.shop import ShopDataset
 from kpi.kernels.arrays import Int64s, Mask, Positions
 from kpi.kernels.keys import Keys, keys_of, latest_rows, text_keys
-from kpi.kernels.masks import booleans, valid
+from kpi.kernels.masks import valid
 from kpi.mapping.conditions import holds
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FedFile:
-    """One file that feeds a dataset.
-
-    Attributes:
-        name: Name of the file, which later versions of it share.
-        entry: Number of the entry of `[[files]]` that takes it.
-        replaces: What later files take the place of.
-    """
-
-    name: str
-    entry: int
-    replaces: Replaces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,36 +22,16 @@ class FileRows:
 
     Attributes:
         table: Rows in the order of the file, of `kpi.mapping.mapper.clean_schema`.
-        file: The file.
+        place: Place of its upload, from the earliest.
+        stands_at: Place of the later upload that replaced it whole; its own where none did.
     """
 
     table: pa.Table
-    file: FedFile
+    place: int
+    stands_at: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class LatestRows:
-    """Latest rows of a dataset.
-
-    Attributes:
-        table: The rows.
-        files: Number of the file of each, from the earliest upload to the latest.
-        gone: Keys whose latest row says that they are gone; None where rows have no key.
-        superseded: For each file, its rows that are not among the latest.
-        replaced_orders: Orders whose lines took the place of those of a file of another name.
-    """
-
-    table: pa.Table
-    files: Int64s
-    gone: pa.Table | None
-    superseded: Int64s
-    replaced_orders: int = 0
-
-    def __len__(self) -> int:
-        return int(self.table.num_rows)
-
-
-def latest(dataset: ShopDataset, files: Sequence[FileRows], schema: pa.Schema) -> LatestRows:
+def latest(dataset: ShopDataset, files: Sequence[FileRows], schema: pa.Schema) -> pa.Table:
     """Find the latest rows.
 
     Args:
@@ -77,51 +42,39 @@ def latest(dataset: ShopDataset, files: Sequence[FileRows], schema: pa.Schema) -
     table = pa.concat_tables([schema.empty_table(), *(file.table for file in files)])
     table = table.combine_chunks()
     counts = [file.table.num_rows for file in files]
-    of_file = np.repeat(np.arange(len(files)), counts)
-    by = replaced_by([one.file for one in files], by_name=dataset.key_by == "row")
-    stands_for = np.where(by[of_file] >= 0, by[of_file], of_file) if len(files) else of_file
-    gone = stands_for != of_file
-    deleted = holds(dataset.deleted, lambda name: texts_of(table, name), table.num_rows)
-    replaced_orders = 0
-    if dataset.key_by == "row":
-        keep, of_key = ~gone & ~deleted, None
-    elif dataset.key_by == "order":
-        keep, replaced_orders = _of_latest_file(table, stands_for, files)
-        keep &= ~gone & ~deleted
-        of_key = None
-    else:
-        last = _last(table, dataset, stands_for)
-        keep = last & ~gone & ~deleted
-        of_key = table.select(list(dataset.key)).filter(booleans(last & (gone | deleted)))
-    kept = np.flatnonzero(keep)
-    lost = np.bincount(of_file, minlength=len(files)) - np.bincount(
-        of_file[kept], minlength=len(files)
-    )
-    return LatestRows(
-        table=table.take(pa.array(kept)).combine_chunks(),
-        files=of_file[kept],
-        gone=of_key,
-        superseded=lost.astype(np.int64),
-        replaced_orders=replaced_orders,
-    )
+    stands_at = np.repeat(np.array([one.stands_at for one in files], np.int64), counts)
+    replaced = np.repeat(np.array([one.stands_at != one.place for one in files], bool), counts)
+    keep = ~replaced & ~holds(dataset.deleted, lambda name: texts_of(table, name), table.num_rows)
+    if dataset.key_by == "order":
+        keep &= _of_latest_file(table, stands_at)
+    elif dataset.key_by == "columns":
+        keep &= _last(table, dataset, stands_at)
+    return table.take(pa.array(np.flatnonzero(keep))).combine_chunks()
 
 
-def replaced_by(files: Sequence[FedFile], *, by_name: bool) -> Int64s:
-    """For each file the first later one that takes its place whole; -1 for none (rule 8)."""
-    by = np.full(len(files), -1, np.int64)
-    of_name: dict[str, int] = {}
-    of_entry: dict[int, int] = {}
-    for number in reversed(range(len(files))):
-        file = files[number]
-        candidates = []
-        if (by_name or file.replaces == "file") and file.name in of_name:
-            candidates.append(of_name[file.name])
-        if file.replaces == "all" and file.entry in of_entry:
-            candidates.append(of_entry[file.entry])
-        if candidates:
-            by[number] = min(candidates)
-        of_name[file.name] = of_entry[file.entry] = number
-    return by
+def replaced_by(*, names: Int64s, entries: Int64s, by_name: Mask, by_entry: Mask) -> Int64s:
+    """For each upload the first later one that takes its place whole; -1 for none (rule 8).
+
+    Args:
+        names: A number for the name of each, from the earliest upload to the latest.
+        entries: Number of the entry of `[[files]]` that takes it.
+        by_name: Whether a later upload of its name replaces it.
+        by_entry: Whether a later upload of its entry does.
+    """
+    count = len(names)
+    of_name = np.where(by_name, _next_equal(names), count)
+    of_entry = np.where(by_entry, _next_equal(entries), count)
+    first = np.minimum(of_name, of_entry)
+    return np.where(first < count, first, -1)
+
+
+def _next_equal(numbers: Int64s) -> Int64s:
+    """For each number the position of the next one that equals it; their count for none."""
+    order = np.argsort(numbers, kind="stable")
+    same = numbers[order][1:] == numbers[order][:-1]
+    found = np.full(len(numbers), len(numbers), np.int64)
+    found[order[:-1][same]] = order[1:][same]
+    return found
 
 
 def _last(table: pa.Table, dataset: ShopDataset, rank: Int64s) -> Mask:
@@ -148,18 +101,15 @@ def _last(table: pa.Table, dataset: ShopDataset, rank: Int64s) -> Mask:
     return found
 
 
-def _of_latest_file(table: pa.Table, rank: Int64s, files: Sequence[FileRows]) -> tuple[Mask, int]:
+def _of_latest_file(table: pa.Table, rank: Int64s) -> Mask:
     """Find the rows of the latest file that has lines of their order (rule 7)."""
     if not table.num_rows:
-        return np.zeros(0, bool), 0
+        return np.zeros(0, bool)
     number = number_keys(key_columns(table, ["order_id"]))
     newest = np.full(int(number.max()) + 1, -1, np.int64)
     np.maximum.at(newest, number, rank)
-    keep = rank == newest[number]
-    number_of = {one.file.name: number for number, one in enumerate(files)}
-    names = np.array([number_of[one.file.name] for one in files])
-    other = ~keep & (names[rank] != names[newest[number]])
-    return keep, len(np.unique(number[other]))
+    keep: Mask = rank == newest[number]
+    return keep
 
 
 def number_keys(keys: Keys) -> Positions:

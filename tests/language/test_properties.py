@@ -28,8 +28,13 @@ SMALL = TransformLimits(
 )
 """Of every size that is bounded, the least."""
 
+INDEXED = TransformLimits(unindexed_files=0, stride_pointers=3, tail_records=1)
+"""Keys are looked up in the index from the second transform on."""
 
-@given(shops(), st.booleans(), st.integers(20, 4000), st.sampled_from([DEFAULT_LIMITS, SMALL]))
+LIMITS = (DEFAULT_LIMITS, SMALL, INDEXED)
+
+
+@given(shops(), st.booleans(), st.integers(20, 4000), st.sampled_from(LIMITS))
 @examples(0.5)
 def test_any_shop_is_what_the_recount_counts(
     shop: RandomShop, one_by_one: bool, block_bytes: int, limits: TransformLimits
@@ -47,7 +52,7 @@ def test_any_shop_is_what_the_recount_counts(
         )
 
 
-@given(wide_shops(), st.booleans(), st.integers(20, 4000), st.sampled_from([DEFAULT_LIMITS, SMALL]))
+@given(wide_shops(), st.booleans(), st.integers(20, 4000), st.sampled_from(LIMITS))
 @examples(0.6)
 def test_every_word_means_what_the_recount_counts(
     shop: WideShop, one_by_one: bool, block_bytes: int, limits: TransformLimits

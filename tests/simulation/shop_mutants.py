@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Set
+from collections.abc import AsyncIterator, Set
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from kpi.aggregation.calendar import NO_DAYS, Days
-from kpi.contract.shop import Shop
+from kpi.kernels.arrays import Int64s
 from tests.simulation.backend import Backend
 from worker.state import Progress
 from worker.state.counted import CountedUploads
+from worker.transform.clean_files import CleanFile
 from worker.transform.day_pipeline import DayPipeline, RowsOfDay
 from worker.transform.shop import (
     changed_days,
@@ -21,9 +24,10 @@ from worker.transform.shop import (
     transform,
     work,
 )
+from worker.transform.shop import precedence as precedence_module
 from worker.transform.shop.changed_files import ChangedFiles
-from worker.transform.shop.precedence import Precedence
-from worker.transform.shop.snapshot import Feeds, precedence
+from worker.transform.shop.feeds import Feeds
+from worker.transform.shop.precedence import Precedence, precedence
 from worker.transform.shop.waiting import WaitingRows
 from worker.transform.shop.work import ShopWork, find_shop_work
 from worker.transform.task import TransformTask
@@ -36,10 +40,10 @@ async def no_cells(_: ChangedFiles, __: Set[str]) -> AsyncIterator[Any]:
         yield one
 
 
-def by_commit(shop: Shop, dataset: str, source_ids: Iterable[str], feeds: Feeds) -> Precedence:
+def by_commit(feeds: Feeds, dataset: str, places: Int64s, up_to: int | None = None) -> Precedence:
     """Let the file that was committed last be the latest, not the one that was uploaded last."""
-    counted = set(source_ids)
-    return precedence(shop, dataset, [one for one in feeds if one in counted], feeds)
+    committed = np.where(places >= 0, np.arange(len(places)), -1)
+    return precedence(feeds, dataset, committed, up_to)
 
 
 async def only_changed(of: ShopWork, _: WaitingRows) -> set[str]:
@@ -81,8 +85,9 @@ class SeesNoEnds(CountedUploads):
 class StandsWhereItCame(Precedence):
     """Lets a file that was replaced stand before its replacement, not at its time."""
 
-    def rank(self, source_id: str) -> tuple[int, int]:
-        return self.places[source_id], self.places[source_id]
+    def rank(self, file: CleanFile) -> tuple[int, int]:
+        place = int(self.places[file.upload])
+        return place, place
 
 
 def _replacing(*replaced: tuple[ModuleType, str, object]) -> Backend:
@@ -102,6 +107,6 @@ OF_SHOPS: dict[str, Backend] = {
     "LeavesEmptyDays": _replacing((transform, "find_shop_work", with_rows_alone)),
     "SeesNoEnds": Backend(counted=SeesNoEnds),
     "ForgetsFormerDays": _replacing((work, "days_of_former_contracts", no_former_days)),
-    "StandsWhereItCame": _replacing((snapshot, "Precedence", StandsWhereItCame)),
+    "StandsWhereItCame": _replacing((precedence_module, "Precedence", StandsWhereItCame)),
 }
 """Mutants that random histories notice too seldom; `test_mutants` has a history for each."""

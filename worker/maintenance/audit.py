@@ -278,7 +278,12 @@ class _Auditor:
         contract = adopted_contract(await adoption_at(self._state, sequence), self._contract)
         if contract.shop is not None:
             return await open_shop_snapshot(
-                self._state, sequence, self._workspace, contract, limits=self._limits
+                self._state,
+                sequence,
+                self._workspace,
+                contract,
+                limits=self._limits,
+                with_index=False,  # it is looked for faults of the index too
             )
         return await open_snapshot(
             self._state,
@@ -286,7 +291,7 @@ class _Auditor:
             self._workspace,
             contract,
             limits=self._limits,
-            with_index=False,  # it is looked for faults of the index too
+            with_index=False,
         )
 
     async def _expected(self, sequence: int, days: Collection[date]) -> RowsByDay:

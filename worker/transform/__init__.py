@@ -26,11 +26,9 @@ from worker.state.upload import Notice
 from worker.transform.day_loader import Observed
 from worker.transform.day_pipeline import Contended
 from worker.transform.day_ranges import DateRange
-from worker.transform.history import keep_history
-from worker.transform.index_upkeep import extend_index
+from worker.transform.indexed_files import indexed_columns
 from worker.transform.latest_versions import LatestVersions
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
-from worker.transform.pack_upkeep import extend_packs
 from worker.transform.pending_work import find_pending_work
 from worker.transform.publish import publish_days
 from worker.transform.report import Report
@@ -43,6 +41,7 @@ from worker.transform.source_effects import (
 )
 from worker.transform.takeovers import Takeover, committed_after, find_takeovers
 from worker.transform.task import TransformTask
+from worker.transform.upkeep import keep_up
 
 __all__ = ["Report", "plan_days", "transform"]
 
@@ -172,7 +171,7 @@ async def _transform_once(
     is_incremental = not everything and not date_range.is_bounded
     takeovers: tuple[Takeover, ...] = ()
     if is_incremental:
-        new = committed_after(work.snapshot.uploads, work.since)
+        new = committed_after(work.snapshot.history, work.since)
         takeovers = tuple(await find_takeovers(work.snapshot, new))
     if not date_range.is_bounded:
         waiting = await count_waiting_items(work, observed)
@@ -191,11 +190,8 @@ async def _transform_once(
             waiting_as_of=work.head,
         )
         await task.state.advance(reached)
-        notes = await extend_index(task.workspace, task.state, work.snapshot, work.head)
-        await keep_history(
-            work.snapshot.history, task.workspace, task.state, task.limits.tail_records
-        )
-        notes |= await extend_packs(task.workspace, task.state, work.snapshot.catalogs, work.head)
+        columns, catalogs = indexed_columns(task.contract), work.snapshot.catalogs
+        notes = await keep_up(task, work.snapshot.history, columns, catalogs)
     notices: tuple[Notice, ...] = ()
     rollbacks: tuple[Rollback, ...] = ()
     if is_incremental:

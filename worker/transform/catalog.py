@@ -102,9 +102,17 @@ class Catalog:
         """Select some files."""
         return Catalog(self._table, np.array(sorted(file.rank for file in files), np.int64))
 
+    def of_uploads(self, rows: Mask) -> Catalog:
+        """Select the files of some uploads, by the first row of each in `History.rows`."""
+        return self._where(rows[self._table.uploads(self._ranks)])
+
     def since(self, sequence: int) -> Catalog:
         """Select the files of source objects that were committed after a sequence."""
         return self._where(true(pc.greater(self._table.column("sequence", self._ranks), sequence)))
+
+    def before(self, sequence: int) -> Catalog:
+        """Select the files of source objects that were committed before a sequence."""
+        return self._where(true(pc.less(self._table.column("sequence", self._ranks), sequence)))
 
     def without(self, others: Catalog) -> Catalog:
         """Select the files that are not in another catalog of the dataset."""
@@ -193,7 +201,7 @@ class Catalog:
         tables = await each(
             batches, lambda batch: batch[0].file.read(batch, [column]), CONCURRENT_FOOTER_READS
         )
-        ids = [table.column(column) for table in tables]
+        ids = [table.column(column).drop_null() for table in tables]
         return replace(KeySet.of_chunks(ids, (), limit), known=intervals)
 
     async def _find(self, column: str, wanted: KeySet) -> _Found:

@@ -78,6 +78,7 @@ class CleanFile:
 
     Attributes:
         rank: Position among the dataset's files, from the earliest version to the latest.
+        upload: First row of its upload, in `History.rows`.
         source_id: Source object of the ledger entry.
         url: Where the source object was read.
         key: Key of the file below the workspace.
@@ -89,7 +90,8 @@ class CleanFile:
 
     __slots__ = (
         *("_cache", "_groups", "_object"),
-        *("ascending", "key", "rank", "rows", "sequence", "size_bytes", "source_id", "url"),
+        *("ascending", "key", "rank", "rows", "sequence", "size_bytes", "source_id"),
+        *("upload", "url"),
     )
 
     def __init__(
@@ -97,6 +99,7 @@ class CleanFile:
         cache: FileCache,
         *,
         rank: int,
+        upload: int,
         source_id: str,
         url: str,
         key: str,
@@ -106,6 +109,7 @@ class CleanFile:
         ascending: bool,
     ) -> None:
         self.rank = rank
+        self.upload = upload
         self.source_id = source_id
         self.url = url
         self.key = key

@@ -109,8 +109,14 @@ class FileTable:
             names = ("source_id", "url", "key", "sequence", "size_bytes", "rows", "ascending")
             row = int(self._order[rank])
             fields: dict[str, Any] = {name: self._rows.column(name)[row].as_py() for name in names}
-            self._files[rank] = CleanFile(self._cache, rank=rank, **fields)
+            upload = row - self._rows.column("part")[row].as_py()
+            self._files[rank] = CleanFile(self._cache, rank=rank, upload=upload, **fields)
         return self._files[rank]
+
+    def uploads(self, ranks: Ranks) -> Int64s:
+        """Return the first row of the upload, in `History.rows`, of the files of some ranks."""
+        found: Int64s = self._order[ranks] - self.column("part", ranks).to_numpy()
+        return found
 
     @property
     def packs(self) -> Packs | None:

@@ -16,6 +16,7 @@ from worker.index.upload_rows import upload_rows
 from worker.state import Entry, Ledger, Ruling
 from worker.state.contract_in_force import ContractInForce
 from worker.state.counted import CountedUploads
+from worker.state.earlier_uploads import Sequences
 from worker.state.natural_order import natural_order
 from worker.state.paging import records_in_pages
 
@@ -94,7 +95,7 @@ async def read_history(
         head=head,
         in_force=in_force,
         rows=rows,
-        places=_places(rows, uploads),
+        places=places_of(rows, uploads.counted()),
         uploads=uploads,
         rulings=tuple(rulings),
         checkpoint=checkpoint,
@@ -122,10 +123,16 @@ async def keep_history(
         return  # the next transform tries again
 
 
-def _places(rows: pa.Table, uploads: CountedUploads) -> Int64s:
+def places_of(rows: pa.Table, counted_sequences: Sequences) -> Int64s:
+    """Return the place of each row in the order of precedence; -1 where its upload does not count.
+
+    Args:
+        rows: Rows of `worker.index.upload_rows`.
+        counted_sequences: Sequences of the uploads that count.
+    """
     sequences = rows.column("sequence").to_numpy()
     times = rows.column("uploaded_at").to_numpy()
-    counted = np.flatnonzero(np.isin(sequences, uploads.counted()))
+    counted = np.flatnonzero(np.isin(sequences, counted_sequences))
     ordered = counted[np.argsort(times[counted], kind="stable")]
     for start, end in _ties(times[ordered], sequences[ordered]):
         ordered[start:end] = _in_natural_order(rows, ordered[start:end])

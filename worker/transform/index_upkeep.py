@@ -17,12 +17,16 @@ from worker.state import Ledger
 from worker.state.secret import secret_of
 from worker.transform.catalog import Catalog
 from worker.transform.clean_files import CleanFile, batch_row_groups
-from worker.transform.indexed_files import IndexedFiles, is_ranged, table_name
-from worker.transform.snapshot import Snapshot, open_index
+from worker.transform.indexed_files import IndexedColumns, IndexedFiles, is_ranged, table_name
+from worker.transform.snapshot import open_index
 
 
 async def extend_index(
-    workspace: Workspace, ledger: Ledger, snapshot: Snapshot, up_to: int
+    workspace: Workspace,
+    ledger: Ledger,
+    columns: IndexedColumns,
+    catalogs: Sequence[Catalog],
+    up_to: int,
 ) -> dict[str, int]:
     """Add pointers to the rows of every file that has none yet; to all where a run is damaged.
 
@@ -31,21 +35,22 @@ async def extend_index(
     Args:
         workspace: Where the index is.
         ledger: Has the secret under which ids are hashed; one is drawn where there is none.
-        snapshot: The files; with few of them there is no index.
-        up_to: Its ledger sequence.
+        columns: Those that have pointers.
+        catalogs: The files of each dataset; with few of them there is no index.
+        up_to: Their ledger sequence.
 
     Returns:
         `index_rebuilt` where a run was damaged; `index_incomplete` where a clean file is, or where
         the index cannot be written.
     """
-    every = [one.with_uncounted() for one in snapshot.catalogs]
+    every = [one.with_uncounted() for one in catalogs]
     if all(len(one) <= one.limits.unindexed_files for one in every):
         return {}
     try:
-        indexed = snapshot.index
+        indexed = catalogs[0].index
         if indexed is None:
             secret = await secret_of(ledger)
-            indexed = await open_index(workspace, secret, snapshot.contract, snapshot.catalogs)
+            indexed = await open_index(workspace, secret, columns, catalogs)
         if indexed.failure is None:
             with suppress(IndexDamaged):
                 return await _add_missing(every, indexed, indexed.index, up_to)

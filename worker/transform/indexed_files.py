@@ -19,6 +19,10 @@ RANGED_ROWS = 16_384
 bounds of row groups find them with no index."""
 
 
+IndexedColumns = dict[tuple[str, str], str]
+"""(Dataset, column) -> type, of the columns that have pointers."""
+
+
 @dataclass(frozen=True)
 class Held:
     """Rows that may have some keys: ledger sequence and row number of each, ascending."""
@@ -38,7 +42,7 @@ class IndexedFiles:
         failure: Why a run could not be read; None where all could.
     """
 
-    def __init__(self, index: KeyIndex, tables: dict[tuple[str, str], str]) -> None:
+    def __init__(self, index: KeyIndex, tables: IndexedColumns) -> None:
         self.index = index
         self.tables = tables
         self.failure: SourceError | None = None
@@ -81,8 +85,8 @@ def table_name(dataset: str, column: str, kind: str) -> str:
     return f"{dataset}.{column}:{kind}"
 
 
-def indexed_columns(contract: Contract) -> dict[tuple[str, str], str]:
-    """Return the columns that have pointers: (dataset, column) -> type."""
+def indexed_columns(contract: Contract) -> IndexedColumns:
+    """Return the columns that have pointers by a contract of language 1."""
     items = contract.datasets["order_items"]
     wanted = [
         ("orders", "order_id"),

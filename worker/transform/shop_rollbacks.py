@@ -7,114 +7,95 @@ compared together.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 import pyarrow as pa
 
 from kpi.aggregation.shop_versions import key_columns
-from kpi.contract.shop import Shop, ShopDataset
+from kpi.contract.shop import ShopDataset
 from kpi.kernels.masks import booleans
 from kpi.mapping.clean_rows import ROW, clean_schema
-from worker.clean import Workspace
-from worker.clean.reader import CleanObject
-from worker.state import Entry
-from worker.state.counted import CountedUploads
+from worker.state.upload import Upload
+from worker.transform.catalog import Catalog
+from worker.transform.clean_files import CleanFile
 from worker.transform.rollbacks import COMPARED_KEYS, Hashes, Rollback
+from worker.transform.shop.snapshot import ShopSnapshot
 
 Rows = dict[int, list[tuple[object, ...]]]
 """Hash of a key -> its rows: the last one, or all lines of an order, sorted."""
 
 
-async def find_shop_rollbacks(
-    uploads: CountedUploads,
-    accepted: Sequence[Entry],
-    workspace: Workspace,
-    shop: Shop,
-    after: int,
-) -> list[Rollback]:
+async def find_shop_rollbacks(snapshot: ShopSnapshot, after: int) -> list[Rollback]:
     """Find the rollbacks of uploads that were committed after a sequence.
 
-    Args:
-        uploads: Which uploads count.
-        accepted: Entries whose clean rows are of the contract.
-        workspace: Where their clean rows are.
-        shop: The contract.
-        after: Sequence.
-
     Raises:
-        SourceError: A clean file cannot be read.
+        ConfigError, SourceError: As `Catalog.row_groups`.
     """
     found: list[Rollback] = []
-    repeated = uploads.with_predecessor(after)
-    counted = uploads.in_order() if repeated else []
-    entries = {one.sequence: one for one in accepted}
-    reading = _Reading(workspace, shop)
-    for upload, earlier in repeated:
-        between = [
-            entries[one.sequence]
-            for one in counted
-            if uploads.name_of(one.file) != uploads.name_of(upload.file)
-            and earlier.uploaded_at < one.uploaded_at <= upload.uploaded_at
-        ]
-        found += await reading.compare(entries[upload.sequence], entries[earlier.sequence], between)
+    for upload, earlier in snapshot.uploads.with_predecessor(after):
+        found += await _compare(snapshot, upload, earlier)
     return found
 
 
-class _Reading:
-    def __init__(self, workspace: Workspace, shop: Shop) -> None:
-        self._workspace = workspace
-        self._shop = shop
+async def _compare(snapshot: ShopSnapshot, now: Upload, before: Upload) -> list[Rollback]:
+    """Compare rows of two uploads with those of the files between, from the earliest on."""
+    rows, places = snapshot.history.rows, snapshot.history.places
+    times, names = rows.column("uploaded_at").to_numpy(), snapshot.feeds.names()
+    sequences = rows.column("sequence").to_numpy()
+    new, old = np.searchsorted(sequences, [now.sequence, before.sequence]).tolist()
+    between = (places >= 0) & (times > times[old]) & (times <= times[new])
+    between &= names != names[new]
+    taken_back: dict[tuple[str, int], str] = {}
+    for name, dataset in snapshot.shop.all_datasets.items():
+        if dataset.key_by == "row" or dataset.version is not None:
+            continue  # no other file replaces these rows, or not by upload time
+        feeding = snapshot.feeds.feeding(name)
+        others = snapshot.catalogs[name].of_uploads(between & feeding)
+        if feeding[new] and feeding[old] and len(others):
+            by_key = await _compare_dataset(snapshot, dataset, new, old, others)
+            taken_back |= {(name, key): url for key, url in by_key.items()}
+    if not taken_back:
+        return []
+    urls = tuple(sorted(set(taken_back.values())))
+    return [Rollback(source_id=now.source_id, url=now.name, rows=len(taken_back), urls=urls)]
 
-    async def compare(self, now: Entry, before: Entry, between: Sequence[Entry]) -> list[Rollback]:
-        """Compare rows of two uploads with those of the files between, from the earliest on."""
-        taken_back = 0
-        urls: set[str] = set()
-        for name, dataset in self._shop.all_datasets.items():
-            others = [one for one in between if name in one.feeds]
-            if not others or name not in now.feeds or name not in before.feeds:
-                continue
-            if dataset.key_by == "row" or dataset.version is not None:
-                continue  # no other file replaces these rows, or not by upload time
-            by_key = await self._compare_dataset(dataset, now, before, others)
-            taken_back += len(by_key)
-            urls.update(by_key.values())
-        if not taken_back:
-            return []
-        return [
-            Rollback(
-                source_id=now.source_id,
-                url=now.url,
-                rows=taken_back,
-                urls=tuple(sorted(urls)),
-            )
-        ]
 
-    async def _compare_dataset(
-        self, dataset: ShopDataset, now: Entry, before: Entry, others: Sequence[Entry]
-    ) -> dict[int, str]:
-        """Return the keys whose rows are taken back, with the file that has them otherwise."""
-        new_table, old_table = await self._read(dataset, now), await self._read(dataset, before)
-        shared = np.intersect1d(_hashes(dataset, new_table), _hashes(dataset, old_table))
-        shared = shared[:COMPARED_KEYS]
-        taken_back: dict[int, str] = {}
-        new, old = _rows(dataset, new_table, shared), _rows(dataset, old_table, shared)
-        for entry in others:
-            for key, rows in _rows(dataset, await self._read(dataset, entry), shared).items():
-                # Of the files between, the last one has the rows that counted.
-                taken_back.pop(key, None)
-                if new.get(key) == old.get(key) != rows:
-                    taken_back[key] = entry.url
-        return taken_back
+async def _compare_dataset(
+    snapshot: ShopSnapshot, dataset: ShopDataset, now: int, before: int, others: Catalog
+) -> dict[int, str]:
+    """Return the keys whose rows are taken back, with the file that has them otherwise.
 
-    async def _read(self, dataset: ShopDataset, entry: Entry) -> pa.Table:
-        schema = clean_schema(dataset)
-        tables = [schema.empty_table()]
-        for part in entry.parts:
-            if part.dataset == dataset.name:
-                file = CleanObject(self._workspace.store, self._workspace.stored(part.key))
-                groups = range((await file.footer()).num_row_groups)
-                tables.append((await file.read(list(groups), schema.names)).cast(schema))
-        return pa.concat_tables(tables).combine_chunks()
+    Args:
+        snapshot: The clean zone.
+        dataset: The dataset.
+        now: First row of an upload in `History.rows`.
+        before: That of the earlier one.
+        others: The files between.
+    """
+    every = snapshot.catalogs[dataset.name].with_uncounted()
+    rows = np.arange(len(snapshot.history.rows))
+    new_table = await _read(dataset, every.of_uploads(rows == now).files)
+    old_table = await _read(dataset, every.of_uploads(rows == before).files)
+    shared = np.intersect1d(_hashes(dataset, new_table), _hashes(dataset, old_table))
+    shared = shared[:COMPARED_KEYS]
+    taken_back: dict[int, str] = {}
+    new, old = _rows(dataset, new_table, shared), _rows(dataset, old_table, shared)
+    for _, of_upload in groupby(others.files, key=lambda file: file.upload):
+        files = list(of_upload)
+        for key, lines in _rows(dataset, await _read(dataset, files), shared).items():
+            # Of the files between, the last one has the rows that counted.
+            taken_back.pop(key, None)
+            if new.get(key) == old.get(key) != lines:
+                taken_back[key] = files[0].url
+    return taken_back
+
+
+async def _read(dataset: ShopDataset, files: Sequence[CleanFile]) -> pa.Table:
+    schema = clean_schema(dataset)
+    tables = [await file.read(await file.row_groups(), schema.names) for file in files]
+    whole = [schema.empty_table(), *(table.cast(schema) for table in tables)]
+    return pa.concat_tables(whole).combine_chunks()
 
 
 def _key_of(dataset: ShopDataset) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from kpi.contract.model import Contract
@@ -18,7 +18,12 @@ from worker.transform.catalog import Catalog
 from worker.transform.file_cache import FileCache
 from worker.transform.file_table import FileTable
 from worker.transform.history import History, read_history
-from worker.transform.indexed_files import IndexedFiles, indexed_columns, table_name
+from worker.transform.indexed_files import (
+    IndexedColumns,
+    IndexedFiles,
+    indexed_columns,
+    table_name,
+)
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.transform.pack_upkeep import use_packs
 
@@ -126,28 +131,48 @@ async def open_snapshot(
         dataset = contract.datasets[name]
         cache = FileCache(dataset, workspace, contract)
         tables[name] = FileTable(dataset, cache, limits, history.rows, history.places)
-    orders, items, products = catalogs = tuple(map(Catalog, tables.values()))
-    many = any(len(table) > limits.unindexed_files for table in tables.values())
-    if with_index and many and contract.shop is None:
-        secret = await ledger.erasure_key()
-        indexed = secret and await open_index(workspace, secret, contract, catalogs)
-        if indexed and indexed.index.manifest.up_to:
-            for table in tables.values():
-                table.index = indexed
-    if with_index and many:
+    orders, items, products = tuple(map(Catalog, tables.values()))
+    if with_index and contract.shop is None:
+        await use_index(ledger, workspace, indexed_columns(contract), tables.values())
+    if with_index and any(len(table) > limits.unindexed_files for table in tables.values()):
         await use_packs(workspace, in_force.erasures.generation, tables.values())
     return Snapshot(history=history, orders=orders, items=items, products=products)
 
 
+async def use_index(
+    ledger: Ledger, workspace: Workspace, columns: IndexedColumns, tables: Collection[FileTable]
+) -> None:
+    """Let look-ups in the files of some datasets use the key index, where there is one.
+
+    Args:
+        ledger: Has the secret under which ids are hashed.
+        workspace: Where the index is.
+        columns: Those that have pointers.
+        tables: The files; with few of them there is no index.
+
+    Raises:
+        StoreError: A store fails after retries.
+    """
+    if all(len(table) <= table.limits.unindexed_files for table in tables):
+        return
+    secret = await ledger.erasure_key()
+    if secret is None:
+        return
+    indexed = await open_index(workspace, secret, columns, [Catalog(one) for one in tables])
+    if indexed.index.manifest.up_to:
+        for table in tables:
+            table.index = indexed
+
+
 async def open_index(
-    workspace: Workspace, secret: bytes, contract: Contract, catalogs: Sequence[Catalog]
+    workspace: Workspace, secret: bytes, columns: IndexedColumns, catalogs: Sequence[Catalog]
 ) -> IndexedFiles:
     """Open the key index over some clean files; an empty one where there is none of these.
 
     Args:
         workspace: Where the index is.
         secret: Secret of the ledger, from which the key of the hashes of ids derives.
-        contract: Meaning of the clean rows.
+        columns: Those that have pointers.
         catalogs: The files.
 
     Raises:
@@ -160,7 +185,6 @@ async def open_index(
             catalog.with_uncounted().identify(up_to, found.update)
         return found.hexdigest()
 
-    columns = indexed_columns(contract)
     names = [table_name(*column, kind) for column, kind in columns.items()]
     key = hmac.digest(secret, b"key index", hashlib.sha256)[:KEY_BYTES]
     return IndexedFiles(await KeyIndex.open(workspace, key, names, identify), columns)

@@ -13,9 +13,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kpi.kernels.arrays import Mask
+from kpi.kernels.masks import true
 from worker.state import Effect
-from worker.state.counted import CountedUploads
-from worker.state.upload import Upload
+from worker.transform.history import History
 from worker.transform.rollbacks import COMPARED_KEYS, hashes_of, ids_of, last_rows
 from worker.transform.snapshot import Snapshot
 
@@ -47,42 +52,82 @@ class Takeover:
         return self.rows > TAKEN_SHARE * self.of_rows
 
 
+@dataclass(frozen=True, kw_only=True)
+class NewInput:
+    """The first upload of its input.
+
+    Attributes:
+        source_id: The upload.
+        url: Where it was read.
+        sequence: Of its ledger entry.
+    """
+
+    source_id: str
+    url: str
+    sequence: int
+
+
 async def find_takeovers(snapshot: Snapshot, wanted: Collection[str]) -> list[Takeover]:
     """Find the takeovers of some source objects; those that do not count are left out.
 
     Raises:
         ConfigError, SourceError: As `Catalog.row_groups`.
     """
-    name = snapshot.orders.dataset.name
-    orders = [one for one in snapshot.uploads.in_order() if one.dataset == name]
+    rows = snapshot.history.rows
+    of_orders = pc.and_(
+        pc.equal(rows.column("dataset"), snapshot.orders.dataset.name),
+        pc.equal(rows.column("part"), 0),
+    )
+    mine = true(of_orders.combine_chunks())
     found: list[Takeover] = []
-    for upload, earlier in of_new_inputs(orders, wanted, lambda one: input_of(one.name, 2)):
-        takeover = await _compare(snapshot, upload, earlier)
+    for new in of_new_inputs(snapshot.history, mine, wanted, lambda url: input_of(url, 2)):
+        takeover = await _compare(snapshot, new)
         found += [takeover] if takeover.is_likely else []
     return found
 
 
-def committed_after(uploads: CountedUploads, sequence: int) -> set[str]:
+def committed_after(history: History, sequence: int) -> set[str]:
     """Return the source objects that count and were committed after a sequence."""
-    return {one.source_id for one in uploads.in_order() if one.sequence > sequence}
+    sequences = history.rows.column("sequence").to_numpy()
+    new = np.flatnonzero((sequences > sequence) & (history.places >= 0))
+    return set(history.rows.column("source_id").take(pa.array(new)).to_pylist())
 
 
 def of_new_inputs(
-    uploads: Iterable[Upload], wanted: Collection[str], input_of_upload: Callable[[Upload], str]
-) -> Iterator[tuple[Upload, set[str]]]:
+    history: History, mine: Mask, wanted: Collection[str], input_of_url: Callable[[str], str]
+) -> Iterator[NewInput]:
     """Yield those of the wanted uploads that are the first of their input, but for the very first.
 
-    Yields:
-        Upload, and the source objects that were committed before it.
+    Args:
+        history: What the ledger knows.
+        mine: The first rows of uploads of orders.
+        wanted: Source objects.
+        input_of_url: Names the input of an upload; its URL begins with it.
     """
+    columns = history.rows.select(["source_id", "url", "sequence"])
+    rows = np.flatnonzero(mine & (history.places >= 0))
+    uploads = columns.take(pa.array(rows)).combine_chunks()
+    ids = pa.array(wanted, pa.string())
+    at = np.flatnonzero(true(pc.is_in(uploads.column("source_id"), ids).combine_chunks()))
+    if not len(at):
+        return
+    older = uploads.column("url").slice(0, int(at[0]))
     inputs: set[str] = set()
-    earlier: set[str] = set()
-    for upload in sorted(uploads, key=lambda one: one.sequence):
-        is_new = input_of_upload(upload) not in inputs
-        inputs.add(input_of_upload(upload))
-        if upload.source_id in wanted and earlier and is_new:
-            yield upload, set(earlier)
-        earlier.add(upload.source_id)
+    # What came between two wanted uploads is looked at one by one; what came before all, at once.
+    for number, upload in enumerate(uploads.slice(at[0], at[-1] - at[0] + 1).to_pylist(), at[0]):
+        its_input = input_of_url(upload["url"])
+        is_new = its_input not in inputs and not _have(older, its_input, input_of_url)
+        inputs.add(its_input)
+        if is_new and number and upload["source_id"] in wanted:
+            yield NewInput(**upload)
+
+
+def _have(urls: pa.ChunkedArray, wanted: str, input_of_url: Callable[[str], str]) -> bool:
+    """Return whether one of some URLs is of an input."""
+    possible = urls.filter(pc.starts_with(urls, wanted))
+    return any(
+        input_of_url(str(one)) == wanted for chunk in possible.chunks[::-1] for one in chunk[::-1]
+    )
 
 
 def input_of(name: str, segments: int) -> str:
@@ -109,16 +154,16 @@ def with_takeovers(
     return found
 
 
-async def _compare(snapshot: Snapshot, upload: Upload, earlier: set[str]) -> Takeover:
+async def _compare(snapshot: Snapshot, upload: NewInput) -> Takeover:
     """Compare the orders of an upload with those of the same ids in earlier ones."""
-    every = snapshot.orders.with_uncounted()
-    now, others = every.of_sources([upload.source_id]), snapshot.orders.of_sources(earlier)
+    now = snapshot.orders.with_uncounted().of_sources([upload.source_id])
+    others = snapshot.orders.before(upload.sequence)
     wanted = (await hashes_of(now))[:COMPARED_KEYS]
     ids = await ids_of(now, others)
     new = await last_rows(now, wanted, ids)
     old = await last_rows(others, wanted, ids)
     taken = sum(_is_another(row, new[key]) for key, row in old.items())
-    return Takeover(source_id=upload.source_id, url=upload.name, rows=taken, of_rows=len(wanted))
+    return Takeover(source_id=upload.source_id, url=upload.url, rows=taken, of_rows=len(wanted))
 
 
 def _is_another(old: dict[str, object], new: dict[str, object]) -> bool:

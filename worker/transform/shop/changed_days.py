@@ -12,9 +12,12 @@ import pyarrow.compute as pc
 
 from kpi.aggregation.calendar import NO_DAYS, Days
 from kpi.aggregation.shop_versions import key_columns
+from kpi.kernels.arrays import Mask
 from kpi.kernels.masks import booleans
 from kpi.mapping.clean_rows import DAY
 from worker.transform.catalog import Catalog
+from worker.transform.clean_files import batch_row_groups
+from worker.transform.key_sets import KeySet
 from worker.transform.shop.changed_files import ChangedFiles
 from worker.transform.shop.changed_references import TooManyKeysError, changed_cells
 from worker.transform.shop.days import days_of
@@ -68,37 +71,62 @@ async def _add_files(gathered: _Gathered, name: str, sources: set[str]) -> None:
     files, dataset = every.of_sources(sources), snapshot.shop.datasets[name]
     if not len(files):
         return
-    moves = dataset.key_by == "columns" and name != "orders"
+    # Of a key with the order in it, every row is of that order.
+    moves = dataset.key_by == "columns" and "order_id" not in dataset.key
     columns = gathered.columns(name)
     key = list(dataset.key) if moves else []
-    hashes = [np.zeros(0, np.uint64)]
+    keys = _Keys(key)
     async for _, table in batches_of(files, list(dict.fromkeys([*columns, *key]))):
         await gathered.add(table)
         if moves:
-            hashes.append(np.unique(key_columns(table, key).high))
-            if sum(map(len, hashes)) > every.limits.pass_hashes // 2:
-                await _add_same_keys(gathered, name, files, np.concatenate(hashes))
-                hashes = hashes[:1]
-    await _add_same_keys(gathered, name, files, np.concatenate(hashes))
+            keys.add(table)
+            if len(keys) > every.limits.pass_hashes // 2:
+                await _add_same_keys(gathered, name, files, keys)
+                keys = _Keys(key)
+    await _add_same_keys(gathered, name, files, keys)
 
 
-async def _add_same_keys(
-    gathered: _Gathered,
-    name: str,
-    files: Catalog,
-    hashes: np.ndarray[tuple[int], np.dtype[np.uint64]],
-) -> None:
+class _Keys:
+    """Keys of some rows: half a hash of each, and its first column.
+
+    Args:
+        columns: Columns of the key.
+    """
+
+    def __init__(self, columns: list[str]) -> None:
+        self.columns = columns
+        self._hashes = [np.zeros(0, np.uint64)]
+        self._first: list[pa.ChunkedArray] = []
+
+    def __len__(self) -> int:
+        return sum(map(len, self._hashes))
+
+    def add(self, table: pa.Table) -> None:
+        self._hashes.append(np.unique(key_columns(table, self.columns).high))
+        self._first.append(table.column(self.columns[0]))
+
+    def find(self, table: pa.Table) -> Mask:
+        """Find the rows that have one; half a hash may also be that of another key."""
+        return np.isin(key_columns(table, self.columns).high, np.concatenate(self._hashes))
+
+    def first(self, max_points: int) -> KeySet:
+        """Return the values of the first column."""
+        every = pa.chunked_array([chunk for one in self._first for chunk in one.chunks])
+        return KeySet.of_values(pc.unique(every).drop_null(), max_points)
+
+
+async def _add_same_keys(gathered: _Gathered, name: str, files: Catalog, keys: _Keys) -> None:
     """Add the rows of other files that have one of some keys: it may have left their order."""
-    if not len(hashes):
+    if not len(keys):
         return
-    dataset = gathered.snapshot.shop.datasets[name]
     others = gathered.snapshot.catalogs[name].with_uncounted().without(files)
-    wanted = np.unique(hashes)
-    columns = list(dict.fromkeys([*gathered.columns(name), *dataset.key]))
-    async for _, table in batches_of(others, columns):
-        # Half a hash may also be that of another key: that only adds an order too many.
-        hit = np.isin(key_columns(table, list(dataset.key)).high, wanted)
-        if hit.any():
+    columns = list(dict.fromkeys([*gathered.columns(name), *keys.columns]))
+    wanted = keys.first(others.limits.lookup_points)
+    groups = await others.row_groups_holding(keys.columns[0], wanted)
+    for batch in batch_row_groups(groups, others.limits.read_rows):
+        table = await batch[0].file.read(batch, columns)
+        hit = keys.find(table)
+        if hit.any():  # that of another key only adds an order too many
             await gathered.add(table.filter(booleans(hit)))
 
 

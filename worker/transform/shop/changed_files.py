@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-from worker.transform.shop.precedence import Precedence
-from worker.transform.shop.snapshot import ShopSnapshot, named, precedence
+import numpy as np
+
+from kpi.kernels.arrays import Int64s, Mask
+from worker.transform.history import places_of
+from worker.transform.shop.precedence import Precedence, precedence
+from worker.transform.shop.snapshot import ShopSnapshot
 
 
 @dataclass(frozen=True)
@@ -26,50 +31,50 @@ class ChangedFiles:
         States between may have been published: of a name of which an upload ceased to count, every
         file may have been replaced by another one for a while.
         """
-        snapshot, before = self.snapshot, self._before(dataset)
-        now, feeds = snapshot.precedence[dataset], snapshot.feeds
-        changed = {one for one in snapshot.uploads.changed_since(self.since) if one in feeds}
-        found = {one for one in changed if dataset in feeds[one]}
-        found |= {
-            one
-            for one in {*now.places, *before.places}
-            if now.replacer(one) != before.replacer(one)
-        }
-        ceased = {
-            one
-            for one in snapshot.uploads.ceased_since(self.since)
-            if dataset in feeds.get(one, {})
-        }
-        names = {feeds[one][dataset].name for one in ceased}
-        entries = {
-            feeds[one][dataset].entry for one in ceased if feeds[one][dataset].replaces == "all"
-        }
-        if ceased:
-            found |= {
-                one
-                for one, of_source in feeds.items()
-                if dataset in of_source
-                and (of_source[dataset].name in names or of_source[dataset].entry in entries)
-            }
-        return found
+        feeds, uploads = self.snapshot.feeds, self.snapshot.uploads
+        feeding, now = feeds.feeding(dataset), self.snapshot.precedence[dataset]
+        changed = feeding & feeds.among(uploads.changed_since(self.since))
+        if now.by is None:
+            return feeds.source_ids(changed)
+        changed |= _replacers(now, feeds.sources) != _replacers(
+            self._before(dataset), feeds.sources
+        )
+        ceased = feeding & feeds.among(uploads.ceased_since(self.since))
+        if ceased.any():
+            names, entries = feeds.names(), feeds.entries(dataset)
+            policies = [one.replaces for one in self.snapshot.shop.files]
+            for_all = ceased & np.array([one == "all" for one in policies], bool)[entries]
+            changed |= feeding & np.isin(names, names[ceased])
+            changed |= feeding & np.isin(entries, entries[for_all])
+        return feeds.source_ids(changed)
 
     def earlier(self) -> ShopSnapshot:
         """Return the snapshot with the files that counted at the sequence."""
         snapshot = self.snapshot
-        earlier = {name: self._before(name) for name in snapshot.catalogs}
         return replace(
             snapshot,
-            precedence=earlier,
+            precedence={name: self._before(name) for name in snapshot.catalogs},
             catalogs={
-                name: catalog.with_uncounted().of_sources(earlier[name].places.keys())
+                name: catalog.with_uncounted().of_uploads(self._counted_before)
                 for name, catalog in snapshot.catalogs.items()
             },
         )
 
+    @cached_property
+    def _places_before(self) -> Int64s:
+        history = self.snapshot.history
+        return places_of(history.rows, history.uploads.counted(self.since))
+
+    @property
+    def _counted_before(self) -> Mask:
+        counted: Mask = self._places_before >= 0
+        return counted
+
     def _before(self, dataset: str) -> Precedence:
-        uploads, feeds = self.snapshot.uploads, self.snapshot.feeds
-        counted = {one.source_id: one for one in uploads.in_order(self.since)}
-        ordered = {one: feeds[one] for one in counted if one in feeds}
-        names = {one: uploads.name_of(counted[one].file, self.since) for one in ordered}
-        then = named(ordered, names)
-        return precedence(self.snapshot.shop, dataset, ordered, then)
+        return precedence(self.snapshot.feeds, dataset, self._places_before, self.since)
+
+
+def _replacers(of: Precedence, sources: Int64s) -> Int64s:
+    """Return the source object that replaced the upload of each row; -1 for none."""
+    assert of.by is not None  # noqa: S101  (by the contract, as of any sequence)
+    return np.where(of.by >= 0, sources[of.by], -1)

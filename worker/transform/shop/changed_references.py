@@ -16,8 +16,9 @@ from kpi.kernels.keys import keys_of
 from kpi.kernels.masks import booleans
 from kpi.mapping.clean_rows import clean_schema
 from worker.transform.shop.changed_files import ChangedFiles
+from worker.transform.shop.indexed_columns import PRODUCT_OF_LINE
 from worker.transform.shop.order_ids import batches_of, rows_with
-from worker.transform.shop.references import PRODUCT_OF_LINE, References, steps_to_category
+from worker.transform.shop.references import References, steps_to_category
 
 MAX_CHANGED_KEYS = 500_000
 """Changed rows of a reference up to which the days that read them are looked for; with more, every
@@ -115,8 +116,7 @@ async def _changed_keys(files: ChangedFiles, name: str, sources: set[str]) -> pa
     in_files = pa.concat_tables([schema.empty_table(), *tables])
     keys = pc.unique(key_texts(dataset, in_files))
     then, now = [
-        (await References(one, held_rows=0).latest(name, keys)).table
-        for one in (files.earlier(), snapshot)
+        await References(one, held_rows=0).latest(name, keys) for one in (files.earlier(), snapshot)
     ]
     every = pa.concat_tables([in_files, then, now]).combine_chunks()
     same = _are_among(every, then, dataset) & _are_among(every, now, dataset)

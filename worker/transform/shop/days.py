@@ -102,7 +102,8 @@ async def plan_batches(days: Days, snapshot: ShopSnapshot) -> tuple[list[Days], 
     limits, orders = snapshot.limits, snapshot.catalogs["orders"]
     groups = await orders.row_groups_intersecting(DAY, day_intervals(days))
     items = snapshot.catalogs.get("order_items")
-    scattered = items is not None and await are_scattered(items, groups)
+    few = orders.has_index and sum(group.rows for group in groups) <= limits.lookup_points
+    scattered = items is not None and not few and await are_scattered(items, groups)
     limit = limits.shop_scattered_batch_orders if scattered else limits.shop_batch_orders
     if items is not None:
         lines = items.rows / max(orders.rows, 1)

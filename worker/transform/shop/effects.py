@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -12,14 +12,13 @@ from kpi.kernels.masks import booleans
 from kpi.mapping.clean_rows import DAY
 from worker.state import Effect
 from worker.transform.catalog import Catalog
-from worker.transform.clean_files import CleanFile
-from worker.transform.intervals import IntervalSet
+from worker.transform.clean_files import CleanFile, RowGroup
 from worker.transform.shop.days import days_of
-from worker.transform.shop.loader import ShopContext, row_mask
+from worker.transform.shop.loader import ShopContext
 from worker.transform.shop.order_ids import batches_of
 from worker.transform.shop.snapshot import ShopSnapshot
 from worker.transform.shop.takeovers import find_shop_takeovers
-from worker.transform.shop.versions import deleted_rows
+from worker.transform.shop.versions import deleted_rows, row_mask
 from worker.transform.shop.waiting import WaitingRows
 from worker.transform.shop.work import ShopWork
 from worker.transform.takeovers import with_takeovers
@@ -40,8 +39,8 @@ async def count_waiting(work: ShopWork, context: ShopContext) -> dict[str, int]:
         due = await _due_sources(work, counting)
     if due is not None:
         kept = work.record.waiting.keys() - due
-        counted = {one for name in JOINED for one in _live_sources(snapshot, name)}
-        waiting |= {one: work.record.waiting[one] for one in kept & counted}
+        counted = {one for name in JOINED for one in _live_sources(snapshot, name, kept)}
+        waiting |= {one: work.record.waiting[one] for one in counted}
     for name in JOINED:
         if not counting.may_wait(name):
             continue
@@ -55,8 +54,14 @@ async def count_waiting(work: ShopWork, context: ShopContext) -> dict[str, int]:
     return {source_id: count for source_id, count in waiting.items() if count}
 
 
-def _live_sources(snapshot: ShopSnapshot, name: str) -> set[str]:
-    return snapshot.live(name).source_ids if name in snapshot.catalogs else set()
+def _live_sources(
+    snapshot: ShopSnapshot, name: str, among: Collection[str] | None = None
+) -> set[str]:
+    """Return the source objects of the files of a dataset that count; None for among all."""
+    if name not in snapshot.catalogs:
+        return set()
+    files = snapshot.live(name)
+    return (files if among is None else files.of_sources(among)).source_ids
 
 
 async def _with_rows_not_joined(files: Catalog, context: ShopContext) -> Catalog:
@@ -84,44 +89,54 @@ async def _due_sources(work: ShopWork, counting: WaitingRows) -> set[str]:
     if references and any(map(counting.needs_references, JOINED)):
         return due | {one for name in JOINED for one in _live_sources(snapshot, name)}
     arrived = snapshot.uploads.changed_since(work.since) - snapshot.uploads.ceased_since(work.since)
-    others = set(work.record.waiting)
+    others: set[str] | None = set(work.record.waiting)
     # A line whose order was gone waited for nothing; when the order comes back, it may wait for a
     # reference.
     needed = any(map(counting.needs_references, ("orders", "order_items")))
     if due - arrived or needed:
-        others |= {one for name in JOINED for one in _live_sources(snapshot, name)}
-    ids = await _order_id_intervals(snapshot, changed)
+        others = None  # any may
+    groups = await _groups_of(snapshot, changed, ("orders", "order_items"))
     for name in ("order_items", "refunds"):
         if name in snapshot.catalogs and "order_id" in snapshot.catalogs[name].dataset.columns:
-            among = snapshot.live(name).of_sources(others)
-            due |= among.intersecting("order_id", ids).source_ids
-    due |= await _sharing_keys(work, changed.get("order_items", set()), others)
+            due |= await _sharing(snapshot, name, "order_id", groups, others)
+    if "order_items" in snapshot.catalogs:
+        key = snapshot.catalogs["order_items"].dataset.key[0]
+        of_items = await _groups_of(snapshot, changed, ("order_items",))
+        due |= await _sharing(snapshot, "order_items", key, of_items, others)
     return due
 
 
-async def _order_id_intervals(
-    snapshot: ShopSnapshot, changed: Mapping[str, Collection[str]]
-) -> IntervalSet:
-    """Return the ids of orders and lines in changed files."""
-    intervals = []
-    for name in ("orders", "order_items"):
+async def _groups_of(
+    snapshot: ShopSnapshot, changed: Mapping[str, Collection[str]], names: Iterable[str]
+) -> list[RowGroup]:
+    """Return the row groups of the changed files of some datasets."""
+    found = []
+    for name in names:
         if name in snapshot.catalogs:
             files = snapshot.catalogs[name].with_uncounted().of_sources(changed[name])
-            for group in await files.row_groups():
-                intervals += group.intervals("order_id")
-    return IntervalSet(intervals)
+            found += await files.row_groups()
+    return found
 
 
-async def _sharing_keys(work: ShopWork, changed: set[str], others: set[str]) -> set[str]:
-    """Return the sources of waiting lines whose key a changed file may have too."""
-    snapshot = work.snapshot
-    if "order_items" not in snapshot.catalogs:
-        return set()
-    catalog = snapshot.catalogs["order_items"]
-    key = catalog.dataset.key[0]
-    groups = await catalog.with_uncounted().of_sources(changed).row_groups()
-    keys = IntervalSet(one for group in groups for one in group.intervals(key))
-    return snapshot.live("order_items").of_sources(others).intersecting(key, keys).source_ids
+async def _sharing(
+    snapshot: ShopSnapshot,
+    name: str,
+    column: str,
+    groups: Sequence[RowGroup],
+    among: Collection[str] | None,
+) -> set[str]:
+    """Return the sources of a dataset that may share an id with some row groups.
+
+    Args:
+        snapshot: The clean zone.
+        name: The dataset.
+        column: Column of the id.
+        groups: The row groups, of this dataset or another.
+        among: Sources that are looked at; None for all that count.
+    """
+    live = snapshot.live(name)
+    files = live if among is None else live.of_sources(among)
+    return (await files.holding(column, await files.ids_of(column, groups))).source_ids
 
 
 async def effects_of(
@@ -132,17 +147,14 @@ async def effects_of(
 ) -> dict[str, Effect]:
     """Compute what became of the rows of some sources; those that do not count are left out."""
     snapshot = context.snapshot
-    superseded: dict[str, int] = {}
     days: dict[str, set[int]] = defaultdict(set)
-    for one in source_ids:
-        if any(one in precedence.places for precedence in snapshot.precedence.values()):
-            superseded[one] = 0
+    superseded = dict.fromkeys(_counting(snapshot, source_ids), 0)
     for name, catalog in snapshot.catalogs.items():
-        gone = snapshot.precedence[name].gone
+        precedence = snapshot.precedence[name]
         files = catalog.of_sources(superseded.keys())
         await context.versions[name].resolve(await files.row_groups())
         for file in files.files:
-            if file.source_id in gone:
+            if precedence.is_replaced(file):
                 superseded[file.source_id] += file.rows
                 continue
             kept, of_file = await _kept(context, name, file, catalog)
@@ -166,6 +178,14 @@ async def present_shop_effects(
                 waiting[source_id] += count
     effects = await effects_of(context, source_ids, waiting, as_of)
     return with_takeovers(effects, await find_shop_takeovers(context.snapshot, source_ids))
+
+
+def _counting(snapshot: ShopSnapshot, source_ids: Collection[str]) -> set[str]:
+    """Return those of some source objects that count, and feed a dataset."""
+    feeds = snapshot.feeds
+    found = feeds.among(source_ids) & (snapshot.history.places >= 0)
+    feeding = [found & feeds.feeding(name) for name in snapshot.catalogs]
+    return feeds.source_ids(np.logical_or.reduce(feeding))
 
 
 async def _kept(

@@ -37,13 +37,13 @@ from worker.runtime.concurrency import each
 from worker.runtime.execution import threaded
 from worker.runtime.memory_budget import CONCURRENT_READS
 from worker.transform.clean_files import CleanFile, RowGroup, batch_row_groups
-from worker.transform.intervals import value_set
+from worker.transform.key_sets import KeySet
 from worker.transform.shop.columns import line_columns, order_columns
 from worker.transform.shop.days import day_intervals
 from worker.transform.shop.id_bounds import IdBounds, id_bounds, union_of
 from worker.transform.shop.references import Cells, References
 from worker.transform.shop.snapshot import ShopSnapshot
-from worker.transform.shop.versions import ShopVersions, deleted_rows
+from worker.transform.shop.versions import ShopVersions, deleted_rows, row_mask
 
 
 @dataclass
@@ -107,6 +107,7 @@ class _Loading:
         self._days = days
         self._context = context
         self._shop = context.snapshot.shop
+        self._keeps_ids = False
         self._needed = LineColumns.of(
             self._shop,
             with_categories=CATEGORY_KPIS.name in context.tables,
@@ -115,7 +116,7 @@ class _Loading:
 
     async def run(self) -> ShopSlice:
         orders, intervals = await self._orders_of_days()
-        refunds = await self._refund_rows(orders)
+        refunds = await self._refund_rows(orders, intervals)
         extra, more = await self._orders_of_refunds(orders, refunds)
         shown = np.arange(len(orders) + len(extra)) < len(orders)
         every = concat_orders([orders, extra]) if len(extra) else orders
@@ -163,8 +164,8 @@ class _Loading:
             return await self._select_orders([], _every)
         index = KeyIndex(key_columns(pa.table({"order_id": ids}), ["order_id"]))
         catalog = self._context.snapshot.live("orders")
-        wanted = value_set(ids, catalog.limits.lookup_points)
-        groups = await catalog.row_groups_intersecting("order_id", wanted)
+        wanted = KeySet.of_values(ids, catalog.limits.lookup_points)
+        groups = await catalog.row_groups_holding("order_id", wanted)
         return await self._select_orders(
             groups, lambda table: index.find(key_columns(table, ["order_id"])) >= 0
         )
@@ -174,6 +175,9 @@ class _Loading:
     ) -> tuple[Orders, list[IdBounds]]:
         """Read the latest orders of some row groups that are wanted."""
         references, dataset = self._context.references, self._shop.datasets["orders"]
+        orders = self._context.snapshot.catalogs["orders"]
+        few = sum(group.rows for group in groups) <= orders.limits.lookup_points
+        self._keeps_ids = few and orders.has_index
         versions, columns = self._context.versions["orders"], order_columns(self._shop)
         large = references.large_columns("orders")
         # Where the day itself is looked up, the rows are selected afterwards.
@@ -213,11 +217,12 @@ class _Loading:
         waiting = waits(self._shop, "orders", missing, table.num_rows) | ~wanted(table)
         table, missing = without_waiting(table, missing, waiting)
         orders, ids = orders_of(self._shop, table, missing), table.column("order_id")
-        return orders, [id_bounds(ids, orders.keys)] if len(ids) else []
+        bounds = id_bounds(ids, orders.keys, keep=self._keeps_ids) if len(ids) else None
+        return orders, [] if bounds is None else [bounds]
 
     # ---- refunds
 
-    async def _refund_rows(self, orders: Orders) -> pa.Table | None:
+    async def _refund_rows(self, orders: Orders, ids: list[IdBounds]) -> pa.Table | None:
         """Read the latest refund rows of the days, and those that name orders of them."""
         dataset = self._shop.datasets.get("refunds")
         if dataset is None:
@@ -239,10 +244,8 @@ class _Loading:
                 wanted |= index.find(key_columns(table, ["order_id"])) >= 0
             return wanted
 
-        catalog = self._context.snapshot.live("refunds")
-        groups = await catalog.row_groups()
         parts = await _map(
-            groups,
+            await self._refund_groups(ids, every=every),
             schema.names,
             self._context.versions["refunds"],
             self._context,
@@ -251,6 +254,20 @@ class _Loading:
         tables = [part.cast(schema) for part in parts]
         return pa.concat_tables([schema.empty_table(), *tables]).combine_chunks()
 
+    async def _refund_groups(self, ids: list[IdBounds], *, every: bool) -> list[RowGroup]:
+        """Return the row groups of refunds that may concern the days, or their orders."""
+        catalog = self._context.snapshot.live("refunds")
+        if every:
+            return await catalog.row_groups()
+        found: set[RowGroup] = set()
+        if DAY in catalog.dataset.columns:
+            days = day_intervals(self._days)
+            found.update(await catalog.row_groups_intersecting(DAY, days))
+        if "order_id" in catalog.dataset.columns and ids:
+            wanted = union_of(ids, catalog.limits.lookup_points)
+            found.update(await catalog.row_groups_holding("order_id", wanted))
+        return sorted(found, key=lambda group: (group.file.rank, group.number))
+
     # ---- lines
 
     async def _line_groups(self, ids: list[IdBounds]) -> list[RowGroup]:
@@ -258,7 +275,8 @@ class _Loading:
         if "order_items" not in self._shop.datasets or not ids:
             return []
         catalog = self._context.snapshot.live("order_items")
-        groups = await catalog.row_groups_intersecting("order_id", union_of(ids))
+        wanted = union_of(ids, catalog.limits.lookup_points)
+        groups = await catalog.row_groups_holding("order_id", wanted)
         await self._context.versions["order_items"].resolve(groups)
         return groups
 
@@ -368,16 +386,3 @@ def _latest(dataset: ShopDataset, table: pa.Table, mask: Mask | None, wanted: Wa
     if dataset.deleted:
         keep = keep & ~deleted_rows(dataset, table)
     return table if keep.all() else table.filter(booleans(keep))
-
-
-def row_mask(batch: Sequence[RowGroup], versions: ShopVersions) -> Mask | None:
-    """Return which rows of a batch are the latest; None where all are."""
-    masks = [versions.mask(group) for group in batch]
-    if all(mask is None for mask in masks):
-        return None
-    return np.concatenate(
-        [
-            np.ones(group.rows, bool) if mask is None else mask
-            for group, mask in zip(batch, masks, strict=True)
-        ]
-    )

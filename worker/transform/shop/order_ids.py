@@ -18,7 +18,7 @@ from kpi.kernels.masks import booleans
 from kpi.mapping.clean_rows import DAY
 from worker.transform.catalog import Catalog
 from worker.transform.clean_files import RowGroup, batch_row_groups
-from worker.transform.intervals import value_set
+from worker.transform.key_sets import KeySet
 from worker.transform.shop.days import days_of
 from worker.transform.shop.snapshot import ShopSnapshot
 
@@ -46,8 +46,8 @@ async def find_orders(
     if not len(ids) or "order_id" not in catalog.dataset.columns:
         return
     index = KeyIndex(text_keys(pa.chunked_array([ids])))
-    wanted = value_set(ids, catalog.limits.lookup_points)
-    groups = await catalog.row_groups_intersecting("order_id", wanted)
+    wanted = KeySet.of_values(ids, catalog.limits.lookup_points)
+    groups = await catalog.row_groups_holding("order_id", wanted)
     for batch in batch_row_groups(groups, catalog.limits.read_rows):
         table = await batch[0].file.read(batch, list(dict.fromkeys(["order_id", *columns])))
         yield batch, index.find(key_columns(table, ["order_id"])), table
@@ -80,7 +80,10 @@ async def rows_with(
         return
     index = KeyIndex(text_keys(pa.chunked_array([cells])))
     names = list(dict.fromkeys([column, *wanted]))
-    async for _, table in batches_of(catalog, names):
+    holding = KeySet.of_values(cells, catalog.limits.lookup_points)
+    groups = await catalog.row_groups_holding(column, holding)
+    for batch in batch_row_groups(groups, catalog.limits.read_rows):
+        table = await batch[0].file.read(batch, names)
         texts = texts_of(table, column)
         hit = index.find(text_keys(pa.chunked_array([texts]))) >= 0
         hit &= ~np.asarray(texts.is_null())

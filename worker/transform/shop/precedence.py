@@ -2,61 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from kpi.aggregation.shop_versions import FedFile, replaced_by
-from kpi.kernels.arrays import Int64s
+from kpi.aggregation.shop_versions import replaced_by
+from kpi.kernels.arrays import Int64s, Mask
+from worker.transform.clean_files import CleanFile
+from worker.transform.shop.feeds import Feeds
 
 
 @dataclass(frozen=True, kw_only=True)
 class Precedence:
-    """Files of one dataset, from the earliest upload to the latest.
+    """Order of the uploads that feed one dataset; each is known by its first row.
 
     Attributes:
-        sources: Source object of each.
-        files: The files.
-        by: Place of the later file that replaced each of them whole; -1 for none.
-        places: Source object -> place of its file.
+        places: Place of each row's upload, from the earliest; -1 where it does not count.
+        by: Row of the later upload that replaced it whole; -1 for none. None where none is.
     """
 
-    sources: Sequence[str]
-    files: Sequence[FedFile]
-    by: Int64s
-    places: Mapping[str, int]
+    places: Int64s
+    by: Int64s | None
 
-    @classmethod
-    def of(cls, files: Mapping[str, FedFile], *, by_name: bool) -> Precedence:
-        """Order files.
+    def stands_for(self, file: CleanFile) -> int:
+        """Return the upload at whose time the rows of a file stand: that which replaced it."""
+        by = -1 if self.by is None else int(self.by[file.upload])
+        return by if by >= 0 else file.upload
 
-        Args:
-            files: Source object -> file, from the earliest upload to the latest.
-            by_name: Whether a later file of a name always replaces the earlier one.
-        """
-        ordered = list(files.values())
-        return cls(
-            sources=list(files),
-            files=ordered,
-            by=replaced_by(ordered, by_name=by_name),
-            places={source_id: place for place, source_id in enumerate(files)},
-        )
-
-    def rank(self, source_id: str) -> tuple[int, int]:
+    def rank(self, file: CleanFile) -> tuple[int, int]:
         """Return where the rows of a file stand: a replaced file stands before the later one."""
-        place = self.places[source_id]
-        by = int(self.by[place])
-        return (by if by >= 0 else place), place
+        return int(self.places[self.stands_for(file)]), int(self.places[file.upload])
+
+    def is_replaced(self, file: CleanFile) -> bool:
+        """Return whether a later file took the place of a whole file."""
+        return self.stands_for(file) != file.upload
 
     @property
-    def gone(self) -> set[str]:
-        """Source objects whose file was replaced."""
-        return {self.sources[place] for place in np.flatnonzero(self.by >= 0).tolist()}
+    def counts(self) -> Mask:
+        """Which rows are of uploads that count."""
+        found: Mask = self.places >= 0
+        return found
 
-    def replacer(self, source_id: str) -> str | None:
-        """Return the source object that replaced the file of another one; None where none did."""
-        place = self.places.get(source_id)
-        if place is None or self.by[place] < 0:
-            return None
-        return self.sources[int(self.by[place])]
+
+def precedence(feeds: Feeds, dataset: str, places: Int64s, up_to: int | None = None) -> Precedence:
+    """Order the uploads that feed a dataset.
+
+    Args:
+        feeds: What they feed.
+        dataset: The dataset.
+        places: See `History.places`.
+        up_to: Sequence of the last record that is heeded; None for all.
+
+    Raises:
+        ConfigError: As `Feeds.entries`.
+    """
+    shop = feeds.shop
+    by_name = shop.all_datasets[dataset].key_by == "row"
+    policies = [one.replaces for one in shop.files]
+    entries = feeds.entries(dataset)
+    if not by_name and set(policies) == {"rows"}:
+        return Precedence(places=places, by=None)
+    mine = np.flatnonzero(feeds.feeding(dataset) & (places >= 0))
+    mine = mine[np.argsort(places[mine])]
+    of_entry = entries[mine]
+    of_file = np.array([by_name or one == "file" for one in policies], bool)
+    of_all = np.array([one == "all" for one in policies], bool)
+    later = replaced_by(
+        names=feeds.names(up_to)[mine],
+        entries=of_entry,
+        by_name=of_file[of_entry],
+        by_entry=of_all[of_entry],
+    )
+    by = np.full(len(places), -1, np.int64)
+    by[mine] = np.where(later >= 0, mine[later], -1)
+    return Precedence(places=places, by=by)

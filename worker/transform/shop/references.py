@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.aggregation.shop_lookups import LookupTables, key_texts
-from kpi.aggregation.shop_versions import FileRows, LatestRows, latest
+from kpi.aggregation.shop_versions import FileRows, latest
 from kpi.contract.shop import Shop, ShopColumn, ShopDataset, Via
 from kpi.kernels.hash_index import KeyIndex
 from kpi.kernels.keys import keys_of
@@ -25,14 +25,12 @@ from worker.runtime.concurrency import each
 from worker.runtime.memory_budget import CONCURRENT_READS
 from worker.transform.catalog import Catalog
 from worker.transform.clean_files import RowGroup, batch_row_groups
-from worker.transform.intervals import value_set
+from worker.transform.key_sets import KeySet
+from worker.transform.shop.indexed_columns import PRODUCT_OF_LINE
 from worker.transform.shop.snapshot import ShopSnapshot
 
 Column = tuple[str, str]
 """Dataset and name of a column whose cells are looked up."""
-
-PRODUCT_OF_LINE: Column = ("order_items", "product_id")
-"""Cells by which the category of a line is looked up."""
 
 
 @dataclass
@@ -76,7 +74,9 @@ class References:
 
     def is_large(self, name: str) -> bool:
         """Return whether a reference is streamed; products are where what they look up in is."""
-        return self._snapshot.catalogs[name].rows > self._held_rows
+        catalog = self._snapshot.catalogs[name]
+        is_indexed = catalog.has_index and len(catalog) > catalog.limits.unindexed_files
+        return is_indexed or catalog.rows > self._held_rows
 
     def large_columns(self, dataset: str) -> list[ShopColumn]:
         """Return the columns of a dataset whose look-ups read a large reference."""
@@ -135,7 +135,7 @@ class References:
         steps = self._shop.datasets[column[0]].columns[column[1]].via
         if column == PRODUCT_OF_LINE:
             steps = steps_to_category(self._shop)
-        rows: dict[str, LatestRows] = dict(held.rows)
+        rows: dict[str, pa.Table] = dict(held.rows)
         of_columns: dict[Column, LookupTables] = {}
         for number, step in enumerate(steps, start=1):
             if self.is_large(step.reference):
@@ -153,10 +153,10 @@ class References:
         return LookupTables(shop=self._shop, rows=rows, of_columns=of_columns)
 
     async def _tables_of_products(
-        self, rows: Mapping[str, LatestRows], held: LookupTables
+        self, rows: Mapping[str, pa.Table], held: LookupTables
     ) -> dict[Column, LookupTables]:
         """Read what the columns of some products look up in large references."""
-        table = rows["products"].table
+        table = rows["products"]
         found: dict[Column, LookupTables] = {}
         for column in self._shop.datasets["products"].columns.values():
             if column.via and self._reads_large(column.via):
@@ -165,7 +165,7 @@ class References:
                 found[key] = await self._tables_for(key, cells, held)
         return found
 
-    async def latest(self, name: str, cells: pa.Array | None) -> LatestRows:
+    async def latest(self, name: str, cells: pa.Array | None) -> pa.Table:
         """Return the latest rows of a reference: all, or those that some cells name."""
         dataset = self._shop.all_datasets[name]
         schema = clean_schema(dataset)
@@ -174,20 +174,19 @@ class References:
         if cells is not None:
             index = KeyIndex(keys_of([pa.chunked_array([cells])]))
 
-        async def read(batch: list[RowGroup]) -> tuple[str, pa.Table]:
-            file = batch[0].file
-            table = await file.read(batch, schema.names)
+        async def read(batch: list[RowGroup]) -> pa.Table:
+            table = await batch[0].file.read(batch, schema.names)
             table = await asyncio.to_thread(_selected, dataset, table, index)
-            return file.source_id, table.cast(schema)
+            return table.cast(schema)
 
         groups = await self._groups(catalog, dataset, cells)
-        batches = batch_row_groups(groups, catalog.limits.read_rows)
-        found: dict[str, list[pa.Table]] = {source_id: [] for source_id in precedence.places}
-        for source_id, table in await each(batches, read, CONCURRENT_READS):
-            found[source_id].append(table)
+        groups.sort(key=lambda group: precedence.rank(group.file)[1])
+        batches = list(batch_row_groups(groups, catalog.limits.read_rows))
+        tables = await each(batches, read, CONCURRENT_READS)
+        ranks = [precedence.rank(batch[0].file) for batch in batches]
         files = [
-            FileRows(table=pa.concat_tables([schema.empty_table(), *tables]), file=file)
-            for tables, file in zip(found.values(), precedence.files, strict=True)
+            FileRows(table=table, place=place, stands_at=stands_at)
+            for table, (stands_at, place) in zip(tables, ranks, strict=True)
         ]
         return await asyncio.to_thread(latest, dataset, files, schema)
 
@@ -198,8 +197,8 @@ class References:
         key = [name for name in dataset.key if name != dataset.valid_from]
         if cells is None or len(key) != 1:
             return await catalog.row_groups()
-        wanted = value_set(cells, catalog.limits.lookup_points)
-        return await catalog.row_groups_intersecting(key[0], wanted)
+        wanted = KeySet.of_values(cells, catalog.limits.lookup_points)
+        return await catalog.row_groups_holding(key[0], wanted)
 
 
 def _selected(dataset: ShopDataset, table: pa.Table, index: KeyIndex | None) -> pa.Table:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-import numpy as np
-import pyarrow.compute as pc
-
-from kpi.aggregation.shop_versions import FedFile
 from kpi.contract.model import Column, ColumnType, Contract, Dataset
 from kpi.contract.shop import Kind, Shop, ShopDataset
-from kpi.kernels.masks import true
 from kpi.mapping.clean_rows import DAY, ROW, clean_key, dated_column
 from kpi.mapping.columns import PLACES
 from worker.clean import Workspace
 from worker.errors import ConfigError
-from worker.index.upload_rows import read_feeds
 from worker.state import Ledger
 from worker.state.contract_in_force import contract_at
 from worker.state.counted import CountedUploads
@@ -27,10 +21,10 @@ from worker.transform.file_table import FileTable
 from worker.transform.history import History, read_history
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.transform.pack_upkeep import use_packs
-from worker.transform.shop.precedence import Precedence
-
-Feeds = Mapping[str, Mapping[str, FedFile]]
-"""Source object -> dataset -> its file, for each dataset that it feeds."""
+from worker.transform.shop.feeds import Feeds
+from worker.transform.shop.indexed_columns import shop_indexed_columns
+from worker.transform.shop.precedence import Precedence, precedence
+from worker.transform.snapshot import use_index
 
 _TYPES: Mapping[Kind, ColumnType] = {
     "id": "string",
@@ -55,7 +49,7 @@ class ShopSnapshot:
         history: What the ledger knows.
         catalogs: Dataset or reference -> files that count.
         precedence: Dataset or reference -> order of these files.
-        feeds: Source object -> dataset -> file, of all uploads that ever counted.
+        feeds: Which datasets each accepted upload feeds.
     """
 
     contract: Contract
@@ -63,7 +57,7 @@ class ShopSnapshot:
     history: History
     catalogs: Mapping[str, Catalog]
     precedence: Mapping[str, Precedence]
-    feeds: Mapping[str, Mapping[str, FedFile]]
+    feeds: Feeds
 
     @property
     def uploads(self) -> CountedUploads:
@@ -89,8 +83,8 @@ class ShopSnapshot:
 
     def live(self, dataset: str) -> Catalog:
         """Return the files of a dataset that no later file replaced whole."""
-        catalog, gone = self.catalogs[dataset], self.precedence[dataset].gone
-        return catalog.without(catalog.of_sources(gone)) if gone else catalog
+        catalog, by = self.catalogs[dataset], self.precedence[dataset].by
+        return catalog if by is None else catalog.of_uploads(by < 0)
 
 
 def clean_dataset(dataset: ShopDataset) -> Dataset:
@@ -122,6 +116,7 @@ async def open_shop_snapshot(
     limits: TransformLimits = DEFAULT_LIMITS,
     *,
     since: int = 0,
+    with_index: bool = True,
 ) -> ShopSnapshot:
     """List the clean files of the ledger's entries up to `head`; each is opened on first use.
 
@@ -132,6 +127,7 @@ async def open_shop_snapshot(
         contract: Meaning of the clean rows, where the ledger has adopted no contract by then.
         limits: What may be held in memory at once.
         since: Sequence since which changes are asked for.
+        with_index: Whether ids may be looked up in the key index.
 
     Raises:
         ConfigError: The contract in force is not one of language 2.
@@ -152,74 +148,16 @@ async def open_shop_snapshot(
         rows = clean_dataset(dataset)
         cache = FileCache(rows, workspace, in_force.contract, DAY)
         tables[name] = FileTable(rows, cache, limits, history.rows, history.places)
-    if any(len(table) > limits.unindexed_files for table in tables.values()):
-        await use_packs(workspace, in_force.erasures.generation, tables.values())
-    is_first = pc.equal(history.rows.column("part"), 0)
-    columns = history.rows.select(["source_id", "url", "feeds"]).filter(is_first)
-    files = list(zip(*(one.to_pylist() for one in columns.columns), strict=True))
-    names = {source_id: history.uploads.name_of((url, "")) for source_id, url, _ in files}
-    feeds = {source_id: _feeds(url, text, names[source_id], shop) for source_id, url, text in files}
-    places = history.places[true(is_first.combine_chunks())]
-    ordered = [files[row][0] for row in np.argsort(places)[int((places < 0).sum()) :].tolist()]
+    if with_index:
+        await use_index(ledger, workspace, shop_indexed_columns(shop), tables.values())
+        if any(len(table) > limits.unindexed_files for table in tables.values()):
+            await use_packs(workspace, in_force.erasures.generation, tables.values())
+    feeds = Feeds(history, shop)
     return ShopSnapshot(
         contract=in_force.contract,
         shop=shop,
         history=history,
         catalogs={name: Catalog(table) for name, table in tables.items()},
-        precedence={name: precedence(shop, name, ordered, feeds) for name in tables},
+        precedence={name: precedence(feeds, name, history.places) for name in tables},
         feeds=feeds,
     )
-
-
-def named(feeds: Feeds, names: Mapping[str, str]) -> Feeds:
-    """Give each file the name by which its versions are known: a moved folder keeps the names."""
-    return {
-        source_id: {
-            dataset: replace(file, name=names[source_id]) for dataset, file in of_source.items()
-        }
-        for source_id, of_source in feeds.items()
-    }
-
-
-def precedence(
-    shop: Shop,
-    dataset: str,
-    source_ids: Iterable[str],
-    feeds: Mapping[str, Mapping[str, FedFile]],
-) -> Precedence:
-    """Order the files of some source objects that feed a dataset."""
-    fed = {one: feeds[one][dataset] for one in source_ids if dataset in feeds[one]}
-    return Precedence.of(fed, by_name=shop.all_datasets[dataset].key_by == "row")
-
-
-def _feeds(url: str, text: str, name: str, shop: Shop) -> dict[str, FedFile]:
-    """Describe a file for each dataset that it feeds.
-
-    Args:
-        url: Where it was read.
-        text: The datasets, as in the column `feeds` of `worker.index.upload_rows`.
-        name: URL that its versions share.
-        shop: The contract.
-
-    Raises:
-        ConfigError: No entry of `[[files]]` takes it.
-    """
-    found = {}
-    for dataset, number in read_feeds(text).items():
-        entry = _layout_number(url, number, shop)
-        found[dataset] = FedFile(name=name, entry=entry, replaces=shop.files[entry].replaces)
-    return found
-
-
-def _layout_number(url: str, number: int | None, shop: Shop) -> int:
-    if number is not None and number < len(shop.files):
-        return number
-    found = shop.layout_of(url)
-    if found is None:
-        raise ConfigError(
-            "it was cleaned with another contract",
-            url=url,
-            expected=f"a file that an entry of [[files]] of contract {shop.name!r} matches",
-            hint="use the contract it was validated with, or another workspace",
-        )
-    return shop.files.index(found[0])

@@ -11,12 +11,11 @@ import pyarrow as pa
 from kpi.aggregation.shop_columns import texts_of
 from kpi.contract.shop import Shop
 from kpi.mapping.clean_rows import DAY
-from worker.state.upload import Upload
 from worker.transform.catalog import Catalog
 from worker.transform.rollbacks import COMPARED_KEYS
 from worker.transform.shop.order_ids import batches_of, find_orders, ids_of
 from worker.transform.shop.snapshot import ShopSnapshot
-from worker.transform.takeovers import Takeover, input_of, of_new_inputs
+from worker.transform.takeovers import NewInput, Takeover, input_of, of_new_inputs
 
 CUSTOMER = "user_id"
 
@@ -34,35 +33,33 @@ async def find_shop_takeovers(snapshot: ShopSnapshot, wanted: Collection[str]) -
     orders = snapshot.catalogs["orders"]
     if not {CUSTOMER, DAY} <= orders.dataset.columns.keys():
         return []
-    uploads = [
-        one for one in snapshot.uploads.in_order() if "orders" in snapshot.feeds[one.source_id]
-    ]
     found: list[Takeover] = []
-    for upload, earlier in of_new_inputs(uploads, wanted, lambda one: _input(one, snapshot.shop)):
-        takeover = await _compare(orders.with_uncounted(), upload, earlier)
+    history, mine = snapshot.history, snapshot.feeds.feeding("orders")
+    for new in of_new_inputs(history, mine, wanted, lambda url: _input(url, snapshot.shop)):
+        takeover = await _compare(orders, new)
         found += [takeover] if takeover.is_likely else []
     return found
 
 
-def _input(upload: Upload, shop: Shop) -> str:
+def _input(url: str, shop: Shop) -> str:
     """Return the folder that a file is in, or the one above the folders of its pattern."""
-    layout = shop.layout_of(upload.name)
-    return input_of(upload.name, 1 if layout is None else layout[0].match.text.count("/") + 1)
+    layout = shop.layout_of(url)
+    return input_of(url, 1 if layout is None else layout[0].match.text.count("/") + 1)
 
 
-async def _compare(orders: Catalog, upload: Upload, earlier: set[str]) -> Takeover:
+async def _compare(orders: Catalog, upload: NewInput) -> Takeover:
     """Compare the orders of an upload with those of the same ids in earlier ones."""
-    new = orders.of_sources([upload.source_id])
+    new = orders.with_uncounted().of_sources([upload.source_id])
     pieces = [ids_of(table) async for _, table in batches_of(new, ["order_id"])]
     ids = pa.concat_arrays([one.cast(pa.string()) for one in pieces]) if pieces else pa.array([])
     ids = ids.unique()[:COMPARED_KEYS]
     customers, days = await _last_rows(new, ids)
-    former_customers, former_days = await _last_rows(orders.of_sources(earlier), ids)
+    former_customers, former_days = await _last_rows(orders.before(upload.sequence), ids)
     are_known = (former_days >= 0) & (former_customers != "") & (customers != "")
     taken = are_known & (former_customers != customers) & (former_days != days)
     return Takeover(
         source_id=upload.source_id,
-        url=upload.name,
+        url=upload.url,
         rows=int(np.count_nonzero(taken)),
         of_rows=len(ids),
     )

@@ -11,16 +11,15 @@ from kpi.aggregation.shop_kpis import ShopKpis, compute_kpis
 from kpi.aggregation.shop_slice import ShopSlice
 from worker.runtime import allocator
 from worker.runtime.execution import threaded
-from worker.state import Entry, Progress, Row
-from worker.state.paging import records_in_pages
+from worker.state import Progress, Row
+from worker.state.secret import draw_secret
 from worker.transform.day_pipeline import DayPipeline, Published, RowsOfDay
 from worker.transform.day_ranges import DateRange
-from worker.transform.history import keep_history
-from worker.transform.pack_upkeep import extend_packs
 from worker.transform.report import Report
 from worker.transform.rollbacks import Rollback, count_rolled_back
 from worker.transform.shop.days import plan_batches
 from worker.transform.shop.effects import count_waiting, effects_of
+from worker.transform.shop.indexed_columns import shop_indexed_columns
 from worker.transform.shop.loader import ShopContext, load_days
 from worker.transform.shop.moved_orders import MOVED_ORDERS, count_moved_orders
 from worker.transform.shop.references import References
@@ -31,6 +30,7 @@ from worker.transform.shop.work import ShopWork, find_shop_work
 from worker.transform.shop_rollbacks import find_shop_rollbacks
 from worker.transform.takeovers import Takeover, committed_after, with_takeovers
 from worker.transform.task import TransformTask
+from worker.transform.upkeep import keep_up
 
 
 def open_context(snapshot: ShopSnapshot, tables: frozenset[str]) -> ShopContext:
@@ -39,7 +39,9 @@ def open_context(snapshot: ShopSnapshot, tables: frozenset[str]) -> ShopContext:
     return ShopContext(
         snapshot=snapshot,
         versions={
-            name: ShopVersions(dataset, snapshot.catalogs[name], snapshot.precedence[name])
+            name: ShopVersions(
+                dataset, snapshot.catalogs[name], snapshot.precedence[name], snapshot.feeds
+            )
             for name, dataset in shop.all_datasets.items()
         },
         references=References(snapshot, snapshot.limits.held_reference_rows),
@@ -112,7 +114,7 @@ async def transform_shop(
     takeovers: list[Takeover] = []
     notes: dict[str, int] = {}
     if is_incremental:
-        committed = committed_after(snapshot.uploads, work.reached)
+        committed = committed_after(snapshot.history, work.reached)
         takeovers = await find_shop_takeovers(snapshot, committed)
     if not date_range.is_bounded:
         waiting = await count_waiting(work, context)
@@ -124,13 +126,13 @@ async def transform_shop(
             waiting=dict(waiting),
             waiting_as_of=work.head,
         )
+        await draw_secret(task.state, work.record)
         await task.state.advance(reached)
-        await keep_history(snapshot.history, task.workspace, task.state, task.limits.tail_records)
-        catalogs = snapshot.catalogs.values()
-        notes = await extend_packs(task.workspace, task.state, catalogs, work.head)
+        columns, catalogs = shop_indexed_columns(snapshot.shop), tuple(snapshot.catalogs.values())
+        notes = await keep_up(task, snapshot.history, columns, catalogs)
     rollbacks: tuple[Rollback, ...] = ()
     if is_incremental:
-        rollbacks = await _rollbacks(work)
+        rollbacks = tuple(await find_shop_rollbacks(snapshot, work.reached))
     return Report(
         notices=tuple(snapshot.uploads.notices(work.reached)) if is_incremental else (),
         rollbacks=rollbacks,
@@ -150,22 +152,6 @@ async def pending_shop_days(task: TransformTask) -> Days:
     """Find the days that a transform would publish, ascending."""
     work = await find_shop_work(task)
     return NO_DAYS if work is None else work.days
-
-
-async def _rollbacks(work: ShopWork) -> tuple[Rollback, ...]:
-    """Find rows that new uploads take back."""
-    uploads = work.snapshot.uploads
-    if not uploads.with_predecessor(work.reached):
-        return ()
-    accepted: list[Entry] = []
-    async for page in records_in_pages(work.task.state, work.head):
-        accepted += [
-            one for one in page if isinstance(one, Entry) and one.source_id in work.snapshot.feeds
-        ]
-    found = await find_shop_rollbacks(
-        uploads, accepted, work.task.workspace, work.snapshot.shop, work.reached
-    )
-    return tuple(found)
 
 
 async def _notes(context: ShopContext, work: ShopWork) -> dict[str, int]:

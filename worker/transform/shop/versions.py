@@ -20,6 +20,7 @@ from kpi.mapping.conditions import holds
 from worker.transform.catalog import Catalog
 from worker.transform.clean_files import RowGroup
 from worker.transform.latest_versions import Candidates, Cluster, LatestVersions
+from worker.transform.shop.feeds import Feeds
 from worker.transform.shop.precedence import Precedence
 
 MAX_REPLACEMENTS = 1_000_000
@@ -40,10 +41,13 @@ class ShopVersions(LatestVersions):
             as they were resolved.
     """
 
-    def __init__(self, dataset: ShopDataset, catalog: Catalog, precedence: Precedence) -> None:
+    def __init__(
+        self, dataset: ShopDataset, catalog: Catalog, precedence: Precedence, feeds: Feeds
+    ) -> None:
         super().__init__(catalog)
         self.dataset = dataset
         self._precedence = precedence
+        self._feeds = feeds
         self.replaced_orders = 0
         self.replacements: list[Replacement] = []
 
@@ -65,7 +69,7 @@ class ShopVersions(LatestVersions):
 
     def _by_version(self, groups: Iterable[RowGroup]) -> list[RowGroup]:
         rank = self._precedence.rank
-        return sorted(groups, key=lambda one: (*rank(one.file.source_id), one.number))
+        return sorted(groups, key=lambda one: (*rank(one.file), one.file.rank, one.number))
 
     def _keys(self, table: pa.Table) -> Keys:
         return key_columns(table, self._catalog.dataset.key)
@@ -82,27 +86,33 @@ class ShopVersions(LatestVersions):
         keys = concat_keys([one.keys for one in found])
         if not len(keys):
             return np.zeros(0, bool)
-        ranks = [self._precedence.rank(group.file.source_id)[0] for group in ordered]
+        ranks = [self._precedence.rank(group.file)[0] for group in ordered]
         rank = np.repeat(ranks, [len(one.rows) for one in found])
         number = number_keys(keys)
         newest = np.full(int(number.max()) + 1, -1, np.int64)
         np.maximum.at(newest, number, rank)
         latest: Mask = rank == newest[number]
-        names = self._names()
-        other = ~latest & (names[rank] != names[newest[number]])
-        self.replaced_orders += len(np.unique(number[other]))
+        if not latest.all():
+            known, first = np.unique(ranks, return_index=True)
+            names = self._names(ordered)[first]
+            of_rows, of_latest = (names[np.searchsorted(known, one)] for one in (rank, newest))
+            other = ~latest & (of_rows != of_latest[number])
+            self.replaced_orders += len(np.unique(number[other]))
         return latest
 
-    def _names(self) -> Int64s:
-        """Return a number of each file's name, by rank."""
-        return np.array([hash(file.name) for file in self._precedence.files], np.int64)
+    def _names(self, groups: Sequence[RowGroup]) -> Int64s:
+        """Return a number of the name of each row group's file, or of what replaced it."""
+        uploads = [self._precedence.stands_for(group.file) for group in groups]
+        numbers = {upload: hash(self._feeds.name_of(upload)) for upload in set(uploads)}
+        return np.array([numbers[upload] for upload in uploads], np.int64)
 
     def _replacements(
         self, ordered: Sequence[RowGroup], found: Sequence[Candidates], latest: Mask
     ) -> Iterator[Replacement]:
         """Pair the superseded rows with the latest of their key, where names of files differ."""
-        ranks = [self._precedence.rank(group.file.source_id)[0] for group in ordered]
-        of_group = self._names()[ranks]
+        if latest.all():
+            return
+        of_group = self._names(ordered)
         if len(set(of_group.tolist())) < 2 or not len(latest):
             return
         hashes = np.concatenate([one.keys.high for one in found])
@@ -143,3 +153,16 @@ class Replacement:
 def deleted_rows(dataset: ShopDataset, table: pa.Table) -> Mask:
     """Find the rows that say that their key is gone (rule 5)."""
     return holds(dataset.deleted, lambda name: texts_of(table, name), table.num_rows)
+
+
+def row_mask(batch: Sequence[RowGroup], versions: ShopVersions) -> Mask | None:
+    """Return which rows of a batch are the latest; None where all are."""
+    masks = [versions.mask(group) for group in batch]
+    if all(mask is None for mask in masks):
+        return None
+    return np.concatenate(
+        [
+            np.ones(group.rows, bool) if mask is None else mask
+            for group, mask in zip(batch, masks, strict=True)
+        ]
+    )

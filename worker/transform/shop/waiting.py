@@ -19,10 +19,10 @@ from kpi.kernels.hash_index import KeyIndex
 from kpi.kernels.masks import booleans, valid
 from kpi.mapping.clean_rows import DAY
 from worker.transform.catalog import Catalog
-from worker.transform.shop.loader import ShopContext, row_mask
+from worker.transform.shop.loader import ShopContext
 from worker.transform.shop.order_ids import batches_of, find_orders, ids_of
 from worker.transform.shop.references import Cells
-from worker.transform.shop.versions import deleted_rows
+from worker.transform.shop.versions import deleted_rows, row_mask
 
 UNKNOWN, THERE, GONE = 0, 1, 2
 """States of an order: it has not come, or waits itself; it is there; its key is gone."""
@@ -129,7 +129,7 @@ class WaitingRows:
         """Set states and days by the latest version of each order."""
         dataset, versions = self._shop.datasets["orders"], self._context.versions["orders"]
         catalog = self._snapshot.catalogs["orders"]
-        gone = self._snapshot.precedence["orders"].gone
+        precedence = self._snapshot.precedence["orders"]
         names = [*_required(dataset), *_condition_columns(dataset), DAY, "created_at"]
         columns = [one for one in dict.fromkeys(names) if one in catalog.dataset.columns]
         async for batch, found, rows in find_orders(catalog, ids, columns):
@@ -138,7 +138,7 @@ class WaitingRows:
             hit = found >= 0 if mask is None else (found >= 0) & mask
             table, at = rows.filter(booleans(hit)), found[hit]
             is_gone = deleted_rows(dataset, table)
-            if batch[0].file.source_id in gone:
+            if precedence.is_replaced(batch[0].file):
                 is_gone[:] = True
             days = None if DAY not in table.schema.names else created_days(self._shop, table)[0]
             waiting = await self._missing(dataset, table, days)

@@ -243,8 +243,8 @@ def all_rows(_: object, __: object, found: Any) -> Any:
     return np.ones(sum(len(one.rows) for one in found), bool)
 
 
-def nothing_replaced(files: Any, **_: object) -> Any:
-    return np.full(len(files), -1, np.int64)
+def nothing_replaced(names: Any, **_: object) -> Any:
+    return np.full(len(names), -1, np.int64)
 
 
 def no_sign(texts: pa.Array, form: Any) -> Any:
