@@ -332,3 +332,11 @@ async def test_one_of_several_takes_the_lease(state: State) -> None:
     assert not await state.put_lease(held.released())  # it was renewed since
     assert await state.put_lease(renewed.released())
     assert await state.lease() == Lease(version=3)
+
+
+@CONCURRENTLY
+async def test_a_thousand_commits_at_once_all_succeed(state: State) -> None:
+    names = [f"source-{number}" for number in range(1000)]
+    made = await asyncio.gather(*(state.commit(entry(name), adoption=adoption()) for name in names))
+    assert sorted(one.sequence for one in made) == list(range(2, 1002))
+    assert await state.head() == 1001

@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+CONTENDED_S = 600.0
+"""Seconds in which a writer gets its turn among others: a thousand take less than a minute."""
+
+
+CONTENDED_WAIT_S = 3.0
+"""Longest wait of a writer for its turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +42,18 @@ class RetryPolicy:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
     draw: Callable[[], float] = random.random
+
+    def while_contended(self) -> RetryPolicy:
+        """Return a policy for writers that disturb each other: bounded by time alone.
+
+        One of them succeeds each time, so that however many there are, each does in the end.
+        """
+        return replace(
+            self,
+            attempts=sys.maxsize,
+            max_wait_s=min(self.max_wait_s, CONTENDED_WAIT_S),
+            limit_s=max(self.limit_s, CONTENDED_S),
+        )
 
     def start(self) -> Retries:
         """Start counting attempts and time; the first attempt follows."""

@@ -34,6 +34,7 @@ from worker.errors import ContractChanged, CustomersErased, HeadMoved, StoreErro
 from worker.state import Adoption, Entry, Erasure, Record, Ruling
 from worker.state.corruption import parsing
 from worker.state.dynamodb.client import CONDITION_FAILED, Database
+from worker.state.dynamodb.group_commit import GroupCommit
 from worker.state.dynamodb.items import absent, json_of, number, put, sequence_of, unchanged
 from worker.state.dynamodb.ledger_writes import (
     HEAD,
@@ -66,6 +67,7 @@ class DynamoDBLedger:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._to = LedgerWrites(database)
+        self._group = GroupCommit(database, self._to, self._head)
 
     async def find(self, source_id: str) -> Entry | None:
         """Return the committed entry of a source object; None before its commit."""
@@ -103,6 +105,9 @@ class DynamoDBLedger:
         doing = f"committing source object {entry.source_id}"
         if entry.verdict != "accepted":
             adoption = None  # a refused file adopts nothing, and fits any contract
+        committed = await self._group.commit(doing, pointer, entry, adoption)
+        if committed is not None:
+            return committed
         return await self._commit(doing, pointer, entry, adoption, final=replaces)
 
     async def adoption(self) -> Adoption | None:
@@ -302,7 +307,7 @@ class DynamoDBLedger:
         """
         kind = pointer[LEDGER_PARTITION_KEY]["S"].rpartition(SEPARATOR)[2]
         name = pointer[LEDGER_SORT_KEY]["S"]
-        retries = self._database.retry.start()
+        retries = self._database.retry.while_contended().start()
         is_first, replaces = False, 0
         while True:
             found = await self._head()

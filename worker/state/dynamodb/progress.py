@@ -78,7 +78,7 @@ class DynamoDBProgress:
         Readers may see some of the new waiting items before the new record; see the module.
         """
         doing = "advancing the progress record"
-        retries = self._database.retry.start()
+        retries = self._database.retry.while_contended().start()
         while True:
             stored = await self._stored()
             merged = stored.progress.merge(progress)

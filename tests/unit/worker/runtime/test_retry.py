@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.runtime.retry import RetryPolicy
+from worker.runtime.retry import CONTENDED_S, CONTENDED_WAIT_S, RetryPolicy
 
 
 class Clock:
@@ -89,3 +89,11 @@ async def test_very_many_attempts_do_not_overflow() -> None:
     )
 
     assert max(await waits(clock, policy)) == 0.01
+
+
+async def test_contention_is_bounded_by_time_alone() -> None:
+    clock = Clock()
+    policy = RetryPolicy(attempts=2, sleep=clock.sleep, clock=clock.read, draw=lambda: 1.0)
+    found = await waits(clock, policy.while_contended())
+    assert CONTENDED_S - CONTENDED_WAIT_S < sum(found) <= CONTENDED_S
+    assert max(found) == CONTENDED_WAIT_S
