@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kpi.inference.dataset_blocks import DatasetBlocks
@@ -14,6 +14,7 @@ from kpi.inference.evidence import place_of
 from kpi.inference.file_blocks import FileBlocks
 from kpi.inference.money import find_money
 from kpi.inference.money_evidence import Way
+from kpi.inference.number_forms import mixed_forms
 from kpi.inference.open_columns import OpenColumns
 from kpi.inference.questions import Answers, NotInferableError, Question
 from kpi.inference.reading_plan import ReadingPlan
@@ -88,6 +89,8 @@ class _Inference:
         structure = open_columns.choose_customer(structure)
         structure = replace(structure, product=product_by_values(structure))
         structure = open_columns.choose_quantity(structure)
+        structure = decisions.choose_returns(structure)
+        _refuse_mixed_numbers([structure.orders, structure.lines])
         money = find_money(structure, self._tables)
         if money.way is None and self._unreadable:
             raise NotInferableError(_misfit(self._unreadable[0]))
@@ -100,7 +103,7 @@ class _Inference:
             blocks = datasets.orders(top, way)
         else:
             blocks = [*datasets.orders(top, None), *datasets.items(way), *datasets.products(way)]
-        blocks += datasets.refunds()
+        blocks += datasets.refunds(way)
         blocks += self._plan.reference_blocks()
         files = FileBlocks(structure, self._tables, self._plan, self._answers)
         blocks = [*files.blocks(self._others()), *blocks]
@@ -185,6 +188,18 @@ class _Inference:
             )
         )
         return True
+
+
+def _refuse_mixed_numbers(tables: Iterable[Table]) -> None:
+    """Refuse amounts that no form reads: which of them are right, nothing tells."""
+    for table in tables:
+        for column in table.columns:
+            mixed = mixed_forms(column)
+            if mixed is not None:
+                raise NotInferableError(
+                    f"{table.sample.name}: expected one form of numbers in "
+                    f"{column.header.strip()!r}, got {mixed[0]} and {mixed[1]}"
+                )
 
 
 def _dates_in_names(tables: Sequence[Table]) -> str:

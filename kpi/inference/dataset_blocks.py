@@ -26,6 +26,7 @@ from kpi.inference.open_columns import OpenColumns
 from kpi.inference.questions import Answers
 from kpi.inference.rates import find_rate
 from kpi.inference.reading_plan import ReadingPlan
+from kpi.inference.refund_rows import refunds_of_rows
 from kpi.inference.states import find_deletions, find_return_mark
 from kpi.inference.statuses import meaning_of_status
 from kpi.inference.structure import Structure, price_of_product
@@ -134,7 +135,7 @@ class DatasetBlocks:
         """Whether nothing but a status may say that an order came back."""
         tables = (self._structure.orders, self._structure.lines)
         marked = any(find_return_mark(one.columns) for one in tables)
-        return not marked and self._structure.refunds is None
+        return not marked and self._structure.refunds is None and not self._structure.are_refunds
 
     def _propose_excluded(self, head: Block, status: Column, texts: Sequence[str]) -> None:
         """Leave orders of no sale in, by a comment; where there are many of them, ask."""
@@ -299,7 +300,9 @@ class DatasetBlocks:
         values = sorted(category.value.distinct)
         return f"{len(values)} values: {', '.join(values[:4])}"
 
-    def refunds(self) -> list[Block]:
+    def refunds(self, way: Way | None) -> list[Block]:
+        if self._structure.are_refunds:
+            return refunds_of_rows(self._structure, way, self._plan)
         reference = self._structure.refunds
         if reference is None:
             return []

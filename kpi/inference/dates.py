@@ -27,12 +27,15 @@ MISFIT_SHARE = 0.01
 NARROW_YEARS = 5
 """Between the first and the last year of files, at most; days of a month spread wider."""
 
+WIDE_YEARS = 15
+"""The same where few days are seen: those of a month spread wider in most files."""
+
 SAME_DAY_YEARS = 3
 """Years from which on rows of one and the same day of each are taken for days of a month."""
 
 DATE = re.compile(
-    r"(?P<a>\d{4}|\d{1,2})(?P<s>[-./_ ])(?P<b>\d{1,2}|[A-Za-z]{3,9})(?P<s2>[-./_ ]|, ?)"
-    r"(?P<c>\d{4}|\d{1,2})(?P<rest>(?P<gap>[T ]|, )"
+    r"(?P<a>\d{4}|\d{1,2})(?P<s>\. |[-./_ ])(?P<b>\d{1,2}|[A-Za-z]{3,9})(?P<s2>\. |[-./_ ]|, ?)"
+    r"(?P<c>\d{4}|\d{1,2})(?P<end>\.?)(?P<rest>(?P<gap>[T ]|, )"
     r"(?P<clock>\d{1,2}:\d{2}(?P<second>:\d{2}(?:[.,]\d+)?)?)"
     r"(?P<half> ?[AaPp][Mm])?)?(?P<zone>[ \t]*(?:Z|UTC|GMT|[+-]\d{2}:?\d{2}))?"
 )
@@ -145,7 +148,7 @@ def _rivals(matches: Sequence[re.Match[str]]) -> tuple[Order, ...]:
     if max(seconds) <= 12:
         rivals.append("day")
     # Of the locales of Unicode's CLDR, those that write points put the day before the month.
-    if max(firsts) <= 12 and not (rivals and all(one["s"] == "." for one in matches)):
+    if max(firsts) <= 12 and not (rivals and all(one["s"][0] == "." for one in matches)):
         rivals.append("month")
     rivals = [one for one in rivals if all(_day_of(match, one) is not None for match in matches)]
     if _may_begin_with_year(matches, firsts, thirds):
@@ -168,7 +171,10 @@ def _may_begin_with_year(
         return True
     days_of_year = {(int(one["b"]), int(one["c"])) for one in matches}
     is_one_day = len(days_of_year) == 1 and len(set(firsts)) >= SAME_DAY_YEARS
-    return max(firsts) - min(firsts) <= NARROW_YEARS and not is_one_day
+    spread = max(firsts) - min(firsts)
+    # A single last number over some years is a year; of several, each may be a day.
+    most = WIDE_YEARS if len(set(thirds)) > 1 else NARROW_YEARS
+    return spread <= most and not is_one_day
 
 
 def with_order(cells: Sequence[str], dates: Dates, order: Order) -> Dates:
@@ -192,7 +198,9 @@ def with_order(cells: Sequence[str], dates: Dates, order: Order) -> Dates:
 def _is_date(match: re.Match[str]) -> bool:
     if match["b"].isalpha():
         return match["b"].lower() in _NAMES
-    return match["s"] == match["s2"] and match["s"] != " "
+    # A point behind the last number is of languages whose numbers of days and months have one.
+    ends = not match["end"] or match["s"][0] == "."
+    return match["s"] == match["s2"] and match["s"] != " " and ends
 
 
 def _is_open(match: re.Match[str]) -> bool:
@@ -227,6 +235,8 @@ def _example(match: re.Match[str], order: Order) -> str:
         hour = "11" if match["half"] else "23"
         half = (" PM" if match["half"].startswith(" ") else "PM") if match["half"] else ""
         clock = f"{match['gap']}{hour}:59{':59' if match['second'] else ''}{half}"
+    if match.re is DATE:
+        clock = match["end"] + clock
     if len(match["a"]) == 4 and not match["b"].isalpha():
         if sep == "-" and len(match["b"]) == len(match["c"]) == 2 and not match["half"]:
             return "iso"
@@ -241,7 +251,7 @@ def _example(match: re.Match[str], order: Order) -> str:
 
 def in_order(example: str, order: Order) -> str:
     """Write an example whose day comes first in another order."""
-    found = re.fullmatch(r"31([-./_])12\1(\d+)(.*)", example)
+    found = re.fullmatch(r"31(\. |[-./_])12\1(\d+)(.*)", example)
     if found is None:
         return example
     sep, year, clock = found.groups()

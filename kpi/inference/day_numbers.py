@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from kpi.inference.roles import date_fit, order_fit
 from kpi.inference.tables import Table
@@ -19,9 +19,18 @@ def numbers_of_days(table: Table) -> Iterator[Column]:
     """Join the numbers of orders with the days that they begin anew on."""
     days = [one for one in table.columns if one.is_of_name or _is_of_days(one)]
     days.sort(key=lambda one: -date_fit(one))
-    for column in table.columns if days else ():
-        if _may_be_order(column, table) and same_day(column, days[0]) < 1 - AGAIN_SHARE:
-            yield _joined(days[0], column)
+    times = [one for one in table.columns if _is_of_orders(one)]
+    times.sort(key=lambda one: -date_fit(one))
+    for column in table.columns:
+        if not _may_be_order(column, table):
+            continue
+        known = [*days[:1], *([table.named] if table.named else [])]
+        # Of times, those will do that all lines of an order have.
+        known += [one for one in times[:1] if one.dates is not None and _tells_apart(column, one)]
+        for day in known:
+            if same_day(column, day) < 1 - AGAIN_SHARE:
+                yield _joined(day, column)
+                break
 
 
 def _may_be_order(column: Column, table: Table) -> bool:
@@ -32,7 +41,19 @@ def _may_be_order(column: Column, table: Table) -> bool:
 
 def _is_of_days(column: Column) -> bool:
     """Whether a column has the days of orders, without times."""
-    return column.kind == "date" and date_fit(column) >= MIN_FIT and _has_no_times(column)
+    return _is_of_orders(column) and _has_no_times(column)
+
+
+def _is_of_orders(column: Column) -> bool:
+    return column.kind == "date" and date_fit(column) >= MIN_FIT
+
+
+def _tells_apart(number: Column, time: Column) -> bool:
+    """Whether a number has one time on each of its days."""
+    if time.dates is None:
+        return False
+    times = set(zip(number.cells, time.cells, strict=True))
+    return len(times) == len(set(zip(number.cells, time.dates.days.tolist(), strict=True)))
 
 
 def _has_no_times(column: Column) -> bool:
@@ -57,11 +78,14 @@ def _joined(day: Column, number: Column) -> Column:
 
 
 def same_day(order_id: Column, date: Column) -> float:
-    """Share of the orders whose rows have one time: an order is made once."""
+    """Share of the orders whose rows have one time, or one day where numbers are joined with it."""
     if date.table != order_id.table:
         return 1.0
-    known: dict[str, set[str]] = {}
-    for key, cell in zip(order_id.cells, date.cells, strict=True):
+    known: dict[str, set[object]] = {}
+    cells: Sequence[object] = date.cells
+    if order_id.joined and date.dates is not None:
+        cells = [day if cell else "" for day, cell in zip(date.dates.days, cells, strict=True)]
+    for key, cell in zip(order_id.cells, cells, strict=True):
         if key and cell:
             known.setdefault(key, set()).add(cell)
     return sum(len(one) == 1 for one in known.values()) / max(len(known), 1)

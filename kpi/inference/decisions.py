@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from kpi.inference.categories import Cell
 from kpi.inference.dates import NO_DAY, Order, in_order, with_order
 from kpi.inference.evidence import place_of
@@ -14,6 +16,11 @@ from kpi.inference.money import Money, unknown_ways
 from kpi.inference.money_evidence import Way
 from kpi.inference.questions import Answers, NotInferableError, Question
 from kpi.inference.rates import Rate
+from kpi.inference.repeated_orders import (
+    count_of_several_customers,
+    count_of_several_days,
+    find_return_rows,
+)
 from kpi.inference.structure import Structure
 from kpi.inference.tables import Table
 from kpi.inference.values import Column
@@ -142,7 +149,7 @@ class Decisions:
     def _choose_unknown_money(self, structure: Structure, repeated: Sequence[Column]) -> Way | None:
         """Offer the numbers of a line for its money."""
         ways: dict[str, Way] = {}
-        for way in unknown_ways(structure)[: 2 * MAX_CHOICES]:
+        for way in unknown_ways(structure, repeated)[: 2 * MAX_CHOICES]:
             ways[_way_name(way)] = way
         answers = {name: way.evidence[-1] for name, way in ways.items()}
         text = "no column is known to have the money of a line. Which has it?"
@@ -161,6 +168,7 @@ class Decisions:
     def ask_about_repeats(self, structure: Structure) -> str:
         """Ask where rows of one file replace each other and say other things of an order."""
         if structure.is_flat:
+            self._ask_about_rows_of_orders(structure)
             return ""
         repeated = structure.order_id.filled - len(structure.order_id.distinct)
         if not repeated:
@@ -172,6 +180,8 @@ class Decisions:
         for part in _parts(rows, structure.orders):
             # A later file that says other things of an order is an update.
             differing += len(set(part)) - len({one[0] for one in part})
+        # But an order is made once: another day is that of another order.
+        differing = max(differing, count_of_several_days(structure))
         note = f"; {repeated} rows repeat an order: of each the last row counts"
         if differing > REPEATS_SHARE * structure.order_id.filled:
             self._answers.ask(
@@ -183,6 +193,43 @@ class Decisions:
                 )
             )
         return note
+
+    def _ask_about_rows_of_orders(self, structure: Structure) -> None:
+        """Ask where the lines of one order have several days or customers."""
+        returns = structure.returns
+        sold = None if returns is None else np.asarray(returns.amounts >= 0)
+        counts = {
+            "days": count_of_several_days(structure, sold),
+            "customers": count_of_several_customers(structure, sold),
+        }
+        what, most = max(counts.items(), key=lambda one: one[1])
+        if most > REPEATS_SHARE * len(structure.order_id.distinct):
+            self._answers.ask(
+                Question(
+                    word="repeats",
+                    text=f"{most} orders of {place_of(structure.order_id, self._tables)} have rows "
+                    f"of several {what}. Does the last row of each count?",
+                    answers={"last": "yes; if not, numbers begin anew, or it is no order's"},
+                )
+            )
+
+    def choose_returns(self, structure: Structure) -> Structure:
+        """Ask what rows below 0 are that stand on a later day than their order."""
+        found = find_return_rows(structure)
+        if found is None:
+            return structure
+        answer = self._answers.ask(
+            Question(
+                word="returns",
+                text=f"{found.rows} rows have {place_of(found.column, self._tables)} below 0, in "
+                f"{found.orders} orders on another day than the sale. What are they?",
+                answers={
+                    "refunds": "paid back on their own day, and no part of revenue",
+                    "lines": "lines that lower the revenue of their order, on its day",
+                },
+            )
+        )
+        return replace(structure, returns=found.column, are_refunds=answer != "lines")
 
     def choose_rate(self, rate: Rate) -> bool:
         """Ask whether money is divided by a rate: the values do not tell which way it goes."""

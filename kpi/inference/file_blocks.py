@@ -82,7 +82,7 @@ class FileBlocks:
                 if cell in one.blanks
             )
             block.add("blanks", blanks, f"in {rows} cells")
-        for dataset, condition, note in self._without_footer(table):
+        for dataset, (condition, note) in self._only(table).items():
             block.add(f"only.{dataset}", condition, note)
         fill = self._fill(table)
         if fill:
@@ -134,6 +134,21 @@ class FileBlocks:
                 examples |= dict.fromkeys(dates.examples)
         if examples and set(examples) != {"iso"}:
             block.add("dates", list(examples))
+
+    def _only(self, table: Table) -> dict[str, tuple[dict[str, str], str]]:
+        """Say which rows of a table are rows of which dataset: dataset -> condition and note."""
+        found = {one: (condition, note) for one, condition, note in self._without_footer(table)}
+        returns = self._structure.returns
+        if returns is None or table is not self._structure.orders:
+            return found
+        header, refunds = returns.header.strip(), self._structure.are_refunds
+        for dataset in ("orders", "order_items") if refunds else ("orders",):
+            condition, note = found.get(dataset, ({}, ""))
+            note = "; ".join(filter(None, (note, "the day of an order is that of its sale")))
+            found[dataset] = ({**condition, header: "!<0"}, note)
+        if refunds:
+            found["refunds"] = ({header: "<0"}, "rows of returns")
+        return found
 
     def _without_footer(self, table: Table) -> list[tuple[str, dict[str, str], str]]:
         """Leave the last rows out where they have no date, as totals below a report."""

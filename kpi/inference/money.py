@@ -149,9 +149,13 @@ def _with_discounts(way: Way, discounts: Sequence[Column]) -> list[Way]:
     return found
 
 
-def unknown_ways(structure: Structure) -> list[Way]:
-    """List the numbers of a line that no word of a header names, each as price and as amount."""
-    taken = (structure.quantity, structure.order_id, structure.line_order, structure.product)
+def unknown_ways(structure: Structure, repeated: Sequence[Column]) -> list[Way]:
+    """List the numbers of a line that no word of a header names, each as price and as amount.
+
+    What stands for the whole order on each of its lines is no money of one.
+    """
+    roles = (structure.quantity, structure.order_id, structure.line_order, structure.product)
+    taken = (*roles, *repeated)
     rows = structure.lines.rows
     quantity = _filled(structure.quantity, rows, default=1.0)
     found = []

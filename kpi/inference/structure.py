@@ -41,6 +41,8 @@ class Structure:
         products: Reference from a line's product to the table of products.
         category: Of a line, through its product where it stands there.
         refunds: Reference from a row of returns to its order.
+        returns: Column of a flat table whose rows below 0 are no sales but returns.
+        are_refunds: Whether these are refunds on their own day; else they lower their order.
         score: Evidence.
     """
 
@@ -59,6 +61,8 @@ class Structure:
     category: Cell | None = None
     open_category: Column | None = None
     refunds: Reference | None = None
+    returns: Column | None = None
+    are_refunds: bool = False
     found: float = 1.0
     score: float = 0.0
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from kpi.contract.folding import fold
 from kpi.inference.file_names import CAPTURED, find_dates
 from kpi.inference.headers import Meaning, meaning_of, tokens_of
+from kpi.inference.number_forms import in_one_form
 from kpi.inference.samples import TableSample
 from kpi.inference.values import Column, read_columns
 
@@ -37,12 +38,14 @@ class Table:
         sample: As read.
         columns: In order; behind those of the file one with the dates of the files' names.
         pattern: That takes the files and the dates of their names; empty where they have none.
+        named: Dates of the files' names, where the rows have dates of their own.
     """
 
     number: int
     sample: TableSample
     columns: tuple[Column, ...]
     pattern: str = ""
+    named: Column | None = None
 
     @cached_property
     def stem(self) -> str:
@@ -90,17 +93,18 @@ def make_tables(samples: Sequence[TableSample]) -> list[Table]:
 
 def _make_table(number: int, sample: TableSample) -> Table:
     read = read_columns(number, sample.headers, sample.columns, has_headers=sample.has_headers)
+    read = in_one_form(read, sample.columns)
     columns = [replace(one, is_repeated=one.index in sample.repeated) for one in read]
-    if any(one.kind == "date" for one in columns):
-        return Table(number, sample, tuple(columns))
     parts = sample.parts or ((sample.name, sample.rows),)
     found = find_dates([name for name, _ in parts])
     if found is None:
         return Table(number, sample, tuple(columns))
     cells = [text for text, (_, rows) in zip(found.dates, parts, strict=True) for _ in range(rows)]
     (named,) = read_columns(number, [CAPTURED], [cells[: sample.rows]], has_headers=True)
-    columns.append(replace(named, index=len(columns), is_of_name=True))
-    return Table(number, sample, tuple(columns), found.pattern)
+    named = replace(named, index=len(columns), is_of_name=True)
+    if any(one.kind == "date" for one in columns):
+        return Table(number, sample, tuple(columns), found.pattern, named)
+    return Table(number, sample, (*columns, named), found.pattern)
 
 
 def find_references(tables: Sequence[Table]) -> list[Reference]:

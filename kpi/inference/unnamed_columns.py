@@ -84,7 +84,7 @@ def category_candidates(structure: Structure, tables: Sequence[Table]) -> list[C
         return []
     found = [
         Cell.own(one)
-        for one in _free(structure.lines.columns, structure, "product", "type")
+        for one in _free(structure.lines.columns, structure, "product", "type", "line")
         if _groups(one, product.cells)
     ]
     if structure.products is not None:

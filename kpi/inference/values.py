@@ -208,8 +208,14 @@ def _is_whole(text: str) -> bool:
     return re.fullmatch(r"[-+]?\d+", text) is not None
 
 
-def read_numbers(values: Iterable[str]) -> tuple[tuple[str, ...], dict[str, float]] | None:
+def read_numbers(
+    values: Iterable[str], preferred: Marks | None = None
+) -> tuple[tuple[str, ...], dict[str, float]] | None:
     """Find the forms by which some texts are numbers, and the numbers by the likeliest.
+
+    Args:
+        values: Texts.
+        preferred: Marks between groups and before decimals that come first where they fit.
 
     Returns:
         Examples of 1234.5 and the number of each text; None where the texts are no numbers.
@@ -238,6 +244,7 @@ def read_numbers(values: Iterable[str]) -> tuple[tuple[str, ...], dict[str, floa
         # Numbers do not begin with 0: codes do.
         return None
     fitting = _grouped_first(list(digits.values()), fitting)
+    fitting.sort(key=lambda form: form != preferred)
     group, decimal = fitting[0]
     numbers = {}
     for text, one in parts.items():
@@ -274,7 +281,18 @@ _IN_GROUPS = {mark: re.compile(rf"[1-9]\d{{0,2}}(?:[{mark}]\d{{3}})+") for mark 
 
 _SIGNS = ("sign", "sign2", "sign3")
 
-_FORMS = (("", "."), ("", ","), (",", "."), (".", ","), (" ", ","), (" ", "."), ("'", "."))
+Marks = tuple[str, str]
+"""Marks between groups and before decimals."""
+
+_FORMS: tuple[Marks, ...] = (
+    ("", "."),
+    ("", ","),
+    (",", "."),
+    (".", ","),
+    (" ", ","),
+    (" ", "."),
+    ("'", "."),
+)
 """Marks between groups and before decimals, the likeliest first."""
 
 

@@ -7,6 +7,7 @@ from importlib.resources import files
 
 import pytest
 
+from kpi.contract.forms import DateForm
 from kpi.inference.dates import read_dates
 from kpi.inference.headers import meaning_of
 from kpi.inference.statuses import meaning_of_status
@@ -61,15 +62,32 @@ def test_the_order_of_day_and_month_is_that_of_the_values(
         (["25/03/03 10:00", "25/03/14 11:00"], ("day", "year")),
         (["25.03.03", "25.04.14"], ("day", "year")),
         (["24-12-01", "25-01-01", "25-02-01"], ("day", "year")),
+        (["18-11-05", "20-11-06", "25-11-09"], ("day", "year")),
         (["05-03-03", "05-03-04"], ("day", "month", "year")),
         (["01/02/2016", "03/04/2016"], ("day", "month")),
-        (["01-02-24", "09-04-25"], ("day", "month")),
+        (["01-02-24", "09-04-25"], ("day", "month", "year")),
     ],
 )
 def test_what_may_come_first_in_a_date_is_open(texts: list[str], rivals: tuple[str, ...]) -> None:
     found = read_dates(texts)
     assert found is not None
     assert (found.order, found.rivals) == (None, rivals)
+
+
+@pytest.mark.parametrize(
+    ("texts", "example"),
+    [
+        (["2025.03.05. 08:22", "2025.03.25. 18:02"], "2025.12.31. 23:59"),
+        (["5. 3. 2025", "25. 3. 2025"], "31. 12. 2025"),
+        (["05.03.2025.", "25.03.2025."], "31.12.2025."),
+    ],
+)
+def test_points_behind_ordinal_numbers_are_of_the_form(texts: list[str], example: str) -> None:
+    """As of Hungarian, Czech and Croatian in Unicode's CLDR."""
+    found = read_dates(texts)
+    assert found is not None
+    assert found.examples == (example,)
+    assert DateForm.of_example(example) is not None
 
 
 @pytest.mark.parametrize(
