@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 
@@ -19,8 +20,15 @@ COMPUTED = re.compile(
 
 
 def describe_differences(old: Contract, new: Contract) -> list[str]:
-    """Say how two contracts differ, one sentence for each field, in the order of the fields."""
+    """Say how two contracts differ, one sentence for each field, in the order of the fields.
+
+    Where language 2 has a part, the fields are the words of the two texts.
+    """
     before, after = dict(_leaves(old)), dict(_leaves(new))
+    if before != after and (old.shop or new.shop):
+        before, after = (dict(_words(tomllib.loads(one.text))) for one in (old, new))
+        before.pop("name", None)
+        after.pop("name", None)
     return [
         f"{name.removeprefix('datasets.')}: {_shown(before.get(name))} -> {_shown(after.get(name))}"
         for name in {**before, **after}
@@ -58,6 +66,18 @@ def _leaves(value: object, name: str = "") -> Iterator[tuple[str, object]]:
     elif isinstance(value, Mapping):
         for key, one in value.items():
             yield from _leaves(one, f"{name}.{key}")
+    else:
+        yield name, value
+
+
+def _words(value: object, name: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the settings of a document of TOML by their dotted names; entries by their number."""
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _words(one, f"{name}.{key}".lstrip("."))
+    elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
+        for number, one in enumerate(value, start=1):
+            yield from _words(one, f"{name} {number}")
     else:
         yield name, value
 

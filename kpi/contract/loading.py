@@ -32,6 +32,12 @@ from kpi.contract.toml_reader import Reader
 from kpi.errors import ContractError, KpiError
 from kpi.kernels.zone_data import zone_data, zone_names
 
+EMPTY = (
+    "nothing is said in it; `shopkpi contract infer FOLDER > FILE` writes one from your files, and "
+    "docs/words.md begins with an example"
+)
+"""Problem of a contract without any setting."""
+
 _BUILT_IN = resources.files("kpi.contract").joinpath("builtin")
 
 
@@ -89,6 +95,8 @@ def parse_contract(text: str, *, source: str) -> Contract:
         raise ContractError(source, ["not TOML: tables or lists nested too deeply"]) from error
     except ValueError as error:  # a `TOMLDecodeError`, or an integer of thousands of digits
         raise ContractError(source, [f"not TOML: {error}"]) from error
+    if not document:
+        raise ContractError(source, [EMPTY])
     reader = Reader(document)
     if _language(reader) == 2:
         contract = _contract_of_shop(reader, text)

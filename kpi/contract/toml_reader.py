@@ -28,7 +28,8 @@ class Reader:
 
     def problem(self, key: str, expected: str, got: object) -> None:
         place = ".".join(part for part in (self._path, key) if part)
-        self.problems.append(f"{place}: expected {expected}, got {_shown(got)}")
+        shown = "it is missing" if got is None else f"got {_shown(got)}"
+        self.problems.append(f"{place}: expected {expected}, {shown}")
 
     def names(self) -> list[str]:
         return list(self._values)

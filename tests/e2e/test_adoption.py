@@ -169,6 +169,22 @@ def test_adoption_stops_where_a_raw_file_is_gone(shopkpi: Shopkpi) -> None:
     assert shopkpi("audit").code == 0
 
 
+def test_raw_files_that_the_contract_replaces_may_be_gone(shopkpi: Shopkpi) -> None:
+    put_shop()
+    shopkpi("run", "shop")
+    path = put("shop/orders/a.csv", ORDERS + "1,8,shipped,2025-03-04T10:00:00\n")
+    os.utime(path, (path.stat().st_mtime + 10,) * 2)
+    shopkpi("run", "shop")
+    text = shopkpi("contract", "show", "string-ids").out
+    assert "[orders]\n" in text
+    put("c.toml", text.replace("[orders]\n", '[orders]\nreplaces = "file"\n'))
+    assert shopkpi("contract", "adopt", "string-ids").code == 2
+    done = shopkpi("contract", "adopt", "c.toml", "--format", "json")
+    assert done.code == 0, done.err
+    assert days(shopkpi) == ["2025-03-04"]
+    assert shopkpi("audit").code == 0
+
+
 def test_archived_raw_files_are_found(shopkpi: Shopkpi) -> None:
     put_shop()
     shopkpi("run", "shop")

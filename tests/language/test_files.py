@@ -163,21 +163,27 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
         (
             "10/03/25",
             "5",
-            "wrong_type 20 in orders.created_at (expected a date or time; got '99/99/99'); write "
-            "the last day of 2025 in `dates` of the entry of [[files]] as the file writes it",
+            "wrong_type 20 in orders.created_at (expected a date or time; got '99/99/99'), "
+            "where 9 is a digit and a is a letter; write the last day of 2025 in `dates` of the "
+            "entry of [[files]] as the file writes it",
         ),
         (
             DAY,
             "5,50 EUR",
             "wrong_type 20 in order_items.after_discount (expected an amount of money; got "
-            "'9,99 aaa'); write 1234.50 in `numbers` of the entry of [[files]]",
+            "'9,99 aaa'), where 9 is a digit and a is a letter; write 1234.5 in `numbers` of ",
         ),
         (
             "1999-01-01",
             "5",
             "out_of_range 20 in orders.created_at (expected a day from 2000-01-01 to 2026-12-31 "
-            "(not_before, not_after); got '9999-99-99'); check `not_before`",
+            "(not_before, not_after); got '9999-99-99'), where 9 is a digit and a is a letter; "
+            "check `not_before`",
         ),
+        (DAY, '"1.005,50"', 'write `numbers = "1.234,50"` in the entry of [[files]]'),
+        (DAY, "5,50", 'write `numbers = "1234,50"` in the entry of [[files]]'),
+        (DAY, "1'005.50", 'write `numbers = "1\'234.50"` in the entry of [[files]]'),
+        (DAY, "1,005", "write 1234.5 in `numbers` of the entry"),
         (DAY, "5;", "the extra column is empty in all of them: each ends with a delimiter"),
         (DAY, "5;x", "wrong_column_count 20 (expected 5 columns, got 6); check the delimiter"),
     ],

@@ -230,6 +230,8 @@ def _summarize(found: Audit) -> str:
     left_out = f"; left out: {found.unsettled} being published" if found.unsettled else ""
     if not found.days:
         # Rows outside of every order would be differences.
+        if not (found.as_of or found.unsettled or found.unpublished):
+            return "nothing to compare: no file was accepted yet"
         return f"compared 0 days as of {found.as_of}" + (left_out or ": no day has orders or rows")
     differ = counted(len(found.differences), "row differs", "rows differ") + left_out
     days = counted(found.days, "day")

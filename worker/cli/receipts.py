@@ -72,6 +72,7 @@ async def _print_as_recorded(settings: Settings, source: str | None, output_form
         rulings = await _last_rulings(store)
         found: list[Entry] = []
         effects: dict[str, Effect] = {}
+        refused: dict[str, int] = {}
         if output_format == "json":
             with print_rows(output_format) as output:
                 async for entries in find_uploads(store, source):
@@ -79,6 +80,7 @@ async def _print_as_recorded(settings: Settings, source: str | None, output_form
                     for entry in entries:
                         effect = effects.get(entry.source_id)
                         fields = receipt(entry, effect, rulings.get(entry.source_id))
+                        fields |= _refused_before(entry, refused)
                         output.add(fields | ({"effect": "at first"} if effect else {}))
             return
         async for entries in find_uploads(store, source):
@@ -108,8 +110,9 @@ async def _print_present(settings: Settings, source: str, output_format: str) ->
 
     if output_format == "json":
         with print_rows(output_format) as output:
+            refused: dict[str, int] = {}
             for entry in found:
-                output.add(fields(entry))
+                output.add(fields(entry) | _refused_before(entry, refused))
         return
     with until_reader_leaves():
         if len(found) == 1:
@@ -120,6 +123,15 @@ async def _print_present(settings: Settings, source: str, output_format: str) ->
             )
             return
         _show_present(found, present, rulings, FATES)
+
+
+def _refused_before(entry: Entry, refused: dict[str, int]) -> dict[str, int]:
+    """Say where an upload that was accepted had been refused; `refused` remembers refusals."""
+    if entry.verdict == "refused":
+        refused.setdefault(entry.source_id, entry.sequence)
+        return {}
+    at = refused.get(entry.source_id)
+    return {} if at is None else {"refused_at": at}
 
 
 def _show_present(

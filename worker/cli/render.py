@@ -137,9 +137,13 @@ def short_name(url: str) -> str:
 def show_refusals(entries: Iterable[Entry], headers: Headers | None = None) -> None:
     """Print why files were refused, and the header of those of this machine."""
     out = console()
-    for entry in entries:
+    shown = list(entries)
+    accepted = {one.source_id: one.sequence for one in shown if one.verdict == "accepted"}
+    for entry in shown:
         if entry.verdict == "refused":
-            out.print(f"refused {clip(entry.url)}", soft_wrap=True)
+            at = accepted.get(entry.source_id, 0)
+            later = f" at {entry.sequence}, accepted at {at}" if at > entry.sequence else ""
+            out.print(f"refused {clip(entry.url)}{later}", soft_wrap=True)
             out.print_indented(clip(entry.reason or ""))
             if header := (headers or {}).get(entry.source_id):
                 out.print_indented(f"its first record: {clip(', '.join(header))}")

@@ -48,12 +48,14 @@ class Uploads:
         accepted: Last accepted entry of each source object, staged ones left out.
         done: Source object -> its entry under the proposed contract.
         counting: Source objects that count, by the contract in force or by the proposed one.
+        needed: Those that count by the proposed one.
     """
 
     head: int
     accepted: dict[str, Entry] = field(default_factory=dict)
     done: dict[str, Entry] = field(default_factory=dict)
     counting: set[str] = field(default_factory=set)
+    needed: set[str] = field(default_factory=set)
 
     @property
     def missing(self) -> list[Entry]:
@@ -140,7 +142,8 @@ async def read_uploads(
                 ):
                     found.done[record.source_id] = record
     for uploads in of_contracts:
-        found.counting |= {upload.source_id for upload in uploads.in_order()}
+        found.needed = {upload.source_id for upload in uploads.in_order()}
+        found.counting |= found.needed
     return found
 
 
@@ -181,10 +184,11 @@ async def stage(
         commit: Takes each entry, and returns it as it is committed.
 
     Returns:
-        Their entries. Uploads that do not count and whose raw objects are gone have none.
+        Their entries. Uploads that the proposed contract does not count and whose raw objects are
+        gone have none.
 
     Raises:
-        ConfigError: Raw objects of uploads that count are gone.
+        ConfigError: Raw objects of uploads that are to count are gone.
         SourceError: A raw object cannot be read.
         StoreError: A store fails, after retries.
     """
@@ -230,7 +234,7 @@ async def find_sources(proposal: Proposal, uploads: Uploads) -> list[Source]:
         StoreError: A store fails, after retries.
     """
     sources: list[Source] = []
-    gone: list[str] = []
+    gone: list[Entry] = []
 
     async def look(entry: Entry) -> None:
         source = await proposal.raw.find(entry)
@@ -244,16 +248,16 @@ async def find_sources(proposal: Proposal, uploads: Uploads) -> list[Source]:
                     url=entry.url,
                     hint="retract this upload, or name its folder in the contract",
                 )
-        elif entry.source_id in uploads.counting:
-            gone.append(entry.url)
+        elif entry.source_id in uploads.needed:
+            gone.append(entry)
 
     await each(uploads.missing, look, SMALL_SOURCES_AT_ONCE)
     if gone:
         raise ConfigError(
             "it changes the clean rows, and "
             f"{counted(len(gone), 'raw file is', 'raw files are')} gone or changed: "
-            f"{_listed(sorted(gone))}",
-            hint="say with --raw where they were moved, or retract these uploads",
+            f"{_listed(sorted(entry.url for entry in gone))}",
+            hint=_hint_of(gone, uploads),
         )
     order = {entry.source_id: at for at, entry in enumerate(uploads.missing)}
     return sorted(sources, key=lambda source: order[source.source_id])
@@ -272,6 +276,27 @@ def _dataset(key: str, entry: Entry, proposal: Proposal) -> str | None:
     if by_hand and entry.dataset in proposal.contract.datasets:
         return entry.dataset
     return proposal.contract.dataset_of(key)
+
+
+def _hint_of(gone: Sequence[Entry], uploads: Uploads) -> str:
+    """Say what can be done about raw files that are gone.
+
+    Rows of an earlier version of a file count where no later one has their key.
+    """
+    hint = "say with --raw where they were moved, or retract these uploads"
+    newest: dict[str, Entry] = {}
+    for entry in uploads.accepted.values():
+        other = newest.get(entry.url)
+        if other is None or other.uploaded_at <= entry.uploaded_at:
+            newest[entry.url] = entry
+    earlier = sorted(one.source_id for one in gone if newest[one.url] is not one)
+    if not earlier:
+        return hint
+    which = counted(len(earlier), "is an earlier version", "are earlier versions")
+    return (
+        f"{hint}; {which} of files that came again, of which rows count that no later one has: "
+        f"`shopkpi retract {' '.join(earlier[:NAMED_SOURCES])}` leaves them out"
+    )
 
 
 def _check_content(earlier: Entry, entry: Entry) -> None:

@@ -10,7 +10,7 @@ from worker.errors import ConfigError
 from worker.state import Entry, Ledger, Ruling
 from worker.state.contract_in_force import ContractInForce
 from worker.state.counted import CountedUploads
-from worker.state.named_uploads import has_name
+from worker.state.named_uploads import Tails, has_name, unknown_name
 from worker.state.paging import records_in_pages
 from worker.state.records import Decision, Record
 
@@ -43,6 +43,7 @@ async def plan_rulings(
         StoreError: The ledger cannot be read, after retries.
     """
     found: dict[str, dict[str, Entry]] = {name: {} for name in names}
+    tails = {name: Tails(name) for name in names}
     counted = CountedUploads()
     async for page in records_in_pages(ledger, await ledger.head()):
         records = [one for one in page if not _is_without_effect(one, in_force)]
@@ -51,9 +52,12 @@ async def plan_rulings(
         for name, versions in found.items():
             # Of two verdicts on one version, the later stands.
             versions |= {entry.source_id: entry for entry in entries if has_name(entry, name)}
+            tails[name].add(entries)
     uploads: dict[str, Entry] = {}
     for name, versions in found.items():
         chosen = _first_of_run(versions, counted)
+        if not chosen:
+            raise unknown_name(name, tails[name])
         _check_unique(name, list(chosen.values()))
         uploads |= chosen
     if kind == "restoration" and in_force is not None:
@@ -107,8 +111,6 @@ def _first_of_run(versions: Mapping[str, Entry], counted: CountedUploads) -> dic
 
 def _check_unique(name: str, versions: Sequence[Entry]) -> None:
     """Raise an error unless a name belongs to one upload that was accepted."""
-    if not versions:
-        raise ConfigError("no source object in the ledger has this id or name", url=name)
     if len(versions) > 1:
         latest = sorted(versions, key=lambda entry: entry.uploaded_at, reverse=True)
         listed = ", ".join(

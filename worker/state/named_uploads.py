@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterable
+from difflib import get_close_matches
 from fnmatch import translate
 
 from worker.errors import ConfigError
 from worker.state import Entry, Ledger
 from worker.state.erasures import read_erasures
 from worker.state.paging import entries_in_pages
+
+MAX_COMPARED_NAMES = 10_000
+"""Names that a misspelled one is compared with; each takes some 20 microseconds."""
 
 
 def has_name(entry: Entry, name: str) -> bool:
@@ -32,7 +36,7 @@ async def find_uploads(ledger: Ledger, name: str | None) -> AsyncIterator[list[E
         async for entries in _in_effect(ledger, head):
             yield entries
         return
-    exact, similar = False, []
+    exact, similar, tails = False, [], Tails(name)
     resembles = _pattern(name)
     async for entries in _in_effect(ledger, head):
         named = [entry for entry in entries if has_name(entry, name)]
@@ -40,15 +44,41 @@ async def find_uploads(ledger: Ledger, name: str | None) -> AsyncIterator[list[E
         if named:
             yield named
         if not exact:
+            tails.add(entries)
             similar += [entry for entry in entries if resembles.search(_tail(entry, name))]
     if not exact and not similar:
-        raise ConfigError(
-            "no source object in the ledger has this id or name",
-            url=name,
-            hint="`shopkpi ledger` lists them",
-        )
+        raise unknown_name(name, tails)
     if not exact:
         yield similar
+
+
+class Tails:
+    """Ends of the URLs of uploads, as many segments as a name has, to find what it may mean."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._found: dict[str, None] = {}
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Add uploads, the first `MAX_COMPARED_NAMES` of different names."""
+        for entry in entries:
+            if len(self._found) >= MAX_COMPARED_NAMES:
+                return
+            self._found[_tail(entry, self._name)] = None
+
+    def nearest(self) -> list[str]:
+        """Return the names that differ in a few characters, the nearest first."""
+        return get_close_matches(self._name.removeprefix("./"), self._found, n=3, cutoff=0.75)
+
+
+def unknown_name(name: str, tails: Tails) -> ConfigError:
+    """Report that no upload has a name; `tails` are of all uploads."""
+    nearest = " or ".join(tails.nearest())
+    return ConfigError(
+        "no source object in the ledger has this id or name",
+        url=name,
+        hint=f"did you mean {nearest}?" if nearest else "`shopkpi ledger` lists them",
+    )
 
 
 async def _in_effect(ledger: Ledger, head: int) -> AsyncIterator[list[Entry]]:

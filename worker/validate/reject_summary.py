@@ -27,6 +27,9 @@ MAX_SHAPES = 3
 
 MAX_SHAPE_CHARACTERS = 24
 
+SHAPES_LEGEND = ", where 9 is a digit and a is a letter"
+"""What the characters of shapes are."""
+
 MAX_SAMPLED_ROWS = 200
 """Rejects of one problem that are looked at for shapes, in all chunks together."""
 
@@ -147,7 +150,8 @@ class RejectSummary:
         remedy = (
             f"{TRAILING if is_trailing else self._remedy(first)}; `shopkpi rejects` prints the rows"
         )
-        return f"{', '.join(map(_describe, listed))}; {remedy}"
+        legend = SHAPES_LEGEND if any(one.shapes for one in listed) else ""
+        return f"{', '.join(map(_describe, listed))}{legend}; {remedy}"
 
     def add_shapes(self, problem: Problem) -> None:
         """Add the shapes of a problem's samples; its column is named as in the rejects."""

@@ -63,3 +63,11 @@ async def test_a_refused_file_cannot_be_retracted() -> None:
     await state.commit(replace(entry("a"), verdict="refused", reason="no header"))
     with pytest.raises(ConfigError, match="it was refused"):
         await plan_rulings(state, ["a"], "retraction", "")
+
+
+@pytest.mark.parametrize("name", ["ordres/a.csv", "aa.csv"])
+async def test_a_misspelled_name_is_answered_with_the_nearest(name: str) -> None:
+    state = MemoryState()
+    await state.commit(entry("a"))
+    with pytest.raises(ConfigError, match=r"did you mean (orders/)?a\.csv\?"):
+        await plan_rulings(state, [name], "retraction", "")
