@@ -141,7 +141,7 @@ class Validated:
     """Hold what became of some sources.
 
     Attributes:
-        entries: Ledger entries, in the order of the sources.
+        entries: Ledger entries, in the order of the sources; those of known ones first.
         left: URL -> error of a source that could not be read.
         committed: Ids of sources that this run committed; the ledger knew the others.
         known: Number of sources beside these that the ledger has accepted before.
@@ -224,22 +224,22 @@ async def validate_all(
     for source, entry in known.entries.items():
         entries[source] = entry
         reporter.validated(entry, new=False)
-    reporter.known(len(known.others))
+    reporter.known(known.others)
     moved = await find_moved(sources, inputs.places, sightings, context)
     context = replace(context, moved=moved)
-    unknown = [one for one in sources if one not in entries and one not in known.others]
-    small = [source for source in unknown if source.info.size_bytes <= SMALL_SOURCE_BYTES]
+    looked_at = [*known.entries, *known.unknown]
+    small = [source for source in known.unknown if source.info.size_bytes <= SMALL_SOURCE_BYTES]
     await each(small, one, SMALL_SOURCES_AT_ONCE)
-    for source in unknown:
+    for source in known.unknown:
         if source.info.size_bytes > SMALL_SOURCE_BYTES:
             await one(source)
     refused = [one for one in entries.values() if one.verdict == "refused"]
     reporter.refused_before([one for one in refused if one.source_id not in committed])
     return Validated(
-        entries=[entries[one] for one in sources if one in entries],
+        entries=[entries[one] for one in looked_at if one in entries],
         left=left,
         committed=frozenset(committed),
-        known=len(known.others),
+        known=known.others,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from worker.objects import ObjectInfo, ObjectStore
 
@@ -17,7 +18,7 @@ class Source:
     dataset: str
     store: ObjectStore
 
-    @property
+    @cached_property
     def source_id(self) -> str:
         return source_id(self.info)
 

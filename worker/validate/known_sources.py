@@ -27,11 +27,13 @@ class KnownSources:
 
     Attributes:
         entries: The first of them, with their entries.
-        others: The others.
+        others: Number of the others.
+        unknown: Sources that are none of these, in their order.
     """
 
     entries: Mapping[Source, Entry] = field(default_factory=dict)
-    others: frozenset[Source] = frozenset()
+    others: int = 0
+    unknown: Sequence[Source] = ()
 
 
 async def find_known(
@@ -48,24 +50,30 @@ async def find_known(
         StoreError: The ledger cannot be read, after retries.
     """
     if len(sources) <= FEW_SOURCES:
-        return KnownSources()
-    ids: dict[Source, str] = {}
-    for source in sources:
-        key = source.source_id
-        if source.info.stamp is None:
-            ids[source] = key
-        elif (sighting := sightings.get(key)) is not None and is_seen(source.info, sighting):
-            is_first = sighting.version == source.info.version
-            ids[source] = key if is_first else known_version(source, sighting).source_id
-    accepted = await _accepted([*ids.values()], context)
-    known = [source for source, one in ids.items() if one in accepted]
+        return KnownSources(unknown=sources)
+    ids = [_seen_id(source, sightings) for source in sources]
+    accepted = await _accepted([one for one in ids if one], context)
+    known = [(source, one) for source, one in zip(sources, ids, strict=True) if one in accepted]
     named = known[:NAMED_SOURCES]
-    found = await context.ledger.entries_at([accepted[ids[source]] for source in named])
+    found = await context.ledger.entries_at([accepted[one] for _, one in named])
     by_id = {entry.source_id: context.erasures.effective(entry) for entry in found}
     return KnownSources(
-        entries={one: by_id[ids[one]] for one in named if ids[one] in by_id},
-        others=frozenset(known[NAMED_SOURCES:]),
+        entries={source: by_id[one] for source, one in named},
+        others=len(known) - len(named),
+        unknown=[source for source, one in zip(sources, ids, strict=True) if one not in accepted],
     )
+
+
+def _seen_id(source: Source, sightings: Mapping[str, Sighting]) -> str:
+    """Return the id of a source; empty for a file that looks otherwise than when it was seen."""
+    if source.info.stamp is None:
+        return source.source_id
+    sighting = sightings.get(source.source_id)
+    if sighting is None or not is_seen(source.info, sighting):
+        return ""
+    if sighting.version == source.info.version:
+        return source.source_id
+    return known_version(source, sighting).source_id
 
 
 async def _accepted(source_ids: Sequence[str], context: ValidationContext) -> dict[str, int]:

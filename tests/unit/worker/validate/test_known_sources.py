@@ -116,7 +116,9 @@ def test_many_are_known_as_each_is(history: list[tuple[str, int, int]]) -> None:
                 one = await context.find(source.source_id)
                 if one is not None and one.verdict == "accepted" and context.is_final(one):
                     expected[source] = one
-        known = {*found.entries, *found.others}
+        known = {*SOURCES} - {*found.unknown}
+        assert found.entries.keys() <= known
+        assert found.others == len(known) - len(found.entries)
         assert known <= expected.keys()  # the others are looked up by themselves
         if not in_force.other_rows:
             assert known == expected.keys()
