@@ -27,6 +27,7 @@ from worker.state.entry import FeedCounts, Interval, Part
 from worker.state.erasures import Erasures
 from worker.state.memory import MemoryState
 from worker.state.records import Decision
+from worker.state.upload import Upload
 from worker.transform.history import History, keep_history, read_history
 
 IN_FORCE = ContractInForce(contract=built_in("default"))
@@ -172,6 +173,16 @@ async def _check_a_ledger(found: list[Record], replaces: bool, data: st.DataObje
             expected, got = view(whole, since), view(read, since)
             assert _without_nulls(got.pop("rows")) == _without_nulls(expected.pop("rows"))
             assert got == expected
+            accepted = [
+                one
+                for one in await state.entries(up_to=head)
+                if one.verdict == "accepted" and not one.staged
+            ]
+            asked = data.draw(st.lists(st.sampled_from(accepted))) if accepted else []
+            fates, of_read = (one.uploads.fates(map(Upload.of, asked)) for one in (whole, read))
+            assert [of_read.get(one.sequence) for one in asked] == [
+                fates.get(one.sequence) for one in asked
+            ]
             await keep_history(read, place, state, tail_records=1)
             before = head
 

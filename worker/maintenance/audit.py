@@ -119,6 +119,7 @@ async def audit(
     claims = await Claims.read(state, tables | await workspace_tables(state))
     auditor = _Auditor(contract, workspace, state, claims, limits)
     date_range = DateRange(first=first, last=last)
+    auditor.uses_checkpoint = date_range.is_bounded
     await auditor.compare(date_range, sample)
     recounter = Recounter(contract, workspace, state, open_objects)
     try:
@@ -147,6 +148,8 @@ class _Auditor:
         self._compared: set[date] = set()
         self._suspects: list[Difference] = []
         self._failed: dict[date, str] = {}
+        # Of all days, it is looked for faults of the checkpoint of the ledger too.
+        self.uses_checkpoint = False
 
     async def compare(self, date_range: DateRange, sample: int | None) -> None:
         """Compare the days of a range, or a sample of them.
@@ -186,7 +189,7 @@ class _Auditor:
         """Compare some published days with a count by the second implementation."""
         latest = self._claims.latest
         if size is None:
-            size = await recounter.automatic_days(latest)
+            size = await recounter.automatic_days(latest, is_bounded=date_range.is_bounded)
         at_own_sequence: dict[int, set[date]] = defaultdict(set)
         chosen = await self._days_to_recount(date_range, size)
         async for cell, found in self._recounted_cells(recounter, chosen, latest):
@@ -276,6 +279,7 @@ class _Auditor:
     async def _snapshot(self, sequence: int) -> Snapshot | ShopSnapshot:
         # Days published before an adoption may be of a contract of the other language.
         contract = adopted_contract(await adoption_at(self._state, sequence), self._contract)
+        since = sequence if self.uses_checkpoint else 0
         if contract.shop is not None:
             return await open_shop_snapshot(
                 self._state,
@@ -283,6 +287,7 @@ class _Auditor:
                 self._workspace,
                 contract,
                 limits=self._limits,
+                since=since,
                 with_index=False,  # it is looked for faults of the index too
             )
         return await open_snapshot(
@@ -291,6 +296,7 @@ class _Auditor:
             self._workspace,
             contract,
             limits=self._limits,
+            since=since,
             with_index=False,
         )
 

@@ -46,6 +46,9 @@ AUTOMATIC_SHOP_BYTES = 32 * 2**20
 """Days counted where nobody says how many, and the uploads' bytes up to which that is done, by
 contracts of language 1 and 2: about a minute of one core."""
 
+AUTOMATIC_RECORDS = 1_000
+"""Records of the ledger up to which that is done where some days are asked for: all are read."""
+
 
 @dataclass
 class Recount:
@@ -97,8 +100,12 @@ class Recounter:
         """Close the stores of raw objects."""
         await self._raw.close()
 
-    async def automatic_days(self, sequence: int) -> int:
+    async def automatic_days(self, sequence: int, *, is_bounded: bool) -> int:
         """Return how many days to count where nobody says so: none where it would take long."""
+        if is_bounded and sequence > AUTOMATIC_RECORDS:
+            records = f"the ledger has {sequence:,} records"
+            self.result.omitted = f"{records}: `--recount {AUTOMATIC_DAYS}` does it"
+            return 0
         upload_bytes = sum(upload.receipt.size_bytes for upload in await self._uploads(sequence))
         limit = AUTOMATIC_BYTES if self._default.shop is None else AUTOMATIC_SHOP_BYTES
         if upload_bytes <= limit:

@@ -92,8 +92,7 @@ class CountedUploads:
             for one in records
             if isinstance(one, Ruling) or (isinstance(one, Entry) and one.verdict == "accepted")
         ]
-        if self._earlier.up_to:
-            self._fetch(uploads_and_rulings)
+        self._fetch(uploads_and_rulings)
         for one in uploads_and_rulings:
             if isinstance(one, Ruling):
                 self._rulings[one.source_id].append(one)
@@ -103,8 +102,9 @@ class CountedUploads:
             self._uploads[self._moved.first(one.file)].append(one)
             self._files[one.source_id] = one.file
 
-    def _fetch(self, records: Iterable[Upload | Ruling]) -> None:
+    def _fetch(self, about: Iterable[Upload | Ruling]) -> None:
         """Take the earlier uploads of all files that some records are about."""
+        records = [*about] if self._earlier.up_to else []
         ruled = {one.source_id for one in records if isinstance(one, Ruling)}
         files = {one.file for one in self._earlier.of_sources(ruled)} if ruled else set()
         for one in records:
@@ -147,8 +147,7 @@ class CountedUploads:
         """
         decided = [one for name in self._uploads for one in self._decide(name, up_to).counted]
         known = [upload.sequence for uploads in self._uploads.values() for upload in uploads]
-        earlier = self._earlier.counted
-        others = earlier[~np.isin(earlier, np.array(known, np.int64))]
+        others = np.setdiff1d(self._earlier.counted, np.array(known, np.int64))
         return np.sort(np.concatenate([others, np.array(decided, np.int64)]))
 
     def in_order(self, up_to: int | None = None) -> list[Upload]:
@@ -163,8 +162,9 @@ class CountedUploads:
         others = counted.difference(one.sequence for one in found)
         return in_precedence([*found, *self._earlier.of_sequences(others)])
 
-    def fates(self) -> dict[int, Fate]:
-        """Return what becomes of each entry of a name that records are about, by its sequence."""
+    def fates(self, uploads: Iterable[Upload] = ()) -> dict[int, Fate]:
+        """Return what becomes of the uploads of the names of some, and of records, by sequence."""
+        self._fetch(uploads)
         return {
             sequence: fate
             for name in self._uploads

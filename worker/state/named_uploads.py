@@ -15,6 +15,9 @@ from worker.state.paging import entries_in_pages
 MAX_COMPARED_NAMES = 10_000
 """Names that a misspelled one is compared with; each takes some 20 microseconds."""
 
+SOURCE_ID = re.compile(r"[0-9a-f]{16}")
+"""Form of `Entry.source_id`."""
+
 
 def has_name(entry: Entry, name: str) -> bool:
     """Return whether a source id, a URL or the end of a URL names an upload."""
@@ -24,8 +27,8 @@ def has_name(entry: Entry, name: str) -> bool:
 async def find_uploads(ledger: Ledger, name: str | None) -> AsyncIterator[list[Entry]]:
     """Find the entries of a name, or all of them, page by page.
 
-    An id, a URL or the end of one comes first; where no upload has it, `*` and `?` match as in a
-    shell, and any other name is a part of the file's.
+    An id is looked up, and has the verdict that stands. A URL or the end of one comes next; where
+    no upload has it, `*` and `?` match as in a shell, and any other name is a part of the file's.
 
     Raises:
         ConfigError: No upload has the name.
@@ -35,6 +38,9 @@ async def find_uploads(ledger: Ledger, name: str | None) -> AsyncIterator[list[E
     if name is None:
         async for entries in _in_effect(ledger, head):
             yield entries
+        return
+    if SOURCE_ID.fullmatch(name) and (found := await _of_source(ledger, name)):
+        yield found
         return
     exact, similar, tails = False, [], Tails(name)
     resembles = _pattern(name)
@@ -79,6 +85,16 @@ def unknown_name(name: str, tails: Tails) -> ConfigError:
         url=name,
         hint=f"did you mean {nearest}?" if nearest else "`shopkpi ledger` lists them",
     )
+
+
+async def _of_source(ledger: Ledger, source_id: str) -> list[Entry]:
+    """Return the entry of a source object that stands, as `_in_effect` does."""
+    adoption = await ledger.adoption()
+    digest = "" if adoption is None else adoption.digest
+    both = await ledger.find(source_id), await ledger.find_staged(source_id, digest)
+    found = [entry for entry in both if entry is not None]
+    erasures = await read_erasures(ledger)
+    return [erasures.effective(one) for one in sorted(found, key=lambda one: one.sequence)]
 
 
 async def _in_effect(ledger: Ledger, head: int) -> AsyncIterator[list[Entry]]:

@@ -6,15 +6,16 @@ the orders that its items wait for, so that only the clean zone knows what is tr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kpi.contract.model import Contract
 from worker.clean import Workspace
 from worker.state import Effect, Entry, State
 from worker.state.contract_in_force import ContractInForce, contract_at
-from worker.state.counted import CountedUploads
-from worker.state.paging import records_in_pages
+from worker.state.counted import Fate
+from worker.state.upload import Upload
+from worker.transform.history import read_history
 from worker.transform.shop.effects import present_shop_effects
 from worker.transform.shop.snapshot import open_shop_snapshot
 from worker.transform.shop.transform import open_context
@@ -56,14 +57,14 @@ async def present_state(
     """
     head = await state.head()
     in_force = await contract_at(state, head, contract)
-    fates = await _fates(state, head, in_force)
+    fates = await _fates(state, head, workspace, in_force, entries)
     counted = {one.source_id: one for one in entries if fates.get(one.sequence) == "counts"}
     effects: dict[str, Effect] = {}
     if counted and in_force.contract.shop is not None:
-        shop = await open_shop_snapshot(state, head, workspace, contract)
+        shop = await open_shop_snapshot(state, head, workspace, contract, since=head)
         effects = await present_shop_effects(open_context(shop, frozenset()), counted.keys(), head)
     elif counted:
-        snapshot = await open_snapshot(state, head, workspace, contract)
+        snapshot = await open_snapshot(state, head, workspace, contract, since=head)
         effects = await present_effects(snapshot, counted.keys(), head)
     nothing = Effect(as_of=head)
     found = {}
@@ -74,9 +75,20 @@ async def present_state(
     return found
 
 
-async def _fates(state: State, head: int, in_force: ContractInForce) -> dict[int, str]:
-    """Return what becomes of each accepted entry, by its sequence."""
-    uploads = CountedUploads(in_force.contract.replaces_file)
-    async for records in records_in_pages(state, head):
-        uploads.add(in_force.select(records))
-    return dict(uploads.fates())
+async def _fates(
+    state: State,
+    head: int,
+    workspace: Workspace,
+    in_force: ContractInForce,
+    entries: Sequence[Entry],
+) -> Mapping[int, Fate]:
+    """Return what becomes of some accepted entries, and of others, by their sequences."""
+    history = await read_history(
+        state,
+        head,
+        workspace,
+        in_force,
+        since=head,
+        replaces_file=in_force.contract.replaces_file,
+    )
+    return history.uploads.fates([Upload.of(one) for one in entries if one.verdict == "accepted"])
