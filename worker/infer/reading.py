@@ -31,6 +31,7 @@ from worker.validate.block import Block
 from worker.validate.codecs import PARQUET, ZIP
 from worker.validate.discovery import ARCHIVED
 from worker.validate.formats.archive import Archive
+from worker.validate.formats.error_cells import is_error
 from worker.validate.formats.parquet_records import read_parquet_batches
 from worker.validate.formats.ranged_file import RangedFile
 from worker.validate.formats.workbook_records import Sheet, is_workbook, read_sheets
@@ -211,7 +212,9 @@ def _sample_of_sheet(sheet: Sheet, name: str) -> TableSample:
 
 
 def _texts_of_rows(rows: Iterable[Sequence[object]]) -> list[list[str]]:
-    return [[text_of_cell(cell) or "" for cell in row] for row in rows]
+    # The run rejects errors; what is between them tells what a column is.
+    texts = ([text_of_cell(cell) or "" for cell in row] for row in rows)
+    return [["" if is_error(text) else text for text in row] for row in texts]
 
 
 def _sample_of_parquet(name: str, match: str, raw: RangedFile) -> TableSample:

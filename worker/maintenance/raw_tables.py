@@ -6,13 +6,15 @@ python-calamine: no second reader of them is in the standard library.
 
 from __future__ import annotations
 
+import io
+import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime, time
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -179,7 +181,7 @@ def _read_sheets(raw: RawBytes) -> dict[str, list[list[Cell]]]:
     except ImportError as error:
         raise NotCountedError("a workbook without python-calamine") from error
     raw.file.seek(0)
-    workbook = calamine.CalamineWorkbook.from_filelike(raw.file)
+    workbook = calamine.CalamineWorkbook.from_filelike(_with_errors(raw.file))
     shown = [
         about.name
         for about in workbook.sheets_metadata
@@ -188,6 +190,43 @@ def _read_sheets(raw: RawBytes) -> dict[str, list[list[Cell]]]:
     ]
     sheets = {name: list(workbook.get_sheet_by_name(name).iter_rows()) for name in shown}
     return {name: rows for name, rows in sheets.items() if rows}
+
+
+ERROR = "\udcff"
+"""Before an error of a cell: no text has a half of a surrogate pair alone."""
+
+
+def _with_errors(file: IO[bytes]) -> IO[bytes]:
+    """Copy a workbook with errors of cells as texts: python-calamine drops them."""
+    copy = io.BytesIO()
+    with zipfile.ZipFile(file) as archive, zipfile.ZipFile(copy, "w") as made:
+        for part in archive.infolist():
+            data = archive.read(part)
+            if part.filename.startswith("xl/worksheets/"):
+                data = re.sub(rb"<[^<>]*\bt=[\"']e[\"'][^<>]*>", _as_text, data)
+            made.writestr(part.filename, data)
+    copy.seek(0)
+    return copy
+
+
+def _as_text(tag: re.Match[bytes]) -> bytes:
+    return re.sub(rb"\bt=[\"']e[\"']", b't="str"', tag[0])
+
+
+def _cell_text(value: Cell, blanks: Collection[str]) -> str | None:
+    """Write a value as a text; an error is none, unless it is a word for no value."""
+    text = _text(value)
+    is_error = isinstance(value, str) and bool(re.fullmatch("#[A-Z0-9_/]+[!?]?", value))
+    if text is None or not is_error or value.rstrip("!?") not in ERRORS:
+        return text
+    return text if fold(value) in blanks else ERROR + text
+
+
+ERRORS = (
+    *("#NULL", "#DIV/0", "#VALUE", "#REF", "#NAME", "#NUM", "#N/A", "#GETTING_DATA", "#SPILL"),
+    *("#CALC", "#FIELD", "#BLOCKED", "#CONNECT", "#UNKNOWN", "#BUSY", "#PYTHON"),
+)
+"""Errors of Excel, without the mark behind them."""
 
 
 def _fits(shop: Shop, entries: Sequence[Entry], rows: list[list[Cell]]) -> bool:
@@ -204,7 +243,7 @@ def _sheet_table(shop: Shop, entries: Sequence[Entry], path: str, rows: list[lis
         entry=entry,
         names=shop.names_in(entry, path),
         headers=frozenset(map(fold, header)),
-        records=_sheet_records(header, rows[first:]),
+        records=_sheet_records(header, rows[first:], entry.blanks),
         dates=(*entry.dates, "iso"),
     )
 
@@ -227,10 +266,12 @@ def _sheet_header(
     raise RefusedError("no entry of [[files]] fits the header")
 
 
-def _sheet_records(header: list[str], rows: Iterable[list[Cell]]) -> Iterator[Record]:
+def _sheet_records(
+    header: list[str], rows: Iterable[list[Cell]], blanks: Collection[str]
+) -> Iterator[Record]:
     forms = [fold(cell) for cell in header]
     for row in rows:
-        texts = [_text(cell) for cell in row[: len(forms)]]
+        texts = [_cell_text(cell, blanks) for cell in row[: len(forms)]]
         cells = [text or "" for text in texts]
         if not is_blank(cells) and cells != header:
             yield Record(dict(zip(reversed(forms), reversed(texts), strict=False)))

@@ -30,6 +30,7 @@ from worker.validate.formats import (
     Opened,
     ReadRecords,
 )
+from worker.validate.formats.error_cells import NO_TEXT, is_error, with_errors_as_texts
 from worker.validate.formats.json_records import numeric_forms
 from worker.validate.formats.workbook_limits import (
     SHARED_TEXTS,
@@ -68,12 +69,15 @@ class SheetRecords:
     blank = 0
     has_level: Sequence[Mask] = ()
 
-    def __init__(self, rows: Sequence[Sequence[Any]], decimals: Sequence[str]) -> None:
+    def __init__(
+        self, rows: Sequence[Sequence[Any]], decimals: Sequence[str], blanks: Sequence[str]
+    ) -> None:
         texts = [
             [text_of_cell(row[at] if at < len(row) else None, decimal) for row in rows]
             for at, decimal in enumerate(decimals)
         ]
-        self.columns: Sequence[pa.Array] = [pa.array(column, pa.string()) for column in texts]
+        self._texts = texts
+        self.columns: Sequence[pa.Array] = [_array(column, blanks) for column in texts]
         self.count = len(rows)
 
     def rejects(
@@ -81,10 +85,20 @@ class SheetRecords:
     ) -> tuple[pa.Table, Counter[str]]:
         def place(at: int) -> PlacedRow:
             row = int(kept[at])
-            cells = [column[row].as_py() for column in self.columns]
+            cells = [column[row] for column in self._texts]
             return PlacedRow(row=row, offset=NO_OFFSET, raw=orjson.dumps(cells))
 
         return assemble_row_rejects(problems, rejected, place)
+
+
+def _array(texts: list[str | None], blanks: Sequence[str]) -> pa.Array:
+    """Make a column; of one with errors these are no texts."""
+    if not any(is_error(text, blanks) for text in texts):
+        return pa.array(texts, pa.string())
+    cells = [
+        None if text is None else NO_TEXT * is_error(text, blanks) + text.encode() for text in texts
+    ]
+    return pa.array(cells, pa.binary())
 
 
 class SheetReader:
@@ -94,10 +108,16 @@ class SheetReader:
     extra_dates = True
 
     def __init__(
-        self, sheet: Sheet, headers: tuple[str, ...], first_row: int, decimals: Sequence[str]
+        self,
+        sheet: Sheet,
+        headers: tuple[str, ...],
+        first_row: int,
+        decimals: Sequence[str],
+        blanks: Sequence[str],
     ) -> None:
         self._sheet = sheet
         self._decimals = decimals
+        self._blanks = blanks
         self.headers = headers
         # A row is numbered as the sheet has it, from 1.
         self.first_record = first_row
@@ -109,7 +129,7 @@ class SheetReader:
             yield self._task(batch)
 
     def _task(self, rows: Sequence[Sequence[Any]]) -> ReadRecords:
-        return lambda: SheetRecords(rows, self._decimals)
+        return lambda: SheetRecords(rows, self._decimals, self._blanks)
 
 
 def is_workbook(names: Sequence[str]) -> bool:
@@ -157,6 +177,7 @@ def _checked_copy(archive: zipfile.ZipFile) -> io.BytesIO:
             data = read_part(archive, one)
             if one.filename.startswith(SHEETS):
                 limits.add(data)
+                data = with_errors_as_texts(data)
             checked.writestr(one.filename, data)
     copy.seek(0)
     return copy
@@ -182,7 +203,7 @@ def open_sheet(sheet: Sheet, candidates: Sequence[Candidate], context: FormatCon
         decimals = [
             layout.numbers.decimal if header_form(one) in numeric else "." for one in headers
         ]
-        reader = SheetReader(sheet, headers, first_row, decimals)
+        reader = SheetReader(sheet, headers, first_row, decimals, layout.blanks)
         return Opened(candidate=candidate, reader=reader)
     raise FileRefusedError(UNKNOWN_HEADER)
 
