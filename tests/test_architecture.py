@@ -65,7 +65,7 @@ LAYERS: dict[str, set[str]] = {
     "worker.settings": {"worker.errors", "worker.objects", "worker.state"},
     "worker.clean": {"worker.errors", "worker.objects", "worker.state"},
     "worker.validate": {
-        *{"worker.clean", "worker.errors", "worker.objects", "worker.runtime"},
+        *{"worker.clean", "worker.errors", "worker.index", "worker.objects", "worker.runtime"},
         *{"worker.state"},
     },
     "worker.index": {"worker.clean", "worker.errors", "worker.objects", "worker.state"},

@@ -19,6 +19,7 @@ from tests.support.samples import entry as sample_entry
 from worker.clean import Workspace
 from worker.index import checkpoint
 from worker.index.levels import Levels
+from worker.index.named_entries import entries_named
 from worker.objects.location import Location
 from worker.objects.memory import MemoryStore
 from worker.state import Entry, Erasure, Record, Ruling
@@ -182,6 +183,16 @@ async def _check_a_ledger(found: list[Record], replaces: bool, data: st.DataObje
             fates, of_read = (one.uploads.fates(map(Upload.of, asked)) for one in (whole, read))
             assert [of_read.get(one.sequence) for one in asked] == [
                 fates.get(one.sequence) for one in asked
+            ]
+            names = data.draw(st.lists(st.sampled_from(["o_9.csv", "in/o_10.csv", "n/o_9.csv"])))
+            ends = tuple(f"/{name}" for name in names)
+            pages = entries_named(place, state, IN_FORCE, head, names)
+            named = [one async for page in pages for one in page if one.url.endswith(ends)]
+            wanted = await state.entries(up_to=head)
+            assert [one for one in named if one.verdict == "accepted" and not one.staged] == [
+                one
+                for one in wanted
+                if one.url.endswith(ends) and one.verdict == "accepted" and not one.staged
             ]
             await keep_history(read, place, state, tail_records=1)
             before = head
