@@ -179,6 +179,16 @@ class AttentionNeeded(WorkerError):
     retryable = False
 
 
+class StateRestored(WorkerError):
+    """Report that ledger, KPI tables or workspace were put back without the others.
+
+    Nothing was written.
+    """
+
+    exit_code = 4
+    retryable = False
+
+
 class HeadMoved(WorkerError):
     """Report that the ledger has got records which a commit had to know."""
 

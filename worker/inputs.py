@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from worker.jobs import Session, open_session
+from worker.jobs import Compared, Session, is_missing, open_session
 from worker.objects import ObjectStore
 from worker.objects.location import Location, locate
 from worker.objects.source import Source
@@ -64,9 +63,17 @@ def only_source(inputs: Inputs) -> Source:
 
 @asynccontextmanager
 async def open_all(
-    inputs: Sequence[str], settings: Settings, dataset: str | None, version_id: str | None = None
+    inputs: Sequence[str],
+    settings: Settings,
+    dataset: str | None,
+    version_id: str | None = None,
+    *,
+    compares: Compared = "everything",
 ) -> AsyncIterator[tuple[Inputs, Session]]:
-    """Open session and sources, which are found by the contract that is in force."""
+    """Open session and sources, which are found by the contract that is in force.
+
+    `compares` is as in `open_session`.
+    """
     if is_missing(settings):
         # No folder or database is created before there is something for it.
         async with open_inputs(inputs) as places:
@@ -76,12 +83,13 @@ async def open_all(
             sources = await find_inputs(
                 places, settings.contract, dataset, version_id, settings.workspace
             )
-            async with open_session(settings) as opened_session:
+            async with open_session(settings, compares=compares) as opened_session:
                 yield sources, _with_layout(opened_session, recognised)
         return
     async with AsyncExitStack() as opened:
         # To make a client takes as long as to wait for an answer.
-        opening = asyncio.create_task(opened.enter_async_context(open_session(settings)))
+        session_to_open = open_session(settings, compares=compares)
+        opening = asyncio.create_task(opened.enter_async_context(session_to_open))
         try:
             places = await opened.enter_async_context(open_inputs(inputs))
         except BaseException:
@@ -128,9 +136,3 @@ async def _recognise(
     from worker.validate.recognition import recognise_sources  # noqa: PLC0415
 
     return await recognise_sources(found)
-
-
-def is_missing(settings: Settings) -> bool:
-    """Return whether the state is a database that is not there yet."""
-    path = settings.state_url.removeprefix("sqlite://")
-    return path != settings.state_url and not os.path.exists(path)  # noqa: PTH110  (any bytes)

@@ -10,12 +10,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from kpi.contract.differences import describe_differences
 from kpi.contract.loading import parse_contract
 from kpi.errors import KpiError
 from worker.clean import Workspace
+from worker.clean.ledger_mark import read_mark
 from worker.errors import ConfigError, SourceError, SourcesLeft
 from worker.objects.readers import close_folders
 from worker.objects.source import HeaderCallback, Source
@@ -25,6 +26,7 @@ from worker.runtime.memory_budget import SMALL_SOURCE_BYTES, SMALL_SOURCES_AT_ON
 from worker.settings import Settings
 from worker.state import Adoption, Entry, Sighting, State
 from worker.state.contract_in_force import ContractInForce, contract_of
+from worker.state.same_ledger import check_mark, check_tables, lost_ledger
 from worker.stores import open_objects, open_state
 from worker.validate import range_task
 from worker.validate.byte_range import ByteRange
@@ -41,6 +43,16 @@ if TYPE_CHECKING:
 
 LISTED_DIFFERENCES = 8
 """Differences of two contracts that an error lists."""
+
+
+Compared = Literal["everything", "workspace", "nothing"]
+"""What is compared with the ledger: KPI tables and workspace, the workspace alone, or nothing."""
+
+
+def is_missing(settings: Settings) -> bool:
+    """Return whether the state is a database that is not there yet."""
+    path = settings.state_url.removeprefix("sqlite://")
+    return path != settings.state_url and not os.path.exists(path)  # noqa: PTH110  (any bytes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,19 +80,30 @@ class Session:
 
 
 @asynccontextmanager
-async def open_session(settings: Settings, *, read_only: bool = False) -> AsyncIterator[Session]:
+async def open_session(
+    settings: Settings, *, read_only: bool = False, compares: Compared | None = None
+) -> AsyncIterator[Session]:
     """Open what the settings name; close it when the block ends.
 
     Args:
         settings: What to open.
         read_only: Whether the state is only read.
+        compares: What must be of one history with the ledger; None for nothing where the state is
+            only read, else for everything.
 
     Raises:
         ConfigError: The ledger has adopted another contract than the one named.
+        StateRestored: Something was put back to an earlier time, or the ledger was.
         StoreError: The state cannot be opened.
     """
+    if compares is None:
+        compares = "nothing" if read_only else "everything"
     store = await open_objects(settings.workspace)
     try:
+        workspace = Workspace(store=store, location=settings.workspace, shop=settings.shop)
+        mark = await read_mark(workspace) if compares != "nothing" else None
+        if mark is not None and is_missing(settings):
+            raise lost_ledger(mark.begun, settings.workspace.url)  # before one is created
         if settings.readers is not None and not settings.workspace.bucket and not read_only:
             await asyncio.to_thread(close_folders, Path(f"/{settings.workspace.key}"))
         state = await open_state(
@@ -90,6 +113,10 @@ async def open_session(settings: Settings, *, read_only: bool = False) -> AsyncI
             readers=settings.readers,
         )
         try:
+            if mark is not None:
+                await check_mark(state, settings.workspace.url, mark)
+            if compares == "everything":
+                await check_tables(state)
             adoption = await state.adoption()
             if adoption is not None:
                 settings = apply_adoption(settings, adoption)
@@ -102,9 +129,7 @@ async def open_session(settings: Settings, *, read_only: bool = False) -> AsyncI
                     adoption=adoption,
                     in_force=await contract_of(state, adoption, settings.contract),
                     settings=settings,
-                    workspace=Workspace(
-                        store=store, location=settings.workspace, shop=settings.shop
-                    ),
+                    workspace=workspace,
                     state=state,
                     executor=executor,
                 )

@@ -197,6 +197,15 @@ class SteppedState(_Stepped):
         for row in await self._read("rows", table, collect):
             yield row
 
+    async def marks(self) -> TableMarks:
+        return await self._read("marks", "", self._state.marks)
+
+    async def mark_again(self, ledger: str, as_of: int) -> None:
+        await self._write("mark_again", as_of, lambda: self._state.mark_again(ledger, as_of))
+
+    async def delete_unguarded(self) -> int:
+        return await self._write("delete_unguarded", "", self._state.delete_unguarded)
+
     async def create_tables(self) -> list[str]:
         return await self._state.create_tables()
 

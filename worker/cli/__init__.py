@@ -22,6 +22,7 @@ COMMANDS = {
     "contract": Row("worker.cli.admin", "What the columns of a shop's files are."),
     "erase-customer": Row("worker.cli.erase", "Erase a customer from everything that is stored."),
     "ledger": Row("worker.cli.receipts", "Receipts of source objects."),
+    "maintain": Row("worker.cli.maintain", "Keep the index small, or build it and the KPIs again."),
     "plan": Row("worker.cli.plan", "Divide a huge file, or the days to publish, for many tasks."),
     "query": Row("worker.cli.query", "KPI rows."),
     "rejects": Row("worker.cli.receipts", "Rejected rows, and why."),

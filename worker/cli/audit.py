@@ -108,7 +108,7 @@ def audit(
     async def work() -> Audit:
         from worker.maintenance.audit import audit as compare  # Arrow, 0.3 s
 
-        async with open_session(settings, read_only=True) as session:
+        async with open_session(settings, read_only=True, compares="everything") as session:
             return await compare(
                 contract=settings.contract,
                 workspace=session.workspace,

@@ -14,8 +14,8 @@ from worker.cli.event_loop import run_async
 from worker.cli.options import utf8_or_path
 from worker.cli.sanitize import one_line
 from worker.errors import ConfigError, InvalidSettings
-from worker.inputs import is_missing, open_inputs
-from worker.jobs import open_session
+from worker.inputs import open_inputs
+from worker.jobs import is_missing, open_session
 
 if TYPE_CHECKING:
     from kpi.inference.contract import Inferred

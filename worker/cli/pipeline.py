@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from kpi.contract.differences import describe_differences
+from worker.clean.ledger_mark import write_mark
 from worker.errors import ContractChanged
 from worker.reporting.reporters import JsonReporter, QuietReporter, SilentReporter
 
@@ -57,6 +58,7 @@ async def bring_up_to_date(
         report = await transform_jointly(
             session.state, settings.tables, publish, everything=everything
         )
+        await write_mark(session.workspace, session.state, report.as_of)
     else:
         report = await publish()
     effects = await session.state.effects([entry.source_id for entry in entries])

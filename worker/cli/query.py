@@ -23,6 +23,7 @@ from worker.cli.render import shown_attributes
 from worker.cli.row_output import BATCH_ROWS, print_rows
 from worker.errors import ConfigError, NotYet, StoreError
 from worker.settings import read_day, read_settings
+from worker.state.same_ledger import check_tables
 from worker.stores import open_state
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def query(
         store = await open_state(settings.state_url, shop=settings.shop, read_only=True)
         try:
             await check_contract(store, settings)
+            await check_tables(store)
             rows = store.rows(name, group=groups.get(table), first=days[0], last=days[1])
             if top is not None:
                 rows = _top_rows(rows, REVENUE[name], top)

@@ -82,7 +82,9 @@ def validate(
     headers: Headers = {}
 
     async def work() -> Validated:
-        async with open_all(sources, settings, dataset, version_id) as (found, session):
+        # A validation task has no right to KPI tables; the transform after it compares them.
+        opened = open_all(sources, settings, dataset, version_id, compares="workspace")
+        async with opened as (found, session):
             if not found.sources and not found.left:
                 # The only object is a marker or temporary file: no failure, as in a folder.
                 return await validate_all(session, found, reporter)

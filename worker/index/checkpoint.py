@@ -26,13 +26,10 @@ from worker.index.upload_rows import NO_UPLOADS
 from worker.state import Ledger, Ruling
 from worker.state.contract_in_force import ContractInForce
 from worker.state.earlier_uploads import Sequences
+from worker.state.same_ledger import identify_ledger
 
 MANIFEST_NAME = "uploads.json"
 """Name of the manifest in the folder of the index."""
-
-COMPARED_RECORDS = 32
-"""Last records of a checkpoint that are compared with the ledger's: one that was restored, and has
-gone on since, has others."""
 
 LEVELS = Levels(head=4_096, merged=4_000_000)
 """Some 140 bytes a row with UUIDs: 600 KB that are written again each time."""
@@ -71,7 +68,7 @@ async def open_checkpoint(
     )
     if 0 < manifest.up_to <= up_to and manifest.contract == identify_contract(in_force):
         try:
-            if manifest.ledger == await _identify_ledger(ledger, manifest.up_to):
+            if manifest.ledger == await identify_ledger(ledger, manifest.up_to):
                 return Checkpoint(manifest, await _read_uploads(workspace, manifest))
         except SourceError:
             pass  # a segment is missing or damaged
@@ -115,7 +112,7 @@ async def extend_checkpoint(
     names = {one.name for one in segments}
     manifest = CheckpointManifest(
         up_to=up_to,
-        ledger=await _identify_ledger(ledger, up_to),
+        ledger=await identify_ledger(ledger, up_to),
         contract=identify_contract(in_force),
         uncounted=np.setdiff1d(rows.column("sequence").to_numpy(), counted),
         rulings=list({one.source_id: one for one in rulings}.values()),
@@ -139,13 +136,6 @@ def identify_contract(in_force: ContractInForce) -> str:
         *map(str, (in_force.first, in_force.serves_first, in_force.erasures.last)),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-async def _identify_ledger(ledger: Ledger, up_to: int) -> str:
-    found = hashlib.sha256(str(up_to).encode())
-    for record in await ledger.records(after=max(up_to - COMPARED_RECORDS, 0), up_to=up_to):
-        found.update(record.to_json())
-    return found.hexdigest()
 
 
 async def _read_uploads(workspace: Workspace, manifest: CheckpointManifest) -> CheckpointUploads:

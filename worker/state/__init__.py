@@ -16,6 +16,7 @@ from typing import Protocol
 
 from worker.state.entry import Effect, Entry
 from worker.state.lease import Lease
+from worker.state.marks import TableMarks
 from worker.state.records import Adoption, Erasure, Record, Ruling
 from worker.state.sighting import Sighting
 
@@ -308,6 +309,23 @@ class KpiStore(Protocol):
         attributes of the table's schema and `as_of`, nothing else. Rows of a day that is being
         published are of that sequence or a later one. Strongly consistent unless `group` is given.
         """
+
+    async def marks(self) -> TableMarks:
+        """Return what KPI tables apart from the ledger have seen; none where one file holds both.
+
+        A table is marked before a publication in it begins, and after it has ended.
+        """
+
+    async def mark_again(self, ledger: str, as_of: int) -> None:
+        """Mark every table as published from this ledger.
+
+        Args:
+            ledger: Identifies its last records up to `as_of`.
+            as_of: Sequence that every day has been published at.
+        """
+
+    async def delete_unguarded(self) -> int:
+        """Delete rows that no guard knows: those of a ledger that is gone. Return their number."""
 
 
 class State(Ledger, KpiStore, Protocol):

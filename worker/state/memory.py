@@ -25,9 +25,10 @@ from worker.state import (
 from worker.state.day_guard import Guard
 from worker.state.entry import name_of_staged, staged_name
 from worker.state.kpi_rows import stored_row
+from worker.state.marks import KeptTogether
 
 
-class MemoryState:
+class MemoryState(KeptTogether):
     """In-memory `worker.state.State`. No method awaits anything, so each is one transaction."""
 
     def __init__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         KeysAndAttributesUnionTypeDef,
         QueryInputTypeDef,
         QueryOutputTypeDef,
+        ScanInputTypeDef,
     )
 
     from worker.state.dynamodb.items import Item, Put, Write
@@ -238,6 +240,17 @@ class Database:
             for item in page["Items"]:
                 check_format(item, self.url)
             yield page["Items"]
+            if not page.get("LastEvaluatedKey"):
+                return
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    async def scan(self, doing: str, table: str) -> AsyncIterator[Item]:
+        """Yield all items of a table, strongly consistent; those of one partition in a row."""
+        request: ScanInputTypeDef = {"TableName": self.table(table), "ConsistentRead": True}
+        while True:
+            page = await self.call(doing, partial(self.client.scan, **request))
+            for item in page["Items"]:
+                yield item
             if not page.get("LastEvaluatedKey"):
                 return
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]

@@ -168,6 +168,7 @@ class DynamoDBProgress:
             **FORMAT_ATTRIBUTE,
             "version": number(version + 1),
             "claim": number(claim),
+            "marked": {"BOOL": True},  # each table has a mark
             "progress": document(orjson.dumps(fields), "the progress record"),
         }
         table = self._database.table(LEDGER_TABLE)

@@ -27,6 +27,7 @@ from worker.state import (
     Ruling,
 )
 from worker.state.entry import erasure_prefix, name_of_staged, staged_name
+from worker.state.marks import KeptTogether
 from worker.state.records import record_from_json
 from worker.state.sqlite.connection import SqliteFile
 from worker.state.sqlite.days import publish_day, read_guards, read_progress, with_as_of
@@ -68,7 +69,7 @@ class _Publication:
     outcome: Outcome | None = None
 
 
-class SqliteState(SqliteSources):
+class SqliteState(SqliteSources, KeptTogether):
     """`State` over SQLite, for one event loop and one shop."""
 
     def __init__(
