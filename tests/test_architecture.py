@@ -85,7 +85,7 @@ LAYERS: dict[str, set[str]] = {
     "worker.maintenance": {
         *{"worker.recount", "worker.runtime"},
         *{"worker.clean", "worker.errors", "worker.objects", "worker.state"},
-        *{"worker.transform", "worker.validate"},
+        *{"worker.index", "worker.packs", "worker.transform", "worker.validate"},
     },
     "worker.service": {"worker.aws", "worker.errors", "worker.runtime"},
     "worker.jobs": {

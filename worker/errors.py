@@ -185,7 +185,7 @@ class StateRestored(WorkerError):
     Nothing was written.
     """
 
-    exit_code = 4
+    exit_code = 2
     retryable = False
 
 

@@ -33,6 +33,7 @@ from worker.state import (
     Ruling,
     Sighting,
     State,
+    TableMarks,
 )
 
 T = TypeVar("T")

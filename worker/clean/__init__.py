@@ -60,8 +60,11 @@ class Workspace:
 
     def pieces(self, source: Source, contract: Contract) -> str:
         """Return the absolute key of the folder with manifests of a source's byte ranges."""
-        name = self.result_name(source, contract)
-        return self.absolute(f"pieces/{shop_folder(self.shop)}{name}")
+        return self.absolute(self.pieces_of(self.result_name(source, contract)))
+
+    def pieces_of(self, result: str) -> str:
+        """Return the key of that folder for a result, relative to the workspace."""
+        return f"pieces/{shop_folder(self.shop)}{result}"
 
     def index(self, name: str) -> str:
         """Return the key of an object of the key index, relative to the workspace."""

@@ -33,7 +33,7 @@ def encode_run(tables: Mapping[str, Pointers]) -> tuple[bytes, dict[str, Section
     offset = 0
     for name, pointers in sorted(tables.items()):
         data = pointers.tobytes()
-        fences = _fences(pointers, data).tobytes()
+        fences = fences_of(pointers, data).tobytes()
         crc = zlib.crc32(fences)
         sections[name] = Section(offset=offset, pointers=len(pointers), crc=crc)
         parts += [data, fences]
@@ -41,7 +41,8 @@ def encode_run(tables: Mapping[str, Pointers]) -> tuple[bytes, dict[str, Section
     return b"".join(parts), sections
 
 
-def _fences(pointers: Pointers, data: bytes) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+def fences_of(pointers: Pointers, data: bytes) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+    """Return the fence of each block of some pointers, whose bytes are `data`."""
     starts = range(0, len(pointers), BLOCK_POINTERS)
     fences = np.zeros(len(starts), _FENCE)
     fences["key"] = pointers["key"][::BLOCK_POINTERS]
@@ -80,6 +81,25 @@ class RunReader:
         """Return all pointers of each table."""
         whole = await self._read_whole()
         return {name: _pointers(whole, section) for name, section in self._run.sections.items()}
+
+    def blocks(self, table: str) -> int:
+        """Return the number of blocks of a table."""
+        section = self._run.sections.get(table)
+        return 0 if section is None else -(-section.pointers // BLOCK_POINTERS)
+
+    async def read_blocks(self, table: str, first: int, count: int) -> Pointers:
+        """Return the pointers of some consecutive blocks of a table; fewer at its end."""
+        section = self._run.sections[table]
+        fences = (await self._read_fences())[table]
+        size = BLOCK_POINTERS * POINTER.itemsize
+        start = section.offset + first * size
+        end = min(start + count * size, section.offset + section.pointers * POINTER.itemsize)
+        data = await self._store.read(await self._stat(), start, end)
+        view = memoryview(data)
+        for at in range(0, len(data), size):
+            number = first + at // size
+            self._check(zlib.crc32(view[at : at + size]), int(fences["crc"][number]))
+        return np.frombuffer(data, POINTER)
 
     async def _find_in_blocks(self, table: str, section: Section, wanted: Words) -> Words:
         fences = (await self._read_fences())[table]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from worker.clean import Workspace
 from worker.clean.ledger_mark import MARK_NAME, replace_mark
 from worker.errors import ConfigError, SourceError
+from worker.objects import list_names
 from worker.state.same_ledger import identify_ledger
 from worker.transform import Report, transform
 from worker.transform.task import TransformTask
@@ -66,7 +67,7 @@ async def rebuild(
     resumed = await _is_there(workspace, under_way)
     objects = size_bytes = 0
     if not resumed:
-        objects, size_bytes = await _delete_index(workspace)
+        objects, size_bytes = await _delete_derived(workspace)
         async with workspace.store.create(under_way) as writer:
             await writer.write(b"{}")
     report = await transform(
@@ -99,14 +100,14 @@ async def _is_there(workspace: Workspace, key: str) -> bool:
     return True
 
 
-async def _delete_index(workspace: Workspace) -> tuple[int, int]:
-    """Delete a shop's objects below `index/`, but for the mark; return their number and bytes."""
+async def _delete_derived(workspace: Workspace) -> tuple[int, int]:
+    """Delete a shop's index and packs, but for the mark; return the number of objects and bytes."""
     objects = size_bytes = 0
     kept = workspace.absolute(workspace.index(MARK_NAME))
-    folder = workspace.absolute("index")
-    async for info in workspace.store.list(folder):
-        is_own = workspace.owns(f"index/{info.key.removeprefix(f'{folder}/')}")
-        if is_own and info.key != kept:
-            await workspace.store.delete(info.key)
-            objects, size_bytes = objects + 1, size_bytes + info.size_bytes
+    root = workspace.absolute("x")[:-1]
+    for zone in ("index", "packs"):
+        async for one in list_names(workspace.store, workspace.absolute(zone)):
+            if workspace.owns(one.key.removeprefix(root)) and one.key != kept:
+                await workspace.store.delete(one.key)
+                objects, size_bytes = objects + 1, size_bytes + one.size_bytes
     return objects, size_bytes

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 
@@ -79,6 +79,21 @@ class Unlisted:
     is_failure: bool
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredName:
+    """An object as a listing has it, without a request of its own.
+
+    Attributes:
+        key: Its key.
+        size_bytes: Its length.
+        modified_at: When it was written; aware, UTC.
+    """
+
+    key: str
+    size_bytes: int
+    modified_at: datetime
+
+
 OnUnlisted = Callable[[Unlisted], None]
 
 
@@ -139,6 +154,29 @@ class VersionedStore(Protocol):
         """
 
 
+@runtime_checkable
+class NamingStore(Protocol):
+    """A store that lists names at less cost than objects."""
+
+    def names(self, prefix: str) -> AsyncIterator[StoredName]:
+        """Yield the names of `ObjectStore.list`, as the listing has them."""
+
+
+async def list_names(store: ObjectStore, prefix: str) -> AsyncIterator[StoredName]:
+    """Yield the objects below a prefix, ascending by key; see `ObjectStore.list`."""
+    if isinstance(store, NamingStore):
+        async for name in store.names(prefix):
+            yield name
+        return
+    async for info in store.list(prefix):
+        yield StoredName(key=info.key, size_bytes=info.size_bytes, modified_at=info.uploaded_at)
+
+
+RENEWED_AFTER = timedelta(hours=12)
+"""Age from which on an object is written again where a writer finds the bytes that it wants. What
+is a day old, and no record names, may be deleted; nobody is to name it then."""
+
+
 class ObjectStore(Protocol):
     """Objects of one bucket or folder tree.
 
@@ -174,7 +212,7 @@ class ObjectStore(Protocol):
 
         The object appears when the block ends. Where the block raises or the process dies, readers
         never see any of it. An object of other bytes is replaced; readers of an object of the same
-        bytes are not disturbed.
+        bytes are not disturbed, unless it is older than `RENEWED_AFTER`.
         """
 
     async def delete(self, key: str, *, version_id: str | None = None) -> None:

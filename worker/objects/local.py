@@ -8,6 +8,7 @@ import fcntl
 import filecmp
 import os
 import re
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from stat import S_ISLNK, S_ISREG
 import aiofiles
 
 from worker.errors import ConfigError, SourceChanged, SourceError, SourceMissing, StoreError
-from worker.objects import FileStamp, ObjectInfo, ObjectWriter, OnUnlisted, Unlisted
+from worker.objects import RENEWED_AFTER, FileStamp, ObjectInfo, ObjectWriter, OnUnlisted, Unlisted
 from worker.objects.fsync import PRIVATE_FILE, make_folder, sync_folder
 
 TEMPORARY_NAME = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{8}\.tmp")
@@ -308,7 +309,7 @@ def _read_range(descriptor: int, path: Path, start: int, end: int) -> bytes:
 
 
 def _publish(temporary: Path, path: Path) -> None:
-    """Give a complete file its final name, unless the same bytes are there already.
+    """Give a complete file its final name, unless the same bytes are there since a short time.
 
     The temporary name goes before the folder is synced, or a power failure could bring it back.
     """
@@ -316,7 +317,8 @@ def _publish(temporary: Path, path: Path) -> None:
         os.link(temporary, path)
         temporary.unlink()
     except FileExistsError:
-        if filecmp.cmp(temporary, path, shallow=False):
+        is_young = time.time() - path.stat().st_mtime < RENEWED_AFTER.total_seconds()
+        if is_young and filecmp.cmp(temporary, path, shallow=False):
             temporary.unlink()
         else:
             temporary.replace(path)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from worker.errors import SourceChanged, SourceError, SourceMissing
-from worker.objects import ObjectInfo, OnUnlisted
+from worker.objects import RENEWED_AFTER, ObjectInfo, OnUnlisted
 
 
 class MemoryStore:
@@ -65,7 +65,9 @@ class MemoryStore:
         """Write `key` whole or not at all."""
         writer = MemoryWriter()
         yield writer
-        if key not in self._objects or self._objects[key][1] != writer.data:
+        info, data = self._objects.get(key, (None, b""))
+        is_old = info is not None and self._clock() - info.uploaded_at > RENEWED_AFTER
+        if info is None or is_old or data != writer.data:
             self._put(key, bytes(writer.data))
 
     async def delete(self, key: str, *, version_id: str | None = None) -> None:

@@ -21,7 +21,14 @@ import aiohttp
 
 from worker.aws.errors import CLIENT_ERRORS, is_transient, status
 from worker.errors import SourceChanged, SourceError, SourceMissing
-from worker.objects import ObjectInfo, ObjectWriter, OldVersion, OnUnlisted, Unlisted
+from worker.objects import (
+    ObjectInfo,
+    ObjectWriter,
+    OldVersion,
+    OnUnlisted,
+    StoredName,
+    Unlisted,
+)
 from worker.objects.s3_client import BucketClient
 from worker.objects.s3_upload import upload
 from worker.runtime.retry import RetryPolicy
@@ -110,7 +117,8 @@ class S3Store:
                 yield info
         token = ""
         while True:
-            keys, token = await self._page(f"{prefix}/" if prefix else "", token)
+            page, token = await self._page(f"{prefix}/" if prefix else "", token)
+            keys = [name.key for name in page]
             for first in range(0, len(keys), _CONCURRENT_HEADS):
                 group = keys[first : first + _CONCURRENT_HEADS]
                 found = await asyncio.gather(*(self._find(key, on_unlisted) for key in group))
@@ -260,7 +268,17 @@ class S3Store:
                 remaining -= len(wanted)
                 yield wanted
 
-    async def _page(self, prefix: str, token: str) -> tuple[Sequence[str], str]:
+    async def names(self, prefix: str) -> AsyncIterator[StoredName]:
+        """List as `list` does, but for an object that is `prefix` itself; no HEAD is sent."""
+        token = ""
+        while True:
+            page, token = await self._page(f"{prefix.rstrip('/')}/", token)
+            for name in page:
+                yield name
+            if not token:
+                return
+
+    async def _page(self, prefix: str, token: str) -> tuple[Sequence[StoredName], str]:
         """List up to 1,000 keys after `token`; return the token of the next page, "" at the end."""
         client, bucket = self._bucket.client, self._bucket.bucket
         if token:
@@ -274,8 +292,12 @@ class S3Store:
             page = await self._bucket.read(
                 prefix, lambda: client.list_objects_v2(Bucket=bucket, Prefix=prefix)
             )
-        keys = [item["Key"] for item in page.get("Contents", ()) if not item["Key"].endswith("/")]
-        return keys, page.get("NextContinuationToken", "")
+        names = [
+            StoredName(key=item["Key"], size_bytes=item["Size"], modified_at=item["LastModified"])
+            for item in page.get("Contents", ())
+            if not item["Key"].endswith("/")
+        ]
+        return names, page.get("NextContinuationToken", "")
 
     async def _find(self, key: str, on_unlisted: OnUnlisted | None = None) -> ObjectInfo | None:
         """Look up a key as `stat` does; None where it is missing or was given to `on_unlisted`."""

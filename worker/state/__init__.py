@@ -37,6 +37,7 @@ __all__ = [
     "Ruling",
     "Sighting",
     "State",
+    "TableMarks",
     "Value",
 ]
 

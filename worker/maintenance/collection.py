@@ -1,0 +1,173 @@
+"""Delete what nothing names: objects of lost races and of processes that were killed.
+
+Below `index/` and `packs/` these are objects that no manifest has, in the clean zone and among the
+rejects those of no record of the ledger. None younger than a day is deleted: its writer may be
+about to name it. A writer that finds the bytes it wants in an object of half a day or more writes
+them again, so that it is young once more. Names are read after the objects were listed, and each
+object is looked up once more before it goes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable, Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from worker.clean import STORED_KEY, Workspace
+from worker.errors import SourceError
+from worker.index.checkpoint import MANIFEST_NAME as CHECKPOINT
+from worker.index.checkpoint_manifest import SEGMENT_NAME, CheckpointManifest
+from worker.index.key_index import MANIFEST_NAME as INDEX
+from worker.index.manifest import RUN_NAME, Manifest
+from worker.index.stored import read_manifest
+from worker.objects import StoredName, list_names
+from worker.packs.manifest import PACK_NAME, PackManifest, manifest_name
+from worker.state import Entry, Ledger
+from worker.state.paging import records_in_pages
+
+MIN_AGE = timedelta(days=1)
+"""Age of what is deleted, at least."""
+
+CANDIDATES = 100_000
+"""Keys that are compared with the ledger at once, some 200 bytes each."""
+
+_RANGE = re.compile(r"-\d{15}-\d{15}\.parquet$")
+"""End of the name of an object with the rows of a byte range."""
+
+
+@dataclass(kw_only=True)
+class Collected:
+    """What was deleted, or would be.
+
+    Attributes:
+        objects: Zone -> number of its objects.
+        size_bytes: Zone -> their bytes.
+    """
+
+    objects: dict[str, int] = field(default_factory=dict)
+    size_bytes: dict[str, int] = field(default_factory=dict)
+
+
+class Collector:
+    """Finds and deletes the objects of one shop that nothing names.
+
+    Args:
+        workspace: Where they are.
+        ledger: Its ledger.
+        dry_run: Whether to delete nothing.
+        found: Called with each of them.
+        now: Returns the present time.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        ledger: Ledger,
+        *,
+        dry_run: bool = False,
+        found: Callable[[StoredName], None] = lambda _: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._workspace = workspace
+        self._ledger = ledger
+        self._dry_run = dry_run
+        self._found = found
+        self._now = now
+        self.collected = Collected()
+
+    async def collect(self) -> Collected:
+        """Delete all of them.
+
+        Raises:
+            SourceError, StoreError: A store fails after retries.
+        """
+        for zone in ("index", "packs"):
+            listed = [one async for one in self._old(zone)]
+            if listed:
+                named = await self._named_by_manifests()
+                for one in listed:
+                    name = one.key.rpartition("/")[2]
+                    if _is_object_of(zone, name) and name not in named:
+                        await self._delete(zone, one)
+        for zone in ("clean", "rejects"):
+            batch: list[StoredName] = []
+            async for one in self._old(zone):
+                batch.append(one)
+                if len(batch) == CANDIDATES:
+                    await self._collect_batch(zone, batch)
+                    batch = []
+            await self._collect_batch(zone, batch)
+        return self.collected
+
+    async def _old(self, zone: str) -> AsyncIterator[StoredName]:
+        """Yield the shop's objects of a zone that are old enough."""
+        latest = self._now() - MIN_AGE
+        root = self._workspace.absolute("x")[:-1]
+        async for one in list_names(self._workspace.store, self._workspace.absolute(zone)):
+            if self._workspace.owns(one.key.removeprefix(root)) and one.modified_at <= latest:
+                yield one
+
+    async def _named_by_manifests(self) -> set[str]:
+        workspace = self._workspace
+        index = await read_manifest(workspace, workspace.index(INDEX), Manifest.from_json)
+        uploads = await read_manifest(
+            workspace, workspace.index(CHECKPOINT), CheckpointManifest.from_json
+        )
+        pack_key = workspace.pack(manifest_name(workspace.generation))
+        packs = await read_manifest(workspace, pack_key, PackManifest.from_json)
+        named: set[str] = set()
+        if index:
+            named |= {*index.retired, *(run.name for run in index.runs)}
+        for one in (uploads, packs):
+            named |= {*one.names, *one.retired} if one else set()
+        return named
+
+    async def _collect_batch(self, zone: str, batch: Collection[StoredName]) -> None:
+        """Delete those of some clean or reject objects that no record names."""
+        if not batch:
+            return
+        root = self._workspace.absolute("x")[:-1]
+        left = {
+            key: one
+            for one in batch
+            if STORED_KEY.fullmatch(key := one.key.removeprefix(root)) is not None
+        }
+        async for page in records_in_pages(self._ledger, await self._ledger.head()):
+            for record in page:
+                if isinstance(record, Entry):
+                    for key in (*(part.key for part in record.parts), *record.rejects):
+                        left.pop(key, None)
+        for key, one in left.items():
+            if not await self._is_of_pending_ranges(key):
+                await self._delete(zone, one)
+
+    async def _is_of_pending_ranges(self, key: str) -> bool:
+        """Return whether an object is of a byte range whose source is not committed yet."""
+        if _RANGE.search(key) is None:
+            return False
+        result = _RANGE.sub("", key.rpartition("/")[2])
+        folder = self._workspace.absolute(self._workspace.pieces_of(result))
+        async for _ in list_names(self._workspace.store, folder):
+            return True
+        return False
+
+    async def _delete(self, zone: str, one: StoredName) -> None:
+        if not self._dry_run:
+            try:
+                info = await self._workspace.store.stat(one.key)
+            except SourceError:
+                return  # another process was quicker
+            if info.uploaded_at > self._now() - MIN_AGE:
+                return  # written again since
+            await self._workspace.store.delete(one.key)
+        collected = self.collected
+        collected.objects[zone] = collected.objects.get(zone, 0) + 1
+        collected.size_bytes[zone] = collected.size_bytes.get(zone, 0) + one.size_bytes
+        self._found(one)
+
+
+def _is_object_of(zone: str, name: str) -> bool:
+    """Return whether a name is one that writers give, rather than a manifest's."""
+    patterns = (PACK_NAME,) if zone == "packs" else (RUN_NAME, SEGMENT_NAME)
+    return any(pattern.fullmatch(name) for pattern in patterns)
