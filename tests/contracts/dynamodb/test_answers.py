@@ -101,7 +101,9 @@ async def test_a_publication_cancelled_by_another_is_retried(
     monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     read = [NOTHING, (200, {"Items": []}), (200, {"Items": []})]
-    answers = [*read, cancelled("None", "None", reason), *read, NOTHING]
+    records: tuple[int, dict[str, Any]] = (200, {"Items": []})  # for the marks of two tables
+    marked = [records, NOTHING, NOTHING]
+    answers = [*marked, *read, cancelled("None", "None", reason), *read, NOTHING]
     async with answered(monkeypatch, *answers) as state:
         assert await state.publish(day_kpis(DAY), 1) is Outcome.PUBLISHED
 

@@ -24,7 +24,7 @@ from worker.state.dynamodb.store import DynamoDBState
 NO_READS = {"create_tables", "close", "record_effects", "record_sighting"}
 """Methods that read no item: effects and sightings are put, tables described."""
 
-READS = {"GetItem", "Query", "BatchGetItem"}
+READS = {"Scan", "GetItem", "Query", "BatchGetItem"}
 WRITES = {"PutItem", "TransactWriteItems"}
 
 
@@ -57,6 +57,9 @@ METHODS: dict[str, Callable[[DynamoDBState], Awaitable[object]]] = {
     "progress": lambda state: state.progress(),
     "advance": lambda state: state.advance(Progress(published={"order_kpis": 2})),
     "days": lambda state: state.days(),
+    "marks": lambda state: state.marks(),
+    "mark_again": lambda state: state.mark_again("digest", 1),
+    "delete_unguarded": lambda state: state.delete_unguarded(),
     "rows": lambda state: rows(state, "order_kpis"),
 }
 

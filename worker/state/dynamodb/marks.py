@@ -48,7 +48,8 @@ class DynamoDBMarks:
     async def begin(self, tables: Collection[str], as_of: int) -> None:
         """Mark tables before rows of a sequence are written; once for each process."""
         async with self._marking:
-            new = [name for name in tables if self._begun.get(name, 0) < as_of]
+            known = KPI_TABLES.keys() & set(tables)
+            new = [name for name in known if self._begun.get(name, 0) < as_of]
             if not new:
                 return
             ledger = await identify_ledger(self._ledger, as_of)
@@ -64,7 +65,10 @@ class DynamoDBMarks:
         """Mark tables after every row of a sequence was written."""
         await self.begin(tables, as_of)
         await asyncio.gather(
-            *(self._put(name, "whole", as_of, "", not_above("mark", as_of)) for name in tables)
+            *(
+                self._put(name, "whole", as_of, "", not_above("mark", as_of))
+                for name in KPI_TABLES.keys() & set(tables)
+            )
         )
 
     async def mark_again(self, ledger: str, as_of: int) -> None:
