@@ -6,21 +6,27 @@ category never cross from one day to another.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.aggregation.calendar import Days, distinct_days, numbered
+from kpi.aggregation.day_totals import (
+    CategoryTotals,
+    OrderTotals,
+    category_table,
+    date_array,
+    money,
+    order_table,
+    rate,
+)
 from kpi.aggregation.group_sums import GroupSums, GroupTotals, count_groups, sum_groups
 from kpi.aggregation.item_sums import ItemSales, Measured, Pairs
 from kpi.aggregation.products import Products
-from kpi.aggregation.schemas import MONEY, RATE, arrow_schema
-from kpi.aggregation.tables import (
-    CATEGORY_KPIS,
-    ORDER_KPIS,
-    PRODUCT_KPIS,
-)
+from kpi.aggregation.schemas import arrow_schema
+from kpi.aggregation.tables import PRODUCT_KPIS
 from kpi.aggregation.unique_customers import count_customers
 from kpi.contract.folding import fold
 from kpi.contract.model import Contract
@@ -31,9 +37,6 @@ from kpi.kernels.keys import KEY_BLOCK_ROWS, NO_KEYS, Keys
 from kpi.kernels.masks import booleans, valid
 from kpi.kernels.sorting import SERIAL, Execution, is_nearly_sorted, sort, sort_runs
 from kpi.kernels.uuids import UUID, format_uuids
-
-RATE_ONE = 10_000
-"""The rate 1 at the scale of `RATE`."""
 
 
 def is_returned(status: pa.Array, contract: Contract) -> Mask:
@@ -223,40 +226,39 @@ class DaySlice:
     def __len__(self) -> int:
         return len(self._day)
 
+    def order_totals(self) -> OrderTotals:
+        """Return the totals of the days, each of which has an order."""
+        size = len(self._dates)
+        return OrderTotals(
+            days=self._dates,
+            orders=fixed_point.counts(self._day, size),
+            returned=fixed_point.counts(self._day[self._returned], size),
+            revenue=self._revenue,
+            items=self._items,
+            customers=self._customers,
+        )
+
+    @cached_property
+    def category_totals(self) -> CategoryTotals:
+        """Totals of the days and categories that have an order."""
+        orders_by_group, returned_by_group = self._orders_by_group()
+        filled = orders_by_group.non_zero()
+        names = pa.array(self._products.categories, pa.string())
+        return CategoryTotals(
+            days=self._dates[filled // self._groups],
+            categories=names.take(pa.array(filled % self._groups)),
+            orders=orders_by_group.at(filled),
+            returned=returned_by_group.at(filled),
+            revenue=self._category_revenue.total().at(filled),
+        )
+
     def order_kpis(self) -> pa.Table:
         """Compute `ORDER_KPIS`: one row per day that has an order, ascending."""
-        size = len(self._dates)
-        orders = fixed_point.counts(self._day, size)
-        returned = fixed_point.counts(self._day[self._returned], size)
-        return pa.table(
-            [
-                self._date_array(np.arange(size)),
-                pa.array(orders),
-                self._money(self._revenue),
-                pa.array(self._items),
-                _rate(returned, orders),
-                pa.array(self._customers),
-            ],
-            schema=arrow_schema(ORDER_KPIS),
-        )
+        return order_table(self.order_totals(), self._scale)
 
     def category_kpis(self) -> pa.Table:
         """Compute `CATEGORY_KPIS`, ascending by day, then category."""
-        orders_by_group, returned_by_group = self._orders_by_group()
-        filled = orders_by_group.non_zero()
-        orders, returned = orders_by_group.at(filled), returned_by_group.at(filled)
-        revenue = self._category_revenue.total().at(filled)
-        names = pa.array(self._products.categories, pa.string())
-        return pa.table(
-            [
-                self._date_array(filled // self._groups),
-                names.take(pa.array(filled % self._groups)),
-                self._money(revenue),
-                _average(revenue, orders, self._scale),
-                _rate(returned, orders),
-            ],
-            schema=arrow_schema(CATEGORY_KPIS),
-        )
+        return category_table(self.category_totals, self._scale)
 
     def _orders_by_group(self) -> tuple[GroupSums, GroupSums]:
         """Count the orders of each day and category, and those of them with a returned item."""
@@ -308,12 +310,12 @@ class DaySlice:
         with_return = np.bincount(pair_codes[ever], minlength=len(rows)).astype(np.int64)
         return pa.table(
             [
-                self._date_array(rows // len(names)),
+                date_array(self._dates[rows // len(names)]),
                 names.take(pa.array(rows % len(names))),
                 pa.array(fixed_point.sums(codes, units, len(rows))),
-                self._money(fixed_point.sums(codes, revenue, len(rows))),
+                money(fixed_point.sums(codes, revenue, len(rows)), self._scale),
                 pa.array(orders),
-                _rate(with_return, orders),
+                rate(with_return, orders),
             ],
             schema=arrow_schema(PRODUCT_KPIS),
         )
@@ -332,12 +334,6 @@ class DaySlice:
             return None
         return items.column("quantity").fill_null(1).to_numpy(zero_copy_only=False)
 
-    def _date_array(self, codes: npt.NDArray[np.integer]) -> pa.Array:
-        return pa.array(self._dates[codes].astype(np.int32)).cast(pa.date32())
-
-    def _money(self, units: Int64s) -> pa.Array:
-        return fixed_point.to_decimals(fixed_point.at_scale(units, self._scale, MONEY.scale), MONEY)
-
 
 def _distinct_pairs(ordered: Pairs, start: int, end: int) -> tuple[Pairs, Mask]:
     """Return the distinct pairs of a range without their lowest bit, and whether it was ever set.
@@ -353,15 +349,3 @@ def _distinct_pairs(ordered: Pairs, start: int, end: int) -> tuple[Pairs, Mask]:
     np.not_equal(keys[1:], keys[:-1], out=last[: len(keys) - 1])
     at = np.flatnonzero(last)
     return keys[at], (pairs[at] & 1).astype(bool)
-
-
-def _rate(part: Int64s, whole: Int64s) -> pa.Array:
-    """Divide two counts, rounded to the scale of `RATE`."""
-    return fixed_point.to_decimals(fixed_point.half_even(part * RATE_ONE, whole), RATE)
-
-
-def _average(units: Int64s, count: Int64s, scale: int) -> pa.Array:
-    """Divide amounts at `scale` by counts, rounded to the scale of `MONEY`."""
-    if scale < MONEY.scale:
-        units, scale = fixed_point.at_scale(units, scale, MONEY.scale), MONEY.scale
-    return fixed_point.to_decimals(fixed_point.half_even(units, count, scale - MONEY.scale), MONEY)
