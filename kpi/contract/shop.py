@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from kpi.contract.conditions import Condition, Conditions
@@ -116,7 +117,7 @@ class FilePattern:
         """Names of the texts that the pattern takes from a path."""
         return tuple(re.findall(r"\{(\w+)\}", self.text))
 
-    @property
+    @cached_property
     def _expression(self) -> re.Pattern[str]:
         parts = re.split(r"(\*|\{\w+\})", self.text)
         return re.compile("".join(map(_expression_of, parts)))

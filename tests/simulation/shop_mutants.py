@@ -14,8 +14,10 @@ from kpi.kernels.arrays import Int64s
 from tests.simulation.backend import Backend
 from worker.state import Progress
 from worker.state.counted import CountedUploads
+from worker.transform import index_upkeep
 from worker.transform.clean_files import CleanFile
 from worker.transform.day_pipeline import DayPipeline, RowsOfDay
+from worker.transform.index_upkeep import PointerBuilder
 from worker.transform.shop import (
     changed_days,
     changed_files,
@@ -90,6 +92,14 @@ class StandsWhereItCame(Precedence):
         return place, place
 
 
+class ForgetsAFile(PointerBuilder):
+    """Gives the rows of every third upload no pointers."""
+
+    async def add(self, sequence: int, first_row: int, file: CleanFile) -> None:
+        if sequence % 3:
+            await super().add(sequence, first_row, file)
+
+
 def _replacing(*replaced: tuple[ModuleType, str, object]) -> Backend:
     return Backend(replaced=replaced)
 
@@ -101,6 +111,7 @@ SHOP_MUTANTS: dict[str, Backend] = {
     ),
     "LeavesAWaitingLine": _replacing((effects, "_due_sources", only_changed)),
     "PublishesOlder": _replacing((transform, "DayPipeline", PublishesOlder)),
+    "ForgetsAFile": _replacing((index_upkeep, "PointerBuilder", ForgetsAFile)),
 }
 OF_SHOPS: dict[str, Backend] = {
     "ForgetsATable": _replacing((work, "reached_sequence", furthest)),

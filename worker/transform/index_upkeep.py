@@ -65,7 +65,7 @@ async def _add_missing(
     catalogs: Sequence[Catalog], indexed: IndexedFiles, index: KeyIndex, up_to: int
 ) -> dict[str, int]:
     limits = catalogs[0].limits
-    builder = _Builder(indexed.tables, index, limits.read_rows)
+    builder = PointerBuilder(indexed.tables, index, limits.read_rows)
     datasets = {dataset for dataset, _ in indexed.tables}
     missing = sorted(
         (
@@ -94,7 +94,7 @@ async def _add_missing(
     return {}
 
 
-class _Builder:
+class PointerBuilder:
     """Collects pointers to the rows of clean files."""
 
     def __init__(

@@ -35,25 +35,42 @@ class Feeds:
         self._texts = rows.column("feeds").combine_chunks().dictionary_encode()
         self._is_first = rows.column("part").to_numpy() == 0
         self._entries: dict[str, Int64s] = {}
+        self._feeding: dict[str, Mask] = {}
 
     def entries(self, dataset: str) -> Int64s:
         """Return the number of the entry by which each row's upload feeds a dataset.
+
+        Where all entries replace files alike, and none of them those of a whole entry, it may be
+        the number of any of them.
 
         Raises:
             ConfigError: No entry of `[[files]]` takes an upload.
         """
         if dataset not in self._entries:
-            of_text = [self._number(text, dataset) for text in self._texts.dictionary.to_pylist()]
-            found = np.array([*of_text, NOT_FED])[self._texts.indices.to_numpy()]
-            for row in np.flatnonzero(found == UNKNOWN).tolist():
-                found[row] = _entry_of(self.history.rows.column("url")[row].as_py(), self.shop)
+            found = self._in_receipts(dataset)
+            unknown = np.flatnonzero(found == UNKNOWN)
+            possible = [
+                number for number, one in enumerate(self.shop.files) if dataset in one.feeds
+            ]
+            policies = {self.shop.files[number].replaces for number in possible}
+            if len(possible) == 1 or policies in ({"rows"}, {"file"}):
+                found[unknown] = possible[0]
+            else:
+                urls = self.history.rows.column("url").take(pa.array(unknown)).to_pylist()
+                found[unknown] = [_entry_of(url, self.shop) for url in urls]
             self._entries[dataset] = found
         return self._entries[dataset]
 
     def feeding(self, dataset: str) -> Mask:
         """Return which rows are the first of an upload that feeds a dataset."""
-        found: Mask = self._is_first & (self.entries(dataset) >= 0)
-        return found
+        if dataset not in self._feeding:
+            self._feeding[dataset] = self._is_first & (self._in_receipts(dataset) != NOT_FED)
+        return self._feeding[dataset]
+
+    def _in_receipts(self, dataset: str) -> Int64s:
+        """Return the number of the entry as the receipts have it."""
+        of_text = [self._number(text, dataset) for text in self._texts.dictionary.to_pylist()]
+        return np.array([*of_text, NOT_FED])[self._texts.indices.to_numpy()]
 
     def among(self, source_ids: Collection[str]) -> Mask:
         """Return which rows are of some source objects."""

@@ -59,9 +59,9 @@ def precedence(feeds: Feeds, dataset: str, places: Int64s, up_to: int | None = N
     shop = feeds.shop
     by_name = shop.all_datasets[dataset].key_by == "row"
     policies = [one.replaces for one in shop.files]
-    entries = feeds.entries(dataset)
     if not by_name and set(policies) == {"rows"}:
         return Precedence(places=places, by=None)
+    entries = feeds.entries(dataset)
     mine = np.flatnonzero(feeds.feeding(dataset) & (places >= 0))
     mine = mine[np.argsort(places[mine])]
     of_entry = entries[mine]
