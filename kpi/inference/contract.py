@@ -28,7 +28,7 @@ from kpi.inference.values import Column
 MISFIT_SHARE = 0.2
 """Records of another width than the header's that make a table unreadable."""
 
-OTHER_DAY_SHARE = 0.1
+OTHER_DAY_SHARE = 0.2
 """Times whose date in UTC is another one, above which somebody must say which day counts."""
 
 NAMED_FILES = 5

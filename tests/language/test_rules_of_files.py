@@ -110,3 +110,18 @@ def test_rule_27_an_escape_character_makes_a_quote_a_plain_one(tmp_path: Path) -
     text = sales(f'1,{DAY},"a \\"b\\", c",1,5')
     outcome = run(tmp_path, contract, [File("sales.csv", text, 0)])
     assert list(outcome.categories) == [(DAY, 'a "b", c')]
+
+
+@pytest.mark.parametrize("quote", ["", 'quote = ""\n'])
+def test_a_delimiter_behind_a_backslash_separates_nothing(tmp_path: Path, quote: str) -> None:
+    """Within quotes and outside of them, as MySQL and PostgreSQL export it."""
+    contract = HEAD + FILES + 'escape = "\\\\"\n' + quote + ORDERS + ITEMS + 'category = "SKU"\n'
+    around = "" if quote else '"'
+    rows = (
+        f"1,{DAY},a\\,b,1,5",
+        f"2,{DAY},{around}c\\,\\;d{around},1,7",
+        f"3,{DAY},e\\|\\*f,1,9",
+    )
+    outcome = check(tmp_path, contract, [File("sales1.csv", sales(*rows), 0)])
+    assert outcome.entries["sales1.csv"].rows_rejected == 0
+    assert sorted(name for _, name in outcome.categories) == ["a,b", "c,;d", "e|*f"]

@@ -11,6 +11,22 @@ from worker.validate.verdict import Unreadable
 
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
+FIRST_STAND_IN = 0x10FF00
+"""Character of private use in the place of the first ASCII character, where one is escaped.
+
+A delimiter behind an escape character separates nothing; it is put back once the columns are
+separated. Letters, digits, quotes and line ends are never replaced.
+"""
+
+_STAND_INS = {
+    bytes([code]): chr(FIRST_STAND_IN + code).encode()
+    for code in range(128)
+    if not chr(code).isalnum() and chr(code) not in '"\\\r\n'
+}
+
+STAND_IN = re.compile(rb"\xf4\x8f[\xbc\xbd][\x80-\xbf]")
+"""One of them in UTF-8."""
+
 
 async def decode(
     blocks: AsyncIterator[Block],
@@ -78,6 +94,8 @@ def _by_mark(data: bytes) -> str | None:
 def _without_escapes(data: bytes, quote: str) -> tuple[bytes, bytes]:
     """Write an escaped quote as two, or as one where quotes are plain characters.
 
+    Of other marks a stand-in is written, which `without_stand_ins` takes away.
+
     Returns:
         The text, and an escape character that ends the data.
     """
@@ -86,6 +104,13 @@ def _without_escapes(data: bytes, quote: str) -> tuple[bytes, bytes]:
     whole = data[: len(data) - len(held)]
 
     def plain(found: re.Match[bytes]) -> bytes:
-        return b'""' if quote and found[1] == b'"' else found[1]
+        if quote and found[1] == b'"':
+            return b'""'
+        return _STAND_INS.get(found[1], found[1])
 
     return _ESCAPED.sub(plain, whole), held
+
+
+def without_stand_ins(text: bytes) -> bytes:
+    """Put the characters back that stood behind an escape character."""
+    return STAND_IN.sub(lambda found: bytes([ord(found[0].decode()) - FIRST_STAND_IN]), text)

@@ -25,6 +25,7 @@ from kpi.mapping.headers import FileRefusedError, needed_positions, wanted_heade
 from kpi.validation.reading import WrongColumnCounts
 from kpi.validation.rejects import Broken, assemble_rejects
 from kpi.validation.rules import Problem
+from worker.validate.decoding import STAND_IN, without_stand_ins
 from worker.validate.formats import (
     NO_LEVELS,
     UNKNOWN_HEADER,
@@ -41,7 +42,10 @@ class CsvRecords:
 
     has_level: Sequence[Mask] = ()
 
-    def __init__(self, chunk: Chunk, dialect: Dialect, quote: str, needed: Sequence[int]) -> None:
+    def __init__(
+        self, chunk: Chunk, dialect: Dialect, layout: FileLayout, needed: Sequence[int]
+    ) -> None:
+        quote, has_escapes = layout.quote, bool(layout.escape)
         self._chunk = chunk
         texts = read_texts(chunk, len(dialect.headers), dialect.delimiter, needed)
         if len(texts.index) != len(texts.numbers) + len(texts.wrong):
@@ -55,6 +59,8 @@ class CsvRecords:
             texts, wrong=texts.wrong[~is_blank], wrong_counts=texts.wrong_counts[~is_blank]
         )
         self.columns: Sequence[pa.Array] = texts.columns
+        if has_escapes:
+            self.columns = list(map(_unescaped, texts.columns))
         self.count = len(texts.index) + len(chunk.malformed)
         self.broken = len(self._texts.wrong) + len(chunk.malformed)
         self.blank = int(is_blank.sum())
@@ -70,6 +76,15 @@ class CsvRecords:
             WrongColumnCounts(texts.wrong, texts.wrong_counts),
             width=len(self.columns),
         )
+
+
+def _unescaped(column: pa.Array) -> pa.Array:
+    """Put the characters of a column back that stood behind an escape character."""
+    cells = column.cast(pa.binary()).to_pylist()
+    if not any(cell is not None and STAND_IN.search(cell) for cell in cells):
+        return column
+    plain = [None if cell is None else without_stand_ins(cell) for cell in cells]
+    return pa.array(plain, pa.binary()).cast(column.type)
 
 
 class CsvReader:
@@ -114,7 +129,7 @@ class CsvReader:
             yield self._task(chunk)
 
     def _task(self, chunk: Chunk) -> ReadRecords:
-        return lambda: CsvRecords(chunk, self._dialect, self._layout.quote, self._needed)
+        return lambda: CsvRecords(chunk, self._dialect, self._layout, self._needed)
 
 
 async def open_csv(
