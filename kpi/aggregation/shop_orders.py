@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,7 +119,7 @@ def orders_of(shop: Shop, table: pa.Table, missing: Mapping[str, Mask]) -> Order
     dataset = shop.datasets["orders"]
     rate, other = rates(shop, table)
     unsettled, unsaid = np.zeros(rows, bool), np.zeros(rows, bool)
-    for absent in missing.values():
+    for absent in not_come(shop, table, missing):
         unsettled |= absent
     total = units_of(table, "total")
     if total is not None and "order_items" not in shop.datasets:
@@ -161,18 +161,36 @@ def rates(
         of_order: Rate of each row's order, which a row without a rate column has.
         order_has_rate: Whether it is said; None as `of_order`.
     """
-    currency, rate = column_of(table, "currency"), units_of(table, "rate")
-    other = np.zeros(table.num_rows, bool)
-    if currency is not None:
-        names, at = encoded(currency)
-        mine = pc.equal(pc.utf8_upper(names.cast(pa.string())), shop.currency or "")
-        # No currency, at place -1, is the contract's.
-        is_other = np.append(~mine.to_numpy(zero_copy_only=False).astype(bool), False)
-        other = is_other[at]
+    rate, other = units_of(table, "rate"), _in_other_currency(shop, table)
     if rate is None:
         return of_order, other if order_has_rate is None else other & ~order_has_rate
     has = _has_rate(table)
     return np.where(has, rate[0], ONE_FACTOR), other & ~has
+
+
+def not_come(shop: Shop, table: pa.Table, missing: Mapping[str, Mask]) -> Iterator[Mask]:
+    """Yield for each look-up the rows whose value is still to come.
+
+    Money in the contract's own currency needs no rate.
+    """
+    for name, absent in missing.items():
+        if name == "rate" and column_of(table, "currency") is not None:
+            yield absent & _in_other_currency(shop, table)
+        else:
+            yield absent
+
+
+def _in_other_currency(shop: Shop, table: pa.Table) -> Mask:
+    """Find the rows whose currency is said, and is not the contract's."""
+    currency = column_of(table, "currency")
+    if currency is None:
+        return np.zeros(table.num_rows, bool)
+    names, at = encoded(currency)
+    mine = pc.equal(pc.utf8_upper(names.cast(pa.string())), shop.currency or "")
+    # No currency, at place -1, is the contract's.
+    is_other = np.append(~mine.to_numpy(zero_copy_only=False).astype(bool), False)
+    found: Mask = is_other[at]
+    return found
 
 
 def _has_rate(table: pa.Table) -> Mask:

@@ -26,7 +26,7 @@ from kpi.aggregation.shop_lines import (
 )
 from kpi.aggregation.shop_lookups import LookupTables
 from kpi.aggregation.shop_money import line_money, quantities, refund_amounts
-from kpi.aggregation.shop_orders import Orders, rates, waits, without_waiting
+from kpi.aggregation.shop_orders import Orders, not_come, rates, waits, without_waiting
 from kpi.aggregation.shop_versions import key_columns
 from kpi.aggregation.tables import NO_CATEGORY
 from kpi.contract.conditions import Conditions
@@ -177,7 +177,7 @@ class ShopSlice:
             table, at = table.filter(booleans(known)), at[known]
         dataset = self._shop.datasets["order_items"]
         table, missing = self._tables.resolve(dataset, table, self.orders.day[at])
-        for absent in missing.values():
+        for absent in not_come(self._shop, table, missing):
             self._unsettled[at[absent]] = True
         waiting = waits(self._shop, "order_items", missing, len(at))
         waiting_shown = self.count_shown(at[waiting])

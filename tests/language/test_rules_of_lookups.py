@@ -195,3 +195,23 @@ def test_rule_20_an_undeclared_currency_with_two_values_refuses_the_file(
     text = sales(*lines, header=f"Order,Date,SKU,Qty,Total,{header}")
     outcome = run(tmp_path, HEAD + FILES + ORDERS + ITEMS, [File("sales.csv", text, 0)])
     assert (outcome.entries["sales.csv"].verdict == "refused") == refused
+
+
+@pytest.mark.parametrize(("currency", "provisional"), [("EUR", 0), ("eur", 0), ("", 0), ("USD", 1)])
+def test_rule_20_own_currency_needs_no_rate(
+    tmp_path: Path, currency: str, provisional: int
+) -> None:
+    rate = 'currency = "Code"\nrate = { from = "Code", via = "rates.Rate" }\n'
+    contract = (
+        HEAD.replace("\nname", '\ncurrency = "EUR"\nname', 1)
+        + FILES
+        + '[[files]]\nmatch = "rates*"\nfeeds = ["rates"]\n'
+        + ORDERS
+        + rate
+        + ITEMS
+        + '[references.rates]\nkey = "Code"\n'
+    )
+    lines = sales(f"1,{DAY},A,1,5,{currency}", header="Order,Date,SKU,Qty,Total,Code")
+    files = [File("sales.csv", lines, 0), File("rates.csv", "Code,Rate\nGBP,0.8\n", 1)]
+    outcome = run(tmp_path, contract, files)
+    assert outcome.notes.get("provisional_days", 0) == provisional
