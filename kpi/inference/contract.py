@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kpi.inference.dataset_blocks import DatasetBlocks
+from kpi.inference.date_mistakes import describe_mistakes
 from kpi.inference.dates import are_of_one_place, moved_by_offset
 from kpi.inference.decisions import Decisions
 from kpi.inference.draft import Block, write
@@ -107,18 +108,11 @@ class _Inference:
         blocks += self._plan.reference_blocks()
         files = FileBlocks(structure, self._tables, self._plan, self._answers)
         blocks = [*files.blocks(self._others()), *blocks]
-        self._check_answers()
+        self._answers.check()
         questions = tuple(self._answers.open)
         if not questions:
             top.notes += try_contract(write([top, *blocks]), [one.sample for one in self._tables])
         return Inferred(text=write([top, *blocks]), questions=questions)
-
-    def _check_answers(self) -> None:
-        unknown = sorted(set(self._answers.given) - self._answers.used)
-        if unknown:
-            raise NotInferableError(
-                f"expected answers to open questions, got {unknown[0]!r}, which nothing asks for"
-            )
 
     def _others(self) -> Iterator[tuple[TableSample, str]]:
         """Yield the samples of which the contract reads nothing, and why."""
@@ -138,8 +132,10 @@ class _Inference:
         if not self._tables:
             return "expected files with rows, got none"
         if not any(one.kind == "date" for table in self._tables for one in table.columns):
-            reason = "expected a column with the days of orders, got no dates in any file"
-            return f"{reason}{_dates_in_names(self._tables)}"
+            found = describe_mistakes(self._tables) or (
+                f"no dates in any file{_dates_in_names(self._tables)}"
+            )
+            return f"expected a column with the days of orders, got {found}"
         names = ", ".join(table.sample.name for table in self._tables[:NAMED_FILES])
         return (
             "expected a table of orders, with an identifier and a date on each row, got none "

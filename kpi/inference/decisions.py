@@ -40,6 +40,12 @@ MAX_CHOICES = 6
 REPEATS_SHARE = 0.01
 """Rows of orders that contradict an earlier one, above which somebody must say what they are."""
 
+ROLES_IN_WORDS = {
+    "unit_price": "the price of one piece, times the quantity",
+    "after_discount": "of the whole line, as it is",
+}
+"""Role of a way's only column -> what it means."""
+
 
 class Decisions:
     """Decides by the values, else asks."""
@@ -141,7 +147,7 @@ class Decisions:
             Question(
                 word="money",
                 text="what is the money of a line? The rows do not decide it",
-                answers={name: one.evidence[-1] for name, one in ways.items()},
+                answers={name: _explained(one) for name, one in ways.items()},
             )
         )
         return ways[answer] if answer else money.way
@@ -330,6 +336,12 @@ def _is_before(one: Cell, other: Cell) -> bool:
 
 def _with_value(cell: Cell, value: Column) -> Cell:
     return replace(cell, value=value, column=cell.column if cell.steps else value)
+
+
+def _explained(way: Way) -> str:
+    """Say what a way means, where it is a price or an amount alone, and what speaks for it."""
+    said = ROLES_IN_WORDS.get("+".join(role for role, _ in way.roles), "")
+    return f"{said}; {way.evidence[-1]}" if said else way.evidence[-1]
 
 
 def _way_name(way: Way) -> str:

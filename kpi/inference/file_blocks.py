@@ -64,7 +64,7 @@ class FileBlocks:
         names = f", {len(sample.parts)} files" if len(sample.parts) > 1 else ""
         read = {id(one): one for one in self._plan.columns.get(table.number, ())}.values()
         match = table.pattern if any(one.is_of_name for one in read) else sample.match
-        block.add("match", match, f"{sample.rows_total or sample.rows} rows{names}")
+        block.add("match", match, f"{sample.rows_total or sample.rows} rows{names}{_why(match)}")
         block.add("feeds", self._plan.feeds[table.number])
         for name, value in sample.words.items():
             block.add(name, value)
@@ -180,6 +180,13 @@ class FileBlocks:
             if at_first > 0.9 * len(firsts) and at_first > 0.9 * column.filled:
                 return structure.order_id.header.strip()
         return None
+
+
+def _why(match: str) -> str:
+    """Say of a pattern which later files it takes, and of a name that it takes no other."""
+    if "*" in match or "{" in match:
+        return "; * is any text, so later files of such names match too"
+    return "; a file of another name does not match: write * where names differ"
 
 
 def _passed_over(sample: TableSample, why: str) -> Block:

@@ -36,6 +36,9 @@ from kpi.inference.whole_orders import repeats_discount, repeats_total, sum_of_o
 CLOSE = 0.15
 """Difference of weight below which the rows do not decide between two ways."""
 
+NET = frozenset({"net", "netto", "neto", "netta", "nett"})
+"""Words of prices that leave out tax, or discounts."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Money:
@@ -109,6 +112,7 @@ def find_money(structure: Structure, tables: Sequence[Table]) -> Money:
         for one in ways[1:]
         if one.weight > first.weight - CLOSE and not _same(one.amounts, first.amounts)
     ]
+    rivals += _readings_of_net(first, ways, rivals)
     if [role for role, _ in first.roles] == ["unit_price"] and not discounts:
         taken |= {id(column) for column in discounts}
         open_ones = open_discounts(lines.columns, amounts, quantity, taken)
@@ -119,6 +123,25 @@ def find_money(structure: Structure, tables: Sequence[Table]) -> Money:
         order_discounts=_order_discounts(structure, first),
         repeated=tuple(repeated),
     )
+
+
+def _readings_of_net(first: Way, ways: Sequence[Way], known: Sequence[Way]) -> list[Way]:
+    """List the other readings of a net price that no rows decide.
+
+    A net price is one without tax in German, and one after discounts in English.
+    """
+    column = first.roles[0][1]
+    is_net = "price" in column.meaning and not NET.isdisjoint(column.meaning.words)
+    if not is_net or len(first.evidence) > 1:
+        return []
+    return [
+        one
+        for one in ways
+        if len(one.roles) == 1
+        and one.roles[0][1] is column
+        and all(one is not other for other in (first, *known))
+        and not _same(one.amounts, first.amounts)
+    ]
 
 
 def _stated(ways: Sequence[Way]) -> Way:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from kpi.errors import KpiError
+
+WORDS = (
+    *("category", "currency", "customer", "date", "dates", "day", "excluded", "money", "numbers"),
+    *("order_discount", "quantity", "rate", "repeats", "returned", "returns"),
+)
+"""Words of all questions."""
 
 
 class NotInferableError(KpiError):
@@ -55,6 +62,25 @@ class Answers:
             wanted = " or ".join(map(repr, question.answers))
             raise NotInferableError(f"expected --answer {question.word}={wanted}, got {value!r}")
         return value
+
+    def check(self) -> None:
+        """Check that each answer was asked for, or may be once open questions are answered.
+
+        Raises:
+            NotInferableError: One was not.
+        """
+        unknown = sorted(set(self.given) - self.used)
+        if self.open:
+            unknown = [word for word in unknown if word not in WORDS]
+        if not unknown:
+            return
+        hint = ""
+        if unknown[0] not in WORDS:
+            near = get_close_matches(unknown[0], WORDS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; the words are {', '.join(WORDS)}"
+        raise NotInferableError(
+            f"expected answers to open questions, got {unknown[0]!r}, which nothing asks for{hint}"
+        )
 
     def value(self, word: str) -> str | None:
         """Give an answer that needs no question."""
