@@ -35,7 +35,7 @@ def describe_mistakes(tables: Sequence[Table]) -> str:
 
 
 def _mistakes(cells: Sequence[str]) -> list[int]:
-    """Number the first cells of a column of dates that are none; none where few are dates."""
+    """Find the first cells of a column of dates that are none; empty where few are dates."""
     distinct = {cell for cell in cells if cell}
     dates = [cell for cell in sorted(distinct) if read_dates([cell]) is not None]
     if len(dates) < MOST_DATES * len(distinct) or read_dates(dates) is None:
