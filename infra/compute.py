@@ -62,6 +62,7 @@ class Compute(Construct):
         operator: Task for what a person asks for: `retract`, `restore`, `contract adopt`.
         operator_rights: Policy statements of its role.
         audit_rights: Policy statements for reading uploads, clean zone, ledger and KPI tables.
+        maintain_rights: Policy statements for merging the key index and deleting unused objects.
         decrypt_rights: Policy statements for reading uploads under a customer's KMS key, if any.
     """
 
@@ -155,6 +156,12 @@ class Compute(Construct):
             _objects(READ_OBJECTS, buckets.clean),
             _items(READ_ITEMS, tables.ledger, *tables.kpis.values()),
             *self.decrypt_rights,
+        ]
+        self.maintain_rights = [
+            _listing(buckets.clean),
+            _objects((*READ_OBJECTS, "s3:DeleteObject"), buckets.clean),
+            _objects(WRITE_OBJECTS, buckets.clean, INDEX_FOLDER),
+            _items(READ_ITEMS, tables.ledger),
         ]
         self._archive_reading = [
             _listing(buckets.archive),

@@ -65,6 +65,7 @@ TEXT_RULES: Mapping[str, TextRule] = {
     ),
     "sweep_schedule": TextRule(SCHEDULE, "rate(...) or cron(...)", False),
     "audit_schedule": TextRule(SCHEDULE, "rate(...) or cron(...)", False),
+    "maintain_schedule": TextRule(SCHEDULE, "rate(...) or cron(...)", False),
 }
 
 
@@ -124,6 +125,7 @@ class Settings:
         uncommitted_alarm_minutes: Age of an object in the input bucket that raises the alarm.
         audit_sample_days: Days that each audit recomputes; 0 for no audit.
         audit_schedule: When the audit runs.
+        maintain_schedule: When the key index is merged and unused objects are deleted.
         reject_rate_alarm: Share of rejected rows, over an hour, that raises the alarm.
         lag_alarm_minutes: Time from upload to KPIs that raises the alarm.
         success_within_hours: Longest time without a successful upload before the alarm; 0 for
@@ -165,6 +167,7 @@ class Settings:
     uncommitted_alarm_minutes: int = 120
     audit_sample_days: int = 3
     audit_schedule: str = "cron(0 4 * * ? *)"
+    maintain_schedule: str = "cron(30 3 * * ? *)"
     reject_rate_alarm: float = 0.05
     lag_alarm_minutes: int = 60
     success_within_hours: int = 0

@@ -15,11 +15,11 @@ from infra.monitoring.notifications import Notifications
 from infra.network import Network
 from infra.settings import Settings
 from infra.tables import Tables
-from infra.workflows.audit_schedule import AuditSchedule
 from infra.workflows.ingest import Ingest
 from infra.workflows.intake import Intake
 from infra.workflows.operations import Operations
 from infra.workflows.redrive import Sweep
+from infra.workflows.schedules import AuditSchedule, MaintainSchedule
 from infra.workflows.warm_service import WarmService
 
 
@@ -61,6 +61,13 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
                 compute=self.compute,
                 dlq=self.notifications.dlq,
             )
+        MaintainSchedule(
+            self,
+            "Maintain",
+            settings=settings,
+            compute=self.compute,
+            dlq=self.notifications.dlq,
+        )
         self._add_monitoring()
         GlueCatalog(self, "Lake", settings=settings, buckets=self.buckets)
         self._add_outputs()

@@ -1,4 +1,4 @@
-"""Every transform here packs small files and has a key index, as after many uploads."""
+"""Every transform packs small files, has a key index, and writes a checkpoint: as after many."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ from worker.transform.limits import TransformLimits
 @pytest.fixture(autouse=True)
 def many_uploads() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        limits = TransformLimits(unindexed_files=0, unpacked_files=1)
+        limits = TransformLimits(unindexed_files=0, unpacked_files=1, tail_records=1)
         patch.setitem(transform.__kwdefaults__ or {}, "limits", limits)
         yield

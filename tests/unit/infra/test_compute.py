@@ -7,8 +7,8 @@ from tests.unit.infra.templates import Template, environment, resolve
 
 
 def test_containers_are_confined(template: Template, full: Template) -> None:
-    assert len(template.of_type("AWS::ECS::TaskDefinition")) == 5
-    assert len(full.of_type("AWS::ECS::TaskDefinition")) == 6
+    assert len(template.of_type("AWS::ECS::TaskDefinition")) == 6
+    assert len(full.of_type("AWS::ECS::TaskDefinition")) == 7
     for deployment in (template, full):
         for task in deployment.of_type("AWS::ECS::TaskDefinition").values():
             properties = task["Properties"]

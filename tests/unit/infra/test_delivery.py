@@ -124,7 +124,7 @@ def check_dead_letters(template: Template, rule: str, queue: Json) -> None:
 
 def test_every_schedule_may_start_its_target(deployment: Template) -> None:
     schedules = deployment.of_type("AWS::Scheduler::Schedule")
-    assert len(schedules) == 2
+    assert len(schedules) == 3
     for name, schedule in schedules.items():
         target = schedule["Properties"]["Target"]
         arn = resolve(target["Arn"])

@@ -49,6 +49,12 @@ def test_each_task_may_do_what_it_does_and_no_more(template: Template) -> None:
         # Items of kind `kpi_waiting` alone, see the next test.
         *on_table({"DeleteItem"}, "Ledger"),
     }
+    assert rights(template, "ComputeMaintainRole") == {
+        *((action, "BucketsClean/*") for action in (*get, "s3:DeleteObject")),
+        *((action, "BucketsClean/index/*") for action in put),
+        ("s3:ListBucket", "BucketsClean"),
+        *on_table(READ, "Ledger"),
+    }
     assert rights(template, "ComputeArchiveRole") == {
         *(
             (action, "BucketsInput/*")

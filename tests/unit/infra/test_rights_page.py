@@ -22,7 +22,7 @@ def test_the_page_lists_the_rights_of_every_task(full: Template) -> None:
         role = task["Properties"]["TaskRoleArn"]["Fn::GetAtt"][0]
         name = re.sub(r"^Compute(\w+)Role[0-9A-F]{8}$", r"\1", role)
         found[name] = {action for action, _ in full.rights(role)}
-    assert len(found) == 6
+    assert len(found) == 7
     assert rights_in_the_page() == found
 
 

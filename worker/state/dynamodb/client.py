@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
@@ -248,7 +247,7 @@ class Database:
         """Yield all items of a table, strongly consistent; those of one partition in a row."""
         request: ScanInputTypeDef = {"TableName": self.table(table), "ConsistentRead": True}
         while True:
-            page = await self.call(doing, partial(self.client.scan, **request))
+            page = await self.call(doing, lambda: self.client.scan(**request))
             for item in page["Items"]:
                 yield item
             if not page.get("LastEvaluatedKey"):

@@ -13,11 +13,11 @@ from tests.unit.infra.workflows.expressions import chosen, evaluate, state
 from worker.cli.audit import audit as audit_command
 
 
-def test_sweep_and_audit_run_on_a_schedule(template: Template, full: Template) -> None:
+def test_sweep_audit_and_maintenance_run_on_a_schedule(template: Template, full: Template) -> None:
     sweep = template.named("SweepSchedule", "AWS::Scheduler::Schedule")
     assert sweep["ScheduleExpression"] == "rate(15 minutes)"
     assert json.loads(sweep["Target"]["Input"]) == {"again": ""}
-    assert len(template.of_type("AWS::Scheduler::Schedule")) == 2
+    assert len(template.of_type("AWS::Scheduler::Schedule")) == 3
     audit = full.named("AuditSchedule", "AWS::Scheduler::Schedule")
     assert audit["ScheduleExpression"] == "cron(0 4 * * ? *)"
     task = full.named("ComputeAudit", "AWS::ECS::TaskDefinition")
@@ -26,6 +26,11 @@ def test_sweep_and_audit_run_on_a_schedule(template: Template, full: Template) -
     assert audit_command.parse_args(click.Context(audit_command), container["Command"][1:]) == []
     writes = {a for a, _ in full.rights("ComputeAuditRole") if "Put" in a or "Delete" in a}
     assert not writes
+    maintain = template.named("MaintainSchedule", "AWS::Scheduler::Schedule")
+    assert maintain["ScheduleExpression"] == "cron(30 3 * * ? *)"
+    task = template.named("ComputeMaintain", "AWS::ECS::TaskDefinition")
+    (container,) = task["ContainerDefinitions"]
+    assert container["Command"] == ["maintain"]
 
 
 @pytest.mark.parametrize(
