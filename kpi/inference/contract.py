@@ -10,7 +10,7 @@ from kpi.inference.dataset_blocks import DatasetBlocks
 from kpi.inference.date_mistakes import describe_mistakes
 from kpi.inference.dates import are_of_one_place, moved_by_offset
 from kpi.inference.decisions import Decisions
-from kpi.inference.draft import Block, write
+from kpi.inference.draft import Block, left_open, write
 from kpi.inference.evidence import place_of
 from kpi.inference.file_blocks import FileBlocks
 from kpi.inference.money import find_money
@@ -36,17 +36,19 @@ NAMED_FILES = 5
 """Files that a message names."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Inferred:
     """What was inferred.
 
     Attributes:
         text: The contract; while questions are open, by the likeliest answers.
         questions: Those that are open.
+        left_out: What the contract has in comments alone, and what it would change.
     """
 
     text: str
     questions: tuple[Question, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def infer_contract(
@@ -112,7 +114,7 @@ class _Inference:
         questions = tuple(self._answers.open)
         if not questions:
             top.notes += try_contract(write([top, *blocks]), [one.sample for one in self._tables])
-        return Inferred(text=write([top, *blocks]), questions=questions)
+        return Inferred(write([top, *blocks]), questions, left_open(blocks))
 
     def _others(self) -> Iterator[tuple[TableSample, str]]:
         """Yield the samples of which the contract reads nothing, and why."""

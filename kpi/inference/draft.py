@@ -87,3 +87,13 @@ def _key(name: str) -> str:
 def one_line(text: str) -> str:
     """Leave line ends and control characters out of a comment."""
     return "".join(one if one.isprintable() else " " for one in text)
+
+
+def left_open(blocks: Sequence[Block]) -> tuple[str, ...]:
+    """List the lines that are only proposed, each with its evidence."""
+    return tuple(
+        f"{block.head} {word.name} = {toml(word.value)}: {one_line(word.note)}"
+        for block in blocks
+        for word in block.words
+        if word.is_comment and word.value
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -173,3 +174,17 @@ def test_uploads_on_their_way_are_no_failure_on_request(shopkpi: Shopkpi) -> Non
     assert finished["behind"]
     tamper("UPDATE order_kpi_rows SET total_orders = 999 WHERE order_date = '2025-03-01'")
     assert shopkpi("audit", "--during-uploads").code == 3
+
+
+def test_a_count_from_clean_rows_alone_says_so(shopkpi: Shopkpi) -> None:
+    """Clean rows prove nothing of how the raw files were read."""
+    put_shop()
+    shopkpi("run", "shop")
+    _, finished = events(shopkpi("audit", "--format", "json"))
+    assert ("level" in finished, finished["clean_files"]) == (False, 0)
+    for path in Path("shop").rglob("*.csv"):
+        path.write_text("moved\n")
+    _, finished = events(shopkpi("audit", "--format", "json"))
+    assert (finished["level"], finished["raw_files"]) == ("warning", 0)
+    told = " ".join(shopkpi("audit", "--format", "table").out.split())
+    assert "counted again from clean rows alone" in told

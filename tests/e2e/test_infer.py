@@ -246,3 +246,13 @@ def test_run_infer_asks_on_a_terminal(tmp_path: Path) -> None:
     assert process.returncode == 0, shown
     assert "no day above 12" in shown
     assert 'dates = ["12/31/2025"]' in shown
+
+
+def test_what_stands_in_comments_alone_is_told(shopkpi: Shopkpi) -> None:
+    """A discount of whole orders changes the revenue, and only somebody knows whether it should."""
+    put("in/orders.csv", "order_id,order_date,discount\n1,2025-03-01,1.00\n2,2025-03-02,2.00\n")
+    put("in/items.csv", "order_id,sku,quantity,line_total\n1,A,1,5.00\n1,B,2,8.00\n2,A,3,15.00\n")
+    done = shopkpi("contract", "infer", "in")
+    assert '# discount = "discount"' in done.out
+    told = [line for line in done.err.splitlines() if line.startswith("left out, in a comment: ")]
+    assert [line.split(": ")[1] for line in told] == ['[orders.columns] discount = "discount"']

@@ -201,6 +201,7 @@ def _report(found: Audit, *, as_json: bool) -> None:
             clean_files=len(found.recount.clean_files),
             recount_omitted=found.recount.omitted,
             recount_refused=found.recount.refused,
+            **({"level": "warning"} if found.recount.clean_files else {}),
         )
         return
     if rows:
@@ -216,10 +217,15 @@ def _summarize_recount(found: Audit) -> str:
     if recount.omitted:
         return f"no day was counted again: {recount.omitted}"
     days = ", ".join(map(str, sorted(recount.days)))
+    clean = counted(len(recount.clean_files), "file")
     said = f"counted again from {counted(len(recount.raw_files), 'raw file')}: {days}"
-    if recount.clean_files:
-        clean = len(recount.clean_files)
-        said += f"; of {clean} others the clean files: gone, changed, or of another contract"
+    if not recount.raw_files and recount.clean_files:
+        said = (
+            "counted again from clean rows alone, which says nothing of how files were read: "
+            f"{days} (raw files gone, changed, or of another contract: {clean})"
+        )
+    elif recount.clean_files:
+        said += f"; of {clean} more the clean rows: gone, changed, or of another contract"
     for source_id, reason in sorted(recount.refused.items()):
         said += f"\naccepted, but refused by the second implementation: {source_id}: {reason}"
     return said
