@@ -24,6 +24,10 @@ GLUE_DPU = 0.44  # 4 vCPU and 16 GB
 EMR_VCPU, EMR_GB = 0.052624, 0.0057785
 ATHENA_TB_SCANNED = 5.00
 
+# US dollars a request or unit, us-east-1.
+S3_GET, S3_PUT = 0.40e-6, 5.00e-6
+DYNAMODB_READ, DYNAMODB_WRITE = 0.125e-6, 0.625e-6
+
 TASK_VCPU, TASK_GB = 2, 4  # the least memory that Fargate gives to 2 vCPU
 DPU_VCPU = 4
 EMR_GB_PER_VCPU = 4  # its default worker: 4 vCPU, 16 GB

@@ -88,15 +88,18 @@ def upload(endpoint_url: str, bucket: str, files: Sequence[tuple[Path, str]]) ->
     asyncio.run(_upload(endpoint_url, bucket, files))
 
 
-async def _upload(endpoint_url: str, bucket: str, files: Sequence[tuple[Path, str]]) -> None:
-    client = get_session().create_client(
+def _client(endpoint_url: str) -> Any:  # noqa: ANN401  (a context manager of a client)
+    return get_session().create_client(
         "s3",
         endpoint_url=endpoint_url,
         region_name="us-east-1",
         aws_access_key_id="testing",
         aws_secret_access_key="testing",  # noqa: S106  (an emulator checks none)
     )
-    async with client as s3:
+
+
+async def _upload(endpoint_url: str, bucket: str, files: Sequence[tuple[Path, str]]) -> None:
+    async with _client(endpoint_url) as s3:
         await s3.create_bucket(Bucket=bucket)
         for path, key in files:
             started = await s3.create_multipart_upload(Bucket=bucket, Key=key)
@@ -108,6 +111,17 @@ async def _upload(endpoint_url: str, bucket: str, files: Sequence[tuple[Path, st
                     sent = await s3.upload_part(**target, PartNumber=number, Body=data)
                     parts.append({"PartNumber": number, "ETag": sent["ETag"]})
             await s3.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
+
+
+def put_objects(endpoint_url: str, bucket: str, files: Sequence[tuple[Path, str]]) -> None:
+    """Put small files into a bucket, each in one request."""
+    asyncio.run(_put_objects(endpoint_url, bucket, files))
+
+
+async def _put_objects(endpoint_url: str, bucket: str, files: Sequence[tuple[Path, str]]) -> None:
+    async with _client(endpoint_url) as s3:
+        for path, key in files:
+            await s3.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
 
 
 def replay(endpoint_url: str, requests: Sequence[Request], *, connections: int) -> float:

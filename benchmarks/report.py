@@ -85,7 +85,9 @@ def _cells(row: Row, orders: int) -> tuple[str, ...]:
 def _figure(value: float, unit: Unit) -> str:
     if unit == "ratio":
         return f"{value:.2f}"
-    return f"{value:.0f} MiB" if unit == "MiB" else f"{value:.2f} {unit}"
+    if unit in ("MiB", ""):
+        return f"{value:,.0f} {unit}".rstrip()
+    return f"{value:.2f} {unit}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

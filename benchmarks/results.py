@@ -13,7 +13,7 @@ from benchmarks.measure import Usage
 
 MIB = 2**20
 
-Unit = Literal["ratio", "s", "MiB", "%", "/s"]
+Unit = Literal["ratio", "s", "MiB", "%", "/s", ""]
 
 
 @dataclass(frozen=True, kw_only=True)

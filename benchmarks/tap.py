@@ -1,10 +1,11 @@
-"""A tap on the line between AWS clients and an emulator: it forwards bytes and notes requests."""
+"""A tap on the line between AWS clients and an emulator: it notes requests and their answers."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,7 +39,13 @@ class Request:
 
 
 class Tap:
-    """Listens on a port of 127.0.0.1 and forwards to an emulator's; `requests` grows."""
+    """Listens on a port of 127.0.0.1 and forwards to an emulator's.
+
+    Attributes:
+        endpoint_url: Where it listens.
+        requests: Those that passed by; it grows.
+        answers: Requests to DynamoDB with the bodies of their answers; it grows.
+    """
 
     def __init__(self, endpoint_url: str) -> None:
         host, port = endpoint_url.removeprefix("http://").split(":")
@@ -46,6 +53,7 @@ class Tap:
         self._tasks: set[asyncio.Task[None]] = set()
         self.endpoint_url = ""
         self.requests: list[Request] = []
+        self.answers: list[tuple[Request, bytes]] = []
 
     async def start(self) -> asyncio.Server:
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=READ_BYTES)
@@ -57,11 +65,14 @@ class Tap:
         assert task is not None  # noqa: S101  (this is one)
         self._tasks.add(task)
         there, back = await asyncio.open_connection(self._host, self._port)
-        answers = asyncio.create_task(_pass_on(there, writer))
+        waiting: deque[Request] = deque()
+        answers = asyncio.create_task(self._pass_on(there, writer, waiting))
         heads = _Requests()
         try:
             while data := await reader.read(READ_BYTES):
-                self.requests += heads.feed(data)
+                found = [*heads.feed(data)]
+                self.requests += found
+                waiting += found
                 back.write(data)
                 await back.drain()
         except (ConnectionError, asyncio.CancelledError):
@@ -71,6 +82,28 @@ class Tap:
             back.close()
             writer.close()
             self._tasks.discard(task)
+
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, waiting: deque[Request]
+    ) -> None:
+        """Forward answers; those to DynamoDB, which are short and have a length, are kept."""
+        rest = b""
+        try:
+            while data := await reader.read(READ_BYTES):
+                writer.write(data)
+                await writer.drain()
+                if not waiting or not waiting[0].target:
+                    # S3: a connection has one service alone.
+                    waiting.clear()
+                    continue
+                rest += data
+                while waiting and (body := _body_of(rest)) is not None:
+                    self.answers.append((waiting.popleft(), body[0]))
+                    rest = body[1]
+        except ConnectionError:
+            pass  # the client has gone
+        finally:
+            writer.close()
 
     async def stop(self, server: asyncio.Server) -> None:
         server.close()
@@ -100,15 +133,13 @@ class _Requests:
             self._rest = self._rest[end + size :]
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(READ_BYTES):
-            writer.write(data)
-            await writer.drain()
-    except ConnectionError:
-        pass  # the client has gone
-    finally:
-        writer.close()
+def _body_of(data: bytes) -> tuple[bytes, bytes] | None:
+    """Return the body of the first answer, and what follows; None where it is not whole."""
+    head, found, rest = data.partition(b"\r\n\r\n")
+    length = head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]
+    if not found or len(rest) < int(length or b"0"):
+        return None
+    return rest[: int(length or b"0")], rest[int(length or b"0") :]
 
 
 @contextmanager

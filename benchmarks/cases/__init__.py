@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.cases import cloud, engines, formats, growth
+from benchmarks.cases import cloud, engines, formats, growth, history
 from benchmarks.cases.engines import Found
 from benchmarks.rounds import Bench
 
@@ -33,6 +33,7 @@ CASES = {
         Case(name="gzip", title="gzip input", run=engines.gzip),
         Case(name="day", title="One more day after the year", run=growth.day),
         Case(name="small", title="Many small files in one run", run=growth.small),
+        Case(name="growth", title="One upload as history grows", run=history.growth),
         Case(name="formats", title="One file of lines in six formats", run=formats.formats),
         Case(name="one-file", title="A file that feeds two datasets", run=formats.one_file),
         Case(name="start", title="Start-up", run=cloud.start),
