@@ -25,7 +25,7 @@ from worker.state.secret import draw_secret
 from worker.state.upload import Notice
 from worker.transform.day_loader import Observed
 from worker.transform.day_pipeline import Contended
-from worker.transform.day_ranges import DateRange
+from worker.transform.day_ranges import ALL_DAYS, DateRange
 from worker.transform.indexed_files import indexed_columns
 from worker.transform.latest_versions import LatestVersions
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
@@ -39,6 +39,7 @@ from worker.transform.source_effects import (
     observe_days,
     record_effects,
 )
+from worker.transform.strides import joined_report, transform_in_strides
 from worker.transform.takeovers import Takeover, committed_after, find_takeovers
 from worker.transform.task import TransformTask
 from worker.transform.upkeep import keep_up
@@ -91,11 +92,16 @@ async def transform(
         limits=limits,
     )
     date_range = DateRange(first=first, last=last)
+    strides: list[Report] = []
+    in_strides = not everything and not date_range.is_bounded
     failure: Exception = StoreError("newer writers keep beginning days")
     for _ in range(MAX_ROUNDS):
         head = await state.head()
+        if in_strides and head > limits.stride_records:
+            strides, in_strides = await transform_in_strides(task, _transform_once), False
         try:
-            return await _transform_once(task, date_range, everything=everything)
+            report = await _transform_once(task, date_range, everything=everything)
+            return joined_report([*strides, report])
         except Contended:
             # Whoever claimed the day knew a newer head. So does the next round, and ends the day.
             await asyncio.sleep(ROUND_PAUSE_S)
@@ -147,7 +153,7 @@ async def _pending_days(task: TransformTask) -> Days:
 
 
 async def _transform_once(
-    task: TransformTask, date_range: DateRange, *, everything: bool
+    task: TransformTask, date_range: DateRange = ALL_DAYS, *, everything: bool = False
 ) -> Report:
     started = time.perf_counter()
     adopted = adopted_contract(

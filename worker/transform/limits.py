@@ -41,6 +41,8 @@ class TransformLimits:
             quick to compare.
         stride_pointers: Pointers that the key index gets before its manifest is written, 16 bytes
             each: the work that a killed process loses.
+        stride_records: Records of the ledger that a transform brings into the tables before it
+            goes on with those that follow: the work that a killed process loses.
         tail_records: Records of the ledger from which on a checkpoint is written: each transform
             reads those that follow on the last one.
         unpacked_files: Small files from which on they are packed: each transform may read those
@@ -59,6 +61,7 @@ class TransformLimits:
     lookup_points: int = 50_000
     unindexed_files: int = 64
     stride_pointers: int = 2_000_000
+    stride_records: int = 10_000
     tail_records: int = 128
     unpacked_files: int = 32
 
