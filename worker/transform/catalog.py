@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.contract.model import Dataset
-from kpi.kernels.arrays import Mask, Positions
+from kpi.kernels.arrays import Int64s, Mask, Positions
 from kpi.kernels.masks import true
 from worker.packs.packs import Packs
 from worker.runtime.concurrency import each
@@ -102,9 +102,14 @@ class Catalog:
         """Select some files."""
         return Catalog(self._table, np.array(sorted(file.rank for file in files), np.int64))
 
+    @property
+    def uploads(self) -> Int64s:
+        """The first row of the upload of each file, in `History.rows`."""
+        return self._table.uploads(self._ranks)
+
     def of_uploads(self, rows: Mask) -> Catalog:
         """Select the files of some uploads, by the first row of each in `History.rows`."""
-        return self._where(rows[self._table.uploads(self._ranks)])
+        return self._where(rows[self.uploads])
 
     def since(self, sequence: int) -> Catalog:
         """Select the files of source objects that were committed after a sequence."""

@@ -18,7 +18,8 @@ from kpi.mapping.clean_rows import clean_schema
 from worker.transform.shop.changed_files import ChangedFiles
 from worker.transform.shop.indexed_columns import PRODUCT_OF_LINE
 from worker.transform.shop.order_ids import batches_of, rows_with
-from worker.transform.shop.references import References, steps_to_category
+from worker.transform.shop.reference_rows import latest_rows
+from worker.transform.shop.references import steps_to_category
 
 MAX_CHANGED_KEYS = 500_000
 """Changed rows of a reference up to which the days that read them are looked for; with more, every
@@ -114,10 +115,8 @@ async def _changed_keys(files: ChangedFiles, name: str, sources: set[str]) -> pa
             raise TooManyKeysError
         tables.append(table.cast(schema))
     in_files = pa.concat_tables([schema.empty_table(), *tables])
-    keys = pc.unique(key_texts(dataset, in_files))
-    then, now = [
-        await References(one, held_rows=0).latest(name, keys) for one in (files.earlier(), snapshot)
-    ]
+    keys = pc.unique(key_texts(dataset, in_files)).drop_null()
+    then, now = [await latest_rows(one, name, keys) for one in (files.earlier(), snapshot)]
     every = pa.concat_tables([in_files, then, now]).combine_chunks()
     same = _are_among(every, then, dataset) & _are_among(every, now, dataset)
     return pc.unique(key_texts(dataset, every.filter(booleans(~same)))).drop_null()

@@ -18,13 +18,10 @@ from worker.transform.shop.loader import ShopContext
 from worker.transform.shop.order_ids import batches_of
 from worker.transform.shop.snapshot import ShopSnapshot
 from worker.transform.shop.takeovers import find_shop_takeovers
-from worker.transform.shop.versions import deleted_rows, row_mask
+from worker.transform.shop.versions import JOINED, deleted_rows, row_mask
 from worker.transform.shop.waiting import WaitingRows
 from worker.transform.shop.work import ShopWork
 from worker.transform.takeovers import with_takeovers
-
-JOINED = ("orders", "order_items", "refunds")
-"""Datasets whose rows may wait."""
 
 
 async def count_waiting(work: ShopWork, context: ShopContext) -> dict[str, int]:

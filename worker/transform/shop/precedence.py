@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -28,6 +29,13 @@ class Precedence:
         """Return the upload at whose time the rows of a file stand: that which replaced it."""
         by = -1 if self.by is None else int(self.by[file.upload])
         return by if by >= 0 else file.upload
+
+    @cached_property
+    def stands_at(self) -> Int64s:
+        """Place of each row's upload, or of the later upload that replaced it whole."""
+        if self.by is None:
+            return self.places
+        return np.where(self.by >= 0, self.places[self.by], self.places)
 
     def rank(self, file: CleanFile) -> tuple[int, int]:
         """Return where the rows of a file stand: a replaced file stands before the later one."""

@@ -6,27 +6,16 @@ at hand name: its files are streamed for each batch of days.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kpi.aggregation.shop_lookups import LookupTables, key_texts
-from kpi.aggregation.shop_versions import FileRows, latest
-from kpi.contract.shop import Shop, ShopColumn, ShopDataset, Via
-from kpi.kernels.hash_index import KeyIndex
-from kpi.kernels.keys import keys_of
-from kpi.kernels.masks import booleans
-from kpi.mapping.clean_rows import clean_schema
-from worker.runtime.concurrency import each
-from worker.runtime.memory_budget import CONCURRENT_READS
-from worker.transform.catalog import Catalog
-from worker.transform.clean_files import RowGroup, batch_row_groups
-from worker.transform.key_sets import KeySet
+from kpi.aggregation.shop_lookups import LookupTables
+from kpi.contract.shop import Shop, ShopColumn, Via
 from worker.transform.shop.indexed_columns import PRODUCT_OF_LINE
+from worker.transform.shop.reference_rows import latest_rows
 from worker.transform.shop.snapshot import ShopSnapshot
 
 Column = tuple[str, str]
@@ -120,7 +109,7 @@ class References:
     async def _held_tables(self) -> LookupTables:
         if self._held is None:
             names = [name for name in self._names() if not self.is_large(name)]
-            rows = {name: await self.latest(name, None) for name in names}
+            rows = {name: await latest_rows(self._snapshot, name, None) for name in names}
             self._held = LookupTables(shop=self._shop, rows=rows)
         return self._held
 
@@ -139,7 +128,7 @@ class References:
         of_columns: dict[Column, LookupTables] = {}
         for number, step in enumerate(steps, start=1):
             if self.is_large(step.reference):
-                rows[step.reference] = await self.latest(step.reference, cells)
+                rows[step.reference] = await latest_rows(self._snapshot, step.reference, cells)
             if step.reference == "products":
                 of_columns = await self._tables_of_products(rows, held)
             tables = LookupTables(shop=self._shop, rows=rows, of_columns=of_columns)
@@ -164,47 +153,3 @@ class References:
                 key = ("products", column.name)
                 found[key] = await self._tables_for(key, cells, held)
         return found
-
-    async def latest(self, name: str, cells: pa.Array | None) -> pa.Table:
-        """Return the latest rows of a reference: all, or those that some cells name."""
-        dataset = self._shop.all_datasets[name]
-        schema = clean_schema(dataset)
-        precedence, catalog = self._snapshot.precedence[name], self._snapshot.catalogs[name]
-        index = None
-        if cells is not None:
-            index = KeyIndex(keys_of([pa.chunked_array([cells])]))
-
-        async def read(batch: list[RowGroup]) -> pa.Table:
-            table = await batch[0].file.read(batch, schema.names)
-            table = await asyncio.to_thread(_selected, dataset, table, index)
-            return table.cast(schema)
-
-        groups = await self._groups(catalog, dataset, cells)
-        groups.sort(key=lambda group: precedence.rank(group.file)[1])
-        batches = list(batch_row_groups(groups, catalog.limits.read_rows))
-        tables = await each(batches, read, CONCURRENT_READS)
-        ranks = [precedence.rank(batch[0].file) for batch in batches]
-        files = [
-            FileRows(table=table, place=place, stands_at=stands_at)
-            for table, (stands_at, place) in zip(tables, ranks, strict=True)
-        ]
-        return await asyncio.to_thread(latest, dataset, files, schema)
-
-    async def _groups(
-        self, catalog: Catalog, dataset: ShopDataset, cells: pa.Array | None
-    ) -> list[RowGroup]:
-        """Return the row groups of a reference that may have a row that some cells name."""
-        key = [name for name in dataset.key if name != dataset.valid_from]
-        if cells is None or len(key) != 1:
-            return await catalog.row_groups()
-        wanted = KeySet.of_values(cells, catalog.limits.lookup_points)
-        return await catalog.row_groups_holding(key[0], wanted)
-
-
-def _selected(dataset: ShopDataset, table: pa.Table, index: KeyIndex | None) -> pa.Table:
-    """Select the rows whose key is among those of an index; None for all."""
-    if index is None:
-        return table
-    keys = key_texts(dataset, table).fill_null("")
-    wanted = index.find(keys_of([pa.chunked_array([keys])])) >= 0
-    return table if wanted.all() else table.filter(booleans(np.asarray(wanted)))

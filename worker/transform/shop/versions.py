@@ -23,6 +23,9 @@ from worker.transform.latest_versions import Candidates, Cluster, LatestVersions
 from worker.transform.shop.feeds import Feeds
 from worker.transform.shop.precedence import Precedence
 
+JOINED = ("orders", "order_items", "refunds")
+"""Datasets whose rows may wait, and of whose superseded rows reports count."""
+
 MAX_REPLACEMENTS = 1_000_000
 """Rows of orders that are kept with those that took their place, 16 bytes each."""
 
@@ -60,6 +63,15 @@ class ShopVersions(LatestVersions):
         """Find the latest rows of some row groups; see `LatestVersions.resolve`."""
         if self.dataset.key_by != "row":  # else each row has its own key
             await super().resolve(groups)
+
+    async def _sharing(self, column: str, groups: Sequence[RowGroup]) -> list[RowGroup]:
+        if self.dataset.name in JOINED or self.dataset.version is not None or not groups:
+            return await super()._sharing(column, groups)
+        # Upload time decides: only later files supersede rows of these. Of a catalogue that is
+        # delivered whole each day, every file has every key.
+        first = min(self._precedence.rank(group.file)[0] for group in groups)
+        later = self._catalog.of_uploads(self._precedence.stands_at >= first)
+        return await later.row_groups_holding(column, await later.ids_of(column, groups))
 
     def _may_repeat(self, cluster: Cluster) -> bool:
         if self.dataset.key_by == "order":

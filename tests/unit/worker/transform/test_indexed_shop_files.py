@@ -176,6 +176,23 @@ async def test_a_category_opens_the_files_of_its_lines(tmp_path: Path) -> None:
         await check(pipeline)
 
 
+async def test_a_whole_catalogue_opens_the_last_one_alone(tmp_path: Path) -> None:
+    """A product comes back that the last catalogue does not have: an earlier one is looked for."""
+    async with shop(tmp_path, '"order"') as (pipeline, watched):
+        rows = [f"{ident(100 + one)},C{one}" for one in range(4)]
+        catalogues = [products(20 + number, *rows) for number in range(10)]
+        without = products(30, *rows[1:])
+        await add(pipeline, tmp_path / "new", *catalogues, without)
+        watched.opened.clear()
+        changed = products(40, *rows[:3], f"{ident(103)},C9")
+        days, _ = await add(pipeline, tmp_path / "new", changed)
+        assert days == [1, 3, 5, 7]
+        opened = {key for key in watched.opened if "clean/" in key}
+        of_catalogues = len(opened) - 2 * len(days)
+        assert of_catalogues <= 4
+        await check(pipeline)
+
+
 async def test_a_refund_opens_the_files_of_its_order(tmp_path: Path) -> None:
     async with shop(tmp_path, '"order"') as (pipeline, watched):
         refund = File("refunds1.csv", _text("Order,Amount", [f"{ident(6)},1.00"]), 90)
