@@ -65,6 +65,11 @@ ALL_TABLES = ",".join(table.removesuffix("_kpis") for table in sorted(KPI_TABLES
     help="Uploads may be on their way: no failure where a table is behind the ledger or was never "
     "published, or where every day was just being published.",
 )
+@click.option(
+    "--rebuild",
+    is_flag=True,
+    help="Compare key index and checkpoint too, with ones built from nothing.",
+)
 @format_option("table", "json")
 def audit(
     workspace: str | None,
@@ -77,6 +82,7 @@ def audit(
     sample: int | None,
     recount: int | None,
     during_uploads: bool,
+    rebuild: bool,
     output_format: str | None,
 ) -> None:
     """Recompute published days from the clean zone and report every row that differs.
@@ -105,11 +111,12 @@ def audit(
         lambda: read_day(last, "--to"),
     )
 
-    async def work() -> Audit:
+    async def work() -> tuple[Audit, list[str]]:
         from worker.maintenance.audit import audit as compare  # Arrow, 0.3 s
+        from worker.maintenance.derived import compare_derived
 
         async with open_session(settings, read_only=True, compares="everything") as session:
-            return await compare(
+            found = await compare(
                 contract=settings.contract,
                 workspace=session.workspace,
                 state=session.state,
@@ -120,10 +127,16 @@ def audit(
                 recount_days=recount,
                 open_objects=open_objects,
             )
+            derived: list[str] = []
+            if rebuild:
+                derived = await compare_derived(
+                    session.settings.contract, session.workspace, session.state
+                )
+            return found, derived
 
-    found = run_async(work)
-    _report(found, as_json=output_format == "json")
-    if found.differences or found.recount.refused:
+    found, derived = run_async(work)
+    _report(found, derived, as_json=output_format == "json")
+    if found.differences or found.recount.refused or derived:
         sys.exit(EXIT_DIFFERENCES)
     _check_compared(found)
     if not during_uploads:
@@ -170,7 +183,7 @@ def _option(tables: Iterable[str]) -> str:
     return ",".join(name.removesuffix("_kpis") for name in tables)
 
 
-def _report(found: Audit, *, as_json: bool) -> None:
+def _report(found: Audit, derived: list[str], *, as_json: bool) -> None:
     """Print what an audit found."""
     rows = [
         {
@@ -201,6 +214,7 @@ def _report(found: Audit, *, as_json: bool) -> None:
             clean_files=len(found.recount.clean_files),
             recount_omitted=found.recount.omitted,
             recount_refused=found.recount.refused,
+            index_differences=derived,
             **({"level": "warning"} if found.recount.clean_files else {}),
         )
         return
@@ -209,6 +223,8 @@ def _report(found: Audit, *, as_json: bool) -> None:
     click.echo(_summarize(found))
     if found.recount.days or found.recount.omitted:
         click.echo(_summarize_recount(found))
+    for difference in derived:
+        click.echo(f"{difference}; `shopkpi maintain --rebuild` builds it again")
 
 
 def _summarize_recount(found: Audit) -> str:

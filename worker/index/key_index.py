@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
@@ -19,6 +19,7 @@ from worker.clean import Workspace
 from worker.errors import SourceError
 from worker.index.levels import Levels
 from worker.index.manifest import Manifest, Run
+from worker.index.merging import merged_pointers
 from worker.index.run_object import RunReader, encode_run, merge_tables
 from worker.index.stored import read_manifest
 
@@ -124,6 +125,15 @@ class KeyIndex:
         wanted = np.unique(self.words(pa.chunked_array([values])))
         found = [await reader.find(table, wanted) for reader in self._readers]
         return np.unique(np.concatenate([np.zeros(0, np.uint64), *found]))
+
+    def pointers(self, table: str) -> AsyncIterator[Pointers]:
+        """Yield all pointers of a table, ascending, each once.
+
+        Raises:
+            SourceError: A run is missing or damaged.
+            StoreError: The store fails after retries.
+        """
+        return merged_pointers(self._readers, table)
 
     async def extend(self, tables: Mapping[str, Pointers], *, up_to: int) -> KeyIndex:
         """Add pointers, and return the index that has them.

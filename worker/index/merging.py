@@ -34,7 +34,9 @@ async def merge_runs(workspace: Workspace, runs: Sequence[Run]) -> Run:
     name = f"{hashlib.sha256(joined.encode()).hexdigest()[:32]}.run"
     async with store.create(workspace.absolute(workspace.index(name))) as writer:
         output = _Output(writer)
-        sections = {table: await output.write_table(_merged(readers, table)) for table in tables}
+        sections = {
+            table: await output.write_table(merged_pointers(readers, table)) for table in tables
+        }
     return Run(name=name, size_bytes=output.size_bytes, crc=output.crc, sections=sections)
 
 
@@ -104,7 +106,7 @@ class _Cursor:
         return taken
 
 
-async def _merged(readers: Sequence[RunReader], table: str) -> AsyncIterator[Pointers]:
+async def merged_pointers(readers: Sequence[RunReader], table: str) -> AsyncIterator[Pointers]:
     """Yield the pointers of a table of all runs, ascending."""
     cursors = [_Cursor(reader, table) for reader in readers]
     while True:

@@ -66,16 +66,7 @@ async def _add_missing(
 ) -> dict[str, int]:
     limits = catalogs[0].limits
     builder = PointerBuilder(indexed.tables, index, limits.read_rows)
-    datasets = {dataset for dataset, _ in indexed.tables}
-    missing = sorted(
-        (
-            place
-            for catalog in catalogs
-            if catalog.dataset.name in datasets
-            for place in catalog.places(after=index.manifest.up_to)
-        ),
-        key=lambda place: place[:2],
-    )
+    missing = places_after(catalogs, indexed, index.manifest.up_to)
     reached = index.manifest.up_to
     for sequence, of_source in groupby(missing, key=lambda place: place[0]):
         if builder.pointers >= limits.stride_pointers:
@@ -92,6 +83,22 @@ async def _add_missing(
         reached = sequence
     await index.extend(builder.take(), up_to=up_to)
     return {}
+
+
+def places_after(
+    catalogs: Sequence[Catalog], indexed: IndexedFiles, sequence: int
+) -> list[tuple[int, int, CleanFile]]:
+    """Return the files of indexed datasets after a sequence, with theirs and their first rows."""
+    datasets = {dataset for dataset, _ in indexed.tables}
+    return sorted(
+        (
+            place
+            for catalog in catalogs
+            if catalog.dataset.name in datasets
+            for place in catalog.places(after=sequence)
+        ),
+        key=lambda place: place[:2],
+    )
 
 
 class PointerBuilder:
