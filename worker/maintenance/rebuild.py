@@ -101,13 +101,18 @@ async def _is_there(workspace: Workspace, key: str) -> bool:
 
 
 async def _delete_derived(workspace: Workspace) -> tuple[int, int]:
-    """Delete a shop's index and packs, but for the mark; return the number of objects and bytes."""
-    objects = size_bytes = 0
+    """Delete a shop's index and packs, but for the mark; return the number of objects and bytes.
+
+    Manifests go first: killed, it leaves none that names what is gone.
+    """
     kept = workspace.absolute(workspace.index(MARK_NAME))
     root = workspace.absolute("x")[:-1]
-    for zone in ("index", "packs"):
-        async for one in list_names(workspace.store, workspace.absolute(zone)):
-            if workspace.owns(one.key.removeprefix(root)) and one.key != kept:
-                await workspace.store.delete(one.key)
-                objects, size_bytes = objects + 1, size_bytes + one.size_bytes
-    return objects, size_bytes
+    found = [
+        one
+        for zone in ("index", "packs")
+        async for one in list_names(workspace.store, workspace.absolute(zone))
+        if workspace.owns(one.key.removeprefix(root)) and one.key != kept
+    ]
+    for one in sorted(found, key=lambda one: not one.key.endswith(".json")):
+        await workspace.store.delete(one.key)
+    return len(found), sum(one.size_bytes for one in found)

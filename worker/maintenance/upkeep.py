@@ -86,5 +86,5 @@ async def _write_checkpoint(contract: Contract, workspace: Workspace, state: Sta
     snapshot = await opened(state, reached, workspace, adopted, since=reached)
     if snapshot.history.checkpoint.uploads.up_to == reached:
         return 0
-    await keep_history(snapshot.history, workspace, state, tail_records=1)
-    return reached
+    written = await keep_history(snapshot.history, workspace, state, tail_records=1)
+    return reached if written else 0

@@ -104,10 +104,14 @@ async def read_history(
 
 async def keep_history(
     history: History, workspace: Workspace, ledger: Ledger, tail_records: int
-) -> None:
-    """Write a checkpoint where many records follow on the last one; nothing that fails matters."""
+) -> bool:
+    """Write a checkpoint where many records follow on the last one; nothing that fails matters.
+
+    Returns:
+        Whether it was written.
+    """
     if history.head - history.checkpoint.uploads.up_to < tail_records:
-        return
+        return False
     try:
         await extend_checkpoint(
             history.checkpoint,
@@ -120,7 +124,8 @@ async def keep_history(
             up_to=history.head,
         )
     except (SourceError, StoreError):
-        return  # the next transform tries again
+        return False  # the next transform tries again
+    return True
 
 
 def places_of(rows: pa.Table, counted_sequences: Sequences) -> Int64s:

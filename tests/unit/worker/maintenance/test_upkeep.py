@@ -1,0 +1,243 @@
+"""Maintenance ended before any write, and its damage: no KPI changes, and the next one goes on."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from kpi.contract.loading import built_in
+from tests.support import shops
+from tests.support.shops import Pipeline, Upload
+from tests.unit.worker.transform.test_indexed_files import day, ident
+from worker.clean import Workspace
+from worker.errors import StoreError
+from worker.index import checkpoint as checkpoints
+from worker.index.checkpoint_manifest import CheckpointManifest
+from worker.index.key_index import MANIFEST_NAME, KeyIndex
+from worker.index.levels import Levels
+from worker.index.manifest import Manifest
+from worker.index.stored import read_manifest
+from worker.maintenance import collection
+from worker.maintenance.collection import Collector
+from worker.maintenance.derived import compare_derived
+from worker.maintenance.rebuild import UNDER_WAY_NAME, rebuild
+from worker.maintenance.upkeep import Upkeep, keep_up
+from worker.objects import ObjectWriter, StoredName
+from worker.objects.local import FolderStore
+from worker.transform.limits import TransformLimits
+from worker.transform.task import TransformTask
+
+LIMITS = TransformLimits(unindexed_files=0, unpacked_files=2, tail_records=1_000)
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Dying(FolderStore):
+    """A store whose process ends before a write, or whose disk is full from then on."""
+
+    def __init__(self, error: BaseException, writes: int = 10**9) -> None:
+        super().__init__()
+        self.error = error
+        self.left = writes
+
+    def _write(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise self.error
+
+    @asynccontextmanager
+    async def create(self, key: str) -> AsyncIterator[ObjectWriter]:
+        self._write()
+        async with super().create(key) as writer:
+            yield writer
+
+    async def delete(self, key: str, *, version_id: str | None = None) -> None:
+        self._write()
+        await super().delete(key, version_id=version_id)
+
+
+@pytest.fixture
+async def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pipeline]:
+    """A shop with a run of the key index for each transform, a checkpoint and packs."""
+    monkeypatch.setattr("worker.index.key_index.LEVELS", Levels(head=0, merged=0))
+    monkeypatch.setattr(collection, "MIN_AGE", timedelta(seconds=-60))  # all objects are old
+    async with Pipeline(tmp_path, built_in("uuid-ids")) as opened:
+        for number in range(1, 5):
+            for path in shops.write(tmp_path / f"shop{number}", day(number)):
+                await opened.validate(path)
+            await opened.transform(limits=LIMITS)
+        yield opened
+
+
+def task_of(pipeline: Pipeline, store: FolderStore | None = None) -> TransformTask:
+    assert pipeline.state is not None
+    workspace = pipeline.workspace
+    return TransformTask(
+        contract=pipeline.contract,
+        workspace=workspace if store is None else replace(workspace, store=store),
+        state=pipeline.state,
+        tables=shops.ALL_TABLES,
+        limits=LIMITS,
+    )
+
+
+async def maintain(pipeline: Pipeline, store: FolderStore | None = None) -> Upkeep:
+    task = task_of(pipeline, store)
+    return await keep_up(task.contract, task.workspace, task.state)
+
+
+async def manifest_of(workspace: Workspace) -> Manifest:
+    found = await read_manifest(workspace, workspace.index(MANIFEST_NAME), Manifest.from_json)
+    return found or Manifest()
+
+
+async def differences(pipeline: Pipeline) -> list[str]:
+    task = task_of(pipeline)
+    return await compare_derived(task.contract, task.workspace, task.state, LIMITS)
+
+
+async def check_named(pipeline: Pipeline) -> None:
+    """Check that every run that is named is there, and that all is as from nothing."""
+    for run in (await manifest_of(pipeline.workspace)).runs:
+        await pipeline.workspace.store.stat(
+            pipeline.workspace.absolute(pipeline.workspace.index(run.name))
+        )
+    assert await differences(pipeline) == []
+
+
+@pytest.mark.parametrize(
+    "error", [Killed(), StoreError("No space left on device")], ids=["killed", "disk full"]
+)
+async def test_maintenance_ended_before_any_write_goes_on(
+    pipeline: Pipeline, error: BaseException
+) -> None:
+    before = await pipeline.all_rows()
+    assert len((await manifest_of(pipeline.workspace)).runs) == 4
+    for writes in itertools.count():
+        store = Dying(error, writes)
+        with suppress(Killed, StoreError):
+            await maintain(pipeline, store)
+        await check_named(pipeline)
+        assert await pipeline.all_rows() == before
+        if store.left >= 0:
+            break
+    assert writes >= 3
+    await check_named(pipeline)
+    assert len((await manifest_of(pipeline.workspace)).runs) == 1
+    # The transform after it extends what was merged.
+    products = tuple((ident(100 + number), f"C{number}") for number in range(4))
+    upload = Upload("products", products, 90)
+    folder = Path("/") / pipeline.workspace.absolute("late")
+    for path in shops.write(folder, [upload]):
+        await pipeline.validate(path)
+    report = await pipeline.transform(limits=LIMITS)
+    assert "index_rebuilt" not in report.notes
+    await check_named(pipeline)
+
+
+async def test_a_rebuild_ended_before_any_write_goes_on(pipeline: Pipeline) -> None:
+    before = await pipeline.all_rows()
+    resumed = []
+    for writes in itertools.count():
+        try:
+            done = await rebuild(task_of(pipeline, Dying(Killed(), writes)))
+        except Killed:
+            assert await differences(pipeline) == []
+            assert await pipeline.all_rows() == before
+        else:
+            resumed.append(done.resumed)
+            break
+    assert resumed == [True]
+    assert writes > 5
+    await check_named(pipeline)
+    assert await pipeline.all_rows() == before
+    key = pipeline.workspace.absolute(pipeline.workspace.index(UNDER_WAY_NAME))
+    assert not Path(f"/{key}").exists()
+    assert (await rebuild(task_of(pipeline))).resumed is False
+
+
+async def test_a_damaged_run_gives_up_the_index_and_a_transform_builds_it(
+    pipeline: Pipeline,
+) -> None:
+    run = (await manifest_of(pipeline.workspace)).runs[1]
+    path = Path("/") / pipeline.workspace.absolute(pipeline.workspace.index(run.name))
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    (found,) = await differences(pipeline)
+    assert "cannot be read" in found
+    assert (await maintain(pipeline)).index_damaged
+    assert await manifest_of(pipeline.workspace) == Manifest()
+    await pipeline.transform(limits=LIMITS, everything=True)
+    assert (await manifest_of(pipeline.workspace)).runs
+    assert await differences(pipeline) == []
+
+
+async def test_an_audit_finds_a_pointer_that_is_missing(pipeline: Pipeline) -> None:
+    manifest = await manifest_of(pipeline.workspace)
+    index = KeyIndex(pipeline.workspace, b"", str, manifest, manifest)
+    tables = await index._readers[0].load()
+    name = max(tables, key=lambda one: len(tables[one]))
+    run = await index._write_run({**tables, name: tables[name][:-1]})
+    forged = replace(manifest, runs=(run, *manifest.runs[1:]))
+    await index._replace_manifest(forged)
+    (found,) = await differences(pipeline)
+    assert name in found
+
+
+async def test_an_audit_finds_a_checkpoint_of_other_uploads(pipeline: Pipeline) -> None:
+    await maintain(pipeline)
+    assert await differences(pipeline) == []
+    workspace = pipeline.workspace
+    name = workspace.index(checkpoints.MANIFEST_NAME)
+    manifest = await read_manifest(workspace, name, CheckpointManifest.from_json)
+    assert manifest is not None
+    (segment,) = manifest.segments
+    path = Path("/") / workspace.absolute(workspace.index(segment.name))
+    rows = pq.read_table(path)
+    at = rows.column_names.index("rows")
+    rows = rows.set_column(at, "rows", pa.array([7] * len(rows), pa.int64()))
+    forged = await checkpoints._write_segment(workspace, rows)
+    text = orjson.loads(manifest.to_json()) | {"segments": [forged]}
+    (Path("/") / workspace.absolute(name)).write_bytes(orjson.dumps(text))
+    (found,) = await differences(pipeline)
+    assert "checkpoint" in found
+
+
+async def test_an_object_written_again_meanwhile_stays(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collection, "MIN_AGE", timedelta(days=1))
+    workspace = pipeline.workspace
+    key = f"clean/orders/uploaded_on=2025-03-01/{'0' * 16}-{'1' * 8}.parquet"
+    path = Path("/") / workspace.absolute(key)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"rows")
+    state = task_of(pipeline).state
+    tomorrow = datetime.now(UTC) + timedelta(days=2)
+
+    class Renewing(FolderStore):
+        """Lists the object as old; a validation has written it again since."""
+
+        async def names(self, prefix: str) -> AsyncIterator[StoredName]:
+            async for info in self.list(prefix):
+                old = info.uploaded_at - timedelta(days=2)
+                yield StoredName(key=info.key, size_bytes=info.size_bytes, modified_at=old)
+
+    renewing = replace(workspace, store=Renewing())
+    assert (await Collector(renewing, state).collect()).objects == {}
+    assert path.exists()
+    assert (await Collector(workspace, state).collect()).objects == {}
+    found = await Collector(workspace, state, now=lambda: tomorrow).collect()
+    assert found.objects["clean"] == 1
+    assert not path.exists()
+    await check_named(pipeline)
