@@ -18,9 +18,11 @@ from worker.clean import STORED_KEY, Workspace
 from worker.errors import SourceError
 from worker.index.checkpoint import MANIFEST_NAME as CHECKPOINT
 from worker.index.checkpoint_manifest import SEGMENT_NAME, CheckpointManifest
+from worker.index.day_sums import MANIFEST_NAME as SUMS
 from worker.index.key_index import MANIFEST_NAME as INDEX
 from worker.index.manifest import RUN_NAME, Manifest
 from worker.index.stored import read_manifest
+from worker.index.sums_manifest import PAGE_NAME, SumsManifest
 from worker.objects import StoredName, list_names
 from worker.packs.manifest import PACK_NAME, PackManifest, manifest_name
 from worker.state import Entry, Ledger
@@ -114,12 +116,13 @@ class Collector:
         uploads = await read_manifest(
             workspace, workspace.index(CHECKPOINT), CheckpointManifest.from_json
         )
+        sums = await read_manifest(workspace, workspace.index(SUMS), SumsManifest.from_json)
         pack_key = workspace.pack(manifest_name(workspace.generation))
         packs = await read_manifest(workspace, pack_key, PackManifest.from_json)
         named: set[str] = set()
         if index:
             named |= {*index.retired, *(run.name for run in index.runs)}
-        for one in (uploads, packs):
+        for one in (uploads, sums, packs):
             named |= {*one.names, *one.retired} if one else set()
         return named
 
@@ -169,5 +172,5 @@ class Collector:
 
 def _is_object_of(zone: str, name: str) -> bool:
     """Return whether a name is one that writers give, rather than a manifest's."""
-    patterns = (PACK_NAME,) if zone == "packs" else (RUN_NAME, SEGMENT_NAME)
+    patterns = (PACK_NAME,) if zone == "packs" else (RUN_NAME, SEGMENT_NAME, PAGE_NAME)
     return any(pattern.fullmatch(name) for pattern in patterns)

@@ -24,7 +24,7 @@ from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.state.secret import draw_secret
 from worker.state.upload import Notice
 from worker.transform.day_loader import Observed
-from worker.transform.day_pipeline import Contended
+from worker.transform.day_pipeline import Contended, Published
 from worker.transform.day_ranges import ALL_DAYS, DateRange
 from worker.transform.indexed_files import indexed_columns
 from worker.transform.latest_versions import LatestVersions
@@ -40,6 +40,7 @@ from worker.transform.source_effects import (
     record_effects,
 )
 from worker.transform.strides import joined_report, transform_in_strides
+from worker.transform.sums_upkeep import bring_up_to_date, keep_sums, publish_sums
 from worker.transform.takeovers import Takeover, committed_after, find_takeovers
 from worker.transform.task import TransformTask
 from worker.transform.upkeep import keep_up
@@ -171,7 +172,10 @@ async def _transform_once(
         )
     task = replace(task, contract=work.snapshot.contract)
     observed = Observed(new=work.new_sources)
-    published = await publish_days(task, work, observed)
+    published = Published(rows=dict.fromkeys(sorted(task.tables), 0))
+    kept = await bring_up_to_date(task, work)
+    work = await publish_sums(task, work, kept, published)
+    await publish_days(task, work, observed, kept, published)
     waiting = dict(work.record.waiting)
     notes: dict[str, int] = {}
     is_incremental = not everything and not date_range.is_bounded
@@ -198,6 +202,7 @@ async def _transform_once(
         await task.state.advance(reached)
         columns, catalogs = indexed_columns(task.contract), work.snapshot.catalogs
         notes = await keep_up(task, work.snapshot.history, columns, catalogs)
+        notes |= await keep_sums(task, work, kept)
     notices: tuple[Notice, ...] = ()
     rollbacks: tuple[Rollback, ...] = ()
     if is_incremental:

@@ -128,6 +128,18 @@ class Catalog:
         bounds = self._table.bounds(column, self._ranks)
         return self._where(intervals.intersects_each(bounds.low, bounds.high))
 
+    def of_ranks(self, of_rows: Int64s) -> Int64s:
+        """Select from one value for each clean file of all datasets that of each rank."""
+        return self._table.of_ranks(of_rows)
+
+    def in_order(self, of_rows: Int64s) -> Catalog:
+        """Return the files of the dataset that counted, in another order of precedence.
+
+        Args:
+            of_rows: Place of each clean file of all datasets; -1 where it did not count.
+        """
+        return Catalog(self._table.in_order(of_rows))
+
     @property
     def index(self) -> IndexedFiles | None:
         """Where ids are in the files that an index covers; None for no index."""

@@ -25,6 +25,7 @@ from worker.transform.catalog import Catalog
 from worker.transform.clean_files import CleanFile, RowGroup
 from worker.transform.key_sets import KeySet
 from worker.transform.latest_versions import LatestVersions
+from worker.transform.touched_orders import TouchedOrders
 
 
 async def days_of_orders(orders: Catalog, order_ids: pa.Array, contract: Contract) -> Days:
@@ -134,21 +135,45 @@ async def _latest_order_ids(group: RowGroup, versions: LatestVersions) -> pa.Arr
     return ids if mask is None else ids.filter(booleans(mask))
 
 
-async def days_of_new_orders(orders: Catalog, new: Catalog, contract: Contract) -> Days:
-    """Return the days that new versions of orders are on, and those that they leave."""
+async def days_of_new_orders(
+    orders: Catalog, new: Catalog, contract: Contract, touched: TouchedOrders | None = None
+) -> Days:
+    """Return the days that new versions of orders are on, and those that they leave.
+
+    Args:
+        orders: Where to look.
+        new: Files with the new versions.
+        contract: Says where a day begins.
+        touched: Gets the ids of the orders.
+    """
     found = [NO_DAYS]
     async for batch in _row_group_batches(new):
         ids = pa.chunked_array(
             [pc.unique((await _read(group, ["order_id"])).column("order_id")) for group in batch]
         )
-        found.append(await days_of_orders(orders, pc.unique(ids), contract))
+        distinct = pc.unique(ids)
+        if touched is not None:
+            touched.add(distinct)
+        found.append(await days_of_orders(orders, distinct, contract))
     return np.unique(np.concatenate(found))
 
 
 async def days_of_new_items(
-    items: Catalog, orders: Catalog, new: Catalog, contract: Contract
+    items: Catalog,
+    orders: Catalog,
+    new: Catalog,
+    contract: Contract,
+    touched: TouchedOrders | None = None,
 ) -> Days:
-    """Return the days of the orders whose items arrive, change, or move to another order."""
+    """Return the days of the orders whose items arrive, change, or move to another order.
+
+    Args:
+        items: Where to look for other versions of the items.
+        orders: Where to look for their orders.
+        new: Files with the new versions.
+        contract: Says where a day begins.
+        touched: Gets the ids of the orders.
+    """
     key = items.dataset.key
     columns = list(dict.fromkeys((*key, "order_id")))
     earlier = items.without(new)
@@ -172,14 +197,28 @@ async def days_of_new_items(
             if hit.any():
                 order_ids.append(pc.unique(table.column("order_id").filter(booleans(hit))))
         distinct = pc.unique(pa.chunked_array(order_ids))
+        if touched is not None:
+            touched.add(distinct)
         found.append(await days_of_orders(orders, distinct, contract))
     return np.unique(np.concatenate(found))
 
 
 async def days_of_products(
-    items: Catalog, orders: Catalog, product_ids: pa.Array, contract: Contract
+    items: Catalog,
+    orders: Catalog,
+    product_ids: pa.Array,
+    contract: Contract,
+    touched: TouchedOrders | None = None,
 ) -> Days:
-    """Return the days of the orders of every version of every item of some products."""
+    """Return the days of the orders of every version of every item of some products.
+
+    Args:
+        items: Where to look for the items.
+        orders: Where to look for their orders.
+        product_ids: Distinct ids of the products.
+        contract: Says where a day begins.
+        touched: Gets the ids of the orders.
+    """
     if not len(product_ids):
         return NO_DAYS
     wanted = KeySet.of_values(product_ids, items.limits.lookup_points)
@@ -194,6 +233,8 @@ async def days_of_products(
         rows += group.rows
         if rows >= items.limits.lookup_rows or number == len(groups):
             distinct = pc.unique(pa.chunked_array(order_ids))
+            if touched is not None:
+                touched.add(distinct)
             found.append(await days_of_orders(orders, distinct, contract))
             order_ids, rows = [], 0
     return np.unique(np.concatenate(found))

@@ -30,6 +30,7 @@ from worker.transform.clean_files import CleanFile, RowGroup, batch_row_groups
 from worker.transform.day_batches import DayBatches
 from worker.transform.day_ranges import instants
 from worker.transform.intervals import value_interval
+from worker.transform.kept_sums import KeptSums
 from worker.transform.key_sets import KeySet
 from worker.transform.latest_versions import LatestVersions
 from worker.transform.order_columns import OrderBuffer, OrderColumns
@@ -70,6 +71,7 @@ class LoadContext:
         tables: KPI tables wanted.
         observed: Collects what loading sees.
         plan: All batches.
+        kept: Collects sums of days with many orders.
     """
 
     snapshot: Snapshot
@@ -79,6 +81,7 @@ class LoadContext:
     tables: frozenset[str]
     observed: Observed
     plan: DayBatches
+    kept: KeptSums = field(default_factory=KeptSums)
 
 
 async def latest_products(catalog: Catalog) -> tuple[pa.Array, pa.Array]:
@@ -123,6 +126,7 @@ async def load_days(days: Days, context: LoadContext) -> DaySlice:
         KpiError: An amount exceeds 64 bits.
     """
     orders, order_ids = await _OrderReader(days, context).read()
+    context.kept.add_customers(orders)
     groups = await context.snapshot.items.row_groups_holding("order_id", order_ids)
     building = asyncio.to_thread(
         build_day_slice,
@@ -234,7 +238,7 @@ class _OrderReader:
         return _OrderSelection(
             latest=OrderColumns(
                 orders=keys_of([ids]),
-                users=keys_of([table.column("user_id")]),
+                users=self._context.kept.customers_of(table.column("user_id")),
                 days=days,
                 returned=returned,
             ),

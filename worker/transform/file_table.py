@@ -103,6 +103,14 @@ class FileTable:
         """Ranks of the files that count."""
         return np.flatnonzero(self._counted)
 
+    def of_ranks(self, of_rows: Int64s) -> Int64s:
+        """Select from one value for each clean file of all datasets those of the ranks."""
+        return of_rows[self._order]
+
+    def in_order(self, places: Int64s) -> FileTable:
+        """Return the same files in another order of precedence; see `__init__`."""
+        return FileTable(self.dataset, self._cache, self.limits, self._rows, places)
+
     def file(self, rank: int) -> CleanFile:
         """Return the file of a rank; the same object at each call."""
         if rank not in self._files:

@@ -128,6 +128,11 @@ async def keep_history(
     return True
 
 
+def places_at(history: History, sequence: int) -> Int64s:
+    """Return what `History.places` was at a sequence, not before that of its checkpoint."""
+    return places_of(history.rows, history.uploads.counted(sequence))
+
+
 def places_of(rows: pa.Table, counted_sequences: Sequences) -> Int64s:
     """Return the place of each row in the order of precedence; -1 where its upload does not count.
 

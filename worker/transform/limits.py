@@ -47,6 +47,9 @@ class TransformLimits:
             reads those that follow on the last one.
         unpacked_files: Small files from which on they are packed: each transform may read those
             that follow on the last pack one by one.
+        summed_orders: Orders of a day from which on its sums are kept once it is computed: with
+            fewer, to read all of them takes as long as to read those that changed.
+        touched_orders: Orders up to which what they add to such days is computed of them alone.
     """
 
     batch_orders: int = BATCH_ORDERS
@@ -64,6 +67,8 @@ class TransformLimits:
     stride_records: int = 10_000
     tail_records: int = 128
     unpacked_files: int = 32
+    summed_orders: int = 50_000
+    touched_orders: int = 5_000
 
 
 DEFAULT_LIMITS = TransformLimits()

@@ -9,8 +9,11 @@ from datetime import date
 import numpy as np
 
 from kpi.aggregation.calendar import NO_DAYS, Days, to_day
+from kpi.aggregation.tables import PRODUCT_KPIS
 from kpi.kernels.fixed_point import distinct
 from worker.errors import OtherContract
+from worker.index.day_sums import open_sums
+from worker.index.sums_manifest import SumsManifest
 from worker.state import Progress
 from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.transform import changed_days
@@ -22,6 +25,7 @@ from worker.transform.product_days import days_of_changed_products
 from worker.transform.reached import reached_sequence, whole_days
 from worker.transform.snapshot import Snapshot, open_snapshot
 from worker.transform.task import TransformTask
+from worker.transform.touched_orders import TouchedOrders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,9 @@ class PendingWork:
         new_sources: Source objects that the tables do not have yet.
         ceased_sources: Of these, the ones that ceased to count, or came back.
         every_day: Whether every day may have changed.
+        changed: Days that may have changed; None for every day.
+        touched: Orders that may add something else than they did.
+        sums: Sums of days at `since`, where they may be used and kept; else None.
         days: Days to publish, ascending.
         skipped: Whether days were left out because they are whole at the head already.
         begun: Days whose publication was ever begun.
@@ -53,6 +60,9 @@ class PendingWork:
     new_sources: set[str]
     ceased_sources: set[str]
     every_day: bool
+    changed: Days | None
+    touched: TouchedOrders
+    sums: SumsManifest | None
     days: Days
     skipped: bool
     begun: Mapping[date, object]
@@ -92,8 +102,9 @@ async def find_pending_work(
     former_days = await days_of_former_contracts(task, snapshot.contract, adoption, former_since)
     task = replace(task, contract=snapshot.contract)
     new_sources = snapshot.sources_since(since)
+    touched = TouchedOrders(task.limits.touched_orders)
     try:
-        changed = await _changed_days(task, snapshot, new_sources, since)
+        changed = await _changed_days(task, snapshot, new_sources, since, touched)
         abandoned = await _abandoned_days(task, snapshot, since)
     except OtherContract:
         # Nothing is known of the rows of such a file. Where it counts, its days cannot be computed;
@@ -102,6 +113,7 @@ async def find_pending_work(
     erased = snapshot.erasures.deleted_since(since)
     if changed is not None and erased:
         changed = np.union1d(changed, _days_of(erased))
+    sums = None if everything or date_range.is_bounded else await _sums(task, snapshot, since)
     begun = await task.state.days()
     vacated_days = np.union1d(abandoned, former_days)
     vacated_days = np.union1d(vacated_days, _days_of(erased)).astype(np.int32)
@@ -119,6 +131,9 @@ async def find_pending_work(
         new_sources=new_sources | erased.keys(),
         ceased_sources=snapshot.ceased_since(since),
         every_day=changed is None,
+        changed=changed,
+        touched=touched,
+        sums=sums,
         days=days,
         skipped=len(days) < len(due) or bool(erased),
         begun=begun,
@@ -128,24 +143,42 @@ async def find_pending_work(
     )
 
 
+async def _sums(task: TransformTask, snapshot: Snapshot, since: int) -> SumsManifest | None:
+    """Return the sums of days; None where product KPIs are asked for, which no sums are kept of."""
+    if not since or PRODUCT_KPIS.name in task.tables:
+        return None
+    return await open_sums(task.workspace, task.state, snapshot.in_force, since)
+
+
 async def _changed_days(
-    task: TransformTask, snapshot: Snapshot, new_sources: set[str], since: int
+    task: TransformTask,
+    snapshot: Snapshot,
+    new_sources: set[str],
+    since: int,
+    touched: TouchedOrders,
 ) -> Days | None:
     """Return the days that new source objects may have changed; None for every day.
 
     Rows of uploads that do not count are looked at as well: their days change when they go and
     return.
+
+    Args:
+        task: What to bring up to date.
+        snapshot: The clean zone at the head.
+        new_sources: The source objects.
+        since: Sequence that the tables have come to.
+        touched: Gets the ids of the orders that they may have changed.
     """
     if since == 0:
         return None
     every = [one.with_uncounted() for one in snapshot.catalogs]
     orders, items, products = (one.of_sources(new_sources) for one in every)
-    of_products = await days_of_changed_products(task, snapshot, products, since)
+    of_products = await days_of_changed_products(task, snapshot, products, since, touched)
     if of_products is None:
         return None
     contract = task.contract
-    of_orders = await changed_days.days_of_new_orders(every[0], orders, contract)
-    of_items = await changed_days.days_of_new_items(every[1], every[0], items, contract)
+    of_orders = await changed_days.days_of_new_orders(every[0], orders, contract, touched)
+    of_items = await changed_days.days_of_new_items(every[1], every[0], items, contract, touched)
     return np.unique(np.concatenate([of_orders, of_items, of_products]))
 
 

@@ -18,13 +18,18 @@ from worker.transform.catalog import Catalog
 from worker.transform.day_loader import latest_products
 from worker.transform.snapshot import Snapshot
 from worker.transform.task import TransformTask
+from worker.transform.touched_orders import TouchedOrders
 
 MAX_PRODUCTS = 100_000
 """Products whose items are looked for; with more, every day is computed."""
 
 
 async def days_of_changed_products(
-    task: TransformTask, snapshot: Snapshot, changed: Catalog, since: int
+    task: TransformTask,
+    snapshot: Snapshot,
+    changed: Catalog,
+    since: int,
+    touched: TouchedOrders,
 ) -> Days | None:
     """Return the days that files of products may have changed; None for every day.
 
@@ -33,22 +38,27 @@ async def days_of_changed_products(
         snapshot: The clean zone at the head.
         changed: Files of products that began or ceased to count.
         since: Sequence that the tables have come to.
+        touched: Gets the ids of the orders with items whose category may have changed.
     """
     if not len(changed) or CATEGORY_KPIS.name not in task.tables:
         return NO_DAYS
     if changed.source_ids.isdisjoint(snapshot.ceased_since(since)):
-        days = await _days_of_new_products(task, snapshot, changed, since)
+        days = await _days_of_new_products(task, snapshot, changed, since, touched)
         if days is not None:
             return days
     ids = await _recategorised(snapshot, changed, since)
     if len(ids) > MAX_PRODUCTS:
         return None
     items, orders = snapshot.items.with_uncounted(), snapshot.orders.with_uncounted()
-    return await changed_days.days_of_products(items, orders, ids, task.contract)
+    return await changed_days.days_of_products(items, orders, ids, task.contract, touched)
 
 
 async def _days_of_new_products(
-    task: TransformTask, snapshot: Snapshot, new: Catalog, since: int
+    task: TransformTask,
+    snapshot: Snapshot,
+    new: Catalog,
+    since: int,
+    touched: TouchedOrders,
 ) -> Days | None:
     """Return the days that products which become known change; None where a category changes.
 
@@ -69,9 +79,12 @@ async def _days_of_new_products(
     becomes_known = pc.unique(pa.chunked_array(unknown))
     items, orders = snapshot.items.with_uncounted(), snapshot.orders.with_uncounted()
     if items.has_index and len(becomes_known) <= items.limits.lookup_points:
-        of_items = await changed_days.days_of_products(items, orders, becomes_known, task.contract)
+        of_items = await changed_days.days_of_products(
+            items, orders, becomes_known, task.contract, touched
+        )
         days = set(of_items.tolist())
     elif len(becomes_known):
+        touched.give_up()
         days = {
             to_day(date.fromisoformat(str(row["order_date"])))
             async for row in task.state.rows(CATEGORY_KPIS.name)

@@ -25,24 +25,37 @@ from worker.transform.day_loader import (
     load_days,
 )
 from worker.transform.day_pipeline import DayPipeline, Published, RowsOfDay
+from worker.transform.kept_sums import KeptSums
 from worker.transform.pending_work import PendingWork
 from worker.transform.task import TransformTask
 
 
-async def publish_days(task: TransformTask, work: PendingWork, observed: Observed) -> Published:
+async def publish_days(
+    task: TransformTask,
+    work: PendingWork,
+    observed: Observed,
+    kept: KeptSums,
+    published: Published,
+) -> None:
     """Compute and publish the pending days, batch by batch.
 
     A day that cannot be computed (an amount exceeds 64 bits) stays as it was, and holds no other
     day back.
+
+    Args:
+        task: What to bring up to date.
+        work: Its days.
+        observed: Collects what is seen of the clean files.
+        kept: Collects sums of days with many orders.
+        published: Collects what was published.
 
     Raises:
         Contended: A newer writer has begun a day and not ended it.
         KpiError: Some days cannot be computed; all others are published.
         ConfigError, SourceError, StoreError: As `worker.transform.transform`.
     """
-    published = Published(rows=dict.fromkeys(sorted(task.tables), 0))
     if len(work.days) == 0:
-        return published
+        return
     snapshot = work.snapshot
     products = Products(*await latest_products(snapshot.products))
     plan = await plan_batches(work.days, snapshot)
@@ -58,6 +71,7 @@ async def publish_days(task: TransformTask, work: PendingWork, observed: Observe
         tables=task.tables,
         observed=observed,
         plan=plan,
+        kept=kept,
     )
     # Days that never had an order may be millions: one order of the year 1 is enough. A day with
     # any version of an order gets its guard even where no row is left of it. Otherwise a late
@@ -65,7 +79,6 @@ async def publish_days(task: TransformTask, work: PendingWork, observed: Observe
     known = {to_day(day) for day in work.begun} | set(work.vacated_days.tolist())
     pipeline = DayPipeline(task, work.head, _DaySlices(context), known, published)
     await pipeline.run()
-    return published
 
 
 class _DaySlices:
@@ -85,6 +98,7 @@ class _DaySlices:
     def compute(self, loaded: DaySlice, days: Days) -> RowsOfDay:
         del days  # those of the slice
         tables = kpi_tables(loaded, self._context.tables)
+        self._context.kept.add_sums(loaded)
         by_day = {name: split_by_day(table) for name, table in tables.items()}
 
         # Only of a day that is being published: as dictionaries, rows take the most memory.

@@ -8,6 +8,7 @@ from kpi.contract.loading import parse_contract
 from kpi.contract.model import Contract
 from kpi.contract.receipt_notes import Note
 from worker.errors import CustomersErased, HeadMoved, SourceMissing
+from worker.index.day_sums import drop_sums
 from worker.maintenance.erasure.request import Found, Request
 from worker.maintenance.erasure.rewriting import Rewriter
 from worker.maintenance.erasure.scan import find_related
@@ -148,6 +149,7 @@ async def erase(request: Request) -> Erased:
                 raise
             continue  # another customer was erased, and the object is another one now
         if done is not None:
+            await drop_sums(request.workspace)
             return done
     raise HeadMoved(f"gave up after {MAX_ROUNDS} rounds: others keep committing uploads")
 
