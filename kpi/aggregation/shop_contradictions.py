@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,6 @@ from kpi.kernels.arrays import Words
 from kpi.kernels.duplicates import find_duplicates, find_members
 from kpi.mapping.clean_rows import DAY, dated_column
 from kpi.mapping.conditions import holds
-from kpi.mapping.repeats import MAX_COUNTED_ROWS, words_of
 
 DECIDING = ("user_id", "discount", "refund", "total", "quantity", "currency", "rate")
 """Columns of an order, beside its day, that KPIs are made of."""
@@ -59,15 +58,18 @@ class ContradictionCounter:
         self._conditions = of_rows
         self._keys: list[Words] = []
         self._values: list[PackedWords] = []
-        self._size = 0
 
-    def include(self, rows: pa.Table) -> None:
-        """Take in the next clean rows."""
-        rows = rows.slice(0, MAX_COUNTED_ROWS - self._size)
-        if not rows.num_rows:
+    def include(self, rows: pa.Table, words: Mapping[str, Words]) -> None:
+        """Take in the next clean rows.
+
+        Args:
+            rows: The rows.
+            words: Of their columns; of the first rows alone where no more are counted.
+        """
+        if not words:
             return
-        self._size += rows.num_rows
-        keys, values = words_of(rows.column("order_id")), self._packed(rows)
+        keys = words["order_id"]
+        values = self._packed(rows.slice(0, len(keys)), words)
         # Equal neighbours, as the lines of an order are for the order, need no second look.
         other = np.ones(len(keys), bool)
         other[1:] = (keys[1:] != keys[:-1]) | (values[1:] != values[:-1]).any(axis=1)
@@ -76,7 +78,7 @@ class ContradictionCounter:
 
     def count(self) -> dict[str, int]:
         """Count such orders by column; columns in which none differ are left out."""
-        if not self._size:
+        if not self._keys:
             return {}
         keys = np.concatenate(self._keys)
         repeated = find_duplicates(keys.copy())
@@ -99,17 +101,17 @@ class ContradictionCounter:
         columns = ["created_at" if name == DAY else name for name in self._columns]
         return [*columns, *("+".join(sorted(names)) for names in self._conditions)]
 
-    def _packed(self, rows: pa.Table) -> PackedWords:
+    def _packed(self, rows: pa.Table, words: Mapping[str, Words]) -> PackedWords:
         width = len(self._columns) + len(self._conditions)
         packed = np.zeros((rows.num_rows, -(-width // PARTS)), np.uint64)
-        for at, words in enumerate(self._words(rows)):
-            bits = (words * _MIXER) >> np.uint64(48)
+        for at, one in enumerate(self._words(rows, words)):
+            bits = (one * _MIXER) >> np.uint64(48)
             packed[:, at // PARTS] |= bits << (_BITS * np.uint64(at % PARTS))
         return packed
 
-    def _words(self, rows: pa.Table) -> Iterator[Words]:
+    def _words(self, rows: pa.Table, words: Mapping[str, Words]) -> Iterator[Words]:
         for name in self._columns:
-            yield words_of(rows.column(name))
+            yield words[name]
         for conditions in self._conditions.values():
             outcome = holds(conditions, lambda name: texts_of(rows, name), rows.num_rows)
             yield outcome.astype(np.uint64)

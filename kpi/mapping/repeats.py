@@ -32,11 +32,15 @@ class RepeatCounter:
         self._rows: list[Words] = []
         self._size = 0
 
-    def include(self, rows: pa.Table) -> None:
-        """Take in the next clean rows."""
+    def include(self, rows: pa.Table) -> dict[str, Words]:
+        """Take in the next clean rows.
+
+        Returns:
+            Words of their columns, of as many rows as are counted; none beyond the limit.
+        """
         rows = rows.slice(0, MAX_COUNTED_ROWS - self._size)
         if not rows.num_rows:
-            return
+            return {}
         self._size += rows.num_rows
         words = {name: words_of(rows.column(name)) for name in rows.column_names}
         keys = combine([words[name] for name in self._key])
@@ -46,6 +50,7 @@ class RepeatCounter:
         other[1:] = values[1:] != values[:-1]
         self._keys.append(keys[other])
         self._rows.append(values[other])
+        return words
 
     def count(self) -> int:
         """Count the keys with different values."""

@@ -268,9 +268,9 @@ class MappedValidation:
             if rows.clean.num_rows:
                 await output.clean[name].write(rows.clean)
             if feed.repeats is not None:
-                feed.repeats.include(rows.clean)
-            if feed.contradictions is not None:
-                feed.contradictions.include(rows.clean)
+                words = feed.repeats.include(rows.clean)
+                if feed.contradictions is not None:
+                    feed.contradictions.include(rows.clean, words)
             if feed.key_order is not None:
                 feed.key_order.include(rows.clean)
         table, reasons = records.rejects(problems, np.flatnonzero(rejected), mapped.kept)
