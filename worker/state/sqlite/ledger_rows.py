@@ -52,7 +52,8 @@ def check_erased(db: sqlite3.Connection, shop: str, entry: Entry) -> None:
     Raises:
         CustomersErased: Another one came since.
     """
-    query = "SELECT coalesce(max(sequence), 0) FROM ledger WHERE shop = ? AND kind = 'erasure'"
+    # `+` keeps SQLite from a walk through all sequences in search of the kind.
+    query = "SELECT coalesce(max(+sequence), 0) FROM ledger WHERE shop = ? AND kind = 'erasure'"
     (last,) = db.execute(query, (shop,)).fetchone()
     if last != entry.erased:
         raise CustomersErased(url=entry.url)
@@ -72,7 +73,7 @@ def last_adoption(db: sqlite3.Connection, shop: str) -> Adoption | None:
     """Return the last adoption; None before the first."""
     query = (
         "SELECT sequence, record FROM ledger WHERE shop = ? AND kind = 'adoption' "
-        "ORDER BY sequence DESC LIMIT 1"
+        "ORDER BY +sequence DESC LIMIT 1"  # see `check_erased`
     )
     row = db.execute(query, (shop,)).fetchone()
     record = None if row is None else record_from_json(row[1]).at(row[0])

@@ -193,7 +193,8 @@ class SqliteState(SqliteSources, KeptTogether):
 
     async def _of_kind(self, kind: str) -> list[Record]:
         """Read all records of a kind, ascending by sequence."""
-        query = "SELECT sequence, record FROM ledger WHERE shop = ? AND kind = ? ORDER BY 1"
+        # See `worker.state.sqlite.ledger_rows.check_erased`.
+        query = "SELECT sequence, record FROM ledger WHERE shop = ? AND kind = ? ORDER BY +sequence"
         rows = await self._file.run(lambda db: db.execute(query, (self._shop, kind)).fetchall())
         return [record_from_json(text).at(sequence) for sequence, text in rows]
 

@@ -21,7 +21,7 @@ import pytest
 
 import worker.state.sqlite.connection
 import worker.state.sqlite.store
-from tests.support.samples import day_kpis
+from tests.support.samples import adoption, day_kpis, entry
 from worker.errors import ConfigError, StoreError
 from worker.state import Outcome, Progress
 from worker.state.sqlite.store import SqliteState
@@ -445,3 +445,28 @@ async def test_a_database_in_a_read_only_folder_is_read(tmp_path: Path) -> None:
         await reader.close()
     finally:
         tmp_path.chmod(0o700)
+
+
+async def test_no_look_up_walks_through_the_ledger(tmp_path: Path) -> None:
+    """A commit of 20,000 records took two walks: a folder of many files was quadratic."""
+    state = await SqliteState.open(tmp_path / "state.db")
+    statements: set[str] = set()
+    await state._file.run(lambda db: db.set_trace_callback(statements.add))
+    await state.commit(entry("a"), adoption=adoption())
+    await state.commit(entry("b"), adoption=adoption())
+    await state.find("a")
+    await state.find_staged("a", "next")
+    await state.rulings()
+    await state.erasures()
+    await state.rewritten("1" * 16)
+    await state.pointers(["a"])
+    await state.adoption()
+    await state._file.run(lambda db: db.set_trace_callback(None))
+    looked = [one for one in statements if one.startswith("SELECT") and "kind" in one]
+    assert len(looked) >= 8
+    for statement in looked:
+        (*_, plan), *_ = await state._file.run(
+            lambda db, asked=statement: db.execute(f"EXPLAIN QUERY PLAN {asked}").fetchall()  # type: ignore[misc]
+        )
+        assert "ledger_by_name" in plan, statement
+    await state.close()
