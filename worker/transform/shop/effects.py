@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from kpi.aggregation.calendar import to_date
 from kpi.kernels.masks import booleans
@@ -13,9 +15,11 @@ from kpi.mapping.clean_rows import DAY
 from worker.state import Effect
 from worker.transform.catalog import Catalog
 from worker.transform.clean_files import CleanFile, RowGroup
+from worker.transform.key_sets import KeySet
+from worker.transform.shop.changed_references import TooManyKeysError, changed_cells
 from worker.transform.shop.days import days_of
 from worker.transform.shop.loader import ShopContext
-from worker.transform.shop.order_ids import batches_of
+from worker.transform.shop.order_ids import batches_of, ids_of, rows_with
 from worker.transform.shop.snapshot import ShopSnapshot
 from worker.transform.shop.takeovers import find_shop_takeovers
 from worker.transform.shop.versions import JOINED, deleted_rows, row_mask
@@ -84,7 +88,10 @@ async def _due_sources(work: ShopWork, counting: WaitingRows) -> set[str]:
     due = {one for name in JOINED if name in changed for one in changed[name]} | work.erased
     references = {one for name, of_name in changed.items() if name not in JOINED for one in of_name}
     if references and any(map(counting.needs_references, JOINED)):
-        return due | {one for name in JOINED for one in _live_sources(snapshot, name)}
+        try:
+            due |= await _with_changed_look_ups(work)
+        except TooManyKeysError:
+            return due | {one for name in JOINED for one in _live_sources(snapshot, name)}
     arrived = snapshot.uploads.changed_since(work.since) - snapshot.uploads.ceased_since(work.since)
     others: set[str] | None = set(work.record.waiting)
     # A line whose order was gone waited for nothing; when the order comes back, it may wait for a
@@ -101,6 +108,36 @@ async def _due_sources(work: ShopWork, counting: WaitingRows) -> set[str]:
         of_items = await _groups_of(snapshot, changed, ("order_items",))
         due |= await _sharing(snapshot, "order_items", key, of_items, others)
     return due
+
+
+async def _with_changed_look_ups(work: ShopWork) -> set[str]:
+    """Return the sources of rows that look up what may have changed, or whose order does.
+
+    Raises:
+        TooManyKeysError: They are too many to be looked for.
+    """
+    snapshot, found = work.snapshot, set[str]()
+    ids: list[pa.Array] = []
+    async for name, column, cells in changed_cells(work.changed, work.task.tables):
+        found |= await _sources_with(snapshot, name, column, cells)
+        if name == "orders":
+            every = snapshot.catalogs[name].with_uncounted()
+            tables = rows_with(every, column, cells, ["order_id"])
+            ids += [ids_of(table) async for table in tables]
+    of_orders = pc.unique(pa.chunked_array(ids, pa.string()))
+    for name in ("order_items", "refunds"):
+        if name in snapshot.catalogs and "order_id" in snapshot.catalogs[name].dataset.columns:
+            found |= await _sources_with(snapshot, name, "order_id", of_orders)
+    return found
+
+
+async def _sources_with(
+    snapshot: ShopSnapshot, name: str, column: str, cells: pa.Array
+) -> set[str]:
+    """Return the sources of a dataset of which a column may have one of some cells."""
+    files = snapshot.live(name)
+    wanted = KeySet.of_values(cells, files.limits.lookup_points)
+    return (await files.holding(column, wanted)).source_ids
 
 
 async def _groups_of(

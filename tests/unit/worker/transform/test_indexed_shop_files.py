@@ -39,7 +39,7 @@ key = {key}
 [order_items.columns]
 order_id = "Order"
 line = "Line"
-product_id = "SKU"
+{sku}
 unit_price = "Price"
 [refunds]
 key = "row"
@@ -96,10 +96,12 @@ def products(second: int, *rows: str) -> File:
 
 
 @asynccontextmanager
-async def shop(home: Path, key: str, files: str = ONE) -> AsyncIterator[tuple[Pipeline, Watched]]:
+async def shop(
+    home: Path, key: str, files: str = ONE, sku: str = 'product_id = "SKU"'
+) -> AsyncIterator[tuple[Pipeline, Watched]]:
     """A shop of some days, whose ids are in an index."""
     watched = Watched()
-    contract = parse_contract(SETTINGS.format(key=key, files=files), source="indexed")
+    contract = parse_contract(SETTINGS.format(key=key, files=files, sku=sku), source="indexed")
     async with Pipeline(home, contract) as pipeline:
         pipeline.workspace = replace(pipeline.workspace, store=watched)
         history = [products(0, *(f"{ident(100 + one)},C{one}" for one in range(4)))]
@@ -110,6 +112,23 @@ async def shop(home: Path, key: str, files: str = ONE) -> AsyncIterator[tuple[Pi
         await add(pipeline, home / "in", *history)
         watched.opened.clear()
         yield pipeline, watched
+
+
+REQUIRED = """product_id = "SKU"
+category = { from = "SKU", via = "products.category", required = true }"""
+"""A line waits for its product."""
+
+
+async def test_a_product_opens_the_files_of_lines_that_wait_for_it(tmp_path: Path) -> None:
+    async with shop(tmp_path, '"order"', sku=REQUIRED) as (pipeline, watched):
+        (new,) = sales(DAYS + 1, 50)
+        waits = replace(new, text=new.text.replace(ident(102), ident(500)))
+        await add(pipeline, tmp_path / "new", waits)
+        watched.opened.clear()
+        product = products(90, f"{ident(500)},C9")
+        assert (await add(pipeline, tmp_path / "new", product))[0] == [DAYS + 1]
+        assert clean_files_opened(watched) <= 4
+        await check(pipeline)
 
 
 async def add(pipeline: Pipeline, folder: Path, *files: File) -> tuple[list[int], object]:
@@ -125,10 +144,12 @@ def clean_files_opened(watched: Watched) -> int:
 
 
 async def check(pipeline: Pipeline) -> None:
-    """Hold the KPIs against those of every day computed without an index."""
-    found = await pipeline.all_rows()
-    await pipeline.transform(everything=True)
+    """Hold KPIs and waiting rows against those of every day computed without an index."""
+    assert pipeline.state is not None
+    found, progress = await pipeline.all_rows(), await pipeline.state.progress()
+    report = await pipeline.transform(everything=True)
     assert found == await pipeline.all_rows()
+    assert progress.waiting == report.waiting
 
 
 @pytest.mark.parametrize("key", KEYS)
