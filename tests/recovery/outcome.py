@@ -86,9 +86,9 @@ def _without_seconds(key: str, data: bytes) -> bytes:
 
 
 def _lasting(record: bytes) -> bytes:
-    """Drop what says when a record was written."""
+    """Drop what says when a record was written, and the digest of such records: `ledger`."""
     fields = json.loads(record)
-    for name in ("seconds", "sequence", "ruling_id", "recorded_at"):
+    for name in ("seconds", "sequence", "ruling_id", "recorded_at", "ledger"):
         fields.pop(name, None)
     return json.dumps(fields, sort_keys=True).encode()
 
