@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.recovery.summary import pytest_terminal_summary
 from tests.support.commands import Shopkpi
 from tests.support.commands import shopkpi as run
+from tests.support.distribution import Distribution
 from tests.support.emulators import EMULATORS, ministack, moto
 from tests.support.profiles import load_profile
 
@@ -28,6 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and uses_emulator(item):
             item.add_marker(pytest.mark.emulated)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Distribution:
+    """Distribute tests over the processes of `pytest -n`."""
+    return Distribution(config, log)
 
 
 def uses_emulator(item: pytest.Function) -> bool:

@@ -12,11 +12,10 @@ from tests.e2e.cloud.running import SETTINGS, Cloud, deployable, running_cloud
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the tests of this folder in one xdist worker: they share the emulator."""
+    """Mark the tests of this folder; they share one process (`Distribution`)."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("cloud"))
             item.add_marker(pytest.mark.emulated)
 
 

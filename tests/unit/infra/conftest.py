@@ -1,4 +1,4 @@
-"""One synthesis per test session and variant of the settings."""
+"""One synthesis per variant of the settings: these tests share a process (`Distribution`)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,6 @@ os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
 
 ECR_IMAGE_URI = f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/shopkpi@sha256:{'ab' * 32}"
 KMS_KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the tests of this folder in one xdist worker: a synthesis takes seconds."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("infra"))
 
 
 def synthesize(outdir: Path, context: Mapping[str, object]) -> Path:
