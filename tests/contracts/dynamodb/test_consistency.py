@@ -18,7 +18,8 @@ from tests.contracts.dynamodb.workers import DAY, large_day
 from tests.contracts.states import rows
 from tests.support.samples import adoption, day_kpis, entry, erasure, ruling
 from worker.errors import HeadMoved
-from worker.state import Effect, Progress, State
+from worker.state import Effect, Lease, Progress, State
+from worker.state.dynamodb.many import FEW_NAMES
 from worker.state.dynamodb.store import DynamoDBState
 
 NO_READS = {"create_tables", "close", "record_effects", "record_sighting"}
@@ -50,12 +51,17 @@ METHODS: dict[str, Callable[[DynamoDBState], Awaitable[object]]] = {
     "erasure_key": lambda state: state.erasure_key(b"second"),
     "entries": lambda state: state.entries(),
     "records": lambda state: state.records(),
+    "pointers": lambda state: state.pointers([*"abc", *map(str, range(FEW_NAMES))]),
+    "entries_at": lambda state: state.entries_at([1]),
     "rulings": lambda state: state.rulings(),
     "sightings": lambda state: state.sightings(["a"]),
     "effects": lambda state: state.effects(["a", "b"]),
     "publish": lambda state: state.publish(large_day(3), 3),
     "progress": lambda state: state.progress(),
     "advance": lambda state: state.advance(Progress(published={"order_kpis": 2})),
+    "lease": lambda state: state.lease(),
+    # What tells it from its own lost answer is read.
+    "put_lease": lambda state: state.put_lease(Lease(owner="late", version=3)),
     "days": lambda state: state.days(),
     "marks": lambda state: state.marks(),
     "mark_again": lambda state: state.mark_again("digest", 1),
