@@ -48,7 +48,7 @@ from worker.transform.task import TransformTask
 MANY = 12
 """Touched orders that no step of a history has more than."""
 
-WITHOUT_SUMS = TransformLimits(summed_orders=10**9)
+WITHOUT_SUMS = TransformLimits(summed_orders=10**9, summed_at_once=10**9)
 
 STATUSES = ("shipped", "returned", "")
 
@@ -93,6 +93,8 @@ class Shop:
         self.contract: Contract = self.random.choice(CONTRACTS)
         self.limits = TransformLimits(
             summed_orders=1,
+            summed_at_once=self.random.choice([1, 9]),
+            summed_customers=self.random.choice([4, 99]),
             touched_orders=self.random.choice([2, MANY, MANY, MANY]),
             unindexed_files=self.random.choice([0, 64]),
             tail_records=self.random.choice([1, 64]),

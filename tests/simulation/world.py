@@ -73,6 +73,7 @@ INDEXED = TransformLimits(
     tail_records=1,
     unpacked_files=2,
     summed_orders=1,
+    summed_at_once=1,
     touched_orders=6,
 )
 """Ids are looked up in the key index, and days have sums, while few orders change."""

@@ -6,6 +6,7 @@ a day is computed of all of its orders.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import zlib
@@ -17,13 +18,13 @@ import numpy as np
 import orjson
 
 from kpi.aggregation.sums import Customer, GroupSum, Sums
-from kpi.index.pointers import sort_pointers
+from kpi.index.pointers import POINTER
 from kpi.kernels.keys import Keys
 from worker.clean import Workspace
 from worker.errors import DamagedObject
 from worker.index.checkpoint import identify_contract
 from worker.index.manifest import Run, Section
-from worker.index.run_object import RunReader, encode_run
+from worker.index.run_object import RunReader, encode_parts
 from worker.index.stored import read_manifest
 from worker.index.sums_manifest import Page, SumsManifest
 from worker.state import Ledger
@@ -39,6 +40,9 @@ CUSTOMERS = "customers"
 MOST_CHANGED = 8_192
 """Customers of a day whose number of orders changed since its run was written: 220 KB that each
 transform writes again. With more, the day is computed of all of its orders, and gets a new run."""
+
+WRITE_BYTES = 8 << 20
+"""Bytes of a run that are written at once."""
 
 _CHANGE = np.dtype([("high", "<u8"), ("low", "<u8"), ("orders", "<i4")])
 
@@ -159,12 +163,29 @@ async def write_customers(workspace: Workspace, keys: Keys) -> Run:
     Raises:
         StoreError: The store fails after retries.
     """
-    pointers = sort_pointers(keys.high, keys.high if keys.low is None else keys.low)
-    data, sections = encode_run({CUSTOMERS: pointers})
-    name = f"{hashlib.sha256(data).hexdigest()[:32]}.run"
+    parts, sections = await asyncio.to_thread(_encode_customers, keys)
+    digest, crc = hashlib.sha256(), 0
+    for part in parts:
+        digest.update(part)
+        crc = zlib.crc32(part, crc)
+    name = f"{digest.hexdigest()[:32]}.run"
     async with workspace.store.create(workspace.absolute(workspace.index(name))) as writer:
-        await writer.write(data)
-    return Run(name=name, size_bytes=len(data), crc=zlib.crc32(data), sections=sections)
+        for part in parts:
+            for start in range(0, len(part), WRITE_BYTES):
+                await writer.write(part[start : start + WRITE_BYTES])
+    return Run(name=name, size_bytes=sum(map(len, parts)), crc=crc, sections=sections)
+
+
+def _encode_customers(keys: Keys) -> tuple[list[memoryview], dict[str, Section]]:
+    """Encode the keys, which may be those of a day of millions: few copies are made."""
+    pointers = np.empty(len(keys), POINTER)
+    if keys.low is None:
+        pointers["key"] = np.sort(keys.high)
+        pointers["place"] = pointers["key"]
+    else:
+        order = np.argsort(keys.high)
+        pointers["key"], pointers["place"] = keys.high[order], keys.low[order]
+    return encode_parts({CUSTOMERS: pointers})
 
 
 async def write_page(workspace: Workspace, stored: StoredSums) -> Page:

@@ -28,20 +28,30 @@ _FENCE = np.dtype([("key", "<u8"), ("crc", "<u4"), ("zero", "<u4")])
 
 def encode_run(tables: Mapping[str, Pointers]) -> tuple[bytes, dict[str, Section]]:
     """Return the bytes of a run, and where each table is in them."""
-    parts: list[bytes] = []
+    parts, sections = encode_parts(tables)
+    return b"".join(parts), sections
+
+
+def encode_parts(
+    tables: Mapping[str, Pointers],
+) -> tuple[list[memoryview], dict[str, Section]]:
+    """Return the bytes of a run in parts, of which the pointers are not copied; and its tables."""
+    parts: list[memoryview] = []
     sections: dict[str, Section] = {}
     offset = 0
     for name, pointers in sorted(tables.items()):
-        data = pointers.tobytes()
-        fences = fences_of(pointers, data).tobytes()
+        data = np.ascontiguousarray(pointers).view(np.uint8).data
+        fences = memoryview(fences_of(pointers, data).tobytes())
         crc = zlib.crc32(fences)
         sections[name] = Section(offset=offset, pointers=len(pointers), crc=crc)
         parts += [data, fences]
         offset += len(data) + len(fences)
-    return b"".join(parts), sections
+    return parts, sections
 
 
-def fences_of(pointers: Pointers, data: bytes) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+def fences_of(
+    pointers: Pointers, data: bytes | memoryview
+) -> np.ndarray[tuple[int], np.dtype[np.void]]:
     """Return the fence of each block of some pointers, whose bytes are `data`."""
     starts = range(0, len(pointers), BLOCK_POINTERS)
     fences = np.zeros(len(starts), _FENCE)

@@ -30,6 +30,7 @@ class KeptSums:
         sums: Day -> sums and number of customers of such a day.
         damaged: Days whose sums cannot be those of any orders, or cannot be read.
         least_orders: Orders of a day from which on its sums are kept; None for no day.
+        room: Orders whose customers may still be held.
         customers_of: Makes keys of customers.
     """
 
@@ -39,6 +40,7 @@ class KeptSums:
     sums: dict[int, tuple[Sums, int]] = field(default_factory=dict)
     damaged: set[int] = field(default_factory=set)
     least_orders: int | None = None
+    room: int = 0
     customers_of: CustomersOf = field(default=lambda column: keys_of([column]))
 
     def add_customers(self, orders: OrderColumns) -> None:
@@ -47,8 +49,11 @@ class KeptSums:
             return
         first = int(orders.days.min())
         counts = np.bincount(orders.days - first)
-        for day in (np.flatnonzero(counts >= max(self.least_orders, 1)) + first).tolist():
-            self.customers[day] = orders.users.take(orders.days == day)
+        for at in np.flatnonzero(counts >= max(self.least_orders, 1)).tolist():
+            self.room -= int(counts[at])
+            if self.room >= 0:
+                day = first + at
+                self.customers[day] = orders.users.take(orders.days == day)
 
     def add_sums(self, day_slice: DaySlice) -> None:
         """Keep the sums of those days whose customers are kept."""

@@ -49,6 +49,10 @@ class TransformLimits:
             that follow on the last pack one by one.
         summed_orders: Orders of a day from which on its sums are kept once it is computed: with
             fewer, to read all of them takes as long as to read those that changed.
+        summed_at_once: The same where every day is computed: writing the customers of many smaller
+            days would take a noticeable part of the time.
+        summed_customers: Orders whose customers are held until they are written, 8 or 16 bytes
+            each; the sums of further days are kept when these are computed once more.
         touched_orders: Orders up to which what they add to such days is computed of them alone.
     """
 
@@ -68,6 +72,8 @@ class TransformLimits:
     tail_records: int = 128
     unpacked_files: int = 32
     summed_orders: int = 50_000
+    summed_at_once: int = 500_000
+    summed_customers: int = 6_000_000
     touched_orders: int = 5_000
 
 

@@ -145,7 +145,7 @@ async def find_pending_work(
 
 async def _sums(task: TransformTask, snapshot: Snapshot, since: int) -> SumsManifest | None:
     """Return the sums of days; None where product KPIs are asked for, which no sums are kept of."""
-    if not since or PRODUCT_KPIS.name in task.tables:
+    if PRODUCT_KPIS.name in task.tables:
         return None
     return await open_sums(task.workspace, task.state, snapshot.in_force, since)
 

@@ -54,10 +54,14 @@ async def bring_up_to_date(task: TransformTask, work: PendingWork) -> KeptSums:
         ConfigError, SourceError, StoreError: As `worker.transform.transform`.
     """
     kept = KeptSums()
-    if work.sums is None or work.changed is None:
+    if work.sums is None:
         return kept
-    kept.least_orders = task.limits.summed_orders
+    limits = task.limits
+    kept.least_orders = limits.summed_at_once if work.every_day else limits.summed_orders
+    kept.room = limits.summed_customers
     kept.customers_of = await _hashed_customers(task, work)
+    if work.changed is None:
+        return kept
     pages = work.sums.pages
     kind = arrow_type(work.snapshot.orders.dataset.columns["order_id"])
     ids = work.touched.ids(kind) if pages else None
@@ -209,11 +213,9 @@ async def keep_sums(task: TransformTask, work: PendingWork, kept: KeptSums) -> d
     before = work.sums
     try:
         pages = dict(kept.pages)
-        for day, customers in kept.customers.items():
-            if day in kept.sums:
-                run = await write_customers(task.workspace, customers)
-                sums, count = kept.sums[day]
-                kept.stored[day] = StoredSums(sums=sums, customers=count, run=run)
+        for day, (sums, count) in sorted(kept.sums.items()):
+            run = await write_customers(task.workspace, kept.customers.pop(day))
+            kept.stored[day] = StoredSums(sums=sums, customers=count, run=run)
         for day in kept.stored.keys() - pages.keys():
             pages[day] = await write_page(task.workspace, kept.stored[day])
         if pages or before.pages or before.retired:

@@ -25,7 +25,8 @@ from worker.transform import Report, transform
 from worker.transform.limits import TransformLimits
 
 ORDERS = 40
-LIMITS = TransformLimits(summed_orders=20)
+BUSIEST = 60
+LIMITS = TransformLimits(summed_orders=20, summed_at_once=BUSIEST)
 DATE = "2025-03-01T12:00:00"
 
 
@@ -102,6 +103,18 @@ async def test_few_orders_of_a_busy_day_read_no_other(tmp_path: Path, contract: 
         assert contract != "default" or not opened & of_day
         await shop.assert_right()
         assert (await shop.rows())[1][0]["total_orders"] == ORDERS + 3
+
+
+async def test_a_first_run_keeps_sums_of_the_busiest_days(tmp_path: Path) -> None:
+    async with Pipeline(tmp_path) as pipeline:
+        shop = Shop(pipeline, Watched(), tmp_path)
+        await shop.add(1, BUSIEST)
+        assert len((await shop.manifest()).pages) == 1
+        before = (await shop.manifest()).names
+        await shop.add(500, 1)
+        ((page,),) = [[*(await shop.manifest()).pages.values()]]
+        assert page.customers in before
+        await shop.assert_right()
 
 
 async def test_a_day_of_few_orders_has_no_sums(tmp_path: Path) -> None:
