@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
 from hypothesis import find
 
-from tests.simulation.generation import histories
+from tests.simulation.generation import histories, make_history
 from tests.simulation.history import Adopt, Erase, History, Rule, Step, Transform, Validate, Wait
 from tests.simulation.invariants import Violation
+from tests.simulation.maintenance_mutants import OF_MAINTENANCE
 from tests.simulation.mutants import HARMLESS, MUTANTS, OF_ADOPTIONS, OF_ERASURES, OF_RULINGS
 from tests.simulation.schedule import Fault
 from tests.simulation.search import FIND, run_seeded, search
 from tests.simulation.shop_mutants import OF_SHOPS
 from tests.simulation.test_known import upload
-from tests.simulation.world import run_history
+from tests.simulation.world import MAINTAINED, run_history
 
 BATCHES = 20
 BATCH_HISTORIES = 100
@@ -64,6 +66,16 @@ def test_a_broken_rule_of_adoptions_is_found(name: str) -> None:
     ]
     assert all(run_history(one).violation is None for one in histories_)
     assert any(run_history(one, OF_ADOPTIONS[name]).violation for one in histories_)
+
+
+@pytest.mark.parametrize("name", OF_MAINTENANCE)
+def test_a_broken_rule_of_maintenance_is_found(name: str) -> None:
+    for seed in range(SCHEDULES):
+        history = replace(make_history(seed), schedule=seed * MAINTAINED)
+        if run_history(history, OF_MAINTENANCE[name]).violation is not None:
+            assert run_history(history).violation is None
+            return
+    pytest.fail(f"no history of {SCHEDULES} notices {name}")
 
 
 DURING_AN_ERASURE: tuple[Step, ...] = (

@@ -46,10 +46,12 @@ from worker.errors import (
 )
 from worker.maintenance.adoption import Proposal, stage_and_adopt
 from worker.maintenance.audit import audit
+from worker.maintenance.derived import compare_derived
 from worker.maintenance.erasure.erase import erase
 from worker.maintenance.erasure.purge import purge
 from worker.maintenance.erasure.request import Request
 from worker.maintenance.raw_objects import RawObjects
+from worker.maintenance.upkeep import keep_up
 from worker.objects import ObjectInfo, ObjectStore
 from worker.objects.location import Location
 from worker.objects.memory import MemoryStore
@@ -89,6 +91,9 @@ STREAMED = TransformLimits(
 
 VERSIONED_BY_CUSTOMER = 'version = "user_id"'
 """In a contract by which the greater id of a customer is the later version."""
+
+MAINTAINED = 16
+"""One history of so many has maintenance beside each transform."""
 
 SECRET = b"s" * 32
 """Of the digests of erased customers: one that is drawn would make runs of one seed differ."""
@@ -136,16 +141,20 @@ class _World:
         self._scheduler = scheduler
         self._state = backend.state(scheduler)
         self._now = START
+        self._days = 0
         raw = VersionedStore if history.versioned else MemoryStore
         self._raw = raw("raw", clock=lambda: self._now)
         self._moved = MemoryStore("moved")
         self._clean = backend.clean(scheduler)
+        self._clean._clock = self._age
         self._infos: list[ObjectInfo] = []
         self._uploads: dict[str, Upload] = {}
         self._invariants = Invariants(self._state, self._clean, self._uploads, torn=backend.torn)
         self._tasks: list[asyncio.Task[None]] = []
         self._processes: list[Process] = []
         self._erases = self._versions = False
+        # In some of the histories that have a key index.
+        self._maintains = history.schedule % MAINTAINED == 0
         self.violation: str | None = None
         self.ended: list[str] = []
 
@@ -163,6 +172,8 @@ class _World:
                     self._start("validate", self._validate(info, step.split_bytes), step.fault)
                 case Transform():
                     self._start("transform", self._transform(step), step.fault)
+                    if self._maintains:
+                        self._start("maintain", self._maintain, step.fault)
                 case Rule() if self._infos:
                     info = self._infos[step.number % len(self._infos)]
                     self._start(step.kind, self._rule(info, step.kind), step.fault)
@@ -246,9 +257,16 @@ class _World:
             self._tasks = [task for task in self._tasks if not task.done()]
 
     async def _quiesce(self) -> None:
-        """Deliver everything that is there, transform, and see that there is nothing left to do."""
-        async for info in self._raw.list(""):
+        """Deliver everything that is there, transform, and see that there is nothing left to do.
+
+        What is there is two days old by then: where nothing names it, it may be deleted.
+        """
+        self._days = 2
+        for number, info in enumerate([one async for one in self._raw.list("")]):
+            if self._maintains and number < 2:
+                self._start("maintain", self._maintain, None)
             await self._start("validate", self._validate(info, 0), None)
+        await self._settle()
         await self._start("transform", self._transform(Transform()), None)
         if self.violation is None:
             try:
@@ -260,6 +278,8 @@ class _World:
     async def _check_end(self) -> None:
         await self._invariants.check()
         await self._check_erased()
+        if self._maintains:
+            await self._check_derived()
         entries = await MemoryState.entries(self._state)
         committed = {entry.source_id for entry in entries}
         current = [info async for info in self._raw.list("")]
@@ -423,6 +443,23 @@ class _World:
                 users = pq.read_table(pa.BufferReader(data)).column("user_id").to_pylist()
                 if not erased.isdisjoint(users):
                     raise Violation(f"{entry.url} has an erased customer")
+
+    def _age(self) -> datetime:
+        return START + timedelta(days=self._days)
+
+    async def _maintain(self, process: Process) -> None:
+        """Merge, write a checkpoint, and delete what nothing names."""
+        state, workspace = self._stores(process)
+        in_force = await contract_of(state, await state.adoption(), CONTRACT)
+        workspace = replace(workspace, generation=in_force.erasures.generation)
+        await keep_up(CONTRACT, workspace, state, now=self._age)
+
+    async def _check_derived(self) -> None:
+        """Check that index and checkpoint hold what they would if built from nothing."""
+        workspace = Workspace(store=self._clean, location=Location(bucket="clean", key=""))
+        found = await compare_derived(CONTRACT, workspace, self._state)
+        if found:
+            raise Violation(f"{found}")
 
     async def _audit(self, process: Process) -> None:
         state, workspace = self._stores(process)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from kpi.contract.model import Contract
 from worker.clean import Workspace
@@ -47,6 +48,7 @@ async def keep_up(
     *,
     dry_run: bool = False,
     found: Callable[[StoredName], None] = lambda _: None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Upkeep:
     """Merge, write a checkpoint, and delete what nothing names.
 
@@ -56,6 +58,7 @@ async def keep_up(
         state: Ledger and KPI tables.
         dry_run: Whether to change nothing.
         found: Called with each object that nothing names.
+        now: Returns the present time.
 
     Raises:
         SourceError, StoreError: A retry may help.
@@ -68,7 +71,8 @@ async def keep_up(
         if not dry_run:
             await workspace.store.delete(workspace.absolute(workspace.index(MANIFEST_NAME)))
     checkpoint = 0 if dry_run else await _write_checkpoint(contract, workspace, state)
-    collected = await Collector(workspace, state, dry_run=dry_run, found=found).collect()
+    collector = Collector(workspace, state, dry_run=dry_run, found=found, now=now)
+    collected = await collector.collect()
     return Upkeep(merged=merged, index_damaged=damaged, checkpoint=checkpoint, collected=collected)
 
 

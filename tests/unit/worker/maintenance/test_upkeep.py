@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -241,3 +242,18 @@ async def test_an_object_written_again_meanwhile_stays(
     assert found.objects["clean"] == 1
     assert not path.exists()
     await check_named(pipeline)
+
+
+async def test_a_writer_renews_an_old_object_of_the_same_bytes(tmp_path: Path) -> None:
+    """Else what is written again could be deleted before an entry names it."""
+    path, store = tmp_path / "object", FolderStore()
+
+    async def write() -> float:
+        async with store.create(path.as_posix().lstrip("/")) as writer:
+            await writer.write(b"rows")
+        return path.stat().st_mtime
+
+    first = await write()
+    assert await write() == first  # readers of a young one are not disturbed
+    os.utime(path, (first - 13 * 3600, first - 13 * 3600))
+    assert await write() >= first

@@ -1,0 +1,47 @@
+"""Maintenance that breaks a rule; see `tests.simulation.mutants`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any
+
+import worker.transform.history
+from tests.simulation.backend import Backend
+from worker.index.checkpoint import extend_checkpoint
+from worker.maintenance import collection, upkeep
+from worker.maintenance.collection import Collector
+from worker.objects import StoredName
+
+
+class CollectsLiveRuns(Collector):
+    """Deletes runs without a look into the manifests."""
+
+    async def _named_by_manifests(self) -> set[str]:
+        return set()
+
+
+class CollectsCleanFiles(Collector):
+    """Deletes clean files without a look into the ledger."""
+
+    async def _collect_batch(self, zone: str, batch: Collection[StoredName]) -> None:
+        for one in batch:
+            await self._delete(zone, one)
+
+
+async def checkpoint_beyond(*args: Any, up_to: int, **options: Any) -> None:
+    """Write a checkpoint that is one record ahead of what it knows."""
+    await extend_checkpoint(*args, up_to=up_to + 1, **options)
+
+
+OF_MAINTENANCE = {
+    **{
+        mutant.__name__: Backend(replaced=((upkeep, "Collector", mutant),))
+        for mutant in (CollectsLiveRuns, CollectsCleanFiles)
+    },
+    "CollectsTheYoung": Backend(replaced=((collection, "MIN_AGE", timedelta(0)),)),
+    "CheckpointBeyond": Backend(
+        replaced=((worker.transform.history, "extend_checkpoint", checkpoint_beyond),)
+    ),
+}
+"""Mutants that need maintenance beside transforms; `test_mutants` takes such histories."""
