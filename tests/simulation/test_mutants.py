@@ -71,7 +71,7 @@ def test_a_broken_rule_of_adoptions_is_found(name: str) -> None:
 @pytest.mark.parametrize("name", OF_MAINTENANCE)
 def test_a_broken_rule_of_maintenance_is_found(name: str) -> None:
     for seed in range(SCHEDULES):
-        history = replace(make_history(seed), schedule=seed * MAINTAINED)
+        history = replace(make_history(seed), schedule=(1_000 + seed) * MAINTAINED)
         if run_history(history, OF_MAINTENANCE[name]).violation is not None:
             assert run_history(history).violation is None
             return
