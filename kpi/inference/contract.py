@@ -23,6 +23,7 @@ from kpi.inference.samples import TableSample
 from kpi.inference.structure import Structure, find_structure
 from kpi.inference.tables import Table, find_references, make_tables
 from kpi.inference.trial import try_contract
+from kpi.inference.unclear_files import ask_about_cents, ask_about_places
 from kpi.inference.unnamed_columns import product_by_values
 from kpi.inference.values import Column
 
@@ -108,6 +109,10 @@ class _Inference:
             blocks = [*datasets.orders(top, None), *datasets.items(way), *datasets.products(way)]
         blocks += datasets.refunds(way)
         blocks += self._plan.reference_blocks()
+        in_cents = ask_about_cents(way, top.value_of("currency"), self._tables, self._answers)
+        if in_cents is not None:
+            self._plan.minor.add(in_cents)
+        ask_about_places(structure, self._answers)
         files = FileBlocks(structure, self._tables, self._plan, self._answers)
         blocks = [*files.blocks(self._others()), *blocks]
         self._answers.check()

@@ -52,6 +52,10 @@ class Block:
         """Add a line."""
         self.words.append(Word(name, value, note, is_comment))
 
+    def value_of(self, name: str) -> object:
+        """Give the value of a line; None where there is none."""
+        return next((one.value for one in self.words if one.name == name), None)
+
     def lines(self) -> list[str]:
         """Write the table."""
         head = [self.head] if self.head else []

@@ -71,7 +71,9 @@ class FileBlocks:
         self._add_numbers(block, read, table)
         self._add_dates(block, read)
         if table.number in self._plan.minor:
-            block.add("minor_units", True, "the header says so, and all amounts are whole")
+            block.add(
+                "minor_units", True, "all amounts are whole; the header, or an answer, says so"
+            )
         blanks = sorted({word for one in read for word in one.blanks})
         if blanks:
             rows = sum(

@@ -36,6 +36,9 @@ from kpi.inference.whole_orders import repeats_discount, repeats_total, sum_of_o
 CLOSE = 0.15
 """Difference of weight below which the rows do not decide between two ways."""
 
+FOOTER_ROWS = 3
+"""Rows of totals below the lines of a report at most."""
+
 NET = frozenset({"net", "netto", "neto", "netta", "nett"})
 """Words of prices that leave out tax, or discounts."""
 
@@ -154,7 +157,7 @@ def _stated(ways: Sequence[Way]) -> Way:
         return best
     for way in ways[1:]:
         is_amount = [role for role, _ in way.roles] == ["after_discount"]
-        if is_amount and way.weight > 0 and _same(way.amounts, best.amounts):
+        if is_amount and way.weight > 0 and _states(way, best):
             return way.with_evidence(max(0.0, best.weight - way.weight), best.evidence[-1])
     return best
 
@@ -280,6 +283,14 @@ def _discount_fit(role: str, sizes: Floats, column: Column) -> float:
     if percent:
         return 0.0
     return 0.02 if most <= 1.0 else 0.25 if has_parts or most > 100 else 0.1
+
+
+def _states(way: Way, best: Way) -> bool:
+    """Whether a way has the amounts of the best one, but for rows of totals below the lines."""
+    rows = len(best.amounts)
+    while rows and rows > len(best.amounts) - FOOTER_ROWS and best.amounts[rows - 1] == 0:
+        rows -= 1
+    return rows > 0 and _same(way.amounts[:rows], best.amounts[:rows])
 
 
 def _same(one: Floats, other: Floats) -> bool:

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from kpi.inference.headers import means
+from kpi.inference.headers import meaning_of, means
 from kpi.inference.statuses import is_known_status, meaning_of_status
 from kpi.inference.tables import Table
 from kpi.inference.values import Column
@@ -155,6 +155,10 @@ def _nameless_quantity_fit(column: Column) -> float:
 def product_fit(column: Column) -> float:
     """Tell how well a column fits the product of a line."""
     meaning = column.meaning
+    own = meaning_of(column.header.rpartition(".")[2])
+    if "product" in own and column.has_headers:
+        # In `orders.items.sku` the path says what the list is of, and the last word what this is.
+        meaning = own
     if not column.has_headers and column.kind in ("integer", "text"):
         return 0.1 if column.index == 0 else 0.3
     if column.kind not in ("integer", "text") or "product" not in meaning:
