@@ -100,7 +100,9 @@ $(VENV)/runtime: requirements.lock requirements-build.lock pyproject.toml
 	$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Python compiles what it imports; pip would compile 180 MB of the CDK, most of it never imported.
+# Python compiles what it imports, and keeps it unless that variable forbids it; pip would compile
+# 180 MB of the CDK, most of it never imported.
+unexport PYTHONDONTWRITEBYTECODE
 $(VENV)/dev: requirements-dev.lock $(VENV)/runtime
 	$(BIN)/python $(PIP) --no-compile --require-hashes -r requirements-dev.lock
 	@touch $@
