@@ -52,7 +52,15 @@ Compared = Literal["everything", "workspace", "nothing"]
 def is_missing(settings: Settings) -> bool:
     """Return whether the state is a database that is not there yet."""
     path = settings.state_url.removeprefix("sqlite://")
-    return path != settings.state_url and not os.path.exists(path)  # noqa: PTH110  (any bytes)
+    if path == settings.state_url:
+        return False
+    try:
+        os.stat(path)  # noqa: PTH116  (any bytes)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False  # opening it says what is wrong
+    return False
 
 
 @dataclass(frozen=True, kw_only=True)

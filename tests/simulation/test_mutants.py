@@ -184,7 +184,7 @@ HISTORIES_OF_RULINGS: dict[str, tuple[Step, ...]] = {
 @pytest.mark.parametrize("name", [*OF_SHOPS, *OF_RULINGS])
 def test_a_broken_rule_is_found_by_its_history(name: str) -> None:
     steps = (HISTORIES_OF_SHOPS | HISTORIES_OF_RULINGS)[name]
-    history = History(steps=steps, schedule=0, calm=0.9)
+    history = History(steps=steps, schedule=1, calm=0.9)
     assert run_history(history).violation is None
     assert run_history(history, (OF_SHOPS | OF_RULINGS)[name]).violation
 

@@ -13,6 +13,7 @@ import orjson
 
 from worker.clean import Workspace
 from worker.errors import SourceError
+from worker.objects import SweepingStore
 from worker.state import Ledger
 from worker.state.marks import Mark
 from worker.state.same_ledger import identify_ledger
@@ -47,6 +48,9 @@ async def write_mark(workspace: Workspace, ledger: Ledger, as_of: int) -> None:
     before = await read_mark(workspace)
     if before is None or before.begun < as_of:
         await replace_mark(workspace, ledger, as_of)
+    elif isinstance(workspace.store, SweepingStore):
+        # Whoever wrote this mark may have been killed before its temporary file was gone.
+        await workspace.store.sweep(workspace.absolute("index"))
 
 
 async def replace_mark(workspace: Workspace, ledger: Ledger, as_of: int) -> None:

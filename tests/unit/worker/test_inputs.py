@@ -48,7 +48,7 @@ class Opened:
     async def find(self, *_: object) -> Inputs:
         return Inputs(sources=[])
 
-    def session(self, given: Settings) -> object:
+    def session(self, given: Settings, **_: object) -> object:
         return self._open("session", SimpleNamespace(settings=given, adoption=object()))
 
 
