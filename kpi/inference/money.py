@@ -21,6 +21,7 @@ from kpi.inference.money_evidence import (
     reduce_by,
     stands_once,
 )
+from kpi.inference.piece_discounts import judge_by_pieces
 from kpi.inference.roles import is_discount, is_money, is_unit_price, may_be_money
 from kpi.inference.structure import Structure, price_of_product
 from kpi.inference.tables import Table
@@ -101,6 +102,7 @@ def find_money(structure: Structure, tables: Sequence[Table]) -> Money:
     for column, numbers in sources:
         ways += _ways_of(column, numbers, quantity, discounts, structure)
     ways = [judge_by_relations(one, amounts, quantity, discounts) for one in ways]
+    ways = [judge_by_pieces(one, amounts, structure, quantity, discounts) for one in ways]
     ways = [judge_by_product(one, of_product, quantity, structure) for one in ways]
     ways = [judge_by_usual_price(one, structure, quantity, discounts) for one in ways]
     ways = [judge_by_totals(one, structure) for one in ways]

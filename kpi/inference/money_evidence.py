@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,7 +78,7 @@ def judge_by_relations(
             if id(column) in names or column.numbers is None:
                 continue
             telling = _telling(way, quantity)
-            share = _share(way.amounts, column.amounts, telling)
+            share = share_agreeing(way.amounts, column.amounts, telling)
             if share >= SURE_SHARE and "before" not in column.meaning:
                 text = f"gives {column.header!r} in {share:.0%} of the lines"
                 return way.with_evidence(0.5, text)
@@ -89,13 +89,14 @@ def judge_by_relations(
     for other in others:
         if not discounts:
             before = other.amounts * quantity
-            share = _share(before, way.amounts, quantity != 1)
+            share = share_agreeing(before, way.amounts, quantity != 1)
             text = f"is {other.header!r} x quantity in {share:.0%} of the lines"
             if _is_never_more(way.amounts, before, share):
                 found.append((share, 1.5, f"{text}, and less in all others"))
             found.append((share, 0.8, text))
         for discount in discounts:
-            if _is_before(way, other, quantity, discount):
+            is_net = is_reduced(other, amounts, discount)
+            if not is_net and _is_before(way, other, quantity, discount):
                 return way.with_evidence(-1.0, "stands before the discounts")
             found.append(_reduced(way, other, quantity, discount))
     share, weight, text = max(found)
@@ -107,13 +108,24 @@ def _is_never_more(amounts: Floats, before: Floats, share: float) -> bool:
     return SOME_SHARE < share < 1.0 and bool((amounts <= before + CENT).all())
 
 
+def is_reduced(price: Column, amounts: Iterable[Column], discount: Column) -> bool:
+    """Return whether a price is another one less a discount already."""
+    given = np.abs(discount.amounts) > 0
+    sizes = np.abs(discount.amounts)
+    return any(
+        share_agreeing(one.amounts - sizes, price.amounts, given) >= SURE_SHARE
+        for one in amounts
+        if one is not price and one is not discount and one.numbers is not None
+    )
+
+
 def _is_before(way: Way, other: Column, quantity: Floats, discount: Column) -> bool:
     """Whether an amount is a price x quantity, or one before discounts, in spite of a discount."""
     given = np.abs(discount.amounts) > 0
     unit = other.amounts * quantity
-    share = _share(unit, way.amounts, given & (unit != 0))
+    share = share_agreeing(unit, way.amounts, given & (unit != 0))
     if other.meaning.has("before"):
-        share = max(share, _share(other.amounts, way.amounts, given))
+        share = max(share, share_agreeing(other.amounts, way.amounts, given))
     return share >= SURE_SHARE
 
 
@@ -123,7 +135,7 @@ def _reduced(
     """Compare an amount with another one less a discount: (share, weight, evidence)."""
     sizes = np.abs(discount.amounts)
     share = max(
-        _share(reduce_by(base, sizes, role), way.amounts, sizes > 0)
+        share_agreeing(reduce_by(base, sizes, role), way.amounts, sizes > 0)
         for role in DISCOUNT_ROLES
         for base in (other.amounts * quantity, other.amounts)
     )
@@ -139,7 +151,7 @@ def _telling(way: Way, quantity: Floats) -> Mask:
     return np.asarray(telling)
 
 
-def _share(one: Floats, other: Floats, rows: Mask) -> float:
+def share_agreeing(one: Floats, other: Floats, rows: Mask) -> float:
     """Share of some rows in which two amounts are one; 0 for too few rows."""
     rows = rows & ((one != 0) | (other != 0))
     if rows.sum() < MIN_ROWS:
@@ -162,7 +174,7 @@ def judge_by_product(
     if of_product is not None and role != "before_discount":
         known = rows & ~np.isnan(of_product)
         price = np.nan_to_num(of_product)
-        share = _share(money, price * (1.0 if is_unit else quantity), known)
+        share = share_agreeing(money, price * (1.0 if is_unit else quantity), known)
         if share >= SOME_SHARE:
             what = "price" if is_unit else "price x quantity"
             return way.with_evidence(share, f"is the product's {what} in {share:.0%} of the lines")
@@ -173,18 +185,18 @@ def _judge_by_constancy(way: Way, structure: Structure, money: Floats, quantity:
     """Weigh a way by what is alike for a product in all quantities, a price or an amount."""
     is_unit = way.roles[0][0] == "unit_price"
     of_piece = money / np.where(quantity, quantity, 1)
-    constant = _constancy(structure, money if is_unit else of_piece)
+    constant = constancy(structure, money if is_unit else of_piece)
     if constant >= SURE_SHARE:
         what = "alike for a product whatever the quantity"
         return way.with_evidence(0.6, f"{what}, {constant:.0%} of the products")
-    if _constancy(structure, of_piece if is_unit else money) < SURE_SHARE:
+    if constancy(structure, of_piece if is_unit else money) < SURE_SHARE:
         return way
     if is_unit:
         return way.with_evidence(-0.8, "grows with the quantity of a product")
     return way.with_evidence(-0.4, "alike for a product whatever the quantity")
 
 
-def _constancy(structure: Structure, money: Floats) -> float:
+def constancy(structure: Structure, money: Floats) -> float:
     """Share of the products whose price is one in all quantities that it was sold in."""
     if (
         structure.product is None

@@ -76,6 +76,26 @@ def test_a_total_is_told_from_one_before_discounts(
     assert names == roles
 
 
+@pytest.mark.parametrize("has_total", [False, True], ids=["net price", "net total"])
+def test_a_discount_of_each_piece_is_told_from_one_of_the_line(has_total: bool) -> None:
+    prices = {"A": 1000, "B": 2500, "C": 400}
+    headers = ("order_id", "sku", "quantity", "list_price", "discount", "price", "line_total")
+    rows = []
+    for order in (1, 2, 3):
+        for sku, price in prices.items():
+            quantity = 1 + (order + price // 100) % 3
+            off = price // 10 if (order + price) % 2 else 0
+            cents = (price, off, price - off, (price - off) * quantity)
+            money = [f"{one // 100}.{one % 100:02}" for one in cents]
+            rows.append((str(order), sku, str(quantity), *money)[: 6 + has_total])
+    shop = infer(ORDERS, lines_of(rows, headers=headers[: 6 + has_total]))
+    columns = shop.datasets["order_items"].columns
+    names = {*columns} - {"order_id", "product_id", "quantity"}
+    assert names == ({"after_discount"} if has_total else {"unit_price"})
+    (name,) = names
+    assert columns[name].headers[0] == ("line_total" if has_total else "price")
+
+
 def test_a_price_that_is_alike_in_all_quantities_is_of_one_piece() -> None:
     headers = ("order_id", "sku", "quantity", "amount")
     rows = [
