@@ -7,6 +7,7 @@ import gzip
 import io
 import re
 import sqlite3
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -60,9 +61,14 @@ def whole_value(identifier: str) -> re.Pattern[bytes]:
 
 
 def mentions(identifier: str, folders: Iterable[Path]) -> list[str]:
-    """Name everything that has an id as a whole value."""
+    """Name everything that has an id as a whole value, or as a word of an index."""
     whole = whole_value(identifier)
-    return [name for name, data in stored_bytes(folders) if whole.search(data)]
+    word = struct.pack("<Q", int(identifier)) if identifier.isdecimal() else None
+    return [
+        name
+        for name, data in stored_bytes(folders)
+        if whole.search(data) or (word and name.endswith(".run") and word in data)
+    ]
 
 
 def _table_text(data: bytes) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from kpi.contract.receipt_notes import CONTRADICTING, Note
+from kpi.contract.receipt_notes import CONTRADICTING
 from worker.cli.sanitize import one_line
 from worker.runtime.wording import counted
 from worker.state.receipt import doubts_of
@@ -221,11 +221,6 @@ def show_doubts(entries: Iterable[Entry]) -> None:
 
 
 def _doubt(name: str, count: int) -> str:
-    if name == Note.ANOTHER_DAY_AS_WRITTEN:
-        return (
-            f"{counted(count, 'row')} with another date as written than the day counted "
-            '(`day = "as written"` takes the date)'
-        )
     column = name.removeprefix(CONTRADICTING)
     hint = "of each the last row counts; what a line says goes to [order_items]"
     if column == "created_at":

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kpi.errors import KpiError
 from worker.clean import Workspace
 from worker.clean.ledger_mark import MARK_NAME, replace_mark
 from worker.errors import ConfigError, SourceError
@@ -70,19 +71,27 @@ async def rebuild(
         objects, size_bytes = await _delete_derived(workspace)
         async with workspace.store.create(under_way) as writer:
             await writer.write(b"{}")
-    report = await transform(
-        contract=task.contract,
-        workspace=workspace,
-        state=state,
-        tables=task.tables,
-        everything=True,
-        progress=progress,
-        limits=task.limits,
-    )
+    head = await state.head()
+    failure: KpiError | None = None
+    try:
+        report = await transform(
+            contract=task.contract,
+            workspace=workspace,
+            state=state,
+            tables=task.tables,
+            everything=True,
+            progress=progress,
+            limits=task.limits,
+        )
+    except KpiError as error:
+        # All other days are published. Their ledger is taken, or nothing could mend that day.
+        failure, report = error, Report(as_of=head)
     rows = await state.delete_unguarded()
     await state.mark_again(await identify_ledger(state, report.as_of), report.as_of)
     await replace_mark(workspace, state, report.as_of)
     await workspace.store.delete(under_way)
+    if failure is not None:
+        raise failure
     return Rebuilt(
         report=report,
         deleted_objects=objects,

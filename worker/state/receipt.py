@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from kpi.contract.receipt_notes import CONTRADICTING, Note
+from kpi.contract.receipt_notes import CONTRADICTING
 
 if TYPE_CHECKING:
     from worker.state import Effect, Entry, Ruling
@@ -66,5 +66,5 @@ def doubts_of(entry: Entry) -> dict[str, int]:
         name: count
         for feed in entry.feeds.values()
         for name, count in feed.notes.items()
-        if name.startswith(CONTRADICTING) or name == Note.ANOTHER_DAY_AS_WRITTEN
+        if name.startswith(CONTRADICTING)
     }

@@ -144,8 +144,12 @@ async def find_pending_work(
 
 
 async def _sums(task: TransformTask, snapshot: Snapshot, since: int) -> SumsManifest | None:
-    """Return the sums of days; None where product KPIs are asked for, which no sums are kept of."""
-    if PRODUCT_KPIS.name in task.tables:
+    """Return the sums of days; None where product KPIs are asked for, which no sums are kept of.
+
+    Nor are there any where items have a key of several columns: of its first column alone, most
+    items may have the one of a touched item.
+    """
+    if PRODUCT_KPIS.name in task.tables or len(snapshot.items.dataset.key) > 1:
         return None
     return await open_sums(task.workspace, task.state, snapshot.in_force, since)
 

@@ -24,6 +24,7 @@ from worker.index.day_sums import (
     MOST_CHANGED,
     StoredSums,
     count_orders,
+    drop_sums,
     read_page,
     write_customers,
     write_page,
@@ -31,6 +32,7 @@ from worker.index.day_sums import (
 )
 from worker.index.sums_manifest import SumsManifest
 from worker.state import Row
+from worker.state.erasures import read_erasures
 from worker.state.secret import secret_of
 from worker.transform.day_loader import latest_products
 from worker.transform.day_pipeline import DayPipeline, Published, RowsOfDay
@@ -227,6 +229,9 @@ async def keep_sums(task: TransformTask, work: PendingWork, kept: KeptSums) -> d
                 pages=pages,
                 up_to=work.head,
             )
+            # A transform that slept through an erasure must bring nobody back.
+            if (await read_erasures(task.state)).last != work.snapshot.erasures.last:
+                await drop_sums(task.workspace)
     except (SourceError, StoreError):
         return notes  # the next transform computes the days of all of their orders
     return notes

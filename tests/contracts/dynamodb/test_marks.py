@@ -13,6 +13,8 @@ from tests.contracts.states import DAY, stored
 from tests.support.samples import day_kpis, entry, with_as_of
 from worker.errors import StateRestored
 from worker.state import Progress
+from worker.state.day_guard import Guard
+from worker.state.dynamodb.guards import guard_write
 from worker.state.dynamodb.store import DynamoDBState
 from worker.state.same_ledger import check_tables, identify_ledger
 
@@ -120,6 +122,27 @@ async def test_a_day_that_is_begun_keeps_its_rows(state: DynamoDBState, earlier:
         await after.mark_again(await identify_ledger(after, 1), 1)
         await publish(after, "c", LOST_DAY)
         assert await after.delete_unguarded() == 0
+
+
+async def test_a_day_that_is_half_published_keeps_its_rows(
+    state: DynamoDBState, earlier: Items
+) -> None:
+    await put_back(state, {LEDGER: earlier[LEDGER]})
+    async with await reopened(state) as after:
+        half = guard_write(after.database, LOST_DAY.isoformat(), Guard(), Guard(version=1, claim=2))
+        assert not await after.database.transact("publishing the first of several parts", [half])
+        assert await after.delete_unguarded() == 0
+
+
+async def test_deleted_rows_change_the_guard_of_their_day(
+    state: DynamoDBState, earlier: Items
+) -> None:
+    """A publication that read the rows before finds another guard, and reads them again."""
+    await put_back(state, {LEDGER: earlier[LEDGER]})
+    async with await reopened(state) as after:
+        assert LOST_DAY not in await after.days()
+        assert await after.delete_unguarded() == 2
+        assert (await after.days())[LOST_DAY] == {}
 
 
 async def test_a_publication_under_way_is_no_difference(state: DynamoDBState) -> None:

@@ -52,9 +52,10 @@ PLACES = (
         cure="deleted; later transforms pack the rewritten files",
     ),
     Place(
-        name="key index",
-        holds="order ids, as words that look-ups go by; no id of a customer",
-        cure="built again by the next transform; the one after deletes the runs before",
+        name="key index, checkpoint and sums of busy days",
+        prefix="index",
+        holds="ids of orders and of customers, as words of 64 or 128 bits",
+        cure="deleted; later transforms build them again",
     ),
     Place(
         name="ledger",
@@ -77,6 +78,8 @@ PLACES = (
 PIECES_PREFIX = "pieces"
 
 PACKS_PREFIX = "packs"
+
+INDEX_PREFIX = "index"
 
 STORED_PREFIXES = tuple(place.prefix for place in PLACES if place.prefix)
 """Folders below the workspace that hold objects."""

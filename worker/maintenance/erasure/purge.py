@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from worker.clean import STORED_KEY, Workspace
+from worker.clean.ledger_mark import MARK_NAME
 from worker.errors import SourceError, SourceMissing
 from worker.maintenance.erasure.places import (
+    INDEX_PREFIX,
     PACKS_PREFIX,
     PIECES_PREFIX,
     STORED_PREFIXES,
 )
+from worker.maintenance.rebuild import UNDER_WAY_NAME
 from worker.objects import ObjectStore, OldVersion, SweepingStore, VersionedStore
 from worker.state import Ledger
 from worker.state.erasures import Erasures, generation_of, read_erasures
@@ -20,6 +23,15 @@ from worker.state.paging import entries_in_pages
 
 GENERATION = re.compile(r"-e[0-9a-f]{8}(?=[-./]|$)")
 """Part of a key that names an erasure."""
+
+
+OF_SHOP = re.compile(r"/shop=[^/]*/")
+"""Part of a key that names the shop, which may look like one of an erasure."""
+
+KEPT_NAMES = (f"/{MARK_NAME}", f"/{UNDER_WAY_NAME}")
+"""Ends of keys below `index/` of objects that say what the workspace has seen, and no id."""
+
+_OF_OTHER_NAMES = (PIECES_PREFIX, PACKS_PREFIX, INDEX_PREFIX)
 
 
 @dataclass(kw_only=True)
@@ -56,10 +68,13 @@ async def purge(workspace: Workspace, ledger: Ledger) -> Purged:
         for key in await _keys(workspace, prefix):
             if not workspace.owns(key) or key in named or not _is_outdated(key, former):
                 continue
-            if STORED_KEY.fullmatch(key) is None and prefix not in (PIECES_PREFIX, PACKS_PREFIX):
+            if STORED_KEY.fullmatch(key) is None and prefix not in _OF_OTHER_NAMES:
                 continue  # somebody else's
+            if key.endswith(KEPT_NAMES):
+                continue
             await workspace.store.delete(workspace.absolute(key))
-            purged.objects.append(key)
+            if prefix != INDEX_PREFIX:
+                purged.objects.append(key)
         if isinstance(workspace.store, SweepingStore):
             purged.temporary += await workspace.store.sweep(workspace.absolute(prefix))
     return purged
@@ -87,7 +102,7 @@ def _is_outdated(key: str, former: set[str]) -> bool:
 
     One of a generation that nobody knows is of an erasure that is under way.
     """
-    found = GENERATION.search(key)
+    found = GENERATION.search(OF_SHOP.sub("/", key, count=1))
     return (found[0] if found else "") in former
 
 

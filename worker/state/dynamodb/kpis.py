@@ -48,7 +48,8 @@ from worker.state import DayKpis, Outcome, Row
 from worker.state.corruption import parsing
 from worker.state.day_guard import Guard
 from worker.state.dynamodb.client import TRANSACTION_WRITES, Database
-from worker.state.dynamodb.items import number, put, unchanged
+from worker.state.dynamodb.guards import guard_of, guard_write
+from worker.state.dynamodb.items import put
 from worker.state.dynamodb.rows import is_same, row_item, row_key, row_of, sort_key, sort_keys
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class DynamoDBKpis:
         """Return every day ever begun -> KPI table -> sequence at which it is whole."""
         found: dict[date, Mapping[str, int]] = {}
         async for item in self._guards(None, None):
-            guard = _guard_of(item)
+            guard = guard_of(item)
             with parsing(f"day of a guard, {item[LEDGER_SORT_KEY]['S']!r},"):
                 found[date.fromisoformat(item[LEDGER_SORT_KEY]["S"])] = guard.whole()
         self._begun = frozenset(found)
@@ -120,7 +121,7 @@ class DynamoDBKpis:
         """
         definition = KPI_TABLES[table]
         guards = {
-            guard[LEDGER_SORT_KEY]["S"]: _guard_of(guard)
+            guard[LEDGER_SORT_KEY]["S"]: guard_of(guard)
             async for guard in self._guards(first, last)
         }
         if group is not None:
@@ -148,7 +149,8 @@ class DynamoDBKpis:
             completed = day.tables if count == len(transactions) else ()
             after = guard.next(as_of, completed)
             reasons = await self._database.transact(
-                f"publishing {day.order_date}", [*rows, self._guard_write(day, guard, after)]
+                f"publishing {day.order_date}",
+                [*rows, guard_write(self._database, day.order_date.isoformat(), guard, after)],
             )
             if reasons:
                 return False
@@ -195,18 +197,7 @@ class DynamoDBKpis:
             LEDGER_TABLE,
             self._database.ledger_key("kpi_guard", order_date.isoformat()),
         )
-        return Guard() if item is None else _guard_of(item)
-
-    def _guard_write(self, day: DayKpis, before: Guard, after: Guard) -> Write:
-        """Build the write that replaces the day's guard where it is still `before`."""
-        item: Item = {
-            **self._database.ledger_key("kpi_guard", day.order_date.isoformat()),
-            "version": number(after.version),
-            "claim": number(after.claim),
-            "published": {"M": {table: number(as_of) for table, as_of in after.published.items()}},
-        }
-        table = self._database.table(LEDGER_TABLE)
-        return {"Put": put(table, item, unchanged("version", before.version))}
+        return Guard() if item is None else guard_of(item)
 
     def _guards(self, first: date | None, last: date | None) -> AsyncIterator[Item]:
         """Yield guard items, ascending by day."""
@@ -256,15 +247,6 @@ class DynamoDBKpis:
             (index.partition_key, sort_key(self._database.shop, table, group)),
             (index.sort_key, *_iso_days(first, last)),
             index=index.name,
-        )
-
-
-def _guard_of(item: Item) -> Guard:
-    with parsing(f"guard of {item[LEDGER_SORT_KEY]['S']}"):
-        return Guard(
-            version=int(item["version"]["N"]),
-            claim=int(item["claim"]["N"]),
-            published={table: int(one["N"]) for table, one in item["published"]["M"].items()},
         )
 
 

@@ -16,8 +16,10 @@ import orjson
 
 from kpi.aggregation.tables import KPI_TABLES, LEDGER_TABLE, KpiTable
 from worker.state.corruption import parsing
+from worker.state.day_guard import Guard
 from worker.state.dynamodb.client import TRANSACTION_WRITES, Database
-from worker.state.dynamodb.items import document_bytes, not_above, number, put, unchanged
+from worker.state.dynamodb.guards import guard_of, guard_write
+from worker.state.dynamodb.items import document_bytes, not_above, number, put
 from worker.state.dynamodb.rows import row_key, sort_keys
 from worker.state.marks import Mark, TableMarks
 from worker.state.same_ledger import identify_ledger
@@ -156,29 +158,23 @@ class DynamoDBMarks:
         return deleted
 
     async def _delete(self, table: KpiTable, rows: list[Item]) -> int:
-        """Delete rows of one day unless its guard knows them; return how many were deleted."""
+        """Delete rows of one day that no publication has begun; return how many were deleted.
+
+        The guard gets a version, as in each transaction on a day: a publication that read rows
+        before they were deleted reads them again.
+        """
         day = _day(table, rows[0])
         key = self._database.ledger_key("kpi_guard", day)
-        guard = await self._database.get(f"reading the guard of {day}", LEDGER_TABLE, key)
-        if guard is not None and table.name in guard["published"]["M"]:
+        item = await self._database.get(f"reading the guard of {day}", LEDGER_TABLE, key)
+        guard = Guard() if item is None else guard_of(item)
+        if guard.claim or guard.published:
             return 0
         name = self._database.table(table.dynamodb_name)
         writes: list[Write] = [{"Delete": {"TableName": name, "Key": row}} for row in rows]
-        version = 0 if guard is None else int(guard["version"]["N"])
-        unchanged_guard = unchanged("version", version)
-        check: Write = {
-            "ConditionCheck": {
-                "TableName": self._database.table(LEDGER_TABLE),
-                "Key": key,
-                "ConditionExpression": unchanged_guard.expression,
-                "ExpressionAttributeNames": {"#a": unchanged_guard.attribute},
-            }
-        }
-        if unchanged_guard.values:
-            check["ConditionCheck"]["ExpressionAttributeValues"] = unchanged_guard.values
+        changed = guard_write(self._database, day, guard, guard.next(0, ()))
         # Where the guard has changed, a publication has come to the day: its rows are its own.
         doing = f"deleting {table.name} of {day}"
-        return 0 if await self._database.transact(doing, [*writes, check]) else len(rows)
+        return 0 if await self._database.transact(doing, [*writes, changed]) else len(rows)
 
     async def _rows(self, table: KpiTable) -> AsyncIterator[Item]:
         low, high = sort_keys(self._database.shop, table)
