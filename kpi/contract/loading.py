@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from importlib import resources
 from importlib.resources.abc import Traversable
+from itertools import accumulate
 from typing import TypedDict, get_args
 
 from kpi.contract.date_formats import FORMAT_WORDS, MAX_FORMAT_CHARACTERS, is_format
@@ -31,6 +33,12 @@ from kpi.contract.model import (
 from kpi.contract.toml_reader import Reader
 from kpi.errors import ContractError, KpiError
 from kpi.kernels.zone_data import zone_data, zone_names
+
+TOO_DEEP = "not TOML: tables or lists nested too deeply"
+
+MOST_NESTED = 400
+"""Brackets open at once: Python's parser calls itself twice for each. At its limit, Debian's 3.11.2
+was seen to end in a segmentation fault."""
 
 EMPTY = (
     "nothing is said in it; `shopkpi contract infer FOLDER > FILE` writes one from your files, and "
@@ -89,10 +97,12 @@ def parse_contract(text: str, *, source: str) -> Contract:
     Raises:
         ContractError: The text is no contract; lists every problem.
     """
+    if _brackets_open(text) > MOST_NESTED:
+        raise ContractError(source, [TOO_DEEP])
     try:
         document = tomllib.loads(text)
     except RecursionError as error:
-        raise ContractError(source, ["not TOML: tables or lists nested too deeply"]) from error
+        raise ContractError(source, [TOO_DEEP]) from error
     except ValueError as error:  # a `TOMLDecodeError`, or an integer of thousands of digits
         raise ContractError(source, [f"not TOML: {error}"]) from error
     if not document:
@@ -110,6 +120,12 @@ def parse_contract(text: str, *, source: str) -> Contract:
 
 def _language(root: Reader) -> int:
     return root.integer("language", 1, low=1, high=2)
+
+
+def _brackets_open(text: str) -> int:
+    """Return how many brackets are open at once, those in texts and comments too."""
+    steps = (1 if one in "[{" else -1 for one in re.findall(r"[][{}]", text))
+    return max(accumulate(steps), default=0)
 
 
 def _contract_of_shop(root: Reader, text: str) -> Contract:
