@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from kpi.contract.loading import parse_contract
 from kpi.contract.model import Contract
 from kpi.contract.receipt_notes import Note
-from worker.errors import CustomersErased, HeadMoved, SourceMissing
+from worker.errors import CustomersErased, HeadMoved, ObjectsCollected, SourceMissing
 from worker.index.day_sums import drop_sums
 from worker.maintenance.erasure.request import Found, Request
 from worker.maintenance.erasure.rewriting import Rewriter
@@ -15,6 +15,7 @@ from worker.maintenance.erasure.scan import find_related
 from worker.state import Adoption, Entry, Erasure
 from worker.state.erasures import Erasures, read_erasures
 from worker.state.paging import records_in_pages
+from worker.validate.kept_objects import check_objects
 
 MAX_ROUNDS = 100
 """Attempts of one erasure while others commit uploads."""
@@ -142,7 +143,7 @@ async def erase(request: Request) -> Erased:
         listing = await list_entries(request)
         try:
             done = await _erase_once(request, listing, checked)
-        except (CustomersErased, HeadMoved):
+        except (CustomersErased, HeadMoved, ObjectsCollected):
             continue
         except SourceMissing:
             if (await read_erasures(request.ledger)).last == listing.erasures.last:
@@ -175,8 +176,10 @@ async def _erase_once(
     left = tuple(
         one for one in listing.entries if one.sequence not in done and one.sequence not in staged
     )
+    begun_s = request.now()
     new = await rewrite(request, replace(listing, entries=left), found, erasure)
     for entry in new:
+        await check_objects(entry, request.workspace, request.now() - begun_s)
         request.rewritten(await ledger.stage(entry))
     done.update(one.sequence for one in left)
     if new:

@@ -18,7 +18,7 @@ from worker.maintenance.erasure.places import (
 from worker.maintenance.rebuild import UNDER_WAY_NAME
 from worker.objects import ObjectStore, OldVersion, SweepingStore, VersionedStore
 from worker.state import Ledger
-from worker.state.erasures import Erasures, generation_of, read_erasures
+from worker.state.erasures import Erasures, former_generations, read_erasures
 from worker.state.paging import entries_in_pages
 
 GENERATION = re.compile(r"-e[0-9a-f]{8}(?=[-./]|$)")
@@ -62,7 +62,7 @@ async def purge(workspace: Workspace, ledger: Ledger) -> Purged:
     purged = Purged()
     if not erasures.records:
         return purged
-    former = {"", *(generation_of(one.erasure_id) for one in erasures.records[:-1])}
+    former = former_generations(erasures.records)
     named = await _named_keys(ledger, erasures)
     for prefix in STORED_PREFIXES:
         for key in await _keys(workspace, prefix):

@@ -34,9 +34,11 @@ from worker.maintenance.rebuild import UNDER_WAY_NAME, rebuild
 from worker.maintenance.upkeep import Upkeep, keep_up
 from worker.objects import ObjectWriter, StoredName
 from worker.objects.local import FolderStore
+from worker.state import Erasure
 from worker.transform.limits import TransformLimits
 from worker.transform.task import TransformTask
 
+NOW = datetime(2025, 4, 1, tzinfo=UTC)
 LIMITS = TransformLimits(unindexed_files=0, unpacked_files=2, tail_records=1_000)
 
 
@@ -257,3 +259,34 @@ async def test_a_writer_renews_an_old_object_of_the_same_bytes(tmp_path: Path) -
     assert await write() == first  # readers of a young one are not disturbed
     os.utime(path, (first - 13 * 3600, first - 13 * 3600))
     assert await write() >= first
+
+
+async def test_packs_of_before_an_erasure_are_collected_at_once(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transform that slept through an erasure was killed once it had written them."""
+    monkeypatch.setattr(collection, "MIN_AGE", timedelta(days=1))
+    task = task_of(pipeline)
+    packs = Path("/") / pipeline.workspace.absolute("packs")
+    before = {path.name for path in packs.iterdir()}
+    assert "current.json" in before
+    assert any(name.endswith(".pack") for name in before)
+    await maintain(pipeline)
+    assert {path.name for path in packs.iterdir()} == before
+    ids = [f"{number}" * 16 for number in (1, 2)]
+    for one in ids:
+        erasure = Erasure(erasure_id=one, mode="pseudonymise", customers=(), recorded_at=NOW)
+        await task.state.erase(erasure, head=await task.state.head())
+    present = Workspace(
+        store=FolderStore(), location=task.workspace.location, generation=f"-e{ids[1][:8]}"
+    )
+    for generation in (f"-e{ids[0][:8]}", present.generation):
+        (packs / f"current{generation}.json").write_bytes(b"{}")
+        (packs / f"{'0' * 32}{generation}.pack").write_bytes(b"rows")
+    (packs / "notes.txt").write_text("somebody's")
+    done = await keep_up(task.contract, present, task.state)
+    assert {path.name for path in packs.iterdir()} == {
+        *("notes.txt", f"current{present.generation}.json"),
+        f"{'0' * 32}{present.generation}.pack",
+    }
+    assert done.collected.objects["packs"] == len(before) + 2
