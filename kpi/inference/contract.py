@@ -90,7 +90,7 @@ class _Inference:
         decisions = Decisions(self._tables, self._answers)
         structure = decisions.choose_date(decisions.order_dates(structure))
         open_columns = OpenColumns(self._tables, self._answers)
-        structure = open_columns.choose_customer(structure)
+        structure = open_columns.choose_customer(structure, references)
         structure = replace(structure, product=product_by_values(structure))
         structure = open_columns.choose_quantity(structure)
         structure = decisions.choose_returns(structure)

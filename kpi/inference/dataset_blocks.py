@@ -104,6 +104,8 @@ class DatasetBlocks:
             )
             return
         note = describe_values(customer)
+        if self._structure.customer_note:
+            note += f"; {self._structure.customer_note}"
         if customer.fill_share < 1:
             note += f"; {1 - customer.fill_share:.1%} of the rows have no customer"
         columns.add("user_id", self._plan.identifier(customer), note)
