@@ -90,7 +90,7 @@ class DatasetBlocks:
         """Take the time of the last change for what tells the later row of an order."""
         for column in self._structure.orders.columns:
             if column.kind == "date" and "updated" in column.meaning and column.fill_share > 0.5:
-                if column.dates is not None and column.dates.order is None:
+                if column.dates is not None and column.dates.is_open:
                     continue
                 head.add("version", "updated_at", "the greater one is the later row of an order")
                 columns.add("updated_at", self._plan.header(column), describe_values(column))
