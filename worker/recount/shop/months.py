@@ -6,11 +6,9 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 
-import kpi
-
-TABLE = Path(kpi.__file__).parent / "contract" / "month_names.tsv"
+TABLE = files("kpi").joinpath("contract/month_names.tsv")
 """Facts from Unicode's CLDR that both counts read: language, then the names of twelve months."""
 
 WORD = r"[^\d\s.,:/_+()-]+(?:\.[^\d\s.,:/_+()-]+)*(?:\.(?=\s|$))?"
