@@ -15,7 +15,7 @@ from worker.maintenance.erasure.places import (
     PIECES_PREFIX,
     STORED_PREFIXES,
 )
-from worker.maintenance.rebuild import UNDER_WAY_NAME
+from worker.maintenance.rebuild_progress import UNDER_WAY_NAME
 from worker.objects import ObjectStore, OldVersion, SweepingStore, VersionedStore
 from worker.state import Ledger
 from worker.state.erasures import Erasures, former_generations, read_erasures
