@@ -17,11 +17,14 @@ from datetime import UTC, datetime
 
 from kpi.errors import KpiError
 from worker.clean import Workspace
-from worker.clean.ledger_mark import MARK_NAME, replace_mark
+from worker.clean.ledger_mark import replace_mark
 from worker.errors import ConfigError
-from worker.maintenance.rebuild_progress import UNDER_WAY_NAME, begin, end, resume
+from worker.maintenance.erasure.journal import repeat_erasures
+from worker.maintenance.erasure.places import INDEX_PREFIX, STORED_PREFIXES
+from worker.maintenance.erasure.purge import is_kept, purge
+from worker.maintenance.rebuild_progress import begin, end, resume
 from worker.objects import list_names
-from worker.state.contract_in_force import adopted_contract, adoption_at
+from worker.state.contract_in_force import adopted_contract, adoption_at, contract_of
 from worker.state.same_ledger import identify_ledger
 from worker.transform import Report, transform
 from worker.transform.catalog import Catalog
@@ -30,8 +33,8 @@ from worker.transform.shop.snapshot import open_shop_snapshot
 from worker.transform.snapshot import open_snapshot
 from worker.transform.task import TransformTask
 
-KEPT_NAMES = (MARK_NAME, UNDER_WAY_NAME)
-"""Names of objects of the index that derive from nothing."""
+AFTER_RESUMING = tuple(one for one in STORED_PREFIXES if one != INDEX_PREFIX)
+"""Folders that are purged of erased customers where the index is kept, which was begun since."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,7 @@ class Rebuilt:
         deleted_objects: Objects of the index that were deleted.
         deleted_bytes: Their bytes.
         deleted_rows: KPI rows of days that only a lost ledger knew.
+        erasures: Erasures that the ledger did not know any more, and that were repeated.
         resumed: Whether it went on where another one had been killed.
     """
 
@@ -50,6 +54,7 @@ class Rebuilt:
     deleted_objects: int
     deleted_bytes: int
     deleted_rows: int
+    erasures: int
     resumed: bool
 
 
@@ -67,24 +72,27 @@ async def rebuild(
         now: Returns the present time.
 
     Raises:
-        ConfigError: The ledger is empty.
+        ConfigError: The ledger is empty, or was put back to before an erasure under another secret.
         KpiError: Some days cannot be computed; all others are published.
         SourceError, StoreError: A retry may help.
     """
     workspace, state = task.workspace, task.state
-    head = await state.head()
-    if not head:
+    if not await state.head():
         raise ConfigError(
             "the ledger is empty",
             hint="name the raw files: `shopkpi maintain --rebuild INPUT...` reads them again",
         )
+    in_force = await contract_of(state, await state.adoption(), task.contract)
+    repeated = await repeat_erasures(workspace, state, in_force)
     days = await resume(workspace, state, task.tables, now())
     resumed = days is not None
+    # Also what came back with a workspace that was put back.
+    await purge(workspace, state, AFTER_RESUMING if resumed else STORED_PREFIXES)
     objects, size_bytes = await _delete_derived(
         workspace, before=None if days is None else days.progress.begun_at
     )
     if days is None:
-        days = await begin(workspace, state, task.tables, head)
+        days = await begin(workspace, state, task.tables, await state.head())
     failure: KpiError | None = None
     try:
         await _pack(task)
@@ -100,7 +108,7 @@ async def rebuild(
         )
     except KpiError as error:
         # All other days are published. Their ledger is taken, or nothing could mend that day.
-        failure, report = error, Report(as_of=head)
+        failure, report = error, Report(as_of=days.progress.head)
     rows = await state.delete_unguarded()
     await state.mark_again(await identify_ledger(state, report.as_of), report.as_of)
     await replace_mark(workspace, state, report.as_of)
@@ -112,6 +120,7 @@ async def rebuild(
         deleted_objects=objects,
         deleted_bytes=size_bytes,
         deleted_rows=rows,
+        erasures=len(repeated),
         resumed=resumed,
     )
 
@@ -141,14 +150,13 @@ async def _delete_derived(workspace: Workspace, *, before: datetime | None) -> t
         workspace: Where they are.
         before: Time of the store up to which they were written; None for all of them.
     """
-    kept = {workspace.absolute(workspace.index(name)) for name in KEPT_NAMES}
     root = workspace.absolute("x")[:-1]
     found = [
         one
         for zone in ("index", "packs")
         async for one in list_names(workspace.store, workspace.absolute(zone))
         if workspace.owns(one.key.removeprefix(root))
-        and one.key not in kept
+        and not (zone == "index" and is_kept(one.key))
         and (before is None or one.modified_at < before)
     ]
     for one in sorted(found, key=lambda one: not one.key.endswith(".json")):
