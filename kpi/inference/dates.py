@@ -341,13 +341,3 @@ def moved_by_offset(cells: Iterable[str]) -> float:
         count += 1
         moved += not 0 <= minutes - offset < 24 * 60
     return moved / count if count else 0.0
-
-
-def are_of_one_place(offsets: Iterable[str]) -> bool:
-    """Whether offsets from UTC may be those of one place, in winter and in summer."""
-    minutes = set()
-    for text in offsets:
-        found = re.fullmatch(r"([+-])(\d{2}):?(\d{2})", text)
-        sign = 1 if found is None or found[1] == "+" else -1
-        minutes.add(0 if found is None else sign * (int(found[2]) * 60 + int(found[3])))
-    return max(minutes, default=0) - min(minutes, default=0) <= 60
