@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,18 +18,19 @@ from kpi.contract.loading import built_in
 from tests.support.profiles import examples
 from tests.support.samples import entry as sample_entry
 from worker.clean import Workspace
-from worker.index import checkpoint
+from worker.index import checkpoint, upload_segments, upload_table
 from worker.index.levels import Levels
 from worker.index.named_entries import entries_named
 from worker.objects.location import Location
 from worker.objects.memory import MemoryStore
-from worker.state import Entry, Erasure, Record, Ruling
+from worker.state import Entry, Erasure, Record, Ruling, paging
 from worker.state.contract_in_force import ContractInForce
 from worker.state.entry import FeedCounts, Interval, Part
 from worker.state.erasures import Erasures
 from worker.state.memory import MemoryState
 from worker.state.records import Decision
 from worker.state.upload import Upload
+from worker.transform import history as history_of_ledger
 from worker.transform.history import History, keep_history, read_history
 
 IN_FORCE = ContractInForce(contract=built_in("default"))
@@ -111,8 +113,17 @@ _INTERVALS = st.builds(
 
 @contextmanager
 def small_levels() -> Iterator[None]:
-    with patch.object(checkpoint, "LEVELS", Levels(head=3, merged=8)):
+    with (
+        patch.object(checkpoint, "LEVELS", Levels(head=3, merged=8)),
+        patch.object(upload_segments, "GROUP_ROWS", 2),
+        patch.object(upload_table, "HELD_BYTES", 100),
+    ):
         yield
+
+
+def spilling(rows: int) -> AbstractContextManager[object]:
+    """Have rows moved to a file from some of them on."""
+    return patch.object(history_of_ledger, "SPILLED_ROWS", rows)
 
 
 def workspace() -> Workspace:
@@ -130,8 +141,9 @@ def view(history: History, since: int) -> dict[str, object]:
     """All that a transform asks of a history."""
     uploads = history.uploads
     columns = sorted(history.rows.column_names)
+    rows = history.rows.take(columns, np.arange(len(history.rows)))
     return {
-        "rows": history.rows.select(columns).to_pylist(),
+        "rows": rows.to_pylist(),
         "places": history.places.tolist(),
         "in order": uploads.in_order(),
         "in order since": uploads.in_order(since),
@@ -163,27 +175,35 @@ async def _check_a_ledger(found: list[Record], replaces: bool, data: st.DataObje
     with small_levels():
         for head in heads:
             since = data.draw(st.integers(before, head), label="since")
-            read, whole = [
-                await read_history(
-                    state, head, one, IN_FORCE, since=since, replaces_file=lambda _: replaces
-                )
-                for one in (place, empty)
-            ]
-            assert read.checkpoint.uploads.up_to == before
-            assert whole.checkpoint.uploads.up_to == 0
-            expected, got = view(whole, since), view(read, since)
-            assert _without_nulls(got.pop("rows")) == _without_nulls(expected.pop("rows"))
-            assert got == expected
+            histories = []
+            for where, rows in ((empty, 1_000), (place, 1_000), (empty, 1)):
+                with spilling(rows), patch.object(paging, "PAGE_ENTRIES", 3):
+                    histories.append(
+                        await read_history(
+                            *(state, head, where, IN_FORCE),
+                            since=since,
+                            replaces_file=lambda _: replaces,
+                        )
+                    )
+            whole, read, spilled = histories
+            assert [one.checkpoint.uploads.up_to for one in histories] == [0, before, 0]
+            expected = view(whole, since)
+            expected_rows = _without_nulls(expected.pop("rows"))
+            for one in (read, spilled):
+                got = view(one, since)
+                assert _without_nulls(got.pop("rows")) == expected_rows
+                assert got == expected
             accepted = [
                 one
                 for one in await state.entries(up_to=head)
                 if one.verdict == "accepted" and not one.staged
             ]
             asked = data.draw(st.lists(st.sampled_from(accepted))) if accepted else []
-            fates, of_read = (one.uploads.fates(map(Upload.of, asked)) for one in (whole, read))
-            assert [of_read.get(one.sequence) for one in asked] == [
-                fates.get(one.sequence) for one in asked
-            ]
+            fates, *others = (one.uploads.fates(map(Upload.of, asked)) for one in histories)
+            for found_fates in others:
+                assert [found_fates.get(one.sequence) for one in asked] == [
+                    fates.get(one.sequence) for one in asked
+                ]
             names = data.draw(st.lists(st.sampled_from(["o_9.csv", "in/o_10.csv", "n/o_9.csv"])))
             ends = tuple(f"/{name}" for name in names)
             pages = entries_named(place, state, IN_FORCE, head, names)
@@ -194,7 +214,9 @@ async def _check_a_ledger(found: list[Record], replaces: bool, data: st.DataObje
                 for one in wanted
                 if one.url.endswith(ends) and one.verdict == "accepted" and not one.staged
             ]
-            await keep_history(read, place, state, tail_records=1)
+            await keep_history(
+                data.draw(st.sampled_from([read, spilled])), place, state, tail_records=1
+            )
             before = head
 
 

@@ -15,8 +15,9 @@ from tests.simulation.torn import TornState
 from tests.simulation.world import START
 from worker.objects.memory import MemoryStore, MemoryWriter
 from worker.state import Adoption, DayKpis, Entry, Erasure, Outcome, Progress, Record, Ruling
-from worker.state.counted import CountedUploads, Decision
+from worker.state.counted import CountedUploads
 from worker.state.day_guard import Guard
+from worker.state.decision import Decision
 from worker.state.kpi_rows import stored_row
 from worker.state.memory import MemoryState
 from worker.state.upload import Run

@@ -7,22 +7,19 @@ it is never needed: where there is none, or none that fits, the whole ledger is 
 from __future__ import annotations
 
 import hashlib
-import io
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from worker.clean import Workspace
-from worker.errors import DamagedObject, SourceError
-from worker.index.checkpoint_manifest import CheckpointManifest, Segment
+from worker.errors import SourceError
+from worker.index.checkpoint_manifest import CheckpointManifest
 from worker.index.checkpoint_uploads import CheckpointUploads
 from worker.index.levels import Levels
 from worker.index.stored import read_manifest
-from worker.index.upload_rows import NO_UPLOADS
+from worker.index.upload_segments import NoRoomError, read_segment, store_rows, write_segment
+from worker.index.upload_table import UploadTable
 from worker.state import Ledger, Ruling
 from worker.state.contract_in_force import ContractInForce
 from worker.state.earlier_uploads import Sequences
@@ -32,7 +29,7 @@ MANIFEST_NAME = "uploads.json"
 """Name of the manifest in the folder of the index."""
 
 LEVELS = Levels(head=4_096, merged=4_000_000)
-"""Some 140 bytes a row with UUIDs: 600 KB that are written again each time."""
+"""Rows of some 150 bytes: 600 KB that are written again each time."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +67,9 @@ async def open_checkpoint(
         try:
             if manifest.ledger == await identify_ledger(ledger, manifest.up_to):
                 return Checkpoint(manifest, await _read_uploads(workspace, manifest))
-        except SourceError:
-            pass  # a segment is missing or damaged
-    return Checkpoint(manifest, CheckpointUploads(0, NO_UPLOADS, np.zeros(0, np.int64), ()))
+        except (SourceError, NoRoomError):
+            pass  # a segment is missing or damaged, or cannot be held
+    return Checkpoint(manifest, CheckpointUploads(0, UploadTable(), np.zeros(0, np.int64), ()))
 
 
 async def extend_checkpoint(
@@ -81,8 +78,8 @@ async def extend_checkpoint(
     ledger: Ledger,
     in_force: ContractInForce,
     *,
-    rows: pa.Table,
-    counted: Sequences,
+    rows: UploadTable,
+    uncounted: Sequences,
     rulings: Iterable[Ruling],
     up_to: int,
 ) -> None:
@@ -94,27 +91,29 @@ async def extend_checkpoint(
         ledger: Its ledger.
         in_force: The contract at `up_to`.
         rows: Rows of all entries up to there, those of the checkpoint too.
-        counted: Sequences of the entries that count.
+        uncounted: Sequences of those of them that do not count, ascending.
         rulings: All rulings up to there, or the last one on each source object; ascending.
         up_to: Ledger sequence.
 
     Raises:
-        SourceError: A segment that is to be merged is missing or damaged.
-        StoreError: A store fails after retries.
+        StoreError: A store fails after retries, or a temporary file cannot be written.
     """
     before = checkpoint.manifest
     kept = before.segments if checkpoint.uploads.up_to else ()
     new_rows = len(rows) - len(checkpoint.uploads.rows)
     merged = LEVELS.to_merge(new_rows, [one.rows for one in reversed(kept)])
     kept = kept[: len(kept) - merged]
-    new = rows.slice(sum(one.rows for one in kept))
-    segments = (*kept, await _write_segment(workspace, new)) if len(new) else kept
+    start = sum(one.rows for one in kept)
+    segments = kept
+    if start < len(rows):
+        new = store_rows(rows, start)
+        segments = (*kept, await write_segment(workspace, new, len(rows) - start))
     names = {one.name for one in segments}
     manifest = CheckpointManifest(
         up_to=up_to,
         ledger=await identify_ledger(ledger, up_to),
         contract=identify_contract(in_force),
-        uncounted=np.setdiff1d(rows.column("sequence").to_numpy(), counted),
+        uncounted=uncounted,
         rulings=list({one.source_id: one for one in rulings}.values()),
         segments=segments,
         retired=tuple(one for one in before.names if one not in names),
@@ -139,42 +138,6 @@ def identify_contract(in_force: ContractInForce) -> str:
 
 
 async def _read_uploads(workspace: Workspace, manifest: CheckpointManifest) -> CheckpointUploads:
-    tables = [await _read_segment(workspace, one) for one in manifest.segments]
-    rows = joined([NO_UPLOADS, *tables])
-    sequences = rows.column("sequence").to_numpy()
-    is_first = np.diff(sequences, prepend=0) != 0  # parts of one upload follow on each other
-    counted = sequences[is_first & ~np.isin(sequences, manifest.uncounted)]
-    return CheckpointUploads(manifest.up_to, rows, counted, manifest.rulings)
-
-
-def joined(tables: Sequence[pa.Table]) -> pa.Table:
-    """Join tables of uploads, of which some have bounds that others have not."""
-    return pa.concat_tables(tables, promote_options="default")
-
-
-async def _write_segment(workspace: Workspace, rows: pa.Table) -> Segment:
-    sink = io.BytesIO()
-    pq.write_table(rows, sink, compression="zstd", write_statistics=False)
-    data = sink.getvalue()
-    name = f"{hashlib.sha256(data).hexdigest()[:32]}.parquet"
-    async with workspace.store.create(workspace.absolute(workspace.index(name))) as writer:
-        await writer.write(data)
-    return Segment(name=name, rows=len(rows), size_bytes=len(data), crc=zlib.crc32(data))
-
-
-async def _read_segment(workspace: Workspace, segment: Segment) -> pa.Table:
-    """Read a segment.
-
-    Raises:
-        SourceError: It is missing, or its bytes are not those that were written.
-    """
-    store, key = workspace.store, workspace.absolute(workspace.index(segment.name))
-    data = await store.read(await store.stat(key), 0, segment.size_bytes)
-    crc = zlib.crc32(data)
-    if crc != segment.crc:
-        raise DamagedObject(
-            url=key,
-            expected=f"the bytes of CRC-32 {segment.crc:08x} that were written",
-            actual=f"CRC-32 {crc:08x}",
-        )
-    return pq.read_table(pa.BufferReader(data))
+    segments = [await read_segment(workspace, one) for one in manifest.segments]
+    rows = UploadTable([chunk for chunks in segments for chunk in chunks])
+    return CheckpointUploads(manifest.up_to, rows, manifest.uncounted, manifest.rulings)

@@ -20,7 +20,7 @@ from worker.state.records import Ruling
 SEGMENT_NAME = re.compile(r"[0-9a-f]{32}\.parquet")
 """Names of segments, in the folder of the index."""
 
-FORMAT = 1
+FORMAT = 2
 """Version of manifest and segments. Another one is a checkpoint that is not there."""
 
 _UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)

@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kpi.kernels.masks import true
 from worker.clean import Workspace
 from worker.index.checkpoint import open_checkpoint
+from worker.index.upload_table import UploadTable
 from worker.state import Entry, Ledger
 from worker.state.contract_in_force import ContractInForce
 from worker.state.paging import PAGE_ENTRIES, records_in_pages
@@ -43,15 +45,17 @@ async def entries_named(
         yield [one for one in page if isinstance(one, Entry)]
 
 
-def _sequences_named(rows: pa.Table, names: Collection[str]) -> list[int]:
+def _sequences_named(rows: UploadTable, names: Collection[str]) -> list[int]:
     """Return the sequences of uploads whose URLs end with a name, ascending."""
     by_segments: dict[int, list[str]] = defaultdict(list)
     for name in names:
         by_segments[name.count("/") + 1].append(name)
-    urls = rows.column("url")
-    found = np.zeros(len(rows), bool)
-    for segments, of_length in by_segments.items():
-        pattern = rf"/(?P<end>(?:[^/]*/){{{segments - 1}}}[^/]*)$"
-        ends = pc.struct_field(pc.extract_regex(urls, pattern), "end")
-        found |= pc.is_in(ends, pa.array(of_length, ends.type)).to_numpy(zero_copy_only=False)
-    return np.unique(rows.column("sequence").to_numpy()[found]).tolist()
+    found = [np.zeros(0, np.int64)]
+    for _, (urls, sequences) in rows.scan("url", "sequence"):
+        is_named = np.zeros(len(urls), bool)
+        for segments, of_length in by_segments.items():
+            pattern = rf"/(?P<end>(?:[^/]*/){{{segments - 1}}}[^/]*)$"
+            ends = pc.struct_field(pc.extract_regex(urls, pattern), "end")
+            is_named |= true(pc.is_in(ends, pa.array(of_length, ends.type)))
+        found.append(sequences.to_numpy()[is_named])
+    return np.unique(np.concatenate(found)).tolist()

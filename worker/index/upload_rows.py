@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -34,10 +35,23 @@ FIELDS = pa.schema(
         pa.field("first_row", pa.int64()),
         pa.field("size_bytes", pa.int64()),
         pa.field("ascending", pa.bool_()),
+        # CRC-32 of texts, by which a look-up skips most of them; see `CHECKSUMS`.
+        pa.field("source_crc", pa.uint32()),
+        pa.field("url_crc", pa.uint32()),
+        pa.field("content_crc", pa.uint32()),
+        pa.field("key_crc", pa.uint32()),
     ]
 )
 """Columns of every table of uploads. Four more follow for each column that has bounds; see
 `bound_names`."""
+
+CHECKSUMS = {
+    "source_id": "source_crc",
+    "url": "url_crc",
+    "content": "content_crc",
+    "key": "key_crc",
+}
+"""Column of texts -> column with their CRC-32; that of null is 0."""
 
 NO_UPLOADS = FIELDS.empty_table()
 
@@ -46,6 +60,24 @@ def bound_names(column: str, kind: type) -> tuple[str, str]:
     """Return the names of the columns with the bounds of a column: integers, or texts."""
     suffix = "" if kind is int else "_text"
     return f"{column}:low{suffix}", f"{column}:high{suffix}"
+
+
+def microseconds(instant: datetime) -> int:
+    """Return an instant as the column `uploaded_at` has it."""
+    return (instant - EPOCH) // timedelta(microseconds=1)
+
+
+def type_of(name: str) -> pa.DataType:
+    """Return the type of a column of uploads."""
+    at = FIELDS.get_field_index(name)
+    if at >= 0:
+        return FIELDS.field(at).type
+    return pa.string() if name.endswith("_text") else pa.int64()
+
+
+def checksum(text: str | None) -> int:
+    """Return the CRC-32 of a text; 0 for null."""
+    return 0 if text is None else zlib.crc32(text.encode())
 
 
 def upload_rows(entries: Iterable[Entry]) -> pa.Table:
@@ -79,9 +111,10 @@ def _rows_of(entry: Entry) -> Iterator[tuple[tuple[object, ...], Part | None]]:
     )
     of_upload = (
         *(entry.sequence, entry.source_id, entry.url, entry.dataset),
-        (entry.uploaded_at - EPOCH) // timedelta(microseconds=1),
+        microseconds(entry.uploaded_at),
         *(entry.content_id, entry.continues, entry.moved_from, feeds),
     )
+    checksums = [checksum(one) for one in (entry.source_id, entry.url, entry.content_id)]
     first_rows: dict[str, int] = defaultdict(int)
     for number, part in enumerate(entry.parts):
         dataset = part.dataset or entry.dataset
@@ -90,9 +123,9 @@ def _rows_of(entry: Entry) -> Iterator[tuple[tuple[object, ...], Part | None]]:
             *(part.size_bytes, part.ascending),
         )
         first_rows[dataset] += part.rows
-        yield (*of_upload, *of_part), part
+        yield (*of_upload, *of_part, *checksums, checksum(part.key)), part
     if not entry.parts:
-        yield (*of_upload, 0, "", None, 0, 0, 0, False), None
+        yield (*of_upload, 0, "", None, 0, 0, 0, False, *checksums, 0), None
 
 
 def read_feeds(text: str) -> dict[str, int | None]:
@@ -104,13 +137,16 @@ def read_feeds(text: str) -> dict[str, int | None]:
     return found
 
 
+UPLOAD_COLUMNS = (
+    *("sequence", "source_id", "url", "dataset", "uploaded_at"),
+    *("content", "continues", "moved_from", "feeds"),
+)
+"""Columns that `read_uploads` wants."""
+
+
 def read_uploads(rows: pa.Table) -> list[Upload]:
     """Return the uploads that some rows are of, one for each row."""
-    names = [
-        *("sequence", "source_id", "url", "dataset", "uploaded_at"),
-        *("content", "continues", "moved_from", "feeds"),
-    ]
-    columns = [rows.column(name).to_pylist() for name in names]
+    columns = [rows.column(name).to_pylist() for name in UPLOAD_COLUMNS]
     return [
         Upload(
             sequence=sequence,

@@ -94,7 +94,9 @@ def _compare_history(found: History, expected: History) -> list[str]:
 
 
 def _rows_of(history: History) -> dict[str, list[object]]:
-    columns = {name: history.rows.column(name).to_pylist() for name in history.rows.column_names}
+    names = history.rows.column_names
+    table = history.rows.take(names, np.arange(len(history.rows)))
+    columns = {name: table.column(name).to_pylist() for name in names}
     # A column of bounds that no row has may be missing.
     kept = {
         name: values

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _GONE = {"InvalidToken", "TaskDoesNotExist", "TaskTimedOut"}
 
 # Another worker has received the message, or it is deleted.
-LOST_MESSAGES = {"InvalidParameterValue", "MessageNotInflight", "ReceiptHandleIsInvalid"}
+_LOST = {"InvalidParameterValue", "MessageNotInflight", "ReceiptHandleIsInvalid"}
 
 _NO_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "InvalidAddress", "QueueDoesNotExist"}
 
@@ -27,14 +27,14 @@ _NO_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "InvalidAddress", "Queue
 RETRY = RetryPolicy(attempts=5, limit_s=15)
 
 
-class Client:
+class _Client:
     """Call one service, with retries."""
 
     def __init__(self, client: AioBaseClient, name: str) -> None:
         self._client = client
         self._name = name
 
-    async def call(
+    async def _call(
         self, operation: str, gone: Collection[str] = (), **arguments: object
     ) -> dict[str, Any] | None:
         """Call an operation; return None where the error's code is one of `gone`."""
@@ -55,7 +55,7 @@ class Client:
                     raise StoreError(message, url=self._name, retryable=retryable) from error
 
 
-class SqsQueue(Client):
+class SqsQueue(_Client):
     """Implement `Queue` with SQS."""
 
     def __init__(self, client: AioBaseClient, url: str, timings: Timings) -> None:
@@ -63,7 +63,7 @@ class SqsQueue(Client):
         self._timings = timings
 
     async def receive(self, count: int) -> list[Message]:
-        answer = await self.call(
+        answer = await self._call(
             "receive_message",
             QueueUrl=self._name,
             MaxNumberOfMessages=count,
@@ -82,33 +82,33 @@ class SqsQueue(Client):
         ]
 
     async def extend_visibility(self, message: Message, seconds: int) -> None:
-        await self.call(
+        await self._call(
             "change_message_visibility",
-            LOST_MESSAGES,
+            _LOST,
             QueueUrl=self._name,
             ReceiptHandle=message.receipt,
             VisibilityTimeout=seconds,
         )
 
     async def delete(self, message: Message) -> None:
-        await self.call(
-            "delete_message", LOST_MESSAGES, QueueUrl=self._name, ReceiptHandle=message.receipt
+        await self._call(
+            "delete_message", _LOST, QueueUrl=self._name, ReceiptHandle=message.receipt
         )
 
 
-class StepFunctionsTokens(Client):
+class StepFunctionsTokens(_Client):
     """Implement `Tokens` with Step Functions."""
 
     async def heartbeat(self, token: str) -> bool:
-        return await self.call("send_task_heartbeat", _GONE, taskToken=token) is not None
+        return await self._call("send_task_heartbeat", _GONE, taskToken=token) is not None
 
     async def succeed(self, token: str) -> bool:
         output = '{"exit_code": 0}'
-        answer = await self.call("send_task_success", _GONE, taskToken=token, output=output)
+        answer = await self._call("send_task_success", _GONE, taskToken=token, output=output)
         return answer is not None
 
     async def fail(self, token: str, error: str, cause: str) -> bool:
-        answer = await self.call(
+        answer = await self._call(
             "send_task_failure", _GONE, taskToken=token, error=error, cause=cause
         )
         return answer is not None

@@ -21,39 +21,25 @@ before `orders_10`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 
-from worker.state.earlier_uploads import NO_EARLIER_UPLOADS, EarlierUploads, Sequences
+from kpi.kernels.arrays import Mask
+from worker.state.decision import Decision, Fate
+from worker.state.earlier_uploads import (
+    NO_EARLIER_UPLOADS,
+    EarlierUploads,
+    Sequences,
+    items_among,
+)
 from worker.state.entry import Entry
 from worker.state.moved_names import MovedNames
 from worker.state.natural_order import in_precedence
 from worker.state.records import Record, Ruling
 from worker.state.upload import Name, Notice, Run, Upload, runs_of
-
-Fate = Literal["counts", "same", "replaced", "retracted"]
-"""What becomes of an upload: it counts; it equals the one before it of its name; a later file of
-its name replaces it whole; it is retracted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Decision on the uploads of one name.
-
-    Attributes:
-        counted: Sequences of the entries that count.
-        fates: Sequence -> what becomes of the entry.
-        runs: Runs of equal contents, before any is retracted.
-    """
-
-    counted: frozenset[int]
-    fates: Mapping[int, Fate]
-    runs: list[Run]
 
 
 class CountedUploads:
@@ -127,6 +113,14 @@ class CountedUploads:
         """
         return self._moved.first(file, up_to)[0]
 
+    def urls_of(self, file: Name) -> set[str]:
+        """Return all URLs that a file has had, by which its versions are known."""
+        first = self._moved.first(file)
+        return {
+            first[0],
+            *(one[0] for one in self._moved.names() if self._moved.first(one) == first),
+        }
+
     def _join(self, upload: Upload) -> None:
         """Make one series of the uploads of a file and of those where it was before."""
         before = self._moved.first(upload.file)
@@ -139,28 +133,35 @@ class CountedUploads:
     def _add_move(self, upload: Upload) -> None:
         self._moved.add(upload.sequence, upload.file, upload.former_file)
 
-    def counted(self, up_to: int | None = None) -> Sequences:
-        """Return the sequences of the entries that count, ascending.
+    def counts(self, sequences: Sequences, up_to: int | None = None) -> Mask:
+        """Return which of some accepted entries count.
+
+        Args:
+            sequences: Their sequences, ascending.
+            up_to: Sequence of the last record that is heeded; None for all.
+        """
+        found = self._earlier.counts(sequences)
+        known = [upload.sequence for uploads in self._uploads.values() for upload in uploads]
+        decided = [one for name in self._uploads for one in self._decide(name, up_to).counted]
+        found[items_among(sequences, np.unique(np.array(known, np.int64)))] = False
+        found[items_among(sequences, np.unique(np.array(decided, np.int64)))] = True
+        return found
+
+    def in_order(self, up_to: int | None = None) -> list[Upload]:
+        """Return the uploads that count, from the earliest version to the latest: all, as objects.
 
         Args:
             up_to: Sequence of the last record that is heeded; None for all.
         """
-        decided = [one for name in self._uploads for one in self._decide(name, up_to).counted]
-        known = [upload.sequence for uploads in self._uploads.values() for upload in uploads]
-        others = np.setdiff1d(self._earlier.counted, np.array(known, np.int64))
-        return np.sort(np.concatenate([others, np.array(decided, np.int64)]))
+        found = {one.sequence: one for uploads in self._uploads.values() for one in uploads}
+        found |= {one.sequence: one for one in self._earlier.counted()}
+        return in_precedence(self._of_counted(found, up_to))
 
-    def in_order(self, up_to: int | None = None) -> list[Upload]:
-        """Return the uploads that count, from the earliest version to the latest; see `counted`."""
-        counted = set(self.counted(up_to).tolist())
-        found = [
-            upload
-            for uploads in self._uploads.values()
-            for upload in uploads
-            if upload.sequence in counted
-        ]
-        others = counted.difference(one.sequence for one in found)
-        return in_precedence([*found, *self._earlier.of_sequences(others)])
+    def _of_counted(self, of: dict[int, Upload], up_to: int | None = None) -> list[Upload]:
+        """Select those that count of uploads by their sequences."""
+        ascending = sorted(of)
+        counts = self.counts(np.array(ascending, np.int64), up_to).tolist()
+        return [of[sequence] for sequence, one in zip(ascending, counts, strict=True) if one]
 
     def fates(self, uploads: Iterable[Upload] = ()) -> dict[int, Fate]:
         """Return what becomes of the uploads of the names of some, and of records, by sequence."""
@@ -269,9 +270,8 @@ class CountedUploads:
             for upload in uploads
             if upload.content in contents
         }
-        counted = set(self.counted().tolist())
         first: dict[str, Upload] = {}
-        for upload in in_precedence(one for one in same.values() if one.sequence in counted):
+        for upload in in_precedence(self._of_counted(same)):
             other = first.setdefault(str(upload.content), upload)
             if upload.sequence > after and self.name_of(other.file) != self.name_of(upload.file):
                 yield Notice(kind="copy", upload=upload, other=other)

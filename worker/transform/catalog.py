@@ -11,24 +11,24 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from kpi.contract.model import Dataset
 from kpi.kernels.arrays import Int64s, Mask, Positions
-from kpi.kernels.masks import true
+from kpi.kernels.masks import valid
 from worker.packs.packs import Packs
 from worker.runtime.concurrency import each
-from worker.state.entry import Interval
 from worker.transform.clean_files import CleanFile, RowGroup, batch_row_groups, intervals_of
 from worker.transform.file_table import FileTable, Ranks, SmallFile
-from worker.transform.indexed_files import IndexedFiles
+from worker.transform.history import Places
+from worker.transform.indexed_files import IndexedFiles, longest_indexed
 from worker.transform.intervals import IntervalSet
 from worker.transform.key_sets import KeySet
 from worker.transform.limits import TransformLimits
 
 SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 """Both edges of a stretch of equal values."""
+
+NO_VALUES: Int64s = np.zeros(0, np.int64)
 
 CONCURRENT_FOOTER_READS = 32
 """Footers read at once."""
@@ -70,7 +70,7 @@ class Catalog:
 
     @property
     def files(self) -> list[CleanFile]:
-        return [self._table.file(rank) for rank in self._ranks.tolist()]
+        return self._table.files(self._ranks)
 
     @property
     def source_ids(self) -> set[str]:
@@ -91,16 +91,15 @@ class Catalog:
 
     def with_uncounted(self) -> Catalog:
         """Select every file of the dataset, those of uploads that do not count too."""
-        return Catalog(self._table, np.arange(len(self._table)))
+        return Catalog(self._table, self._table.every)
 
     def of_sources(self, source_ids: Collection[str]) -> Catalog:
         """Select the files of some source objects."""
-        wanted = pa.array(list(source_ids), pa.string())
-        return self._where(true(pc.is_in(self._table.column("source_id", self._ranks), wanted)))
+        return self._where(self._table.are_of_sources(source_ids, self._ranks))
 
     def of_files(self, files: Collection[CleanFile]) -> Catalog:
         """Select some files."""
-        return Catalog(self._table, np.array(sorted(file.rank for file in files), np.int64))
+        return Catalog(self._table, np.array(sorted(file.rank for file in files), np.int32))
 
     @property
     def uploads(self) -> Int64s:
@@ -113,11 +112,11 @@ class Catalog:
 
     def since(self, sequence: int) -> Catalog:
         """Select the files of source objects that were committed after a sequence."""
-        return self._where(true(pc.greater(self._table.column("sequence", self._ranks), sequence)))
+        return self._where(self._table.are_after(sequence, self._ranks))
 
     def before(self, sequence: int) -> Catalog:
         """Select the files of source objects that were committed before a sequence."""
-        return self._where(true(pc.less(self._table.column("sequence", self._ranks), sequence)))
+        return self._where(~self._table.are_after(sequence - 1, self._ranks))
 
     def without(self, others: Catalog) -> Catalog:
         """Select the files that are not in another catalog of the dataset."""
@@ -125,14 +124,17 @@ class Catalog:
 
     def intersecting(self, column: str, intervals: IntervalSet) -> Catalog:
         """Select the files that may hold a value of some intervals, by the ledger's bounds."""
-        bounds = self._table.bounds(column, self._ranks)
-        return self._where(intervals.intersects_each(bounds.low, bounds.high))
+        found = [
+            bounds.ranks[intervals.intersects_each(bounds.low, bounds.high)]
+            for bounds in self._table.bounds(column, self._ranks)
+        ]
+        return Catalog(self._table, np.sort(np.concatenate([self._ranks[:0], *found])))
 
-    def of_ranks(self, of_rows: Int64s) -> Int64s:
+    def of_ranks(self, of_rows: Places) -> Places:
         """Select from one value for each clean file of all datasets that of each rank."""
         return self._table.of_ranks(of_rows)
 
-    def in_order(self, of_rows: Int64s) -> Catalog:
+    def in_order(self, of_rows: Places) -> Catalog:
         """Return the files of the dataset that counted, in another order of precedence.
 
         Args:
@@ -160,20 +162,15 @@ class Catalog:
 
     def places(self, after: int) -> Iterator[tuple[int, int, CleanFile]]:
         """Yield sequence, first row and file for the files of entries after a sequence."""
+        new = self.since(after)
         sequences, first_rows = (
-            self._table.column(name, self._ranks).to_pylist() for name in ("sequence", "first_row")
+            self._table.column(name, new._ranks).to_pylist() for name in ("sequence", "first_row")
         )
-        for rank, sequence, first_row in zip(self._ranks, sequences, first_rows, strict=True):
-            if sequence > after:
-                yield sequence, first_row, self._table.file(int(rank))
+        yield from zip(sequences, first_rows, new.files, strict=True)
 
     def identify(self, up_to: int, update: Callable[[bytes], None]) -> None:
-        """Pass on what identifies the files of entries up to a sequence: these, and their keys."""
-        sequences = self._table.column("sequence", self._ranks).to_numpy()
-        order = np.argsort(sequences, kind="stable")[: int((sequences <= up_to).sum())]
-        keys = self._table.column("key", self._ranks).take(pa.array(order)).to_pylist()
-        update(sequences[order].tobytes())
-        update("\n".join([self.dataset.name, *keys]).encode())
+        """Pass on what identifies all files of the dataset up to a sequence."""
+        self._table.identify(up_to, update)
 
     async def holding(self, column: str, wanted: KeySet) -> Catalog:
         """Select the files that may hold some ids.
@@ -230,25 +227,32 @@ class Catalog:
         held = await index.find(self.dataset.name, column, wanted.values)
         if held is None:
             return _Found(self.intersecting(column, wanted.intervals)._ranks, {})
-        sequences, first_rows, rows = (
-            self._table.column(name, self._ranks).to_numpy()
-            for name in ("sequence", "first_row", "rows")
-        )
-        covered = index.covers(self.dataset.name, column, sequences, rows)
+        covered = self._covered(index, column)
         others = Catalog(self._table, self._ranks[~covered])
         in_others = others._ranks
         if len(others):
             in_others = others.intersecting(column, wanted.intervals)._ranks
-        at = np.flatnonzero(covered & np.isin(sequences, held.sequences))
+        hit = covered & self._table.are_of_sequences(np.unique(held.sequences), self._ranks)
+        ranks = self._ranks[hit]
+        sequences, first_rows, rows = (
+            self._table.column(name, ranks).to_numpy() for name in ("sequence", "first_row", "rows")
+        )
         of_files: dict[int, Positions] = {}
-        starts, ends = (np.searchsorted(held.sequences, sequences[at], side) for side in SIDES)
-        for one, start, end in zip(at.tolist(), starts, ends, strict=True):
+        starts, ends = (np.searchsorted(held.sequences, sequences, side) for side in SIDES)
+        for one, start, end in zip(range(len(ranks)), starts, ends, strict=True):
             mine = held.rows[start:end] - first_rows[one]
             mine = mine[(mine >= 0) & (mine < rows[one])]
             if len(mine):
-                of_files[int(self._ranks[one])] = mine
-        ranks = np.union1d(np.array(list(of_files), np.int64), in_others)
-        return _Found(ranks, of_files)
+                of_files[int(ranks[one])] = mine
+        return _Found(np.union1d(np.array(list(of_files), np.int32), in_others), of_files)
+
+    def _covered(self, index: IndexedFiles, column: str) -> Mask:
+        """Return of which files every row has its pointer."""
+        covered = ~self._table.are_after(index.index.manifest.up_to, self._ranks)
+        longest = longest_indexed(index.tables[self.dataset.name, column])
+        if longest is not None:
+            covered &= ~self._table.are_longer(longest, self._ranks)
+        return covered
 
     async def row_groups(self) -> list[RowGroup]:
         """Return the row groups of the files, in order.
@@ -272,21 +276,28 @@ class Catalog:
             if group.intersects(column, intervals)
         ]
 
-    async def intervals(self, column: str) -> list[Interval]:
-        """Return intervals that hold every value of a column.
+    async def intervals(self, column: str, unit: int) -> list[tuple[int, int]]:
+        """Return intervals that hold every value of a column of integers, in a unit.
 
         Raises:
             ConfigError, SourceError: As `row_groups`.
         """
-        bounds = self._table.bounds(column, self._ranks)
-        unknown = Catalog(self._table, self._ranks[~true(bounds.low.is_valid())])
-        in_footers = [group.bounds.get(column) for group in await unknown.row_groups()]
-        lows, highs = (one.drop_null().to_pylist() for one in (bounds.low, bounds.high))
-        in_ledger = [Interval(low=low, high=high) for low, high in zip(lows, highs, strict=True)]
-        return [*in_ledger, *(one for one in in_footers if one is not None)]
+        lows, highs, unknown = [NO_VALUES], [NO_VALUES], [self._ranks[:0]]
+        for bounds in self._table.bounds(column, self._ranks):
+            known = valid(bounds.low)
+            unknown.append(bounds.ranks[~known])
+            lows.append(bounds.low.drop_null().to_numpy() // unit)
+            highs.append(bounds.high.drop_null().to_numpy() // unit)
+        for group in await Catalog(self._table, np.concatenate(unknown)).row_groups():
+            interval = group.bounds.get(column)
+            if interval is not None:
+                lows.append(np.array([int(interval.low) // unit], np.int64))
+                highs.append(np.array([int(interval.high) // unit], np.int64))
+        pairs = np.stack([np.concatenate(lows), np.concatenate(highs)], 1)
+        return [(low, high) for low, high in np.unique(pairs, axis=0).tolist()]
 
     def _where(self, mask: Mask) -> Catalog:
         return Catalog(self._table, self._ranks[mask])
 
     def _sum(self, name: str) -> int:
-        return int(pc.sum(self._table.column(name, self._ranks), min_count=0).as_py())
+        return self._table.sum(name, self._ranks)

@@ -7,7 +7,7 @@ from datetime import date
 
 import numpy as np
 
-from kpi.aggregation.calendar import NO_DAYS, Days, day_of, to_day
+from kpi.aggregation.calendar import NO_DAYS, Days, to_day
 from kpi.kernels.instants import MICROSECONDS_PER_DAY
 from worker.state.entry import Interval
 from worker.transform.catalog import Catalog
@@ -56,9 +56,7 @@ async def possible_days(orders: Catalog) -> Days:
     Raises:
         ConfigError, SourceError: As `Catalog.row_groups`.
     """
-    created = await orders.intervals("created_at")
-    days = IntervalSet(
-        Interval(low=day_of(one.low) - 1, high=day_of(one.high) + 1) for one in created
-    )
+    created = await orders.intervals("created_at", MICROSECONDS_PER_DAY)
+    days = IntervalSet(Interval(low=low - 1, high=high + 1) for low, high in created)
     runs = [np.arange(low, high + 1, dtype=np.int32) for low, high in days]
     return np.concatenate(runs) if runs else NO_DAYS

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from kpi.kernels.arrays import Int64s
 from worker.clean import Workspace
 from worker.errors import SourceError, StoreError
-from worker.index.checkpoint import Checkpoint, extend_checkpoint, joined, open_checkpoint
+from worker.index.checkpoint import Checkpoint, extend_checkpoint, open_checkpoint
+from worker.index.checkpoint_uploads import CheckpointUploads
 from worker.index.upload_rows import upload_rows
-from worker.state import Entry, Ledger, Ruling
+from worker.index.upload_segments import NoRoomError, store_rows
+from worker.index.upload_table import TableChunk, UploadTable
+from worker.state import Entry, Ledger, Record, Ruling
 from worker.state.contract_in_force import ContractInForce
 from worker.state.counted import CountedUploads
 from worker.state.earlier_uploads import Sequences
 from worker.state.natural_order import natural_order
 from worker.state.paging import records_in_pages
 
-CHUNKS = 8
-"""Pages of the ledger from which on their rows are joined: look-ups in many chunks are slow."""
+SPILLED_ROWS = 16_384
+"""Rows in memory from which on those that nothing is asked about are moved to a file: some 6 MB."""
+
+Places = npt.NDArray[np.int32]
+"""Place of the clean file of each row in the order of precedence; -1 where it does not count."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +39,7 @@ class History:
     Attributes:
         head: The sequence.
         in_force: The contract, by which entries are chosen.
-        rows: Rows of all accepted entries, of `worker.index.upload_rows`, ascending by sequence.
+        rows: Rows of all accepted entries, ascending by sequence.
         places: Place of each row in the order of precedence; -1 where its upload does not count.
         uploads: Which uploads count, and since when.
         rulings: The rulings that matter for it, ascending.
@@ -40,8 +48,8 @@ class History:
 
     head: int
     in_force: ContractInForce
-    rows: pa.Table
-    places: Int64s
+    rows: UploadTable
+    places: Places
     uploads: CountedUploads
     rulings: tuple[Ruling, ...]
     checkpoint: Checkpoint
@@ -75,31 +83,68 @@ async def read_history(
         StoreError: The ledger cannot be read, after retries.
     """
     checkpoint = await open_checkpoint(workspace, ledger, in_force, min(since, head))
-    earlier = checkpoint.uploads
-    uploads = CountedUploads(replaces_file, earlier)
-    tables = [earlier.rows]
-    rulings = [*earlier.rulings]
-    async for page in records_in_pages(ledger, head, earlier.up_to):
-        records = in_force.select(page)
-        uploads.add(records)
-        rulings += (one for one in records if isinstance(one, Ruling))
-        tables.append(
-            upload_rows(
-                one for one in records if isinstance(one, Entry) and one.verdict == "accepted"
-            )
-        )
-    rows = joined(tables)
-    if len(tables) > CHUNKS:
-        rows = rows.combine_chunks()
+    reading = _Reading(checkpoint.uploads, replaces_file)
+    async for page in records_in_pages(ledger, head, checkpoint.uploads.up_to):
+        reading.add(in_force.select(page))
+        reading.spill(min(since, head))
+    rows = reading.all_rows()
     return History(
         head=head,
         in_force=in_force,
         rows=rows,
-        places=places_of(rows, uploads.counted()),
-        uploads=uploads,
-        rulings=tuple(rulings),
+        places=places_of(rows, reading.uploads),
+        uploads=reading.uploads,
+        rulings=tuple(reading.rulings),
         checkpoint=checkpoint,
     )
+
+
+class _Reading:
+    """Collects records; moves their rows to a file where nothing is asked about what they changed.
+
+    A ledger that has no checkpoint is read so in bounded memory: as if it had one.
+    """
+
+    def __init__(self, earlier: CheckpointUploads, replaces_file: Callable[[str], bool]) -> None:
+        self.uploads = CountedUploads(replaces_file, earlier)
+        self.rulings = [*earlier.rulings]
+        self._replaces_file = replaces_file
+        self._earlier = earlier
+        self._tables: list[pa.Table] = []
+        self._last = earlier.up_to
+
+    def add(self, records: Sequence[Record]) -> None:
+        self.uploads.add(records)
+        self.rulings += (one for one in records if isinstance(one, Ruling))
+        accepted = (one for one in records if isinstance(one, Entry) and one.verdict == "accepted")
+        self._tables.append(upload_rows(accepted))
+        self._last = max([self._last, *(one.sequence for one in records)])
+
+    def all_rows(self) -> UploadTable:
+        tables = [table for table in self._tables if len(table)]
+        if not tables:
+            return self._earlier.rows
+        # Some tables have bounds that others have not.
+        tail = pa.concat_tables(tables, promote_options="default")
+        return UploadTable([*self._earlier.rows.chunks, TableChunk(tail)])
+
+    def spill(self, since: int) -> None:
+        """Move the rows to a file where they are many, and changes since them are asked for."""
+        rows = sum(map(len, self._tables))
+        if rows < SPILLED_ROWS or self._last > since:
+            return
+        every = self.all_rows()
+        with suppress(NoRoomError):  # then they stay in memory
+            stored = store_rows(every, len(self._earlier.rows))
+            chunks = stored.chunks("a temporary file")
+            self._earlier = CheckpointUploads(
+                self._last,
+                UploadTable([*self._earlier.rows.chunks, *chunks]),
+                uncounted_of(every, self.uploads),
+                last_rulings(self.rulings),
+            )
+            self.uploads = CountedUploads(self._replaces_file, self._earlier)
+            self._tables = []
 
 
 async def keep_history(
@@ -119,8 +164,8 @@ async def keep_history(
             ledger,
             history.in_force,
             rows=history.rows,
-            counted=history.uploads.counted(),
-            rulings=history.rulings,
+            uncounted=uncounted_of(history.rows, history.uploads),
+            rulings=last_rulings(history.rulings),
             up_to=history.head,
         )
     except (SourceError, StoreError):
@@ -128,43 +173,56 @@ async def keep_history(
     return True
 
 
-def places_at(history: History, sequence: int) -> Int64s:
+def uncounted_of(rows: UploadTable, uploads: CountedUploads) -> Sequences:
+    """Return the sequences of the uploads that do not count, ascending."""
+    sequences = rows.numbers("sequence")
+    return np.unique(sequences[~uploads.counts(sequences)])
+
+
+def last_rulings(rulings: Iterable[Ruling]) -> list[Ruling]:
+    """Return the last of some ascending rulings on each source object."""
+    return list({one.source_id: one for one in rulings}.values())
+
+
+def places_at(history: History, sequence: int) -> Places:
     """Return what `History.places` was at a sequence, not before that of its checkpoint."""
-    return places_of(history.rows, history.uploads.counted(sequence))
+    return places_of(history.rows, history.uploads, sequence)
 
 
-def places_of(rows: pa.Table, counted_sequences: Sequences) -> Int64s:
+def places_of(rows: UploadTable, uploads: CountedUploads, up_to: int | None = None) -> Places:
     """Return the place of each row in the order of precedence; -1 where its upload does not count.
 
     Args:
-        rows: Rows of `worker.index.upload_rows`.
-        counted_sequences: Sequences of the uploads that count.
+        rows: Rows of all accepted entries.
+        uploads: Which of them count.
+        up_to: Sequence of the last record that is heeded; None for all.
     """
-    sequences = rows.column("sequence").to_numpy()
-    times = rows.column("uploaded_at").to_numpy()
-    counted = np.flatnonzero(np.isin(sequences, counted_sequences))
-    ordered = counted[np.argsort(times[counted], kind="stable")]
-    for start, end in _ties(times[ordered], sequences[ordered]):
-        ordered[start:end] = _in_natural_order(rows, ordered[start:end])
-    places = np.full(len(rows), -1, np.int64)
-    places[ordered] = np.arange(len(ordered))
+    counts = uploads.counts(rows.numbers("sequence"), up_to)
+    times = rows.numbers("uploaded_at")
+    order = np.argsort(times, kind="stable")
+    times = times[order]
+    for start, end in _ties(times):
+        order[start:end] = _in_natural_order(rows, order[start:end])
+    places = np.empty(len(rows), np.int32)
+    places[order] = np.arange(len(rows), dtype=np.int32)
+    places[~counts] = -1
     return places
 
 
-def _ties(times: Int64s, sequences: Int64s) -> list[tuple[int, int]]:
-    """Return the stretches of equal times that have several uploads."""
-    if not len(times):
-        return []
-    starts = np.flatnonzero(np.diff(times, prepend=times[:1] - 1))
-    ends = np.append(starts[1:], len(times))
-    changes = np.flatnonzero(np.diff(sequences)) + 1  # another upload than the row before
-    inside = np.searchsorted(changes, ends) - np.searchsorted(changes, starts, side="right") > 0
-    return list(zip(starts[inside].tolist(), ends[inside].tolist(), strict=True))
+def _ties(ascending: Int64s) -> list[tuple[int, int]]:
+    """Return the stretches of several equal values."""
+    is_tied = np.concatenate([[False], ascending[1:] == ascending[:-1], [False]])
+    starts = np.flatnonzero(~is_tied[:-1] & is_tied[1:])
+    ends = np.flatnonzero(is_tied[:-1] & ~is_tied[1:]) + 1
+    return list(zip(starts.tolist(), ends.tolist(), strict=True))
 
 
-def _in_natural_order(rows: pa.Table, at: Int64s) -> Int64s:
+def _in_natural_order(rows: UploadTable, at: Int64s) -> Int64s:
     """Order rows of equal times by the names of their uploads; parts of one stay in order."""
-    taken = rows.select(["url", "source_id"]).take(pa.array(at))
+    firsts = at[rows.is_first[at]]
+    if len(firsts) < 2:
+        return at
+    taken = rows.take(["url", "source_id"], at)
     names = zip(*(column.to_pylist() for column in taken.columns), strict=True)
     keys = [(natural_order(url), url, source_id) for url, source_id in names]
     return at[sorted(range(len(keys)), key=keys.__getitem__)]

@@ -17,7 +17,7 @@ from worker.state import Ledger
 from worker.state.secret import secret_of
 from worker.transform.catalog import Catalog
 from worker.transform.clean_files import CleanFile, batch_row_groups
-from worker.transform.indexed_files import IndexedColumns, IndexedFiles, is_ranged, table_name
+from worker.transform.indexed_files import IndexedColumns, IndexedFiles, longest_indexed, table_name
 from worker.transform.snapshot import open_index
 
 
@@ -126,7 +126,7 @@ class PointerBuilder:
         columns = {
             column: table_name(dataset, column, kind)
             for (one, column), kind in self._tables.items()
-            if one == dataset and not is_ranged(kind, np.array([file.rows]))[0]
+            if one == dataset and file.rows <= (longest_indexed(kind) or file.rows)
         }
         if not columns:
             return

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from kpi.contract.model import Contract
 from kpi.index.pointers import split_places
-from kpi.kernels.arrays import Int64s, Mask, Positions
+from kpi.kernels.arrays import Int64s, Positions
 from worker.errors import SourceError
 from worker.index.key_index import KeyIndex
 
@@ -51,20 +49,6 @@ class IndexedFiles:
         """Return whether a column of a dataset has pointers."""
         return self.failure is None and (dataset, column) in self.tables
 
-    def covers(
-        self, dataset: str, column: str, sequences: Int64s, rows: npt.NDArray[np.int64]
-    ) -> Mask:
-        """Return of which files every row has its pointer.
-
-        Args:
-            dataset: Dataset of the files.
-            column: Column of the ids.
-            sequences: Ledger sequence of each file.
-            rows: Rows of each file.
-        """
-        covered: Mask = sequences <= self.index.manifest.up_to
-        return covered & ~is_ranged(self.tables[dataset, column], rows)
-
     async def find(self, dataset: str, column: str, values: pa.Array) -> Held | None:
         """Find the rows of covered files that may have some distinct ids; None on a failure."""
         name = table_name(dataset, column, self.tables[dataset, column])
@@ -75,9 +59,9 @@ class IndexedFiles:
             return None
 
 
-def is_ranged(kind: str, rows: npt.NDArray[np.int64]) -> Mask:
-    """Return which files, of so many rows, have no pointers of a column of a type."""
-    return rows > (RANGED_ROWS if kind == "integer" else 2**62)
+def longest_indexed(kind: str) -> int | None:
+    """Return the rows of a file up to which a column of a type has pointers; None for any."""
+    return RANGED_ROWS if kind == "integer" else None
 
 
 def table_name(dataset: str, column: str, kind: str) -> str:

@@ -21,7 +21,7 @@ from worker.runtime.memory_budget import CONCURRENT_READS
 from worker.transform.catalog import Catalog
 from worker.transform.clean_files import RowGroup, batch_row_groups
 from worker.transform.day_loader import latest_products
-from worker.transform.history import places_at
+from worker.transform.history import Places, places_at
 from worker.transform.key_sets import KeySet
 from worker.transform.latest_versions import OLDEST
 from worker.transform.snapshot import Snapshot
@@ -44,7 +44,7 @@ class Rows:
     ranks: Int64s
     dataset: Dataset
 
-    def latest(self, places: Int64s) -> pa.Table:
+    def latest(self, places: Places) -> pa.Table:
         """Select the latest row of each key.
 
         Args:
@@ -53,7 +53,7 @@ class Rows:
         """
         place = places[self.ranks]
         rows = np.flatnonzero(place >= 0)
-        by: list[Int64s] = [place[rows]]
+        by: list[Int64s | Places] = [place[rows]]
         if self.dataset.version is not None:
             versions = self.table.column(self.dataset.version).cast(pa.int64()).fill_null(OLDEST)
             by.append(versions.to_numpy()[rows])
@@ -143,7 +143,7 @@ class State:
         products: Latest version of every product.
     """
 
-    places: Int64s
+    places: Places
     products: Products
 
 

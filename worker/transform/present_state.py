@@ -13,7 +13,7 @@ from kpi.contract.model import Contract
 from worker.clean import Workspace
 from worker.state import Effect, Entry, State
 from worker.state.contract_in_force import ContractInForce, contract_at
-from worker.state.counted import Fate
+from worker.state.decision import Fate
 from worker.state.upload import Upload
 from worker.transform.history import read_history
 from worker.transform.shop.effects import present_shop_effects

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from kpi.kernels.arrays import Mask
 from kpi.kernels.keys import keys_of
 from kpi.kernels.masks import booleans
+from worker.index.upload_rows import microseconds
 from worker.state.upload import Upload
 from worker.transform.catalog import Catalog
+from worker.transform.history import History
 from worker.transform.key_sets import KeySet
 from worker.transform.snapshot import Snapshot
 
@@ -59,26 +62,26 @@ async def find_rollbacks(snapshot: Snapshot, after: int) -> list[Rollback]:
         ConfigError, SourceError: As `Catalog.row_groups`.
     """
     found: list[Rollback] = []
-    repeated = snapshot.uploads.with_predecessor(after)
-    counted = snapshot.uploads.in_order() if repeated else []
-    for upload, earlier in repeated:
+    for upload, earlier in snapshot.uploads.with_predecessor(after):
         catalog = snapshot.catalog(upload.dataset)
         if catalog.dataset.version is not None:
             continue  # upload time is not what decides
-        between = {
-            one.source_id
-            for one in counted
-            if one.dataset == upload.dataset
-            and snapshot.uploads.name_of(one.file) != snapshot.uploads.name_of(upload.file)
-            and earlier.uploaded_at < one.uploaded_at <= upload.uploaded_at
-        }
-        others = catalog.of_sources(between)
+        others = catalog.of_uploads(counted_between(snapshot.history, earlier, upload))
         if len(others):
             every = catalog.with_uncounted()
             before, now = (every.of_sources([one.source_id]) for one in (earlier, upload))
             rollback = await _compare(upload, before, now, others)
             found += [rollback] if rollback.rows else []
     return found
+
+
+def counted_between(history: History, earlier: Upload, later: Upload) -> Mask:
+    """Return which rows are of uploads that count, of another name, and between two by time."""
+    times = history.rows.numbers("uploaded_at")
+    first, last = (microseconds(one.uploaded_at) for one in (earlier, later))
+    between: Mask = (history.places >= 0) & (times > first) & (times <= last)
+    between[history.rows.rows_with("url", history.uploads.urls_of(later.file))] = False
+    return between
 
 
 async def _compare(upload: Upload, before: Catalog, now: Catalog, others: Catalog) -> Rollback:

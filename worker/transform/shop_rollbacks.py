@@ -19,7 +19,7 @@ from kpi.mapping.clean_rows import ROW, clean_schema
 from worker.state.upload import Upload
 from worker.transform.catalog import Catalog
 from worker.transform.clean_files import CleanFile
-from worker.transform.rollbacks import COMPARED_KEYS, Hashes, Rollback
+from worker.transform.rollbacks import COMPARED_KEYS, Hashes, Rollback, counted_between
 from worker.transform.shop.snapshot import ShopSnapshot
 
 Rows = dict[int, list[tuple[object, ...]]]
@@ -40,12 +40,9 @@ async def find_shop_rollbacks(snapshot: ShopSnapshot, after: int) -> list[Rollba
 
 async def _compare(snapshot: ShopSnapshot, now: Upload, before: Upload) -> list[Rollback]:
     """Compare rows of two uploads with those of the files between, from the earliest on."""
-    rows, places = snapshot.history.rows, snapshot.history.places
-    times, names = rows.column("uploaded_at").to_numpy(), snapshot.feeds.names()
-    sequences = rows.column("sequence").to_numpy()
+    sequences = snapshot.history.rows.numbers("sequence")
     new, old = np.searchsorted(sequences, [now.sequence, before.sequence]).tolist()
-    between = (places >= 0) & (times > times[old]) & (times <= times[new])
-    between &= names != names[new]
+    between = counted_between(snapshot.history, before, now)
     taken_back: dict[tuple[str, int], str] = {}
     for name, dataset in snapshot.shop.all_datasets.items():
         if dataset.key_by == "row" or dataset.version is not None:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.kernels.arrays import Mask
-from kpi.kernels.masks import true
+from kpi.kernels.masks import booleans
+from worker.index.upload_table import UploadTable
 from worker.state import Effect
 from worker.transform.history import History
 from worker.transform.rollbacks import COMPARED_KEYS, hashes_of, ids_of, last_rows
@@ -74,11 +74,10 @@ async def find_takeovers(snapshot: Snapshot, wanted: Collection[str]) -> list[Ta
         ConfigError, SourceError: As `Catalog.row_groups`.
     """
     rows = snapshot.history.rows
-    of_orders = pc.and_(
-        pc.equal(rows.column("dataset"), snapshot.orders.dataset.name),
-        pc.equal(rows.column("part"), 0),
-    )
-    mine = true(of_orders.combine_chunks())
+    coded, name = rows.codes("dataset"), snapshot.orders.dataset.name
+    if name not in coded.texts:
+        return []
+    mine = (coded.codes == coded.texts.index(name)) & rows.is_first
     found: list[Takeover] = []
     for new in of_new_inputs(snapshot.history, mine, wanted, lambda url: input_of(url, 2)):
         takeover = await _compare(snapshot, new)
@@ -88,9 +87,9 @@ async def find_takeovers(snapshot: Snapshot, wanted: Collection[str]) -> list[Ta
 
 def committed_after(history: History, sequence: int) -> set[str]:
     """Return the source objects that count and were committed after a sequence."""
-    sequences = history.rows.column("sequence").to_numpy()
-    new = np.flatnonzero((sequences > sequence) & (history.places >= 0))
-    return set(history.rows.column("source_id").take(pa.array(new)).to_pylist())
+    first = history.rows.first_after(sequence)
+    new = first + np.flatnonzero(history.places[first:] >= 0)
+    return set(history.rows.take(["source_id"], new).column("source_id").to_pylist())
 
 
 def of_new_inputs(
@@ -104,30 +103,36 @@ def of_new_inputs(
         wanted: Source objects.
         input_of_url: Names the input of an upload; its URL begins with it.
     """
-    columns = history.rows.select(["source_id", "url", "sequence"])
-    rows = np.flatnonzero(mine & (history.places >= 0))
-    uploads = columns.take(pa.array(rows)).combine_chunks()
-    ids = pa.array(wanted, pa.string())
-    at = np.flatnonzero(true(pc.is_in(uploads.column("source_id"), ids).combine_chunks()))
+    counted = mine & (history.places >= 0)
+    at = history.rows.rows_with("source_id", wanted)
+    at = at[counted[at]]
     if not len(at):
         return
-    older = uploads.column("url").slice(0, int(at[0]))
+    start, end = int(at[0]), int(at[-1]) + 1
+    between = start + np.flatnonzero(counted[start:end])
+    uploads = history.rows.take(["source_id", "url", "sequence"], between).to_pylist()
     inputs: set[str] = set()
+    is_very_first = not counted[:start].any()
     # What came between two wanted uploads is looked at one by one; what came before all, at once.
-    for number, upload in enumerate(uploads.slice(at[0], at[-1] - at[0] + 1).to_pylist(), at[0]):
+    for upload in uploads:
         its_input = input_of_url(upload["url"])
-        is_new = its_input not in inputs and not _have(older, its_input, input_of_url)
+        is_new = its_input not in inputs and not _have(
+            history.rows, counted[:start], its_input, input_of_url
+        )
         inputs.add(its_input)
-        if is_new and number and upload["source_id"] in wanted:
+        if is_new and not is_very_first and upload["source_id"] in wanted:
             yield NewInput(**upload)
+        is_very_first = False
 
 
-def _have(urls: pa.ChunkedArray, wanted: str, input_of_url: Callable[[str], str]) -> bool:
-    """Return whether one of some URLs is of an input."""
-    possible = urls.filter(pc.starts_with(urls, wanted))
-    return any(
-        input_of_url(str(one)) == wanted for chunk in possible.chunks[::-1] for one in chunk[::-1]
-    )
+def _have(rows: UploadTable, among: Mask, wanted: str, input_of_url: Callable[[str], str]) -> bool:
+    """Return whether one of the first rows of uploads is of an input; `among` says which count."""
+    for first, urls in rows.scan_back("url", len(among)):
+        of_chunk = urls.filter(booleans(among[first : first + len(urls)]))
+        possible = of_chunk.filter(pc.starts_with(of_chunk, wanted))
+        if any(input_of_url(str(one)) == wanted for one in possible[::-1]):
+            return True
+    return False
 
 
 def input_of(name: str, segments: int) -> str:

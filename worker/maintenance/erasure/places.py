@@ -55,8 +55,7 @@ PLACES = (
         name="key index, checkpoint and sums of busy days",
         prefix="index",
         holds="ids of orders and of customers, as words of 64 or 128 bits",
-        cure="deleted; later transforms build them again. Copies of erasures stay: they hold what "
-        "the ledger does",
+        cure="deleted; later transforms build them again",
     ),
     Place(
         name="ledger",

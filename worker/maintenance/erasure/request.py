@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -35,7 +34,6 @@ class Request:
         keeps_absent: Whether the erasure is committed even where no object has the customer: raw
             files may.
         rewritten: Called with each upload that was rewritten.
-        now: Returns seconds since 1970, by which it shows how long a process slept.
     """
 
     ledger: Ledger
@@ -46,7 +44,6 @@ class Request:
     secret: bytes = field(repr=False)
     keeps_absent: bool = False
     rewritten: Callable[[Entry], None] = lambda _: None
-    now: Callable[[], float] = time.time
 
     @property
     def digest(self) -> bytes:

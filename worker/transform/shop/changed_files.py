@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import pyarrow.compute as pc
 
-from kpi.kernels.arrays import Int64s, Mask
-from worker.transform.history import places_of
+from kpi.kernels.arrays import Mask
+from kpi.kernels.masks import true
+from worker.transform.history import Places, places_at
 from worker.transform.shop.precedence import Precedence, precedence
 from worker.transform.shop.snapshot import ShopSnapshot
 
@@ -36,9 +38,7 @@ class ChangedFiles:
         changed = feeding & feeds.among(uploads.changed_since(self.since))
         if now.by is None:
             return feeds.source_ids(changed)
-        changed |= _replacers(now, feeds.sources) != _replacers(
-            self._before(dataset), feeds.sources
-        )
+        changed |= self._are_replaced_by_others(now, self._before(dataset))
         ceased = feeding & feeds.among(uploads.ceased_since(self.since))
         if ceased.any():
             names, entries = feeds.names(), feeds.entries(dataset)
@@ -47,6 +47,18 @@ class ChangedFiles:
             changed |= feeding & np.isin(names, names[ceased])
             changed |= feeding & np.isin(entries, entries[for_all])
         return feeds.source_ids(changed)
+
+    def _are_replaced_by_others(self, now: Precedence, before: Precedence) -> Mask:
+        """Return of which rows another source object replaced the upload than before."""
+        by, by_before = now.by, before.by
+        assert by is not None  # noqa: S101  (by the contract, as of any sequence)
+        assert by_before is not None  # noqa: S101
+        found: Mask = by != by_before
+        # One that came again, after another verdict, is the same source object.
+        both = np.flatnonzero(found & (by >= 0) & (by_before >= 0))
+        sources = (self.snapshot.feeds.sources(one[both]) for one in (by, by_before))
+        found[both] = true(pc.not_equal(*sources))
+        return found
 
     def earlier(self) -> ShopSnapshot:
         """Return the snapshot with the files that counted at the sequence."""
@@ -61,9 +73,8 @@ class ChangedFiles:
         )
 
     @cached_property
-    def _places_before(self) -> Int64s:
-        history = self.snapshot.history
-        return places_of(history.rows, history.uploads.counted(self.since))
+    def _places_before(self) -> Places:
+        return places_at(self.snapshot.history, self.since)
 
     @property
     def _counted_before(self) -> Mask:
@@ -72,9 +83,3 @@ class ChangedFiles:
 
     def _before(self, dataset: str) -> Precedence:
         return precedence(self.snapshot.feeds, dataset, self._places_before, self.since)
-
-
-def _replacers(of: Precedence, sources: Int64s) -> Int64s:
-    """Return the source object that replaced the upload of each row; -1 for none."""
-    assert of.by is not None  # noqa: S101  (by the contract, as of any sequence)
-    return np.where(of.by >= 0, sources[of.by], -1)

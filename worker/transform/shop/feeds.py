@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.contract.shop import Shop
 from kpi.kernels.arrays import Int64s, Mask
-from kpi.kernels.masks import true
 from worker.errors import ConfigError
 from worker.index.upload_rows import read_feeds
+from worker.index.upload_table import UploadTable
 from worker.transform.history import History
+
+Numbers = npt.NDArray[np.int32]
 
 NOT_FED, UNKNOWN = -1, -2
 """Numbers of entries: the upload does not feed the dataset, or its receipt does not say which."""
@@ -31,13 +33,12 @@ class Feeds:
     def __init__(self, history: History, shop: Shop) -> None:
         self.history = history
         self.shop = shop
-        rows = history.rows
-        self._texts = rows.column("feeds").combine_chunks().dictionary_encode()
-        self._is_first = rows.column("part").to_numpy() == 0
-        self._entries: dict[str, Int64s] = {}
+        self._texts = history.rows.codes("feeds")
+        self._is_first = history.rows.is_first
+        self._entries: dict[str, Numbers] = {}
         self._feeding: dict[str, Mask] = {}
 
-    def entries(self, dataset: str) -> Int64s:
+    def entries(self, dataset: str) -> Numbers:
         """Return the number of the entry by which each row's upload feeds a dataset.
 
         Where all entries replace files alike, and none of them those of a whole entry, it may be
@@ -56,7 +57,7 @@ class Feeds:
             if len(possible) == 1 or policies in ({"rows"}, {"file"}):
                 found[unknown] = possible[0]
             else:
-                urls = self.history.rows.column("url").take(pa.array(unknown)).to_pylist()
+                urls = self.history.rows.take(["url"], unknown).column("url").to_pylist()
                 found[unknown] = [_entry_of(url, self.shop) for url in urls]
             self._entries[dataset] = found
         return self._entries[dataset]
@@ -67,27 +68,25 @@ class Feeds:
             self._feeding[dataset] = self._is_first & (self._in_receipts(dataset) != NOT_FED)
         return self._feeding[dataset]
 
-    def _in_receipts(self, dataset: str) -> Int64s:
+    def _in_receipts(self, dataset: str) -> Numbers:
         """Return the number of the entry as the receipts have it."""
-        of_text = [self._number(text, dataset) for text in self._texts.dictionary.to_pylist()]
-        return np.array([*of_text, NOT_FED])[self._texts.indices.to_numpy()]
+        of_text = [self._number(text, dataset) for text in self._texts.texts]
+        return np.array([*of_text, NOT_FED], np.int32)[self._texts.codes]
 
     def among(self, source_ids: Collection[str]) -> Mask:
         """Return which rows are of some source objects."""
-        if not source_ids:
-            return np.zeros(len(self._is_first), bool)
-        column = self.history.rows.column("source_id")
-        return true(pc.is_in(column, pa.array(source_ids, column.type)).combine_chunks())
+        found = np.zeros(len(self._is_first), bool)
+        found[self.history.rows.rows_with("source_id", source_ids)] = True
+        return found
 
     def source_ids(self, rows: Mask | Int64s) -> set[str]:
         """Return the source objects of some rows."""
-        at = np.flatnonzero(rows) if rows.dtype == bool else rows
-        return set(self.history.rows.column("source_id").take(pa.array(at)).to_pylist())
+        at = rows.nonzero()[0] if rows.dtype == bool else rows.astype(np.int64)
+        return set(self.sources(at).to_pylist())
 
-    @cached_property
-    def sources(self) -> Int64s:
-        """A number for the source object of each row."""
-        return _numbers(self.history.rows.column("source_id"))
+    def sources(self, rows: Int64s) -> pa.Array:
+        """Return the source object of each of some rows."""
+        return self.history.rows.take(["source_id"], rows).column("source_id").combine_chunks()
 
     def names(self, up_to: int | None = None) -> Int64s:
         """Return a number for the name of each row's upload, which its versions share.
@@ -95,19 +94,23 @@ class Feeds:
         Args:
             up_to: Sequence of the last record that is heeded; None for all.
         """
-        urls = self.history.rows.column("url")
-        is_moved = pc.not_equal(self.history.rows.column("moved_from"), "")
-        moved = pc.unique(urls.filter(is_moved)).to_pylist()
-        if moved:
-            # A folder that was moved keeps the names in it.
-            first = [self.history.uploads.name_of((url, ""), up_to) for url in moved]
-            at = pc.index_in(urls, pa.array(moved, urls.type))
-            urls = pc.coalesce(pa.array(first, urls.type).take(at.combine_chunks()), urls)
-        return _numbers(urls)
+        rows = self.history.rows
+        found = _number_urls(rows)
+        # A folder that was moved keeps the names in it.
+        moved = rows.take(["url"], rows.rows_with_text("moved_from")).column("url")
+        without_rows: dict[str, int] = {}
+        for url in pc.unique(moved).to_pylist():
+            first = self.history.uploads.name_of((url, ""), up_to)
+            if first != url:
+                of_first = found[rows.rows_with("url", [first])]
+                number = without_rows.setdefault(first, -1 - len(without_rows))
+                found[rows.rows_with("url", [url])] = of_first[0] if len(of_first) else number
+        return found
 
     def name_of(self, row: int) -> str:
         """Return the name of a row's upload."""
-        return self.history.uploads.name_of((self.history.rows.column("url")[row].as_py(), ""))
+        (url,) = self.history.rows.take(["url"], np.array([row])).column("url").to_pylist()
+        return self.history.uploads.name_of((url, ""))
 
     def _number(self, text: str, dataset: str) -> int:
         feeds = read_feeds(text)
@@ -117,10 +120,14 @@ class Feeds:
         return UNKNOWN if number is None or number >= len(self.shop.files) else number
 
 
-def _numbers(texts: pa.ChunkedArray | pa.Array) -> Int64s:
-    array = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
-    found: Int64s = array.dictionary_encode().indices.to_numpy().astype(np.int64)
-    return found
+def _number_urls(rows: UploadTable) -> Int64s:
+    """Return a number for the URL of each row. Only URLs that share a checksum are compared."""
+    checksums = rows.numbers("url_crc")
+    distinct, counts = np.unique(checksums, return_counts=True)
+    several = np.flatnonzero(np.isin(checksums, distinct[counts > 1]))
+    urls = rows.take(["url"], several).column("url").combine_chunks()
+    checksums[several] = 2**32 + urls.dictionary_encode().indices.to_numpy().astype(np.int64)
+    return checksums
 
 
 def _entry_of(url: str, shop: Shop) -> int:

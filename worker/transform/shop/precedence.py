@@ -10,6 +10,7 @@ import numpy as np
 from kpi.aggregation.shop_versions import replaced_by
 from kpi.kernels.arrays import Int64s, Mask
 from worker.transform.clean_files import CleanFile
+from worker.transform.history import Places
 from worker.transform.shop.feeds import Feeds
 
 
@@ -22,7 +23,7 @@ class Precedence:
         by: Row of the later upload that replaced it whole; -1 for none. None where none is.
     """
 
-    places: Int64s
+    places: Places
     by: Int64s | None
 
     def stands_for(self, file: CleanFile) -> int:
@@ -31,7 +32,7 @@ class Precedence:
         return by if by >= 0 else file.upload
 
     @cached_property
-    def stands_at(self) -> Int64s:
+    def stands_at(self) -> Places:
         """Place of each row's upload, or of the later upload that replaced it whole."""
         if self.by is None:
             return self.places
@@ -52,7 +53,7 @@ class Precedence:
         return found
 
 
-def precedence(feeds: Feeds, dataset: str, places: Int64s, up_to: int | None = None) -> Precedence:
+def precedence(feeds: Feeds, dataset: str, places: Places, up_to: int | None = None) -> Precedence:
     """Order the uploads that feed a dataset.
 
     Args:
@@ -77,7 +78,7 @@ def precedence(feeds: Feeds, dataset: str, places: Int64s, up_to: int | None = N
     of_all = np.array([one == "all" for one in policies], bool)
     later = replaced_by(
         names=feeds.names(up_to)[mine],
-        entries=of_entry,
+        entries=of_entry.astype(np.int64),
         by_name=of_file[of_entry],
         by_entry=of_all[of_entry],
     )
