@@ -93,12 +93,17 @@ LAYERS: dict[str, set[str]] = {
         *{"worker.reporting", "worker.runtime"},
         *{"worker.settings", "worker.state", "worker.stores", "worker.validate"},
     },
+    "worker.batches": {
+        *{"worker.errors", "worker.jobs", "worker.maintenance", "worker.objects"},
+        *{"worker.reporting", "worker.runtime", "worker.service", "worker.state"},
+        *{"worker.transform", "worker.validate"},
+    },
     "worker.inputs": {
         *{"worker.jobs", "worker.objects", "worker.settings", "worker.stores"},
         "worker.validate",
     },
     "worker.cli": {
-        *{"worker.clean", "worker.config_file", "worker.errors", "worker.inputs"},
+        *{"worker.batches", "worker.clean", "worker.config_file", "worker.errors", "worker.inputs"},
         "worker.jobs",
         *{"worker.maintenance", "worker.objects"},
         *{"worker.reporting", "worker.runtime", "worker.sample", "worker.service"},

@@ -206,6 +206,15 @@ class CustomersErased(WorkerError):
     exit_code = 5
 
 
+class ObjectsCollected(WorkerError):
+    """Report that clean files were deleted as unused before their entry was committed.
+
+    Nothing was committed; the file can be validated again.
+    """
+
+    problem = "it was deleted as unused, since its entry was not committed for more than a day"
+
+
 class Interrupted(WorkerError):
     """Report that a signal stopped the work: it left nothing half done and can be repeated."""
 

@@ -8,6 +8,7 @@ from typing import get_args
 from kpi.contract.conditions import Condition, Conditions, Patterns
 from kpi.contract.forms import DateForm, NumberForm
 from kpi.contract.model import header_form
+from kpi.contract.month_names import AmbiguousNameError
 from kpi.contract.shop import FileLayout, FilePattern, Replaces
 from kpi.contract.toml_reader import Reader
 
@@ -102,9 +103,12 @@ def _numbers(table: Reader) -> NumberForm:
 def _dates(table: Reader) -> tuple[DateForm, ...]:
     forms = []
     for example in table.texts("dates", ("iso",)):
-        form = DateForm.of_example(example)
+        expected = "the last day of 2025 as the file writes it, such as 31.12.2025 23:59"
+        try:
+            form = DateForm.of_example(example)
+        except AmbiguousNameError as error:
+            form, expected = None, f"December as one language alone writes it; this is of {error}"
         if form is None:
-            expected = "the last day of 2025 as the file writes it, such as 31.12.2025 23:59"
             table.problem("dates", expected, example)
         else:
             forms.append(form)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from kpi.contract.month_names import NAME_PATTERN, december_names, fold, names_like
 from kpi.contract.utc_offsets import OFFSET, OFFSET_WITH_MINUTES
 
 SPACES = " \u00a0\u202f\u2009"
@@ -14,11 +15,6 @@ EXAMPLE_NUMBER = re.compile(
     r"(?P<prefix>[^\d]*)1(?P<group>[^\d]?)234(?P<decimal>[^\d])50*(?P<suffix>[^\d]*)"
 )
 """How a contract writes 1234.5."""
-
-MONTHS = (
-    *("january", "february", "march", "april", "may", "june"),
-    *("july", "august", "september", "october", "november", "december"),
-)
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -96,9 +92,20 @@ class DateForm:
     example: str
     pattern: str
 
+    @property
+    def december(self) -> str:
+        """Name of the month in the example; empty where months are numbers."""
+        if NAME_PATTERN not in self.pattern:
+            return ""
+        return next(one for one in _TOKEN.findall(self.example) if fold(one) in december_names())
+
     @classmethod
     def of_example(cls, example: str) -> DateForm | None:
-        """Read the form off the last day of 2025 as the file writes it; None where unclear."""
+        """Read the form off the last day of 2025 as the file writes it; None where unclear.
+
+        Raises:
+            AmbiguousNameError: The month's name is of languages that read another name otherwise.
+        """
         if example in (UNIX_SECONDS, UNIX_MILLISECONDS):
             return cls(example, "")
         if example == ISO_DATE:
@@ -106,7 +113,7 @@ class DateForm:
         pattern = ""
         fields: list[str] = []
         without_zone = re.sub(r"(:[0-9]{2})[ \t]*[+-][0-9]{2}:?[0-9]{2}$", r"\1", example.strip())
-        for text in re.findall(r"[^\W\d_]+|[0-9]+|[^\w]|_", without_zone):
+        for text in _TOKEN.findall(without_zone):
             if text == COMPACT_DATE and not fields:
                 fields += ["year", "month", "day"]
                 pattern += _COMPACT_PATTERN
@@ -131,12 +138,27 @@ class DateForm:
 ISO = DateForm(ISO_DATE, ISO_PATTERN)
 
 
+_WORD_CHARACTER = "[^0-9\\s\u00a0\u202f.,:/_+()-]"
+_TOKEN = re.compile(
+    rf"[^\W\d_]{_WORD_CHARACTER}*(?:\.[^\W\d_]{_WORD_CHARACTER}*)*(?:\.(?=\s|$))?|[0-9]+|\W|_"
+)
+"""A word with the points of an abbreviation, a number, or a character between them."""
+
 _NAMES = {
-    "month": ("|".join((*MONTHS, *(month[:3] for month in MONTHS))), {"december", "dec"}),
     "weekday": ("|".join((*WEEKDAYS, *(day[:3] for day in WEEKDAYS))), {"wednesday", "wed"}),
     "half": ("am|pm", {"am", "pm"}),
 }
 """Field -> its names, and those of the last day of 2025, a Wednesday."""
+
+_UNITS = frozenset(
+    {
+        *("\u5e74", "\u6708", "\u65e5", "\ub144", "\uc6d4", "\uc77c"),
+        *("de", "del", "\u0433", "\u0440", "m", "d", "gada"),
+    }
+)
+"""Words beside the numbers of a date in CLDR's patterns: year, month and day of Chinese, Japanese
+and Korean; `of` in Spanish, Portuguese and Catalan; the year's abbreviation in Russian, Ukrainian,
+Lithuanian and Latvian."""
 
 _NUMBERS = {"2025": "year", "25": "year", "12": "month", "31": "day", "23": "hour", "11": "hour"}
 """Number in an example -> the field that it names; 59 is a minute or a second."""
@@ -156,6 +178,19 @@ def _token(text: str, fields: list[str]) -> tuple[str, str | None]:
             return name, f"(?P<{name}>(?i:{pattern}))"
     if text in ("UTC", "GMT", "Z"):
         return "zone", f"(?P<zone>Z|UTC|GMT|{OFFSET_WITH_MINUTES})"
-    if text.isalnum():
-        return "", "T" if text == "T" else None
+    if text[0].isalnum():
+        return _word(text)
     return "", "[ \u00a0\u202f]+" if text in SPACES else re.escape(text)
+
+
+def _word(text: str) -> tuple[str, str | None]:
+    """Name the field of a word of an example."""
+    if text == "T":
+        return "", text
+    word = fold(text)
+    if word in _UNITS:
+        return "", rf"(?i:{word})\.?"
+    if word not in december_names():
+        return "", None
+    names_like(word)
+    return "month", f"(?P<month>{NAME_PATTERN})"

@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 
 from kpi.inference.dataset_blocks import DatasetBlocks
 from kpi.inference.date_mistakes import describe_mistakes
-from kpi.inference.dates import are_of_one_place, moved_by_offset
 from kpi.inference.decisions import Decisions
 from kpi.inference.draft import Block, left_open, write
-from kpi.inference.evidence import place_of
 from kpi.inference.file_blocks import FileBlocks
 from kpi.inference.money import find_money
 from kpi.inference.money_evidence import Way
 from kpi.inference.number_forms import mixed_forms
+from kpi.inference.offsets import choose_day
 from kpi.inference.open_columns import OpenColumns
 from kpi.inference.questions import Answers, NotInferableError, Question
 from kpi.inference.reading_plan import ReadingPlan
@@ -25,13 +24,9 @@ from kpi.inference.tables import Table, find_references, make_tables
 from kpi.inference.trial import try_contract
 from kpi.inference.unclear_files import ask_about_cents, ask_about_places
 from kpi.inference.unnamed_columns import product_by_values
-from kpi.inference.values import Column
 
 MISFIT_SHARE = 0.2
 """Records of another width than the header's that make a table unreadable."""
-
-OTHER_DAY_SHARE = 0.2
-"""Times whose date in UTC is another one, above which somebody must say which day counts."""
 
 NAMED_FILES = 5
 """Files that a message names."""
@@ -45,11 +40,13 @@ class Inferred:
         text: The contract; while questions are open, by the likeliest answers.
         questions: Those that are open.
         left_out: What the contract has in comments alone, and what it would change.
+        remarks: What somebody should know of it besides.
     """
 
     text: str
     questions: tuple[Question, ...]
     left_out: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def infer_contract(
@@ -81,6 +78,7 @@ class _Inference:
         readable = [one for one in samples if one not in self._unreadable and one.rows]
         self._tables = make_tables(readable)
         self._plan = ReadingPlan(self._tables)
+        self._remarks: list[str] = []
 
     def run(self) -> Inferred:
         references = find_references(self._tables)
@@ -90,7 +88,7 @@ class _Inference:
         decisions = Decisions(self._tables, self._answers)
         structure = decisions.choose_date(decisions.order_dates(structure))
         open_columns = OpenColumns(self._tables, self._answers)
-        structure = open_columns.choose_customer(structure)
+        structure = open_columns.choose_customer(structure, references)
         structure = replace(structure, product=product_by_values(structure))
         structure = open_columns.choose_quantity(structure)
         structure = decisions.choose_returns(structure)
@@ -119,7 +117,7 @@ class _Inference:
         questions = tuple(self._answers.open)
         if not questions:
             top.notes += try_contract(write([top, *blocks]), [one.sample for one in self._tables])
-        return Inferred(write([top, *blocks]), questions, left_open(blocks))
+        return Inferred(write([top, *blocks]), questions, left_open(blocks), tuple(self._remarks))
 
     def _others(self) -> Iterator[tuple[TableSample, str]]:
         """Yield the samples of which the contract reads nothing, and why."""
@@ -163,34 +161,11 @@ class _Inference:
         )
         top.add("language", 2)
         top.add("name", self._name)
-        dates = structure.date.value.dates
-        offsets = [] if dates is None else [one for one in dates.offsets if not _is_utc(one)]
-        wanted = self._answers.value("day")
-        if wanted is not None:
-            top.add("day", wanted, "as answered")
-        elif offsets and self._asks_for_day(structure.date.value, offsets):
-            top.add("day", "as written")
-        elif offsets:
-            top.add("day", "UTC", _describe_offsets(structure.date.value, offsets))
-        else:
-            top.add("day", "as written", "times carry no offset from UTC")
+        day = choose_day(structure, self._tables, self._answers)
+        top.add("day", day.value, day.note)
+        if day.is_doubtful:
+            self._remarks.append(f'day = "{day.value}": {day.note}')
         return top
-
-    def _asks_for_day(self, column: Column, offsets: Sequence[str]) -> bool:
-        """Ask for the day where times carry the offset of one place, and many have another date."""
-        share = moved_by_offset(column.cells)
-        if share < OTHER_DAY_SHARE or not are_of_one_place(offsets):
-            return False
-        place = place_of(column, self._tables)
-        self._answers.ask(
-            Question(
-                word="day",
-                text=f"{place} has times with the offset {offsets[0]}, of which {share:.0%} have "
-                "another date in UTC. Which day does an order count on?",
-                answers={"as written": "the date that stands there", "UTC": "the date in UTC"},
-            )
-        )
-        return True
 
 
 def _refuse_mixed_numbers(tables: Iterable[Table]) -> None:
@@ -239,15 +214,3 @@ def _is_without_items(structure: Structure, way: Way | None) -> bool:
         and structure.category is None
         and (way is None or [role for role, _ in way.roles] == ["after_discount"])
     )
-
-
-def _describe_offsets(column: Column, offsets: Sequence[str]) -> str:
-    return (
-        f"times carry offsets ({', '.join(offsets[:3])}) and are instants; "
-        f"{moved_by_offset(column.cells):.0%} of the rows have another date as written: "
-        '--answer "day=as written", or a zone, for the day of the shop'
-    )
-
-
-def _is_utc(offset: str) -> bool:
-    return offset in ("Z", "UTC", "GMT") or set(offset) <= set("+-0:")

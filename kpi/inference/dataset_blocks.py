@@ -90,7 +90,7 @@ class DatasetBlocks:
         """Take the time of the last change for what tells the later row of an order."""
         for column in self._structure.orders.columns:
             if column.kind == "date" and "updated" in column.meaning and column.fill_share > 0.5:
-                if column.dates is not None and column.dates.order is None:
+                if column.dates is not None and column.dates.is_open:
                     continue
                 head.add("version", "updated_at", "the greater one is the later row of an order")
                 columns.add("updated_at", self._plan.header(column), describe_values(column))
@@ -104,6 +104,8 @@ class DatasetBlocks:
             )
             return
         note = describe_values(customer)
+        if self._structure.customer_note:
+            note += f"; {self._structure.customer_note}"
         if customer.fill_share < 1:
             note += f"; {1 - customer.fill_share:.1%} of the rows have no customer"
         columns.add("user_id", self._plan.identifier(customer), note)

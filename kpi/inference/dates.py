@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from kpi.contract.forms import COMPACT_DATE, MONTHS
+from kpi.contract.forms import COMPACT_DATE
+from kpi.contract.month_names import Names, Spellings, fold, names_in, spellings_of
 
 DayNumbers = npt.NDArray[np.int64]
 
@@ -33,20 +34,26 @@ WIDE_YEARS = 15
 SAME_DAY_YEARS = 3
 """Years from which on rows of one and the same day of each are taken for days of a month."""
 
+_WORD = r"[^\W\d_][^\d\s.,:/_+()-]*"
+_NAME = rf"{_WORD}(?:\.{_WORD})*\.?"
+_CLOCK = r"(?P<clock>\d{1,2}:\d{2}(?P<second>:\d{2}(?:[.,]\d+)?)?)(?P<half> ?[AaPp][Mm])?"
+
 DATE = re.compile(
-    r"(?P<a>\d{4}|\d{1,2})(?P<s>\. |[-./_ ])(?P<b>\d{1,2}|[A-Za-z]{3,9})(?P<s2>\. |[-./_ ]|, ?)"
-    r"(?P<c>\d{4}|\d{1,2})(?P<end>\.?)(?P<rest>(?P<gap>[T ]|, )"
-    r"(?P<clock>\d{1,2}:\d{2}(?P<second>:\d{2}(?:[.,]\d+)?)?)"
-    r"(?P<half> ?[AaPp][Mm])?)?(?P<zone>[ \t]*(?:Z|UTC|GMT|[+-]\d{2}:?\d{2}))?"
+    rf"(?P<a>\d{{4}}|\d{{1,2}})(?P<s>\. | del? |[-./_ ])(?P<b>\d{{1,2}}|{_NAME})"
+    r"(?P<s2>\. | del? |[-./_ ]|, ?)(?P<c>\d{4}|\d{1,2})(?P<end>\.?| [\u0433\u0440]\.?)"
+    rf"(?P<rest>(?P<gap>[T ]|, ){_CLOCK})?(?P<zone>[ \t]*(?:Z|UTC|GMT|[+-]\d{{2}}:?\d{{2}}))?"
 )
 MONTH_FIRST = re.compile(
-    r"(?P<b>[A-Za-z]{3,9})(?P<s>[. ]{1,2})(?P<a>\d{1,2})(?P<s2>, ?| )(?P<c>\d{4})"
-    r"(?P<rest>(?P<gap> |, )(?P<clock>\d{1,2}:\d{2}(?P<second>:\d{2})?)(?P<half> ?[AaPp][Mm])?)?"
-    r"(?P<zone>)"
+    rf"(?P<b>{_NAME})(?P<s> )(?P<a>\d{{1,2}})(?P<s2>, ?| )(?P<c>\d{{4}})"
+    rf"(?P<rest>(?P<gap> |, ){_CLOCK})?(?P<zone>)"
 )
 """A date that begins with the name of a month."""
 
-_NAMES = {name: at % 12 + 1 for at, name in enumerate((*MONTHS, *(one[:3] for one in MONTHS)))}
+WITH_UNITS = re.compile(
+    r"(?P<a>\d{4})(?P<s>年|년 ?)(?P<b>\d{1,2})(?P<s2>月|월 ?)(?P<c>\d{1,2})(?P<end>日|일)"
+    rf"(?P<rest>(?P<gap> ?){_CLOCK})?(?P<zone>)"
+)
+"""A date of Chinese, Japanese or Korean, whose numbers have their units behind them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +66,7 @@ class Dates:
         days: Days since 1970 by the order, day first where it is open; `NO_DAY` for none.
         offsets: Offsets from UTC that values carry.
         rivals: What may come first where it is open.
+        decembers: Names of December whose languages read the months, for each reading of them.
     """
 
     examples: tuple[str, ...]
@@ -67,6 +75,12 @@ class Dates:
     offsets: tuple[str, ...]
     decided_by: int = 0
     rivals: tuple[Order, ...] = ()
+    decembers: tuple[Spellings, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the values have more than one reading."""
+        return self.order is None or len(self.decembers) > 1
 
 
 def unix_step(values: Iterable[str]) -> int:
@@ -108,10 +122,15 @@ def read_dates(cells: Sequence[str]) -> Dates | None:
     if compact is not None:
         return compact
     distinct = {cell for cell in cells if cell}
-    matches = {cell: DATE.fullmatch(cell) or MONTH_FIRST.fullmatch(cell) for cell in distinct}
+    matches = {cell: match_date(cell) for cell in distinct}
     found = {cell: match for cell, match in matches.items() if match and _is_date(match)}
     if not found or len(distinct) - len(found) > MISFIT_SHARE * len(distinct):
         return None
+    named = {match["b"] for match in found.values() if not match["b"].isdigit()}
+    decembers = tuple(spellings_of(named)) if named else ()
+    if named and not decembers:
+        return None
+    months = names_in(decembers[0]) if decembers else {}
     order: Order | Literal["none"] | None = "none"
     rivals: tuple[Order, ...] = ()
     decided_by = 0
@@ -126,11 +145,11 @@ def read_dates(cells: Sequence[str]) -> Dates | None:
     first: Order = rivals[0] if rivals else "day"
     days = {}
     for cell, match in found.items():
-        day = _day_of(match, first)
+        day = _day_of(match, first, months)
         if day is None:
             return None
         days[cell] = day
-    examples = dict.fromkeys(_example(one, first) for one in found.values())
+    examples = _examples(found.values(), first, decembers[0] if decembers else ())
     return Dates(
         examples=tuple(sorted(examples, key=lambda one: (one != "iso", one))),
         order=order,
@@ -138,6 +157,7 @@ def read_dates(cells: Sequence[str]) -> Dates | None:
         offsets=tuple(sorted({one["zone"].strip() for one in found.values() if one["zone"]})),
         decided_by=decided_by,
         rivals=rivals if order is None else (),
+        decembers=decembers,
     )
 
 
@@ -150,7 +170,9 @@ def _rivals(matches: Sequence[re.Match[str]]) -> tuple[Order, ...]:
     # Of the locales of Unicode's CLDR, those that write points put the day before the month.
     if max(firsts) <= 12 and not (rivals and all(one["s"][0] == "." for one in matches)):
         rivals.append("month")
-    rivals = [one for one in rivals if all(_day_of(match, one) is not None for match in matches)]
+    rivals = [
+        one for one in rivals if all(_day_of(match, one, {}) is not None for match in matches)
+    ]
     if _may_begin_with_year(matches, firsts, thirds):
         if any(len(one["c"]) == 1 for one in matches):
             # No year is of one digit.
@@ -165,7 +187,7 @@ def _may_begin_with_year(
     """Tell whether dates such as 25-03-14 may begin with the year."""
     if any(len(one["a"]) != 2 or len(one["c"]) > 2 for one in matches):
         return False
-    if any(_day_of(one, "year") is None for one in matches):
+    if any(_day_of(one, "year", {}) is None for one in matches):
         return False
     if max(thirds) - min(thirds) > NARROW_YEARS or max(firsts) > 31:
         return True
@@ -179,37 +201,77 @@ def _may_begin_with_year(
 
 def with_order(cells: Sequence[str], dates: Dates, order: Order) -> Dates:
     """Read dates again whose order was open."""
+    return _read_by(cells, dates, order, dates.decembers[:1])
+
+
+def with_december(cells: Sequence[str], dates: Dates, spellings: Spellings) -> Dates:
+    """Read dates again whose names of months were open."""
+    return _read_by(cells, dates, dates.order, (spellings,))
+
+
+def _read_by(
+    cells: Sequence[str],
+    dates: Dates,
+    order: Order | Literal["none"] | None,
+    decembers: tuple[Spellings, ...],
+) -> Dates:
     days: list[int] = []
-    examples: dict[str, None] = {}
+    read: list[re.Match[str]] = []
+    first: Order = "day" if order is None or order == "none" else order
+    spellings = decembers[0] if decembers else ()
+    months = names_in(spellings)
     for cell in cells:
-        match = DATE.fullmatch(cell)
-        day = _day_of(match, order) if match else None
+        match = match_date(cell)
+        day = _day_of(match, first, months) if match else None
         days.append(NO_DAY if day is None else day)
-        if match:
-            examples[_example(match, order)] = None
-    return Dates(
-        examples=tuple(examples),
+        if match and day is not None:
+            read.append(match)
+    return replace(
+        dates,
+        examples=tuple(_examples(read, first, spellings)),
         order=order,
         days=np.array(days, np.int64),
-        offsets=dates.offsets,
+        decembers=decembers,
+        rivals=(),
     )
 
 
+def _examples(
+    matches: Collection[re.Match[str]], order: Order, spellings: Spellings
+) -> dict[str, None]:
+    """Write the last day of 2025 in the forms of dates."""
+    is_title = any(one["b"][0].isupper() for one in matches)
+    names = [name.capitalize() if is_title else name for name in spellings] or [""]
+    return {_example(one, order, name): None for name in names for one in matches}
+
+
+def match_date(cell: str) -> re.Match[str] | None:
+    """Match a text that may be a date."""
+    return DATE.fullmatch(cell) or MONTH_FIRST.fullmatch(cell) or WITH_UNITS.fullmatch(cell)
+
+
+def _in_case(name: str, like: Collection[str]) -> str:
+    """Write a name with a capital letter where others have one."""
+    return name.capitalize() if any(one[0].isupper() for one in like) else name
+
+
 def _is_date(match: re.Match[str]) -> bool:
-    if match["b"].isalpha():
-        return match["b"].lower() in _NAMES
+    if match.re is WITH_UNITS:
+        return True
+    if not match["b"].isdigit():
+        return bool(spellings_of([match["b"]]))
     # A point behind the last number is of languages whose numbers of days and months have one.
     ends = not match["end"] or match["s"][0] == "."
     return match["s"] == match["s2"] and match["s"] != " " and ends
 
 
 def _is_open(match: re.Match[str]) -> bool:
-    return len(match["a"]) < 3 and not match["b"].isalpha()
+    return len(match["a"]) < 3 and match["b"].isdigit()
 
 
-def _day_of(match: re.Match[str], order: Order) -> int | None:
-    if match["b"].isalpha():
-        year, month, day = int(match["c"]), _NAMES[match["b"].lower()], int(match["a"])
+def _day_of(match: re.Match[str], order: Order, months: Names) -> int | None:
+    if not match["b"].isdigit():
+        year, month, day = int(match["c"]), months.get(fold(match["b"]), 0), int(match["a"])
         if len(match["a"]) == 4:
             year, day = day, year
     elif len(match["a"]) == 4 or order == "year":
@@ -226,7 +288,7 @@ def _day_of(match: re.Match[str], order: Order) -> int | None:
         return None
 
 
-def _example(match: re.Match[str], order: Order) -> str:
+def _example(match: re.Match[str], order: Order, december: str) -> str:
     """Write the last day of 2025 in the form of a date."""
     year = "2025" if max(len(match["a"]), len(match["c"])) == 4 else "25"
     sep, sep2 = match["s"], match["s2"]
@@ -235,17 +297,21 @@ def _example(match: re.Match[str], order: Order) -> str:
         hour = "11" if match["half"] else "23"
         half = (" PM" if match["half"].startswith(" ") else "PM") if match["half"] else ""
         clock = f"{match['gap']}{hour}:59{':59' if match['second'] else ''}{half}"
-    if match.re is DATE:
+    if match.re is not MONTH_FIRST:
         clock = match["end"] + clock
-    if len(match["a"]) == 4 and not match["b"].isalpha():
+    if match.re is WITH_UNITS:
+        return f"{year}{sep}12{sep2}31{clock}"
+    if not match["b"].isdigit():
+        parts = ("31", sep, december, sep2, year)
+        if match.re is MONTH_FIRST:
+            parts = (december, sep, "31", sep2, year)
+        elif len(match["a"]) == 4:
+            parts = (year, sep, december, sep2, "31")
+        return "".join(parts) + clock
+    if len(match["a"]) == 4:
         if sep == "-" and len(match["b"]) == len(match["c"]) == 2 and not match["half"]:
             return "iso"
         return f"{year}{sep}12{sep}31{clock}"
-    if match["b"].isalpha():
-        month = "Dec" if len(match["b"]) == 3 else "December"
-        if match.re is MONTH_FIRST:
-            return f"{month}{sep}31{sep2}{year}{clock}"
-        return f"31{sep}{month}{sep2}{year}{clock}"
     return _last_day(year, sep, order) + clock
 
 
@@ -275,13 +341,3 @@ def moved_by_offset(cells: Iterable[str]) -> float:
         count += 1
         moved += not 0 <= minutes - offset < 24 * 60
     return moved / count if count else 0.0
-
-
-def are_of_one_place(offsets: Iterable[str]) -> bool:
-    """Whether offsets from UTC may be those of one place, in winter and in summer."""
-    minutes = set()
-    for text in offsets:
-        found = re.fullmatch(r"([+-])(\d{2}):?(\d{2})", text)
-        sign = 1 if found is None or found[1] == "+" else -1
-        minutes.add(0 if found is None else sign * (int(found[2]) * 60 + int(found[3])))
-    return max(minutes, default=0) - min(minutes, default=0) <= 60

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from kpi.inference.categories import Cell
-from kpi.inference.dates import NO_DAY, Order, in_order, with_order
+from kpi.inference.dates import NO_DAY, Dates, Order, in_order, with_december, with_order
 from kpi.inference.evidence import place_of
 from kpi.inference.money import Money, unknown_ways
 from kpi.inference.money_evidence import Way
@@ -55,12 +55,47 @@ class Decisions:
         self._answers = answers
 
     def order_dates(self, structure: Structure) -> Structure:
-        """Settle what comes first in a date, where the column itself does not."""
-        column = structure.date.value
-        if column.dates is None or column.dates.order is not None:
-            return structure
-        rivals = column.dates.rivals
-        example = next(iter(column.dates.examples))
+        """Settle what the column of the days itself leaves open: names of months, what is first."""
+        for settle in (self._december, self._order):
+            column = structure.date.value
+            settled = settle(column, column.dates) if column.dates is not None else None
+            if settled is not None:
+                ordered = replace(column, dates=settled)
+                structure = replace(structure, date=_with_value(structure.date, ordered))
+        return structure
+
+    def _december(self, column: Column, dates: Dates) -> Dates | None:
+        """Settle names of months that languages read otherwise; None where nothing is open."""
+        if len(dates.decembers) < 2:
+            return None
+        readings = [with_december(column.cells, dates, one) for one in dates.decembers]
+        options = {next(iter(one.examples)): one for one in readings}
+        settled = {
+            name
+            for table in self._tables
+            for other in table.columns
+            if other.dates is not None and len(other.dates.decembers) == 1
+            for name in other.dates.decembers[0]
+        }
+        known = [one for one in readings if not settled.isdisjoint(one.decembers[0])]
+        if len(known) == 1:
+            return known[0]
+        answer = self._answers.ask(
+            Question(
+                word="dates",
+                text=f"{place_of(column, self._tables)} has names of months that mean others in "
+                "another language: how is December written?",
+                answers=dict.fromkeys(options, ""),
+            )
+        )
+        return readings[0] if answer is None else options[answer]
+
+    def _order(self, column: Column, dates: Dates) -> Dates | None:
+        """Settle what comes first in a date; None where nothing is open."""
+        if dates.order is not None:
+            return None
+        rivals = dates.rivals
+        example = next(iter(dates.examples))
         options = {in_order(example, one): one for one in rivals}
         order = self._order_elsewhere(column, rivals, options)
         if order is None:
@@ -73,8 +108,7 @@ class Decisions:
                 )
             )
             order = rivals[0] if answer is None else options[answer]
-        ordered = replace(column, dates=with_order(column.cells, column.dates, order))
-        return replace(structure, date=_with_value(structure.date, ordered))
+        return with_order(column.cells, dates, order)
 
     def _order_elsewhere(
         self, column: Column, rivals: Sequence[Order], forms: Collection[str]

@@ -77,11 +77,16 @@ def toml(value: object) -> str:
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, Mapping):
-        inside = ", ".join(f"{_key(name)} = {toml(one)}" for name, one in value.items())
+        inside = ", ".join(f"{_header(name)} = {toml(one)}" for name, one in value.items())
         return f"{{ {inside} }}"
     if isinstance(value, Sequence):
         return f"[{', '.join(map(toml, value))}]"
     raise TypeError(type(value))
+
+
+def _header(name: str) -> str:
+    """Write a header as a key; a dot in it would be one of TOML's."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml(name)
 
 
 def _key(name: str) -> str:

@@ -140,6 +140,10 @@ class FileBlocks:
     def _only(self, table: Table) -> dict[str, tuple[dict[str, str], str]]:
         """Say which rows of a table are rows of which dataset: dataset -> condition and note."""
         found = {one: (condition, note) for one, condition, note in self._without_footer(table)}
+        if table.sample.only:
+            note = "other rows are totals of those above"
+            for one in self._plan.feeds[table.number]:
+                found.setdefault(one, (dict(table.sample.only), note))
         returns = self._structure.returns
         if returns is None or table is not self._structure.orders:
             return found

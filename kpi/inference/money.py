@@ -25,6 +25,7 @@ from kpi.inference.piece_discounts import judge_by_pieces
 from kpi.inference.roles import is_discount, is_money, is_unit_price, may_be_money
 from kpi.inference.structure import Structure, price_of_product
 from kpi.inference.tables import Table
+from kpi.inference.taxes import amounts_with_tax, with_tax
 from kpi.inference.unnamed_money import (
     amounts_by_relation,
     discounts_by_relation,
@@ -91,6 +92,7 @@ def find_money(structure: Structure, tables: Sequence[Table]) -> Money:
     taken |= {id(one) for one in (*amounts, *discounts)}
     discounts = [one for one in discounts if all(one is not other for other in repeated)]
     related = amounts_by_relation(lines.columns, amounts, quantity, taken)
+    related += amounts_with_tax(lines.columns, amounts, quantity, taken)
     amounts += related
     taken |= {id(one) for one in related}
     discounts += discounts_by_relation(lines.columns, amounts, quantity, taken)
@@ -118,6 +120,7 @@ def find_money(structure: Structure, tables: Sequence[Table]) -> Money:
         if one.weight > first.weight - CLOSE and not _same(one.amounts, first.amounts)
     ]
     rivals += _readings_of_net(first, ways, rivals)
+    first, rivals = with_tax(first, ways, rivals, lines.columns, quantity)
     if [role for role, _ in first.roles] == ["unit_price"] and not discounts:
         taken |= {id(column) for column in discounts}
         open_ones = open_discounts(lines.columns, amounts, quantity, taken)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kpi.inference.categories import Cell
+from kpi.inference.customers import customer_by_values, identifiers_behind, is_sure
 from kpi.inference.decisions import MAX_CHOICES
 from kpi.inference.evidence import place_of, ranked_values, share_of
 from kpi.inference.money import Money
 from kpi.inference.questions import Answers, Question
 from kpi.inference.statuses import meaning_of_status
 from kpi.inference.structure import Structure
-from kpi.inference.tables import Table
+from kpi.inference.tables import Reference, Table
 from kpi.inference.unnamed_columns import (
     category_candidates,
     customer_candidates,
@@ -32,26 +33,55 @@ class OpenColumns:
         self._tables = tables
         self._answers = answers
 
-    def choose_customer(self, structure: Structure) -> Structure:
-        """Take the customer that was answered; ask where only values tell of one."""
+    def choose_customer(self, structure: Structure, references: Sequence[Reference]) -> Structure:
+        """Take the customer that was answered or that values prove; ask where they may tell."""
         columns = {one.header.strip(): one for one in structure.orders.columns}
         wanted = self._answers.value("customer")
-        candidates = customer_candidates(structure)
         if wanted in columns:
             return replace(structure, customer=columns[wanted])
-        if wanted is None and not candidates:
+        candidates = customer_candidates(structure)
+        if wanted is None and structure.customer is not None:
+            return self._behind_name(structure, structure.customer, references)
+        if wanted is None:
+            found, why = customer_by_values(
+                candidates, structure.orders, structure.order_id, self._tables, references
+            )
+            if found is not None:
+                return replace(structure, customer=found, customer_note=why)
+            if not candidates:
+                return structure
+        text = "no column is known to have the customer of an order. Which has it?"
+        self._ask_for_customer(text, candidates)
+        return replace(structure, customer=None)
+
+    def _behind_name(
+        self, structure: Structure, name: Column, references: Sequence[Reference]
+    ) -> Structure:
+        """Take the identifier that determines a customer's name; ask where it may be finer."""
+        found = identifiers_behind(name, structure.orders, structure.order_id)
+        if not found:
             return structure
+        if is_sure(found[0], name, references):
+            why = f"determines {name.header.strip()!r}, which several may share"
+            return replace(structure, customer=found[0], customer_note=why)
+        text = (
+            f"each {found[0].header.strip()!r} has one {name.header.strip()!r}, but not the other "
+            "way round. Which is the customer of an order?"
+        )
+        self._ask_for_customer(text, [name, found[0]])
+        return structure
+
+    def _ask_for_customer(self, text: str, candidates: Sequence[Column]) -> None:
         offered = {
             one.header.strip(): f"{len(one.distinct)} distinct" for one in candidates[:MAX_CHOICES]
         }
         self._answers.ask(
             Question(
                 word="customer",
-                text="no column is known to have the customer of an order. Which has it?",
+                text=text,
                 answers={"none": "unique_customers stays null", **offered},
             )
         )
-        return replace(structure, customer=None)
 
     def choose_quantity(self, structure: Structure) -> Structure:
         """Take the quantity that relations tell; ask where only its values may be one."""

@@ -247,7 +247,7 @@ def _says_tax(column: Column) -> bool:
     """Whether money is told to be with or without its tax, and is no tax or fee itself."""
     taxes = {word for word in column.meaning.words if means(word, "tax")}
     others = {word for word in column.meaning.words if means(word, "other_money")}
-    return "taxed" in column.meaning and "price" in column.meaning and others <= taxes
+    return "taxed" in column.meaning and column.meaning.has("price", "total") and others <= taxes
 
 
 def _is_nameless_money(column: Column) -> bool:

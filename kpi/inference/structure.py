@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from kpi.inference.categories import MIN_FIT, Cell, find_category
+from kpi.inference.customers import customer_by_words
 from kpi.inference.day_numbers import numbers_of_days, same_day
 from kpi.inference.roles import (
     category_fit,
-    customer_fit,
     date_fit,
     is_discount,
     is_money,
@@ -34,6 +34,7 @@ class Structure:
         date: Time of an order.
         dates: Other times of an order, the likeliest first.
         customer: Of an order.
+        customer_note: What speaks for it beside its header.
         status: Of an order.
         line_status: Of a line.
         quantity: Of a line.
@@ -53,6 +54,7 @@ class Structure:
     date: Cell
     dates: tuple[Cell, ...] = ()
     customer: Column | None = None
+    customer_note: str = ""
     status: Column | None = None
     line_status: Column | None = None
     quantity: Column | None = None
@@ -176,7 +178,7 @@ def _complete(
         return None
     taken = {id(one) for one in (order_id, line_order, *order_id.joined)}
     own = [one for one in lines.columns if id(one) not in taken]
-    customer, customer_weight = _customer(orders, order_id)
+    customer, customer_weight = customer_by_words(orders, order_id)
     product, products, product_weight = _product(orders, lines, own, references, tables, line_order)
     rest = [one for one in own if one is not product or one.has_headers]
     quantity, quantity_weight = best((one for one in rest if one is not product), quantity_fit)
@@ -286,35 +288,6 @@ def _distinct_in_orders(column: Column, line_order: Column) -> float:
     """Share of the lines whose value no other line of their order has."""
     pairs = set(zip(line_order.cells, column.cells, strict=True))
     return len(pairs) / max(len(column.cells), 1)
-
-
-def _customer(orders: Table, order_id: Column) -> tuple[Column | None, float]:
-    """Find the customer; of contacts, one that another column confirms."""
-    count = max(len(order_id.distinct), 1)
-    shares = {
-        one.index: len({key for key, cell in zip(order_id.cells, one.cells, strict=True) if cell})
-        / count
-        for one in orders.columns
-    }
-    contacts = [
-        one
-        for one in orders.columns
-        if "contact" in one.meaning and "customer" not in one.meaning and one.filled
-    ]
-
-    def fit(column: Column) -> float:
-        found = customer_fit(column, shares[column.index])
-        others = (one for one in contacts if one is not column)
-        confirmed = column in contacts and any(_is_alike(column, one) for one in others)
-        return found + (0.1 if found and confirmed else 0.0)
-
-    return best((one for one in orders.columns if one is not order_id), fit)
-
-
-def _is_alike(one: Column, other: Column) -> bool:
-    """Whether two columns have the same value wherever both have one."""
-    both = [(a, b) for a, b in zip(one.cells, other.cells, strict=True) if a and b]
-    return bool(both) and sum(a == b for a, b in both) >= 0.95 * len(both)
 
 
 def _describes_products(reference: Reference, table: Table) -> bool:

@@ -14,6 +14,7 @@ from kpi.inference.dates import read_dates
 from kpi.inference.encodings import find_encoding
 from kpi.inference.headers import meaning_of
 from kpi.inference.samples import TableSample
+from kpi.inference.total_rows import find_total_rows
 from kpi.inference.values import BLANK_WORDS, NUMBER
 
 SAMPLE_ROWS = 20_000
@@ -98,6 +99,9 @@ def sample_records(
     misfits = [one for one in rows if len(one) != width]
     cells = [[cell.strip() for cell in one] for one in fitting]
     filled = [one for one in cells if any(one)]
+    totals = find_total_rows(headers, filled) if at is not None else None
+    if totals is not None:
+        filled = [one for number, one in enumerate(filled) if number not in totals.rows]
     return TableSample(
         name=name,
         match=match,
@@ -107,6 +111,7 @@ def sample_records(
         has_headers=at is not None,
         whole=whole and len(records) < SAMPLE_ROWS,
         rows_total=len(rows),
+        only=totals.condition if totals is not None else {},
         misfits=len(misfits),
         misfit_example=(len(misfits[0]), width) if misfits else (0, width),
     )

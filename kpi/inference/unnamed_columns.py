@@ -7,16 +7,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from kpi.inference.categories import Cell
+from kpi.inference.customers import comes_again, determines
 from kpi.inference.roles import is_money
 from kpi.inference.structure import Structure
 from kpi.inference.tables import Table
 from kpi.inference.values import Column
-
-MIN_CUSTOMERS = 6
-"""Distinct customers below which a column may be anything, such as a way of payment."""
-
-CUSTOMER_SHARE = (0.08, 0.97)
-"""Distinct customers for each order: some come again, and they are more than places or sellers."""
 
 GROUP_SHARE = 0.67
 """Distinct categories for each product, above which a column says something of the product."""
@@ -63,17 +58,10 @@ def customer_candidates(structure: Structure) -> list[Column]:
     """Find columns that have one value on each order, and the same one on some of the others."""
     if structure.customer is not None:
         return []
-    orders = structure.order_id.cells
-    count = len(structure.order_id.distinct)
-    least, most = CUSTOMER_SHARE
     return [
         one
         for one in _free(structure.orders.columns, structure, "order")
-        if one.kind in ("integer", "text")
-        and not {"order", "id"} <= one.meaning.concepts
-        and len(one.distinct) >= MIN_CUSTOMERS
-        and least * count <= len(one.distinct) <= most * count
-        and _determines(orders, one.cells)
+        if not {"order", "id"} <= one.meaning.concepts and comes_again(one, structure.order_id)
     ]
 
 
@@ -110,7 +98,7 @@ def product_by_values(structure: Structure) -> Column | None:
         pairs = {pair for pair in zip(orders, column.cells, strict=True) if pair[1]}
         is_once = len(pairs) >= ONCE_SHARE * column.filled
         comes_again = len(column.distinct) <= AGAIN_SHARE * column.filled
-        is_of_order = _determines(orders, column.cells)
+        is_of_order = determines(orders, column.cells)
         if column.fill_share >= SURE_SHARE and is_once and comes_again and not is_of_order:
             return column
     return None
@@ -137,17 +125,7 @@ def _groups(column: Column, products: Sequence[str]) -> bool:
     if column.kind != "text" or len(column.distinct) < 2:
         return False
     count = len({one for one in products if one})
-    return len(column.distinct) <= GROUP_SHARE * count and _determines(products, column.cells)
-
-
-def _determines(keys: Sequence[str], cells: Sequence[str]) -> bool:
-    """Whether each key has one value, but for some."""
-    values: dict[str, set[str]] = {}
-    for key, cell in zip(keys, cells, strict=True):
-        if key and cell:
-            values.setdefault(key, set()).add(cell)
-    alone = sum(len(one) == 1 for one in values.values())
-    return bool(values) and alone >= SURE_SHARE * len(values)
+    return len(column.distinct) <= GROUP_SHARE * count and determines(products, column.cells)
 
 
 def quantity_by_relation(structure: Structure) -> Column | None:

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.contract.forms import (
-    MONTHS,
     UNIX_MILLISECONDS,
     UNIX_SECONDS,
     DateForm,
 )
+from kpi.contract.month_names import fold, names_like
 from kpi.contract.shop import AS_WRITTEN
 from kpi.kernels.arrays import Int64s, Mask
 from kpi.kernels.instants import MICROSECONDS_PER_DAY
@@ -29,7 +29,6 @@ SUMMER_TIME = 3_600 * MICROSECONDS
 """Difference between the offsets of one place within a year."""
 
 MIDNIGHT_OF_2000 = int(np.datetime64("2000-01-01", "us").astype(np.int64))
-_MONTH_NUMBERS = pa.array([*MONTHS, *(month[:3] for month in MONTHS)])
 _UNIX_STEP = {UNIX_SECONDS: MICROSECONDS, UNIX_MILLISECONDS: 1_000}
 
 
@@ -190,12 +189,7 @@ def _parts(texts: pa.Array, form: DateForm) -> tuple[Mask, Int64s, Int64s, Mask,
     year, day = number("year", 2000), number("day", 1)
     if "(?P<year>[0-9]{2})" in form.pattern:
         year = year + 2000
-    month_texts = pc.fill_null(found.field("month"), "1")
-    if "(?i:january" in form.pattern:
-        at = pc.index_in(pc.utf8_lower(month_texts), value_set=_MONTH_NUMBERS).fill_null(0)
-        month = at.to_numpy(zero_copy_only=False).astype(np.int64) % 12 + 1
-    else:
-        month = number("month", 1)
+    month = _named_months(found.field("month"), form) if form.december else number("month", 1)
     hour, minute, second = number("hour", 0), number("minute", 0), number("second", 0)
     if "half" in names:
         afternoon = true(pc.equal(pc.utf8_lower(pc.fill_null(found.field("half"), "")), "pm"))
@@ -217,6 +211,14 @@ def _parts(texts: pa.Array, form: DateForm) -> tuple[Mask, Int64s, Int64s, Mask,
     if "hour" in names:
         dated = ~true(pc.not_equal(pc.fill_null(found.field("hour"), ""), ""))
     return good, (first + day - 1) * MICROSECONDS_PER_DAY + clock, offset, zoned, dated
+
+
+def _named_months(texts: pa.Array, form: DateForm) -> Int64s:
+    """Look up the numbers of months; 0 for a name of none."""
+    encoded = pc.dictionary_encode(pc.fill_null(texts, ""))
+    names = names_like(form.december)
+    numbers = [names.get(fold(text), 0) for text in encoded.dictionary.to_pylist()]
+    return np.array(numbers or [0], np.int64)[encoded.indices.to_numpy()]
 
 
 def _offsets(found: pa.StructArray, names: set[str]) -> tuple[Int64s, Mask]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.erasure.places import mentions
 from tests.support.commands import shopkpi
 
 ORDERS = "order_id,user_id,status,created_at\n"
@@ -92,6 +93,27 @@ def test_a_rebuild_takes_the_ledger_as_it_is(put_back: Path) -> None:
     assert shopkpi(put_back, "audit").code == 0
     assert shopkpi(put_back, "run", "late").code == 0
     assert [row["order_date"] for row in rows(put_back)] == ["2025-01-01", LATE_DAY]
+
+
+def test_a_rebuild_repeats_an_erasure_that_the_ledger_forgot(tmp_path: Path) -> None:
+    customer = "73500417"
+    write(tmp_path / "shop", "a.csv", f"1,{customer},Complete,2025-01-01 10:00:00 UTC\n")
+    assert shopkpi(tmp_path, "run", "shop").code == 0
+    workspace = tmp_path / ".shopkpi"
+    shutil.copy(workspace / "shopkpi.db", tmp_path / "copy.db")
+    assert shopkpi(tmp_path, "erase-customer", customer).code == 0
+    for suffix in ("-wal", "-shm"):
+        (workspace / f"shopkpi.db{suffix}").unlink(missing_ok=True)
+    shutil.copy(tmp_path / "copy.db", workspace / "shopkpi.db")
+    done = shopkpi(tmp_path, "run", "shop")
+    assert done.code == 2
+    assert "shopkpi maintain --rebuild" in done.err
+    done = shopkpi(tmp_path, "maintain", "--rebuild", "--format", "table")
+    assert "1 erasure of a customer was repeated" in done.out
+    assert shopkpi(tmp_path, "run", "shop").code == 0
+    assert shopkpi(tmp_path, "audit", "--rebuild").code == 0
+    assert [row["total_orders"] for row in rows(tmp_path)] == [1]
+    assert mentions(customer, [workspace]) == []
 
 
 def test_a_lost_ledger_is_made_again_from_raw_files(put_back: Path) -> None:

@@ -62,6 +62,9 @@ class World:
         store: Any = Stepped(self.clean, steps)
         return Workspace(store=store, location=Location(bucket="clean", key=""))
 
+    def stepped_state(self, steps: Steps) -> Any:
+        return Stepped(self.state, steps)
+
     async def validate_all(self, executor: ThreadPoolExecutor) -> None:
         context = await ValidationContext(
             contract=CONTRACT,

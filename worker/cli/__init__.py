@@ -25,6 +25,7 @@ COMMANDS = {
     "maintain": Row("worker.cli.maintain", "Keep the index small, or build it and the KPIs again."),
     "plan": Row("worker.cli.plan", "Divide a huge file, or the days to publish, for many tasks."),
     "query": Row("worker.cli.query", "KPI rows."),
+    "redrive": Row("worker.cli.redrive", "Bring uploads that failed five times back to the queue."),
     "rejects": Row("worker.cli.receipts", "Rejected rows, and why."),
     "restore": Row("worker.cli.retract", "Put retracted uploads back into the KPIs."),
     "retract": Row("worker.cli.retract", "Take uploads out of the KPIs."),

@@ -49,6 +49,8 @@ def infer(inputs: tuple[str, ...], answers: tuple[str, ...]) -> None:
     click.echo(inferred.text, nl=False)
     for line in inferred.left_out:
         click.echo(one_line(f"left out, in a comment: {line}"), err=True)
+    for line in inferred.remarks:
+        click.echo(one_line(f"to be checked: {line}"), err=True)
 
 
 def infer_or_ask(inputs: Sequence[str], answers: Sequence[str]) -> Inferred:

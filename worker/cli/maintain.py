@@ -153,12 +153,17 @@ def _show_rebuilt(done: Rebuilt, *, is_json: bool) -> None:
             deleted_objects=done.deleted_objects,
             deleted_bytes=done.deleted_bytes,
             deleted_rows=done.deleted_rows,
+            repeated_erasures=done.erasures,
             resumed=done.resumed,
         )
         return
     show_report(done.report)
     if done.resumed:
         click.echo("went on with a rebuild that had been ended")
+    if done.erasures:
+        verb = "was" if done.erasures == 1 else "were"
+        erasures = counted(done.erasures, "erasure of a customer", "erasures of customers")
+        click.echo(f"{erasures} {verb} repeated, which the ledger did not know any more")
     click.echo(
         f"deleted: {counted(done.deleted_objects, 'object')} of index and packs "
         f"({done.deleted_bytes} bytes), {counted(done.deleted_rows, 'KPI row')} of lost records"

@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from worker.cli.batches import (
+    BATCH_PARAMETERS,
+    read_batch_place,
+    transform_in_session,
+    validate_in_session,
+)
 from worker.cli.event_loop import run_async
 from worker.cli.options import kpis_option, report_errors_as_json, store_options, utf8
 from worker.cli.pipeline import bring_up_to_date
 from worker.cli.sanitize import one_line, without_secrets
 from worker.cli.transform import transform
-from worker.cli.validate import validate
+from worker.cli.validate import MISSING, validate
 from worker.errors import describe
 from worker.inputs import open_sources
 from worker.jobs import open_session, validate_all
@@ -27,8 +33,8 @@ if TYPE_CHECKING:
     from worker.jobs import Session
 
 COMMANDS: Mapping[str, tuple[click.Command, frozenset[str]]] = {
-    "validate": (validate, frozenset({"sources", "version_id"})),
-    "transform": (transform, frozenset()),
+    "validate": (validate, frozenset({"sources", "version_id"}) | BATCH_PARAMETERS),
+    "transform": (transform, BATCH_PARAMETERS),
 }
 """Command -> its definition, and the parameters that a message may give. The state machine sends
 these; the service's own settings say where results go."""
@@ -114,9 +120,16 @@ class CommandRunner:
             WorkerError: As the command.
         """
         name, parameters = parse(words)
+        batch = read_batch_place(parameters)
         if name == "transform":
             async with self._transforming:
-                await bring_up_to_date(self._session, self._reporter, [])
+                if batch is not None:
+                    await transform_in_session(self._session, batch, self._reporter)
+                else:
+                    await bring_up_to_date(self._session, self._reporter, [])
+            return
+        if batch is not None:
+            await validate_in_session(self._session, batch, self._reporter)
             return
         sources, version_id = parameters["sources"], parameters["version_id"]
         async with open_sources(sources, self._session.settings, None, version_id) as found:
@@ -144,7 +157,15 @@ def parse(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     }
     if more := given - allowed:
         raise Refused(f"{name}: a message may not give {', '.join(sorted(more))}")
+    try:
+        batch = read_batch_place(dict(context.params))
+    except click.UsageError as error:
+        raise Refused(f"{name}: {error.format_message()}") from error
     sources = context.params.get("sources", ())
+    if batch is not None and sources:
+        raise Refused(f"{name}: a batch goes without sources")
+    if name == "validate" and batch is None and not sources:
+        raise Refused(f"{name}: {MISSING}")
     if not all(source.startswith("s3://") for source in sources):
         raise Refused(f"{name}: expected sources in S3")
     if len(sources) > 1:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from worker.cli.batches import BatchPlace, batch_options, transform_batch
 from worker.cli.event_loop import run_async
 from worker.cli.options import (
     choose_event_format,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--from", "first", metavar="DATE", help="Only days from this one on.")
 @click.option("--to", "last", metavar="DATE", help="Only days up to this one.")
 @click.option("--all", "everything", is_flag=True, help="Recompute every day.")
+@batch_options
 @format_option("table", "json")
 def transform(
     workspace: str | None,
@@ -48,12 +50,14 @@ def transform(
     first: str | None,
     last: str | None,
     everything: bool,
+    batch: BatchPlace | None,
     output_format: str | None,
 ) -> None:
     """Publish the days that the ledger's newest entries have changed.
 
     With --from or --to it publishes only those days; a last transform without them then only has to
-    check that every day is there.
+    check that every day is there. With --queue and --batch the messages of that batch stay
+    invisible meanwhile.
 
     \b
     Examples:
@@ -62,6 +66,8 @@ def transform(
       shopkpi transform --from 2025-03-01 --to 2025-03-31 --state dynamodb://shop \\
         --workspace s3://shop-clean
     """
+    if batch is not None:
+        batch.check_alone(**{"--from": first, "--to": last, "--all": everything})
     output_format = choose_event_format(output_format)
     settings, *days = read_all(
         lambda: read_settings(
@@ -75,6 +81,9 @@ def transform(
         lambda: read_day(first, "--from"),
         lambda: read_day(last, "--to"),
     )
+    if batch is not None:
+        run_async(lambda: transform_batch(settings, batch))
+        return
     reporter = make_reporter(output_format)
 
     async def work() -> Report:

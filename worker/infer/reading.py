@@ -284,6 +284,7 @@ def _merged(group: Sequence[TableSample]) -> TableSample:
         parts=tuple(part for one in group for part in one.parts or ((one.name, one.rows),)),
         repeated=frozenset().union(*(one.repeated for one in group)),
         misfits=sum(one.misfits for one in group),
+        only=next((one.only for one in group if one.only), {}),
     )
 
 

@@ -30,6 +30,7 @@ from worker.state.paging import records_in_pages
 from worker.validate.context import ValidationContext
 from worker.validate.discard import discard
 from worker.validate.discovery import feeds
+from worker.validate.kept_objects import check_objects
 from worker.validate.validate_source import validate_uncommitted
 
 NAMED_SOURCES = 10
@@ -197,6 +198,7 @@ async def stage(
 
     async def one(source: Source) -> None:
         earlier = uploads.accepted[source.source_id]
+        begun_s = proposal.context.now()
         entry = await validate_uncommitted(source, proposal.context)
         entry = await proposal.context.with_known_content(entry)
         if None not in (earlier.content_id, entry.content_id):
@@ -210,6 +212,8 @@ async def stage(
             moved_from=earlier.moved_from,
             staged=True,
         )
+        age_s = proposal.context.now() - begun_s
+        await check_objects(entry, proposal.context.workspace, age_s)
         try:
             entries.append(await commit(entry))
         except CustomersErased:

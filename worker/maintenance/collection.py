@@ -5,6 +5,9 @@ rejects those of no record of the ledger. None younger than a day is deleted: it
 about to name it. A writer that finds the bytes it wants in an object of half a day or more writes
 them again, so that it is young once more. Names are read after the objects were listed, and each
 object is looked up once more before it goes.
+
+Packs of before the last erasure of a customer are deleted whatever their age: only a transform that
+slept through the erasure, and died, leaves them, and nobody reads them any more.
 """
 
 from __future__ import annotations
@@ -24,8 +27,10 @@ from worker.index.manifest import RUN_NAME, Manifest
 from worker.index.stored import read_manifest
 from worker.index.sums_manifest import PAGE_NAME, SumsManifest
 from worker.objects import StoredName, list_names
+from worker.packs.manifest import MANIFEST_NAME as PACKS
 from worker.packs.manifest import PACK_NAME, PackManifest, manifest_name
 from worker.state import Entry, Ledger
+from worker.state.erasures import former_generations
 from worker.state.paging import records_in_pages
 
 MIN_AGE = timedelta(days=1)
@@ -34,8 +39,8 @@ MIN_AGE = timedelta(days=1)
 CANDIDATES = 100_000
 """Keys that are compared with the ledger at once, some 200 bytes each."""
 
-_RANGE = re.compile(r"-\d{15}-\d{15}\.parquet$")
-"""End of the name of an object with the rows of a byte range."""
+_RANGE = re.compile(r"(-\d{15}-\d{15})?\.parquet$")
+"""End of the name of an object, which has the byte range whose rows it has."""
 
 
 @dataclass(kw_only=True)
@@ -77,6 +82,7 @@ class Collector:
         self._found = found
         self._now = now
         self.collected = Collected()
+        self._done: set[str] = set()
 
     async def collect(self) -> Collected:
         """Delete all of them.
@@ -84,6 +90,7 @@ class Collector:
         Raises:
             SourceError, StoreError: A store fails after retries.
         """
+        await self._collect_former_packs()
         for zone in ("index", "packs"):
             listed = [one async for one in self._old(zone)]
             if listed:
@@ -102,12 +109,29 @@ class Collector:
             await self._collect_batch(zone, batch)
         return self.collected
 
+    async def _collect_former_packs(self) -> None:
+        """Delete packs and manifests of packs that have rows of customers erased since."""
+        former = former_generations(await self._ledger.erasures())
+        if not former:
+            return
+        async for one in self._listed("packs"):
+            name = one.key.rpartition("/")[2]
+            found = PACK_NAME.fullmatch(name) or PACKS.fullmatch(name)
+            if found is not None and (found["generation"] or "") in former:
+                await self._delete("packs", one, min_age=timedelta(0))
+
+    async def _listed(self, zone: str) -> AsyncIterator[StoredName]:
+        """Yield the shop's objects of a zone."""
+        root = self._workspace.absolute("x")[:-1]
+        async for one in list_names(self._workspace.store, self._workspace.absolute(zone)):
+            if self._workspace.owns(one.key.removeprefix(root)):
+                yield one
+
     async def _old(self, zone: str) -> AsyncIterator[StoredName]:
         """Yield the shop's objects of a zone that are old enough."""
         latest = self._now() - MIN_AGE
-        root = self._workspace.absolute("x")[:-1]
-        async for one in list_names(self._workspace.store, self._workspace.absolute(zone)):
-            if self._workspace.owns(one.key.removeprefix(root)) and one.modified_at <= latest:
+        async for one in self._listed(zone):
+            if one.modified_at <= latest:
                 yield one
 
     async def _named_by_manifests(self) -> set[str]:
@@ -146,22 +170,29 @@ class Collector:
                 await self._delete(zone, one)
 
     async def _is_of_pending_ranges(self, key: str) -> bool:
-        """Return whether an object is of a byte range whose source is not committed yet."""
-        if _RANGE.search(key) is None:
-            return False
+        """Return whether an object is of a byte range whose source is not committed yet.
+
+        A file of language 2 is one range, and its objects have the keys of a whole file.
+        """
         result = _RANGE.sub("", key.rpartition("/")[2])
         folder = self._workspace.absolute(self._workspace.pieces_of(result))
         async for _ in list_names(self._workspace.store, folder):
             return True
         return False
 
-    async def _delete(self, zone: str, one: StoredName) -> None:
+    async def _delete(
+        self, zone: str, one: StoredName, *, min_age: timedelta | None = None
+    ) -> None:
+        min_age = MIN_AGE if min_age is None else min_age
+        if one.key in self._done:
+            return
+        self._done.add(one.key)
         if not self._dry_run:
             try:
                 info = await self._workspace.store.stat(one.key)
             except SourceError:
                 return  # another process was quicker
-            if info.uploaded_at > self._now() - MIN_AGE:
+            if min_age and info.uploaded_at > self._now() - min_age:
                 return  # written again since
             await self._workspace.store.delete(one.key)
         collected = self.collected

@@ -15,9 +15,11 @@ from worker.errors import SourceError
 from worker.index.compaction import Merged, compact_index
 from worker.index.key_index import MANIFEST_NAME
 from worker.maintenance.collection import Collected, Collector
+from worker.maintenance.erasure.journal import keep_copies
 from worker.objects import StoredName
 from worker.state import State
 from worker.state.contract_in_force import adopted_contract, adoption_at
+from worker.state.erasures import read_erasures
 from worker.transform.history import keep_history
 from worker.transform.shop.snapshot import open_shop_snapshot
 from worker.transform.snapshot import open_snapshot
@@ -71,6 +73,8 @@ async def keep_up(
         if not dry_run:
             await workspace.store.delete(workspace.absolute(workspace.index(MANIFEST_NAME)))
     checkpoint = 0 if dry_run else await _write_checkpoint(contract, workspace, state)
+    if not dry_run:
+        await keep_copies(workspace, state, await read_erasures(state))  # releases before had none
     collector = Collector(workspace, state, dry_run=dry_run, found=found, now=now)
     collected = await collector.collect()
     return Upkeep(merged=merged, index_damaged=damaged, checkpoint=checkpoint, collected=collected)

@@ -10,8 +10,11 @@ import orjson
 
 from worker.errors import DamagedObject
 
-PACK_NAME = re.compile(r"[0-9a-f]{32}(-e[0-9a-f]{8})?\.pack")
+PACK_NAME = re.compile(r"[0-9a-f]{32}(?P<generation>-e[0-9a-f]{8})?\.pack")
 """Names of packs, in their folder."""
+
+MANIFEST_NAME = re.compile(r"current(?P<generation>-e[0-9a-f]{8})?\.json")
+"""Names that `manifest_name` gives."""
 
 FORMAT = 1
 """Version of manifest and packs. Others are packs that are not there."""

@@ -12,6 +12,9 @@ _START_TIME = 22 - 3
 """Field of /proc/PID/stat with the start time, after those with the number and the name (proc(5));
 the number of a process comes again."""
 
+_ENDED = frozenset("ZXx")
+"""States of a process that runs no more: a zombie has ended, and waits for its parent (proc(5))."""
+
 
 def identify_process(proc: Path = PROC) -> str:
     """Name this process: `<machine and pid namespace>/<pid>/<start time>`."""
@@ -38,10 +41,11 @@ def _machine(proc: Path) -> str:
 
 
 def _started(pid: int, proc: Path) -> str:
-    """Return when a process was started, in ticks since the machine was; empty where it is gone."""
+    """Return when a process was started, in ticks since the machine was; empty where it ended."""
     try:
         text = (proc / str(pid) / "stat").read_text()
     except OSError:
         return ""
     # The name, in parentheses, may have blanks and parentheses.
-    return text.rpartition(")")[2].split()[_START_TIME]
+    fields = text.rpartition(")")[2].split()
+    return "" if fields[0] in _ENDED else fields[_START_TIME]

@@ -60,12 +60,21 @@ class Timings:
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """Hold a message as SQS gives it; `received` counts how often it was received."""
+    """Hold a message as SQS gives it.
+
+    Attributes:
+        message_id: Its name in log lines.
+        receipt: Handle of this receive.
+        body: Its text.
+        received: How often it was received.
+        cause: Of a dead letter: why its file could not be read.
+    """
 
     message_id: str
     receipt: str
     body: str
     received: int
+    cause: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

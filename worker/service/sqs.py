@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _GONE = {"InvalidToken", "TaskDoesNotExist", "TaskTimedOut"}
 
 # Another worker has received the message, or it is deleted.
-_LOST = {"InvalidParameterValue", "MessageNotInflight", "ReceiptHandleIsInvalid"}
+LOST_MESSAGES = {"InvalidParameterValue", "MessageNotInflight", "ReceiptHandleIsInvalid"}
 
 _NO_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "InvalidAddress", "QueueDoesNotExist"}
 
@@ -27,14 +27,14 @@ _NO_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "InvalidAddress", "Queue
 RETRY = RetryPolicy(attempts=5, limit_s=15)
 
 
-class _Client:
+class Client:
     """Call one service, with retries."""
 
     def __init__(self, client: AioBaseClient, name: str) -> None:
         self._client = client
         self._name = name
 
-    async def _call(
+    async def call(
         self, operation: str, gone: Collection[str] = (), **arguments: object
     ) -> dict[str, Any] | None:
         """Call an operation; return None where the error's code is one of `gone`."""
@@ -55,7 +55,7 @@ class _Client:
                     raise StoreError(message, url=self._name, retryable=retryable) from error
 
 
-class SqsQueue(_Client):
+class SqsQueue(Client):
     """Implement `Queue` with SQS."""
 
     def __init__(self, client: AioBaseClient, url: str, timings: Timings) -> None:
@@ -63,7 +63,7 @@ class SqsQueue(_Client):
         self._timings = timings
 
     async def receive(self, count: int) -> list[Message]:
-        answer = await self._call(
+        answer = await self.call(
             "receive_message",
             QueueUrl=self._name,
             MaxNumberOfMessages=count,
@@ -82,33 +82,33 @@ class SqsQueue(_Client):
         ]
 
     async def extend_visibility(self, message: Message, seconds: int) -> None:
-        await self._call(
+        await self.call(
             "change_message_visibility",
-            _LOST,
+            LOST_MESSAGES,
             QueueUrl=self._name,
             ReceiptHandle=message.receipt,
             VisibilityTimeout=seconds,
         )
 
     async def delete(self, message: Message) -> None:
-        await self._call(
-            "delete_message", _LOST, QueueUrl=self._name, ReceiptHandle=message.receipt
+        await self.call(
+            "delete_message", LOST_MESSAGES, QueueUrl=self._name, ReceiptHandle=message.receipt
         )
 
 
-class StepFunctionsTokens(_Client):
+class StepFunctionsTokens(Client):
     """Implement `Tokens` with Step Functions."""
 
     async def heartbeat(self, token: str) -> bool:
-        return await self._call("send_task_heartbeat", _GONE, taskToken=token) is not None
+        return await self.call("send_task_heartbeat", _GONE, taskToken=token) is not None
 
     async def succeed(self, token: str) -> bool:
         output = '{"exit_code": 0}'
-        answer = await self._call("send_task_success", _GONE, taskToken=token, output=output)
+        answer = await self.call("send_task_success", _GONE, taskToken=token, output=output)
         return answer is not None
 
     async def fail(self, token: str, error: str, cause: str) -> bool:
-        answer = await self._call(
+        answer = await self.call(
             "send_task_failure", _GONE, taskToken=token, error=error, cause=cause
         )
         return answer is not None

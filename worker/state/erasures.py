@@ -12,7 +12,7 @@ commit. So no worker that slept brings the customer back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Protocol
@@ -144,3 +144,10 @@ async def read_erasures(ledger: ErasureLedger) -> Erasures:
 def generation_of(erasure_id: str) -> str:
     """Return the part of keys that names an erasure."""
     return f"-e{erasure_id[:GENERATION_DIGITS]}"
+
+
+def former_generations(erasures: Sequence[Erasure]) -> set[str]:
+    """Return the parts of keys of what was made before the last erasure; none before the first."""
+    if not erasures:
+        return set()
+    return {"", *(generation_of(one.erasure_id) for one in erasures[:-1])}

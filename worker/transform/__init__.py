@@ -42,7 +42,7 @@ from worker.transform.source_effects import (
 from worker.transform.strides import joined_report, transform_in_strides
 from worker.transform.sums_upkeep import bring_up_to_date, keep_sums, publish_sums
 from worker.transform.takeovers import Takeover, committed_after, find_takeovers
-from worker.transform.task import TransformTask
+from worker.transform.task import PublishedDays, TransformTask
 from worker.transform.upkeep import keep_up
 
 __all__ = ["Report", "plan_days", "transform"]
@@ -65,6 +65,7 @@ async def transform(
     everything: bool = False,
     progress: Callable[[int, int], None] | None = None,
     limits: TransformLimits = DEFAULT_LIMITS,
+    published: PublishedDays | None = None,
 ) -> Report:
     """Bring the KPI tables to the ledger's head.
 
@@ -79,6 +80,7 @@ async def transform(
         everything: Recompute every day, whatever the progress record says.
         progress: Called with the number of days done and the number of days to do.
         limits: What may be held in memory at once.
+        published: With `everything`: days that need not be computed again.
 
     Raises:
         ConfigError: The contract does not fit the clean zone.
@@ -91,6 +93,7 @@ async def transform(
         tables=tables,
         progress=progress,
         limits=limits,
+        published=published,
     )
     date_range = DateRange(first=first, last=last)
     strides: list[Report] = []

@@ -142,6 +142,8 @@ class DayPipeline(Generic[Loaded]):
             return
         del loaded
         await self._publish(days, rows, order_days)
+        if self._task.published is not None:
+            await self._task.published.add(days, self._head)
         self._done_days += len(days)
         if self._task.progress:
             self._task.progress(self._done_days, self._total_days)

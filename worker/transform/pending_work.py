@@ -119,7 +119,7 @@ async def find_pending_work(
     vacated_days = np.union1d(vacated_days, _days_of(erased)).astype(np.int32)
     every_day = date_range.select(await _every_day(snapshot, begun, vacated_days))
     due = every_day if changed is None else np.intersect1d(every_day, changed, assume_unique=True)
-    days = due
+    days = task.left(due, head)
     if not everything:
         days = np.setdiff1d(due, whole_days(task, begun, head), assume_unique=True)
     return PendingWork(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 
@@ -38,6 +39,7 @@ class ValidationContext:
         moved: URL of a file of a folder that was moved as a whole -> entry of what it was before.
         block_sizes: How sources are read; tests make blocks of a few bytes.
         erasures: Customers whose rows are dropped or get a pseudonym.
+        now: Returns seconds since 1970, by which it shows how long a process slept.
     """
 
     contract: Contract
@@ -53,6 +55,7 @@ class ValidationContext:
     moved: Mapping[str, Entry] = field(default_factory=dict)
     block_sizes: BlockSizes = DEFAULT_BLOCK_SIZES
     erasures: Erasures = NO_ERASURES
+    now: Callable[[], float] = time.time
 
     async def with_erasures(self) -> ValidationContext:
         """Return the context with the erasures that the ledger has now.

@@ -143,6 +143,23 @@ async def find_inputs(
     return replace(inputs_found, dataset=dataset, places=tuple(location for _, location in inputs))
 
 
+async def find_source(
+    store: ObjectStore, location: Location, contract: Contract, version_id: str | None
+) -> Source | None:
+    """Look up one object that an event names; None where no dataset takes it.
+
+    Raises:
+        SourceMissing: There is no such version of it.
+        SourceError: It cannot be looked up.
+    """
+    info = await store.stat(location.key, version_id=version_id)
+    name = _dataset_of(info, contract, None)
+    if name is None:
+        return None
+    dataset = NOT_NEEDED if name == FEEDS_NOTHING else name  # accepted unread
+    return Source(info=info, dataset=dataset, store=store)
+
+
 async def find_sources(
     places: Sequence[tuple[ObjectStore, Location]],
     version_id: str | None,

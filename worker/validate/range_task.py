@@ -9,11 +9,12 @@ ledger takes one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kpi.contract.model import Contract
 from worker.errors import ConfigError, CustomersErased, DamagedObject, StoreError
+from worker.objects import ObjectInfo
 from worker.objects.source import Source
 from worker.state import Entry
 from worker.validate.byte_range import ByteRange, first_gap, tile
@@ -21,6 +22,7 @@ from worker.validate.content_digest import content_of_parts
 from worker.validate.context import ValidationContext
 from worker.validate.discard import discard
 from worker.validate.equal_objects import find_equal_object, record_object
+from worker.validate.kept_objects import UNCHECKED_S, missing_objects
 from worker.validate.validate_source import validate_uncommitted
 from worker.validate.verdict import check_balance, describe_codes, refuse, too_many_rejects
 
@@ -108,7 +110,7 @@ async def commit_if_complete(source: Source, context: ValidationContext) -> Entr
         return known
     manifests = await _read_manifests(source, context)
     tiles = tile(manifests, source.info.size_bytes)
-    if tiles is None:
+    if tiles is None or await _drop_collected(source, context, manifests):
         return None
     entry = check_balance(_join([manifests[one] for one in tiles], context.contract))
     entry = await context.with_known_content(entry)
@@ -123,6 +125,26 @@ async def commit_if_complete(source: Source, context: ValidationContext) -> Entr
             if part.key not in kept:
                 await context.workspace.store.delete(context.workspace.stored(part.key))
     return committed
+
+
+async def _drop_collected(
+    source: Source, context: ValidationContext, manifests: Mapping[ByteRange, Entry]
+) -> bool:
+    """Delete the manifests of ranges whose objects are gone; return whether there are any."""
+    store, folder = context.workspace.store, _manifest_folder(source, context)
+    found = False
+    async for info in store.list(folder):
+        if context.now() - info.uploaded_at.timestamp() <= UNCHECKED_S:
+            continue
+        entry = manifests.get(_range_of(info))
+        if entry is not None and await missing_objects(entry, context.workspace):
+            await store.delete(info.key)
+            found = True
+    return found
+
+
+def _range_of(info: ObjectInfo) -> ByteRange:
+    return ByteRange.parse(info.key.rsplit("/", 1)[-1].removesuffix(".json"))
 
 
 async def commit_ranges(source: Source, context: ValidationContext) -> Entry:
@@ -149,7 +171,7 @@ async def _read_manifests(source: Source, context: ValidationContext) -> dict[By
     """Read the entries of all ranges validated so far, of whatever plan."""
     store, found = context.workspace.store, {}
     async for info in store.list(_manifest_folder(source, context)):
-        byte_range = ByteRange.parse(info.key.rsplit("/", 1)[-1].removesuffix(".json"))
+        byte_range = _range_of(info)
         entry = Entry.from_json(await store.read(info, 0, info.size_bytes))
         _check_manifest(entry, byte_range, source, context, info.url)
         found[byte_range] = entry

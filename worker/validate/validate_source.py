@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from worker.errors import CustomersErased
+from worker.errors import CustomersErased, ObjectsCollected
 from worker.objects.source import Source
 from worker.state import Entry
 from worker.validate.byte_range import ByteRange
@@ -16,6 +16,7 @@ from worker.validate.context import ValidationContext
 from worker.validate.discard import discard
 from worker.validate.equal_objects import find_equal_object, record_object
 from worker.validate.file_versions import confirm, find_equal, find_part, identify, now_ns, record
+from worker.validate.kept_objects import UNCHECKED_S, check_objects, missing_objects
 from worker.validate.stream import SourceStream
 from worker.validate.verdict import check_balance, same_refusal
 
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     from worker.validate.source_validation import SourceValidation
 
 
-MAX_ERASURES = 10
-"""Times that a source object is read again since a customer was erased meanwhile."""
+MAX_ATTEMPTS = 10
+"""Times that a source object is read again since a customer was erased meanwhile, or what was made
+of it was deleted as unused."""
 
 
 async def validate(source: Source, context: ValidationContext) -> tuple[Entry, bool]:
@@ -39,13 +41,16 @@ async def validate(source: Source, context: ValidationContext) -> tuple[Entry, b
         StoreError: Results cannot be written; nothing is committed.
         ContractChanged: Another contract is in force; nothing is committed.
         CustomersErased: Customers are erased all the time; nothing is committed.
+        ObjectsCollected: Its clean files are deleted all the time; nothing is committed.
         BalanceError: Rows got lost: a bug.
     """
-    for _ in range(MAX_ERASURES):
+    for _ in range(MAX_ATTEMPTS):
         try:
             return await _validate(source, context)
         except CustomersErased:
             context = await context.with_erasures()
+        except ObjectsCollected:
+            continue
     return await _validate(source, context)
 
 
@@ -56,10 +61,11 @@ async def _validate(source: Source, context: ValidationContext) -> tuple[Entry, 
     if known is not None and context.is_final(known):
         return known, False
     entry = await find_equal_object(source, context) if known is None else None
+    begun_s = context.now()
     if entry is None:
         entry = await validate_uncommitted(source, context)
     entry = await context.with_known_content(entry)
-    committed, new = await _commit(entry, known, context)
+    committed, new = await _commit(source, entry, known, context, begun_s)
     await record_object(source, committed, context)
     return committed, new
 
@@ -76,6 +82,7 @@ async def _validate_file(source: Source, context: ValidationContext) -> tuple[En
     if known is None and version.content is None:
         equal = await find_equal(version, context)
         entry, version = (equal, version) if isinstance(equal, Entry) else (None, equal)
+    begun_s = context.now()
     if entry is None:
         entry = await validate_uncommitted(version.source, context)
         if entry.verdict == "accepted":
@@ -83,25 +90,38 @@ async def _validate_file(source: Source, context: ValidationContext) -> tuple[En
             entry = replace(entry, continues=part)
     version = await confirm(version, entry)
     same = await context.with_known_content(entry)
-    committed, new = await _commit(same, known, context)
+    committed, new = await _commit(version.source, same, known, context, begun_s)
     if committed.content_id in (version.content, same.content_id):
         await record(version, committed, ledger, read_at_ns)
     return committed, new
 
 
 async def _commit(
-    entry: Entry, known: Entry | None, context: ValidationContext
+    source: Source, entry: Entry, known: Entry | None, context: ValidationContext, begun_s: float
 ) -> tuple[Entry, bool]:
-    """Commit an entry, unless it says no more than the one that is known."""
+    """Commit an entry, unless it says no more than the one that is known.
+
+    Args:
+        source: What was validated.
+        entry: Its entry.
+        known: The last entry of the ledger on it.
+        context: Contract and stores.
+        begun_s: `context.now()` before its objects were written.
+    """
     if known is not None and entry.verdict == "refused" and same_refusal(entry, known):
         return known, False
     # Another worker may have committed it first; that entry counts, and its objects are the same.
     replaces = context.replaces(known)
+    await check_objects(entry, context.workspace, context.now() - begun_s)
+    checked_s = context.now()
     try:
         committed = await context.ledger.commit(entry, adoption=context.adoption, replaces=replaces)
     except CustomersErased:
         await discard(entry, context)
         raise
+    slept = context.now() - checked_s > UNCHECKED_S
+    if slept and await missing_objects(committed, context.workspace):
+        await validate_uncommitted(source, context)  # the same objects
     return committed, True
 
 

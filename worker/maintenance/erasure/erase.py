@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, replace
 from kpi.contract.loading import parse_contract
 from kpi.contract.model import Contract
 from kpi.contract.receipt_notes import Note
-from worker.errors import CustomersErased, HeadMoved, SourceMissing
+from worker.errors import CustomersErased, HeadMoved, ObjectsCollected, SourceMissing
 from worker.index.day_sums import drop_sums
 from worker.maintenance.erasure.request import Found, Request
 from worker.maintenance.erasure.rewriting import Rewriter
 from worker.maintenance.erasure.scan import find_related
-from worker.state import Adoption, Entry, Erasure
+from worker.state import Adoption, Entry, Erasure, Ledger
+from worker.state.contract_in_force import ContractInForce
 from worker.state.erasures import Erasures, read_erasures
 from worker.state.paging import records_in_pages
+from worker.validate.kept_objects import check_objects
 
 MAX_ROUNDS = 100
 """Attempts of one erasure while others commit uploads."""
@@ -58,17 +60,17 @@ class Listing:
     contracts: dict[str, Contract]
 
 
-async def list_entries(request: Request) -> Listing:
+async def list_entries(ledger: Ledger, in_force: ContractInForce) -> Listing:
     """List everything that may name an object with the customer.
 
     Raises:
         StoreError: The ledger cannot be read, after retries.
     """
-    head = await request.ledger.head()
-    erasures = await read_erasures(request.ledger)
+    head = await ledger.head()
+    erasures = await read_erasures(ledger)
     entries: list[Entry] = []
-    contracts = {request.in_force.contract.digest: request.in_force.contract}
-    async for page in records_in_pages(request.ledger, head):
+    contracts = {in_force.contract.digest: in_force.contract}
+    async for page in records_in_pages(ledger, head):
         for record in erasures.select(page):
             if isinstance(record, Entry) and (record.parts or record.rejects):
                 entries.append(record)
@@ -117,7 +119,7 @@ async def plan(request: Request) -> Erased:
         SourceError: A clean object cannot be read.
         StoreError: A store fails, after retries.
     """
-    listing = await list_entries(request)
+    listing = await list_entries(request.ledger, request.in_force)
     found = await find_related(request, listing.entries, listing.contracts)
     erasure = request.erasure(listing.erasures, found)
     entries = await rewrite(request, listing, found, erasure)
@@ -139,10 +141,10 @@ async def erase(request: Request) -> Erased:
     """
     checked: dict[str, set[int]] = {}
     for _ in range(MAX_ROUNDS):
-        listing = await list_entries(request)
+        listing = await list_entries(request.ledger, request.in_force)
         try:
             done = await _erase_once(request, listing, checked)
-        except (CustomersErased, HeadMoved):
+        except (CustomersErased, HeadMoved, ObjectsCollected):
             continue
         except SourceMissing:
             if (await read_erasures(request.ledger)).last == listing.erasures.last:
@@ -175,8 +177,10 @@ async def _erase_once(
     left = tuple(
         one for one in listing.entries if one.sequence not in done and one.sequence not in staged
     )
+    begun_s = request.now()
     new = await rewrite(request, replace(listing, entries=left), found, erasure)
     for entry in new:
+        await check_objects(entry, request.workspace, request.now() - begun_s)
         request.rewritten(await ledger.stage(entry))
     done.update(one.sequence for one in left)
     if new:

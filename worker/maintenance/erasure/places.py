@@ -55,7 +55,8 @@ PLACES = (
         name="key index, checkpoint and sums of busy days",
         prefix="index",
         holds="ids of orders and of customers, as words of 64 or 128 bits",
-        cure="deleted; later transforms build them again",
+        cure="deleted; later transforms build them again. Copies of erasures stay: they hold what "
+        "the ledger does",
     ),
     Place(
         name="ledger",

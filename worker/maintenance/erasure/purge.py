@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from worker.clean import STORED_KEY, Workspace
 from worker.clean.ledger_mark import MARK_NAME
 from worker.errors import SourceError, SourceMissing
+from worker.maintenance.erasure.journal import JOURNAL_NAME, keep_copies
 from worker.maintenance.erasure.places import (
     INDEX_PREFIX,
     PACKS_PREFIX,
     PIECES_PREFIX,
     STORED_PREFIXES,
 )
-from worker.maintenance.rebuild import UNDER_WAY_NAME
+from worker.maintenance.rebuild_progress import UNDER_WAY_NAME
 from worker.objects import ObjectStore, OldVersion, SweepingStore, VersionedStore
 from worker.state import Ledger
-from worker.state.erasures import Erasures, generation_of, read_erasures
+from worker.state.erasures import Erasures, former_generations, read_erasures
 from worker.state.paging import entries_in_pages
 
 GENERATION = re.compile(r"-e[0-9a-f]{8}(?=[-./]|$)")
@@ -28,8 +29,8 @@ GENERATION = re.compile(r"-e[0-9a-f]{8}(?=[-./]|$)")
 OF_SHOP = re.compile(r"/shop=[^/]*/")
 """Part of a key that names the shop, which may look like one of an erasure."""
 
-KEPT_NAMES = (f"/{MARK_NAME}", f"/{UNDER_WAY_NAME}")
-"""Ends of keys below `index/` of objects that say what the workspace has seen, and no id."""
+KEPT_NAMES = (MARK_NAME, UNDER_WAY_NAME)
+"""Names of objects below `index/` that say what the workspace has seen, and no id."""
 
 _OF_OTHER_NAMES = (PIECES_PREFIX, PACKS_PREFIX, INDEX_PREFIX)
 
@@ -47,13 +48,20 @@ class Purged:
     temporary: int = 0
 
 
-async def purge(workspace: Workspace, ledger: Ledger) -> Purged:
+async def purge(
+    workspace: Workspace, ledger: Ledger, prefixes: Sequence[str] = STORED_PREFIXES
+) -> Purged:
     """Delete what may still hold erased customers.
 
     That are the objects that were replaced, and those that no entry names and that were made when
     fewer customers were erased. No worker can commit these any more: see `Ledger.commit`. What is
     made under the last erasure stays, and what is made for one that is not committed: a worker may
     be about to commit it.
+
+    Args:
+        workspace: Where the objects are.
+        ledger: Its ledger.
+        prefixes: Folders below the workspace that are looked through.
 
     Raises:
         StoreError: A store fails, after retries.
@@ -62,15 +70,17 @@ async def purge(workspace: Workspace, ledger: Ledger) -> Purged:
     purged = Purged()
     if not erasures.records:
         return purged
-    former = {"", *(generation_of(one.erasure_id) for one in erasures.records[:-1])}
+    # Before anything is deleted: a ledger that is put back names it.
+    await keep_copies(workspace, ledger, erasures)
+    former = former_generations(erasures.records)
     named = await _named_keys(ledger, erasures)
-    for prefix in STORED_PREFIXES:
+    for prefix in prefixes:
         for key in await _keys(workspace, prefix):
             if not workspace.owns(key) or key in named or not _is_outdated(key, former):
                 continue
             if STORED_KEY.fullmatch(key) is None and prefix not in _OF_OTHER_NAMES:
                 continue  # somebody else's
-            if key.endswith(KEPT_NAMES):
+            if prefix == INDEX_PREFIX and is_kept(key):
                 continue
             await workspace.store.delete(workspace.absolute(key))
             if prefix != INDEX_PREFIX:
@@ -78,6 +88,12 @@ async def purge(workspace: Workspace, ledger: Ledger) -> Purged:
         if isinstance(workspace.store, SweepingStore):
             purged.temporary += await workspace.store.sweep(workspace.absolute(prefix))
     return purged
+
+
+def is_kept(key: str) -> bool:
+    """Return whether an object below `index/` derives from nothing, and stays."""
+    name = key.rpartition("/")[2]
+    return name in KEPT_NAMES or JOURNAL_NAME.fullmatch(name) is not None
 
 
 async def old_versions(store: ObjectStore, prefixes: Sequence[str]) -> list[OldVersion] | None:

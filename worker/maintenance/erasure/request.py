@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ class Request:
         keeps_absent: Whether the erasure is committed even where no object has the customer: raw
             files may.
         rewritten: Called with each upload that was rewritten.
+        now: Returns seconds since 1970, by which it shows how long a process slept.
     """
 
     ledger: Ledger
@@ -44,6 +46,7 @@ class Request:
     secret: bytes = field(repr=False)
     keeps_absent: bool = False
     rewritten: Callable[[Entry], None] = lambda _: None
+    now: Callable[[], float] = time.time
 
     @property
     def digest(self) -> bytes:

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 
+from worker.recount.shop.months import WORD, is_december, number_of_month
 from worker.recount.shop.numbers import BLANKS
 from worker.recount.values import to_instant, zone
 
 AS_WRITTEN = "as written"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-_MONTHS = "january february march april may june july august september october november december"
-_WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday"
-MONTHS, WEEKDAYS = _MONTHS.split(), _WEEKDAYS.split()
+WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
 _OFFSET = r"[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?"
 _ZONE = rf"(?:[ \t]*(?P<zone>Z|z|UTC|GMT|{_OFFSET}))?"
@@ -85,14 +84,14 @@ class Clock:
             return None
         fields = {name: value for name, value in found.groupdict().items() if value}
         try:
-            return self._moment(fields)
+            return self._moment(fields, example)
         except (ValueError, OverflowError):  # no calendar has it
             return None
 
-    def _moment(self, fields: dict[str, str]) -> Moment:
+    def _moment(self, fields: dict[str, str], example: str) -> Moment:
         local = datetime(
             int(fields["year"]) + (2000 if len(fields["year"]) == 2 else 0),
-            _month(fields["month"]),
+            _month(fields["month"], example),
             int(fields["day"]),
             _hour(fields),
             int(fields.get("minute", 0)),
@@ -110,10 +109,8 @@ class Clock:
         return self.at((instant - EPOCH) // timedelta(microseconds=1), local.date())
 
 
-def _month(text: str) -> int:
-    if text.isdigit():
-        return int(text)
-    return next(at for at, name in enumerate(MONTHS, 1) if text.lower() in (name, name[:3]))
+def _month(text: str, example: str) -> int:
+    return int(text) if text.isdigit() else number_of_month(text, example)
 
 
 def _hour(fields: dict[str, str]) -> int:
@@ -152,8 +149,9 @@ def _names(full: Sequence[str]) -> str:
     return f"(?i:{'|'.join(f'{one}|{one[:3]}' for one in full)})"
 
 
+_MONTH = r"(?P<month>[^\d\s.,/_-][^\d\s,/_-]*)"
+
 _TEXTS = {
-    **dict.fromkeys(("december", "dec"), ("month", _names(MONTHS))),
     **dict.fromkeys(("wednesday", "wed"), ("weekday", _names(WEEKDAYS))),
     **dict.fromkeys(("am", "pm"), ("half", "(?i:am|pm)")),
     **dict.fromkeys(("utc", "gmt", "z"), ("zone", f"Z|UTC|GMT|{_OFFSET}")),
@@ -168,13 +166,17 @@ def _pattern(example: str) -> str:
         return _ISO
     pattern, seen = "", set[str]()
     bare = re.sub(r"(:\d\d)[ \t]*[+-]\d\d:?\d\d$", r"\1", example.strip())
-    for part in re.findall(r"[^\W\d_]+|\d+|.", bare):
+    for part in re.findall(rf"{WORD}|\d+|.", bare):
         name, texts = _NUMBERS.get(part) or _TEXTS.get(part.lower(), ("", ""))
         if part == "59":
             name, texts = "second" if "minute" in seen else "minute", r"\d\d"
         seen.add(name)
         if name:
             pattern += f"(?P<{name}>{texts})" + (_FRACTION if name == "second" else "")
+        elif is_december(part):
+            pattern += _MONTH
+        elif part[0].isalpha():
+            pattern += part if part == "T" else f"(?i:{re.escape(part.rstrip('.'))})\\.?"
         else:
             pattern += "[ \u00a0\u202f]+" if part in BLANKS else re.escape(part)
     return pattern + ("" if "zone" in seen else _ZONE)

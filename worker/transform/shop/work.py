@@ -100,7 +100,7 @@ async def find_shop_work(
         due = np.union1d(changed, _published_since(begun, since, snapshot))
     due = np.union1d(due, np.array(sorted(of_erased), np.int32)).astype(np.int32)
     due = date_range.select(due)
-    days = due
+    days = task.left(due, head)
     if not everything:
         days = np.setdiff1d(due, whole_days(task, begun, head), assume_unique=True)
     return ShopWork(

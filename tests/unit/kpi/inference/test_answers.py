@@ -78,3 +78,43 @@ def test_one_value_that_is_no_date_is_named_by_its_row() -> None:
 def test_a_pattern_says_which_later_files_it_takes() -> None:
     text = infer_contract([sample("price")], {}).text
     assert "a file of another name does not match: write * where names differ" in text
+
+
+def test_names_of_months_are_read_in_the_language_that_has_them_all() -> None:
+    months = ("1 Mei 2024", "12 Agustus 2024", "2 Okt 2024", "3 Mei 2024")
+    inferred = infer_contract([sample("unit_price", *months)], {})
+    assert not inferred.questions
+    assert 'dates = ["31 Desember 2025"]' in inferred.text
+
+
+LISTOPAD = ("1. lis 2024", "2. lis 2024", "2. lis 2024", "14. lis 2024")
+"""In November in Czech and Polish, in October in Croatian."""
+
+
+def test_a_month_of_two_languages_is_asked_about() -> None:
+    (question,) = infer_contract([sample("unit_price", *LISTOPAD)], {}).questions
+    assert (question.word, set(question.answers)) == (
+        "dates",
+        {"31. gru 2025", "31. prosinca 2025"},
+    )
+    answered = infer_contract([sample("unit_price", *LISTOPAD)], {"dates": "31. prosinca 2025"})
+    assert 'dates = ["31. prosinca 2025"]' in answered.text
+
+
+def test_another_column_of_dates_settles_the_language_of_months() -> None:
+    paid = ("3. sij 2025", "4. sij 2025", "4. sij 2025", "5. sij 2025")
+    inferred = infer_contract([sample("unit_price", *LISTOPAD, Shipped=paid)], {})
+    assert not inferred.questions
+    assert 'dates = ["31. prosinca 2025"]' in inferred.text
+
+
+def test_months_that_no_language_names_so_are_named() -> None:
+    months = ("1 Lúnasa 2024", "12 Lúnasa 2024", "2 Mei 2024", "3 Mei 2024")
+    with pytest.raises(NotInferableError, match=r"names so: Lúnasa; write months as numbers"):
+        infer_contract([sample("unit_price", *months)], {})
+
+
+def test_months_of_two_languages_in_one_column_are_named() -> None:
+    months = ("1 May 2024", "12 May 2024", "2 Mei 2024", "3 Mei 2024")
+    with pytest.raises(NotInferableError, match=r"names so: May, Mei; write months"):
+        infer_contract([sample("unit_price", *months)], {})

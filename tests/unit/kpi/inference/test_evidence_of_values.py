@@ -246,30 +246,6 @@ def test_two_currencies_are_refused_until_one_is_named(header: str) -> None:
     assert shop.datasets["orders"].columns["currency"].headers == (header,)
 
 
-def at_offset(offset: str, *, late: int) -> list[str]:
-    """Times of which one in `late` is an hour before midnight."""
-    hours = [23 if at // 2 % late == 0 else 9 for at in range(2 * ORDERS)]
-    days = lines()["order_date"]
-    return [f"{day}T{hour:02}:10:00{offset}" for day, hour in zip(days, hours, strict=True)]
-
-
-@pytest.mark.parametrize(
-    ("times", "words"),
-    [
-        (at_offset("-05:00", late=4), ["day"]),
-        (at_offset("-05:00", late=30), []),  # told in a comment, and by the run
-        (at_offset("Z", late=4), []),
-        (at_offset("-05:00", late=4)[:60] + at_offset("+09:00", late=4)[60:], []),
-    ],
-    ids=["one place", "few", "UTC", "several places"],
-)
-def test_the_day_of_times_of_one_place_is_asked_for(times: list[str], words: list[str]) -> None:
-    table = sample(lines() | {"order_date": times})
-    assert asked(infer_contract([table], {})) == words
-    assert shop_of(infer_contract([table], {"day": "as written"})).day == "as written"
-    assert shop_of(infer_contract([table], {"day": "America/Lima"})).day == "America/Lima"
-
-
 def test_two_currencies_without_codes_are_refused() -> None:
     signs = ["€" if one == "EUR" else "$" for one in CURRENCIES]
     with pytest.raises(NotInferableError, match="several currencies"):

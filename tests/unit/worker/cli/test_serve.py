@@ -69,6 +69,8 @@ def test_only_what_the_state_machine_sends_is_run(words: list[str]) -> None:
         "validate s3://in/orders/1.csv --version-id v1",
         "validate s3://in/orders/1.csv",
         "transform",
+        "validate --queue https://sqs/q --batch s3://clean/plans/b --max-files 10",
+        "transform --queue https://sqs/q --batch s3://clean/plans/b",
     ],
 )
 def test_what_the_state_machine_sends_is_understood(words: str) -> None:
@@ -81,6 +83,8 @@ def test_what_the_state_machine_sends_is_understood(words: str) -> None:
         ("", "runs validate and transform only"),
         ("archive s3://in/a.csv --to s3://out", "runs validate and transform only"),
         ("validate", "Missing argument"),
+        ("validate --queue https://sqs/q", "go together"),
+        ("validate s3://in/a.csv --queue q --batch s3://b/c", "a batch goes without sources"),
         ("validate --help", "No such option"),
         ("validate orders/1.csv", "expected sources in S3"),
         ("validate s3://in/a.csv s3://in/b.csv", "expected one source, got 2"),

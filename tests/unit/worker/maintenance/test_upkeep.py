@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,108 +15,36 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from kpi.contract.loading import built_in
 from tests.support import shops
 from tests.support.shops import Pipeline, Upload
-from tests.unit.worker.transform.test_indexed_files import day, ident
+from tests.unit.worker.maintenance.maintained import (
+    LIMITS,
+    Dying,
+    Killed,
+    check_named,
+    differences,
+    maintain,
+    manifest_of,
+    task_of,
+)
+from tests.unit.worker.transform.test_indexed_files import ident
 from worker.clean import Workspace
 from worker.errors import StoreError
 from worker.index import checkpoint as checkpoints
 from worker.index.checkpoint_manifest import CheckpointManifest
-from worker.index.key_index import MANIFEST_NAME, KeyIndex
-from worker.index.levels import Levels
+from worker.index.key_index import KeyIndex
 from worker.index.manifest import Manifest
 from worker.index.stored import read_manifest
 from worker.index.upload_segments import store_rows, write_segment
 from worker.index.upload_table import TableChunk, UploadTable
 from worker.maintenance import collection
 from worker.maintenance.collection import Collector
-from worker.maintenance.derived import compare_derived
-from worker.maintenance.rebuild import UNDER_WAY_NAME, rebuild
-from worker.maintenance.upkeep import Upkeep, keep_up
-from worker.objects import ObjectWriter, StoredName
+from worker.maintenance.upkeep import keep_up
+from worker.objects import StoredName
 from worker.objects.local import FolderStore
-from worker.transform.limits import TransformLimits
-from worker.transform.task import TransformTask
+from worker.state import Erasure
 
-LIMITS = TransformLimits(unindexed_files=0, unpacked_files=2, tail_records=1_000)
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-class Dying(FolderStore):
-    """A store whose process ends before a write, or whose disk is full from then on."""
-
-    def __init__(self, error: BaseException, writes: int = 10**9) -> None:
-        super().__init__()
-        self.error = error
-        self.left = writes
-
-    def _write(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise self.error
-
-    @asynccontextmanager
-    async def create(self, key: str) -> AsyncIterator[ObjectWriter]:
-        self._write()
-        async with super().create(key) as writer:
-            yield writer
-
-    async def delete(self, key: str, *, version_id: str | None = None) -> None:
-        self._write()
-        await super().delete(key, version_id=version_id)
-
-
-@pytest.fixture
-async def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pipeline]:
-    """A shop with a run of the key index for each transform, a checkpoint and packs."""
-    monkeypatch.setattr("worker.index.key_index.LEVELS", Levels(head=0, merged=0))
-    monkeypatch.setattr(collection, "MIN_AGE", timedelta(seconds=-60))  # all objects are old
-    async with Pipeline(tmp_path, built_in("uuid-ids")) as opened:
-        for number in range(1, 5):
-            for path in shops.write(tmp_path / f"shop{number}", day(number)):
-                await opened.validate(path)
-            await opened.transform(limits=LIMITS)
-        yield opened
-
-
-def task_of(pipeline: Pipeline, store: FolderStore | None = None) -> TransformTask:
-    assert pipeline.state is not None
-    workspace = pipeline.workspace
-    return TransformTask(
-        contract=pipeline.contract,
-        workspace=workspace if store is None else replace(workspace, store=store),
-        state=pipeline.state,
-        tables=shops.ALL_TABLES,
-        limits=LIMITS,
-    )
-
-
-async def maintain(pipeline: Pipeline, store: FolderStore | None = None) -> Upkeep:
-    task = task_of(pipeline, store)
-    return await keep_up(task.contract, task.workspace, task.state)
-
-
-async def manifest_of(workspace: Workspace) -> Manifest:
-    found = await read_manifest(workspace, workspace.index(MANIFEST_NAME), Manifest.from_json)
-    return found or Manifest()
-
-
-async def differences(pipeline: Pipeline) -> list[str]:
-    task = task_of(pipeline)
-    return await compare_derived(task.contract, task.workspace, task.state, LIMITS)
-
-
-async def check_named(pipeline: Pipeline) -> None:
-    """Check that every run that is named is there, and that all is as from nothing."""
-    for run in (await manifest_of(pipeline.workspace)).runs:
-        await pipeline.workspace.store.stat(
-            pipeline.workspace.absolute(pipeline.workspace.index(run.name))
-        )
-    assert await differences(pipeline) == []
+NOW = datetime(2025, 4, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -147,27 +75,6 @@ async def test_maintenance_ended_before_any_write_goes_on(
     report = await pipeline.transform(limits=LIMITS)
     assert "index_rebuilt" not in report.notes
     await check_named(pipeline)
-
-
-async def test_a_rebuild_ended_before_any_write_goes_on(pipeline: Pipeline) -> None:
-    before = await pipeline.all_rows()
-    resumed = []
-    for writes in itertools.count():
-        try:
-            done = await rebuild(task_of(pipeline, Dying(Killed(), writes)))
-        except Killed:
-            assert await differences(pipeline) == []
-            assert await pipeline.all_rows() == before
-        else:
-            resumed.append(done.resumed)
-            break
-    assert resumed == [True]
-    assert writes > 5
-    await check_named(pipeline)
-    assert await pipeline.all_rows() == before
-    key = pipeline.workspace.absolute(pipeline.workspace.index(UNDER_WAY_NAME))
-    assert not Path(f"/{key}").exists()
-    assert (await rebuild(task_of(pipeline))).resumed is False
 
 
 async def test_a_damaged_run_gives_up_the_index_and_a_transform_builds_it(
@@ -260,3 +167,34 @@ async def test_a_writer_renews_an_old_object_of_the_same_bytes(tmp_path: Path) -
     assert await write() == first  # readers of a young one are not disturbed
     os.utime(path, (first - 13 * 3600, first - 13 * 3600))
     assert await write() >= first
+
+
+async def test_packs_of_before_an_erasure_are_collected_at_once(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transform that slept through an erasure was killed once it had written them."""
+    monkeypatch.setattr(collection, "MIN_AGE", timedelta(days=1))
+    task = task_of(pipeline)
+    packs = Path("/") / pipeline.workspace.absolute("packs")
+    before = {path.name for path in packs.iterdir()}
+    assert "current.json" in before
+    assert any(name.endswith(".pack") for name in before)
+    await maintain(pipeline)
+    assert {path.name for path in packs.iterdir()} == before
+    ids = [f"{number}" * 16 for number in (1, 2)]
+    for one in ids:
+        erasure = Erasure(erasure_id=one, mode="pseudonymise", customers=(), recorded_at=NOW)
+        await task.state.erase(erasure, head=await task.state.head())
+    present = Workspace(
+        store=FolderStore(), location=task.workspace.location, generation=f"-e{ids[1][:8]}"
+    )
+    for generation in (f"-e{ids[0][:8]}", present.generation):
+        (packs / f"current{generation}.json").write_bytes(b"{}")
+        (packs / f"{'0' * 32}{generation}.pack").write_bytes(b"rows")
+    (packs / "notes.txt").write_text("somebody's")
+    done = await keep_up(task.contract, present, task.state)
+    assert {path.name for path in packs.iterdir()} == {
+        *("notes.txt", f"current{present.generation}.json"),
+        f"{'0' * 32}{present.generation}.pack",
+    }
+    assert done.collected.objects["packs"] == len(before) + 2

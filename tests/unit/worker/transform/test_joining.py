@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import subprocess
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from tests.support.samples import entry
 from worker.errors import StoreError
-from worker.runtime.process_identity import identify_process, is_gone
+from worker.runtime.process_identity import PROC, identify_process, is_gone
 from worker.state import Progress
 from worker.state.lease import Lease
 from worker.state.memory import MemoryState
@@ -275,3 +276,16 @@ def test_a_process_knows_whether_another_one_runs(tmp_path: Path) -> None:
     assert not is_gone(f"other/{pid}/1")
     assert not is_gone("")
     assert not is_gone(identify_process(tmp_path), tmp_path)  # no /proc: nothing is known
+
+
+def test_a_process_that_ended_is_gone_before_its_parent_waits() -> None:
+    """Else a lease of a worker that was killed would be waited for until it expires."""
+    machine = identify_process().split("/")[0]
+    with subprocess.Popen(["sleep", "60"]) as child:
+        stat = (PROC / str(child.pid) / "stat").read_text()
+        identity = f"{machine}/{child.pid}/{stat.rpartition(')')[2].split()[19]}"
+        assert not is_gone(identity)
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert (PROC / str(child.pid)).exists()
+        assert is_gone(identity)
