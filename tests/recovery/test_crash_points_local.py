@@ -26,6 +26,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -50,6 +51,10 @@ from tests.recovery.shop import LANGUAGE_1, Shop
 from tests.recovery.shop_of_language_2 import LANGUAGE_2
 from tests.recovery.summary import tried
 from tests.support import shops
+from worker.index import compaction, key_index
+from worker.index.levels import Levels
+from worker.maintenance import collection
+from worker.transform.limits import DEFAULT_LIMITS
 
 KPIS = ("--kpis", "order,category,product")
 JSON = ("--format", "json")
@@ -158,6 +163,37 @@ def customers_are_erased(root: Path, of: Shop) -> list[Step]:
     return [partial(tuple, command) for command in commands]
 
 
+def an_index_is_maintained(root: Path, of: Shop) -> list[Step]:
+    """Runs are merged, a checkpoint is written, all of it is built again, twice.
+
+    The last one begins from nothing, so that what the one before has left makes no difference.
+    """
+
+    def later() -> tuple[str, ...]:
+        shop.write_files(root / UPLOADS, of.later, second=100)
+        return ("run", "shop", *JSON, "--kpis", "order,category")
+
+    commands: list[Step] = [
+        lambda: ("run", "shop", *JSON, "--kpis", "order,category"),
+        later,
+        lambda: ("maintain", *JSON),
+        lambda: ("maintain", "--rebuild", *JSON, *KPIS),
+        lambda: ("maintain", "--rebuild", *JSON, *KPIS),
+    ]
+    return [partial(_with_index, command) for command in commands]
+
+
+def _with_index(command: Step) -> Sequence[str]:
+    """Have a small shop an index, packs and sums, in the process that calls it."""
+    limits = {"unindexed_files": 0, "unpacked_files": 1, "tail_records": 1_000}
+    for name, limit in {**limits, "summed_orders": 1, "summed_at_once": 1}.items():
+        object.__setattr__(DEFAULT_LIMITS, name, limit)
+    key_index.LEVELS = Levels(head=0, merged=0)
+    vars(compaction)["LEVEL_FACTOR"] = 1_000
+    collection.MIN_AGE = timedelta(days=-1)  # all objects are old
+    return command()
+
+
 def contract_of(root: Path, of: Shop) -> tuple[str, ...]:
     """Write the contract of a shop, and return the option that names it."""
     if of.contract is None:
@@ -239,6 +275,7 @@ PLAYS = {
     "uploads_are_retracted": Play(commands=uploads_are_retracted),
     "a_contract_is_adopted": Play(commands=a_contract_is_adopted),
     "files_come_again": Play(commands=files_come_again),
+    "an_index_is_maintained": Play(commands=an_index_is_maintained, first=2, stride=72),
     "customers_are_erased": Play(commands=customers_are_erased, first=2, stride=6),
     "update_arrives_in_language_2": Play(commands=update_arrives, of=LANGUAGE_2, stride=24),
     "uploads_are_retracted_in_language_2": Play(

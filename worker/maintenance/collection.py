@@ -26,7 +26,7 @@ from worker.index.key_index import MANIFEST_NAME as INDEX
 from worker.index.manifest import RUN_NAME, Manifest
 from worker.index.stored import read_manifest
 from worker.index.sums_manifest import PAGE_NAME, SumsManifest
-from worker.objects import StoredName, list_names
+from worker.objects import StoredName, SweepingStore, list_names
 from worker.packs.manifest import MANIFEST_NAME as PACKS
 from worker.packs.manifest import PACK_NAME, PackManifest, manifest_name
 from worker.state import Entry, Ledger
@@ -35,6 +35,9 @@ from worker.state.paging import records_in_pages
 
 MIN_AGE = timedelta(days=1)
 """Age of what is deleted, at least."""
+
+ZONES = ("index", "packs", "clean", "rejects")
+"""Folders below the workspace in which objects are collected."""
 
 CANDIDATES = 100_000
 """Keys that are compared with the ledger at once, some 200 bytes each."""
@@ -107,6 +110,8 @@ class Collector:
                     await self._collect_batch(zone, batch)
                     batch = []
             await self._collect_batch(zone, batch)
+        if not self._dry_run:
+            await sweep(self._workspace)
         return self.collected
 
     async def _collect_former_packs(self) -> None:
@@ -199,6 +204,17 @@ class Collector:
         collected.objects[zone] = collected.objects.get(zone, 0) + 1
         collected.size_bytes[zone] = collected.size_bytes.get(zone, 0) + one.size_bytes
         self._found(one)
+
+
+async def sweep(workspace: Workspace) -> None:
+    """Remove the temporary files of dead processes, where the store leaves any.
+
+    Raises:
+        StoreError: The store fails.
+    """
+    if isinstance(workspace.store, SweepingStore):
+        for zone in ZONES:
+            await workspace.store.sweep(workspace.absolute(zone))
 
 
 def _is_object_of(zone: str, name: str) -> bool:

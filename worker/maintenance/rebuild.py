@@ -19,6 +19,7 @@ from kpi.errors import KpiError
 from worker.clean import Workspace
 from worker.clean.ledger_mark import replace_mark
 from worker.errors import ConfigError
+from worker.maintenance.collection import sweep
 from worker.maintenance.erasure.journal import repeat_erasures
 from worker.maintenance.erasure.places import INDEX_PREFIX, STORED_PREFIXES
 from worker.maintenance.erasure.purge import is_kept, purge
@@ -113,6 +114,7 @@ async def rebuild(
     await state.mark_again(await identify_ledger(state, report.as_of), report.as_of)
     await replace_mark(workspace, state, report.as_of)
     await end(workspace)
+    await sweep(workspace)
     if failure is not None:
         raise failure
     return Rebuilt(
