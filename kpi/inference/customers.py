@@ -126,7 +126,7 @@ def comes_again(column: Column, order_id: Column) -> bool:
     """Whether a column has one value on each order, and the same one on some of the others."""
     meaning = column.meaning
     unfit = (*NO_IDENTIFIER, "product", "line", "other_entity", "paid", "unit")
-    if column.kind not in ("integer", "text") or meaning.has(*unfit):
+    if column.kind not in ("integer", "text") or (meaning.has(*unfit) and not are_emails(column)):
         return False
     orders = len(order_id.distinct)
     least, most = CUSTOMER_SHARE

@@ -11,8 +11,21 @@ from functools import cache
 from importlib.resources import files
 from itertools import chain
 
-SPELLINGS = "spellings.toml"
-"""Data file of this package: meaning -> language -> words and their source."""
+from kpi.inference.inflections import MIN_STEM, forms_by_stem, is_inflected, stems_of
+
+SPELLINGS = ("spellings.toml", "shop_system_spellings.toml")
+"""Data files of this package: meaning -> language -> words and their source.
+
+The second is made of translations of public shop systems.
+"""
+
+INFLECTED = frozenset(
+    {"bg", "bs", "cs", "el", "et", "fi", "hr", "hu", "lt", "lv", "mk", "pl", "ro", "ru"}
+    | {"sk", "sl", "sr", "tr", "uk"}
+)
+"""Languages whose words have cases, so that a header may have another form than the table."""
+
+TOKEN = re.compile(r"[^\W\d_]+|[%#№$€£]")
 
 MIN_PART_LETTERS = 4
 """Letters of a word that is found inside a longer one, such as `nummer` in `Bestellnummer`."""
@@ -48,15 +61,25 @@ class Meaning:
 
 
 @cache
+def _spellings() -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+    """Map each known word to what it may mean and to its languages."""
+    concepts: dict[str, set[str]] = {}
+    languages: dict[str, set[str]] = {}
+    for name in SPELLINGS:
+        text = files(__package__).joinpath(name).read_text(encoding="utf-8")
+        for concept, entries in tomllib.loads(text).items():
+            for language, known in entries.items():
+                for word in chain.from_iterable(entry["words"] for entry in known):
+                    key = " ".join(TOKEN.findall(plain(word)))
+                    concepts.setdefault(key, set()).add(concept)
+                    languages.setdefault(key, set()).add(language)
+    return {key: (frozenset(found), frozenset(languages[key])) for key, found in concepts.items()}
+
+
+@cache
 def vocabulary() -> dict[str, frozenset[str]]:
     """Map each known word, without accents, to what it may mean."""
-    text = files(__package__).joinpath(SPELLINGS).read_text(encoding="utf-8")
-    found: dict[str, set[str]] = {}
-    for concept, languages in tomllib.loads(text).items():
-        for entry in chain.from_iterable(languages.values()):
-            for word in entry["words"]:
-                found.setdefault(plain(word), set()).add(concept)
-    return {word: frozenset(concepts) for word, concepts in found.items()}
+    return {word: concepts for word, (concepts, _) in _spellings().items()}
 
 
 def means(word: str, concept: str) -> bool:
@@ -64,21 +87,26 @@ def means(word: str, concept: str) -> bool:
     return concept in vocabulary().get(word, ())
 
 
-@cache
-def _languages() -> dict[str, frozenset[str]]:
-    """Map each known word, without accents, to the languages that it is of."""
-    text = files(__package__).joinpath(SPELLINGS).read_text(encoding="utf-8")
-    found: dict[str, set[str]] = {}
-    for languages in tomllib.loads(text).values():
-        for language, entries in languages.items():
-            for word in chain.from_iterable(entry["words"] for entry in entries):
-                found.setdefault(plain(word), set()).add(language)
-    return {word: frozenset(languages) for word, languages in found.items()}
-
-
 def languages_of(word: str) -> frozenset[str]:
     """Give the languages of a known word, as `Meaning.words` has it."""
-    return _languages().get(word, frozenset())
+    return _spellings()[word][1] if word in _spellings() else frozenset()
+
+
+@cache
+def _stems() -> dict[str, frozenset[str]]:
+    """Map stems to the words of languages with cases."""
+    return forms_by_stem(word for word, (_, of) in _spellings().items() if of & INFLECTED)
+
+
+def _form_of(token: str) -> str | None:
+    """Find the known word that a token is a form of; None where several have no common meaning."""
+    if len(token) < MIN_STEM or not is_inflected(token):
+        return None
+    for stem in stems_of(token):
+        words = _stems().get(stem, frozenset())
+        if words and frozenset.intersection(*(vocabulary()[word] for word in words)):
+            return min(words, key=lambda word: (len(vocabulary()[word]), word))
+    return None
 
 
 @cache
@@ -87,11 +115,14 @@ def meaning_of(header: str) -> Meaning:
     known = vocabulary()
     words: list[str] = []
     unknown = 0
-    for token in _with_phrases(re.findall(r"[^\W\d_]+|[%#№$€£]", plain(_spaced(header)))):
+    for token in _with_phrases(TOKEN.findall(plain(_spaced(header)))):
         if token in known:
             words.append(token)
             continue
         parts, rest = _split(token)
+        form = _form_of(token) if rest else None
+        if form is not None:
+            parts, rest = [form], 0
         words += parts
         unknown += rest
     concepts = frozenset(concept for word in words for concept in known[word])
@@ -142,7 +173,8 @@ def _spaced(header: str) -> str:
 def plain(text: str) -> str:
     """Fold case and leave accents out."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
-    bare = "".join(one for one in decomposed if not unicodedata.combining(one))
+    # Vowels of Thai and Hindi are marks as well, and would part words.
+    bare = "".join(one for one in decomposed if unicodedata.category(one)[0] != "M")
     return bare.translate(_LETTERS).strip()
 
 

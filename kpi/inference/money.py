@@ -121,6 +121,7 @@ def find_money(structure: Structure, tables: Sequence[Table]) -> Money:
     ]
     rivals += _readings_of_net(first, ways, rivals)
     first, rivals = with_tax(first, ways, rivals, lines.columns, quantity)
+    first = _stated([first, *ways])
     if [role for role, _ in first.roles] == ["unit_price"] and not discounts:
         taken |= {id(column) for column in discounts}
         open_ones = open_discounts(lines.columns, amounts, quantity, taken)

@@ -31,6 +31,10 @@ def order_fit(column: Column, table: Table) -> float:
         return max(0.0, fit - _stray(column))
     if meaning.concepts == {"id"} and not meaning.unknown and _is_orders(table):
         return 0.9
+    is_own = column.is_key and column.index == 0 and _is_orders(table)
+    if meaning.concepts == {"id", "product"} and not meaning.unknown and is_own:
+        # `Référence` is the number of an order in a table of these.
+        return 0.7
     if meaning.concepts == {"name"} and _are_numbered(column):
         return 0.5
     return 0.0

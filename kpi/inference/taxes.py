@@ -116,7 +116,8 @@ def find_gross(
         proof = _proof(net, way, rates, columns, quantity)
         if proof:
             return Gross(way=way, proof=proof)
-        unproved = unproved or Gross(way=way, proof="")
+        if "before" not in way.roles[0][1].meaning:
+            unproved = unproved or Gross(way=way, proof="")
     return unproved
 
 
@@ -134,8 +135,7 @@ def tax_rates(net: Floats, gross: Floats, quantity: Floats) -> Floats | None:
         rate = _commonest(tax[rest] / net[rest])
         if rate is None:
             break
-        # A price of one piece is rounded to a cent, and so is the amount of each row.
-        close = np.abs(tax - rate * net) <= CENT + 0.006 * np.abs(quantity)
+        close = np.abs(tax - rate * net) <= _rounding(quantity)
         found[rows & close & np.isnan(found)] = rate
         rest &= np.isnan(found)
     known = ~np.isnan(found[rows])
@@ -143,6 +143,11 @@ def tax_rates(net: Floats, gross: Floats, quantity: Floats) -> Floats | None:
     if known.mean() < SURE_SHARE or taxed.mean() < TAXED_SHARE:
         return None
     return found
+
+
+def _rounding(quantity: Floats) -> Floats:
+    """Tell how far amounts may differ: a price is rounded to a cent, and so is each amount."""
+    return CENT + 0.006 * np.abs(quantity)
 
 
 def _commonest(rates: Floats) -> float | None:
@@ -157,8 +162,6 @@ def _commonest(rates: Floats) -> float | None:
 
 def _is_discounted(net: Way, gross: Way, columns: Iterable[Column], quantity: Floats) -> bool:
     """Whether an amount is less than another one by a discount."""
-    if "before" in gross.roles[0][1].meaning:
-        return True
     for column in columns:
         if not is_discount(column) or not column.amounts.any():
             continue
@@ -176,15 +179,15 @@ def _proof(net: Way, gross: Way, rates: Floats, columns: Sequence[Column], quant
     rows = ~np.isnan(rates) & (rates > 0)
     tax = (gross.amounts - net.amounts)[rows]
     pieces = np.where(quantity, quantity, 1.0)[rows]
+    rounding = _rounding(quantity)[rows]
     for column in columns:
         if id(column) in own or not column.is_number or column.numbers is None:
             continue
         if "discount" in column.meaning:
             continue
         values = column.amounts[rows]
-        if _share(agree(values, tax)) >= SURE_SHARE or _share(agree(values * pieces, tax)) >= (
-            SURE_SHARE
-        ):
+        close = [np.abs(one - tax) <= rounding for one in (values, values * pieces)]
+        if max(map(_share, close)) >= SURE_SHARE:
             return f"{_name(net)} with {column.header.strip()!r}"
         if _share(np.abs(values / 100 - rates[rows]) < 0.0006) >= SURE_SHARE or _share(
             np.abs(values - rates[rows]) < 0.0006

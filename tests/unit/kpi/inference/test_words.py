@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
+from importlib.resources import files
+
 import pytest
 
-from kpi.inference.headers import meaning_of
-from kpi.inference.statuses import meaning_of_status
+from kpi.inference.headers import SPELLINGS, meaning_of, vocabulary
+from kpi.inference.statuses import STATUSES, meaning_of_status
 
 
 @pytest.mark.parametrize(
@@ -21,6 +24,37 @@ from kpi.inference.statuses import meaning_of_status
 )
 def test_a_header_is_known_by_its_words(header: str, concept: str) -> None:
     assert concept in meaning_of(header)
+
+
+@pytest.mark.parametrize(
+    ("header", "concepts"),
+    [
+        ("ID kupca", {"customer", "id"}),  # genitive of kupac: a vowel goes
+        ("Naziv izdelka", {"name", "product"}),
+        ("Kliendi nr", {"customer", "id"}),
+        ("Tuotteen hinta", {"product", "price"}),
+        ("Ημερομηνία παραγγελίας", {"date", "order"}),
+        ("Шифра купца", {"id", "customer"}),  # Serbian in Cyrillic letters
+        ("วันที่สั่งซื้อ", {"date"}),  # vowels of Thai are marks
+    ],
+)
+def test_a_header_is_known_in_all_cases_of_its_words(header: str, concepts: set[str]) -> None:
+    assert concepts <= meaning_of(header).concepts
+
+
+def test_a_stem_of_words_with_nothing_in_common_says_nothing() -> None:
+    known = {one for one in vocabulary() if " " not in one}
+    assert all(meaning_of(one).concepts >= vocabulary()[one] for one in known)
+    assert meaning_of("orderly").concepts == meaning_of("order").concepts
+    assert meaning_of("zzzzama").concepts == frozenset()
+
+
+@pytest.mark.parametrize("name", [*SPELLINGS, *STATUSES])
+def test_each_entry_of_words_has_a_source(name: str) -> None:
+    text = files("kpi.inference").joinpath(name).read_text(encoding="utf-8")
+    for languages in tomllib.loads(text).values():
+        for entries in languages.values():
+            assert all(one["source"] and one["words"] for one in entries)
 
 
 def test_a_word_within_an_unknown_one_says_nothing() -> None:
@@ -39,6 +73,11 @@ def test_a_word_within_an_unknown_one_says_nothing() -> None:
         ("partially_refunded", "returned"),
         ("not returned", None),
         ("Return requested", None),
+        ("vraćena", "returned"),  # feminine of vraćeno
+        ("Grąžintos", "returned"),
+        ("Stornované", "no_sale"),
+        ("Zurückgegeben", "returned"),
+        ("visszaigazolva", None),  # confirmed: visszaküldve is another word
         ("somewhere", None),
     ],
 )
