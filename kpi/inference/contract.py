@@ -18,7 +18,9 @@ from kpi.inference.offsets import choose_day
 from kpi.inference.open_columns import OpenColumns
 from kpi.inference.questions import Answers, NotInferableError, Question
 from kpi.inference.reading_plan import ReadingPlan
+from kpi.inference.returns import Returns
 from kpi.inference.samples import TableSample
+from kpi.inference.side_tables import find_joins, unread_tables
 from kpi.inference.structure import Structure, find_structure
 from kpi.inference.tables import Table, find_references, make_tables
 from kpi.inference.trial import try_contract
@@ -92,6 +94,8 @@ class _Inference:
         structure = replace(structure, product=product_by_values(structure))
         structure = open_columns.choose_quantity(structure)
         structure = decisions.choose_returns(structure)
+        joins = find_joins(structure, self._tables)
+        structure = Returns(self._tables, self._answers).choose(structure, joins)
         _refuse_mixed_numbers([structure.orders, structure.lines])
         money = find_money(structure, self._tables)
         if money.way is None and self._unreadable:
@@ -113,6 +117,7 @@ class _Inference:
         ask_about_places(structure, self._answers)
         files = FileBlocks(structure, self._tables, self._plan, self._answers)
         blocks = [*files.blocks(self._others()), *blocks]
+        self._remarks += unread_tables(self._tables, self._plan.feeds, joins, references)
         self._answers.check()
         questions = tuple(self._answers.open)
         if not questions:

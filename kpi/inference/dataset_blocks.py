@@ -27,6 +27,8 @@ from kpi.inference.questions import Answers
 from kpi.inference.rates import find_rate
 from kpi.inference.reading_plan import ReadingPlan
 from kpi.inference.refund_rows import refunds_of_rows
+from kpi.inference.returns import add_returned
+from kpi.inference.side_tables import amounts_of
 from kpi.inference.states import find_deletions, find_return_mark
 from kpi.inference.statuses import meaning_of_status
 from kpi.inference.structure import Structure, price_of_product
@@ -68,6 +70,7 @@ class DatasetBlocks:
         self._add_customer(columns)
         self._add_version(head, columns)
         self._add_status(head, columns)
+        self._add_returned_by(head, columns, is_of_lines=False)
         self._add_currency(top, columns)
         discount = self._open.choose_order_discount(self._money, structure)
         if discount is not None:
@@ -120,6 +123,12 @@ class DatasetBlocks:
         if not self._propose_statuses(head, status):
             self._add_return_mark(head, columns, structure.orders)
 
+    def _add_returned_by(self, head: Block, columns: Block, *, is_of_lines: bool) -> None:
+        """Say what another table says of returned orders or lines."""
+        found = self._structure.returned_by
+        if found is not None and found.is_of_lines == is_of_lines:
+            add_returned(found, head, columns, self._plan, self._decisions)
+
     def _propose_statuses(self, head: Block, status: Column) -> bool:
         """Propose what statuses mean; tell whether one says that an order came back."""
         returned = [one for one in ranked_values(status) if meaning_of_status(one) == "returned"]
@@ -137,7 +146,9 @@ class DatasetBlocks:
         """Whether nothing but a status may say that an order came back."""
         tables = (self._structure.orders, self._structure.lines)
         marked = any(find_return_mark(one.columns) for one in tables)
-        return not marked and self._structure.refunds is None and not self._structure.are_refunds
+        structure = self._structure
+        beside = structure.refunds or structure.returned_by
+        return not marked and beside is None and not structure.are_refunds
 
     def _propose_excluded(self, head: Block, status: Column, texts: Sequence[str]) -> None:
         """Leave orders of no sale in, by a comment; where there are many of them, ask."""
@@ -164,7 +175,7 @@ class DatasetBlocks:
     def _add_return_mark(self, head: Block, columns: Block, table: Table) -> None:
         """Take a date or flag of a return where no status says one."""
         mark = find_return_mark(table.columns)
-        if mark is None or self._structure.refunds is not None:
+        if mark is None or self._structure.refunds or self._structure.returned_by:
             return
         columns.add("came_back", self._plan.header(mark.column), describe_values(mark.column))
         note = f"{mark.rows / max(table.rows, 1):.1%} of the rows"
@@ -223,6 +234,7 @@ class DatasetBlocks:
                 describe_values(structure.quantity),
             )
         self._add_line_status(head, columns)
+        self._add_returned_by(head, columns, is_of_lines=True)
         self._add_money(columns, way)
         return [head, columns]
 
@@ -309,14 +321,7 @@ class DatasetBlocks:
         if reference is None:
             return []
         table = self._tables[reference.child.table]
-        amounts = [
-            one
-            for one in table.columns
-            if one.is_number
-            and (one.meaning.has("total") or ("refund" in one.meaning and one.kind == "decimal"))
-            and not one.meaning.has("quantity", "id")
-        ]
-        amounts.sort(key=lambda one: not one.meaning.has("total"))
+        amounts = amounts_of(table)
         if not amounts:
             return []
         self._plan.feed(table, "refunds")

@@ -28,7 +28,7 @@ class Word:
 
     def lines(self) -> str:
         """Write the line."""
-        text = f"{_key(self.name)} = {toml(self.value)}"
+        text = f"{key_text(self.name)} = {toml(self.value)}"
         if self.is_comment:
             text = f"# {text}"
         return f"{text}  # {one_line(self.note)}" if self.note else text
@@ -89,7 +89,8 @@ def _header(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml(name)
 
 
-def _key(name: str) -> str:
+def key_text(name: str) -> str:
+    """Write a key of TOML."""
     return name if re.fullmatch(r"[A-Za-z0-9_.-]+", name) else toml(name)
 
 

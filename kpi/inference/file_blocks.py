@@ -137,13 +137,18 @@ class FileBlocks:
         if examples and set(examples) != {"iso"}:
             block.add("dates", list(examples))
 
-    def _only(self, table: Table) -> dict[str, tuple[dict[str, str], str]]:
+    def _only(self, table: Table) -> dict[str, tuple[dict[str, object], str]]:
         """Say which rows of a table are rows of which dataset: dataset -> condition and note."""
-        found = {one: (condition, note) for one, condition, note in self._without_footer(table)}
+        found: dict[str, tuple[dict[str, object], str]] = {
+            one: (condition, note) for one, condition, note in self._without_footer(table)
+        }
         if table.sample.only:
             note = "other rows are totals of those above"
             for one in self._plan.feeds[table.number]:
                 found.setdefault(one, (dict(table.sample.only), note))
+        if table.number in self._plan.only:
+            condition, why = self._plan.only[table.number]
+            found |= dict.fromkeys(self._plan.feeds[table.number], (condition, why))
         returns = self._structure.returns
         if returns is None or table is not self._structure.orders:
             return found
@@ -156,7 +161,7 @@ class FileBlocks:
             found["refunds"] = ({header: "<0"}, "rows of returns")
         return found
 
-    def _without_footer(self, table: Table) -> list[tuple[str, dict[str, str], str]]:
+    def _without_footer(self, table: Table) -> list[tuple[str, dict[str, object], str]]:
         """Leave the last rows out where they have no date, as totals below a report."""
         date = self._structure.date.column
         if table is not self._structure.orders or date.table != table.number:

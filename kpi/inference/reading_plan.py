@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from kpi.inference.categories import Cell
-from kpi.inference.draft import Block, Value
+from kpi.inference.draft import Block, Value, key_text
 from kpi.inference.tables import Reference, Table
 from kpi.inference.values import Column
 
@@ -18,6 +18,7 @@ class ReadingPlan:
         columns: By number of the table.
         feeds: Datasets and references that a table feeds, by its number.
         minor: Tables whose money is in the smallest unit.
+        only: Condition of the rows that are read of a table, by its number, and why.
     """
 
     def __init__(self, tables: Sequence[Table]) -> None:
@@ -25,6 +26,7 @@ class ReadingPlan:
         self.columns: dict[int, list[Column]] = {}
         self.feeds: dict[int, list[str]] = {}
         self.minor: set[int] = set()
+        self.only: dict[int, tuple[dict[str, object], str]] = {}
         self._reference_keys: dict[str, str] = {}
         self._valid_from: dict[str, str] = {}
 
@@ -84,6 +86,10 @@ class ReadingPlan:
         self.columns.setdefault(day.table, []).append(day)
         return name
 
+    def read_only(self, table: int, condition: dict[str, object], note: str) -> None:
+        """Read the rows of a table alone of which a condition holds."""
+        self.only[table] = (condition, note)
+
     def feed(self, table: Table, dataset: str) -> None:
         """Let a table feed a dataset or reference."""
         feeds = self.feeds.setdefault(table.number, [])
@@ -94,7 +100,7 @@ class ReadingPlan:
         """Write the references."""
         blocks = []
         for name, key in self._reference_keys.items():
-            block = Block(f"[references.{name}]")
+            block = Block(f"[references.{key_text(name)}]")
             block.add("key", key)
             if name in self._valid_from:
                 note = "a key has several rows: the one in force on the order's day counts"

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from kpi.inference.attributes import is_attribute
 from kpi.inference.categories import MIN_FIT, Cell, find_category
 from kpi.inference.customers import customer_by_words
 from kpi.inference.day_numbers import numbers_of_days, same_day
+from kpi.inference.returned_by import ReturnedBy
 from kpi.inference.roles import (
     category_fit,
     date_fit,
@@ -41,7 +43,8 @@ class Structure:
         product: Of a line.
         products: Reference from a line's product to the table of products.
         category: Of a line, through its product where it stands there.
-        refunds: Reference from a row of returns to its order.
+        refunds: Reference from a row of refunds to its order.
+        returned_by: Column of another table that says which orders or lines came back.
         returns: Column of a flat table whose rows below 0 are no sales but returns.
         are_refunds: Whether these are refunds on their own day; else they lower their order.
         score: Evidence.
@@ -63,6 +66,7 @@ class Structure:
     category: Cell | None = None
     open_category: Column | None = None
     refunds: Reference | None = None
+    returned_by: ReturnedBy | None = None
     returns: Column | None = None
     are_refunds: bool = False
     found: float = 1.0
@@ -117,17 +121,28 @@ def _flat(
         return None
     fit *= 1.0 if order_id.fill_share == 1.0 else 0.5
     fit *= same_day(order_id, found.date.value)
-    return replace(found, score=found.score + 2 * fit - _lines_elsewhere(order_id, references))
+    return replace(
+        found, score=found.score + 2 * fit - _lines_elsewhere(order_id, tables, references)
+    )
 
 
-def _lines_elsewhere(order_id: Column, references: Sequence[Reference]) -> float:
-    """Weigh the tables whose rows belong to these orders."""
+def _lines_elsewhere(
+    order_id: Column, tables: Sequence[Table], references: Sequence[Reference]
+) -> float:
+    """Weigh the tables whose rows belong to these orders, and may be lines."""
     weights = [
         one.weight
         for one in references
-        if one.parent is order_id and one.child.meaning.has("order") and not one.child.is_key
+        if one.parent is order_id
+        and one.child.meaning.has("order")
+        and not one.child.is_key
+        and any(map(_is_of_lines, tables[one.child.table].columns))
     ]
     return 2.0 * max(weights, default=0.0)
+
+
+def _is_of_lines(column: Column) -> bool:
+    return is_money(column) or max(quantity_fit(column), product_fit(column)) > MIN_FIT
 
 
 def _pair(
@@ -152,7 +167,9 @@ def _pair(
     found = _complete(orders, lines, reference.parent, reference.child, tables, references)
     if found is None or not (found.quantity or found.product or any(map(is_money, lines.columns))):
         return None
-    score = found.score + 0.3 + 2 * fit * reference.weight
+    # A table with several rows of an order is one of its states, or of payments.
+    score = found.score + 0.3 + 2 * fit * reference.weight * reference.parent.unique_share
+    score -= 1.0 - reference.parent.unique_share
     return replace(found, score=score, found=reference.found)
 
 
@@ -182,7 +199,9 @@ def _complete(
     product, products, product_weight = _product(orders, lines, own, references, tables, line_order)
     rest = [one for one in own if one is not product or one.has_headers]
     quantity, quantity_weight = best((one for one in rest if one is not product), quantity_fit)
-    status, status_weight = best(orders.columns, status_fit)
+    stated = [one for one in orders.columns if status_fit(one) > MIN_FIT]
+    owned = [one for one in stated if is_attribute(one, orders, order_id, customer)]
+    status, status_weight = best((one for one in stated if one not in owned), status_fit)
     line_status = None
     if lines is not orders:
         line_status, _ = best(lines.columns, status_fit)
@@ -214,7 +233,6 @@ def _complete(
         products=products,
         category=category,
         open_category=open_category,
-        refunds=_refunds(orders, lines, tables, references),
         score=score,
     )
 
@@ -319,19 +337,3 @@ def _price_of(products: Reference | None, tables: Sequence[Table]) -> Column | N
 def price_of_product(structure: Structure, tables: Sequence[Table]) -> Column | None:
     """Find the price in the table of products."""
     return _price_of(structure.products, tables)
-
-
-def _refunds(
-    orders: Table, lines: Table, tables: Sequence[Table], references: Sequence[Reference]
-) -> Reference | None:
-    """Find a table of returns or refunds."""
-    found = [
-        one
-        for one in references
-        if one.parent.table == orders.number
-        and one.child.table not in (orders.number, lines.number)
-        and "refund" in tables[one.child.table].entity
-        and one.child.meaning.has("order")
-        and not one.child.meaning.has("line")
-    ]
-    return max(found, key=lambda one: one.weight, default=None)

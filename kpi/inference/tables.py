@@ -132,9 +132,9 @@ def find_references(tables: Sequence[Table]) -> list[Reference]:
                 share = len(child.distinct & parent.distinct) / len(child.distinct)
                 if share < MIN_FOUND_SHARE:
                     continue
-                likeness = _likeness(child, parent, tables[parent.table])
-                if likeness:
-                    found.append(Reference(child, parent, share, likeness))
+                like = likeness(child, parent, tables[parent.table])
+                if like:
+                    found.append(Reference(child, parent, share, like))
     return found
 
 
@@ -153,7 +153,7 @@ def _is_id(column: Column) -> bool:
     return "id" in column.meaning and not column.meaning.has("other_entity", "contact")
 
 
-def _likeness(child: Column, parent: Column, table: Table) -> float:
+def likeness(child: Column, parent: Column, table: Table) -> float:
     """Compare the header of a reference with that of a key and its table's name."""
     if not (child.has_headers and parent.has_headers):
         return 0.6

@@ -1,0 +1,156 @@
+"""What tables beside those of orders and lines say: which orders came back."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from kpi.contract.shop import Shop
+from kpi.inference.contract import infer_contract
+from kpi.inference.samples import TableSample
+from tests.unit.kpi.inference.test_evidence_of_values import ORDERS, asked, lines, sample, shop_of
+
+BACK = [7000 + 7 * one for one in range(6)]
+"""Orders that came back."""
+
+LINE_IDS = {"order_line_id": [f"L{at}" for at in range(2 * ORDERS)]}
+
+
+def table(name: str, *rows: Sequence[object], headers: str) -> TableSample:
+    return sample(dict(zip(headers.split(), zip(*rows, strict=True), strict=True)), name)
+
+
+def lookup(shop: Shop, dataset: str = "orders") -> tuple[str, str, tuple[str, ...]]:
+    """Column that a look-up begins with, where it ends, and the texts that say so."""
+    (condition,) = shop.datasets[dataset].returned or ()
+    ((name, texts),) = condition.items()
+    column = shop.datasets[dataset].columns[name]
+    (step,) = column.via
+    return column.headers[0], f"{step.reference}.{step.column}", tuple(texts.texts)
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        table("returns.csv", *[("Yes", one) for one in BACK], headers="returned order_id"),
+        table("returned_orders.csv", *[(one,) for one in BACK], headers="order_id"),
+        table(
+            "retouren.csv",
+            *[(f"R{one}", one, "2025-05-01", "defekt") for one in BACK],
+            headers="Nr order_id Datum Grund",
+        ),
+        table("zz.csv", *[(one, "2025-05-01") for one in BACK], headers="order_id returned_at"),
+    ],
+    ids=["flag", "ids", "reasons", "only a header"],
+)
+def test_a_list_of_returns_says_which_orders_came_back(listed: TableSample) -> None:
+    inferred = infer_contract([sample(lines()), listed], {})
+    start, found, texts = lookup(shop_of(inferred))
+    assert (start, found.partition(".")[2], texts) == ("order_id", "order_id", ("*",))
+    assert not inferred.remarks
+
+
+def test_a_table_of_all_orders_returns_those_that_it_marks() -> None:
+    rows = [(7000 + at, "yes" if at % 9 == 0 else "no") for at in range(ORDERS)]
+    listed = table("returns.csv", *rows, headers="order_id returned")
+    _, found, texts = lookup(shop_of(infer_contract([sample(lines()), listed], {})))
+    assert (found, texts) == ("returns.returned", ("yes",))
+
+
+def test_a_list_of_returned_lines_returns_lines() -> None:
+    rows = [(at, f"L{7 * at}", "broken") for at in range(8)]
+    listed = table("returns.csv", *rows, headers="nr order_line_id reason")
+    shop = shop_of(infer_contract([sample(lines(**LINE_IDS)), listed], {}))
+    assert shop.datasets["orders"].returned is None
+    assert lookup(shop, "order_items")[:2] == ("order_line_id", "returns.order_line_id")
+
+
+def test_a_list_without_a_known_word_is_a_question() -> None:
+    rows = [(at, one, "zz") for at, one in enumerate(BACK)]
+    listed = table("zzkk.csv", *rows, headers="nr order_id zz")
+    assert asked(infer_contract([sample(lines()), listed], {})) == ["returned"]
+    taken = shop_of(infer_contract([sample(lines()), listed], {"returned": "zzkk.csv"}))
+    assert lookup(taken)[1] == "zzkk.order_id"
+    none = infer_contract([sample(lines()), listed], {"returned": "none"})
+    assert shop_of(none).datasets["orders"].returned is None
+    assert "zzkk.csv" in none.remarks[0]
+
+
+def test_a_list_of_amounts_that_is_answered_has_refunds() -> None:
+    rows = [(at, one, "9.90") for at, one in enumerate(BACK)]
+    listed = table("zzkk.csv", *rows, headers="nr order_id amount")
+    taken = shop_of(infer_contract([sample(lines()), listed], {"returned": "zzkk.csv"}))
+    assert taken.datasets["refunds"].columns["amount"].headers == ("amount",)
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        table("zz.csv", *[(7000 + at, "zz") for at in range(40)], headers="order_id zz"),  # many
+        table(
+            "zz.csv",
+            *[(one, f"9.9{at}") for at, one in enumerate(BACK)],
+            headers="order_id discount",
+        ),
+        table("zz.csv", *[(one, "a") for one in BACK * 2], headers="order_id zz"),  # several each
+    ],
+    ids=["many", "discounts", "several"],
+)
+def test_a_table_unlike_a_list_of_returns_is_told_as_not_read(listed: TableSample) -> None:
+    inferred = infer_contract([sample(lines()), listed], {})
+    assert asked(inferred) == []
+    (remark,) = inferred.remarks
+    assert remark.startswith("nothing of zz.csv is read")
+
+
+HISTORY = [
+    (order, state, f"2025-06-{day:02} 10:00:00")
+    for order in range(7000, 7000 + ORDERS)
+    for day, state in ((1, "pending"), (2, "returned" if order in BACK else "delivered"))
+]
+
+
+def test_the_last_state_of_an_order_says_whether_it_came_back() -> None:
+    states = table("history.csv", *HISTORY, headers="order_id status changed_at")
+    shop = shop_of(infer_contract([sample(lines()), states], {}))
+    assert lookup(shop) == ("order_id", "history.status", ("returned",))
+
+
+def test_states_in_no_order_of_time_are_a_question() -> None:
+    rows = random.Random(1).sample(HISTORY, len(HISTORY))
+    states = table("history.csv", *rows, headers="order_id status changed_at")
+    assert asked(infer_contract([sample(lines()), states], {})) == ["returned"]
+    shop = shop_of(infer_contract([sample(lines()), states], {"returned": "ever"}))
+    assert lookup(shop)[2] == ("*",)
+    found = shop.layout_of("history.csv")
+    assert found is not None
+    assert list(found[0].only) == ["history"]
+
+
+def test_many_last_states_of_no_sale_are_a_question() -> None:
+    rows = [
+        (order, "cancelled" if order % 3 == 0 else "returned" if order in BACK else "delivered")
+        for order in range(7000, 7000 + ORDERS)
+    ]
+    states = table("states.csv", *rows, headers="order_id status")
+    assert asked(infer_contract([sample(lines()), states], {})) == ["excluded"]
+
+
+PLACES = {"Springfield": "Ohio", "Salem": "Utah", "Dover": "Iowa", "Troy": "Ohio", "Hull": "Texas"}
+
+
+@pytest.mark.parametrize("headers", ["city state", "ciudad estado", "customer_id state"])
+def test_the_state_of_an_address_is_no_status(headers: str) -> None:
+    cities = [sorted(PLACES)[order % 5] for order in range(ORDERS) for _ in range(2)]
+    place, state = headers.split()
+    columns = {place: cities, state: [PLACES[one] for one in cities]}
+    shop = shop_of(infer_contract([sample(lines(**columns))], {}))
+    assert "status" not in shop.datasets["orders"].columns
+
+
+def test_a_state_that_differs_in_a_city_is_asked_about() -> None:
+    cities = [sorted(PLACES)[order % 5] for order in range(ORDERS) for _ in range(2)]
+    states = ["okkk" if order % 7 else "backk" for order in range(ORDERS) for _ in range(2)]
+    assert asked(infer_contract([sample(lines(city=cities, state=states))], {})) == ["returned"]
