@@ -162,7 +162,7 @@ def customer_by_values(
         if any(one.child is column for column in candidates)
         and one.parent.is_key
         and one.parent.table not in (orders.number, order_id.table)
-        and _has_people(tables[one.parent.table])
+        and has_people(tables[one.parent.table])
     ]
     if joined:
         best = max(joined, key=lambda one: one.weight)
@@ -187,7 +187,7 @@ def customer_by_values(
     return None, ""
 
 
-def _has_people(table: Table) -> bool:
+def has_people(table: Table) -> bool:
     """Whether a table has what people have: an e-mail, a contact, a name of a customer."""
     if "customer" in table.entity:
         return True

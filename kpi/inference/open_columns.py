@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kpi.inference.categories import Cell
+from kpi.inference.classes import classes_of, is_class
 from kpi.inference.customers import customer_by_values, identifiers_behind, is_sure
 from kpi.inference.decisions import MAX_CHOICES
 from kpi.inference.evidence import place_of, ranked_values, share_of
@@ -104,7 +105,12 @@ class OpenColumns:
 
     def choose_category(self, structure: Structure) -> Cell | None:
         """Give the category; ask where a key of categories has no table, or only values tell."""
-        candidates = category_candidates(structure, self._tables)
+        classes = classes_of(structure, self._tables)
+        if len(classes) == 1 and is_class(classes[0], self._tables):
+            wanted = self._answers.value("category")
+            if wanted in (None, classes[0].value.header.strip()):
+                return classes[0]
+        candidates = _without_keys(category_candidates(structure, self._tables), classes) + classes
         if structure.open_category is None and not candidates:
             return structure.category
         offered = {one.value.header.strip(): one for one in candidates[:MAX_CHOICES]}
@@ -188,3 +194,9 @@ class OpenColumns:
             )
         )
         return columns.get(answer or "none")
+
+
+def _without_keys(candidates: Sequence[Cell], classes: Sequence[Cell]) -> list[Cell]:
+    """Leave out the keys of classes whose names are known."""
+    keys = {id(step.child) for one in classes for step in one.steps}
+    return [one for one in candidates if id(one.value) not in keys]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kpi.inference.categories import Cell
 from kpi.inference.dates import NO_DAY
 from kpi.inference.returned_by import ReturnedBy
-from kpi.inference.roles import is_money, status_fit
+from kpi.inference.roles import is_discount, is_money, status_fit
 from kpi.inference.states import find_return_mark
 from kpi.inference.statuses import meaning_of_status
 from kpi.inference.structure import Structure
@@ -277,7 +277,8 @@ def unread_tables(
             continue
         child, parent = reference.child, reference.parent
         own, other = (child, parent) if child.table == table.number else (parent, child)
-        amount = " (it has amounts)" if any(map(is_money, table.columns)) else ""
+        has_amounts = any(is_money(one) or is_discount(one) for one in table.columns)
+        amount = " (it has amounts)" if has_amounts else ""
         yield (
             f"nothing of {table.sample.name} is read{amount}, though {own.header.strip()!r} has "
             f"values of {other.header.strip()!r} in {tables[other.table].sample.name}"

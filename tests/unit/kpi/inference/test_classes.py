@@ -1,0 +1,79 @@
+"""Categories in tables of classes behind the products, found by joins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from kpi.inference.contract import Inferred, infer_contract
+from kpi.inference.samples import TableSample
+from tests.unit.kpi.inference.test_evidence_of_values import asked, lines, sample, shop_of
+
+PRODUCTS = 24
+CLASSES = {7: "Tea", 8: "Cups", 9: "Lamps", 11: "Books"}
+PEOPLE = [f"someone{at}@firm.example" for at in range(4)]
+
+
+def shop(
+    key: str,
+    file: str,
+    *,
+    texts: bool = False,
+    people: bool = False,
+) -> list[TableSample]:
+    """Lines, their products, and a table of classes below a key of the products."""
+    sold = lines()
+    sold["sku"] = [f"P{at % PRODUCTS}" for at in range(len(sold["sku"]))]
+    codes: list[object] = [f"K{one}" if texts else one for one in CLASSES]
+    of_product: dict[str, Sequence[object]] = {
+        "sku": [f"P{at}" for at in range(PRODUCTS)],
+        "nimi": [f"Asi {at}" for at in range(PRODUCTS)],
+        key: [codes[at % 4] for at in range(PRODUCTS)],
+    }
+    of_class: dict[str, Sequence[object]] = {"kood": codes, "nimetus": list(CLASSES.values())}
+    if people:
+        of_class["kiri"] = list(PEOPLE)
+    return [sample(sold), sample(of_product, "toodeted.csv"), sample(of_class, file)]
+
+
+def category(inferred: Inferred) -> str:
+    column = shop_of(inferred).datasets["products"].columns["category"]
+    return ", ".join(f"{one.reference}.{one.column}" for one in column.via)
+
+
+@pytest.mark.parametrize("texts", [False, True], ids=["numbers", "texts"])
+def test_a_class_of_products_by_its_header_is_the_category(*, texts: bool) -> None:
+    inferred = infer_contract(shop("toodeteklass", "toodeteklassid.csv", texts=texts), {})
+    assert category(inferred) == "toodeteklassid.nimetus"
+
+
+@pytest.mark.parametrize("texts", [False, True], ids=["numbers", "texts"])
+def test_another_table_of_classes_is_a_question(*, texts: bool) -> None:
+    samples = shop("zzkk", "zzid.csv", texts=texts)
+    assert asked(infer_contract(samples, {})) == ["category"]
+    assert category(infer_contract(samples, {"category": "nimetus"})) == "zzid.nimetus"
+
+
+def test_classes_of_classes_are_a_question() -> None:
+    samples = shop("toodeteklass", "toodeteklassid.csv")
+    classes = samples[-1]
+    above: dict[str, Sequence[object]] = {"kood": [31, 32], "osakond": ["Drinks", "Things"]}
+    samples[-1] = sample(
+        {
+            "kood": classes.columns[0],
+            "nimetus": classes.columns[1],
+            "ylem": [31, 31, 32, 32],
+        },
+        classes.name,
+    )
+    samples.append(sample(above, "ylemad.csv"))
+    assert asked(infer_contract(samples, {})) == ["category"]
+    found = category(infer_contract(samples, {"category": "osakond"}))
+    assert found == "toodeteklassid.ylem, ylemad.osakond"
+
+
+def test_a_table_of_firms_has_no_classes() -> None:
+    inferred = infer_contract(shop("zzkk", "zzid.csv", people=True), {})
+    assert asked(inferred) == []
+    assert inferred.remarks
