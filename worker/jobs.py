@@ -16,7 +16,7 @@ from kpi.contract.differences import describe_differences
 from kpi.contract.loading import parse_contract
 from kpi.errors import KpiError
 from worker.clean import Workspace
-from worker.clean.ledger_mark import read_mark
+from worker.clean.ledger_mark import check_clean_files, read_mark
 from worker.errors import ConfigError, SourceError, SourcesLeft
 from worker.objects.readers import close_folders
 from worker.objects.source import HeaderCallback, Source
@@ -124,7 +124,8 @@ async def open_session(
             if mark is not None:
                 await check_mark(state, settings.workspace.url, mark)
             if compares == "everything":
-                await check_tables(state)
+                reached = await check_tables(state)
+                await check_clean_files(workspace, state, mark, reached)
             adoption = await state.adoption()
             if adoption is not None:
                 settings = apply_adoption(settings, adoption)

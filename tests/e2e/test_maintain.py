@@ -7,10 +7,12 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.erasure.places import mentions
 from tests.support.commands import shopkpi
+from worker.cli import shopkpi as all_commands
 
 ORDERS = "order_id,user_id,status,created_at\n"
 LATE_DAY = "2031-05-05"
@@ -51,27 +53,73 @@ def rows(home: Path) -> list[dict[str, object]]:
     return done.json
 
 
+COMPARING: dict[str, tuple[str, ...]] = {
+    "run": ("late",),
+    "validate": ("late/orders/b.csv",),
+    "transform": ("--all",),
+    "retract": ("a.csv",),
+    "restore": ("a.csv",),
+    "contract adopt": ("uuid-ids", "--raw", "shop"),
+    "contract propose": ("uuid-ids",),
+    "erase-customer": ("5",),
+    "audit": (),
+    "maintain": (),
+    "serve": ("--queue", "http://127.0.0.1:1/000000000000/none"),
+}
+"""Commands that compare ledger and workspace before they write, and their arguments."""
+
+AWS = {"AWS_DEFAULT_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+
+NOT_WRITING = {
+    *("query", "ledger", "rejects", "plan"),  # they read the ledger, and change nothing
+    *("config show", "contract check", "contract show", "contract infer", "contract list"),
+    *("archive", "redrive", "sample", "tables create"),  # they write to neither
+}
+"""All other commands: a new one has to be in one of both."""
+
+
+def command_names(group: click.Group, before: str = "") -> set[str]:
+    context, found = click.Context(group), set[str]()
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            found |= command_names(command, f"{before}{name} ")
+        else:
+            found.add(f"{before}{name}")
+    return found
+
+
+def test_every_command_is_known_to_compare_or_not_to_write() -> None:
+    names = command_names(all_commands)
+    assert names >= COMPARING.keys()
+    assert names - COMPARING.keys() == NOT_WRITING & names
+    assert len(names) > 15
+
+
 def test_every_writing_command_tells_a_ledger_put_back(put_back: Path) -> None:
     before, ledger = stored(put_back), shopkpi(put_back, "ledger", "--format", "json").out
-    for command in (
-        ("run", "late"),
-        ("validate", "late/orders/b.csv"),
-        ("transform", "--all"),
-        ("retract", "a.csv"),
-        ("restore", "a.csv"),
-        ("contract", "adopt", "uuid-ids", "--raw", "shop"),
-        ("erase-customer", "5"),
-        ("audit",),
-        ("maintain",),
-    ):
-        done = shopkpi(put_back, *command)
-        assert done.code == 2, (command, done.err)
-        assert "the ledger was put back to an earlier time" in done.err
+    for name, arguments in COMPARING.items():
+        done = shopkpi(put_back, *name.split(), *arguments, **AWS)
+        assert done.code == 2, (name, done.err)
+        assert "the ledger was put back to an earlier time" in done.err, name
         assert "sequence 3" in done.err
         assert "records up to 2" in done.err
         assert "shopkpi maintain --rebuild" in done.err
     assert stored(put_back) == before
     assert shopkpi(put_back, "ledger", "--format", "json").out == ledger
+
+
+def test_no_command_writes_beside_a_lost_ledger(put_back: Path) -> None:
+    for path in (put_back / ".shopkpi").glob("shopkpi.db*"):
+        path.unlink()
+    before = stored(put_back)
+    for name, arguments in COMPARING.items():
+        done = shopkpi(put_back, *name.split(), *arguments, **AWS)
+        assert done.code == 2, (name, done.err)
+        lost = "the ledger is lost" in done.err
+        assert lost or "nothing is there" in done.err, (name, done.err)
+    assert stored(put_back) == before
+    assert not (put_back / ".shopkpi" / "shopkpi.db").exists()
 
 
 def test_a_ledger_put_back_that_went_on_is_told(put_back: Path) -> None:
@@ -128,6 +176,40 @@ def test_a_lost_ledger_is_made_again_from_raw_files(put_back: Path) -> None:
     assert done.events[-1]["event"] == "rebuild.finished"
     assert [row["order_date"] for row in rows(put_back)] == ["2025-01-01", LATE_DAY]
     assert shopkpi(put_back, "audit").code == 0
+
+
+@pytest.mark.parametrize("erased", [False, True])
+def test_a_workspace_put_back_is_told_and_made_again(tmp_path: Path, erased: bool) -> None:
+    write(tmp_path / "shop", "a.csv", "1,5,Complete,2025-01-01 10:00:00 UTC\n")
+    assert shopkpi(tmp_path, "run", "shop").code == 0
+    workspace = tmp_path / ".shopkpi"
+    for folder in ("clean", "index"):
+        shutil.copytree(workspace / folder, tmp_path / "copy" / folder)
+    late = f"2,6,Complete,{LATE_DAY} 10:00:00 UTC\n"
+    write(tmp_path / "late", "b.csv", late)
+    assert shopkpi(tmp_path, "run", "late").code == 0
+    if erased:
+        assert shopkpi(tmp_path, "erase-customer", "5", "--delete").code == 0
+    expected, before = rows(tmp_path), sorted(workspace.rglob("clean/**/*.parquet"))
+    for folder in ("clean", "index"):
+        shutil.rmtree(workspace / folder)
+        shutil.copytree(tmp_path / "copy" / folder, workspace / folder)
+    for command in (("run", "shop"), ("transform", "--all"), ("audit",)):
+        done = shopkpi(tmp_path, *command)
+        assert done.code == 2, command
+        assert "the workspace was put back to an earlier time" in done.err
+        assert "shopkpi maintain --rebuild INPUT" in done.err
+    done = shopkpi(tmp_path, "maintain", "--rebuild")
+    assert done.code == 1
+    assert "name the raw files" in done.err
+    done = shopkpi(tmp_path, "maintain", "--rebuild", "shop")
+    assert done.code == 1
+    assert "its raw file is not among the inputs" in done.err
+    done = shopkpi(tmp_path, "maintain", "--rebuild", "shop", "late")
+    assert done.code == 0, done.err
+    assert rows(tmp_path) == expected
+    assert sorted(workspace.rglob("clean/**/*.parquet")) == before
+    assert shopkpi(tmp_path, "audit", "--rebuild").code == 0
 
 
 def test_unused_objects_go_once_they_are_a_day_old(tmp_path: Path) -> None:

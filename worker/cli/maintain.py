@@ -19,11 +19,13 @@ from worker.cli.options import (
 from worker.cli.pipeline import make_reporter
 from worker.cli.query import check_database_exists
 from worker.cli.render import show_report, show_rows
+from worker.errors import SourceMissing
 from worker.inputs import open_all
-from worker.jobs import open_session, validate_all
+from worker.jobs import open_session, validate_all, validation_context
 from worker.reporting.reporters import JsonReporter
 from worker.runtime.wording import counted
 from worker.settings import read_settings
+from worker.state.contract_in_force import contract_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from worker.objects import StoredName
     from worker.reporting.reporters import Reporter
     from worker.settings import Settings
+    from worker.validate.discovery import Inputs
 
 
 @click.command()
@@ -121,12 +124,32 @@ async def _keep_up(settings: Settings, *, dry_run: bool) -> tuple[Upkeep, list[S
 async def _rebuild(settings: Settings, inputs: Sequence[str], reporter: Reporter) -> Rebuilt:
     if not inputs:
         async with open_session(settings, compares="nothing") as session:
-            return await _rebuild_session(session, reporter)
+            try:
+                return await _rebuild_session(session, reporter)
+            except SourceMissing as error:
+                error.hint = (
+                    "name the raw files, from which clean files are made again: "
+                    "`shopkpi maintain --rebuild INPUT...`"
+                )
+                raise
     async with open_all(inputs, settings, None, compares="nothing") as (found, session):
         validated = await validate_all(session, found, reporter)
+        await _remake_lost_objects(session, found, reporter)
         done = await _rebuild_session(session, reporter)
     validated.check()
     return done
+
+
+async def _remake_lost_objects(session: Session, found: Inputs, reporter: Reporter) -> None:
+    """Make clean files again that a workspace that was put back has lost."""
+    from worker.maintenance.lost_objects import remake_lost_objects  # Arrow, 0.3 s
+
+    state = session.state
+    in_force = await contract_of(state, await state.adoption(), session.settings.contract)
+    remade = await remake_lost_objects(
+        found.sources, validation_context(session, reporter), in_force
+    )
+    remade.check()
 
 
 async def _rebuild_session(session: Session, reporter: Reporter) -> Rebuilt:

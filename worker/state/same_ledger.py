@@ -65,8 +65,11 @@ async def check_mark(ledger: Ledger, place: str, mark: Mark) -> None:
         )
 
 
-async def check_tables(state: State) -> None:
+async def check_tables(state: State) -> int:
     """Check that ledger and KPI tables are of one history.
+
+    Returns:
+        Ledger sequence that some KPI table has come to.
 
     Raises:
         StateRestored: One of them was put back to an earlier time.
@@ -84,6 +87,8 @@ async def check_tables(state: State) -> None:
                 actual=f"KPIs as of {whole}" if whole else "no mark of any publication",
                 hint=f"{REBUILD} publishes every day again",
             )
+    published = found.published or (await state.progress()).published
+    return max(published.values(), default=0)
 
 
 def lost_ledger(seen: int, place: str) -> StateRestored:
