@@ -16,17 +16,14 @@ from kpi.aggregation.calendar import Days, distinct_days, numbered
 from kpi.aggregation.day_totals import (
     CategoryTotals,
     OrderTotals,
+    ProductTotals,
     category_table,
-    date_array,
-    money,
     order_table,
-    rate,
+    product_table,
 )
 from kpi.aggregation.group_sums import GroupSums, GroupTotals, count_groups, sum_groups
 from kpi.aggregation.item_sums import ItemSales, Measured, Pairs
 from kpi.aggregation.products import Products
-from kpi.aggregation.schemas import arrow_schema
-from kpi.aggregation.tables import PRODUCT_KPIS
 from kpi.aggregation.unique_customers import count_customers
 from kpi.contract.folding import fold
 from kpi.contract.model import Contract
@@ -37,6 +34,8 @@ from kpi.kernels.keys import KEY_BLOCK_ROWS, NO_KEYS, Keys
 from kpi.kernels.masks import booleans, valid
 from kpi.kernels.sorting import SERIAL, Execution, is_nearly_sorted, sort, sort_runs
 from kpi.kernels.uuids import UUID, format_uuids
+
+NO_POSITIONS: Positions = np.zeros(0, np.int64)
 
 
 def is_returned(status: pa.Array, contract: Contract) -> Mask:
@@ -286,39 +285,43 @@ class DaySlice:
 
     def product_kpis(self) -> pa.Table:
         """Compute `PRODUCT_KPIS`, ascending by day, then product id."""
-        sales = self._sales
-        if not sales:
-            return arrow_schema(PRODUCT_KPIS).empty_table()
-        position = np.concatenate([sale.position for sale in sales])
-        ids = pa.chunked_array([sale.product_ids for sale in sales])
-        texts = (format_uuids(ids) if ids.type == UUID else ids.cast(pa.string())).combine_chunks()
-        names = pc.unique(texts).sort()
-        product = pc.index_in(texts, value_set=names).to_numpy(zero_copy_only=False)
-        revenue = np.concatenate([sale.revenue for sale in sales])
-        units = np.concatenate([sale.units for sale in sales])
-        returned = np.concatenate([sale.returned for sale in sales])
-        every = ((position * len(names) + product) << 1) | returned
+        return product_table(self.product_totals, self._scale)
+
+    @cached_property
+    def product_totals(self) -> ProductTotals:
+        """Totals of the days and products that have an order."""
+        position = np.concatenate([NO_POSITIONS, *(sale.position for sale in self._sales)])
+        names, product = self._products_sold()
+        revenue = np.concatenate([NO_POSITIONS, *(sale.revenue for sale in self._sales)])
+        units = np.concatenate([NO_POSITIONS, *(sale.units for sale in self._sales)])
+        returned = np.concatenate([NO_POSITIONS, *(sale.returned for sale in self._sales)])
+        width = max(len(names), 1)
+        every = ((position * width + product) << 1) | returned
         sort(every, self._execution)
         pairs, ever = _distinct_pairs(every, 0, len(every))
         day = self._day.astype(np.int64)
-        of_pair = day[pairs // len(names)] * len(names) + pairs % len(names)
-        groups = day[position] * len(names) + product
+        of_pair = day[pairs // width] * width + pairs % width
+        groups = day[position] * width + product
         rows = fixed_point.distinct(groups)
         codes = np.searchsorted(rows, groups)
         pair_codes = np.searchsorted(rows, of_pair)
-        orders = np.bincount(pair_codes, minlength=len(rows)).astype(np.int64)
-        with_return = np.bincount(pair_codes[ever], minlength=len(rows)).astype(np.int64)
-        return pa.table(
-            [
-                date_array(self._dates[rows // len(names)]),
-                names.take(pa.array(rows % len(names))),
-                pa.array(fixed_point.sums(codes, units, len(rows))),
-                money(fixed_point.sums(codes, revenue, len(rows)), self._scale),
-                pa.array(orders),
-                rate(with_return, orders),
-            ],
-            schema=arrow_schema(PRODUCT_KPIS),
+        return ProductTotals(
+            days=self._dates[rows // width],
+            products=names.take(pa.array(rows % width)),
+            orders=np.bincount(pair_codes, minlength=len(rows)).astype(np.int64),
+            returned=np.bincount(pair_codes[ever], minlength=len(rows)).astype(np.int64),
+            revenue=fixed_point.sums(codes, revenue, len(rows)),
+            units=fixed_point.sums(codes, units, len(rows)),
         )
+
+    def _products_sold(self) -> tuple[pa.Array, Positions]:
+        """Return the ids of products as texts, ascending, and the position of each sale's."""
+        if not self._sales:
+            return pa.array([], pa.string()), NO_POSITIONS
+        ids = pa.chunked_array([sale.product_ids for sale in self._sales])
+        texts = (format_uuids(ids) if ids.type == UUID else ids.cast(pa.string())).combine_chunks()
+        names = pc.unique(texts).sort()
+        return names, pc.index_in(texts, value_set=names).to_numpy(zero_copy_only=False)
 
     def _returned_items(self, items: pa.RecordBatch, position: Int64s) -> Mask:
         if "status" not in items.schema.names:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from kpi.aggregation.calendar import Days
 from kpi.aggregation.schemas import MONEY, RATE, arrow_schema
-from kpi.aggregation.tables import CATEGORY_KPIS, ORDER_KPIS
+from kpi.aggregation.tables import CATEGORY_KPIS, ORDER_KPIS, PRODUCT_KPIS
 from kpi.kernels import fixed_point
 from kpi.kernels.arrays import Int64s
 
@@ -57,6 +57,27 @@ class CategoryTotals:
     revenue: Int64s
 
 
+@dataclass(frozen=True, kw_only=True)
+class ProductTotals:
+    """Totals of some days and products, one element each; each has an order.
+
+    Attributes:
+        days: Days since 1970-01-01, ascending.
+        products: Ids as texts, ascending within a day.
+        orders: Number of orders with an item of the product.
+        returned: Number of those with a returned item of it.
+        revenue: Revenue, at the scale of `sale_price`.
+        units: Pieces sold.
+    """
+
+    days: Days
+    products: pa.Array
+    orders: Int64s
+    returned: Int64s
+    revenue: Int64s
+    units: Int64s
+
+
 def order_table(totals: OrderTotals, scale: int) -> pa.Table:
     """Show totals as `ORDER_KPIS`.
 
@@ -88,6 +109,21 @@ def category_table(totals: CategoryTotals, scale: int) -> pa.Table:
             rate(totals.returned, totals.orders),
         ],
         schema=arrow_schema(CATEGORY_KPIS),
+    )
+
+
+def product_table(totals: ProductTotals, scale: int) -> pa.Table:
+    """Show totals as `PRODUCT_KPIS`; see `order_table`."""
+    return pa.table(
+        [
+            date_array(totals.days),
+            totals.products,
+            pa.array(totals.units),
+            money(totals.revenue, scale),
+            pa.array(totals.orders),
+            rate(totals.returned, totals.orders),
+        ],
+        schema=arrow_schema(PRODUCT_KPIS),
     )
 
 

@@ -47,10 +47,10 @@ class ShopFacts:
         orders: Orders.
         lines: Lines of orders that count; None where there are none.
         refunds: Refund rows, of other days too; None where the contract has none.
-        provisional: Days of which something has not come or was not said.
+        open_days: Day of each order and refund row of which something has not come or was not said.
     """
 
     orders: OrderFacts
     lines: Lines | None
     refunds: RefundFacts | None
-    provisional: Days
+    open_days: Days

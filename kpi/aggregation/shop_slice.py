@@ -289,7 +289,7 @@ class ShopSlice:
             ),
             lines=lines,
             refunds=refunds,
-            provisional=np.unique(np.concatenate(unsettled)).astype(np.int32),
+            open_days=np.concatenate(unsettled),
         )
 
     def _refund_facts(self, table: pa.Table, left_out: Mask) -> tuple[RefundFacts, Days]:

@@ -4,55 +4,136 @@ Each order adds to one period of a *grain*: to its day, or to whatever else a gr
 Sums of a period are exact integers, so adding what orders add now, and taking away what they added
 before, gives the sums that all orders add now. Distinct customers are no sum: of each customer the
 number of orders is one, and a customer is counted while it is not zero.
+
+Which sums there are is data, a *scheme*: measures of a period, and of the groups of each grouping,
+as of its categories.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
-from kpi.aggregation.calendar import Days, order_days
-from kpi.aggregation.day_slice import build_day_slice, is_returned
-from kpi.aggregation.day_totals import CategoryTotals, OrderTotals
-from kpi.aggregation.products import Products
-from kpi.contract.model import Contract
+from kpi.aggregation.calendar import Days
+from kpi.kernels.arrays import Int64s
 from kpi.kernels.fixed_point import INT64_MAX
-from kpi.kernels.keys import Keys, keys_of
+from kpi.kernels.keys import INTEGER_CHECK, Keys
 
 Customer = tuple[int, int]
-"""Both halves of the key of a customer; the second one of an integer is the integer again."""
+"""Both halves of the key of a customer; see `storable_keys`."""
+
+Values = tuple[int, ...]
+"""Sums of a period or group, in the order of the measures of the scheme; none for nothing."""
+
+ORDERS = "orders"
+"""Measure of periods and groups: their orders."""
+
+WHOLE_NUMBER = np.uint64(0)
+"""Second half of the stored key of a text that is a whole number."""
 
 
-@dataclass(frozen=True)
-class GroupSum:
-    """Sums of a category in a period.
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """One of the sums of a period, or of a group.
 
     Attributes:
-        orders: Orders with an item of it.
-        returned: Those with a returned item of it.
-        revenue: Revenue, at the scale of `sale_price`.
+        name: Its name.
+        kind: A *count* is never negative; a *part* of another count is never more than that one;
+            an *amount* may be negative.
+        of: Measure without which it is 0, or of which it is a part; empty for none.
     """
 
-    orders: int = 0
-    returned: int = 0
-    revenue: int = 0
+    name: str
+    kind: Literal["count", "part", "amount"] = "count"
+    of: str = ""
 
-    def plus(self, other: GroupSum, sign: int) -> GroupSum:
-        """Add other sums, or take them away with the sign -1."""
-        return GroupSum(
-            self.orders + sign * other.orders,
-            self.returned + sign * other.returned,
-            self.revenue + sign * other.revenue,
+    def is_sound(self, value: int, values: Mapping[str, int]) -> bool:
+        """Return whether orders can have a value, beside those of the other measures."""
+        if abs(value) > INT64_MAX or (value < 0 and self.kind != "amount"):
+            return False
+        if not self.of:
+            return True
+        whole = values[self.of]
+        return value <= whole if self.kind == "part" else value == 0 or whole > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grouping:
+    """Groups that what orders add is told apart by, as categories.
+
+    Attributes:
+        name: Its name.
+        measures: Of each group; without the first one there is no group.
+        totals: Measure of a group -> measure of a period that all groups together make.
+    """
+
+    name: str
+    measures: Sequence[Measure]
+    totals: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheme:
+    """Which sums are kept of a period.
+
+    Attributes:
+        measures: Of the period.
+        groupings: Its groupings.
+        known: Measure that counts the orders whose customer is known.
+    """
+
+    measures: Sequence[Measure]
+    groupings: Sequence[Grouping] = ()
+    known: str = ORDERS
+
+    def named(self, sums: Sums) -> dict[str, int]:
+        """Return the sums of a period by measure."""
+        return _named(self.measures, sums.values)
+
+    def named_groups(self, sums: Sums, grouping: str) -> dict[str, dict[str, int]]:
+        """Return the sums of each group by measure, ascending by the group's name."""
+        (measures,) = (one.measures for one in self.groupings if one.name == grouping)
+        groups = sums.groups.get(grouping, {})
+        return {name: _named(measures, groups[name]) for name in sorted(groups)}
+
+    def fits(self, sums: Sums) -> bool:
+        """Return whether sums are those of this scheme."""
+        of_groups = {one.name: len(one.measures) for one in self.groupings}
+        return (
+            len(sums.values) == len(self.measures)
+            and sums.groups.keys() == of_groups.keys()
+            and all(
+                len(values) == of_groups[name]
+                for name, groups in sums.groups.items()
+                for values in groups.values()
+            )
         )
 
-    @property
-    def is_sound(self) -> bool:
-        """Whether orders can have these sums; they have no revenue where there is no order."""
-        return 0 <= self.returned <= self.orders and _fits(self.orders, self.revenue)
+    def is_sound(self, sums: Sums, customers: int) -> bool:
+        """Return whether orders can have some sums, and a number of customers."""
+        values = self.named(sums)
+        known = values[self.known]
+        return (
+            all(one.is_sound(values[one.name], values) for one in self.measures)
+            and min(known, 1) <= customers <= known
+            and all(self._is_sound(one, sums, values) for one in self.groupings)
+        )
+
+    def _is_sound(self, grouping: Grouping, sums: Sums, of_period: Mapping[str, int]) -> bool:
+        totals = dict.fromkeys(grouping.totals, 0)
+        for values in self.named_groups(sums, grouping.name).values():
+            if values[ORDERS] > of_period[ORDERS] or not all(
+                one.is_sound(values[one.name], values) for one in grouping.measures
+            ):
+                return False
+            for name in totals:
+                totals[name] += values[name]
+        return all(totals[name] == of_period[total] for name, total in grouping.totals.items())
 
 
 @dataclass(frozen=True)
@@ -60,42 +141,31 @@ class Sums:
     """Sums of a period.
 
     Attributes:
-        orders: Number of orders.
-        returned: Number of those that were returned.
-        revenue: Revenue, at the scale of `sale_price`.
-        items: Items sold.
-        groups: Category -> its sums; none of it is zero.
+        values: By measure; empty where all are 0.
+        groups: Grouping -> group -> its sums; none of it is zero.
     """
 
-    orders: int = 0
-    returned: int = 0
-    revenue: int = 0
-    items: int = 0
-    groups: Mapping[str, GroupSum] = field(default_factory=dict)
+    values: Values = ()
+    groups: Mapping[str, Mapping[str, Values]] = field(default_factory=dict)
 
     def plus(self, other: Sums, sign: int) -> Sums:
         """Add other sums, or take them away with the sign -1."""
         groups = dict(self.groups)
-        for name, one in other.groups.items():
-            groups[name] = groups.get(name, GroupSum()).plus(one, sign)
-        return Sums(
-            self.orders + sign * other.orders,
-            self.returned + sign * other.returned,
-            self.revenue + sign * other.revenue,
-            self.items + sign * other.items,
-            {name: one for name, one in groups.items() if one != GroupSum()},
-        )
+        for grouping, others in other.groups.items():
+            mine = dict(groups.get(grouping, {}))
+            for name, values in others.items():
+                total = _plus(mine.get(name, ()), values, sign)
+                if any(total):
+                    mine[name] = total
+                else:
+                    mine.pop(name, None)
+            groups[grouping] = mine
+        return Sums(_plus(self.values, other.values, sign), groups)
 
     @property
-    def is_sound(self) -> bool:
-        """Whether orders can have these sums."""
-        return (
-            0 <= self.returned <= self.orders
-            and _fits(self.orders, self.revenue)
-            and _fits(self.orders, self.items)
-            and all(one.is_sound and one.orders <= self.orders for one in self.groups.values())
-            and sum(one.revenue for one in self.groups.values()) == self.revenue
-        )
+    def is_zero(self) -> bool:
+        """Whether nothing is left."""
+        return not any(self.values) and not any(self.groups.values())
 
 
 NO_SUMS = Sums()
@@ -133,116 +203,95 @@ DAY = Grain(name="day", periods=lambda _, days: days)
 """The grain of the KPI tables."""
 
 
-def added_by(
-    contract: Contract,
-    products: Products,
-    orders: pa.Table,
-    items: pa.Table,
-    grain: Grain,
-    customers_of: Callable[[pa.ChunkedArray], Keys],
-) -> Added:
-    """Return what some orders add.
+@dataclass(frozen=True, kw_only=True)
+class GroupColumns:
+    """Sums of groups of some periods, one element each.
+
+    Attributes:
+        periods: Period of each.
+        names: Its name.
+        values: Measure -> its sums.
+    """
+
+    periods: Days
+    names: Sequence[str]
+    values: Mapping[str, Int64s]
+
+
+def sums_of(
+    scheme: Scheme,
+    periods: Days,
+    values: Mapping[str, Int64s],
+    groups: Mapping[str, GroupColumns],
+) -> dict[int, Sums]:
+    """Make sums of columns.
 
     Args:
-        contract: Says what counts.
-        products: The latest version of every product.
-        orders: Latest version of each of the orders, with the columns of the KPIs.
-        items: Latest version of all of their items, and perhaps of others.
-        grain: To which periods.
-        customers_of: Makes keys of customers.
-
-    Raises:
-        KpiError: A sum does not fit 64 bits.
+        scheme: Which sums.
+        periods: Distinct periods.
+        values: Measure -> its sums, an element for each period.
+        groups: Grouping -> those of its groups, of which all periods are among `periods`.
     """
-    if not len(orders):
-        return Added()
-    created = orders.column("created_at").combine_chunks()
-    days = order_days(created, contract.business_time_zone)
-    returned = np.zeros(len(days), bool)
-    if "status" in orders.column_names:
-        returned = is_returned(orders.column("status").combine_chunks(), contract)
-    customers = customers_of(orders.column("user_id"))
-    periods = grain.periods(orders, days)
-    day_slice = build_day_slice(
-        contract=contract,
-        products=products,
-        orders=keys_of([orders.column("order_id")]),
-        days=periods,
-        users=customers,
-        returned=returned,
-    )
-    positions = day_slice.find(keys_of([items.column("order_id")]))
-    names = [
-        name
-        for name in ("product_id", "sale_price", "status", "quantity")
-        if name in items.column_names
-    ]
-    arrays = [items.column(name).combine_chunks() for name in names]
-    batch = pa.RecordBatch.from_arrays(arrays, names=names)
-    day_slice.add(day_slice.measure(batch, positions))
-    of_periods: dict[int, Counter[Customer]] = defaultdict(Counter)
-    for period, customer in zip(periods.tolist(), customer_list(customers), strict=True):
-        of_periods[period][customer] += 1
-    return Added(sums_of(day_slice.order_totals(), day_slice.category_totals), of_periods)
-
-
-def customer_list(keys: Keys) -> list[Customer]:
-    """Return the keys of customers as pairs of integers."""
-    low = keys.high if keys.low is None else keys.low
-    return list(zip(keys.high.tolist(), low.tolist(), strict=True))
-
-
-def sums_of(orders: OrderTotals, categories: CategoryTotals) -> dict[int, Sums]:
-    """Return totals as sums of each day."""
-    groups: dict[int, dict[str, GroupSum]] = defaultdict(dict)
-    for day, name, count, returned, revenue in zip(
-        categories.days.tolist(),
-        categories.categories.to_pylist(),
-        categories.orders.tolist(),
-        categories.returned.tolist(),
-        categories.revenue.tolist(),
-        strict=True,
-    ):
-        groups[day][name] = GroupSum(count, returned, revenue)
-    return {
-        day: Sums(count, returned, revenue, items, groups[day])
-        for day, count, returned, revenue, items in zip(
-            orders.days.tolist(),
-            orders.orders.tolist(),
-            orders.returned.tolist(),
-            orders.revenue.tolist(),
-            orders.items.tolist(),
+    of_groups: dict[int, dict[str, dict[str, Values]]] = {
+        period: {one.name: {} for one in scheme.groupings} for period in periods.tolist()
+    }
+    for one in scheme.groupings:
+        columns = groups[one.name]
+        rows = zip(
+            columns.periods.tolist(),
+            columns.names,
+            _rows(one.measures, columns.values),
             strict=True,
         )
+        for period, name, row in rows:
+            if any(row):
+                of_groups[period][one.name][name] = row
+    return {
+        period: Sums(row, of_groups[period])
+        for period, row in zip(periods.tolist(), _rows(scheme.measures, values), strict=True)
     }
 
 
-def totals_of(day: int, sums: Sums, customers: int) -> tuple[OrderTotals, CategoryTotals]:
-    """Return the sums of a day as totals; empty ones where it has no order."""
-    names = sorted(sums.groups)
-    groups = [sums.groups[name] for name in names]
-    columns = (sums.orders, sums.returned, sums.revenue, sums.items, customers)
-    count, returned, revenue, items, users = (
-        np.array([one] if sums.orders else [], np.int64) for one in columns
-    )
-    return (
-        OrderTotals(
-            days=np.full(len(count), day, np.int32),
-            orders=count,
-            returned=returned,
-            revenue=revenue,
-            items=items,
-            customers=users,
-        ),
-        CategoryTotals(
-            days=np.full(len(names), day, np.int32),
-            categories=pa.array(names, pa.string()),
-            orders=np.array([one.orders for one in groups], np.int64),
-            returned=np.array([one.returned for one in groups], np.int64),
-            revenue=np.array([one.revenue for one in groups], np.int64),
-        ),
-    )
+def storable_keys(keys: Keys) -> Keys:
+    """Return keys of customers as any process makes them, both halves of each.
+
+    The second half of an integer is the integer again. That of a text which is a whole number is a
+    word of this process, so it is replaced by `WHOLE_NUMBER`.
+    """
+    if keys.low is None:
+        return Keys(keys.high, keys.high)
+    return Keys(keys.high, np.where(keys.low == INTEGER_CHECK, WHOLE_NUMBER, keys.low))
 
 
-def _fits(count: int, total: int) -> bool:
-    return (count > 0 or total == 0) and abs(total) <= INT64_MAX
+def customers_of_periods(periods: Days, keys: Keys) -> dict[int, Counter[Customer]]:
+    """Count the orders of each customer in each period.
+
+    Args:
+        periods: Period of each order.
+        keys: Its customer.
+    """
+    found: dict[int, Counter[Customer]] = {}
+    every = storable_keys(keys)
+    low = every.high if every.low is None else every.low
+    for period, high, other in zip(
+        periods.tolist(), every.high.tolist(), low.tolist(), strict=True
+    ):
+        found.setdefault(period, Counter())[high, other] += 1
+    return found
+
+
+def _named(measures: Iterable[Measure], values: Values) -> dict[str, int]:
+    names = [one.name for one in measures]
+    return dict(zip(names, values or (0,) * len(names), strict=True))
+
+
+def _plus(left: Values, right: Values, sign: int) -> Values:
+    if not left:
+        return tuple(sign * one for one in right)
+    if not right:
+        return left
+    return tuple(one + sign * other for one, other in zip(left, right, strict=True))
+
+
+def _rows(measures: Sequence[Measure], columns: Mapping[str, Int64s]) -> list[Values]:
+    return list(zip(*(columns[one.name].tolist() for one in measures), strict=True))

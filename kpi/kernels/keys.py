@@ -90,11 +90,15 @@ def keys_of(columns: Sequence[pa.ChunkedArray], hasher: KeyHasher | None = None)
     return Keys(high, low ^ check_rows(columns))
 
 
-def text_keys(texts: pa.ChunkedArray) -> Keys:
+def text_keys(texts: pa.ChunkedArray, hasher: KeyHasher | None = None) -> Keys:
     """Compute the keys of texts, of which many are whole numbers; null is an empty text.
 
     These are decoded in a fifth of the time that a hash takes, and are addressed directly where
     they lie close together.
+
+    Args:
+        texts: The texts.
+        hasher: Hashes all others: see `keys_of`.
     """
     if texts.null_count:
         texts = texts.fill_null("")
@@ -103,7 +107,7 @@ def text_keys(texts: pa.ChunkedArray) -> Keys:
     high = np.concatenate([np.zeros(0, np.int64), *(one for _, one in parts)]).view(np.uint64)
     if good.all():
         return Keys(high, np.broadcast_to(INTEGER_CHECK, len(high)))
-    others = keys_of([texts.filter(booleans(~good)) if good.any() else texts])
+    others = keys_of([texts.filter(booleans(~good)) if good.any() else texts], hasher)
     low = np.full(len(high), INTEGER_CHECK)
     high[~good] = others.high
     if others.low is not None:

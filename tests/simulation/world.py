@@ -353,8 +353,6 @@ class _World:
                 await _together([once(first=first, last=last) for first, last in slices])
                 await once()
             else:
-                if limits is INDEXED and not step.tables:
-                    await once(DEFAULT_TABLES)  # days are not made of sums for product KPIs
                 await once(first=step.first, last=step.last, everything=step.everything)
 
         return run

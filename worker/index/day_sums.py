@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from kpi.aggregation.sums import Customer, GroupSum, Sums
+from kpi.aggregation.sums import Customer, Scheme, Sums, storable_keys
 from kpi.index.pointers import POINTER
 from kpi.kernels.keys import Keys
 from worker.clean import Workspace
@@ -41,6 +41,9 @@ MOST_CHANGED = 8_192
 """Customers of a day whose number of orders changed since its run was written: 220 KB that each
 transform writes again. With more, the day is computed of all of its orders, and gets a new run."""
 
+MOST_GROUPS = 100_000
+"""Groups of a day up to which its sums are kept: some 4 MB that each transform writes again."""
+
 WRITE_BYTES = 8 << 20
 """Bytes of a run that are written at once."""
 
@@ -63,16 +66,14 @@ class StoredSums:
     run: Run
     changed: Mapping[Customer, int] = field(default_factory=dict)
 
-    def to_json(self) -> bytes:
+    def to_json(self, scheme: Scheme) -> bytes:
+        """Write the sums of a scheme."""
         changes = np.array([(*key, count) for key, count in sorted(self.changed.items())], _CHANGE)
-        groups = {
-            name: [one.orders, one.returned, one.revenue] for name, one in self.sums.groups.items()
-        }
-        sums = [self.sums.orders, self.sums.returned, self.sums.revenue, self.sums.items]
         return orjson.dumps(
             {
-                "sums": sums,
-                "groups": groups,
+                "measures": _measures(scheme),
+                "sums": self.sums.values,
+                "groups": self.sums.groups,
                 "customers": self.customers,
                 "run": asdict(self.run),
                 "changed": base64.b64encode(changes.tobytes()).decode(),
@@ -80,19 +81,33 @@ class StoredSums:
         )
 
     @classmethod
-    def from_json(cls, data: bytes) -> StoredSums:
-        """Parse the text of `to_json`, whose bytes have been checked."""
+    def from_json(cls, data: bytes, scheme: Scheme) -> StoredSums | None:
+        """Parse the text of `to_json`, whose bytes have been checked.
+
+        Returns:
+            None where they are the sums of another scheme.
+        """
         fields: dict[str, Any] = orjson.loads(data)
-        groups = {name: GroupSum(*one) for name, one in fields["groups"].items()}
+        if fields["measures"] != _measures(scheme):
+            return None
+        groups = {
+            grouping: {name: tuple(values) for name, values in some.items()}
+            for grouping, some in fields["groups"].items()
+        }
         sections = {name: Section(**one) for name, one in fields["run"].pop("sections").items()}
         changes = np.frombuffer(base64.b64decode(fields["changed"]), _CHANGE)
-        orders, returned, revenue, items = fields["sums"]
         return cls(
-            sums=Sums(orders, returned, revenue, items, groups),
+            sums=Sums(tuple(fields["sums"]), groups),
             customers=fields["customers"],
             run=Run(**fields["run"], sections=sections),
             changed={(high, low): count for high, low, count in changes.tolist()},
         )
+
+
+def _measures(scheme: Scheme) -> dict[str, list[str]]:
+    """Name the measures of a scheme: those of a page must be the same."""
+    of_groups = {one.name: [each.name for each in one.measures] for one in scheme.groupings}
+    return {"": [one.name for one in scheme.measures], **of_groups}
 
 
 async def open_sums(
@@ -116,11 +131,24 @@ async def open_sums(
         and found.contract == identify_contract(in_force)
         and found.ledger == await identify_ledger(ledger, up_to)
     )
-    return found if fits else SumsManifest(retired=(*found.retired, *sorted(found.names)))
+    return found if fits else _without_pages(found)
 
 
-async def read_page(workspace: Workspace, page: Page) -> StoredSums:
-    """Read the sums of a period.
+async def open_no_sums(workspace: Workspace) -> SumsManifest:
+    """Return a manifest without pages, in whose place one with others may be written.
+
+    Raises:
+        StoreError: A store fails after retries.
+    """
+    return _without_pages(await _read_manifest(workspace))
+
+
+def _without_pages(found: SumsManifest) -> SumsManifest:
+    return SumsManifest(retired=(*found.retired, *sorted(found.names)))
+
+
+async def read_page(workspace: Workspace, page: Page, scheme: Scheme) -> StoredSums | None:
+    """Read the sums of a period; None where they are of another scheme.
 
     Raises:
         SourceError: They are missing, or their bytes are not those that were written.
@@ -134,7 +162,7 @@ async def read_page(workspace: Workspace, page: Page) -> StoredSums:
             expected=f"the bytes of CRC-32 {page.crc:08x} that were written",
             actual=f"CRC-32 {zlib.crc32(data):08x}",
         )
-    return StoredSums.from_json(data)
+    return StoredSums.from_json(data, scheme)
 
 
 async def count_orders(
@@ -178,23 +206,25 @@ async def write_customers(workspace: Workspace, keys: Keys) -> Run:
 
 def _encode_customers(keys: Keys) -> tuple[list[memoryview], dict[str, Section]]:
     """Encode the keys, which may be those of a day of millions: few copies are made."""
+    stored = storable_keys(keys)
+    low = stored.high if stored.low is None else stored.low
     pointers = np.empty(len(keys), POINTER)
     if keys.low is None:
-        pointers["key"] = np.sort(keys.high)
+        pointers["key"] = np.sort(stored.high)
         pointers["place"] = pointers["key"]
     else:
-        order = np.argsort(keys.high)
-        pointers["key"], pointers["place"] = keys.high[order], keys.low[order]
+        order = np.argsort(stored.high)
+        pointers["key"], pointers["place"] = stored.high[order], low[order]
     return encode_parts({CUSTOMERS: pointers})
 
 
-async def write_page(workspace: Workspace, stored: StoredSums) -> Page:
+async def write_page(workspace: Workspace, stored: StoredSums, scheme: Scheme) -> Page:
     """Write the sums of a period.
 
     Raises:
         StoreError: The store fails after retries.
     """
-    data = stored.to_json()
+    data = stored.to_json(scheme)
     name = f"{hashlib.sha256(data).hexdigest()[:32]}.sums"
     async with workspace.store.create(workspace.absolute(workspace.index(name))) as writer:
         await writer.write(data)

@@ -12,8 +12,9 @@ import orjson
 from worker.errors import DamagedObject
 from worker.index.manifest import RUN_NAME
 
-FORMAT = 1
-"""Version of manifest and pages. Another one is sums that are not there."""
+FORMAT = 2
+"""Version of manifest and pages. Another one is sums that are not there. Pages of format 1 had the
+sums of categories alone, by position."""
 
 PAGE_NAME = re.compile(r"[0-9a-f]{32}\.sums")
 """Names of pages, in the folder of the index."""

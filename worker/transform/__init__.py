@@ -26,6 +26,7 @@ from worker.state.upload import Notice
 from worker.transform.day_loader import Observed
 from worker.transform.day_pipeline import Contended, Published
 from worker.transform.day_ranges import ALL_DAYS, DateRange
+from worker.transform.day_summing import sums_work
 from worker.transform.indexed_files import indexed_columns
 from worker.transform.latest_versions import LatestVersions
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
@@ -176,8 +177,11 @@ async def _transform_once(
     task = replace(task, contract=work.snapshot.contract)
     observed = Observed(new=work.new_sources)
     published = Published(rows=dict.fromkeys(sorted(task.tables), 0))
-    kept = await bring_up_to_date(task, work)
-    work = await publish_sums(task, work, kept, published)
+    summed = sums_work(work, task.tables)
+    kept = await bring_up_to_date(task, summed)
+    left = await publish_sums(task, summed, kept, work.days, published)
+    if len(left) < len(work.days):
+        work = replace(work, days=left, skipped=True)
     await publish_days(task, work, observed, kept, published)
     waiting = dict(work.record.waiting)
     notes: dict[str, int] = {}
@@ -205,7 +209,7 @@ async def _transform_once(
         await task.state.advance(reached)
         columns, catalogs = indexed_columns(task.contract), work.snapshot.catalogs
         notes = await keep_up(task, work.snapshot.history, columns, catalogs)
-        notes |= await keep_sums(task, work, kept)
+        notes |= await keep_sums(task, summed, kept)
     notices: tuple[Notice, ...] = ()
     rollbacks: tuple[Rollback, ...] = ()
     if is_incremental:

@@ -126,7 +126,7 @@ async def load_days(days: Days, context: LoadContext) -> DaySlice:
         KpiError: An amount exceeds 64 bits.
     """
     orders, order_ids = await _OrderReader(days, context).read()
-    context.kept.add_customers(orders)
+    context.kept.add_customers(orders.days, orders.users)
     groups = await context.snapshot.items.row_groups_holding("order_id", order_ids)
     building = asyncio.to_thread(
         build_day_slice,

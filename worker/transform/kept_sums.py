@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
-from kpi.aggregation.day_slice import DaySlice
-from kpi.aggregation.sums import Sums, sums_of
+from kpi.aggregation.calendar import Days
+from kpi.aggregation.sums import Sums
 from kpi.kernels.keys import Keys, keys_of
 from worker.index.day_sums import StoredSums
 from worker.index.sums_manifest import Page
-from worker.transform.order_columns import OrderColumns
+from worker.state import Row
 
 CustomersOf = Callable[[pa.ChunkedArray], Keys]
 """Makes keys of customers."""
@@ -26,7 +26,8 @@ class KeptSums:
     Attributes:
         pages: Day -> where its sums are already.
         stored: Day -> its sums.
-        customers: Day -> customer of each of its orders, of a day that is being computed.
+        rows: Day -> rows of each table, where they are made already.
+        customers: Day -> known customer of each of its orders, of a day that is being computed.
         sums: Day -> sums and number of customers of such a day.
         damaged: Days whose sums cannot be those of any orders, or cannot be read.
         least_orders: Orders of a day from which on its sums are kept; None for no day.
@@ -36,6 +37,7 @@ class KeptSums:
 
     pages: dict[int, Page] = field(default_factory=dict)
     stored: dict[int, StoredSums] = field(default_factory=dict)
+    rows: dict[int, Mapping[str, list[Row]]] = field(default_factory=dict)
     customers: dict[int, Keys] = field(default_factory=dict)
     sums: dict[int, tuple[Sums, int]] = field(default_factory=dict)
     damaged: set[int] = field(default_factory=set)
@@ -43,24 +45,22 @@ class KeptSums:
     room: int = 0
     customers_of: CustomersOf = field(default=lambda column: keys_of([column]))
 
-    def add_customers(self, orders: OrderColumns) -> None:
-        """Keep the customers of those days that have many orders."""
-        if self.least_orders is None or not len(orders) >= max(self.least_orders, 1):
-            return
-        first = int(orders.days.min())
-        counts = np.bincount(orders.days - first)
+    def add_customers(self, days: Days, users: Keys) -> Days:
+        """Keep the customers of those days that have many orders, and return these days.
+
+        Args:
+            days: Day of each order.
+            users: Its customer.
+        """
+        found: list[int] = []
+        if self.least_orders is None or not len(days) >= max(self.least_orders, 1):
+            return np.zeros(0, np.int32)
+        first = int(days.min())
+        counts = np.bincount(days - first)
         for at in np.flatnonzero(counts >= max(self.least_orders, 1)).tolist():
             self.room -= int(counts[at])
             if self.room >= 0:
                 day = first + at
-                self.customers[day] = orders.users.take(orders.days == day)
-
-    def add_sums(self, day_slice: DaySlice) -> None:
-        """Keep the sums of those days whose customers are kept."""
-        if not self.customers:
-            return
-        orders = day_slice.order_totals()
-        found = sums_of(orders, day_slice.category_totals)
-        for day, count in zip(orders.days.tolist(), orders.customers.tolist(), strict=True):
-            if day in self.customers:
-                self.sums[day] = found[day], count
+                self.customers[day] = users.take(days == day)
+                found.append(day)
+        return np.array(found, np.int32)

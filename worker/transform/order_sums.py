@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.aggregation.products import Products
-from kpi.aggregation.sums import DAY, Added, Grain, added_by
+from kpi.aggregation.slice_sums import added_by, day_scheme
+from kpi.aggregation.sums import DAY, Added, Grain, Scheme
+from kpi.aggregation.tables import PRODUCT_KPIS
 from kpi.contract.arrow_types import arrow_type
 from kpi.contract.model import Dataset
 from kpi.kernels.arrays import Int64s
@@ -93,9 +95,9 @@ async def read_orders(
     """
     orders, items = snapshot.orders.with_uncounted(), snapshot.items.with_uncounted()
     of_orders = await _read(orders, "order_id", order_ids, (*ORDER_COLUMNS, *columns))
-    key = items.dataset.key[0]
-    keys = order_ids
-    if key != "order_id":
+    keys, key = order_ids, "order_id"
+    if key not in items.dataset.key:  # else every version of an item is of one order
+        key = items.dataset.key[0]
         of_items = await _read(items, "order_id", order_ids, (key, "order_id"))
         keys = pc.unique(of_items.table.column(key))
     # An item counts for an order unless a later version of it is of another.
@@ -171,6 +173,7 @@ def added(
     rows: OrderRows,
     state: State,
     customers_of: Callable[[pa.ChunkedArray], Keys],
+    scheme: Scheme,
     grain: Grain = DAY,
 ) -> Added:
     """Return what some orders add in a state.
@@ -180,4 +183,9 @@ def added(
     """
     orders = rows.orders.latest(snapshot.orders.with_uncounted().of_ranks(state.places))
     items = rows.items.latest(snapshot.items.with_uncounted().of_ranks(state.places))
-    return added_by(snapshot.contract, state.products, orders, items, grain, customers_of)
+    return added_by(snapshot.contract, state.products, orders, items, scheme, grain, customers_of)
+
+
+def scheme_of(tables: frozenset[str]) -> Scheme:
+    """Return which sums are kept where some KPI tables are wanted."""
+    return day_scheme(with_products=PRODUCT_KPIS.name in tables)

@@ -9,10 +9,9 @@ from datetime import date
 import numpy as np
 
 from kpi.aggregation.calendar import NO_DAYS, Days, to_day
-from kpi.aggregation.tables import PRODUCT_KPIS
 from kpi.kernels.fixed_point import distinct
 from worker.errors import OtherContract
-from worker.index.day_sums import open_sums
+from worker.index.day_sums import open_no_sums, open_sums
 from worker.index.sums_manifest import SumsManifest
 from worker.state import Progress
 from worker.state.contract_in_force import adopted_contract, adoption_at
@@ -113,7 +112,14 @@ async def find_pending_work(
     erased = snapshot.erasures.deleted_since(since)
     if changed is not None and erased:
         changed = np.union1d(changed, _days_of(erased))
-    sums = None if everything or date_range.is_bounded else await _sums(task, snapshot, since)
+    sums = None
+    if not date_range.is_bounded and _has_sums(snapshot):
+        opened = (
+            open_no_sums(task.workspace)
+            if everything
+            else open_sums(task.workspace, task.state, snapshot.in_force, since)
+        )
+        sums = await opened
     begun = await task.state.days()
     vacated_days = np.union1d(abandoned, former_days)
     vacated_days = np.union1d(vacated_days, _days_of(erased)).astype(np.int32)
@@ -143,15 +149,13 @@ async def find_pending_work(
     )
 
 
-async def _sums(task: TransformTask, snapshot: Snapshot, since: int) -> SumsManifest | None:
-    """Return the sums of days; None where product KPIs are asked for, which no sums are kept of.
+def _has_sums(snapshot: Snapshot) -> bool:
+    """Return whether sums are kept: not where items have a key of other columns than the order.
 
-    Nor are there any where items have a key of several columns: of its first column alone, most
-    items may have the one of a touched item.
+    Of its first column alone, most items may have the one of a touched item.
     """
-    if PRODUCT_KPIS.name in task.tables or len(snapshot.items.dataset.key) > 1:
-        return None
-    return await open_sums(task.workspace, task.state, snapshot.in_force, since)
+    key = snapshot.items.dataset.key
+    return len(key) == 1 or "order_id" in key
 
 
 async def _changed_days(

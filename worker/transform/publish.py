@@ -12,6 +12,7 @@ import pyarrow as pa
 from kpi.aggregation.calendar import Days, to_date, to_day
 from kpi.aggregation.day_slice import DaySlice
 from kpi.aggregation.products import Products
+from kpi.aggregation.slice_sums import sums_of_slice
 from kpi.aggregation.tables import KPI_TABLES
 from kpi.kernels.fixed_point import run_starts
 from worker.runtime import allocator
@@ -26,6 +27,7 @@ from worker.transform.day_loader import (
 )
 from worker.transform.day_pipeline import DayPipeline, Published, RowsOfDay
 from worker.transform.kept_sums import KeptSums
+from worker.transform.order_sums import scheme_of
 from worker.transform.pending_work import PendingWork
 from worker.transform.task import TransformTask
 
@@ -98,7 +100,7 @@ class _DaySlices:
     def compute(self, loaded: DaySlice, days: Days) -> RowsOfDay:
         del days  # those of the slice
         tables = kpi_tables(loaded, self._context.tables)
-        self._context.kept.add_sums(loaded)
+        _keep_sums(self._context.kept, loaded, self._context.tables)
         by_day = {name: split_by_day(table) for name, table in tables.items()}
 
         # Only of a day that is being published: as dictionaries, rows take the most memory.
@@ -109,6 +111,18 @@ class _DaySlices:
             }
 
         return rows
+
+
+def _keep_sums(kept: KeptSums, day_slice: DaySlice, tables: frozenset[str]) -> None:
+    """Keep the sums of those days whose customers are kept."""
+    if not kept.customers:
+        return
+    wanted = np.array(sorted(kept.customers), np.int32)
+    found = sums_of_slice(scheme_of(tables), day_slice, wanted)
+    orders = day_slice.order_totals()
+    for day, count in zip(orders.days.tolist(), orders.customers.tolist(), strict=True):
+        if day in found:
+            kept.sums[day] = found[day], count
 
 
 def split_by_day(table: pa.Table) -> dict[date, pa.Table]:

@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from shutil import copytree, rmtree
 
 import pytest
 
-from kpi.aggregation.sums import GroupSum
+from kpi.aggregation.slice_sums import day_scheme
+from kpi.aggregation.sums import Sums, Values
 from kpi.aggregation.tables import DEFAULT_TABLES
 from kpi.contract.loading import built_in
 from tests.support import shops
@@ -27,6 +29,7 @@ from worker.transform.limits import TransformLimits
 ORDERS = 40
 BUSIEST = 60
 LIMITS = TransformLimits(summed_orders=20, summed_at_once=BUSIEST)
+SCHEME = day_scheme(with_products=False)
 DATE = "2025-03-01T12:00:00"
 
 
@@ -68,8 +71,12 @@ class Shop:
         return [await self.pipeline.rows(name) for name in sorted(DEFAULT_TABLES)]
 
     async def assert_right(self) -> None:
-        found = await self.rows()
+        """Compute every day of all orders, and leave the sums as they were."""
+        found, index, kept = await self.rows(), self.home / "index", self.home / "kept"
+        copytree(index, kept)
         await self.transform(everything=True)
+        rmtree(index)
+        kept.rename(index)
         assert found == await self.rows()
 
     def objects(self, zone: str) -> list[Path]:
@@ -152,16 +159,22 @@ async def test_a_day_of_damaged_sums_is_computed_whole(
         await shop.assert_right()
 
 
+def _wrong(one: StoredSums, *values: int, **groups: Values) -> StoredSums:
+    """Have other sums (orders, returned, revenue, items), or more categories."""
+    of_categories = {**one.sums.groups["category"], **groups} if values[0] else {}
+    return replace(one, sums=Sums(values, {"category": of_categories}))
+
+
 WRONG: dict[str, Callable[[StoredSums], StoredSums]] = {
-    "fewer orders than are taken away": lambda one: replace(
-        one, sums=replace(one.sums, orders=0, returned=0, groups={}, revenue=0, items=0)
+    "fewer orders than are taken away": lambda one: _wrong(one, 0, 0, 0, 0),
+    "revenue of no category": lambda one: _wrong(
+        one, *(value + (at == 2) for at, value in enumerate(one.sums.values))
     ),
-    "revenue of no category": lambda one: replace(
-        one, sums=replace(one.sums, revenue=one.sums.revenue + 1)
+    "a category of no order": lambda one: _wrong(one, *one.sums.values, other=(0, 0, 1)),
+    "more returned orders than orders": lambda one: _wrong(
+        one, *(value + 99 * (at == 1) for at, value in enumerate(one.sums.values))
     ),
-    "a category of no order": lambda one: replace(
-        one, sums=replace(one.sums, groups={**one.sums.groups, "?": GroupSum(0, 0, 1)})
-    ),
+    "another number of measures": lambda one: _wrong(one, *one.sums.values[:3]),
     "more customers than orders": lambda one: replace(one, customers=99),
     "a customer who was never there": lambda one: replace(one, changed={(3, 3): -9}),
 }
@@ -173,8 +186,9 @@ async def test_sums_of_no_orders_are_found_out(tmp_path: Path, what: str) -> Non
         workspace = shop.pipeline.workspace
         manifest = await shop.manifest()
         ((day, page),) = manifest.pages.items()
-        wrong = WRONG[what](await read_page(workspace, page))
-        pages = {day: await write_page(workspace, wrong)}
+        stored = await read_page(workspace, page, SCHEME)
+        assert stored is not None
+        pages = {day: await write_page(workspace, WRONG[what](stored), SCHEME)}
         await _replace_manifest(shop, replace(manifest, pages=pages))
         assert (await shop.add(3, 1)).notes["sums_rebuilt"] == 1  # an order that is there already
         await shop.assert_right()
