@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from kpi.contract.conditions import Conditions
 from kpi.contract.shop import AS_WRITTEN, Shop
 from kpi.kernels.arrays import Int64s, Mask
 from kpi.kernels.instants import MICROSECONDS_PER_DAY
-from kpi.kernels.keys import Keys, concat_keys
+from kpi.kernels.keys import Keys, concat_keys, text_keys
 from kpi.kernels.masks import booleans, valid
 from kpi.kernels.time_zones import to_local
 from kpi.mapping.clean_rows import DAY
@@ -107,13 +107,23 @@ def waits(shop: Shop, dataset: str, missing: Mapping[str, Mask], rows: int) -> M
     return waiting
 
 
-def orders_of(shop: Shop, table: pa.Table, missing: Mapping[str, Mask]) -> Orders:
+CustomersOf = Callable[[pa.ChunkedArray], Keys]
+"""Makes keys of customers."""
+
+
+def orders_of(
+    shop: Shop,
+    table: pa.Table,
+    missing: Mapping[str, Mask],
+    customers_of: CustomersOf = text_keys,
+) -> Orders:
     """Make compact columns of orders.
 
     Args:
         shop: Contract.
         table: Latest rows, their look-ups done; none of them waits.
         missing: For each column with a `via`, where its value has not come.
+        customers_of: Makes keys of customers.
     """
     rows = table.num_rows
     dataset = shop.datasets["orders"]
@@ -127,7 +137,7 @@ def orders_of(shop: Shop, table: pa.Table, missing: Mapping[str, Mask]) -> Order
     user = column_of(table, "user_id")
     users = None
     if user is not None:
-        users = key_columns(table, ["user_id"])
+        users = customers_of(table.column("user_id").cast(pa.string()))
     return Orders(
         keys=key_columns(table, ["order_id"]),
         day=created_days(shop, table)[0],

@@ -31,7 +31,10 @@ SMALL = TransformLimits(
 INDEXED = TransformLimits(unindexed_files=0, stride_pointers=3, tail_records=1)
 """Keys are looked up in the index from the second transform on."""
 
-LIMITS = (DEFAULT_LIMITS, SMALL, INDEXED)
+SUMMED = TransformLimits(summed_orders=1, summed_at_once=1)
+"""Every day has sums, which each transform brings up to date by difference."""
+
+LIMITS = (DEFAULT_LIMITS, SMALL, INDEXED, SUMMED)
 
 
 @given(shops(), st.booleans(), st.integers(20, 4000), st.sampled_from(LIMITS))

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kpi.aggregation.tables import DEFAULT_TABLES, table_names
+from kpi.aggregation.tables import table_names
 from kpi.contract.model import Contract
 from kpi.erasure.digests import Digests
 from tests.simulation.backend import Backend, substituted

@@ -45,22 +45,29 @@ class KeptSums:
     room: int = 0
     customers_of: CustomersOf = field(default=lambda column: keys_of([column]))
 
-    def add_customers(self, days: Days, users: Keys) -> Days:
-        """Keep the customers of those days that have many orders, and return these days.
+    def busy_days(self, days: Days) -> list[int]:
+        """Return the days that have many orders, as long as there is room for their customers.
 
         Args:
-            days: Day of each order.
-            users: Its customer.
+            days: Day of each order that counts.
         """
         found: list[int] = []
         if self.least_orders is None or not len(days) >= max(self.least_orders, 1):
-            return np.zeros(0, np.int32)
+            return found
         first = int(days.min())
         counts = np.bincount(days - first)
         for at in np.flatnonzero(counts >= max(self.least_orders, 1)).tolist():
             self.room -= int(counts[at])
             if self.room >= 0:
-                day = first + at
-                self.customers[day] = users.take(days == day)
-                found.append(day)
-        return np.array(found, np.int32)
+                found.append(first + at)
+        return found
+
+    def add_customers(self, days: Days, users: Keys) -> None:
+        """Keep the customers of those days that have many orders.
+
+        Args:
+            days: Day of each order.
+            users: Its customer.
+        """
+        for day in self.busy_days(days):
+            self.customers[day] = users.take(days == day)

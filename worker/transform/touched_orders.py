@@ -20,11 +20,15 @@ class TouchedOrders:
 
     def add(self, order_ids: pa.Array) -> None:
         """Add some distinct ids."""
+        if self._parts is None or not len(order_ids):
+            return
+        self._parts.append(order_ids)
         self._count += len(order_ids)
-        if self._count > self._limit:
-            self._parts = None
-        elif self._parts is not None and len(order_ids):
-            self._parts.append(order_ids)
+        if self._count > self._limit:  # of several datasets, one id may come several times
+            distinct = pc.unique(pa.chunked_array(self._parts))
+            self._parts, self._count = [distinct], len(distinct)
+            if self._count > self._limit:
+                self._parts = None
 
     def give_up(self) -> None:
         """Say that orders are touched whose ids are not known."""

@@ -23,15 +23,19 @@ from worker.transform.shop.changed_references import TooManyKeysError, changed_c
 from worker.transform.shop.days import days_of
 from worker.transform.shop.order_ids import batches_of, days_of_orders, ids_of, rows_with
 from worker.transform.shop.snapshot import ShopSnapshot
+from worker.transform.touched_orders import TouchedOrders
 
 
-async def changed_days(snapshot: ShopSnapshot, since: int, tables: frozenset[str]) -> Days | None:
+async def changed_days(
+    snapshot: ShopSnapshot, since: int, tables: frozenset[str], touched: TouchedOrders
+) -> Days | None:
     """Return the days that files committed or ruled on since a sequence may have changed.
 
     Args:
         snapshot: The clean zone.
         since: Sequence, above 0.
         tables: KPI tables wanted.
+        touched: Gets the ids of the orders that they may have changed.
 
     Returns:
         None for every day.
@@ -50,7 +54,7 @@ async def changed_days(snapshot: ShopSnapshot, since: int, tables: frozenset[str
         and files.sources("refunds")
     ):
         return None  # they may return lines of any day
-    gathered = _Gathered(snapshot)
+    gathered = _Gathered(snapshot, touched)
     for name in ("orders", "order_items", "refunds"):
         if name in snapshot.catalogs:
             await _add_files(gathered, name, files.sources(name))
@@ -137,8 +141,9 @@ class _Gathered:
         snapshot: The clean zone.
     """
 
-    def __init__(self, snapshot: ShopSnapshot) -> None:
+    def __init__(self, snapshot: ShopSnapshot, touched: TouchedOrders) -> None:
         self.snapshot = snapshot
+        self._touched = touched
         self._days = NO_DAYS
         self._ids: list[pa.Array] = []
         self._size = 0
@@ -153,6 +158,9 @@ class _Gathered:
         if DAY in table.schema.names:
             self._days = np.union1d(self._days, days_of(table))
         ids = ids_of(table)
+        self._touched.add(ids)
+        if "order_id" not in table.schema.names or table.column("order_id").null_count:
+            self._touched.give_up()  # a refund of no order
         self._ids.append(ids)
         self._size += len(ids)
         if self._size > self.snapshot.limits.lookup_rows:

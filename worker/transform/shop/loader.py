@@ -28,15 +28,17 @@ from kpi.aggregation.shop_orders import (
 from kpi.aggregation.shop_slice import ShopSlice
 from kpi.aggregation.shop_versions import key_columns
 from kpi.aggregation.tables import CATEGORY_KPIS, PRODUCT_KPIS
-from kpi.contract.shop import ShopDataset
+from kpi.contract.shop import Shop, ShopDataset
 from kpi.kernels.arrays import Mask, Positions
 from kpi.kernels.hash_index import KeyIndex
+from kpi.kernels.keys import text_keys
 from kpi.kernels.masks import booleans
 from kpi.mapping.clean_rows import DAY, clean_schema
 from worker.runtime.concurrency import each
 from worker.runtime.execution import threaded
 from worker.runtime.memory_budget import CONCURRENT_READS
 from worker.transform.clean_files import CleanFile, RowGroup, batch_row_groups
+from worker.transform.kept_sums import KeptSums
 from worker.transform.key_sets import KeySet
 from worker.transform.shop.columns import line_columns, order_columns
 from worker.transform.shop.days import day_intervals
@@ -73,6 +75,7 @@ class ShopContext:
         references: Rows that look-ups read.
         tables: KPI tables wanted.
         seen: Collects what loading sees.
+        kept: Collects sums of days with many orders.
     """
 
     snapshot: ShopSnapshot
@@ -80,6 +83,7 @@ class ShopContext:
     references: References
     tables: frozenset[str]
     seen: Seen = field(default_factory=Seen)
+    kept: KeptSums = field(default_factory=lambda: KeptSums(customers_of=text_keys))
 
 
 Wanted = Callable[[pa.Table], Mask]
@@ -100,6 +104,15 @@ async def load_days(days: Days, context: ShopContext) -> ShopSlice:
     return await _Loading(days, context).run()
 
 
+def line_columns_of(shop: Shop, tables: frozenset[str]) -> LineColumns:
+    """Find the columns of lines that some KPI tables need."""
+    return LineColumns.of(
+        shop,
+        with_categories=CATEGORY_KPIS.name in tables,
+        with_products=PRODUCT_KPIS.name in tables,
+    )
+
+
 class _Loading:
     """One batch of days."""
 
@@ -108,11 +121,7 @@ class _Loading:
         self._context = context
         self._shop = context.snapshot.shop
         self._keeps_ids = False
-        self._needed = LineColumns.of(
-            self._shop,
-            with_categories=CATEGORY_KPIS.name in context.tables,
-            with_products=PRODUCT_KPIS.name in context.tables,
-        )
+        self._needed = line_columns_of(self._shop, context.tables)
 
     async def run(self) -> ShopSlice:
         orders, intervals = await self._orders_of_days()
@@ -216,7 +225,10 @@ class _Loading:
         table, missing = tables.resolve(dataset, table, days)
         waiting = waits(self._shop, "orders", missing, table.num_rows) | ~wanted(table)
         table, missing = without_waiting(table, missing, waiting)
-        orders, ids = orders_of(self._shop, table, missing), table.column("order_id")
+        orders, ids = (
+            orders_of(self._shop, table, missing, self._context.kept.customers_of),
+            table.column("order_id"),
+        )
         bounds = id_bounds(ids, orders.keys, keep=self._keeps_ids) if len(ids) else None
         return orders, [] if bounds is None else [bounds]
 

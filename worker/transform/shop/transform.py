@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 
 from kpi.aggregation.calendar import NO_DAYS, Days, to_day
-from kpi.aggregation.shop_kpis import ShopKpis, compute_kpis
+from kpi.aggregation.day_table import DayTable
+from kpi.aggregation.shop_kpis import compute_kpis
 from kpi.aggregation.shop_slice import ShopSlice
 from worker.runtime import allocator
 from worker.runtime.execution import threaded
@@ -24,10 +26,12 @@ from worker.transform.shop.loader import ShopContext, load_days
 from worker.transform.shop.moved_orders import MOVED_ORDERS, count_moved_orders
 from worker.transform.shop.references import References
 from worker.transform.shop.snapshot import ShopSnapshot
+from worker.transform.shop.summing import keep_days, shop_sums_work
 from worker.transform.shop.takeovers import find_shop_takeovers
 from worker.transform.shop.versions import ShopVersions
 from worker.transform.shop.work import ShopWork, find_shop_work
 from worker.transform.shop_rollbacks import find_shop_rollbacks
+from worker.transform.sums_upkeep import bring_up_to_date, keep_sums, publish_sums
 from worker.transform.takeovers import Takeover, committed_after, with_takeovers
 from worker.transform.task import TransformTask
 from worker.transform.upkeep import keep_up
@@ -81,13 +85,15 @@ class ShopDays:
 
     def compute(self, loaded: ShopSlice, days: Days) -> RowsOfDay:
         kpis = compute_kpis(loaded, days, self.context.tables, threaded())
+        keep_days(self.context.kept, kpis, loaded.columns)
+        tables = kpis.tables
         self.context.seen.provisional.update(kpis.provisional.tolist())
-        return lambda day: rows_of_day(kpis, day)
+        return lambda day: rows_of_day(tables, day)
 
 
-def rows_of_day(kpis: ShopKpis, day: date) -> dict[str, list[Row]]:
+def rows_of_day(tables: Mapping[str, DayTable], day: date) -> dict[str, list[Row]]:
     """Return the rows of a day, by table."""
-    return {name: list[Row](table.rows(to_day(day))) for name, table in kpis.tables.items()}
+    return {name: list[Row](table.rows(to_day(day))) for name, table in tables.items()}
 
 
 async def transform_shop(
@@ -107,7 +113,12 @@ async def transform_shop(
     task, snapshot = work.task, work.snapshot
     context = open_context(snapshot, task.tables)
     published = Published(rows=dict.fromkeys(sorted(task.tables), 0))
-    days = await ShopDays.plan(context, work.days)
+    summed = shop_sums_work(work, context)
+    kept = await bring_up_to_date(task, summed)
+    left = await publish_sums(task, summed, kept, work.days, published)
+    if summed.found is not None:
+        context = replace(context, kept=kept)
+    days = await ShopDays.plan(context, left)
     await DayPipeline(task, work.head, days, work.known, published).run()
     waiting: Mapping[str, int] = work.record.waiting
     is_incremental = not everything and not date_range.is_bounded
@@ -130,6 +141,7 @@ async def transform_shop(
         await task.state.advance(reached)
         columns, catalogs = shop_indexed_columns(snapshot.shop), tuple(snapshot.catalogs.values())
         notes = await keep_up(task, snapshot.history, columns, catalogs)
+        notes |= await keep_sums(task, summed, kept)
     rollbacks: tuple[Rollback, ...] = ()
     if is_incremental:
         rollbacks = tuple(await find_shop_rollbacks(snapshot, work.reached))

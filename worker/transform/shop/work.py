@@ -9,6 +9,9 @@ from datetime import date
 import numpy as np
 
 from kpi.aggregation.calendar import Days, to_day
+from kpi.contract.shop import Shop
+from worker.index.day_sums import open_no_sums, open_sums
+from worker.index.sums_manifest import SumsManifest
 from worker.state import Progress
 from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.transform.day_pipeline import Contended
@@ -20,6 +23,7 @@ from worker.transform.shop.changed_files import ChangedFiles
 from worker.transform.shop.days import days_of_versions
 from worker.transform.shop.snapshot import ShopSnapshot, open_shop_snapshot
 from worker.transform.task import TransformTask
+from worker.transform.touched_orders import TouchedOrders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,9 @@ class ShopWork:
         since: The same; 0 where another contract came into force after it.
         record: How far the tables have come.
         snapshot: The clean zone at the head.
+        changed_days: Days that files may have changed since; None for every day.
+        touched: Orders that may add something else than they did.
+        sums: Sums of days at `since`, where they may be used and kept; else None.
         every_day: Whether every day is computed that may have rows.
         erased: Source objects that lost rows of erased customers: their effects, and their waiting
             rows, are counted again.
@@ -47,6 +54,9 @@ class ShopWork:
     since: int
     record: Progress
     snapshot: ShopSnapshot
+    changed_days: Days | None
+    touched: TouchedOrders
+    sums: SumsManifest | None
     every_day: bool
     erased: frozenset[str]
     days: Days
@@ -88,7 +98,8 @@ async def find_shop_work(
     )
     task = replace(task, contract=snapshot.contract)
     former_days = await days_of_former_contracts(task, snapshot.contract, adoption, former_since)
-    changed = await changed_days(snapshot, since, task.tables) if since else None
+    touched = TouchedOrders(task.limits.touched_orders)
+    changed = await changed_days(snapshot, since, task.tables, touched) if since else None
     erased = snapshot.erasures.deleted_since(since)
     of_erased = {to_day(day) for days in erased.values() for day in days}
     begun = await task.state.days()
@@ -103,6 +114,14 @@ async def find_shop_work(
     days = task.left(due, head)
     if not everything:
         days = np.setdiff1d(due, whole_days(task, begun, head), assume_unique=True)
+    sums = None
+    if not date_range.is_bounded and _has_sums(snapshot.shop):
+        opened = (
+            open_no_sums(task.workspace)
+            if everything
+            else open_sums(task.workspace, task.state, snapshot.history.in_force, since)
+        )
+        sums = await opened
     return ShopWork(
         task=task,
         head=head,
@@ -110,12 +129,28 @@ async def find_shop_work(
         since=since,
         record=record,
         snapshot=snapshot,
+        changed_days=changed,
+        touched=touched,
+        sums=sums,
         every_day=changed is None
         and len(days) == len(due)
         and not (date_range.is_bounded or erased),
         erased=frozenset(erased),
         days=days,
         known=frozenset(due.tolist()),
+    )
+
+
+def _has_sums(shop: Shop) -> bool:
+    """Return whether sums are kept of a shop.
+
+    Not where a look-up gives an order its day, or a refund names a line of any order: what such a
+    row changes is not known from its own order.
+    """
+    refunds = shop.datasets.get("refunds")
+    names_lines = refunds is not None and "item" in refunds.columns
+    return not shop.datasets["orders"].columns["created_at"].via and (
+        not names_lines or shop.has("refunds", "order_id")
     )
 
 
