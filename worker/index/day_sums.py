@@ -111,7 +111,7 @@ def _measures(scheme: Scheme) -> dict[str, list[str]]:
 
 
 async def open_sums(
-    workspace: Workspace, ledger: Ledger, in_force: ContractInForce, up_to: int
+    workspace: Workspace, ledger: Ledger, in_force: ContractInForce, up_to: int | None
 ) -> SumsManifest:
     """Read the manifest of the sums; one without pages where they are not those of a sequence.
 
@@ -119,28 +119,20 @@ async def open_sums(
         workspace: Where they are.
         ledger: Its ledger.
         in_force: The contract, of which they must be.
-        up_to: Ledger sequence.
+        up_to: Ledger sequence; None to begin anew.
 
     Raises:
         StoreError: A store fails after retries.
     """
     found = await _read_manifest(workspace)
     fits = (
-        found.pages
+        up_to is not None
+        and found.pages
         and found.up_to == up_to
         and found.contract == identify_contract(in_force)
         and found.ledger == await identify_ledger(ledger, up_to)
     )
     return found if fits else _without_pages(found)
-
-
-async def open_no_sums(workspace: Workspace) -> SumsManifest:
-    """Return a manifest without pages, in whose place one with others may be written.
-
-    Raises:
-        StoreError: A store fails after retries.
-    """
-    return _without_pages(await _read_manifest(workspace))
 
 
 def _without_pages(found: SumsManifest) -> SumsManifest:

@@ -180,8 +180,7 @@ async def _transform_once(
     summed = sums_work(work, task.tables)
     kept = await bring_up_to_date(task, summed)
     left = await publish_sums(task, summed, kept, work.days, published)
-    if len(left) < len(work.days):
-        work = replace(work, days=left, skipped=True)
+    work = work.with_days(left)
     await publish_days(task, work, observed, kept, published)
     waiting = dict(work.record.waiting)
     notes: dict[str, int] = {}

@@ -11,7 +11,7 @@ import numpy as np
 from kpi.aggregation.calendar import NO_DAYS, Days, to_day
 from kpi.kernels.fixed_point import distinct
 from worker.errors import OtherContract
-from worker.index.day_sums import open_no_sums, open_sums
+from worker.index.day_sums import open_sums
 from worker.index.sums_manifest import SumsManifest
 from worker.state import Progress
 from worker.state.contract_in_force import adopted_contract, adoption_at
@@ -69,6 +69,12 @@ class PendingWork:
     order_versions: LatestVersions
     item_versions: LatestVersions
 
+    def with_days(self, days: Days) -> PendingWork:
+        """Return what is left to do where some of its days are done."""
+        if len(days) == len(self.days):
+            return self
+        return replace(self, days=days, skipped=True)
+
 
 async def find_pending_work(
     task: TransformTask, date_range: DateRange = ALL_DAYS, *, everything: bool = False
@@ -112,14 +118,7 @@ async def find_pending_work(
     erased = snapshot.erasures.deleted_since(since)
     if changed is not None and erased:
         changed = np.union1d(changed, _days_of(erased))
-    sums = None
-    if not date_range.is_bounded and _has_sums(snapshot):
-        opened = (
-            open_no_sums(task.workspace)
-            if everything
-            else open_sums(task.workspace, task.state, snapshot.in_force, since)
-        )
-        sums = await opened
+    sums = None if date_range.is_bounded else await _sums(task, snapshot, since, everything)
     begun = await task.state.days()
     vacated_days = np.union1d(abandoned, former_days)
     vacated_days = np.union1d(vacated_days, _days_of(erased)).astype(np.int32)
@@ -149,13 +148,18 @@ async def find_pending_work(
     )
 
 
-def _has_sums(snapshot: Snapshot) -> bool:
-    """Return whether sums are kept: not where items have a key of other columns than the order.
+async def _sums(
+    task: TransformTask, snapshot: Snapshot, since: int, everything: bool
+) -> SumsManifest | None:
+    """Return the sums of days; None where items have a key of other columns than the order.
 
     Of its first column alone, most items may have the one of a touched item.
     """
     key = snapshot.items.dataset.key
-    return len(key) == 1 or "order_id" in key
+    if len(key) > 1 and "order_id" not in key:
+        return None
+    wanted = None if everything else since
+    return await open_sums(task.workspace, task.state, snapshot.in_force, wanted)
 
 
 async def _changed_days(

@@ -10,7 +10,7 @@ import numpy as np
 
 from kpi.aggregation.calendar import Days, to_day
 from kpi.contract.shop import Shop
-from worker.index.day_sums import open_no_sums, open_sums
+from worker.index.day_sums import open_sums
 from worker.index.sums_manifest import SumsManifest
 from worker.state import Progress
 from worker.state.contract_in_force import adopted_contract, adoption_at
@@ -116,12 +116,8 @@ async def find_shop_work(
         days = np.setdiff1d(due, whole_days(task, begun, head), assume_unique=True)
     sums = None
     if not date_range.is_bounded and _has_sums(snapshot.shop):
-        opened = (
-            open_no_sums(task.workspace)
-            if everything
-            else open_sums(task.workspace, task.state, snapshot.history.in_force, since)
-        )
-        sums = await opened
+        wanted = None if everything else since
+        sums = await open_sums(task.workspace, task.state, snapshot.history.in_force, wanted)
     return ShopWork(
         task=task,
         head=head,
