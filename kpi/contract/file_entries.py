@@ -54,6 +54,7 @@ def read_file_entry(table: Reader) -> FileLayout:
         replaces=table.choice("replaces", get_args(Replaces), "rows"),
         begins=table.text("begins", "") or None,
         fill=table.text("fill", "") or None,
+        merged=table.texts("merged", ()),
         each=table.text("each", "") or None,
         known_by=table.texts("known_by", ()),
         only={name: read_conditions(only, name) for name in only.names()},
@@ -81,6 +82,9 @@ def _check_entry(table: Reader, layout: FileLayout) -> None:
         table.problem("feeds", "each dataset once", list(layout.feeds))
     if layout.fill is not None and forms and header_form(layout.fill) not in forms:
         table.problem("fill", "one of `columns`", layout.fill)
+    unknown = [one for one in layout.merged if forms and header_form(one) not in forms]
+    if unknown:
+        table.problem("merged", "headers of `columns`", unknown[0])
     if layout.each is not None and not all(layout.each.split(".")):
         table.problem("each", "a path of names such as orders.lines", layout.each)
 

@@ -148,6 +148,7 @@ class FileLayout:
         replaces: What a later file takes the place of.
         begins: A cell of the header; None where the first record is the header.
         fill: Column within which blank cells are as in the row above.
+        merged: Columns whose blank cells are as in the row above, whatever stands beside them.
         only: Dataset -> which rows are rows of it, by the file's own cells.
         each: Of JSON: path of the list of which each element is a row; None for one row an object.
         known_by: Headers that a file must have for the entry to take it (rule 26); empty where the
@@ -168,6 +169,7 @@ class FileLayout:
     replaces: Replaces = "rows"
     begins: str | None = None
     fill: str | None = None
+    merged: tuple[str, ...] = ()
     only: Mapping[str, Conditions] = field(default_factory=dict)
     each: str | None = None
     known_by: tuple[str, ...] = ()

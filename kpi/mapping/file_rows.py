@@ -15,6 +15,7 @@ from kpi.contract.reject_reasons import Reason
 from kpi.contract.shop import FileLayout, ShopColumn, ShopDataset
 from kpi.kernels.arrays import Int64s, Mask
 from kpi.kernels.masks import bitmap, valid
+from kpi.mapping.fill import MergedCells
 from kpi.mapping.numbers import read_numbers
 from kpi.validation.rules import Problem
 from kpi.validation.text import decode, trim
@@ -34,6 +35,7 @@ class FileRows:
         names: Mapping[str, str],
         layout: FileLayout,
         rows: int,
+        merged: Mapping[str, MergedCells],
     ) -> None:
         self._cells = cells
         self._headers = headers
@@ -44,6 +46,10 @@ class FileRows:
         self._bad: dict[str, Mask] = {}
         self._trimmed: dict[str, Mask] = {}
         self._rows = rows
+        self._merged = merged
+        # Of each piece, as the cells above are those of the piece before.
+        for header in layout.merged:
+            self.texts(header)
 
     def __len__(self) -> int:
         return self._rows
@@ -57,7 +63,10 @@ class FileRows:
             decoded, bad = _decode(self._cells[self._positions[form]])
             trimmed = trim(decoded, ())
             texts = without_empty(trimmed.values)
-            self._texts[form] = without_words(texts, self._layout.blanks)
+            texts = without_words(texts, self._layout.blanks)
+            if form in self._merged:
+                texts, bad = self._merged[form].fill(texts, bad)
+            self._texts[form] = texts
             self._bad[form] = bad
             self._trimmed[form] = trimmed.changed
         return self._texts[form]

@@ -1,6 +1,8 @@
-"""Blank cells as in the row above, while one column stays the same (rule 6)."""
+"""Blank cells as in the row above: of merged cells, or while one column stays the same (rule 6)."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +23,32 @@ class ComesBackError(Exception):
     def __init__(self, value: str) -> None:
         super().__init__(value)
         self.value = value
+
+
+@dataclass
+class MergedCells:
+    """The cell above the next rows of one column.
+
+    Attributes:
+        text: Null where none has a value yet.
+        is_bad: Whether its bytes are no text.
+    """
+
+    text: str | None = None
+    is_bad: bool = False
+
+    def fill(self, texts: pa.Array, bad: Mask) -> tuple[pa.Array, Mask]:
+        """Fill the next rows, and tell those whose cell, or the one above, is no text."""
+        if not len(texts):
+            return texts, bad
+        longer = pa.concat_arrays([pa.array([self.text], texts.type), texts])
+        longer_bad = np.concatenate([[self.is_bad], bad])
+        has = true(longer.is_valid()) | longer_bad
+        has[0] = True
+        at = np.maximum.accumulate(np.where(has, np.arange(len(longer)), 0))[1:]
+        filled, filled_bad = longer.take(pa.array(at)), longer_bad[at]
+        self.text, self.is_bad = filled[-1].as_py(), bool(filled_bad[-1])
+        return filled, filled_bad
 
 
 class Filler:

@@ -49,6 +49,7 @@ def wanted_headers(shop: Shop, layout: FileLayout) -> list[tuple[str, ...]]:
             wanted += [column.headers] if column.headers else []
             wanted += [(header,) for header in (*column.join, *column.when)]
     wanted += [(layout.fill,)] if layout.fill else []
+    wanted += [(header,) for header in layout.merged]
     for conditions in layout.only.values():
         wanted += [(header,) for header in columns_of(conditions)]
     of_path = {f"{{{name}}}" for name in layout.match.names}

@@ -31,7 +31,7 @@ from kpi.mapping.columns import (
 from kpi.mapping.conditions import holds
 from kpi.mapping.dates import Clock
 from kpi.mapping.file_rows import FileRows, without_words
-from kpi.mapping.fill import ComesBackError, Filler
+from kpi.mapping.fill import ComesBackError, Filler, MergedCells
 from kpi.mapping.headers import (
     CURRENCY_HEADERS,
     FileRefusedError,
@@ -130,6 +130,7 @@ class Mapper:
         self._first_day = int(np.datetime64(shop.not_before, "D").astype(np.int64))
         self._last_day = last_day
         self._fillers = {name: Filler() for name in self._datasets} if layout.fill else {}
+        self._merged = {header_form(one): MergedCells() for one in layout.merged}
         self._fillable = self._fillable_headers()
         self._signs: dict[tuple[str, str], frozenset[int]] = {}
         self._currencies: dict[str, set[str]] = {}
@@ -161,7 +162,13 @@ class Mapper:
             cells = [column.take(pa.array(kept)) for column in cells]
             has_level = [one[kept] for one in has_level]
         file_rows = FileRows(
-            cells, self._headers, self._positions, self._names, self._layout, len(kept)
+            cells,
+            self._headers,
+            self._positions,
+            self._names,
+            self._layout,
+            len(kept),
+            self._merged,
         )
         datasets = {
             name: self._of_dataset(

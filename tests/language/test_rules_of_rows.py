@@ -211,6 +211,28 @@ def test_rule_06_fill_goes_down_into_columns_of_orders_alone(tmp_path: Path) -> 
     assert outcome.categories[DAY, "(none)"]["daily_revenue"] == Decimal("7.00")
 
 
+MERGED = FILLED.replace('fill = "Order"', 'fill = "Order"\nmerged = ["Order"]')
+
+
+def test_lines_of_merged_cells_are_of_the_order_above(tmp_path: Path) -> None:
+    text = sales(
+        f"1,{DAY},7,A,5.00", ",,,B,6.00", f"2,{DAY},,B,1.00", ",,,A,1.00", header=FILLED_HEADER
+    )
+    outcome = check(tmp_path, MERGED, [File("sales.csv", text, 0)])
+    assert row(outcome)["total_orders"] == 2
+    assert row(outcome)["total_revenue"] == Decimal("13.00")
+    assert row(outcome)["anonymous_orders"] == 1
+    assert outcome.entries["sales.csv"].rows_rejected == 0
+
+
+def test_a_line_below_no_order_is_rejected(tmp_path: Path) -> None:
+    contract = MERGED + "[limits]\nmax_reject_rate = 1\n"
+    text = sales(",,,B,6.00", f"1,{DAY},7,A,5.00", header=FILLED_HEADER)
+    outcome = check(tmp_path, contract, [File("sales.csv", text, 0)])
+    assert outcome.entries["sales.csv"].rows_rejected == 1
+    assert row(outcome)["total_revenue"] == Decimal("5.00")
+
+
 def test_rule_06_fill_leaves_columns_that_lines_read(tmp_path: Path) -> None:
     contract = FILLED.replace('user_id = "User"', 'user_id = "User"\nsku = "SKU"')
     contract = contract.replace(

@@ -155,6 +155,7 @@ class _Maker:
             lines += ['quote = ""'] if not self.quoting else []
             lines += ['escape = "\\\\"'] if self.quoting == "\\" else []
             lines += ['fill = "Order"'] if self.maybe(0.4) else []
+            lines += ['merged = ["Order", "Date"]'] if self.maybe(0.2) else []
         else:
             lines += ['each = "Lines"'] if self.has_items else []
         only = self._only()
@@ -278,7 +279,10 @@ class _Maker:
     def _make_files(self) -> None:
         for name in self._names():
             rows = [self._cells() for _ in range(self.rnd.randint(1, 7))]
-            if "fill" in "".join(self.lines) and self.maybe(0.8):
+            if "merged" in "".join(self.lines):
+                for row in rows[1:]:
+                    row |= {"Order": "", "Date": ""} if self.maybe() else {}
+            elif "fill" in "".join(self.lines) and self.maybe(0.8):
                 rows.sort(key=lambda row: row["Order"])
             text = self._json(rows) if self.is_json else self._csv(rows)
             self.files.append((name, text))

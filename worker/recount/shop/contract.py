@@ -146,6 +146,7 @@ class Entry:
     replaces: str = "rows"
     begins: str | None = None
     fill: str | None = None
+    merged: tuple[str, ...] = ()
     only: Mapping[str, tuple[Condition, ...]] = field(default_factory=dict)
     each: tuple[str, ...] = ()
     known_by: tuple[str, ...] = ()
@@ -262,6 +263,7 @@ def _entry(number: int, table: Document) -> Entry:
         columns=tuple(table.get("columns", ())),
         dates=tuple(_listed(table.get("dates", "iso"))),
         blanks=frozenset(map(fold, table.get("blanks", ()))),
+        merged=tuple(map(fold, table.get("merged", ()))),
         only={name: _conditions(one) for name, one in table.get("only", {}).items()},
         each=tuple(each.split(".")) if each else (),
         known_by=tuple(table.get("known_by", ())),

@@ -96,6 +96,7 @@ class FileRows:
             currency=shop.currency if self._entry.minor_units else None,
         )
         self._fills = {one.name: _Fill() for one in self._datasets}
+        self._above: dict[str, str | None] = {}
         self._fillable = _fillable(self._entry, self._datasets)
         self._signs: dict[tuple[str, str], bool] = {}
         self._currencies: dict[str, set[str]] = {}
@@ -133,6 +134,8 @@ class FileRows:
         for header, text in record.cells.items():
             bare = _stripped(text)
             cells[header] = None if blanks and bare and fold(bare) in blanks else bare
+        for header in self._entry.merged:
+            self._above[header] = cells[header] = cells.get(header) or self._above.get(header)
         return cells
 
     def _is_inside(self, dataset: Dataset, cells: Cells, record: Record) -> bool:

@@ -93,7 +93,7 @@ def wanted_headers(shop: Shop, entry: Entry) -> list[tuple[str, ...]]:
             wanted += [column.headers] if column.headers else []
             wanted += [(header,) for header in column.join]
             wanted += [(header,) for condition in column.when for header in condition]
-    wanted += [(entry.fill,)] if entry.fill else []
+    wanted += [(header,) for header in (*entry.merged, *([entry.fill] if entry.fill else []))]
     wanted += [
         (header,) for only in entry.only.values() for condition in only for header in condition
     ]

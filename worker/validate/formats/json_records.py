@@ -190,7 +190,7 @@ def _spellings(shop: Shop, layout: FileLayout) -> dict[str, str]:
         for column in shop.all_datasets[name].columns.values()
         for header in (*column.headers, *column.join, *column.when)
     ]
-    named += [layout.fill] if layout.fill else []
+    named += [*layout.merged, *([layout.fill] if layout.fill else [])]
     named += [header for one in layout.only.values() for header in columns_of(one)]
     return {header_form(header): header for header in named}
 
