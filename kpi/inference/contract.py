@@ -11,6 +11,7 @@ from kpi.inference.date_mistakes import describe_mistakes
 from kpi.inference.decisions import Decisions
 from kpi.inference.draft import Block, left_open, write
 from kpi.inference.file_blocks import FileBlocks
+from kpi.inference.merged_cells import with_merged_cells
 from kpi.inference.money import find_money
 from kpi.inference.money_evidence import Way
 from kpi.inference.number_forms import mixed_forms
@@ -78,7 +79,7 @@ class _Inference:
             one for one in samples if one.misfits > MISFIT_SHARE * max(one.rows_total, 1)
         ]
         readable = [one for one in samples if one not in self._unreadable and one.rows]
-        self._tables = make_tables(readable)
+        self._tables = [with_merged_cells(one) for one in make_tables(readable)]
         self._plan = ReadingPlan(self._tables)
         self._remarks: list[str] = []
 

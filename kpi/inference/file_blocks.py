@@ -86,6 +86,9 @@ class FileBlocks:
             block.add("blanks", blanks, f"in {rows} cells")
         for dataset, (condition, note) in self._only(table).items():
             block.add(f"only.{dataset}", condition, note)
+        if table.merged:
+            note = "the rows below an order's first have none and go on with it"
+            block.add("merged", list(table.merged), note)
         fill = self._fill(table)
         if fill:
             block.add("fill", fill, "an order's first row alone has what belongs to the order")

@@ -33,7 +33,12 @@ from kpi.inference.unnamed_money import (
 )
 from kpi.inference.usual_prices import judge_by_usual_price
 from kpi.inference.values import Column, Floats
-from kpi.inference.whole_orders import repeats_discount, repeats_total, sum_of_orders
+from kpi.inference.whole_orders import (
+    repeats_discount,
+    repeats_total,
+    stands_at_first,
+    sum_of_orders,
+)
 
 CLOSE = 0.15
 """Difference of weight below which the rows do not decide between two ways."""
@@ -78,7 +83,9 @@ def find_money(structure: Structure, tables: Sequence[Table]) -> Money:
         for one in lines.columns
         if is_money(one) and id(one) not in taken and (one.has_headers or price is None)
     ]
-    repeated = [one for one in amounts if repeats_total(one, structure)]
+    repeated = [
+        one for one in amounts if repeats_total(one, structure) or stands_at_first(one, structure)
+    ]
     taken |= {id(one) for one in repeated}
     amounts = [one for one in amounts if id(one) not in taken]
     if not amounts and price is None:

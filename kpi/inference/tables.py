@@ -39,6 +39,7 @@ class Table:
         columns: In order; behind those of the file one with the dates of the files' names.
         pattern: That takes the files and the dates of their names; empty where they have none.
         named: Dates of the files' names, where the rows have dates of their own.
+        merged: Headers whose blank cells are as in the row above; `columns` have them filled.
     """
 
     number: int
@@ -46,6 +47,7 @@ class Table:
     columns: tuple[Column, ...]
     pattern: str = ""
     named: Column | None = None
+    merged: tuple[str, ...] = ()
 
     @cached_property
     def stem(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
 
 from kpi.contract.loading import parse_contract
@@ -21,9 +22,10 @@ def try_contract(text: str, samples: Sequence[TableSample]) -> list[str]:
     """Map the rows of samples; tell what is rejected.
 
     Raises:
-        NotInferableError: A file would be refused, or most of its rows rejected.
+        NotInferableError: A file would be refused, as of one with too many rejects.
     """
-    shop = parse_contract(text, source="the inferred contract").shop
+    contract = parse_contract(text, source="the inferred contract")
+    shop = contract.shop
     if shop is None:
         return []
     notes = []
@@ -38,7 +40,9 @@ def try_contract(text: str, samples: Sequence[TableSample]) -> list[str]:
             mapped = mapper.map(cells)
         except FileRefusedError as error:
             raise NotInferableError(f"{sample.name}: {error}") from error
+        of_sample, rejects = [], np.zeros(mapped.rows, bool)
         for name, rows in mapped.datasets.items():
+            rejects |= rows.rejected
             rejected = int(rows.rejected.sum())
             if not rejected:
                 continue
@@ -46,7 +50,17 @@ def try_contract(text: str, samples: Sequence[TableSample]) -> list[str]:
                 {f"{one.column}: {one.expected}": int(one.rows.sum()) for one in rows.problems}
             )
             what = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3))
-            notes.append(f"{rejected} of {mapped.rows} rows of {sample.name} are no {name}: {what}")
-            if rejected > mapped.rows / 2:
-                raise NotInferableError(notes[-1])
+            of_sample.append(
+                f"{rejected} of {mapped.rows} rows of {sample.name} are no {name}: {what}"
+            )
+        if of_sample and rejects.mean() > contract.max_reject_rate:
+            raise NotInferableError("; ".join(of_sample) + _advice(sample.name))
+        notes += of_sample
     return notes
+
+
+def _advice(name: str) -> str:
+    return (
+        f"; a run would refuse {name} for them. Write the contract by hand: `only` leaves rows "
+        "out, `merged` takes blank cells from the row above, and `dates` or `numbers` read others"
+    )

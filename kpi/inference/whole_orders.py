@@ -11,6 +11,9 @@ from kpi.inference.roles import is_unit_price
 from kpi.inference.structure import Structure
 from kpi.inference.values import Column, Floats
 
+AT_FIRST_SHARE = 0.9
+"""First rows of orders that have a value, from which on a column without others is the order's."""
+
 MIN_ORDERS = 3
 """Orders of several lines, all with one value, that prove it of the order without a word."""
 
@@ -48,6 +51,18 @@ def repeats_discount(
                 if other is not before and agree(after, other.amounts[rows]).mean() >= SURE_SHARE:
                     return False
     return True
+
+
+def stands_at_first(column: Column, structure: Structure) -> bool:
+    """Whether a column has a value on the first row of each order, and on no other row of it."""
+    keys = structure.order_id.cells
+    if not structure.is_flat or len(keys) != len(column.cells):
+        return False
+    has = np.array([bool(cell) for cell in column.cells])
+    first = np.array([at == 0 or key != keys[at - 1] for at, key in enumerate(keys)])
+    if (~first).sum() < MIN_ORDERS:
+        return False
+    return bool(has[first].mean() >= AT_FIRST_SHARE and not has[~first].any())
 
 
 def sum_of_orders(column: Column, structure: Structure) -> float:
