@@ -281,7 +281,7 @@ class _Maker:
             rows = [self._cells() for _ in range(self.rnd.randint(1, 7))]
             if "merged" in "".join(self.lines):
                 for row in rows[1:]:
-                    row |= {"Order": "", "Date": ""} if self.maybe() else {}
+                    row.update({"Order": "", "Date": ""} if self.maybe() else {})
             elif "fill" in "".join(self.lines) and self.maybe(0.8):
                 rows.sort(key=lambda row: row["Order"])
             text = self._json(rows) if self.is_json else self._csv(rows)

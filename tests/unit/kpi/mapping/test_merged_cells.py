@@ -1,4 +1,4 @@
-"""Merged cells: the cell above holds across pieces, and one that is no text makes those below so."""
+"""Merged cells: the cell above holds across pieces, and so does one that is no text."""
 
 from __future__ import annotations
 
