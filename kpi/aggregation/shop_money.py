@@ -20,10 +20,12 @@ ONE_QUANTITY = 10**3
 ONE_FACTOR = 10**10
 """The factor 1 at the scale of rates and shares."""
 
-MONEY_OF_A_LINE = ("unit_price", "before_discount", "discount", "after_discount")
+MONEY_OF_A_LINE = (
+    *("unit_price", "before_discount", "unit_discount", "discount", "after_discount"),
+)
 """Columns of which a line with money says one at least."""
 
-DISCOUNTS = ("discount", "discount_rate", "discount_percent")
+DISCOUNTS = ("discount", "unit_discount", "discount_rate", "discount_percent")
 """Columns that take something off the price of a line."""
 
 Integers = npt.NDArray[Any]
@@ -61,7 +63,8 @@ def quantities(table: pa.Table) -> tuple[Int64s, Mask]:
 def line_money(table: pa.Table, divisor: Int64s | None) -> LineMoney:
     """Compute the money of order lines.
 
-    after_discount, else (before_discount, else unit_price x quantity) - discount - its share.
+    after_discount, else (before_discount, else unit_price x quantity) - discount
+    - unit_discount x quantity - its share.
 
     Args:
         table: Lines.
@@ -115,18 +118,20 @@ def _discounted(
     rows = table.num_rows
     none = np.zeros(rows, np.int64), np.zeros(rows, bool)
     after_units, has_after = after or none
-    cell, has_cell = units_of(table, "discount") or none
     share, has_share = _shares(table) or none
     known = says_before | ~has_after
     before = _round(price, scale, divisor)
-    taken = price - _times(cell, 10 ** (scale - 4))
+    cell, has_cell, cell_scale = _sizes(table)
+    if cell_scale > scale:
+        price, scale = _times(price, 10 ** (cell_scale - scale)), cell_scale
+    of_cell = _round(cell, cell_scale, divisor)
+    taken = price - _times(cell, 10 ** (scale - cell_scale))
     if has_share.any():
         taken = _times(taken, ONE_FACTOR) - _times(price, share)
         scale += 10
     money = _round(
         np.where(has_after, _times(after_units, 10 ** (scale - 4)), taken), scale, divisor
     )
-    of_cell = _round(cell, 4, divisor)
     return LineMoney(
         money=money,
         before=np.where(known, before, 0).astype(np.int64),
@@ -134,6 +139,17 @@ def _discounted(
         discount=np.where(known, before - money, of_cell).astype(np.int64),
         unpriced=~(has_after | says_before | has_cell),
     )
+
+
+def _sizes(table: pa.Table) -> tuple[Integers, Mask, int]:
+    """Return the discount of each line in money, where there is one, and its decimal places."""
+    none = np.zeros(table.num_rows, np.int64), np.zeros(table.num_rows, bool)
+    whole, has_whole = units_of(table, "discount") or none
+    unit = units_of(table, "unit_discount")
+    if unit is None:
+        return whole, has_whole, 4
+    of_pieces = _times(unit[0], quantities(table)[0])
+    return _times(whole, ONE_QUANTITY) + of_pieces, has_whole | unit[1], 7
 
 
 def amounts(table: pa.Table, name: str, divisor: Int64s | None) -> Int64s:

@@ -53,6 +53,7 @@ ROLES: Mapping[str, Mapping[str, Role]] = {
         "unit_price": ("money", False),
         "before_discount": ("money", False),
         "discount": ("money", False),
+        "unit_discount": ("money", False),
         "discount_rate": ("factor", False),
         "discount_percent": ("factor", False),
         "after_discount": ("money", False),
@@ -77,7 +78,7 @@ ROLES: Mapping[str, Mapping[str, Role]] = {
 }
 """Dataset -> column with a meaning -> kind of its values, and whether it must be there."""
 
-SIZES = ("discount", "refund", "amount")
+SIZES = ("discount", "unit_discount", "refund", "amount")
 """Money without a sign (rule 12)."""
 
 

@@ -48,6 +48,7 @@ def describe_discount(role: str, column: Column) -> str:
     numbers = np.abs(column.amounts)
     what = {
         "discount": "amounts",
+        "unit_discount": "amounts, of each piece",
         "discount_rate": "fractions",
         "discount_percent": "per cent",
     }

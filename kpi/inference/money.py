@@ -21,7 +21,7 @@ from kpi.inference.money_evidence import (
     reduce_by,
     stands_once,
 )
-from kpi.inference.piece_discounts import judge_by_pieces
+from kpi.inference.piece_discounts import judge_by_pieces, read_discount
 from kpi.inference.roles import is_discount, is_money, is_unit_price, may_be_money
 from kpi.inference.structure import Structure, price_of_product
 from kpi.inference.tables import Table
@@ -34,9 +34,8 @@ from kpi.inference.unnamed_money import (
 from kpi.inference.usual_prices import judge_by_usual_price
 from kpi.inference.values import Column, Floats
 from kpi.inference.whole_orders import (
+    is_of_whole_order,
     repeats_discount,
-    repeats_total,
-    stands_at_first,
     sum_of_orders,
 )
 
@@ -72,20 +71,14 @@ def find_money(structure: Structure, tables: Sequence[Table]) -> Money:
     lines = structure.lines
     quantity = _filled(structure.quantity, len(lines.columns[0].cells), default=1.0)
     price = price_of_product(structure, tables)
-    taken = {
-        id(one)
-        for one in (
-            *(structure.quantity, structure.order_id, structure.line_order, structure.product),
-        )
-    }
+    roles = (structure.quantity, structure.order_id, structure.line_order, structure.product)
+    taken = {id(one) for one in roles}
     amounts = [
         one
         for one in lines.columns
         if is_money(one) and id(one) not in taken and (one.has_headers or price is None)
     ]
-    repeated = [
-        one for one in amounts if repeats_total(one, structure) or stands_at_first(one, structure)
-    ]
+    repeated = [one for one in amounts if is_of_whole_order(one, structure)]
     taken |= {id(one) for one in repeated}
     amounts = [one for one in amounts if id(one) not in taken]
     if not amounts and price is None:
@@ -129,6 +122,7 @@ def find_money(structure: Structure, tables: Sequence[Table]) -> Money:
     rivals += _readings_of_net(first, ways, rivals)
     first, rivals = with_tax(first, ways, rivals, lines.columns, quantity)
     first = _stated([first, *ways])
+    first, rivals = read_discount(first, rivals, structure, quantity, lines.columns)
     if [role for role, _ in first.roles] == ["unit_price"] and not discounts:
         taken |= {id(column) for column in discounts}
         open_ones = open_discounts(lines.columns, amounts, quantity, taken)

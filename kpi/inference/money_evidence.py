@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -227,7 +227,7 @@ def judge_by_totals(way: Way, structure: Structure) -> Way:
             continue
         if structure.is_flat and not is_of_order(column, structure):
             continue
-        share = _totals_share(way.amounts, structure, column)
+        share = totals_share(way.amounts, structure, column)
         if share > best_share:
             best_share, best_header = share, column.header
     if best_share >= SOME_SHARE:
@@ -253,15 +253,17 @@ def stands_once(column: Column, structure: Structure) -> bool:
     return is_of_order(column, structure)
 
 
-def _totals_share(amounts: Floats, structure: Structure, column: Column) -> float:
-    """Share of the orders whose lines add up to a column."""
+def totals_share(
+    amounts: Floats, structure: Structure, column: Column, only: Container[str] | None = None
+) -> float:
+    """Share of the orders, or of some of them, whose lines add up to a column."""
     sums: dict[str, float] = {}
     for key, amount in zip(structure.line_order.cells, amounts, strict=True):
         sums[key] = sums.get(key, 0.0) + float(amount)
     totals: dict[str, float] = {}
     numbers = column.numbers if column.numbers is not None else np.zeros(0)
     for key, total in zip(structure.order_id.cells, numbers, strict=True):
-        if not np.isnan(total):
+        if not np.isnan(total) and (only is None or key in only):
             totals.setdefault(key, float(total))
     both = [(sums[key], total) for key, total in totals.items() if key in sums and total]
     if len(both) < MIN_ROWS:

@@ -1,12 +1,21 @@
-"""Evidence of whether a discount is one of each piece: other columns have the price less it."""
+"""Evidence of whether a discount is one of each piece, or of the whole line."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from kpi.inference.money_evidence import DISCOUNT_ROLES, SURE_SHARE, Way, constancy, share_agreeing
+from kpi.inference.money_evidence import (
+    CENT,
+    DISCOUNT_ROLES,
+    SOME_SHARE,
+    SURE_SHARE,
+    Way,
+    constancy,
+    share_agreeing,
+    totals_share,
+)
 from kpi.inference.structure import Structure
 from kpi.inference.values import Column, Floats
 from kpi.kernels.arrays import Mask
@@ -16,6 +25,9 @@ AGAINST = -1.5
 
 FOR = 1.2
 """Weight of a way that takes it for what it is."""
+
+RATE_PLACES = 3
+"""Decimal places of the part of a price that a discount is."""
 
 
 def judge_by_pieces(
@@ -92,3 +104,79 @@ def _own(way: Way) -> list[Column]:
 def _telling(discount: Column, quantity: Floats) -> Mask:
     """Tell the rows in which a discount of the line and one of each piece are not the same."""
     return np.asarray((np.abs(discount.amounts) > 0) & (np.abs(quantity) > 1))
+
+
+def read_discount(
+    first: Way, rivals: list[Way], structure: Structure, quantity: Floats, columns: Sequence[Column]
+) -> tuple[Way, list[Way]]:
+    """Tell whether a discount off a price is of the line or of each piece: (way, open rivals).
+
+    Where no column, word, or part of the price decides it, both are open.
+    """
+    if [role for role, _ in first.roles] != ["unit_price", "discount"]:
+        return first, rivals
+    (_, price), (_, discount) = first.roles
+    rows = _telling(discount, quantity)
+    if len(price.amounts) != len(rows) or not rows.any():
+        return first, rivals
+    sizes = np.abs(discount.amounts)
+    amounts = (price.amounts - sizes) * quantity
+    of_pieces = Way(
+        roles=(("unit_price", price), ("unit_discount", discount)),
+        amounts=amounts,
+        weight=first.weight,
+        evidence=first.evidence,
+    )
+    proof_of_line = _proof(first, structure, rows, columns)
+    proof_of_pieces = _proof(of_pieces, structure, rows, columns)
+    if not proof_of_line and not proof_of_pieces:
+        proof_of_line, proof_of_pieces = _by_size(price.amounts, sizes, quantity, rows, discount)
+    others = [one for one in rivals if share_agreeing(one.amounts, amounts, rows) < 1.0]
+    if proof_of_line:
+        return first, rivals
+    if proof_of_pieces:
+        return of_pieces.with_evidence(0.0, proof_of_pieces), others
+    return first, [*others, of_pieces]
+
+
+def _proof(way: Way, structure: Structure, rows: Mask, columns: Iterable[Column]) -> str:
+    """Find a column of the line or a total of the order that only one reading gives."""
+    used = {id(column) for _, column in way.roles}
+    for column in columns:
+        if id(column) in used or not column.is_number or column.numbers is None:
+            continue
+        if share_agreeing(way.amounts, column.amounts, rows) >= SURE_SHARE:
+            return f"gives {column.header!r}"
+    orders = {key for key, told in zip(structure.line_order.cells, rows, strict=True) if told}
+    for column in structure.orders.columns:
+        if id(column) in used or not column.is_number or column.numbers is None:
+            continue
+        if totals_share(way.amounts, structure, column, orders) >= SURE_SHARE:
+            return f"adds up to {column.header!r}"
+    return ""
+
+
+def _by_size(
+    price: Floats, sizes: Floats, quantity: Floats, rows: Mask, discount: Column
+) -> tuple[str, str]:
+    """Tell by words and sizes which reading holds: (proof of the line, proof of each piece)."""
+    name = repr(discount.header)
+    if discount.meaning.has("unit"):
+        return "", f"{name} is of each piece by its word"
+    if discount.meaning.has("line", "total") or (sizes[rows] > price[rows] + CENT).any():
+        return f"{name} is of the line", ""
+    given = (sizes > 0) & (price > 0) & (quantity > 0)
+    pieces = np.where(quantity > 0, quantity, 1)
+    of_price = np.round(sizes / np.where(given, price, 1), RATE_PLACES)
+    of_line = np.round(sizes / np.where(given, price * pieces, 1), RATE_PLACES)
+    single = set(of_price[given & (quantity == 1)].tolist())
+    told = rows & given
+    if not single or not told.any():
+        return "", ""
+    as_pieces = float(np.mean([rate in single for rate in of_price[told].tolist()]))
+    as_line = float(np.mean([rate in single for rate in of_line[told].tolist()]))
+    if as_pieces >= SURE_SHARE and as_line < SOME_SHARE:
+        return "", f"{name} is the same part of a price whatever the quantity"
+    if as_line >= SURE_SHARE and as_pieces < SOME_SHARE:
+        return f"{name} is the same part of the line", ""
+    return "", ""

@@ -18,6 +18,11 @@ MIN_ORDERS = 3
 """Orders of several lines, all with one value, that prove it of the order without a word."""
 
 
+def is_of_whole_order(column: Column, structure: Structure) -> bool:
+    """Whether an amount is the order's, on each of its lines or on the first alone."""
+    return repeats_total(column, structure) or stands_at_first(column, structure)
+
+
 def repeats_total(column: Column, structure: Structure) -> bool:
     """Whether a column has an amount of the order on each line, and none of the line."""
     meaning = column.meaning

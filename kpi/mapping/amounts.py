@@ -31,9 +31,10 @@ def too_large(dataset: ShopDataset, values: Mapping[str, pa.Array], checked: Mas
         is_money = column.stored_kind == "money"
         limit = MAX_LINE_UNITS if is_money else MAX_QUANTITY * 10 ** PLACES["quantity"]
         _add(problems, name, AMOUNT if is_money else QUANTITY, (units[name] > limit) & checked)
-    if "unit_price" in units and "quantity" in units:
-        whole = units["unit_price"] * units["quantity"] / 10 ** PLACES["quantity"]
-        _add(problems, "unit_price", AMOUNT, (whole > MAX_LINE_UNITS) & checked)
+    for name in ("unit_price", "unit_discount"):
+        if name in units and "quantity" in units:
+            whole = units[name] * units["quantity"] / 10 ** PLACES["quantity"]
+            _add(problems, name, AMOUNT, (whole > MAX_LINE_UNITS) & checked)
     return problems
 
 

@@ -15,7 +15,9 @@ from kpi.kernels.masks import true
 from kpi.mapping.columns import Typed
 from kpi.mapping.file_rows import FileRows
 
-MONEY_OF_A_LINE = ("unit_price", "before_discount", "discount", "after_discount")
+MONEY_OF_A_LINE = (
+    *("unit_price", "before_discount", "unit_discount", "discount", "after_discount"),
+)
 
 SAMPLED_VALUES = 50
 """Values of one problem that are looked at in a chunk."""

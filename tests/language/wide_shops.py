@@ -233,7 +233,15 @@ class _Maker:
             lines += self.some('unit_price = "Unit"')
         lines.append('quantity = "Qty"')
         lines += self.some('before_discount = "Before"', 'after_discount = "After"')
-        lines += self.some('discount = { from = "Off", when = { Type = "!Footer" } }')
+        lines += self.some(
+            self.pick(
+                (
+                    'discount = { from = "Off", when = { Type = "!Footer" } }',
+                    'unit_discount = "Off"',
+                    'discount = "Cut"\nunit_discount = "Off"',
+                )
+            )
+        )
         lines += self.some(self.pick(('discount_rate = "Share"', 'discount_percent = "Percent"')))
         return lines + self._currency()
 

@@ -13,7 +13,10 @@ from worker.recount.values import fold
 
 Kind = Literal["text", "integer", "money", "quantity", "factor", "time", "version"]
 
-_MONEY = ("discount", "refund", "total", "unit_price", "before_discount", "after_discount")
+_MONEY = (
+    *("discount", "unit_discount", "refund", "total"),
+    *("unit_price", "before_discount", "after_discount"),
+)
 ROLES: Mapping[str, Kind] = {
     **dict.fromkeys((*_MONEY, "amount", "price"), "money"),
     **dict.fromkeys(("rate", "discount_rate", "discount_percent"), "factor"),
@@ -27,7 +30,7 @@ ROLES_OF: Mapping[str, frozenset[str]] = {
     "order_items": frozenset(
         {
             *("unit_price", "before_discount", "after_discount", "discount", "discount_rate"),
-            *("discount_percent", "quantity", "rate"),
+            *("discount_percent", "unit_discount", "quantity", "rate"),
         }
     ),
     "refunds": frozenset({"amount", "unit_price", "quantity", "rate", "created_at"}),
@@ -42,7 +45,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     "products": ("id",),
 }
 
-SIZES = ("discount", "refund", "amount")
+SIZES = ("discount", "unit_discount", "refund", "amount")
 """Money whose sign is dropped (rule 12)."""
 
 TYPES: Mapping[str, Kind] = {

@@ -11,8 +11,8 @@ from worker.recount.shop.contract import Dataset
 from worker.recount.shop.numbers import rounded
 from worker.recount.shop.values import Value
 
-MONEY_OF_A_LINE = ("unit_price", "before_discount", "discount", "after_discount")
-DISCOUNTS = ("discount", "discount_rate", "discount_percent")
+DISCOUNTS = ("discount", "unit_discount", "discount_rate", "discount_percent")
+MONEY_OF_A_LINE = ("unit_price", "before_discount", *DISCOUNTS[:2], "after_discount")
 
 MONEY_PLACES, SHARE_PLACES = 4, 10
 
@@ -88,7 +88,8 @@ class LineMoney:
 def line_money(dataset: Dataset, values: Values, rate: Rate) -> LineMoney:
     """Compute the money of a line.
 
-    after_discount; else (before_discount; else unit_price x quantity) less discount and share.
+    after_discount; else (before_discount; else unit_price x quantity) less discount,
+    unit_discount x quantity and share.
     """
     whole, unit, after = (
         number(values, name) for name in ("before_discount", "unit_price", "after_discount")
@@ -98,7 +99,9 @@ def line_money(dataset: Dataset, values: Values, rate: Rate) -> LineMoney:
         if whole is not None
         else (Fraction(unit or 0) * Fraction(pieces(dataset, values)))
     )
-    off = Fraction(number(values, "discount") or 0)
+    off = Fraction(number(values, "discount") or 0) + Fraction(
+        number(values, "unit_discount") or 0
+    ) * Fraction(pieces(dataset, values))
     exact = before - off - before * _share(values) if after is None else Fraction(after)
     paid = _money(exact, rate)
     if after is not None and whole is None and unit is None:

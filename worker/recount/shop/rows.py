@@ -293,7 +293,8 @@ def _is_too_large(values: Mapping[str, Value]) -> bool:
             MAX_QUANTITY if name == "quantity" else MAX_AMOUNT
         ):
             return True
-    price, quantity = values.get("unit_price"), values.get("quantity")
-    if not (isinstance(price, Decimal) and isinstance(quantity, Decimal)):
-        return False
-    return abs(price * quantity) > MAX_AMOUNT
+    quantity = values.get("quantity")
+    prices = [values.get(name) for name in ("unit_price", "unit_discount")]
+    return isinstance(quantity, Decimal) and any(
+        isinstance(price, Decimal) and abs(price * quantity) > MAX_AMOUNT for price in prices
+    )
