@@ -9,8 +9,8 @@ import random
 import pytest
 
 from tests.contracts.conftest import Place
-from worker.errors import SourceChanged, SourceError
-from worker.objects import ObjectInfo, ObjectStore
+from worker.errors import SourceChanged, SourceError, SourceMissing
+from worker.objects import ObjectInfo, ObjectStore, open_range
 
 MIB = 1 << 20
 
@@ -55,6 +55,22 @@ async def test_a_range_is_read_exactly(place: Place, start: int, end: int) -> No
     info = await write(place, "data", data)
 
     assert await place.store.read(info, start, end) == data[start:end]
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(0, 1), (0, 2_000), (990, 2_000), (2_000, 3_000), (-10, 0), (-2_000, 0)]
+)
+async def test_an_object_is_opened_by_a_range(place: Place, start: int, end: int) -> None:
+    data = random.Random(7).randbytes(1_000)
+    info = await write(place, "data", data)
+    await write(place, "empty", b"")
+
+    found, part = await open_range(place.store, place.key("data"), start, end)
+
+    assert (found, part) == (info, data[start:] if start < 0 else data[start:end])
+    assert (await open_range(place.store, place.key("empty"), start, end))[1] == b""
+    with pytest.raises(SourceMissing):
+        await open_range(place.store, place.key("nothing"), start, end)
 
 
 async def test_ranges_are_read_in_their_order(place: Place) -> None:

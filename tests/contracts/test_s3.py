@@ -164,6 +164,21 @@ async def test_a_broken_body_is_resumed_where_it_broke(aws: Emulator) -> None:
         assert got == data[1000:-1000]
 
 
+async def test_an_opened_range_that_breaks_off_goes_on(aws: Emulator) -> None:
+    data = random.Random(1).randbytes(2 * MIB)
+    async with behind_proxy(aws) as (store, proxy, _):
+        info = await write(store, "data", data)
+        proxy.faults = [
+            Fault(marker=b"bytes=-1048576", request_lost=True),
+            Fault(marker=b"bytes=-1048576", answer_bytes=MIB // 2),
+            Fault(marker=b"HEAD /", request_lost=True),
+        ]
+
+        assert await store.open_range("data", -MIB, 0) == (info, data[-MIB:])
+
+        assert [fault.marker for fault in proxy.faults] == [b"HEAD /"]
+
+
 async def test_a_body_that_breaks_each_time_is_given_up(aws: Emulator) -> None:
     async with behind_proxy(aws) as (store, proxy, _):
         info = await write(store, "data", bytes(MIB))

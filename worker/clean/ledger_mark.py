@@ -14,7 +14,7 @@ import orjson
 
 from worker.clean import Workspace
 from worker.errors import SourceError, SourceMissing, StateRestored
-from worker.objects import SweepingStore
+from worker.objects import SweepingStore, open_range
 from worker.state import Entry, Ledger
 from worker.state.erasures import read_erasures
 from worker.state.marks import Mark
@@ -23,6 +23,8 @@ from worker.state.same_ledger import identify_ledger
 MARK_NAME = "ledger.json"
 """Name of the mark in the folder of the index."""
 
+MARK_BYTES = 4096
+"""Length of a mark, at most."""
 
 CHECKED_RECORDS = 4
 """Last records whose clean files are looked up where the mark is behind: a workspace that was put
@@ -37,8 +39,8 @@ async def read_mark(workspace: Workspace) -> Mark | None:
     """
     store, key = workspace.store, workspace.absolute(workspace.index(MARK_NAME))
     try:
-        info = await store.stat(key)
-        fields = orjson.loads(await store.read(info, 0, info.size_bytes))
+        _, data = await open_range(store, key, 0, MARK_BYTES)
+        fields = orjson.loads(data)
         return Mark(begun=int(fields["begun"]), ledger=str(fields["ledger"]))
     except (SourceError, ValueError, TypeError, KeyError):
         return None  # missing, damaged, or being replaced by a transform

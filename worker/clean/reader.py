@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from worker.clean.uuid_columns import plain_schema
 from worker.errors import DamagedObject, WorkerError
-from worker.objects import ObjectInfo, ObjectStore
+from worker.objects import ObjectInfo, ObjectStore, open_range
 
 FOOTER_BYTES = 64 * 1024
 """Bytes read from the end of an object to find its footer."""
@@ -53,6 +53,15 @@ def decoding(url: str, what: str) -> Iterator[None]:
             expected=f"{what} as it was written",
             actual=f"damaged bytes ({type(error).__name__}{': ' if cause else ''}{cause})",
         ) from error
+
+
+async def read_end(store: ObjectStore, key: str) -> bytes:
+    """Read up to `FOOTER_BYTES` from the end of an object: a small one whole.
+
+    Raises:
+        SourceError, StoreError: It cannot be read.
+    """
+    return (await open_range(store, key, -FOOTER_BYTES))[1]
 
 
 class CleanObject:
@@ -187,10 +196,12 @@ class CleanObject:
             self._whole = await self._elsewhere() or b""
             self.bytes_read += len(self._whole)
         footer, whole = self._footer, self._whole
-        size = len(whole) or (await self._found()).size_bytes
-        if footer is None:
-            start = max(size - FOOTER_BYTES, 0)
-            tail = whole or await self._read(start, size)
+        if footer is not None:
+            size = len(whole) or (await self._found()).size_bytes
+        else:
+            tail = whole or await self._read_end()
+            size = len(whole) or (await self._found()).size_bytes
+            start = size - len(tail)
             # The rows of a small object have come with its footer.
             whole = tail if start == 0 else b""
             length = int.from_bytes(tail[-8:-4], "little") + 8
@@ -206,6 +217,15 @@ class CleanObject:
                     self._visited = True
             self._footer, self._whole = footer, whole
         return size, footer, whole
+
+    async def _read_end(self) -> bytes:
+        """Read up to `FOOTER_BYTES` from the end: at first with one request."""
+        if self._info is None:
+            self._info, tail = await open_range(self._store, self._key, -FOOTER_BYTES)
+            self.bytes_read += len(tail)
+            return tail
+        size = self._info.size_bytes
+        return await self._read(max(size - FOOTER_BYTES, 0), size)
 
     async def _found(self) -> ObjectInfo:
         if self._info is None:

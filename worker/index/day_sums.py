@@ -27,6 +27,7 @@ from worker.index.manifest import Run, Section
 from worker.index.run_object import RunReader, encode_parts
 from worker.index.stored import read_manifest
 from worker.index.sums_manifest import Page, SumsManifest
+from worker.objects import open_range
 from worker.state import Ledger
 from worker.state.contract_in_force import ContractInForce
 from worker.state.same_ledger import identify_ledger
@@ -147,7 +148,7 @@ async def read_page(workspace: Workspace, page: Page, scheme: Scheme) -> StoredS
         StoreError: The store fails after retries.
     """
     store, key = workspace.store, workspace.absolute(workspace.index(page.name))
-    data = await store.read(await store.stat(key), 0, page.size_bytes)
+    _, data = await open_range(store, key, 0, page.size_bytes)
     if zlib.crc32(data) != page.crc:
         raise DamagedObject(
             url=key,

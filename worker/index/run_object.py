@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from kpi.index.pointers import POINTER, Pointers, find_blocks, find_places, merg
 from kpi.kernels.arrays import Words
 from worker.errors import DamagedObject
 from worker.index.manifest import Run, Section
-from worker.objects import ObjectInfo, ObjectStore
+from worker.objects import ObjectInfo, ObjectStore, open_range
 
 BLOCK_POINTERS = 2048
 """Pointers that are read together where a run is too long to be read whole: 32 KiB."""
@@ -104,7 +104,7 @@ class RunReader:
         size = BLOCK_POINTERS * POINTER.itemsize
         start = section.offset + first * size
         end = min(start + count * size, section.offset + section.pointers * POINTER.itemsize)
-        data = await self._store.read(await self._stat(), start, end)
+        (data,) = await self._read_ranges([(start, end)])
         view = memoryview(data)
         for at in range(0, len(data), size):
             number = first + at // size
@@ -127,7 +127,7 @@ class RunReader:
             for stretch in stretches
         ]
         found = []
-        read = await self._store.read_ranges(await self._stat(), ranges)
+        read = await self._read_ranges(ranges)
         for stretch, data in zip(stretches, read, strict=True):
             view = memoryview(data)
             for number in range(int(stretch[0]), int(stretch[-1]) + 1):
@@ -143,7 +143,7 @@ class RunReader:
                 name: section for name, section in self._run.sections.items() if section.pointers
             }
             ranges = [_fence_range(section) for section in sections.values()]
-            read = await self._store.read_ranges(await self._stat(), ranges)
+            read = await self._read_ranges(ranges)
             self._fences = {}
             for (name, section), data in zip(sections.items(), read, strict=True):
                 self._check(zlib.crc32(data), section.crc)
@@ -152,15 +152,26 @@ class RunReader:
 
     async def _read_whole(self) -> bytes:
         if self._whole is None:
-            data = await self._store.read(await self._stat(), 0, self._run.size_bytes)
+            (data,) = await self._read_ranges([(0, self._run.size_bytes)])
             self._check(zlib.crc32(data), self._run.crc)
             self._whole = data
         return self._whole
 
-    async def _stat(self) -> ObjectInfo:
-        if self._info is None:
-            self._info = await self._store.stat(self._key)
-        return self._info
+    async def _read_ranges(self, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes]:
+        if not ranges:
+            return []
+        if self._info is not None:
+            return await self._store.read_ranges(self._info, ranges)
+        # The first one says which version it is of.
+        info, first = await open_range(self._store, self._key, *ranges[0])
+        if info.size_bytes != self._run.size_bytes:
+            raise DamagedObject(
+                url=self._key,
+                expected=f"the {self._run.size_bytes} bytes that were written",
+                actual=f"{info.size_bytes}",
+            )
+        self._info = info
+        return [first, *await self._store.read_ranges(self._info, ranges[1:])]
 
     def _check(self, crc: int, expected: int) -> None:
         if crc != expected:

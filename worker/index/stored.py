@@ -7,8 +7,12 @@ from typing import TypeVar
 
 from worker.clean import Workspace
 from worker.errors import SourceChanged, SourceError
+from worker.objects import open_range
 
 M = TypeVar("M")
+
+READ_BYTES = 256 * 1024
+"""Bytes of a manifest that are read with its first request: mostly all."""
 
 MANIFEST_READS = 5
 """Attempts to read a manifest while others replace it; after them, there is none."""
@@ -30,8 +34,9 @@ async def read_manifest(
     store, key = workspace.store, workspace.absolute(key)
     for _ in range(MANIFEST_READS):
         try:
-            info = await store.stat(key)
-            return parse(await store.read(info, 0, info.size_bytes), info.url)
+            info, data = await open_range(store, key, 0, READ_BYTES)
+            data += await store.read(info, len(data), info.size_bytes)
+            return parse(data, info.url)
         except SourceChanged:
             continue  # a writer has replaced it between both requests
         except SourceError:

@@ -19,6 +19,7 @@ from worker.errors import DamagedObject, StoreError
 from worker.index.checkpoint_manifest import Segment
 from worker.index.upload_rows import FIELDS, type_of
 from worker.index.upload_table import FileChunk, UploadTable
+from worker.objects import open_range
 
 GROUP_ROWS = 16_384
 """Rows of a row group: some 2 MB, of which mostly a few columns are read."""
@@ -26,7 +27,7 @@ GROUP_ROWS = 16_384
 HELD_BYTES = 1 << 20
 """Length of a segment up to which it is held in memory, and no temporary file is made."""
 
-COPIED_BYTES = 4 << 20
+COPIED_BYTES = 2 << 20
 """Bytes of a segment that are copied at once."""
 
 _WITHOUT_STATISTICS = frozenset(
@@ -46,13 +47,13 @@ class StoredRows:
         file: The file.
         size_bytes: Its length.
         crc: CRC-32 of its bytes.
-        digest: 32 hex digits of their SHA-256.
+        digest: 32 hex digits of their SHA-256, where they were written by this process.
     """
 
     file: IO[bytes]
     size_bytes: int
     crc: int
-    digest: str
+    digest: str = ""
 
     def __post_init__(self) -> None:
         weakref.finalize(self, self.file.close)
@@ -161,13 +162,16 @@ async def read_segment(workspace: Workspace, segment: Segment) -> list[FileChunk
         StoreError: A store fails after retries.
     """
     store, key = workspace.store, workspace.absolute(workspace.index(segment.name))
-    info = await store.stat(key)
-    file = _new_file()
+    info, data = await open_range(store, key, 0, min(COPIED_BYTES, segment.size_bytes))
+    file, crc = _new_file(), 0
     try:
         for start in range(0, segment.size_bytes, COPIED_BYTES):
             end = min(start + COPIED_BYTES, segment.size_bytes)
-            file.write(await store.read(info, start, end))
-        rows = _described(file)
+            if start:
+                data = await store.read(info, start, end)
+            crc = zlib.crc32(data, crc)
+            file.write(data)
+        rows = StoredRows(file, segment.size_bytes, crc)
     except OSError as error:
         file.close()
         raise _no_room(error) from error

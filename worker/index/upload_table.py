@@ -22,7 +22,7 @@ from kpi.kernels.arrays import Int64s, Mask
 from kpi.kernels.masks import true
 from worker.index.upload_rows import CHECKSUMS, FIELDS, checksum, type_of
 
-HELD_BYTES = 8 << 20
+HELD_BYTES = 4 << 20
 """Columns of chunks that are held for further look-ups."""
 
 Codes = npt.NDArray[np.int32]

@@ -162,6 +162,37 @@ class NamingStore(Protocol):
         """Yield the names of `ObjectStore.list`, as the listing has them."""
 
 
+@runtime_checkable
+class OpeningStore(Protocol):
+    """A store that describes an object in the answer to a request of its bytes."""
+
+    async def open_range(self, key: str, start: int, end: int) -> tuple[ObjectInfo, bytes]:
+        """Read bytes of the current version of a key; see `open_range`."""
+
+
+async def open_range(
+    store: ObjectStore, key: str, start: int, end: int = 0
+) -> tuple[ObjectInfo, bytes]:
+    """Look up the current version of `key`, and read bytes of it, with one request where possible.
+
+    Args:
+        store: Where it is.
+        key: The key.
+        start: Offset; from the end where it is negative.
+        end: Offset up to which it is read; less where it is shorter. Of no meaning where `start` is
+            negative: then it is read to its end.
+
+    Raises:
+        SourceError, StoreError: As from every method of `ObjectStore`.
+    """
+    if isinstance(store, OpeningStore):
+        return await store.open_range(key, start, end)
+    info = await store.stat(key)
+    first = max(info.size_bytes + start, 0) if start < 0 else min(start, info.size_bytes)
+    last = info.size_bytes if start < 0 else min(end, info.size_bytes)
+    return info, await store.read(info, first, last)
+
+
 async def list_names(store: ObjectStore, prefix: str) -> AsyncIterator[StoredName]:
     """Yield the objects below a prefix, ascending by key; see `ObjectStore.list`."""
     if isinstance(store, NamingStore):

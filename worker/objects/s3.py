@@ -1,7 +1,8 @@
 """Object store over an S3 bucket.
 
-`ObjectInfo.version` always comes from HEAD, so it does not depend on how the object was found: a
-listing has no version ids, and its times of multipart uploads may differ from those of HEAD.
+`ObjectInfo.version` always comes from HEAD, or from GET, whose headers are the same. So it does not
+depend on how the object was found: a listing has no version ids, and its times of multipart uploads
+may differ from those of HEAD.
 
 In a versioned bucket it is `version:<id>`, else `etag:<etag>:<Last-Modified, Unix seconds>`. By the
 etag alone, an upload that restores earlier content would be taken for the earlier upload, and the
@@ -35,6 +36,7 @@ from worker.runtime.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.type_defs import (
+        GetObjectOutputTypeDef,
         HeadObjectOutputTypeDef,
         ListObjectVersionsRequestTypeDef,
     )
@@ -47,8 +49,12 @@ _ETAG_OF_BYTES = re.compile(r"[0-9a-f]{32}(-[0-9]+)?")
 """An MD5, or that of the MD5s of the parts of a multipart upload and their number."""
 
 
-def etag_of_bytes(head: HeadObjectOutputTypeDef) -> str:
-    """Return the etag of an answer of HEAD where it is a digest of the bytes; else nothing.
+_CONTENT_RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<size>\d+)")
+"""Header of an answer with a part of an object (RFC 9110, section 14.4)."""
+
+
+def etag_of_bytes(head: HeadObjectOutputTypeDef | GetObjectOutputTypeDef) -> str:
+    """Return the etag of an answer of HEAD or GET where it is a digest of the bytes; else nothing.
 
     With a key of KMS or of the customer it is none, nor is it in a directory bucket.
     """
@@ -143,20 +149,62 @@ class S3Store:
                     Bucket=bucket, Key=key, ChecksumMode="ENABLED", VersionId=version_id
                 ),
             )
-        uploaded_at = head["LastModified"]
+        return self._info(key, head, head["ContentLength"])
+
+    def _info(
+        self, key: str, answer: HeadObjectOutputTypeDef | GetObjectOutputTypeDef, size_bytes: int
+    ) -> ObjectInfo:
+        """Describe the version of an object that an answer is about."""
+        uploaded_at = answer["LastModified"]
         # Objects written before versioning, or while it was suspended, have the id "null".
-        found_id = head.get("VersionId", "null")
+        found_id = answer.get("VersionId", "null")
         return ObjectInfo(
-            bucket=bucket,
+            bucket=self._bucket.bucket,
             key=key,
-            size_bytes=head["ContentLength"],
-            version=f"etag:{head['ETag']}:{int(uploaded_at.timestamp())}"
+            size_bytes=size_bytes,
+            version=f"etag:{answer['ETag']}:{int(uploaded_at.timestamp())}"
             if found_id == "null"
             else f"version:{found_id}",
             uploaded_at=uploaded_at,
-            sha256=head.get("ChecksumSHA256", ""),
-            etag=etag_of_bytes(head),
+            sha256=answer.get("ChecksumSHA256", ""),
+            etag=etag_of_bytes(answer),
         )
+
+    async def open_range(self, key: str, start: int, end: int) -> tuple[ObjectInfo, bytes]:
+        """Look up the current version of `key`, and read bytes of it, with one GET.
+
+        See `worker.objects.open_range`.
+        """
+        client, bucket = self._bucket.client, self._bucket.bucket
+        byte_range = f"bytes={start}" if start < 0 else f"bytes={start}-{end - 1}"
+        try:
+            answer = await self._bucket.read(
+                key, lambda: client.get_object(Bucket=bucket, Key=key, Range=byte_range)
+            )
+        except SourceError as error:
+            if status(error.__cause__) != 416:
+                raise
+            return await self.stat(key), b""  # it is empty, or ends before the range
+        found = _CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
+        size = int(found["size"]) if found else answer["ContentLength"]
+        info = self._info(key, answer, size)
+        first = max(size + start, 0) if start < 0 else min(start, size)
+        last = size if start < 0 else min(end, size)
+        if found is None or (int(found["first"]), int(found["last"]) + 1) != (first, last):
+            answer["Body"].close()  # a server that ignores such a range
+            return info, await self.read(info, first, last)
+        try:
+            async with answer["Body"] as body:
+                data = await body.read()
+        except CLIENT_ERRORS as error:
+            if not is_transient(error):
+                raise self._bucket.failure(
+                    error, key, self._bucket.retry.start(), reading=True
+                ) from error
+            data = b""
+        if len(data) < last - first:  # its body broke off
+            data = await self.read(info, first, last)
+        return info, data
 
     async def read(self, info: ObjectInfo, start: int, end: int) -> bytes:
         """Read bytes [start, end) of exactly that version.

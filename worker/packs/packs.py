@@ -14,7 +14,7 @@ from worker.clean.reader import FOOTER_BYTES
 from worker.errors import SourceError
 from worker.index.levels import Levels
 from worker.index.stored import read_manifest
-from worker.objects import ObjectInfo
+from worker.objects import ObjectInfo, open_range
 from worker.packs.manifest import Pack, PackManifest, manifest_name
 from worker.packs.pack_object import (
     Contents,
@@ -188,7 +188,7 @@ class Packs:
 
     async def _contents(self, pack: Pack) -> Contents:
         store, key = self._workspace.store, self._absolute(pack.name)
-        whole = await store.read(await store.stat(key), 0, pack.size_bytes)
+        _, whole = await open_range(store, key, 0, pack.size_bytes)
         start = directory_start(pack)
         return Contents(data=whole[:start], directory=parse_directory(pack, key, whole[start:]))
 
@@ -244,8 +244,9 @@ class _Chunks:
     async def _load(self, pack: Pack, number: int) -> bytes:
         store = self._workspace.store
         key = self._workspace.absolute(self._workspace.pack(pack.name))
-        if key not in self._infos:
-            self._infos[key] = await store.stat(key)
         start = number * PACK_CHUNK_BYTES
         end = min(start + PACK_CHUNK_BYTES, pack.size_bytes)
+        if key not in self._infos:
+            self._infos[key], data = await open_range(store, key, start, end)
+            return data
         return await store.read(self._infos[key], start, end)

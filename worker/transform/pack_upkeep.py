@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 
 from worker.clean import Workspace
+from worker.clean.reader import read_end
 from worker.errors import SourceError, StoreError
 from worker.packs.pack_object import PackedFile
 from worker.packs.packs import Packs
@@ -91,8 +92,8 @@ async def _read(workspace: Workspace, files: Sequence[SmallFile]) -> AsyncIterat
         data = b"" if file.file is None else file.file.held
         if not data:
             try:
-                info = await workspace.store.stat(workspace.stored(file.key))
-                data = await workspace.store.read(info, 0, info.size_bytes)
+                key = workspace.stored(file.key)
+                data = await read_end(workspace.store, key)
             except SourceError:
                 return None
         return PackedFile(sequence=file.sequence, key=file.key, data=data)
