@@ -42,10 +42,10 @@ PRODUCTS = Grouping(
 )
 
 
-def day_scheme(*, with_products: bool) -> Scheme:
+def day_scheme(*, with_categories: bool, with_products: bool) -> Scheme:
     """Return which sums are kept of a day."""
-    groupings = (CATEGORIES, PRODUCTS) if with_products else (CATEGORIES,)
-    return Scheme(measures=MEASURES, groupings=groupings)
+    wanted = ((CATEGORIES, with_categories), (PRODUCTS, with_products))
+    return Scheme(measures=MEASURES, groupings=[one for one, is_wanted in wanted if is_wanted])
 
 
 def added_by(

@@ -58,7 +58,7 @@ MANY = 12
 
 WITHOUT_SUMS = TransformLimits(summed_orders=10**9, summed_at_once=10**9)
 
-SCHEME = day_scheme(with_products=True)
+SCHEME = day_scheme(with_categories=True, with_products=True)
 
 STATUSES = ("shipped", "returned", "")
 

@@ -68,7 +68,8 @@ ALL_TABLES = ",".join(table.removesuffix("_kpis") for table in sorted(KPI_TABLES
 @click.option(
     "--rebuild",
     is_flag=True,
-    help="Compare key index and checkpoint too, with ones built from nothing.",
+    help="Compare key index, checkpoint, sums of busy days and packs too, with what is built from "
+    "nothing.",
 )
 @format_option("table", "json")
 def audit(

@@ -1,6 +1,6 @@
 """Compare what derives from ledger and clean zone with what is built from nothing.
 
-Audits use neither key index nor checkpoint: so their faults cannot hide behind each other.
+Audits use none of it: so their faults cannot hide behind each other.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from kpi.contract.model import Contract
 from kpi.index.pointers import Pointers
 from worker.clean import Workspace
 from worker.errors import SourceError
+from worker.maintenance.derived_sums import compare_packs, compare_sums, mixed_words
 from worker.state import State
 from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.transform.catalog import Catalog
@@ -26,9 +27,6 @@ from worker.transform.shop.indexed_columns import shop_indexed_columns
 from worker.transform.shop.snapshot import ShopSnapshot, open_shop_snapshot
 from worker.transform.snapshot import Snapshot, open_index, open_snapshot
 
-_MIXERS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
-"""Odd factors by which keys and places are mixed (from splitmix64 and xxHash)."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class _Sum:
@@ -38,10 +36,7 @@ class _Sum:
     mixed: int = 0
 
     def add(self, pointers: Pointers) -> _Sum:
-        keys, places = pointers["key"] * _MIXERS[0], pointers["place"] * _MIXERS[1]
-        words = (keys ^ (keys >> np.uint64(29))) + (places ^ (places >> np.uint64(31)))
-        words *= _MIXERS[0]
-        mixed = int(np.add.reduce(words ^ (words >> np.uint64(32)), dtype=np.uint64))
+        mixed = int(np.add.reduce(mixed_words(pointers), dtype=np.uint64))
         return _Sum(pointers=self.pointers + len(pointers), mixed=(self.mixed + mixed) % (1 << 64))
 
 
@@ -51,7 +46,7 @@ async def compare_derived(
     state: State,
     limits: TransformLimits = DEFAULT_LIMITS,
 ) -> list[str]:
-    """Compare key index and checkpoint with what ledger and clean zone give.
+    """Compare key index, checkpoint, packs and sums with what ledger and clean zone give.
 
     Returns:
         What differs, in words; nothing where they are equal, or not there.
@@ -78,9 +73,11 @@ async def compare_derived(
         catalogs = tuple(from_nothing.catalogs.values())
     else:
         columns, catalogs = indexed_columns(from_nothing.contract), from_nothing.catalogs
+    differences += await compare_packs(from_nothing, workspace, catalogs)
     secret = await state.erasure_key()
     if secret is None:
         return differences
+    differences += await compare_sums(from_nothing, workspace, state, reached)
     indexed = await open_index(workspace, secret, columns, catalogs)
     return differences + await _compare_index(indexed, catalogs, limits)
 

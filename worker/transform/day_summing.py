@@ -19,6 +19,7 @@ from worker.transform.kept_sums import CustomersOf
 from worker.transform.order_sums import State, added, read_orders, scheme_of, state_before
 from worker.transform.pending_work import PendingWork
 from worker.transform.publish import to_rows
+from worker.transform.snapshot import Snapshot
 from worker.transform.summing import SumsWork
 
 
@@ -40,6 +41,11 @@ def sums_work(work: PendingWork, tables: frozenset[str]) -> SumsWork:
     )
 
 
+def customer_type(snapshot: Snapshot) -> pa.DataType:
+    """Return the type of the ids of customers."""
+    return arrow_type(snapshot.orders.dataset.columns["user_id"])
+
+
 @dataclass(frozen=True, kw_only=True)
 class DaySumming:
     """Sums of the orders of a snapshot; see `Summing`."""
@@ -53,7 +59,7 @@ class DaySumming:
 
     @property
     def customer_type(self) -> pa.DataType:
-        return arrow_type(self.work.snapshot.orders.dataset.columns["user_id"])
+        return customer_type(self.work.snapshot)
 
     def order_ids(self) -> pa.Array | None:
         kind = arrow_type(self.work.snapshot.orders.dataset.columns["order_id"])

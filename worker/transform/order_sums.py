@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from kpi.aggregation.products import Products
 from kpi.aggregation.slice_sums import added_by, day_scheme
 from kpi.aggregation.sums import DAY, Added, Grain, Scheme
-from kpi.aggregation.tables import PRODUCT_KPIS
+from kpi.aggregation.tables import CATEGORY_KPIS, PRODUCT_KPIS
 from kpi.contract.arrow_types import arrow_type
 from kpi.contract.model import Dataset
 from kpi.kernels.arrays import Int64s
@@ -188,4 +188,6 @@ def added(
 
 def scheme_of(tables: frozenset[str]) -> Scheme:
     """Return which sums are kept where some KPI tables are wanted."""
-    return day_scheme(with_products=PRODUCT_KPIS.name in tables)
+    return day_scheme(
+        with_categories=CATEGORY_KPIS.name in tables, with_products=PRODUCT_KPIS.name in tables
+    )

@@ -100,7 +100,7 @@ class _DaySlices:
     def compute(self, loaded: DaySlice, days: Days) -> RowsOfDay:
         del days  # those of the slice
         tables = kpi_tables(loaded, self._context.tables)
-        _keep_sums(self._context.kept, loaded, self._context.tables)
+        keep_days(self._context.kept, loaded, self._context.tables)
         by_day = {name: split_by_day(table) for name, table in tables.items()}
 
         # Only of a day that is being published: as dictionaries, rows take the most memory.
@@ -113,7 +113,7 @@ class _DaySlices:
         return rows
 
 
-def _keep_sums(kept: KeptSums, day_slice: DaySlice, tables: frozenset[str]) -> None:
+def keep_days(kept: KeptSums, day_slice: DaySlice, tables: frozenset[str]) -> None:
     """Keep the sums of those days whose customers are kept."""
     if not kept.customers:
         return

@@ -27,7 +27,7 @@ from worker.index.day_sums import (
     write_page,
     write_sums,
 )
-from worker.state import Row
+from worker.state import Ledger, Row
 from worker.state.erasures import read_erasures
 from worker.state.secret import secret_of
 from worker.transform.day_pipeline import DayPipeline, Published, RowsOfDay
@@ -54,7 +54,9 @@ async def bring_up_to_date(task: TransformTask, work: SumsWork) -> KeptSums:
     limits, pages = task.limits, work.found.pages
     kept.least_orders = limits.summed_at_once if work.every_day else limits.summed_orders
     kept.room = limits.summed_customers
-    kept.customers_of = await _storable_customers(task, work.summing.customer_type)
+    kept.customers_of = await storable_customers(
+        task.state, work.summing.customer_type, is_shop=task.contract.shop is not None
+    )
     if work.changed is None:
         return kept
     ids = work.summing.order_ids() if pages else None
@@ -90,16 +92,27 @@ def _is_small(stored: StoredSums) -> bool:
     return len(stored.changed) <= MOST_CHANGED and groups <= MOST_GROUPS
 
 
-async def _storable_customers(task: TransformTask, kind: pa.DataType | None) -> CustomersOf:
-    """Return what makes keys of customers that may be stored."""
+async def storable_customers(
+    ledger: Ledger, kind: pa.DataType | None, *, is_shop: bool
+) -> CustomersOf:
+    """Return what makes keys of customers that may be stored.
+
+    Args:
+        ledger: Has the secret under which ids are hashed; one is drawn where there is none.
+        kind: Type of the ids; None where the contract has none.
+        is_shop: Whether the contract is of language 2.
+
+    Raises:
+        StoreError: The ledger fails after retries.
+    """
     if kind is None or pa.types.is_integer(kind):
         return lambda column: keys_of([column])
     from kpi.kernels.key_hashing import KeyHasher  # noqa: PLC0415  (cryptography, 10 ms)
 
-    secret = await secret_of(task.state)
+    secret = await secret_of(ledger)
     key = hmac.digest(secret, b"customers of a day", hashlib.sha256)[:HASH_KEY_BYTES]
     hasher = KeyHasher(key)
-    if task.contract.shop is not None:
+    if is_shop:
         return lambda column: text_keys(column, hasher)
     return lambda column: keys_of([column], hasher)
 

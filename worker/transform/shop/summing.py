@@ -45,6 +45,11 @@ def shop_sums_work(work: ShopWork, context: ShopContext) -> SumsWork:
     )
 
 
+def customer_type_of(shop: Shop) -> pa.DataType | None:
+    """Return the type of the ids of customers; None where the contract has none."""
+    return pa.string() if shop.has("orders", "user_id") else None
+
+
 @dataclass(frozen=True)
 class ShopSumming:
     """Sums of the orders of a snapshot; see `Summing`."""
@@ -66,7 +71,7 @@ class ShopSumming:
 
     @property
     def customer_type(self) -> pa.DataType | None:
-        return pa.string() if self._shop.has("orders", "user_id") else None
+        return customer_type_of(self._shop)
 
     def order_ids(self) -> pa.Array | None:
         return self.work.touched.ids(pa.string())

@@ -23,13 +23,14 @@ from worker.index.day_sums import MANIFEST_NAME, StoredSums, drop_sums, read_pag
 from worker.index.manifest import RUN_NAME
 from worker.index.sums_manifest import PAGE_NAME, SumsManifest
 from worker.maintenance.collection import Collector
+from worker.maintenance.derived import compare_derived
 from worker.transform import Report, transform
 from worker.transform.limits import TransformLimits
 
 ORDERS = 40
 BUSIEST = 60
 LIMITS = TransformLimits(summed_orders=20, summed_at_once=BUSIEST)
-SCHEME = day_scheme(with_products=False)
+SCHEME = day_scheme(with_categories=True, with_products=False)
 DATE = "2025-03-01T12:00:00"
 
 
@@ -65,6 +66,13 @@ class Shop:
             tables=DEFAULT_TABLES,
             limits=LIMITS,
             everything=everything,
+        )
+
+    async def differences(self) -> list[str]:
+        """Compare what derives from the clean zone with what is built from nothing."""
+        assert self.pipeline.state is not None
+        return await compare_derived(
+            self.pipeline.contract, self.pipeline.workspace, self.pipeline.state, LIMITS
         )
 
     async def rows(self) -> list[list[dict[str, object]]]:
@@ -192,6 +200,31 @@ async def test_sums_of_no_orders_are_found_out(tmp_path: Path, what: str) -> Non
         await _replace_manifest(shop, replace(manifest, pages=pages))
         assert (await shop.add(3, 1)).notes["sums_rebuilt"] == 1  # an order that is there already
         await shop.assert_right()
+
+
+SOUND: dict[str, Callable[[StoredSums], StoredSums]] = {
+    "another order": lambda one: _wrong(
+        one, *(value + (at == 0) for at, value in enumerate(one.sums.values))
+    ),
+    "another number of customers": lambda one: replace(one, customers=one.customers - 1),
+    "another customer": lambda one: replace(one, changed={(6, 6): 1, (5, 5): -1}),
+}
+
+
+@pytest.mark.parametrize("what", SOUND)
+async def test_wrong_sums_are_told_and_made_anew(tmp_path: Path, what: str) -> None:
+    """Those that could be the sums of some orders are found by `audit --rebuild` alone."""
+    async with busy_day(tmp_path) as shop:
+        assert await shop.differences() == []
+        workspace, manifest = shop.pipeline.workspace, await shop.manifest()
+        ((day, page),) = manifest.pages.items()
+        stored = await read_page(workspace, page, SCHEME)
+        assert stored is not None
+        pages = {day: await write_page(workspace, SOUND[what](stored), SCHEME)}
+        await _replace_manifest(shop, replace(manifest, pages=pages))
+        assert await shop.differences() == ["the sums of 2025-03-01 are not those of its orders"]
+        await shop.transform(everything=True)
+        assert await shop.differences() == []
 
 
 async def _replace_manifest(shop: Shop, manifest: SumsManifest) -> None:
