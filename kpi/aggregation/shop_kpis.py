@@ -33,7 +33,7 @@ from kpi.aggregation.shop_values import (
 )
 from kpi.aggregation.sums import ORDERS
 from kpi.aggregation.tables import CATEGORY_KPIS, ORDER_KPIS, PRODUCT_KPIS
-from kpi.contract.shop import Shop
+from kpi.contract.shop import REFUND_MONEY, Shop
 from kpi.kernels import fixed_point
 from kpi.kernels.arrays import Int64s
 from kpi.kernels.sorting import SERIAL, Execution
@@ -227,7 +227,7 @@ class _Rows:
         return fixed_point.add(self._values["line_discount"], self._values["discount"])
 
     def _refunds(self) -> Int64s | None:
-        if "refunds" in self._shop.datasets:
+        if self._shop.has("refunds", *REFUND_MONEY):
             return self._values["refunded"]
         return self._values["refund"] if self._shop.has("orders", "refund") else None
 

@@ -14,6 +14,7 @@ from kpi.contract.forms import NumberForm
 from kpi.contract.model import header_form
 from kpi.contract.shop import (
     AS_WRITTEN,
+    REFUND_MONEY,
     ROLES,
     KeyBy,
     Kind,
@@ -352,9 +353,10 @@ def _money_problems(shop: Shop) -> Iterable[str]:
         yield "orders.columns.refund: expected refunds in a column or in [refunds], got both"
     if shop.has("order_items", "discount_rate") and shop.has("order_items", "discount_percent"):
         yield "order_items.columns: expected discount_rate or discount_percent, got both"
-    if "refunds" in shop.datasets and not (
-        shop.has("refunds", "amount") or shop.has("refunds", "unit_price")
-    ):
-        yield "refunds.columns.amount: expected an amount, or a unit_price, got neither"
+    if "refunds" in shop.datasets and not shop.has("refunds", *REFUND_MONEY, "order_id", "item"):
+        yield (
+            "refunds.columns: expected an amount, a unit_price, or the order_id or item that came "
+            "back, got none"
+        )
     if any(shop.has(name, "currency") for name in ROLES) and shop.currency is None:
         yield "currency: expected the currency of the KPIs, since a column says it, got none"

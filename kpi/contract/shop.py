@@ -78,6 +78,9 @@ ROLES: Mapping[str, Mapping[str, Role]] = {
 }
 """Dataset -> column with a meaning -> kind of its values, and whether it must be there."""
 
+REFUND_MONEY = ("amount", "unit_price")
+"""Columns of [refunds] that say how much was paid back; without one, rows say what came back."""
+
 SIZES = ("discount", "unit_discount", "refund", "amount")
 """Money without a sign (rule 12)."""
 

@@ -26,9 +26,8 @@ from kpi.inference.open_columns import OpenColumns
 from kpi.inference.questions import Answers
 from kpi.inference.rates import find_rate
 from kpi.inference.reading_plan import ReadingPlan
-from kpi.inference.refund_rows import refunds_of_rows
+from kpi.inference.refund_rows import refunds_of_list, refunds_of_rows
 from kpi.inference.returns import add_returned
-from kpi.inference.side_tables import amounts_of
 from kpi.inference.states import find_deletions, find_return_mark
 from kpi.inference.statuses import meaning_of_status
 from kpi.inference.structure import Structure, price_of_product
@@ -317,37 +316,11 @@ class DatasetBlocks:
     def refunds(self, way: Way | None) -> list[Block]:
         if self._structure.are_refunds:
             return refunds_of_rows(self._structure, way, self._plan)
-        reference = self._structure.refunds
-        if reference is None:
+        found = self._structure.refunds
+        if found is None:
             return []
-        table = self._tables[reference.child.table]
-        amounts = amounts_of(table)
-        if not amounts:
-            return []
-        self._plan.feed(table, "refunds")
-        head, columns = Block("[refunds]"), Block("[refunds.columns]")
-        keys = [one for one in table.columns if one.is_key and "id" in one.meaning]
-        if keys:
-            head.add("key", "id", "unique in the data")
-            columns.add("id", self._plan.header(keys[0]), describe_values(keys[0]))
-        else:
-            head.add("key", "row", "no column is unique")
-        columns.add(
-            "order_id", self._plan.identifier(reference.child), describe_values(reference.child)
-        )
-        item = self._refunded_item(table)
-        if item is not None:
-            columns.add("item", self._plan.header(item), describe_values(item))
-        columns.add("amount", self._plan.money(amounts[0]), describe_values(amounts[0]))
-        dates = [one for one in table.columns if one.kind == "date"]
-        if dates:
-            columns.add(
-                "created_at",
-                dates[0].header.strip(),
-                "the day that a refund counts on; without this line it is the order's",
-                is_comment=True,
-            )
-        return [head, columns]
+        table = self._tables[found.order.table]
+        return refunds_of_list(found, table, self._refunded_item(table), self._plan)
 
     def _refunded_item(self, table: Table) -> Column | None:
         key = line_key(self._structure)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kpi.inference.categories import Cell
+from kpi.inference.values import Column
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,3 +36,20 @@ class ReturnedBy:
     def condition(self) -> str | list[str]:
         """Right side of a condition."""
         return self.texts[0] if len(self.texts) == 1 else list(self.texts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReturnList:
+    """A table of orders that came back, with what was paid back or without.
+
+    Attributes:
+        order: Its column of the order.
+        amounts: Columns that may be what was paid back, the likeliest first.
+        only: Column and texts of the rows that came back; None where all did.
+        note: What speaks for it.
+    """
+
+    order: Column
+    amounts: tuple[Column, ...] = ()
+    only: tuple[Column, tuple[str, ...]] | None = None
+    note: str = ""

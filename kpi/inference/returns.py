@@ -15,7 +15,8 @@ from kpi.inference.side_tables import (
     Join,
     StateTable,
     amounts_of,
-    by_list,
+    by_lines,
+    by_orders,
     find_states,
     lists_returns,
     may_list_returns,
@@ -89,10 +90,10 @@ def _has_refunds(join: Join) -> bool:
 
 
 def _with_list(structure: Structure, join: Join) -> Structure:
-    """Take a list of returns: for refunds where it has amounts."""
-    if _has_refunds(join):
-        return replace(structure, refunds=join.reference)
-    return replace(structure, returned_by=by_list(join))
+    """Take a list of returns: of orders as refunds, of lines by a look-up."""
+    if join.is_of_lines:
+        return replace(structure, returned_by=by_lines(join))
+    return replace(structure, refunds=by_orders(join))
 
 
 def _says_returns(structure: Structure) -> bool:

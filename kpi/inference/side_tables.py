@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kpi.inference.categories import Cell
 from kpi.inference.dates import NO_DAY
-from kpi.inference.returned_by import ReturnedBy
+from kpi.inference.returned_by import ReturnedBy, ReturnList
 from kpi.inference.roles import is_discount, is_money, status_fit
 from kpi.inference.states import find_return_mark
 from kpi.inference.statuses import meaning_of_status
@@ -149,28 +149,39 @@ def amounts_of(table: Table) -> list[Column]:
     return sorted(amounts, key=lambda one: not one.meaning.has("total"))
 
 
-def by_list(join: Join) -> ReturnedBy:
-    """Take the orders of a list of returns for returned, or those that it marks."""
-    note = f"{join.share:.1%} of the {_things(join)} are in {join.table.sample.name}"
+def by_orders(join: Join) -> ReturnList:
+    """Take the orders that a list of returns names, or those that it marks."""
+    only, note = _marked(join)
+    return ReturnList(
+        order=join.key,
+        amounts=tuple(amounts_of(join.table)),
+        only=only,
+        note=note or f"{join.share:.1%} of the orders are in it",
+    )
+
+
+def by_lines(join: Join) -> ReturnedBy:
+    """Take the lines that a list of returns names, or those that it marks."""
+    only, note = _marked(join)
+    value, texts = only or (join.key, ("*",))
+    return ReturnedBy(
+        cell=join.cell(value),
+        texts=texts,
+        is_of_lines=True,
+        note=note or f"{join.share:.1%} of the lines are in {join.table.sample.name}",
+    )
+
+
+def _marked(join: Join) -> tuple[tuple[Column, tuple[str, ...]] | None, str]:
+    """Find the rows of a list that came back by a flag, a date or a state, where not all did."""
     mark = find_return_mark(join.table.columns)
     if mark is not None:
-        rows = f"{mark.rows / max(join.table.rows, 1):.1%} of the rows of "
-        return ReturnedBy(
-            cell=join.cell(mark.column),
-            texts=mark.values,
-            is_of_lines=join.is_of_lines,
-            note=rows + join.table.sample.name,
-        )
+        return (mark.column, mark.values), f"{mark.rows / max(join.table.rows, 1):.1%} of the rows"
     for status in statuses_of(join):
         texts = tuple(_texts_of(status, "returned"))
         if texts and len(status.distinct) > 1:
-            note += f", with {status.header.strip()!r}"
-            return ReturnedBy(
-                cell=join.cell(status), texts=texts, is_of_lines=join.is_of_lines, note=note
-            )
-    return ReturnedBy(
-        cell=join.cell(join.key), texts=("*",), is_of_lines=join.is_of_lines, note=note
-    )
+            return (status, texts), f"others are not {' or '.join(texts)}"
+    return None, ""
 
 
 def _things(join: Join) -> str:

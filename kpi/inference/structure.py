@@ -9,7 +9,7 @@ from kpi.inference.attributes import is_attribute
 from kpi.inference.categories import MIN_FIT, Cell, find_category
 from kpi.inference.customers import customer_by_words
 from kpi.inference.day_numbers import numbers_of_days, same_day
-from kpi.inference.returned_by import ReturnedBy
+from kpi.inference.returned_by import ReturnedBy, ReturnList
 from kpi.inference.roles import (
     category_fit,
     date_fit,
@@ -43,7 +43,7 @@ class Structure:
         product: Of a line.
         products: Reference from a line's product to the table of products.
         category: Of a line, through its product where it stands there.
-        refunds: Reference from a row of refunds to its order.
+        refunds: Table of orders that came back.
         returned_by: Column of another table that says which orders or lines came back.
         returns: Column of a flat table whose rows below 0 are no sales but returns.
         are_refunds: Whether these are refunds on their own day; else they lower their order.
@@ -65,7 +65,7 @@ class Structure:
     products: Reference | None = None
     category: Cell | None = None
     open_category: Column | None = None
-    refunds: Reference | None = None
+    refunds: ReturnList | None = None
     returned_by: ReturnedBy | None = None
     returns: Column | None = None
     are_refunds: bool = False

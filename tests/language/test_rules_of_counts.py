@@ -110,6 +110,18 @@ def test_rule_10_a_refund_row_returns_its_order_or_line(tmp_path: Path) -> None:
     assert outcome.categories[DAY, "B"]["avg_return_rate"] == 0
 
 
+def test_rule_16_refund_rows_without_money_return_orders_alone(tmp_path: Path) -> None:
+    listed = '\n[refunds]\nkey = "row"\n[refunds.columns]\norder_id = "Order"\n'
+    contract = HEAD + FILES + REFUND_FILE + ORDERS + ITEMS + listed
+    files = [
+        File("sales.csv", sales(f"1,{DAY},A,1,5", f"2,{DAY},B,1,5"), 0),
+        File("refunds.csv", "Order\n2\n9\n", 1),
+    ]
+    outcome = check(tmp_path, contract, files)
+    assert row(outcome)["return_rate"] == Decimal("0.5")
+    assert not {"refunds", "net_sales"} & row(outcome).keys()
+
+
 MONEY_HEADER = "Order,Date,Unit,Before,Off,Share,After,Qty"
 
 

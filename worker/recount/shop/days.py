@@ -156,7 +156,7 @@ class DaySums:
         shop = self._shop
         has_user = shop.has("orders", "user_id")
         revenue = sums.revenue if self._says_revenue() else None
-        has_refunds = "refunds" in shop.datasets or shop.has("orders", "refund")
+        has_refunds = shop.has("refunds", "amount", "unit_price") or shop.has("orders", "refund")
         refunds = sums.refunds if has_refunds else None
         says_before = shop.has("order_items", "unit_price", "before_discount")
         says_discount = (

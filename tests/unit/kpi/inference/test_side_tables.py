@@ -22,6 +22,17 @@ def table(name: str, *rows: Sequence[object], headers: str) -> TableSample:
     return sample(dict(zip(headers.split(), zip(*rows, strict=True), strict=True)), name)
 
 
+def listed_orders(shop: Shop, file: str) -> tuple[str, list[str]]:
+    """Column of the order in [refunds], and the texts of the rows that are read."""
+    refunds = shop.datasets["refunds"]
+    assert not shop.has("refunds", "amount", "unit_price")
+    found = shop.layout_of(file)
+    assert found is not None
+    conditions = found[0].only.get("refunds", ())
+    texts = [text for one in conditions for some in one.values() for text in some.texts]
+    return refunds.columns["order_id"].headers[0], texts
+
+
 def lookup(shop: Shop, dataset: str = "orders") -> tuple[str, str, tuple[str, ...]]:
     """Column that a look-up begins with, where it ends, and the texts that say so."""
     (condition,) = shop.datasets[dataset].returned or ()
@@ -47,16 +58,15 @@ def lookup(shop: Shop, dataset: str = "orders") -> tuple[str, str, tuple[str, ..
 )
 def test_a_list_of_returns_says_which_orders_came_back(listed: TableSample) -> None:
     inferred = infer_contract([sample(lines()), listed], {})
-    start, found, texts = lookup(shop_of(inferred))
-    assert (start, found.partition(".")[2], texts) == ("order_id", "order_id", ("*",))
+    assert listed_orders(shop_of(inferred), listed.name) == ("order_id", [])
     assert not inferred.remarks
 
 
 def test_a_table_of_all_orders_returns_those_that_it_marks() -> None:
     rows = [(7000 + at, "yes" if at % 9 == 0 else "no") for at in range(ORDERS)]
     listed = table("returns.csv", *rows, headers="order_id returned")
-    _, found, texts = lookup(shop_of(infer_contract([sample(lines()), listed], {})))
-    assert (found, texts) == ("returns.returned", ("yes",))
+    shop = shop_of(infer_contract([sample(lines()), listed], {}))
+    assert listed_orders(shop, "returns.csv") == ("order_id", ["yes"])
 
 
 def test_a_list_of_returned_lines_returns_lines() -> None:
@@ -72,9 +82,9 @@ def test_a_list_without_a_known_word_is_a_question() -> None:
     listed = table("zzkk.csv", *rows, headers="nr order_id zz")
     assert asked(infer_contract([sample(lines()), listed], {})) == ["returned"]
     taken = shop_of(infer_contract([sample(lines()), listed], {"returned": "zzkk.csv"}))
-    assert lookup(taken)[1] == "zzkk.order_id"
+    assert listed_orders(taken, "zzkk.csv") == ("order_id", [])
     none = infer_contract([sample(lines()), listed], {"returned": "none"})
-    assert shop_of(none).datasets["orders"].returned is None
+    assert "refunds" not in shop_of(none).datasets
     assert "zzkk.csv" in none.remarks[0]
 
 
