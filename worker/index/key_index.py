@@ -87,7 +87,7 @@ class KeyIndex:
         )
         manifest = read
         if set(read.tables) != set(tables) or identify(read.up_to) != read.files:
-            manifest = Manifest(tables=tuple(sorted(tables)), retired=_names(read))
+            manifest = Manifest(tables=tuple(sorted(tables)), retired=(*read.retired, *read.names))
         return cls(workspace, secret, identify, manifest, read)
 
     async def opened_again(self) -> KeyIndex:
@@ -102,7 +102,7 @@ class KeyIndex:
         again = await KeyIndex.open(self._workspace, self._secret, mine.tables, self._identify)
         if again.manifest != mine:
             return again
-        empty = Manifest(tables=mine.tables, retired=_names(mine))
+        empty = Manifest(tables=mine.tables, retired=(*mine.retired, *mine.names))
         return KeyIndex(self._workspace, self._secret, self._identify, empty, mine)
 
     def words(self, column: pa.ChunkedArray) -> Words:
@@ -202,12 +202,3 @@ class KeyIndex:
         async with self._workspace.store.create(self._absolute(MANIFEST_NAME)) as writer:
             await writer.write(manifest.to_json())
         return True
-
-
-async def _stored(workspace: Workspace) -> Manifest:
-    key = workspace.index(MANIFEST_NAME)
-    return await read_manifest(workspace, key, Manifest.from_json) or Manifest()
-
-
-def _names(manifest: Manifest) -> tuple[str, ...]:
-    return (*manifest.retired, *(run.name for run in manifest.runs))

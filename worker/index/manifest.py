@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from worker.errors import DamagedObject
+from worker.index.stored_manifest import StoredManifest
 
 RUN_NAME = re.compile(r"[0-9a-f]{32}\.run")
 """Names of runs, in the folder of the index."""
-
-FORMAT = 1
-"""Version of manifest and runs. Another one is an index that is not there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,50 +49,34 @@ class Run:
         return sum(section.pointers for section in self.sections.values())
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Manifest:
-    """What the index holds.
+@dataclass(frozen=True, kw_only=True)
+class Manifest(StoredManifest):
+    """What the index holds: up to `up_to` every clean row has its pointers.
 
     Attributes:
-        up_to: Ledger sequence up to which every clean row has its pointers.
         files: Identifies the ledger and its clean files up to that sequence: those of a ledger that
             was restored, of another contract, or rewritten for an erasure, are others.
         tables: Names of the tables.
         runs: From the newest to the oldest.
-        retired: Names of runs that the manifest before had and this one has not: a reader may still
-            use them, the next manifest's writer deletes them.
     """
 
-    up_to: int = 0
+    KIND = "the key index"
+    FORMAT = 1
+    NAMES = RUN_NAME
+
     files: str = ""
     tables: tuple[str, ...] = ()
     runs: tuple[Run, ...] = ()
-    retired: tuple[str, ...] = field(default=())
 
-    def to_json(self) -> bytes:
-        return orjson.dumps({"format": FORMAT, **asdict(self)})
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of its runs."""
+        return tuple(run.name for run in self.runs)
 
     @classmethod
-    def from_json(cls, data: bytes, url: str) -> Manifest:
-        """Parse the text of `to_json`; one of another format is empty.
-
-        Raises:
-            DamagedObject: It is damaged.
-        """
-        try:
-            fields: dict[str, Any] = orjson.loads(data)
-            if fields.pop("format") != FORMAT:
-                return cls()
-            runs = [_run(run) for run in fields.pop("runs")]
-            tables, retired = (tuple(fields.pop(name)) for name in ("tables", "retired"))
-            names = (*retired, *(run.name for run in runs))
-            if not all(RUN_NAME.fullmatch(name) for name in names):
-                raise ValueError("a name that is no run's")
-            return cls(**fields, tables=tables, runs=tuple(runs), retired=retired)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise DamagedObject(
-                url=url, expected="a manifest of the key index", actual=f"damaged bytes ({error})"
-            ) from error
+    def parse_fields(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        runs = tuple(_run(run) for run in fields["runs"])
+        return fields | {"tables": tuple(fields["tables"]), "runs": runs}
 
 
 def _run(fields: dict[str, Any]) -> Run:

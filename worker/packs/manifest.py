@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from worker.errors import DamagedObject
+from worker.index.stored_manifest import StoredManifest
 
 PACK_NAME = re.compile(r"[0-9a-f]{32}(?P<generation>-e[0-9a-f]{8})?\.pack")
 """Names of packs, in their folder."""
 
 MANIFEST_NAME = re.compile(r"current(?P<generation>-e[0-9a-f]{8})?\.json")
 """Names that `manifest_name` gives."""
-
-FORMAT = 1
-"""Version of manifest and packs. Others are packs that are not there."""
 
 
 def manifest_name(generation: str) -> str:
@@ -46,49 +41,25 @@ class Pack:
     crc: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PackManifest:
-    """Which packs there are.
+@dataclass(frozen=True, kw_only=True)
+class PackManifest(StoredManifest):
+    """Which packs there are: up to `up_to` they hold every small clean file that could be read.
 
     Attributes:
-        up_to: Ledger sequence up to which they hold every small clean file that could be read.
         packs: From the newest to the oldest.
-        retired: Names of packs that the manifest before had and this one has not: a reader may
-            still use them, the next manifest's writer deletes them.
     """
 
-    up_to: int = 0
+    KIND = "packs"
+    FORMAT = 1
+    NAMES = PACK_NAME
+
     packs: tuple[Pack, ...] = ()
-    retired: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of its packs."""
         return tuple(pack.name for pack in self.packs)
 
-    def to_json(self) -> bytes:
-        return orjson.dumps({"format": FORMAT, **asdict(self)})
-
     @classmethod
-    def from_json(cls, data: bytes, url: str) -> PackManifest:
-        """Parse the text of `to_json`; one of another format is empty.
-
-        Raises:
-            DamagedObject: It is damaged.
-        """
-        try:
-            fields: dict[str, Any] = orjson.loads(data)
-            if fields.pop("format") != FORMAT:
-                return cls()
-            found = cls(
-                packs=tuple(Pack(**one) for one in fields.pop("packs")),
-                retired=tuple(fields.pop("retired")),
-                **fields,
-            )
-            if not all(PACK_NAME.fullmatch(name) for name in (*found.names, *found.retired)):
-                raise ValueError("a name that is no pack's")
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise DamagedObject(
-                url=url, expected="a manifest of packs", actual=f"damaged bytes ({error})"
-            ) from error
-        return found
+    def parse_fields(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        return fields | {"packs": tuple(Pack(**one) for one in fields["packs"])}
