@@ -87,7 +87,8 @@ class _Inference:
         references = find_references(self._tables)
         structure = find_structure(self._tables, references)
         if structure is None:
-            raise NotInferableError(self._nothing_found())
+            lists = [_unread_lists(one) for one in self._samples if one.unread]
+            raise NotInferableError("; ".join([self._nothing_found(), *lists]))
         decisions = Decisions(self._tables, self._answers)
         structure = decisions.choose_date(decisions.order_dates(structure))
         open_columns = OpenColumns(self._tables, self._answers)
@@ -118,6 +119,7 @@ class _Inference:
         ask_about_places(structure, self._answers)
         files = FileBlocks(structure, self._tables, self._plan, self._answers)
         blocks = [*files.blocks(self._others()), *blocks]
+        self._remarks += map(_unread_lists, (one for one in self._samples if one.unread))
         self._remarks += unread_tables(self._tables, self._plan.feeds, joins, references)
         self._answers.check()
         questions = tuple(self._answers.open)
@@ -197,6 +199,16 @@ def _dates_in_names(tables: Sequence[Table]) -> str:
                 f'match = "{pattern}" and created_at = "{{date}}"'
             )
     return ""
+
+
+def _unread_lists(sample: TableSample) -> str:
+    """Say which lists of a file of JSON are not read."""
+    each = sample.words.get("each")
+    names = ", ".join(sample.unread)
+    return (
+        f"{sample.name}: {names} is not read, as a file of JSON is read for one list"
+        f"{f' ({each})' if each else ''}; write a list that is needed to a file of its own"
+    )
 
 
 def _misfit(sample: TableSample) -> str:

@@ -61,7 +61,12 @@ class Answers:
             return None
         if value not in question.answers:
             wanted = " or ".join(map(repr, question.answers))
-            raise NotInferableError(f"expected --answer {question.word}={wanted}, got {value!r}")
+            # A question with one answer says in it what to do where that is wrong.
+            meaning = next(iter(question.answers.values())) if len(question.answers) == 1 else ""
+            raise NotInferableError(
+                f"expected --answer {question.word}={wanted}, got {value!r}"
+                f"{f'; {question.text} {meaning}' if meaning else ''}"
+            )
         return value
 
     def check(self) -> None:

@@ -23,6 +23,7 @@ class TableSample:
         parts: Names of the files whose rows these are, and rows of each; empty for one file.
         repeated: Columns that have each value once in these rows, but not in all of the file.
         only: Column and text of the rows that are no totals of others; empty where all are none.
+        unread: Lists of objects of JSON that are not read, as a file is read for one.
         misfits: Records among those read that have another number of fields than the header.
         misfit_example: Fields of such a record, and of the header.
     """
@@ -39,6 +40,7 @@ class TableSample:
     parts: tuple[tuple[str, int], ...] = ()
     repeated: frozenset[int] = frozenset()
     only: Mapping[str, str] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
     misfits: int = 0
     misfit_example: tuple[int, int] = (0, 0)
 

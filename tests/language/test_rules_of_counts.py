@@ -161,6 +161,28 @@ def test_rule_11_money_of_a_line(
     assert row(outcome).get("gross_sales") == (None if gross is None else Decimal(gross))
 
 
+@pytest.mark.parametrize(
+    ("cells", "revenue", "discounts"),
+    [
+        ("10,1,3", "27.00", "3.00"),
+        ("10,-1,3", "27.00", "3.00"),  # a size, as each discount
+        ("0.3333,0.1111,0.333", "0.07", "0.04"),
+        ("10,1,-2", "-18.00", "-2.00"),
+        ("10,1,", "0.00", "0.00"),
+        (",1,2", "-2.00", "2.00"),
+    ],
+)
+def test_rule_11_a_discount_of_each_piece_is_taken_off_each(
+    tmp_path: Path, cells: str, revenue: str, discounts: str
+) -> None:
+    items = '[order_items]\nkey = "order"\n[order_items.columns]\norder_id = "Order"\n'
+    items += 'unit_price = "Unit"\nunit_discount = "Off"\nquantity = "Qty"\n'
+    text = f"Order,Date,Unit,Off,Qty\n1,{DAY},{cells}\n"
+    outcome = check(tmp_path, HEAD + FILES + ORDERS + items, [File("sales.csv", text, 0)])
+    assert row(outcome)["total_revenue"] == Decimal(revenue)
+    assert row(outcome)["discounts"] == Decimal(discounts)
+
+
 def test_rule_11_lines_are_rounded_once_to_four_places(tmp_path: Path) -> None:
     rows = [f"1,{DAY},A,1,0.0050"] * 3
     contract = HEAD + FILES + ORDERS + ITEMS

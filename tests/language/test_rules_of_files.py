@@ -113,6 +113,15 @@ def test_rule_27_an_escape_character_makes_a_quote_a_plain_one(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("quote", ["", 'quote = ""\n'])
+def test_a_cell_of_an_escaped_n_has_no_value(tmp_path: Path, quote: str) -> None:
+    """As MySQL and PostgreSQL export NULL; other cells keep the letter."""
+    contract = HEAD + FILES + 'escape = "\\\\"\n' + quote + ORDERS + ITEMS + 'category = "SKU"\n'
+    rows = (f"1,{DAY},\\N,1,5", f"2,{DAY},N,1,7", f"3,{DAY},a\\N,1,9", f"4,{DAY},\\\\N,1,9")
+    outcome = check(tmp_path, contract, [File("sales1.csv", sales(*rows), 0)])
+    assert sorted(name for _, name in outcome.categories) == ["(none)", "N", "\\N", "aN"]
+
+
+@pytest.mark.parametrize("quote", ["", 'quote = ""\n'])
 def test_a_delimiter_behind_a_backslash_separates_nothing(tmp_path: Path, quote: str) -> None:
     """Within quotes and outside of them, as MySQL and PostgreSQL export it."""
     contract = HEAD + FILES + 'escape = "\\\\"\n' + quote + ORDERS + ITEMS + 'category = "SKU"\n'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from kpi.inference.headers import meaning_of
@@ -31,7 +31,8 @@ def sample_objects(
         whole: Whether these are all of its objects.
         max_rows: Rows of a sample.
     """
-    each = _list_of_lines(objects[:LISTED_OBJECTS])
+    lists = _lists(objects[:LISTED_OBJECTS], ())
+    each = _list_of_lines(lists)
     paths = SamplePaths(objects, each)
     headers = paths.headers()
     for header in _containers(objects[:LISTED_OBJECTS], paths):
@@ -49,6 +50,7 @@ def sample_objects(
         headers=tuple(headers),
         columns=tuple(zip(*rows, strict=True)),
         words={"each": ".".join(each)} if each else {},
+        unread=tuple(".".join(one) for one in lists if each[: len(one)] != one),
         whole=whole and len(rows) < max_rows,
         rows_total=len(rows),
     )
@@ -67,11 +69,11 @@ def shape_of(objects: Sequence[Any], sample: TableSample) -> Shape:
     )
 
 
-def _list_of_lines(objects: Sequence[Any]) -> Path:
+def _list_of_lines(lists: Mapping[Path, Collection[str]]) -> Path:
     """Find the list whose elements are most like lines, the deeper of equals; empty for none."""
     best: float = 0.0
     each: Path = ()
-    for path, keys in _lists(objects, ()).items():
+    for path, keys in lists.items():
         known = sum(meaning_of(key).has(*LINE_CONCEPTS) for key in keys)
         score = known + 0.1 * len(path)
         if known and score > best:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def split_records(
     csv.field_size_limit(2**31 - 1)
     source = _Lines(lines, max_record_bytes)
     reader = csv.reader(
-        source,
+        (_with_nulls(line) for line in source) if dialect.escape else source,
         delimiter=dialect.delimiter,
         quoting=csv.QUOTE_MINIMAL if dialect.is_quoted else csv.QUOTE_NONE,
         escapechar=dialect.escape or None,
@@ -90,7 +91,20 @@ def split_records(
             continue
         is_short = source.end_record() <= max_record_bytes
         if fields:
-            yield fields if is_short else None
+            yield [_shown(one) for one in fields] if is_short else None
+
+
+_NULL = "\U0010fffe"
+"""In the place of an escaped N: a character that no text has."""
+
+
+def _with_nulls(line: str) -> str:
+    return re.sub(r"\\(.)", lambda pair: _NULL if pair[1] == "N" else pair[0], line)
+
+
+def _shown(field: str) -> str:
+    """Read a field; one that is an escaped N alone has no value."""
+    return "" if field == _NULL else field.replace(_NULL, "N")
 
 
 class _Lines:

@@ -15,14 +15,17 @@ FIRST_STAND_IN = 0x10FF00
 """Character of private use in the place of the first ASCII character, where one is escaped.
 
 A delimiter behind an escape character separates nothing; it is put back once the columns are
-separated. Letters, digits, quotes and line ends are never replaced.
+separated. Letters but `N`, digits, quotes and line ends are never replaced.
 """
 
 _STAND_INS = {
     bytes([code]): chr(FIRST_STAND_IN + code).encode()
     for code in range(128)
-    if not chr(code).isalnum() and chr(code) not in '"\\\r\n'
+    if chr(code) == "N" or (not chr(code).isalnum() and chr(code) not in '"\\\r\n')
 }
+
+NULL = _STAND_INS[b"N"]
+"""A cell that is `\\N`: no value, as MySQL and PostgreSQL write it."""
 
 STAND_IN = re.compile(rb"\xf4\x8f[\xbc\xbd][\x80-\xbf]")
 """One of them in UTF-8."""

@@ -25,7 +25,7 @@ from kpi.mapping.headers import FileRefusedError, needed_positions, wanted_heade
 from kpi.validation.reading import WrongColumnCounts
 from kpi.validation.rejects import Broken, assemble_rejects
 from kpi.validation.rules import Problem
-from worker.validate.decoding import STAND_IN, without_stand_ins
+from worker.validate.decoding import NULL, STAND_IN, without_stand_ins
 from worker.validate.formats import (
     NO_LEVELS,
     UNKNOWN_HEADER,
@@ -79,11 +79,14 @@ class CsvRecords:
 
 
 def _unescaped(column: pa.Array) -> pa.Array:
-    """Put the characters of a column back that stood behind an escape character."""
+    """Put the characters of a column back that stood behind an escape character.
+
+    A cell that is `\\N` has no value.
+    """
     cells = column.cast(pa.binary()).to_pylist()
     if not any(cell is not None and STAND_IN.search(cell) for cell in cells):
         return column
-    plain = [None if cell is None else without_stand_ins(cell) for cell in cells]
+    plain = [None if cell in (None, NULL) else without_stand_ins(cell) for cell in cells]
     return pa.array(plain, pa.binary()).cast(column.type)
 
 

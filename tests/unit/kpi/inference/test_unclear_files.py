@@ -10,6 +10,7 @@ import pytest
 from kpi.contract.loading import parse_contract
 from kpi.contract.shop import Shop
 from kpi.inference.contract import Inferred, infer_contract
+from kpi.inference.questions import NotInferableError
 from kpi.inference.samples import TableSample
 
 
@@ -76,6 +77,11 @@ def test_numbers_of_two_shops_tills_are_asked_about() -> None:
     assert "places" in [one.word for one in inferred.questions]
     assert infer_contract([tills("till_1.csv", "till_2.csv")], {}).questions == ()
     assert shop_of(infer_contract([tills("north/till.csv", "south/till.csv")], {"places": "same"}))
+
+
+def test_another_answer_than_the_only_one_is_told_what_to_write() -> None:
+    with pytest.raises(NotInferableError, match=r"got 'no'; .* write order_id = \{ join = "):
+        infer_contract([tills("north/till.csv", "south/till.csv")], {"places": "no"})
 
 
 def test_a_total_below_the_lines_leaves_their_own_amounts() -> None:
