@@ -44,7 +44,9 @@ def test_a_suppliers_file_of_semicolons(shopkpi: Shopkpi) -> None:
     )
     entry += '\nencoding = "cp1252"'
     contract(entry, orders, items)
-    assert "`only` in the entry of [[files]] leaves out rows" in tried(shopkpi)
+    advice = tried(shopkpi)
+    assert "`only` in the entry of [[files]] leaves out rows" in advice
+    assert "`merged` there takes blank cells from the row above" in advice
     for name in ("orders", "order_items"):
         entry += f'\nonly.{name} = {{ Auftrag = "!Summe" }}'
     contract(entry, orders, items)

@@ -18,8 +18,8 @@ GROUP_DIGITS = 3
 
 _NUMBER_SHAPE = re.compile(r"-?(?P<whole>9[9.,' ]*?)(?:(?P<mark>[.,' ])(?P<end>9+))?")
 _REMEDIES = {
-    Reason.MISSING_VALUE: "in the entry of [[files]] `only` leaves out rows without {place}, and "
-    "`merged` takes blank cells of merged ones from the row above",
+    Reason.MISSING_VALUE: "`only` in the entry of [[files]] leaves out rows without {place}, "
+    "and `merged` there takes blank cells from the row above",
     Reason.OUT_OF_RANGE: "check `not_before` and `not_after` in the contract, and {place}",
     Reason.TOO_LONG: "shorten the texts of {place}",
     Reason.UNDECODABLE: "name the `encoding` in the entry of [[files]]",
