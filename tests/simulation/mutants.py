@@ -9,10 +9,10 @@ from datetime import date, timedelta
 
 from kpi.aggregation.tables import KPI_TABLES
 from tests.simulation.backend import Backend
+from tests.simulation.places import START
 from tests.simulation.schedule import Scheduler
 from tests.simulation.shop_mutants import SHOP_MUTANTS
 from tests.simulation.torn import TornState
-from tests.simulation.world import START
 from worker.objects.memory import MemoryStore, MemoryWriter
 from worker.state import Adoption, DayKpis, Entry, Erasure, Outcome, Progress, Record, Ruling
 from worker.state.counted import CountedUploads

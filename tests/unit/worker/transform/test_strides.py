@@ -8,7 +8,7 @@ import pytest
 
 from kpi.contract.loading import built_in
 from kpi.errors import KpiError
-from tests.simulation import world
+from tests.simulation import workers
 from tests.simulation.backend import Backend
 from tests.simulation.search import search
 from tests.support.samples import entry
@@ -129,6 +129,6 @@ def test_histories_in_strides_end_with_their_kpis(
     records: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("DEFAULT_LIMITS", "INDEXED", "STREAMED"):
-        limits = replace(getattr(world, name), stride_records=records)
-        monkeypatch.setattr(world, name, limits)
+        limits = replace(getattr(workers, name), stride_records=records)
+        monkeypatch.setattr(workers, name, limits)
     search(3 + records, Backend(), histories=20)
