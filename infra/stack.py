@@ -19,7 +19,7 @@ from infra.workflows.ingest import Ingest
 from infra.workflows.intake import Intake
 from infra.workflows.operations import Operations
 from infra.workflows.redrive import Sweep
-from infra.workflows.schedules import AuditSchedule, MaintainSchedule
+from infra.workflows.schedules import TaskSchedule, scheduled_tasks
 from infra.workflows.warm_service import WarmService
 
 
@@ -53,21 +53,10 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
         self.notifications = Notifications(self, "Notifications", email=settings.alarm_email)
         self.compute = self._add_compute()
         self._add_workflows()
-        if settings.audit_sample_days:
-            AuditSchedule(
-                self,
-                "Audit",
-                settings=settings,
-                compute=self.compute,
-                dlq=self.notifications.dlq,
+        for task in scheduled_tasks(settings, self.compute):
+            TaskSchedule(
+                self, task, settings=settings, compute=self.compute, dlq=self.notifications.dlq
             )
-        MaintainSchedule(
-            self,
-            "Maintain",
-            settings=settings,
-            compute=self.compute,
-            dlq=self.notifications.dlq,
-        )
         self._add_monitoring()
         GlueCatalog(self, "Lake", settings=settings, buckets=self.buckets)
         self._add_outputs()

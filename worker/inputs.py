@@ -72,8 +72,12 @@ async def open_all(
 ) -> AsyncIterator[tuple[Inputs, Session]]:
     """Open session and sources, which are found by the contract that is in force.
 
-    `compares` is as in `open_session`.
+    `compares` is as in `open_session`. Without inputs there are no sources.
     """
+    if not inputs:
+        async with open_session(settings, compares=compares) as without_inputs:
+            yield Inputs(sources=[]), without_inputs
+        return
     if is_missing(settings):
         # No folder or database is created before there is something for it.
         async with open_inputs(inputs) as places:

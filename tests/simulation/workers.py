@@ -210,8 +210,6 @@ class Workers:
     async def maintain(self, process: Process) -> None:
         """Merge, write a checkpoint, and delete what nothing names."""
         state, workspace = self._places.stores(process)
-        in_force = await contract_of(state, await state.adoption(), CONTRACT)
-        workspace = replace(workspace, generation=in_force.erasures.generation)
         await keep_up(CONTRACT, workspace, state, now=self._places.age)
 
     async def audit(self, process: Process) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -30,7 +29,7 @@ from worker.state.contract_in_force import contract_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from worker.jobs import Session
+    from worker.jobs import Session, Validated
     from worker.maintenance.rebuild import Rebuilt
     from worker.maintenance.upkeep import Upkeep
     from worker.objects import StoredName
@@ -107,13 +106,9 @@ async def _keep_up(settings: Settings, *, dry_run: bool) -> tuple[Upkeep, list[S
 
     unused: list[StoredName] = []
     async with open_session(settings, compares="workspace") as session:
-        workspace = session.workspace
-        if session.in_force is not None:
-            generation = session.in_force.erasures.generation
-            workspace = replace(workspace, generation=generation)
         done = await keep_up(
             session.settings.contract,
-            workspace,
+            session.workspace,
             session.state,
             dry_run=dry_run,
             found=unused.append if dry_run else lambda _: None,
@@ -122,21 +117,21 @@ async def _keep_up(settings: Settings, *, dry_run: bool) -> tuple[Upkeep, list[S
 
 
 async def _rebuild(settings: Settings, inputs: Sequence[str], reporter: Reporter) -> Rebuilt:
-    if not inputs:
-        async with open_session(settings, compares="nothing") as session:
-            try:
-                return await _rebuild_session(session, reporter)
-            except SourceMissing as error:
-                error.hint = (
-                    "name the raw files, from which clean files are made again: "
-                    "`shopkpi maintain --rebuild INPUT...`"
-                )
-                raise
+    validated: Validated | None = None
     async with open_all(inputs, settings, None, compares="nothing") as (found, session):
-        validated = await validate_all(session, found, reporter)
-        await _remake_lost_objects(session, found, reporter)
-        done = await _rebuild_session(session, reporter)
-    validated.check()
+        if inputs:
+            validated = await validate_all(session, found, reporter)
+            await _remake_lost_objects(session, found, reporter)
+        try:
+            done = await _rebuild_session(session, reporter)
+        except SourceMissing as error:
+            error.hint = (
+                "name the raw files, from which clean files are made again: "
+                "`shopkpi maintain --rebuild INPUT...`"
+            )
+            raise
+    if validated is not None:
+        validated.check()
     return done
 
 

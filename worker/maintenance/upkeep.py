@@ -6,7 +6,7 @@ Nothing of it is needed, and everything may run beside transforms, validations a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from kpi.contract.model import Contract
@@ -65,6 +65,8 @@ async def keep_up(
     Raises:
         SourceError, StoreError: A retry may help.
     """
+    erasures = await read_erasures(state)
+    workspace = replace(workspace, generation=erasures.generation)
     merged, damaged = Merged(), False
     try:
         merged = await compact_index(workspace, dry_run=dry_run)
@@ -74,7 +76,7 @@ async def keep_up(
             await workspace.store.delete(workspace.absolute(workspace.index(MANIFEST_NAME)))
     checkpoint = 0 if dry_run else await _write_checkpoint(contract, workspace, state)
     if not dry_run:
-        await keep_copies(workspace, state, await read_erasures(state))  # releases before had none
+        await keep_copies(workspace, state, erasures)  # releases before had none
     collector = Collector(workspace, state, dry_run=dry_run, found=found, now=now)
     collected = await collector.collect()
     return Upkeep(merged=merged, index_damaged=damaged, checkpoint=checkpoint, collected=collected)
