@@ -19,6 +19,7 @@ from constructs import Construct
 
 from infra.compute import NOT_NOW, WRONG_USE, Compute
 from infra.settings import VCPUS, cpu_units
+from infra.workflows import capacity
 from infra.workflows.steps import FAILURE, adding, never_retry, retry, when
 
 MAX_RETRIES = 3
@@ -26,14 +27,6 @@ MAX_RETRIES_AFTER_TIMEOUT = 1
 FIRST_WAIT_S = 10
 MAX_WAIT_S = 300
 
-# Names that Step Functions gives to the errors of RunTask: no capacity, throttling, quota.
-CAPACITY_ERRORS = (
-    "AmazonECS.Unknown",
-    "ECS.AmazonECSException",
-    "ECS.LimitExceededException",
-    "ECS.ServerException",
-    "ECS.ThrottlingException",
-)
 BAD_EXPRESSION = "States.QueryEvaluationError"
 
 RETRIES = "($exists($states.input.retries) ? $states.input.retries : 0)"
@@ -44,26 +37,31 @@ COUNT_FAILURE = f"""{{% (
     $cause := $exists($states.errorOutput.Cause) ? $states.errorOutput.Cause : '';
     $code := $match($cause, /"ExitCode": *([0-9]+)/, 1);
     $exit_code := $exists($code) ? $number($code[0].groups[0]) : -1;
-    $counts := $exit_code = {NOT_NOW} ? 0 : 1;
+    $never_started := $contains($cause, '{capacity.NEVER_STARTED}');
+    $counts := $exit_code = {NOT_NOW} or $never_started ? 0 : 1;
     $grows := $contains($cause, 'SpotInterruption') ? 0 : $counts;
     $merge([$states.input, {{
         'failure': $states.errorOutput,
         'exit_code': $exit_code,
+        'never_started': $never_started,
         'retries': {RETRIES} + $counts,
         'doublings': {DOUBLINGS} + $grows
     }}])
 ) %}}"""
 
 MAY_RETRY = (
-    f"$states.input.exit_code = {NOT_NOW} or ($states.input.exit_code != {WRONG_USE} "
+    f"$states.input.exit_code = {NOT_NOW} or $states.input.never_started "
+    f"or ($states.input.exit_code != {WRONG_USE} "
     "and $states.input.retries <= ($states.input.failure.Error = 'States.Timeout' "
     f"? {MAX_RETRIES_AFTER_TIMEOUT} : {MAX_RETRIES}))"
 )
 
-# Exponential backoff with full jitter; a worker that says "not now" is asked every five minutes.
+# Exponential backoff with full jitter; a worker that says "not now" is asked every five minutes. A
+# task that ECS could not start is tried again within five.
 WAIT_S = (
     f"{{% $states.input.exit_code = {NOT_NOW} ? {MAX_WAIT_S} : $ceil($random() * "
-    f"$min([{MAX_WAIT_S}, {FIRST_WAIT_S} * $power(2, $states.input.retries - 1)])) %}}"
+    f"($states.input.never_started ? {MAX_WAIT_S} : "
+    f"$min([{MAX_WAIT_S}, {FIRST_WAIT_S} * $power(2, $states.input.retries - 1)]))) %}}"
 )
 
 
@@ -74,6 +72,8 @@ class WorkerTasks:
 
     - Exit code 2, wrong use: no retry.
     - Exit code 5, "not now": a retry every five minutes, as long as the execution lives.
+    - A task that ECS could not start: again within five minutes, as long as the execution lives.
+    - No capacity: again for six hours.
     - A timeout: one retry. Anything else: three.
 
     Each retry runs on a task of twice the size, since exit code 137 means out of memory. A Spot
@@ -134,10 +134,16 @@ class WorkerTasks:
             ),
         )
         never_retry(state, BAD_EXPRESSION)
-        retry(state, errors=CAPACITY_ERRORS, first_s=5, attempts=8)
+        retry(
+            state,
+            errors=list(capacity.CAPACITY_ERRORS),
+            first_s=capacity.FIRST_WAIT_S,
+            attempts=capacity.ATTEMPTS,
+            longest_s=capacity.MAX_WAIT_S,
+        )
         failed = failure or self._failure
         # States.TaskFailed would match these too (States Language, "Error names").
-        state.add_catch(failed, errors=[BAD_EXPRESSION, *CAPACITY_ERRORS], outputs=FAILURE)
+        state.add_catch(failed, errors=[BAD_EXPRESSION, *capacity.CAPACITY_ERRORS], outputs=FAILURE)
         again = self._retry_by_exit_code(scope, construct_id, state, failed)
         state.add_catch(
             again, errors=["States.TaskFailed", "States.Timeout"], outputs=COUNT_FAILURE

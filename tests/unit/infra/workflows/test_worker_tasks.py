@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from infra.workflows.capacity import CAPACITY_ERRORS
 from tests.unit.infra.templates import Json, Template, states
 from tests.unit.infra.workflows.expressions import chosen, evaluate, state
 from worker.errors import ConfigError
@@ -150,6 +151,26 @@ def test_products_are_transformed_on_a_medium_task_at_least(
         assert sizes(deployment, "Transform", document)[0] == smallest
         assert sizes(deployment, "Validate", document)[0] == "512"
         assert sizes(deployment, "Transform", {**document, "size": 2**40})[0] == "4096"
+
+
+def test_a_task_that_never_started_is_no_failure_of_the_worker(template: Template) -> None:
+    text = cause(None, "TaskFailedToStart")
+    assert attempts(template, text) == 50
+    document = after(template, {"size": MIB, "key": "a"}, text, "States.TaskFailed")
+    assert (document["retries"], document["doublings"]) == (0, 0)
+    wait = state(template, "ingest", "WaitForValidate")["Seconds"]
+    drawn = [evaluate(wait, input=document) for _ in range(100)]
+    assert 150 < max(drawn) <= 300
+
+
+def test_a_task_waits_for_capacity_for_hours(template: Template, full: Template) -> None:
+    for deployment in (template, full):
+        for name, one, _ in run_tasks(deployment):
+            (rule,) = [r for r in one["Retry"] if "ECS.AmazonECSException" in r["ErrorEquals"]]
+            assert set(rule["ErrorEquals"]) == set(CAPACITY_ERRORS), name
+            # Full jitter: half of the longest wait on average.
+            assert rule["MaxAttempts"] * rule["MaxDelaySeconds"] / 2 >= 6 * 3600
+    assert {"ECS.InvalidParameterException", "ECS.ThrottlingException"} <= set(CAPACITY_ERRORS)
 
 
 def run_tasks(template: Template) -> Iterator[tuple[str, Json, bool]]:
