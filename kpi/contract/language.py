@@ -14,6 +14,7 @@ from kpi.contract.forms import NumberForm
 from kpi.contract.model import header_form
 from kpi.contract.shop import (
     AS_WRITTEN,
+    REFERENCE_NAME,
     REFUND_MONEY,
     ROLES,
     KeyBy,
@@ -217,6 +218,8 @@ def _references(table: Reader, datasets: Mapping[str, ShopDataset]) -> dict[str,
             one.problem("key", "the columns that identify a row", None)
         if name in ROLES:
             table.problem(name, "a name that no dataset has", name)
+        elif not REFERENCE_NAME.fullmatch(name):
+            table.problem(name, "a name of at most 64 letters a to z, digits, _ and -", name)
         columns = {
             header: ShopColumn(name=header, kind="id", headers=(header,), required=True)
             for header in key

@@ -78,6 +78,9 @@ ROLES: Mapping[str, Mapping[str, Role]] = {
 }
 """Dataset -> column with a meaning -> kind of its values, and whether it must be there."""
 
+REFERENCE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""Names of references, which are parts of the keys of objects."""
+
 REFUND_MONEY = ("amount", "unit_price")
 """Columns of [refunds] that say how much was paid back; without one, rows say what came back."""
 

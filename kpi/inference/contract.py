@@ -11,6 +11,7 @@ from kpi.inference.date_mistakes import describe_mistakes
 from kpi.inference.decisions import Decisions
 from kpi.inference.draft import Block, left_open, write
 from kpi.inference.file_blocks import FileBlocks
+from kpi.inference.looked_up_status import look_statuses_up
 from kpi.inference.merged_cells import with_merged_cells
 from kpi.inference.money import find_money
 from kpi.inference.money_evidence import Way
@@ -96,6 +97,7 @@ class _Inference:
         structure = replace(structure, product=product_by_values(structure))
         structure = open_columns.choose_quantity(structure)
         structure = decisions.choose_returns(structure)
+        structure = look_statuses_up(structure, self._tables)
         joins = find_joins(structure, self._tables)
         structure = Returns(self._tables, self._answers).choose(structure, joins)
         _refuse_mixed_numbers([structure.orders, structure.lines])

@@ -8,7 +8,7 @@ import numpy as np
 
 from kpi.inference.categories import Cell
 from kpi.inference.decisions import Decisions
-from kpi.inference.draft import Block
+from kpi.inference.draft import Block, Value
 from kpi.inference.evidence import (
     describe_dates,
     describe_discount,
@@ -118,9 +118,16 @@ class DatasetBlocks:
         if status is None or (structure.is_flat and _varies(status, structure)):
             self._add_return_mark(head, columns, structure.orders)
             return
-        columns.add("status", self._plan.header(status), describe_statuses(status))
+        columns.add("status", self._status_cell(status), describe_statuses(status))
         if not self._propose_statuses(head, status):
             self._add_return_mark(head, columns, structure.orders)
+
+    def _status_cell(self, status: Column) -> Value:
+        """Say where a status stands: in its own column, or below a key that is there."""
+        for cell in self._structure.looked_up:
+            if (cell.column.table, cell.column.index) == (status.table, status.index):
+                return self._plan.cell(cell)
+        return self._plan.header(status)
 
     def _add_returned_by(self, head: Block, columns: Block, *, is_of_lines: bool) -> None:
         """Say what another table says of returned orders or lines."""
@@ -193,10 +200,10 @@ class DatasetBlocks:
         structure, way = self._structure, self._money.way
         if way is None:
             return 0.0
-        of_order = dict(zip(structure.order_id.cells, status.cells, strict=True))
         if structure.lines is not structure.orders and status.table == structure.lines.number:
             named = np.array([one in texts for one in status.cells])
         else:
+            of_order = dict(zip(structure.order_id.cells, status.cells, strict=True))
             named = np.array([of_order.get(one) in texts for one in structure.line_order.cells])
         total = float(way.amounts.sum())
         return float(way.amounts[named].sum()) / total if total else 0.0
@@ -254,7 +261,7 @@ class DatasetBlocks:
         returned = False
         if status is not None:
             note = "of a line: " + describe_statuses(status)
-            columns.add("status", self._plan.header(status), note)
+            columns.add("status", self._status_cell(status), note)
             returned = self._propose_statuses(head, status)
         if not returned and not structure.is_flat:
             self._add_return_mark(head, columns, structure.lines)

@@ -6,9 +6,13 @@ import re
 from collections.abc import Sequence
 
 from kpi.inference.categories import Cell
-from kpi.inference.draft import Block, Value, key_text
+from kpi.inference.draft import Block, Value
+from kpi.inference.headers import plain
 from kpi.inference.tables import Reference, Table
 from kpi.inference.values import Column
+
+MAX_NAME = 40
+"""Letters of a reference's name."""
 
 
 class ReadingPlan:
@@ -29,6 +33,7 @@ class ReadingPlan:
         self.only: dict[int, tuple[dict[str, object], str]] = {}
         self._reference_keys: dict[str, str] = {}
         self._valid_from: dict[str, str] = {}
+        self._named: dict[str, int] = {}
 
     def header(self, column: Column) -> Value:
         """Name a column, which the contract reads from then on."""
@@ -71,12 +76,20 @@ class ReadingPlan:
     def reference(self, step: Reference, behind: Column) -> str:
         """Name the reference to a table, which is fed from then on."""
         table = self._tables[step.parent.table]
-        name = re.sub(r"\W+", "_", table.stem).strip("_").lower() or "names"
-        if name in ("orders", "order_items", "products", "refunds"):
-            name = f"{name}_names"
+        name = self._name_of(table)
         self._reference_keys[name] = step.parent.header.strip()
         self.columns.setdefault(table.number, []).extend((step.parent, behind))
         self.feed(table, name)
+        return name
+
+    def _name_of(self, table: Table) -> str:
+        """Name a reference by its file, in letters that a name may have."""
+        name = re.sub(r"[^a-z0-9]+", "_", plain(table.stem)).strip("_")[:MAX_NAME] or "names"
+        if name in ("orders", "order_items", "products", "refunds"):
+            name = f"{name}_names"
+        if self._named.setdefault(name, table.number) != table.number:
+            name = f"{name}_{table.number}"
+            self._named[name] = table.number
         return name
 
     def dated(self, step: Reference, behind: Column, day: Column) -> str:
@@ -100,7 +113,7 @@ class ReadingPlan:
         """Write the references."""
         blocks = []
         for name, key in self._reference_keys.items():
-            block = Block(f"[references.{key_text(name)}]")
+            block = Block(f"[references.{name}]")
             block.add("key", key)
             if name in self._valid_from:
                 note = "a key has several rows: the one in force on the order's day counts"

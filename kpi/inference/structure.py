@@ -44,6 +44,7 @@ class Structure:
         products: Reference from a line's product to the table of products.
         category: Of a line, through its product where it stands there.
         refunds: Table of orders that came back.
+        looked_up: Where statuses stand that are in a table of their own.
         returned_by: Column of another table that says which orders or lines came back.
         returns: Column of a flat table whose rows below 0 are no sales but returns.
         are_refunds: Whether these are refunds on their own day; else they lower their order.
@@ -66,6 +67,7 @@ class Structure:
     category: Cell | None = None
     open_category: Column | None = None
     refunds: ReturnList | None = None
+    looked_up: tuple[Cell, ...] = ()
     returned_by: ReturnedBy | None = None
     returns: Column | None = None
     are_refunds: bool = False
@@ -277,7 +279,8 @@ def _product(
         table = tables[reference.parent.table]
         if reference.child.table != lines.number or table.number in (orders.number, lines.number):
             continue
-        if reference.child.meaning.has("customer", "other_entity", "date", "category", "sub"):
+        unfit = ("customer", "other_entity", "date", "category", "sub", "status")
+        if reference.child.meaning.has(*unfit):
             continue
         if reference.parent.meaning.has("order") or not _describes_products(reference, table):
             continue

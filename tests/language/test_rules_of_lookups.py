@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from kpi.contract.loading import parse_contract
+from kpi.errors import ContractError
 from tests.language.contracts import FILES, HEAD, ITEMS, ORDERS, sales
 from tests.language.days import DAY, NEXT, row
 from tests.language.files import File
@@ -215,3 +217,27 @@ def test_rule_20_own_currency_needs_no_rate(
     files = [File("sales.csv", lines, 0), File("rates.csv", "Code,Rate\nGBP,0.8\n", 1)]
     outcome = run(tmp_path, contract, files)
     assert outcome.notes.get("provisional_days", 0) == provisional
+
+
+def test_a_reference_may_have_digits_in_its_name(tmp_path: Path) -> None:
+    contract = (
+        HEAD
+        + FILES
+        + '[[files]]\nmatch = "cards*"\nfeeds = ["Cards-2025"]\n'
+        + ORDERS
+        + 'user_id = { from = "Order", via = "Cards-2025.Person" }\n'
+        + ITEMS
+        + '[references.Cards-2025]\nkey = "Order"\n'
+    )
+    files = [
+        File("sales.csv", sales(f"1,{DAY},A,1,5", f"2,{DAY},A,1,5"), 0),
+        File("cards.csv", "Order,Person\n1,ann\n2,ann\n", 1),
+    ]
+    assert row(check(tmp_path, contract, files))["unique_customers"] == 1
+
+
+@pytest.mark.parametrize("name", ["stände", "a b", "x" * 65, "a.b"])
+def test_a_reference_of_another_name_is_refused(name: str) -> None:
+    text = f'{HEAD}{FILES}{ORDERS}{ITEMS}[references."{name}"]\nkey = "Order"\n'
+    with pytest.raises(ContractError, match="letters a to z, digits"):
+        parse_contract(text, source="test")

@@ -28,7 +28,7 @@ from worker.objects.source import Source
 from worker.state.shop import SHOP_FOLDER, shop_folder
 
 STORED_KEY = re.compile(
-    r"(clean|rejects)/(?P<shop>shop=[a-z0-9-]{1,40}/)?[a-z_+]+/uploaded_on=\d{4}-\d{2}-\d{2}/"
+    r"(clean|rejects)/(?P<shop>shop=[a-z0-9-]{1,40}/)?[A-Za-z0-9_+-]+/uploaded_on=\d{4}-\d{2}-\d{2}/"
     r"[0-9a-f]{16}-[0-9a-f]{8}(?P<generation>-e[0-9a-f]{8})?(-\d{15}-\d{15})?\.parquet"
 )
 """Keys that `Workspace.key` makes."""

@@ -164,3 +164,49 @@ def test_a_state_that_differs_in_a_city_is_asked_about() -> None:
     cities = [sorted(PLACES)[order % 5] for order in range(ORDERS) for _ in range(2)]
     states = ["okkk" if order % 7 else "backk" for order in range(ORDERS) for _ in range(2)]
     assert asked(infer_contract([sample(lines(city=cities, state=states))], {})) == ["returned"]
+
+
+NAMES = [(1, "Pending"), (3, "Delivered"), (4, "Cancelled"), (5, "Refunded")]
+
+
+@pytest.mark.parametrize(
+    ("key", "column"), [("status_id", "status_id"), ("id", "status_id"), ("nr", "zzkk")]
+)
+def test_a_status_below_a_key_is_looked_up(key: str, column: str) -> None:
+    codes = [5 if 7000 + order in BACK else 3 for order in range(ORDERS) for _ in range(2)]
+    names = table("zz_states.csv", *NAMES, headers=f"{key} name")
+    inferred = infer_contract([sample(lines(**{column: codes})), names], {})
+    assert lookup(shop_of(inferred)) == (column, "zz_states.name", ("Refunded",))
+    assert not inferred.remarks
+
+
+def test_a_status_of_a_line_below_a_key_is_looked_up() -> None:
+    orders = sample(
+        {
+            "order_id": [7000 + order for order in range(ORDERS)],
+            "order_date": [f"2025-03-{1 + order % 28:02}" for order in range(ORDERS)],
+        },
+        "orders.csv",
+    )
+    sold = lines(item_status_id=[5 if at % 11 == 0 else 4 for at in range(2 * ORDERS)], **LINE_IDS)
+    del sold["order_date"]
+    names = table("item_statuses.csv", *NAMES, headers="item_status_id name")
+    samples = [orders, sample(sold, "order_lines.csv"), names]
+    assert asked(infer_contract(samples, {})) == ["excluded"]
+    shop = shop_of(infer_contract(samples, {"excluded": "yes"}))
+    assert lookup(shop, "order_items")[:2] == ("item_status_id", "item_statuses.name")
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("статусы.csv", "names"),
+        ("États 2025.csv", "etats_2025"),
+        ("orders.txt", "orders_names"),
+        (f"{'long' * 30}.csv", "long" * 10),
+    ],
+)
+def test_a_reference_has_a_name_that_keys_of_objects_may_have(file: str, name: str) -> None:
+    states = table(file, *HISTORY, headers="order_id status changed_at")
+    shop = shop_of(infer_contract([sample(lines()), states], {}))
+    assert list(shop.references) == [name]
