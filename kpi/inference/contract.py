@@ -20,6 +20,7 @@ from kpi.inference.offsets import choose_day
 from kpi.inference.open_columns import OpenColumns
 from kpi.inference.questions import Answers, NotInferableError, Question
 from kpi.inference.reading_plan import ReadingPlan
+from kpi.inference.repeated_lines import choose_lines
 from kpi.inference.returns import Returns
 from kpi.inference.samples import TableSample
 from kpi.inference.side_tables import find_joins, unread_tables
@@ -105,6 +106,7 @@ class _Inference:
         if money.way is None and self._unreadable:
             raise NotInferableError(_misfit(self._unreadable[0]))
         way = decisions.choose_money(money, structure)
+        structure = choose_lines(structure, way, self._tables, self._answers)
         top = self._top(structure)
         datasets = DatasetBlocks(
             structure, money, self._tables, references, self._plan, self._answers

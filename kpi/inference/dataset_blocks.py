@@ -223,7 +223,7 @@ class DatasetBlocks:
         if not structure.is_flat:
             self._add_deletions(head, columns, table)
         for name, column in key.columns:
-            if name != "order_id":
+            if name not in ("order_id", "product_id"):
                 columns.add(name, self._plan.header(column), describe_values(column))
         product = structure.product
         if product is not None:

@@ -36,6 +36,12 @@ def line_key(structure: Structure) -> LineKey:
             columns=(("order_id", structure.order_id),),
             note=f"each of {rows} rows has an order of its own",
         )
+    if structure.are_repeated and structure.product is not None:
+        return LineKey(
+            value=("order_id", "product_id"),
+            columns=(("order_id", structure.line_order), ("product_id", structure.product)),
+            note="a line stands in several rows, as answered",
+        )
     taken = {id(structure.order_id), id(structure.line_order), id(structure.product)}
     others = [one for one in lines.columns if id(one) not in taken]
     for column in others:

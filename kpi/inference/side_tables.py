@@ -126,13 +126,17 @@ def lists_returns(join: Join) -> bool:
 
 
 def may_list_returns(join: Join) -> bool:
-    """Whether a table names few orders, each once, and nothing says why."""
+    """Whether a table names few orders, each once, and nothing says why.
+
+    Cancelled orders count unless a contract leaves them out.
+    """
     known = ("discount", "customer", "category", "quantity", "price", "stock", "paid", "status")
     entity = join.table.entity
     return (
         join.share <= MAX_UNNAMED_SHARE
         and len(join.key.distinct) == join.key.filled == len(join.key.cells)
         and not entity.has(*known)
+        and meaning_of_status(join.table.stem) != "no_sale"
         and not any(one.meaning.has(*known) for one in join.table.columns if one is not join.key)
     )
 

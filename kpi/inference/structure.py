@@ -45,6 +45,7 @@ class Structure:
         category: Of a line, through its product where it stands there.
         refunds: Table of orders that came back.
         looked_up: Where statuses stand that are in a table of their own.
+        are_repeated: Whether lines stand several times, of which each counts once.
         returned_by: Column of another table that says which orders or lines came back.
         returns: Column of a flat table whose rows below 0 are no sales but returns.
         are_refunds: Whether these are refunds on their own day; else they lower their order.
@@ -68,6 +69,7 @@ class Structure:
     open_category: Column | None = None
     refunds: ReturnList | None = None
     looked_up: tuple[Cell, ...] = ()
+    are_repeated: bool = False
     returned_by: ReturnedBy | None = None
     returns: Column | None = None
     are_refunds: bool = False
