@@ -20,6 +20,9 @@ FOUND_SHARE = 0.9
 
 SAMPLED_SHARE = 0.5
 
+NAMED_SHARE = 0.1
+"""The same of a list of returns, which may be of more months than the orders."""
+
 SURE_LIKENESS = 0.85
 """Likeness of headers by which whole numbers refer to others: small ones are in every table."""
 
@@ -102,8 +105,10 @@ def _join(
         return None
     both = len(column.distinct & target.distinct)
     found = both / len(column.distinct)
-    is_whole = table.sample.whole and tables[target.table].sample.whole
-    if found < (FOUND_SHARE if is_whole else SAMPLED_SHARE):
+    least = FOUND_SHARE if _has_all_rows(tables[target.table]) else SAMPLED_SHARE
+    if "refund" in table.entity:
+        least = NAMED_SHARE
+    if found < least:
         return None
     like = likeness(column, target, tables[target.table])
     if like < (SURE_LIKENESS if column.kind == "integer" else 0.01):
@@ -114,6 +119,11 @@ def _join(
         is_of_lines=is_of_lines,
         share=both / len(target.distinct),
     )
+
+
+def _has_all_rows(table: Table) -> bool:
+    """Whether the rows of a sample are all of its file, and not those that were kept alone."""
+    return table.sample.whole and table.sample.rows_total <= table.rows
 
 
 def lists_returns(join: Join) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -93,6 +94,20 @@ def test_a_list_of_amounts_that_is_answered_has_refunds() -> None:
     listed = table("zzkk.csv", *rows, headers="nr order_id amount")
     taken = shop_of(infer_contract([sample(lines()), listed], {"returned": "zzkk.csv"}))
     assert taken.datasets["refunds"].columns["amount"].headers == ("amount",)
+
+
+def test_a_list_joins_orders_of_which_few_rows_are_held() -> None:
+    held = replace(sample(lines()), rows_total=3 * ORDERS)
+    rows = [(7000 + 12 * at, "2025-05-01") for at in range(9)]
+    listed = table("zz.csv", *rows, headers="order_id returned_at")
+    assert listed_orders(shop_of(infer_contract([held, listed], {})), "zz.csv")
+    all_rows = infer_contract([sample(lines()), listed], {})
+    assert "refunds" not in shop_of(all_rows).datasets
+
+
+def test_a_list_of_returns_may_be_of_more_months_than_the_orders() -> None:
+    listed = table("returns.csv", *[(7000 + 30 * at,) for at in range(9)], headers="order_id")
+    assert listed_orders(shop_of(infer_contract([sample(lines()), listed], {})), "returns.csv")
 
 
 @pytest.mark.parametrize(
