@@ -126,7 +126,7 @@ LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.
 	--no-emit-index-url --no-header --no-annotate
 
 lock:
-	$(LOCK) pyproject.toml --extra xlsx -o requirements.lock
+	$(LOCK) pyproject.toml --extra xlsx --extra iceberg -o requirements.lock
 	$(LOCK) pyproject.toml --extra dev --extra infra -c requirements.lock -o requirements-dev.lock
 	$(LOCK) pyproject.toml --extra bench -c requirements.lock -o requirements-bench.lock
 	echo "setuptools>=77" | $(LOCK) - -o requirements-build.lock

@@ -23,7 +23,7 @@ ALLOWED = {
     "kpi": {"cryptography", "pyarrow", "numpy"},
     "worker": {
         *{"kpi", "pyarrow", "numpy"},
-        *{"aiofiles", "click", "orjson", "python_calamine", "rich", "uvloop"},
+        *{"aiofiles", "click", "orjson", "pyiceberg", "python_calamine", "rich", "uvloop"},
         *AWS_CLIENT,
     },
     # The schemas of the clean zone are pyarrow's.
@@ -87,6 +87,10 @@ LAYERS: dict[str, set[str]] = {
         *{"worker.clean", "worker.errors", "worker.objects", "worker.state"},
         *{"worker.index", "worker.packs", "worker.transform", "worker.validate"},
     },
+    "worker.iceberg": {
+        *{"worker.clean", "worker.errors", "worker.objects", "worker.runtime", "worker.state"},
+        "worker.transform",
+    },
     "worker.service": {"worker.aws", "worker.errors", "worker.runtime"},
     "worker.jobs": {
         *{"worker.clean", "worker.errors", "worker.objects"},
@@ -105,7 +109,7 @@ LAYERS: dict[str, set[str]] = {
     "worker.cli": {
         *{"worker.batches", "worker.clean", "worker.config_file", "worker.errors", "worker.inputs"},
         "worker.jobs",
-        *{"worker.maintenance", "worker.objects"},
+        *{"worker.iceberg", "worker.maintenance", "worker.objects"},
         *{"worker.reporting", "worker.runtime", "worker.sample", "worker.service"},
         *{"worker.settings", "worker.state", "worker.stores", "worker.transform"},
         *{"worker.infer", "worker.validate"},
@@ -381,4 +385,5 @@ def test_run_of_language_1_imports_nothing_of_language_2(tmp_path: Path) -> None
     assert '"rows_clean":1' in found.stdout.replace(" ", "")
     imported = set(found.stderr.split())
     assert "worker.transform.publish" in imported
-    assert {*LANGUAGE_2_ONLY, "cryptography"} & imported == set()
+    iceberg = {"pyiceberg", "pydantic", "sqlalchemy", "worker.iceberg"}
+    assert {*LANGUAGE_2_ONLY, "cryptography", *iceberg} & imported == set()

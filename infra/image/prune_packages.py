@@ -8,11 +8,15 @@ import sysconfig
 from pathlib import Path
 
 # Service models that botocore needs: those that the worker calls, and those that give credentials.
-SERVICE_MODELS = frozenset({"dynamodb", "s3", "sqs", "stepfunctions", "sso", "sso-oidc", "sts"})
+SERVICE_MODELS = frozenset(
+    {"dynamodb", "glue", "s3", "sqs", "stepfunctions", "sso", "sso-oidc", "sts"}
+)
 
-# Headers, tests and sources of packages. Arrow's remote engines and file systems, which the worker
+# Headers, tests and sources of packages. pyiceberg's client of Hive, and the slower of two bindings
+# of Zstandard. Arrow's remote engines and file systems, which the worker
 # does not import. Copies of Arrow's libraries under names that only linkers use.
 UNUSED_PATTERNS = (
+    "hive_metastore",
     "numpy/**/tests",
     "numpy/_core/include",
     "numpy/f2py",
@@ -33,6 +37,7 @@ UNUSED_PATTERNS = (
     "pyarrow/**/*.pxd",
     "pyarrow/**/*.pyx",
     "pyarrow/**/*.pxi",
+    "zstandard/_cffi*",
 )
 
 

@@ -95,7 +95,9 @@ def clean_schema(dataset: Dataset, *, rescued: bool = True) -> pa.Schema:
 
 
 def clean_type(dataset: Dataset, name: str) -> pa.DataType:
-    """Return the type of a column in the clean zone."""
+    """Return the type of a column in the clean zone, `_rescued` among them."""
+    if name == RESCUED:
+        return RESCUED_TYPE
     column = dataset.columns[name]
     if name in DICTIONARY_COLUMNS and column.type == "string" and name not in dataset.key:
         return TEXT_DICTIONARY

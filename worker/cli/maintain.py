@@ -49,6 +49,13 @@ if TYPE_CHECKING:
     "is. INPUT: raw files to make a lost ledger of.",
 )
 @click.option("--dry-run", is_flag=True, help="List what would be deleted; change nothing.")
+@click.option(
+    "--iceberg",
+    "catalog",
+    metavar="CATALOG",
+    help="Also bring Iceberg tables of the current rows up to date: `sqlite` for a workspace in a "
+    "folder, glue://DATABASE for one in S3.",
+)
 @format_option("table", "json")
 def maintain(
     inputs: tuple[str, ...],
@@ -59,6 +66,7 @@ def maintain(
     kpis: str,
     rebuild: bool,
     dry_run: bool,
+    catalog: str | None,
     output_format: str | None,
 ) -> None:
     """Merge the key index, write a checkpoint of the ledger, and delete unused objects.
@@ -73,6 +81,7 @@ def maintain(
     Examples:
       shopkpi maintain
       shopkpi maintain --dry-run
+      shopkpi maintain --iceberg sqlite
       shopkpi maintain --rebuild
       shopkpi maintain --rebuild shop
     """
@@ -84,9 +93,16 @@ def maintain(
         raise click.UsageError("INPUT goes with --rebuild")
     if rebuild and dry_run:
         raise click.UsageError("expected --rebuild or --dry-run, not both")
+    if catalog and dry_run:
+        raise click.UsageError("expected --iceberg or --dry-run, not both")
     if not inputs:
         check_database_exists(settings)
+    if catalog:
+        from worker.cli.iceberg import check_option
+
+        check_option(catalog, settings)
     reporter = make_reporter(output_format)
+    is_json = output_format == "json"
     try:
         if rebuild:
             rebuilt = run_async(lambda: _rebuild(settings, inputs, reporter))
@@ -94,11 +110,14 @@ def maintain(
             upkeep, unused = run_async(lambda: _keep_up(settings, dry_run=dry_run))
     finally:
         reporter.close()
-    is_json = output_format == "json"
     if rebuild:
         _show_rebuilt(rebuilt, is_json=is_json)
     else:
         _show_upkeep(upkeep, unused if dry_run else [], is_json=is_json)
+    if catalog:
+        from worker.cli.iceberg import publish_and_show
+
+        publish_and_show(catalog, settings, is_json=is_json)
 
 
 async def _keep_up(settings: Settings, *, dry_run: bool) -> tuple[Upkeep, list[StoredName]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from worker.objects.fsync import PRIVATE_FOLDER
 
-CLOSED_FOLDERS = ("clean", "rejects", "index")
+CLOSED_FOLDERS = ("clean", "rejects", "index", "iceberg")
 """Folders of a workspace that hold rows of uploads, or hashes of their ids: only the owner may
 enter."""
 

@@ -168,6 +168,11 @@ class Catalog:
         )
         yield from zip(sequences, first_rows, new.files, strict=True)
 
+    def first_row(self, file: CleanFile) -> int:
+        """Return the number of a file's first row among the rows of the dataset in its entry."""
+        found: int = self._table.column("first_row", np.array([file.rank]))[0].as_py()
+        return found
+
     def identify(self, up_to: int, update: Callable[[bytes], None]) -> None:
         """Pass on what identifies all files of the dataset up to a sequence."""
         self._table.identify(up_to, update)

@@ -59,6 +59,12 @@ PLACES = (
         "the ledger does",
     ),
     Place(
+        name="Iceberg tables",
+        prefix="iceberg",
+        holds="what the clean rows hold, also of earlier snapshots, and bounds of ids",
+        cure="deleted with all snapshots; the next `maintain --iceberg` makes them again",
+    ),
+    Place(
         name="ledger",
         holds="counts, names of files, bounds of order ids and times",
         cure="nothing: it holds no id of a customer",
@@ -81,6 +87,8 @@ PIECES_PREFIX = "pieces"
 PACKS_PREFIX = "packs"
 
 INDEX_PREFIX = "index"
+
+ICEBERG_PREFIX = "iceberg"
 
 STORED_PREFIXES = tuple(place.prefix for place in PLACES if place.prefix)
 """Folders below the workspace that hold objects."""

@@ -11,6 +11,7 @@ from worker.clean.ledger_mark import MARK_NAME
 from worker.errors import SourceError, SourceMissing
 from worker.maintenance.erasure.journal import JOURNAL_NAME, keep_copies
 from worker.maintenance.erasure.places import (
+    ICEBERG_PREFIX,
     INDEX_PREFIX,
     PACKS_PREFIX,
     PIECES_PREFIX,
@@ -29,10 +30,13 @@ GENERATION = re.compile(r"-e[0-9a-f]{8}(?=[-./]|$)")
 OF_SHOP = re.compile(r"/shop=[^/]*/")
 """Part of a key that names the shop, which may look like one of an erasure."""
 
-KEPT_NAMES = (MARK_NAME, UNDER_WAY_NAME)
-"""Names of objects below `index/` that say what the workspace has seen, and no id."""
+ICEBERG_CATALOG = "catalog.db"
+"""Name below `iceberg/` of the catalog of Iceberg tables."""
 
-_OF_OTHER_NAMES = (PIECES_PREFIX, PACKS_PREFIX, INDEX_PREFIX)
+KEPT_NAMES = (MARK_NAME, UNDER_WAY_NAME, ICEBERG_CATALOG)
+"""Names of objects that say what the workspace has seen, or where tables are, and no id."""
+
+_OF_OTHER_NAMES = (PIECES_PREFIX, PACKS_PREFIX, INDEX_PREFIX, ICEBERG_PREFIX)
 
 
 @dataclass(kw_only=True)

@@ -1,0 +1,258 @@
+"""What publication writes, and what it leaves where a process is killed or others write."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from kpi.contract.loading import built_in
+from tests.iceberg.tables import NAMES, catalog_of, data_files, load, publish, read, sequences
+from tests.support import shops
+from tests.support.shops import Pipeline, Upload
+from tests.unit.worker.transform.histories import day
+from tests.unit.worker.transform.test_indexed_files import day as indexed_day
+from worker.errors import ConfigError
+from worker.iceberg import publish as publishing
+from worker.objects import ObjectWriter
+from worker.objects.local import FolderStore
+from worker.state.erasures import read_erasures
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Counting(FolderStore):
+    """Notes what is written, and may end the process before a write."""
+
+    def __init__(self, writes: int = 10**9) -> None:
+        super().__init__()
+        self.left = writes
+        self.created: list[str] = []
+
+    @asynccontextmanager
+    async def create(self, key: str) -> AsyncIterator[ObjectWriter]:
+        self.left -= 1
+        if self.left < 0:
+            raise Killed
+        self.created.append(key)
+        async with super().create(key) as writer:
+            yield writer
+
+
+async def add(pipeline: Pipeline, home: Path, name: str, uploads: list[Upload]) -> None:
+    for path in shops.write(home / name, uploads):
+        await pipeline.validate(path)
+    await pipeline.transform()
+
+
+@pytest.fixture
+async def pipeline(tmp_path: Path) -> AsyncIterator[Pipeline]:
+    async with Pipeline(tmp_path) as opened:
+        products = [Upload("products", (("1", "Toys"), ("2", "Hats")), 0)]
+        await add(opened, tmp_path, "first", [*products, *day(1), *day(2)])
+        yield opened
+
+
+def orders(pipeline: Pipeline) -> dict[int, str]:
+    rows = read(pipeline.workspace, "current_orders").to_pylist()
+    assert len({row["order_id"] for row in rows}) == len(rows)
+    return {row["order_id"]: row["status"] for row in rows}
+
+
+async def test_the_same_sequence_again_writes_nothing(pipeline: Pipeline) -> None:
+    first = await publish(pipeline)
+    assert set(first.tables) == set(NAMES)
+    store = Counting()
+    again = await publish(pipeline, store=store)
+    assert (again.tables, set(again.unchanged), store.created) == ({}, set(NAMES), [])
+
+
+async def test_a_snapshot_says_what_it_is_of(pipeline: Pipeline) -> None:
+    done = await publish(pipeline)
+    assert pipeline.state is not None
+    summary = load(pipeline.workspace, "current_orders").current_snapshot().summary
+    assert done.sequence == await pipeline.state.head()
+    assert summary["shopkpi.sequence"] == str(done.sequence)
+    assert summary["shopkpi.contract"] == pipeline.contract.digest
+    assert summary["shopkpi.shop"] == "default"
+    assert summary["shopkpi.erasure"] == ""
+    assert len(summary["shopkpi.ledger"]) == 64
+    row = read(pipeline.workspace, "current_orders").to_pylist()[0]
+    assert str(row["_day"]) == "2025-03-01"
+
+
+async def test_only_data_files_with_a_change_are_written(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    await publish(pipeline, span_rows=1)  # a data file for each upload
+    before = {name: data_files(pipeline.workspace, name) for name in NAMES}
+    assert list(map(len, before.values())) == [2, 2, 1]
+    late = Upload("orders", (("4", "1", "returned", "2025-03-02T12:00:00"),), 90)
+    await add(pipeline, tmp_path, "late", [late])
+    done = await publish(pipeline, span_rows=1)
+    after = {name: data_files(pipeline.workspace, name) for name in NAMES}
+    assert after["current_order_items"] == before["current_order_items"]
+    assert after["current_products"] == before["current_products"]
+    # The first upload has none of the keys of the late one; its file stays.
+    assert len(after["current_orders"] & before["current_orders"]) == 1
+    assert (done.tables["current_orders"].written, done.tables["current_orders"].removed) == (2, 1)
+    assert orders(pipeline) == {2: "shipped", 3: "shipped", 4: "returned", 5: "shipped"}
+    assert set(sequences(pipeline.workspace).values()) == {done.sequence}
+
+
+async def test_a_kill_before_any_write_is_seen_and_repaired(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    await publish(pipeline)
+    old = sequences(pipeline.workspace)
+    await add(pipeline, tmp_path, "second", day(3))
+    mixed = 0
+    shutil.copytree(tmp_path / "iceberg", tmp_path / "kept")
+    for writes in itertools.count():
+        shutil.rmtree(tmp_path / "iceberg")
+        shutil.copytree(tmp_path / "kept", tmp_path / "iceberg")
+        store = Counting(writes)
+        with suppress(Killed):
+            await publish(pipeline, store=store)
+        found = sequences(pipeline.workspace)
+        rows = {name: read(pipeline.workspace, name).num_rows for name in NAMES}
+        # Each table is whole at the sequence that it says.
+        for name in NAMES[:2]:
+            assert rows[name] == (4 if found[name] == old[name] else 6), (writes, name)
+        if store.left >= 0:
+            break
+        if len(set(found.values())) > 1:
+            mixed += 1
+            await publish(pipeline)
+            assert len(set(sequences(pipeline.workspace).values())) == 1
+            assert len(orders(pipeline)) == 6
+    assert mixed >= 2  # killed between two tables
+
+
+async def test_another_maintain_meanwhile_puts_no_row_twice(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    await asyncio.gather(publish(pipeline), publish(pipeline))
+    await add(pipeline, tmp_path, "second", day(3))
+    await asyncio.gather(publish(pipeline), publish(pipeline))
+    assert len(orders(pipeline)) == 6
+    assert read(pipeline.workspace, "current_order_items").num_rows == 6
+
+
+async def test_a_customer_erased_meanwhile_is_in_no_table(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check after the commit sees it: everything is deleted, and made again."""
+    states = itertools.chain([0, 0, 7], itertools.repeat(7))
+    real = read_erasures
+
+    async def erasures(state: Any) -> Any:
+        found = await real(state)
+        last = next(states)
+        return SimpleNamespace(last=last, generation="-e00000007" if last else found.generation)
+
+    monkeypatch.setattr(publishing, "read_erasures", erasures)
+    await publish(pipeline)
+    root = tmp_path / "iceberg"
+    folders = {path.relative_to(root).parts[0] for path in root.rglob("*") if path.is_file()}
+    assert folders == {"catalog.db", *(f"{name}-e00000007" for name in NAMES)}
+    assert len(orders(pipeline)) == 4
+
+
+async def test_old_snapshots_and_their_files_go_after_a_week(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    await publish(pipeline)
+    first = data_files(pipeline.workspace, "current_orders")
+    await add(pipeline, tmp_path, "second", day(1))  # other bytes of no other row
+    late = Upload("orders", (("2", "1", "returned", "2025-03-01T12:00:00"),), 90)
+    await add(pipeline, tmp_path, "late", [late])
+    await publish(pipeline)
+    assert not first & data_files(pipeline.workspace, "current_orders")
+    now = datetime.now(UTC)
+    assert (await publish(pipeline, now=now + timedelta(days=6))).deleted_objects == 0
+    assert len(load(pipeline.workspace, "current_orders").snapshots()) == 2
+    done = await publish(pipeline, now=now + timedelta(days=8))
+    assert done.deleted_objects > 0
+    assert len(load(pipeline.workspace, "current_orders").snapshots()) == 1
+    assert not any(Path(url.removeprefix("file://")).exists() for url in first)
+    assert orders(pipeline)[2] == "returned"
+    # What the current metadata names is there, and nothing else.
+    assert (await publish(pipeline, now=now + timedelta(days=30))).deleted_objects == 0
+
+
+async def test_rows_that_another_program_wrote_are_replaced(pipeline: Pipeline) -> None:
+    await publish(pipeline)
+    with catalog_of(pipeline.workspace) as catalog:
+        table = catalog.load_table(("default", "current_orders"))
+        table.append(table.scan().to_arrow())
+    await publish(pipeline)
+    assert len(orders(pipeline)) == 4
+
+
+async def test_a_table_without_metadata_is_made_again(pipeline: Pipeline, tmp_path: Path) -> None:
+    await publish(pipeline)
+    shutil.rmtree(tmp_path / "iceberg" / "current_orders")
+    await publish(pipeline)
+    assert len(orders(pipeline)) == 4
+
+
+async def test_tables_of_a_moved_workspace_are_made_again(tmp_path: Path) -> None:
+    """Iceberg writes whole paths into its files."""
+    async with Pipeline(tmp_path / "before") as pipeline:
+        await add(pipeline, tmp_path, "first", day(1))
+        await publish(pipeline)
+    (tmp_path / "before").rename(tmp_path / "after")
+    async with Pipeline(tmp_path / "after") as pipeline:
+        assert "current_orders" in (await publish(pipeline)).tables
+        (path, *_) = data_files(pipeline.workspace, "current_orders")
+        assert path.startswith(f"file://{tmp_path}/after/")
+        assert len(orders(pipeline)) == 2
+
+
+async def test_texts_are_uuids_in_lower_case(tmp_path: Path) -> None:
+    async with Pipeline(tmp_path, built_in("uuid-ids")) as pipeline:
+        await add(pipeline, tmp_path, "first", indexed_day(1))
+        await publish(pipeline)
+        table = read(pipeline.workspace, "current_orders")
+        assert str(table.schema.field("order_id").type).endswith("string")
+        ids = table.column("order_id").to_pylist()
+        assert ids
+        assert all(str(UUID(text)) == text for text in ids)
+
+
+async def test_a_catalog_must_fit_the_workspace(pipeline: Pipeline) -> None:
+    for catalog in ("glue://shopkpi", "hive", "glue://"):
+        task = publishing.IcebergTask(
+            state=pipeline.state,  # type: ignore[arg-type]
+            workspace=pipeline.workspace,
+            contract=pipeline.contract,
+            catalog=catalog,
+        )
+        with pytest.raises(ConfigError, match="--iceberg"):
+            await publishing.publish_tables(task)
+
+
+async def test_nothing_is_written_before_the_first_transform(tmp_path: Path) -> None:
+    async with Pipeline(tmp_path) as pipeline:
+        for path in shops.write(tmp_path / "first", day(1)):
+            await pipeline.validate(path)
+        assert (await publish(pipeline)).sequence == 0
+        assert not (tmp_path / "iceberg").exists()
+
+
+async def test_files_are_for_the_owner_alone(pipeline: Pipeline, tmp_path: Path) -> None:
+    await publish(pipeline)
+    modes = {path.stat().st_mode & 0o077 for path in (tmp_path / "iceberg").rglob("*")}
+    assert modes == {0}
