@@ -76,7 +76,8 @@ async def check_tables(state: State) -> int:
         StoreError: The state cannot be read.
     """
     found = await state.marks()
-    for name, mark in found.tables.items():
+    # Mostly all tables have one mark.
+    for mark, name in {mark: name for name, mark in found.tables.items()}.items():
         await check_mark(state, f"the KPI table {name}", mark)
     for name, sequence in found.published.items():
         whole = found.tables[name].whole if name in found.tables else 0

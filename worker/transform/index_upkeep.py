@@ -67,6 +67,9 @@ async def _add_missing(
     limits = catalogs[0].limits
     builder = PointerBuilder(indexed.tables, index, limits.read_rows)
     missing = places_after(catalogs, indexed, index.manifest.up_to)
+    few = min(limits.unextended_files, limits.unindexed_files)
+    if index.manifest.up_to and len(missing) <= few:
+        return {}  # these are found by their bounds
     reached = index.manifest.up_to
     for sequence, of_source in groupby(missing, key=lambda place: place[0]):
         if builder.pointers >= limits.stride_pointers:

@@ -39,6 +39,8 @@ class TransformLimits:
             smallest and the largest: about 200 bytes each.
         unindexed_files: Files of a dataset up to which there is no key index: their bounds are as
             quick to compare.
+        unextended_files: Files up to which the key index is not extended, nor more than
+            `unindexed_files`: two writes cost as much as to open a file 25 times.
         stride_pointers: Pointers that the key index gets before its manifest is written, 16 bytes
             each: the work that a killed process loses.
         stride_records: Records of the ledger that a transform brings into the tables before it
@@ -67,6 +69,7 @@ class TransformLimits:
     lookup_rows: int = LOOKUP_ROWS
     lookup_points: int = 50_000
     unindexed_files: int = 64
+    unextended_files: int = 3
     stride_pointers: int = 2_000_000
     stride_records: int = 10_000
     tail_records: int = 128

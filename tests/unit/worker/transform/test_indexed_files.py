@@ -69,10 +69,12 @@ async def shop(home: Path) -> AsyncIterator[tuple[Pipeline, Watched]]:
         yield pipeline, watched
 
 
-async def add(pipeline: Pipeline, folder: Path, *uploads: Upload) -> tuple[list[int], object]:
+async def add(
+    pipeline: Pipeline, folder: Path, *uploads: Upload, limits: TransformLimits = LIMITS
+) -> tuple[list[int], object]:
     for path in shops.write(folder, list(uploads)):
         await pipeline.validate(path)
-    report = await pipeline.transform(limits=LIMITS)
+    report = await pipeline.transform(limits=limits)
     return [one.day for one in report.days], report.notes
 
 
@@ -118,6 +120,29 @@ async def test_a_category_changes_the_days_of_its_products_alone(tmp_path: Path)
         await check(pipeline)
         again = Upload("products", ((ident(102), "C9"), (ident(500), "C9")), 91)
         assert await add(pipeline, tmp_path / "again", again) == ([], {})
+
+
+async def test_an_index_is_extended_once_several_files_are_new(tmp_path: Path) -> None:
+    few = replace(LIMITS, unindexed_files=3, unextended_files=3)
+    async with shop(tmp_path) as (pipeline, _):
+        manifest = tmp_path / "index" / "current.json"
+        before = manifest.read_bytes()
+        for number, late in enumerate((6, 8)):
+            # Two items of old orders; then one of them moves, and its file is found unindexed.
+            items = ((ident(999 + number), ident(late), ident(101), "shipped", "9.00"),)
+            upload = Upload("order_items", items, 90 + number)
+            assert await add(pipeline, tmp_path / str(late), upload, limits=few) == (
+                [late // 2],
+                {},
+            )
+        moved = Upload("order_items", ((ident(999), ident(8), ident(101), "shipped", "9.00"),), 93)
+        assert await add(pipeline, tmp_path / "moved", moved, limits=few) == ([3, 4], {})
+        assert manifest.read_bytes() == before
+        await check(pipeline)
+        last = Upload("order_items", ((ident(990), ident(6), ident(101), "shipped", "9.00"),), 95)
+        await add(pipeline, tmp_path / "last", last, limits=few)
+        assert manifest.read_bytes() != before
+        await check(pipeline)
 
 
 @pytest.mark.parametrize("damage", ["missing", "changed", "manifest"])
