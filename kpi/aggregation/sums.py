@@ -33,9 +33,6 @@ Values = tuple[int, ...]
 ORDERS = "orders"
 """Measure of periods and groups: their orders."""
 
-WHOLE_NUMBER = np.uint64(0)
-"""Second half of the stored key of a text that is a whole number."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
@@ -255,12 +252,12 @@ def sums_of(
 def storable_keys(keys: Keys) -> Keys:
     """Return keys of customers as any process makes them, both halves of each.
 
-    The second half of an integer is the integer again. That of a text which is a whole number is a
-    word of this process, so it is replaced by `WHOLE_NUMBER`.
+    The second half of an integer is the integer again, also of a text that is a whole number: there
+    it is a word of this process. Whoever looks one up tells customers apart by the second half.
     """
     if keys.low is None:
         return Keys(keys.high, keys.high)
-    return Keys(keys.high, np.where(keys.low == INTEGER_CHECK, WHOLE_NUMBER, keys.low))
+    return Keys(keys.high, np.where(keys.low == INTEGER_CHECK, keys.high, keys.low))
 
 
 def customers_of_periods(periods: Days, keys: Keys) -> dict[int, Counter[Customer]]:
