@@ -23,12 +23,13 @@ from kpi.inference.reading_plan import ReadingPlan
 from kpi.inference.repeated_lines import choose_lines
 from kpi.inference.returns import Returns
 from kpi.inference.samples import TableSample
-from kpi.inference.side_tables import find_joins, unread_tables
+from kpi.inference.side_tables import find_joins
 from kpi.inference.structure import Structure, find_structure
 from kpi.inference.tables import Table, find_references, make_tables
 from kpi.inference.trial import try_contract
 from kpi.inference.unclear_files import ask_about_cents, ask_about_places
 from kpi.inference.unnamed_columns import product_by_values
+from kpi.inference.unread_tables import unread_tables
 
 MISFIT_SHARE = 0.2
 """Records of another width than the header's that make a table unreadable."""
@@ -124,7 +125,7 @@ class _Inference:
         files = FileBlocks(structure, self._tables, self._plan, self._answers)
         blocks = [*files.blocks(self._others()), *blocks]
         self._remarks += map(_unread_lists, (one for one in self._samples if one.unread))
-        self._remarks += unread_tables(self._tables, self._plan.feeds, joins, references)
+        self._remarks += unread_tables(structure, self._tables, self._plan.feeds, joins, references)
         self._answers.check()
         questions = tuple(self._answers.open)
         if not questions:

@@ -63,13 +63,13 @@ def _find(table: Table, structure: Structure, tables: Sequence[Table]) -> Looked
         if names is None:
             continue
         for column in table.columns:
-            key = _key(column, other) if _may_be_key(column, structure) else None
+            key = key_of(column, other) if may_be_key(column, structure) else None
             if key is not None and key is not names:
                 found.append(_look_up(column, key, names, other))
     return max(found, key=lambda one: one.cell.steps[0].likeness, default=None)
 
 
-def _may_be_key(column: Column, structure: Structure) -> bool:
+def may_be_key(column: Column, structure: Structure) -> bool:
     """Whether nothing says that a column is something else, as a quantity is."""
     taken = (structure.order_id, structure.line_order, structure.quantity, structure.product)
     return (
@@ -100,7 +100,8 @@ def _names(table: Table) -> Column | None:
     return None
 
 
-def _key(column: Column, table: Table) -> Column | None:
+def key_of(column: Column, table: Table) -> Column | None:
+    """Find the key of a table that has the values of a column."""
     for parent in table.columns:
         both = len(column.distinct & parent.distinct)
         is_found = both >= max(1, FOUND_SHARE * len(column.distinct))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kpi.inference.categories import Cell
 from kpi.inference.dates import NO_DAY
 from kpi.inference.returned_by import ReturnedBy, ReturnList
-from kpi.inference.roles import is_discount, is_money, status_fit
+from kpi.inference.roles import status_fit
 from kpi.inference.states import find_return_mark
 from kpi.inference.statuses import meaning_of_status
 from kpi.inference.structure import Structure
@@ -285,40 +285,3 @@ def _rises(key: Column, time: Column) -> bool:
             return False
         last[of] = now
     return True
-
-
-def unread_tables(
-    tables: Sequence[Table],
-    read: Collection[int],
-    joins: Sequence[Join],
-    references: Sequence[Reference],
-) -> Iterator[str]:
-    """Tell the tables that belong to what is read, and of which nothing is."""
-    for table in tables:
-        if table.number in read:
-            continue
-        reference = next(_links(table, read, joins, references), None)
-        if reference is None:
-            continue
-        child, parent = reference.child, reference.parent
-        own, other = (child, parent) if child.table == table.number else (parent, child)
-        has_amounts = any(is_money(one) or is_discount(one) for one in table.columns)
-        amount = " (it has amounts)" if has_amounts else ""
-        yield (
-            f"nothing of {table.sample.name} is read{amount}, though {own.header.strip()!r} has "
-            f"values of {other.header.strip()!r} in {tables[other.table].sample.name}"
-        )
-
-
-def _links(
-    table: Table,
-    read: Collection[int],
-    joins: Sequence[Join],
-    references: Sequence[Reference],
-) -> Iterator[Reference]:
-    yield from (one.reference for one in joins if one.table is table)
-    for one in references:
-        if one.child.table == table.number and one.parent.table in read:
-            yield one
-        if one.parent.table == table.number and one.child.table in read:
-            yield one

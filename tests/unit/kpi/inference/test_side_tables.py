@@ -226,3 +226,23 @@ def test_a_reference_has_a_name_that_keys_of_objects_may_have(file: str, name: s
     states = table(file, *HISTORY, headers="order_id status changed_at")
     shop = shop_of(infer_contract([sample(lines()), states], {}))
     assert list(shop.references) == [name]
+
+
+@pytest.mark.parametrize("cells", [["a", "b"], [1, 2]], ids=["texts", "numbers"])
+def test_a_small_table_behind_a_column_is_told_as_not_read(cells: list[object]) -> None:
+    names = table("zzid.csv", (cells[0], "left"), (cells[1], "right"), headers="nr label")
+    (remark,) = infer_contract([sample(lines(zzkk=cells * ORDERS)), names], {}).remarks
+    assert remark.startswith("nothing of zzid.csv is read, though 'nr' has values of 'zzkk'")
+
+
+def test_a_table_of_other_orders_is_told_as_not_read() -> None:
+    rows = [(f"T{at}", f"2025-03-{1 + at % 28:02}", "5.00") for at in range(20)]
+    till = table("till.csv", *rows, headers="receipt_id date total")
+    (remark,) = infer_contract([sample(lines()), till], {}).remarks
+    assert remark.startswith("nothing of till.csv is read, though it may have orders of its own")
+
+
+def test_a_table_of_other_things_is_not_told() -> None:
+    rows = [(f"zz{at}", f"2025-03-{1 + at % 28:02}", at) for at in range(20)]
+    other = table("visits.csv", *rows, headers="page day visits")
+    assert not infer_contract([sample(lines()), other], {}).remarks
