@@ -23,7 +23,7 @@ from kpi.inference.reading_plan import ReadingPlan
 from kpi.inference.repeated_lines import choose_lines
 from kpi.inference.returns import Returns
 from kpi.inference.samples import TableSample
-from kpi.inference.side_tables import find_joins
+from kpi.inference.side_tables import customer_beside, find_joins
 from kpi.inference.structure import Structure, find_structure
 from kpi.inference.tables import Table, find_references, make_tables
 from kpi.inference.trial import try_contract
@@ -101,6 +101,8 @@ class _Inference:
         structure = decisions.choose_returns(structure)
         structure = look_statuses_up(structure, self._tables)
         joins = find_joins(structure, self._tables)
+        if self._answers.value("customer") is None and not self._answers.has_open("customer"):
+            structure = replace(structure, customer_beside=customer_beside(structure, joins))
         structure = Returns(self._tables, self._answers).choose(structure, joins)
         _refuse_mixed_numbers([structure.orders, structure.lines])
         money = find_money(structure, self._tables)

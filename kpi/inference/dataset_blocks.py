@@ -99,7 +99,10 @@ class DatasetBlocks:
                 return
 
     def _add_customer(self, columns: Block) -> None:
-        customer = self._structure.customer
+        customer, beside = self._structure.customer, self._structure.customer_beside
+        if customer is None and beside is not None:
+            columns.add("user_id", self._plan.cell(beside), describe_values(beside.value))
+            return
         if customer is None:
             columns.add(
                 "user_id", "", "no customer found: unique_customers stays null", is_comment=True

@@ -56,7 +56,7 @@ class Answers:
         """
         value = self.value(question.word)
         if value is None:
-            if all(one.word != question.word for one in self.open):
+            if not self.has_open(question.word):
                 self.open.append(question)
             return None
         if value not in question.answers:
@@ -68,6 +68,10 @@ class Answers:
                 f"{f'; {question.text} {meaning}' if meaning else ''}"
             )
         return value
+
+    def has_open(self, word: str) -> bool:
+        """Whether a question is open."""
+        return any(one.word == word for one in self.open)
 
     def check(self) -> None:
         """Check that each answer was asked for, or may be once open questions are answered.

@@ -88,6 +88,21 @@ def find_joins(structure: Structure, tables: Sequence[Table]) -> list[Join]:
     return sorted(found, key=lambda one: one.is_of_lines)
 
 
+def customer_beside(structure: Structure, joins: Sequence[Join]) -> Cell | None:
+    """Find the customer of an order in a table that has one row for each order."""
+    if structure.customer is not None:
+        return None
+    for join in joins:
+        is_one = len(join.key.distinct) == join.key.filled
+        if join.is_of_lines or not is_one or join.share < FOUND_SHARE:
+            continue
+        for column in join.table.columns:
+            meaning = column.meaning
+            if column is not join.key and {"customer", "id"} <= meaning.concepts:
+                return join.cell(column)
+    return None
+
+
 def _taken(structure: Structure) -> set[int]:
     """Numbers of the tables that have a part already."""
     steps = [*structure.date.steps, *(structure.category.steps if structure.category else ())]

@@ -44,6 +44,7 @@ class Structure:
         products: Reference from a line's product to the table of products.
         category: Of a line, through its product where it stands there.
         refunds: Table of orders that came back.
+        customer_beside: Of an order, in a table beside.
         looked_up: Where statuses stand that are in a table of their own.
         are_repeated: Whether lines stand several times, of which each counts once.
         returned_by: Column of another table that says which orders or lines came back.
@@ -68,6 +69,7 @@ class Structure:
     category: Cell | None = None
     open_category: Column | None = None
     refunds: ReturnList | None = None
+    customer_beside: Cell | None = None
     looked_up: tuple[Cell, ...] = ()
     are_repeated: bool = False
     returned_by: ReturnedBy | None = None

@@ -246,3 +246,16 @@ def test_a_table_of_other_things_is_not_told() -> None:
     rows = [(f"zz{at}", f"2025-03-{1 + at % 28:02}", at) for at in range(20)]
     other = table("visits.csv", *rows, headers="page day visits")
     assert not infer_contract([sample(lines()), other], {}).remarks
+
+
+def test_the_customer_may_stand_in_a_table_of_the_orders() -> None:
+    rows = [(7000 + order, f"c{order % 17}") for order in range(ORDERS)]
+    owners = table("owners.csv", *rows, headers="order_id customer_id")
+    shop = shop_of(infer_contract([sample(lines()), owners], {}))
+    column = shop.datasets["orders"].columns["user_id"]
+    assert [f"{one.reference}.{one.column}" for one in column.via] == ["owners.customer_id"]
+    several = table("owners.csv", *rows, (7000, "c3"), headers="order_id customer_id")
+    assert (
+        "user_id"
+        not in shop_of(infer_contract([sample(lines()), several], {})).datasets["orders"].columns
+    )
