@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from kpi.inference.charges import choose_charges
 from kpi.inference.dataset_blocks import DatasetBlocks
 from kpi.inference.date_mistakes import describe_mistakes
 from kpi.inference.decisions import Decisions
@@ -15,6 +16,7 @@ from kpi.inference.looked_up_status import look_statuses_up
 from kpi.inference.merged_cells import with_merged_cells
 from kpi.inference.money import find_money
 from kpi.inference.money_evidence import Way
+from kpi.inference.net_lines import ask_about_net_lines
 from kpi.inference.number_forms import mixed_forms
 from kpi.inference.offsets import choose_day
 from kpi.inference.open_columns import OpenColumns
@@ -104,12 +106,16 @@ class _Inference:
         if self._answers.value("customer") is None and not self._answers.has_open("customer"):
             structure = replace(structure, customer_beside=customer_beside(structure, joins))
         structure = Returns(self._tables, self._answers).choose(structure, joins)
+        charges = choose_charges(structure, self._tables, self._answers)
+        if charges is not None:
+            structure = replace(structure, goods=charges.condition)
         _refuse_mixed_numbers([structure.orders, structure.lines])
         money = find_money(structure, self._tables)
         if money.way is None and self._unreadable:
             raise NotInferableError(_misfit(self._unreadable[0]))
         way = decisions.choose_money(money, structure)
         structure = choose_lines(structure, way, self._tables, self._answers)
+        ask_about_net_lines(way, structure, self._tables, self._answers)
         top = self._top(structure)
         datasets = DatasetBlocks(
             structure, money, self._tables, references, self._plan, self._answers

@@ -30,8 +30,9 @@ from kpi.inference.refund_rows import refunds_of_list, refunds_of_rows
 from kpi.inference.returns import add_returned
 from kpi.inference.states import find_deletions, find_return_mark
 from kpi.inference.statuses import meaning_of_status
-from kpi.inference.structure import Structure, price_of_product
+from kpi.inference.structure import Structure
 from kpi.inference.tables import Reference, Table, first_day
+from kpi.inference.taxes import price_with_tax
 from kpi.inference.values import Column
 
 
@@ -299,7 +300,7 @@ class DatasetBlocks:
         structure = self._structure
         reference = structure.products
         category = self._open.choose_category(self._structure)
-        price = price_of_product(structure, self._tables)
+        price = price_with_tax(structure, self._tables)
         needs_price = way is not None and any(
             column.table != structure.lines.number for _, column in way.roles
         )

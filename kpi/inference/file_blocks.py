@@ -152,6 +152,10 @@ class FileBlocks:
         if table.number in self._plan.only:
             condition, why = self._plan.only[table.number]
             found |= dict.fromkeys(self._plan.feeds[table.number], (condition, why))
+        if self._structure.goods and table is self._structure.lines:
+            condition, note = found.get("order_items", ({}, ""))
+            note = "; ".join(filter(None, (note, "other rows are shipping and fees")))
+            found["order_items"] = ({**condition, **self._structure.goods}, note)
         returns = self._structure.returns
         if returns is None or table is not self._structure.orders:
             return found

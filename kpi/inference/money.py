@@ -23,9 +23,9 @@ from kpi.inference.money_evidence import (
 )
 from kpi.inference.piece_discounts import judge_by_pieces, read_discount
 from kpi.inference.roles import is_discount, is_money, is_unit_price, may_be_money
-from kpi.inference.structure import Structure, price_of_product
+from kpi.inference.structure import Structure
 from kpi.inference.tables import Table
-from kpi.inference.taxes import amounts_with_tax, with_tax
+from kpi.inference.taxes import amounts_with_tax, price_with_tax, with_tax
 from kpi.inference.unnamed_money import (
     amounts_by_relation,
     discounts_by_relation,
@@ -70,7 +70,7 @@ def find_money(structure: Structure, tables: Sequence[Table]) -> Money:
     """Find how the money of a line is said."""
     lines = structure.lines
     quantity = _filled(structure.quantity, len(lines.columns[0].cells), default=1.0)
-    price = price_of_product(structure, tables)
+    price = price_with_tax(structure, tables)
     roles = (structure.quantity, structure.order_id, structure.line_order, structure.product)
     taken = {id(one) for one in roles}
     amounts = [
@@ -175,6 +175,9 @@ def _with_discounts(way: Way, discounts: Sequence[Column]) -> list[Way]:
     for column in discounts:
         sizes = np.abs(column.amounts)
         fits = {role: _discount_fit(role, sizes, column) for role in DISCOUNT_ROLES}
+        if (sizes > np.abs(way.amounts) + CENT).any():
+            # Nothing is reduced by more than it costs.
+            fits["discount"] = 0.0
         role = max(fits, key=lambda one: fits[one])
         after = reduce_by(way.amounts, sizes, role)
         roles = (*way.roles, (role, column))
@@ -238,13 +241,14 @@ def _ways_of(
         return []
     money = np.nan_to_num(numbers)
     unit, total = is_unit_price(column), "total" in column.meaning
-    unit = unit or (not column.has_headers and column.table != structure.lines.number)
+    is_own = column.table == structure.lines.number
+    unit = unit or not is_own
     rank = -0.3 * ("before" in column.meaning) - 0.01 * column.meaning.unknown
     rank -= 0.2 * ("order" in column.meaning and not structure.is_flat)
     by_unit = rank + (1.0 if "unit" in column.meaning else 0.6 if unit else 0.1)
     by_line = rank + (0.0 if "unit" in column.meaning else 1.0 if total else 0.35)
     by_line += 0.05 * ("line" in column.meaning)
-    if not column.meaning.has("price", "total", "unit") and column.has_headers:
+    if is_own and not column.meaning.has("price", "total", "unit") and column.has_headers:
         by_unit = by_line = 0.3
     if structure.quantity is None:
         by_line = max(by_unit, by_line)

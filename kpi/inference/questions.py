@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from kpi.errors import KpiError
 
 WORDS = (
-    *("category", "currency", "customer", "date", "dates", "day", "excluded", "lines"),
-    *("minor_units", "money", "numbers", "order_discount", "places", "quantity", "rate"),
-    *("repeats", "returned", "returns"),
+    *("category", "charges", "currency", "customer", "date", "dates", "day", "excluded"),
+    *("lines", "minor_units", "money", "numbers", "order_discount", "places", "quantity"),
+    *("rate", "repeats", "returned", "returns", "tax"),
 )
 """Words of all questions."""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kpi.contract.folding import fold
+from kpi.inference.statuses import meaning_of_status
 from kpi.inference.tables import Table
 from kpi.inference.values import Column
 
@@ -36,6 +37,12 @@ YES = frozenset(
 
 MAX_FLAG_VALUES = 2
 
+MAX_STATES = 20
+"""Distinct states at most: a column with more is free text."""
+
+KNOWN_SHARE = 0.5
+"""Distinct states that are known words, at least."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
@@ -57,8 +64,8 @@ class Mark:
         return self.values[0] if len(self.values) == 1 else list(self.values)
 
 
-def find_return_mark(columns: Iterable[Column]) -> Mark | None:
-    """Find a date of a return, or a flag that says one: some rows have it, others do not."""
+def find_return_mark(columns: Sequence[Column]) -> Mark | None:
+    """Find what says a return of some rows: a date, a flag, or a status beside the order's."""
     for column in columns:
         meaning = column.meaning
         if not column.has_headers or "refund" not in meaning:
@@ -72,6 +79,19 @@ def find_return_mark(columns: Iterable[Column]) -> Mark | None:
             rows = sum(cell in values for cell in column.cells)
             if rows < len(column.cells):
                 return Mark(column=column, values=tuple(values), rows=rows)
+    return _find_returned_status(columns)
+
+
+def _find_returned_status(columns: Iterable[Column]) -> Mark | None:
+    """Find another status that says returns, such as that of the payment."""
+    for column in columns:
+        if column.kind != "text" or not 2 <= len(column.distinct) <= MAX_STATES:
+            continue
+        meanings = {one: meaning_of_status(one) for one in column.distinct}
+        values = tuple(sorted(one for one, said in meanings.items() if said == "returned"))
+        known = sum(said is not None for said in meanings.values())
+        if values and known >= KNOWN_SHARE * len(meanings):
+            return Mark(column=column, values=values, rows=_count(column, values))
     return None
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from kpi.inference.attributes import is_attribute
 from kpi.inference.categories import MIN_FIT, Cell, find_category
@@ -50,6 +50,7 @@ class Structure:
         returned_by: Column of another table that says which orders or lines came back.
         returns: Column of a flat table whose rows below 0 are no sales but returns.
         are_refunds: Whether these are refunds on their own day; else they lower their order.
+        goods: Condition of the lines that are goods; empty where all are.
         score: Evidence.
     """
 
@@ -75,6 +76,7 @@ class Structure:
     returned_by: ReturnedBy | None = None
     returns: Column | None = None
     are_refunds: bool = False
+    goods: Mapping[str, Sequence[str]] = field(default_factory=dict)
     found: float = 1.0
     score: float = 0.0
 

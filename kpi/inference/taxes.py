@@ -11,6 +11,8 @@ import numpy as np
 from kpi.inference.headers import means
 from kpi.inference.money_evidence import CENT, DISCOUNT_ROLES, Way, agree, reduce_by
 from kpi.inference.roles import is_discount
+from kpi.inference.structure import Structure, price_of_product
+from kpi.inference.tables import Table
 from kpi.inference.values import Column, Floats
 from kpi.kernels.arrays import Mask
 
@@ -93,6 +95,23 @@ def amounts_with_tax(
         if any(one is not None and one.proof for one in proved):
             found.append(column)
     return found
+
+
+def price_with_tax(structure: Structure, tables: Sequence[Table]) -> Column | None:
+    """Find the price in the table of products; where two differ by a tax, the one with it."""
+    price = price_of_product(structure, tables)
+    if price is None or price.numbers is None:
+        return price
+    columns = tables[price.table].columns
+    pieces = np.ones(len(price.cells))
+    others = [
+        Way(roles=(("unit_price", one),), amounts=one.amounts, weight=0.0)
+        for one in columns
+        if one is not price and one.is_number and one.numbers is not None
+    ]
+    net = Way(roles=(("unit_price", price),), amounts=price.amounts, weight=0.0)
+    found = find_gross(net, others, columns, pieces)
+    return found.way.roles[0][1] if found is not None and found.proof else price
 
 
 def find_gross(

@@ -67,11 +67,23 @@ def open_discounts(
     return [
         one
         for one in _unnamed(columns, taken)
-        if one.kind == "decimal"
-        and not one.meaning.concepts
+        if not one.meaning.concepts
         and _looks_given(one)
-        and any(bool((np.abs(one.amounts) <= np.abs(p.amounts * quantity)).all()) for p in prices)
+        and (_are_per_cent(one) or _are_less(one, prices, quantity))
     ]
+
+
+def _are_less(column: Column, prices: Sequence[Column], quantity: Floats) -> bool:
+    """Whether numbers are amounts that are never more than some price x quantity."""
+    sizes = np.abs(column.amounts)
+    is_decimal = column.kind == "decimal"
+    return is_decimal and any(bool((sizes <= np.abs(p.amounts * quantity)).all()) for p in prices)
+
+
+def _are_per_cent(column: Column) -> bool:
+    """Whether whole numbers are multiples of 5 below 100, as discounts in per cent are."""
+    given = {size for size in np.abs(column.amounts).tolist() if size}
+    return len(given) > 1 and all(size % 5 == 0 and size < 100 for size in given)
 
 
 def _looks_given(column: Column) -> bool:

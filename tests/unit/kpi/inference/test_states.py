@@ -8,6 +8,7 @@ from kpi.contract.loading import parse_contract
 from kpi.contract.shop import Shop
 from kpi.inference.contract import Inferred, infer_contract
 from kpi.inference.samples import TableSample
+from tests.unit.kpi.inference.shop_samples import flat, table_of
 
 DAYS = ("2025-03-01", "2025-03-02", "2025-03-13", "2025-03-14", "2025-03-15", "2025-03-16")
 
@@ -123,3 +124,16 @@ def test_a_key_that_comes_again_in_a_later_file_is_that_of_a_line() -> None:
     )
     shop = shop_of(infer_contract([dated, lines], {}))
     assert shop.datasets["order_items"].key == ("id",)
+
+
+def test_a_status_beside_that_of_the_order_may_say_returns() -> None:
+    orders = [order for order in range(60) for _ in range(2)]
+    states = [("delivered", "shipped", "cancelled")[order % 3] for order in orders]
+    payments = ["refunded" if order % 12 == 1 else "paid" for order in orders]
+    table = table_of(
+        flat(line_total=[f"{at}.50" for at in range(120)], order_status=states, zzpay=payments)
+    )
+    orders_of = shop_of(infer_contract([table], {"excluded": "yes"})).datasets["orders"]
+    (condition,) = orders_of.returned or ()
+    assert {name: one.texts for name, one in condition.items()} == {"came_back": ("refunded",)}
+    assert orders_of.columns["came_back"].headers == ("zzpay",)

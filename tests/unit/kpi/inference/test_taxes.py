@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kpi.inference.contract import infer_contract
+from kpi.inference.samples import TableSample
 from tests.unit.kpi.inference.shop_samples import (
     ORDERS,
     PIECES,
@@ -70,3 +71,51 @@ def test_a_discount_that_few_lines_have_is_no_tax() -> None:
     shown = flat(unit_price=money(NET), zzzd=money(off), zzza=money(after))
     inferred = infer_contract([table_of(shown)], {})
     assert header_of(inferred, "order_items", "after_discount") == "zzza"
+
+
+def two_tables(**totals: list[str]) -> list[TableSample]:
+    shown = flat(unit_price=money(NET))
+    orders = {
+        "order_id": [7000 + order for order in range(ORDERS)],
+        "order_date": [f"2025-03-{1 + order % 28:02}" for order in range(ORDERS)],
+        **totals,
+    }
+    lines = {name: shown[name] for name in ("order_id", "sku", "quantity", "unit_price")}
+    return [table_of(orders, "orders.csv"), table_of(lines, "lines.csv")]
+
+
+def of_orders(amounts: list[float]) -> list[float]:
+    return [amounts[2 * order] + amounts[2 * order + 1] for order in range(ORDERS)]
+
+
+def test_lines_without_tax_below_totals_with_it_are_a_question() -> None:
+    taxed = [round(one * 1.2, 2) for one in of_orders(NET_LINES)]
+    tables = two_tables(zzzg=money(taxed))
+    assert [one.word for one in infer_contract(tables, {}).questions] == ["tax"]
+    answered = infer_contract(tables, {"tax": "lines"})
+    assert header_of(answered, "order_items", "unit_price") == "unit_price"
+
+
+def test_lines_whose_totals_are_without_a_tax_are_no_question() -> None:
+    shipped = [round(one + 4.9 * (at % 3), 2) for at, one in enumerate(of_orders(NET_LINES))]
+    inferred = infer_contract(two_tables(zzzg=money(shipped)), {})
+    assert header_of(inferred, "order_items", "unit_price") == "unit_price"
+
+
+def test_of_two_prices_of_a_product_the_one_with_tax_counts() -> None:
+    shown = flat()
+    products = {
+        "sku": [f"P{at}" for at in range(len(PRICES))],
+        "category": ["a", "b", "a", "b", "a", "b"],
+        "price net": money(list(PRICES)),
+        "zzzg": money([round(one * 1.2, 2) for one in PRICES]),
+        "vat": ["20%"] * len(PRICES),
+    }
+    inferred = infer_contract([table_of(shown), table_of(products, "products.csv")], {})
+    assert header_of(inferred, "products", "price") == "zzzg"
+
+
+def test_whole_numbers_that_may_be_per_cent_are_a_question() -> None:
+    sizes = [(0, 0, 5, 0, 20)[at % 5] for at in range(2 * ORDERS)]
+    (question,) = infer_contract([table_of(flat(unit_price=money(NET), zzzz=sizes))], {}).questions
+    assert "unit_price:unit_price+discount_percent:zzzz" in question.answers
