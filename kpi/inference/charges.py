@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kpi.inference.evidence import place_of
@@ -40,7 +41,9 @@ class Charges:
         return {self.column.header.strip(): [f"!{kind}" for kind in self.kinds]}
 
 
-def choose_charges(structure: Structure, tables: list[Table], answers: Answers) -> Charges | None:
+def choose_charges(
+    structure: Structure, tables: Sequence[Table], answers: Answers
+) -> Charges | None:
     """Find rows of charges; ask where no word of theirs says shipping or payment."""
     found = _find(structure)
     if found is None:

@@ -27,6 +27,7 @@ from kpi.inference.questions import Answers
 from kpi.inference.rates import find_rate
 from kpi.inference.reading_plan import ReadingPlan
 from kpi.inference.refund_rows import refunds_of_list, refunds_of_rows
+from kpi.inference.return_marks import ReturnMarks
 from kpi.inference.returns import add_returned
 from kpi.inference.states import find_deletions, find_return_mark
 from kpi.inference.statuses import meaning_of_status
@@ -56,6 +57,7 @@ class DatasetBlocks:
         self._answers = answers
         self._decisions = Decisions(tables, answers)
         self._open = OpenColumns(tables, answers)
+        self._marks = ReturnMarks(structure, tables, plan, answers)
 
     def orders(self, top: Block, total: Way | None) -> list[Block]:
         structure = self._structure
@@ -120,11 +122,11 @@ class DatasetBlocks:
         structure = self._structure
         status = structure.status
         if status is None or (structure.is_flat and _varies(status, structure)):
-            self._add_return_mark(head, columns, structure.orders)
+            self._marks.add(head, columns, structure.orders)
             return
         columns.add("status", self._status_cell(status), describe_statuses(status))
         if not self._propose_statuses(head, status):
-            self._add_return_mark(head, columns, structure.orders)
+            self._marks.add(head, columns, structure.orders)
 
     def _status_cell(self, status: Column) -> Value:
         """Say where a status stands: in its own column, or below a key that is there."""
@@ -181,15 +183,6 @@ class DatasetBlocks:
         stated = {key for key, cell in zip(keys, status.cells, strict=True) if cell}
         named = {key for key, cell in zip(keys, status.cells, strict=True) if cell in texts}
         return len(named) / max(len(stated), 1)
-
-    def _add_return_mark(self, head: Block, columns: Block, table: Table) -> None:
-        """Take a date or flag of a return where no status says one."""
-        mark = find_return_mark(table.columns)
-        if mark is None or self._structure.refunds or self._structure.returned_by:
-            return
-        columns.add("came_back", self._plan.header(mark.column), describe_values(mark.column))
-        note = f"{mark.rows / max(table.rows, 1):.1%} of the rows"
-        head.add("returned", {"came_back": mark.condition}, note)
 
     def _add_deletions(self, head: Block, columns: Block, table: Table) -> None:
         """Take the deletions of a change file."""
@@ -268,7 +261,7 @@ class DatasetBlocks:
             columns.add("status", self._status_cell(status), note)
             returned = self._propose_statuses(head, status)
         if not returned and not structure.is_flat:
-            self._add_return_mark(head, columns, structure.lines)
+            self._marks.add(head, columns, structure.lines)
 
     def _add_money(self, columns: Block, way: Way | None) -> None:
         if way is None:

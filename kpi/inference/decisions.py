@@ -31,6 +31,9 @@ NO_SALE_SHARE = 0.25
 EARLIER_SHARE = 0.5
 """Orders for which another date comes before theirs, above which somebody must say which counts."""
 
+EARLIER_AT_TIMES = 0.02
+"""The same where no word says that the date is the order's, and no order is before the other."""
+
 EARLIER_EVENTS = frozenset({"birth", "launch", "registered", "registration", "signup", "first"})
 """Words of dates that come before an order and are not of it."""
 
@@ -330,6 +333,9 @@ def _precede(structure: Structure) -> list[Column]:
     if structure.date.steps:
         return []
     chosen = structure.date.value
+    # A date that words do not name may be one of the payment, which often is the same day.
+    is_told = chosen.meaning.has("order", "created") and not chosen.meaning.unknown
+    least = EARLIER_SHARE if is_told else EARLIER_AT_TIMES
     return [
         one
         for one in structure.orders.columns
@@ -338,7 +344,8 @@ def _precede(structure: Structure) -> list[Column]:
         and not one.meaning.has("customer", "product", "refund", "stock")
         and not EARLIER_EVENTS.intersection(one.meaning.words)
         and one.fill_share > EARLIER_SHARE
-        and _later_share(chosen, one) > EARLIER_SHARE
+        and _later_share(chosen, one) > least
+        and (is_told or not _later_share(one, chosen))
     ]
 
 

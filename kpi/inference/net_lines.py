@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from kpi.inference.evidence import place_of
@@ -18,7 +20,7 @@ SURE_SHARE = 0.9
 
 
 def ask_about_net_lines(
-    way: Way | None, structure: Structure, tables: list[Table], answers: Answers
+    way: Way | None, structure: Structure, tables: Sequence[Table], answers: Answers
 ) -> None:
     """Ask whether revenue is without tax where only the totals of orders are with it.
 

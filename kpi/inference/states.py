@@ -37,6 +37,9 @@ YES = frozenset(
 
 MAX_FLAG_VALUES = 2
 
+ANY = ("*",)
+"""In place of the texts of a mark: any value marks a row."""
+
 MAX_STATES = 20
 """Distinct states at most: a column with more is free text."""
 
@@ -73,7 +76,7 @@ def find_return_mark(columns: Sequence[Column]) -> Mark | None:
         if meaning.has("percent", "quantity", "price", "customer", "product"):
             continue
         if column.kind == "date" and 0 < column.filled < len(column.cells):
-            return Mark(column=column, values=("*",), rows=column.filled)
+            return Mark(column=column, values=ANY, rows=column.filled)
         values = sorted(one for one in column.distinct if fold(one) in YES)
         if values and len(column.distinct) <= MAX_FLAG_VALUES and not meaning.has("other_money"):
             rows = sum(cell in values for cell in column.cells)

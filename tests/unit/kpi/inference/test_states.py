@@ -137,3 +137,25 @@ def test_a_status_beside_that_of_the_order_may_say_returns() -> None:
     (condition,) = orders_of.returned or ()
     assert {name: one.texts for name, one in condition.items()} == {"came_back": ("refunded",)}
     assert orders_of.columns["came_back"].headers == ("zzpay",)
+
+
+@pytest.mark.parametrize(
+    ("answer", "condition"),
+    [
+        ("all", {"came_back": ("refunded",)}),
+        ("sales", {"came_back": ("refunded",), "status": ("!cancelled",)}),
+        ("none", None),
+    ],
+)
+def test_payments_of_cancelled_orders_that_went_back_are_a_question(
+    answer: str, condition: dict[str, tuple[str, ...]] | None
+) -> None:
+    orders = [order for order in range(60) for _ in range(2)]
+    states = ["cancelled" if order % 10 == 0 else "delivered" for order in orders]
+    payments = ["refunded" if order % 10 < 2 else "paid" for order in orders]
+    amounts = [f"{at}.50" for at in range(120)]
+    table = table_of(flat(line_total=amounts, order_status=states, zzpay=payments))
+    assert [one.word for one in infer_contract([table], {}).questions] == ["returned"]
+    returned = shop_of(infer_contract([table], {"returned": answer})).datasets["orders"].returned
+    found = [{name: one.texts for name, one in each.items()} for each in returned or ()]
+    assert found == ([] if condition is None else [condition])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from kpi.inference.contract import infer_contract
@@ -75,7 +77,7 @@ def test_a_discount_that_few_lines_have_is_no_tax() -> None:
 
 def two_tables(**totals: list[str]) -> list[TableSample]:
     shown = flat(unit_price=money(NET))
-    orders = {
+    orders: dict[str, Sequence[object]] = {
         "order_id": [7000 + order for order in range(ORDERS)],
         "order_date": [f"2025-03-{1 + order % 28:02}" for order in range(ORDERS)],
         **totals,
