@@ -40,7 +40,7 @@ _CLOCK = r"(?P<clock>\d{1,2}:\d{2}(?P<second>:\d{2}(?:[.,]\d+)?)?)(?P<half> ?[Aa
 
 DATE = re.compile(
     rf"(?P<a>\d{{4}}|\d{{1,2}})(?P<s>\. | del? |[-./_ ])(?P<b>\d{{1,2}}|{_NAME})"
-    r"(?P<s2>\. | del? |[-./_ ]|, ?)(?P<c>\d{4}|\d{1,2})(?P<end>\.?| [\u0433\u0440]\.?)"
+    r"(?P<s2>\. | del? |[-./_ ]|, ?)(?P<c>\d{4}|\d{1,2})(?P<end>\.?| [r\u0433\u0440]\.?)"
     rf"(?P<rest>(?P<gap>[T ]|, ){_CLOCK})?(?P<zone>[ \t]*(?:Z|UTC|GMT|[+-]\d{{2}}:?\d{{2}}))?"
 )
 MONTH_FIRST = re.compile(
