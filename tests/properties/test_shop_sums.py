@@ -27,7 +27,7 @@ from worker.objects.memory import MemoryStore
 from worker.state import Ruling, State
 from worker.state.memory import MemoryState
 from worker.state.records import Decision
-from worker.transform import sums_upkeep, transform
+from worker.transform import Report, sums_upkeep, transform
 from worker.transform.limits import TransformLimits
 from worker.transform.shop import changed_days, order_ids, order_sums, summing
 from worker.transform.shop.changed_files import ChangedFiles
@@ -159,7 +159,7 @@ class Shop:
                 order,
                 day,
                 draw.choice(["", "", "void", "gone"]),
-                draw.choice(["", "7", "ann", "bob"]),
+                draw.choice(["", "7", "8", "9", "ann"]),
                 draw.choice(["", "0.25"]),
                 draw.choice(["", "", "", "USD"]),
                 draw.randint(1, 3),
@@ -175,7 +175,7 @@ class Shop:
             ),
             "refunds": (
                 draw.randint(1, 4),
-                order if draw.random() < 0.9 else "",
+                order if draw.random() < 0.6 else "",
                 draw.choice([day, ""]),
                 amount,
                 draw.choice(["", draw.randint(1, 7)]),
@@ -217,7 +217,8 @@ class Shop:
             else:
                 await self.upload()
         before = dict(self.store._objects)
-        await self._transform(limits=self.limits)
+        report = await self._transform(limits=self.limits)
+        assert "sums_rebuilt" not in report.notes
         if self.random.random() < 0.1:
             self.store._objects = before  # it was killed before it wrote any sums
         with_sums = [await self.pipeline.rows(name) for name in sorted(self.tables)]
@@ -226,8 +227,8 @@ class Shop:
         self.store._objects = objects  # that transform keeps no sums
         assert with_sums == [await self.pipeline.rows(name) for name in sorted(self.tables)]
 
-    async def _transform(self, **options: Any) -> None:
-        await transform(
+    async def _transform(self, **options: Any) -> Report:
+        return await transform(
             contract=self.contract,
             workspace=self.pipeline.workspace,
             state=self.state,
@@ -299,10 +300,6 @@ def _both(one: Any, other: Any) -> Any:
     return Both()
 
 
-def _refunds_of_no_order() -> Any:
-    return patch.object(TouchedOrders, "give_up", lambda _: None)
-
-
 def _refunds_of_any_order() -> Any:
     read = order_sums.read_order_rows
 
@@ -330,16 +327,15 @@ MUTANTS: dict[str, Callable[[], Any]] = {
     "references at the head": _references_at_the_head,
     "lines moved to another order": _orders_of_moved_lines_stay,
     "references touch no order": _references_touch_no_order,
-    "refunds of no order": _refunds_of_no_order,
     "refunds left out": _refunds_of_any_order,
     "customers of the new version only": _customers_never_leave,
 }
 
 FOUND_IN = {
-    "lines moved to another order": 26,
-    "references touch no order": 3,
-    "refunds of no order": 38,
-    "customers of the new version only": 22,
+    "references at the head": 14,
+    "lines moved to another order": 11,
+    "references touch no order": 7,
+    "refunds left out": 4,
 }
 """Mutant -> the seed that noticed it last, which is tried first."""
 
