@@ -39,10 +39,12 @@ class Checkpoint:
     Attributes:
         manifest: The manifest in the workspace.
         uploads: Its uploads; those of an empty ledger where it does not fit.
+        failure: Why it cannot be read though it fits; None where that is not so.
     """
 
     manifest: CheckpointManifest
     uploads: CheckpointUploads
+    failure: Exception | None = None
 
 
 async def open_checkpoint(
@@ -63,13 +65,15 @@ async def open_checkpoint(
         await read_manifest(workspace, workspace.index(MANIFEST_NAME), CheckpointManifest.from_json)
         or CheckpointManifest()
     )
+    failure: Exception | None = None
     if 0 < manifest.up_to <= up_to and manifest.contract == identify_contract(in_force):
         try:
             if manifest.ledger == await identify_ledger(ledger, manifest.up_to):
                 return Checkpoint(manifest, await _read_uploads(workspace, manifest))
-        except (SourceError, NoRoomError):
-            pass  # a segment is missing or damaged, or cannot be held
-    return Checkpoint(manifest, CheckpointUploads(0, UploadTable(), np.zeros(0, np.int64), ()))
+        except (SourceError, NoRoomError) as error:
+            failure = error  # a segment is missing or damaged, or cannot be held
+    nothing = CheckpointUploads(0, UploadTable(), np.zeros(0, np.int64), ())
+    return Checkpoint(manifest, nothing, failure)
 
 
 async def extend_checkpoint(

@@ -19,16 +19,13 @@ from datetime import UTC, datetime, timedelta
 
 from worker.clean import STORED_KEY, Workspace
 from worker.errors import SourceError
-from worker.index.checkpoint import MANIFEST_NAME as CHECKPOINT
-from worker.index.checkpoint_manifest import SEGMENT_NAME, CheckpointManifest
-from worker.index.day_sums import MANIFEST_NAME as SUMS
-from worker.index.key_index import MANIFEST_NAME as INDEX
-from worker.index.manifest import RUN_NAME, Manifest
-from worker.index.stored import read_manifest
-from worker.index.sums_manifest import PAGE_NAME, SumsManifest
+from worker.index.checkpoint_manifest import SEGMENT_NAME
+from worker.index.manifest import RUN_NAME
+from worker.index.sums_manifest import PAGE_NAME
+from worker.maintenance.manifests import read_named
 from worker.objects import StoredName, SweepingStore, list_names
 from worker.packs.manifest import MANIFEST_NAME as PACKS
-from worker.packs.manifest import PACK_NAME, PackManifest, manifest_name
+from worker.packs.manifest import PACK_NAME
 from worker.state import Entry, Ledger
 from worker.state.erasures import former_generations
 from worker.state.paging import records_in_pages
@@ -95,13 +92,7 @@ class Collector:
         """
         await self._collect_former_packs()
         for zone in ("index", "packs"):
-            listed = [one async for one in self._old(zone)]
-            if listed:
-                named = await self._named_by_manifests()
-                for one in listed:
-                    name = one.key.rpartition("/")[2]
-                    if _is_object_of(zone, name) and name not in named:
-                        await self._delete(zone, one)
+            await self._collect_derived(zone)
         for zone in ("clean", "rejects"):
             batch: list[StoredName] = []
             async for one in self._old(zone):
@@ -113,6 +104,20 @@ class Collector:
         if not self._dry_run:
             await sweep(self._workspace)
         return self.collected
+
+    async def _collect_derived(self, zone: str) -> None:
+        """Delete objects that no manifest names; none where one of them cannot be read."""
+        listed = [one async for one in self._old(zone)]
+        if not listed:
+            return
+        try:
+            named = await self._named_by_manifests()
+        except SourceError:
+            return  # the next transform replaces the manifest
+        for one in listed:
+            name = one.key.rpartition("/")[2]
+            if _is_object_of(zone, name) and name not in named:
+                await self._delete(zone, one)
 
     async def _collect_former_packs(self) -> None:
         """Delete packs and manifests of packs that have rows of customers erased since."""
@@ -140,20 +145,7 @@ class Collector:
                 yield one
 
     async def _named_by_manifests(self) -> set[str]:
-        workspace = self._workspace
-        index = await read_manifest(workspace, workspace.index(INDEX), Manifest.from_json)
-        uploads = await read_manifest(
-            workspace, workspace.index(CHECKPOINT), CheckpointManifest.from_json
-        )
-        sums = await read_manifest(workspace, workspace.index(SUMS), SumsManifest.from_json)
-        pack_key = workspace.pack(manifest_name(workspace.generation))
-        packs = await read_manifest(workspace, pack_key, PackManifest.from_json)
-        named: set[str] = set()
-        if index:
-            named |= {*index.retired, *(run.name for run in index.runs)}
-        for one in (uploads, sums, packs):
-            named |= {*one.names, *one.retired} if one else set()
-        return named
+        return await read_named(self._workspace)
 
     async def _collect_batch(self, zone: str, batch: Collection[StoredName]) -> None:
         """Delete those of some clean or reject objects that no record names."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from kpi.index.pointers import Pointers
 from worker.clean import Workspace
 from worker.errors import SourceError
 from worker.maintenance.derived_sums import compare_packs, compare_sums, mixed_words
+from worker.maintenance.manifests import find_damaged
 from worker.state import State
 from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.transform.catalog import Catalog
@@ -67,7 +68,9 @@ async def compare_derived(
         )
 
     from_nothing = await snapshot(0)
-    differences = _compare_history((await snapshot(reached)).history, from_nothing.history)
+    generation = from_nothing.history.in_force.erasures.generation
+    differences = await find_damaged(replace(workspace, generation=generation))
+    differences += _compare_history((await snapshot(reached)).history, from_nothing.history)
     if isinstance(from_nothing, ShopSnapshot):
         columns = shop_indexed_columns(from_nothing.shop)
         catalogs = tuple(from_nothing.catalogs.values())
@@ -84,6 +87,8 @@ async def compare_derived(
 
 def _compare_history(found: History, expected: History) -> list[str]:
     """Compare the uploads of a checkpoint, and of the records after it, with the ledger's."""
+    if found.checkpoint.failure is not None:
+        return [f"the checkpoint cannot be read: {found.checkpoint.failure}"]
     up_to = found.checkpoint.uploads.up_to
     if not up_to or _rows_of(found) == _rows_of(expected):
         return []
