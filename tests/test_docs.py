@@ -27,6 +27,8 @@ from worker.runtime.memory_budget import (
     CHUNKS_IN_FLIGHT,
     FILE_CACHE_BYTES,
     FOOTER_CACHE_BYTES,
+    PACK_CHUNK_BYTES,
+    PACK_CHUNKS,
     READ_AHEAD_BLOCKS,
     READ_BLOCK_BYTES,
 )
@@ -226,10 +228,10 @@ def test_numbers_in_sentences_are_those_of_the_code() -> None:
     held = f"{READ_AHEAD_BLOCKS} blocks of {READ_BLOCK_BYTES >> 20} MiB that are read ahead"
     assert f"{held} and {CHUNKS_IN_FLIGHT} chunks that are parsed" in SECURITY
     datasets = len(built_in().datasets)
-    cached = datasets * (FOOTER_CACHE_BYTES + FILE_CACHE_BYTES)
+    cached = datasets * (FOOTER_CACHE_BYTES + FILE_CACHE_BYTES) + PACK_CHUNKS * PACK_CHUNK_BYTES
     for sentence in (
         f"expected a database of schema {SCHEMA_VERSION}, got",
-        f"caches at most {cached >> 20} MiB of small footers",
+        f"hold at most {cached >> 20} MiB of footers, small objects and packs",
         f"where the files have up to {AUTOMATIC_BYTES >> 20} MiB",
         "holds the database of a folder for a minute",
     ):
