@@ -31,32 +31,30 @@ CAUSE_ATTRIBUTE = "cause"
 
 
 class SqsUploads(Client):
-    """Implement `UploadQueue` with SQS.
-
-    Attributes:
-        dead_letters: URL of its dead-letter queue, once `limits` has looked; empty for none.
-    """
+    """Implement `UploadQueue` with SQS."""
 
     def __init__(self, client: AioBaseClient, url: str) -> None:
         super().__init__(client, url)
-        self.dead_letters = ""
+        self._dead_letters_arn = ""
 
     async def limits(self) -> QueueLimits:
         names = ["VisibilityTimeout", "RedrivePolicy"]
         answer = await self.call("get_queue_attributes", QueueUrl=self._name, AttributeNames=names)
         found = (answer or {}).get("Attributes", {})
         policy = json.loads(found.get("RedrivePolicy") or "{}")
-        arn = policy.get("deadLetterTargetArn", "")
-        if arn:
-            account, name = arn.split(":")[-2:]
-            target = await self.call(
-                "get_queue_url", QueueName=name, QueueOwnerAWSAccountId=account
-            )
-            self.dead_letters = str((target or {})["QueueUrl"])
+        self._dead_letters_arn = policy.get("deadLetterTargetArn", "")
         return QueueLimits(
             visibility_timeout_s=int(found.get("VisibilityTimeout", 30)),
             max_receives=int(policy.get("maxReceiveCount", 0)),
         )
+
+    async def dead_letters(self) -> str:
+        """Return the URL of the dead-letter queue that `limits` has found; empty for none."""
+        if not self._dead_letters_arn:
+            return ""
+        account, name = self._dead_letters_arn.split(":")[-2:]
+        found = await self.call("get_queue_url", QueueName=name, QueueOwnerAWSAccountId=account)
+        return str((found or {})["QueueUrl"])
 
     async def receive(self, count: int, wait_s: int) -> list[Message]:
         answer = await self.call(
@@ -78,7 +76,7 @@ class SqsUploads(Client):
         await self._for_each_ten("delete_message_batch", receipts, {})
 
     async def bury(self, message: Message, cause: str) -> None:
-        await send(self, self.dead_letters, message.body, cause)
+        await send(self, await self.dead_letters(), message.body, cause)
         await self.delete([message.receipt])
 
     async def _for_each_ten(
@@ -110,9 +108,10 @@ async def redrive(url: str) -> AsyncIterator[Message]:
     """
     async with open_uploads(url) as queue:
         await queue.limits()
-        if not queue.dead_letters:
+        dead_letters = await queue.dead_letters()
+        if not dead_letters:
             raise ConfigError("it has no dead-letter queue", url=url, option="--queue")
-        async with open_uploads(queue.dead_letters) as dead:
+        async with open_uploads(dead_letters) as dead:
             while found := await dead.receive(MAX_BATCH_ENTRIES, 1):
                 for message in found:
                     await send(queue, url, message.body)
@@ -120,11 +119,11 @@ async def redrive(url: str) -> AsyncIterator[Message]:
                     yield message
 
 
-async def send(client: Client, url: str, body: str, cause: str = "") -> None:
+async def send(sender: Client, url: str, body: str, cause: str = "") -> None:
     """Send a message, with a cause beside it where there is one."""
     attribute = {"DataType": "String", "StringValue": cause[:MAX_CAUSE_CHARACTERS]}
     attributes = {"MessageAttributes": {CAUSE_ATTRIBUTE: attribute}} if cause else {}
-    await client.call("send_message", QueueUrl=url, MessageBody=body, **attributes)
+    await sender.call("send_message", QueueUrl=url, MessageBody=body, **attributes)
 
 
 def _message(found: Mapping[str, Any]) -> Message:

@@ -18,8 +18,8 @@ from worker.service.queue_worker import MAX_RECEIVED_MESSAGES, Emit, Message
 RECEIVERS = 8
 """Requests for messages at once: one of them brings ten at most."""
 
-LONG_POLL_S = 20
-"""Longest that one request waits for a message (SQS API reference, ReceiveMessage)."""
+FIRST_WAIT_S = 5
+"""Longest wait for the first message: it was sent before the task was asked for."""
 
 RENEWALS_PER_TIMEOUT = 3
 """Renewals within the visibility timeout: two of them may fail."""
@@ -71,7 +71,7 @@ async def gather(
     max_files: int,
     max_bytes: int,
     size_of: Callable[[Message], int],
-    wait_s: int = LONG_POLL_S,
+    wait_s: int = FIRST_WAIT_S,
 ) -> list[Message]:
     """Receive what is there, up to a number of messages or of their files' bytes.
 

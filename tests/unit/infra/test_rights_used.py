@@ -7,6 +7,7 @@ action that none of its commands calls.
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from botocore.exceptions import ClientError
 from tests.support.commands import shopkpi
 from tests.support.emulators import Emulator, unique_name
 from tests.unit.infra.templates import ROOT, Json, Template, as_list, resolve
+from worker.index import stored
 from worker.maintenance import collection
 from worker.transform import transform
 from worker.transform.limits import TransformLimits
@@ -171,6 +173,7 @@ def shop(
     # The key index of many files, with few.
     defaults = transform.__kwdefaults__ or {}
     monkeypatch.setitem(defaults, "limits", TransformLimits(unindexed_files=0, unpacked_files=1))
+    monkeypatch.setattr(stored, "READ_BYTES", 64)  # manifests are larger, so the rest is read too
     monkeypatch.setattr(collection, "MIN_AGE", timedelta(seconds=-60))  # what is unused is old
     environment = {
         **ministack.environment,
@@ -194,6 +197,16 @@ ITEMS = b"id,order_id,product_id,status,created_at,sale_price\n"
 PRODUCTS = b"id,category,brand,name\n"
 
 
+def orders_of_many_customers(count: int) -> Iterator[bytes]:
+    """Yield rows whose clean object is larger than what it is opened by.
+
+    The rest of it is read by its version, which is another right.
+    """
+    numbers = random.Random(1)
+    for number in range(1_000, 1_000 + count):
+        yield b"%d,%d,shipped,2025-03-01T10:00:00\n" % (number, numbers.getrandbits(60))
+
+
 def rights_of_commands(shop: Shop) -> dict[str, set[Right]]:
     """Run what the state machines run; return role -> rights that its commands needed."""
     used: dict[str, set[Right]] = {}
@@ -211,6 +224,7 @@ def rights_of_commands(shop: Shop) -> dict[str, set[Right]]:
     upload("order_items/a.csv", ITEMS + b"1,1,1,shipped,2025-03-01T10:00:00,5.00\n")
     one_order = b"1,7,shipped,2025-03-01T10:00:00\n"
     first = upload("orders/a.csv", ORDERS + one_order)  # its item has waited
+    upload("orders/many.csv", ORDERS + b"".join(orders_of_many_customers(20_000)))
     upload("products/a.csv", PRODUCTS + b"1,Hats,A,B\n")
     upload("products/b.csv", PRODUCTS + b"1,Shoes,A,B\n")  # a row of category_kpis goes
     run("Archive", "archive", *first, "--to", archive)
