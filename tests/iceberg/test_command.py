@@ -117,6 +117,8 @@ def test_an_erased_customer_is_in_no_file_of_the_tables(
     maintain(shopkpi)  # an earlier snapshot beside the current one
     assert shopkpi("erase-customer", CUSTOMER, option).code == 0
     assert mentions(CUSTOMER, [STORED]) == []
+    left = [path.name for path in (STORED / "iceberg").rglob("*") if path.is_file()]
+    assert left == ["catalog.db"]  # which other shops use too
     done = maintain(shopkpi)
     assert mentions(CUSTOMER, [STORED]) == []
     rows = {str(row[0]) for row in query("SELECT user_id FROM current_orders")}

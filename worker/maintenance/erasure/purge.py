@@ -84,7 +84,7 @@ async def purge(
                 continue
             if STORED_KEY.fullmatch(key) is None and prefix not in _OF_OTHER_NAMES:
                 continue  # somebody else's
-            if prefix == INDEX_PREFIX and is_kept(key):
+            if prefix in (INDEX_PREFIX, ICEBERG_PREFIX) and is_kept(key):
                 continue
             await workspace.store.delete(workspace.absolute(key))
             if prefix != INDEX_PREFIX:
@@ -95,7 +95,7 @@ async def purge(
 
 
 def is_kept(key: str) -> bool:
-    """Return whether an object below `index/` derives from nothing, and stays."""
+    """Return whether an object below `index/` or `iceberg/` has no id, and stays."""
     name = key.rpartition("/")[2]
     return name in KEPT_NAMES or JOURNAL_NAME.fullmatch(name) is not None
 
