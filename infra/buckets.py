@@ -12,6 +12,7 @@ PLANS_FOLDER = "plans/"
 PIECES_FOLDER = "pieces/"
 INDEX_FOLDER = "index/"
 PACKS_FOLDER = "packs/"
+ICEBERG_FOLDER = "iceberg/"
 ATHENA_FOLDER = "athena/"
 
 

@@ -17,6 +17,7 @@ from constructs import Construct
 
 from infra.buckets import (
     ARCHIVE_FOLDER,
+    ICEBERG_FOLDER,
     INDEX_FOLDER,
     PACKS_FOLDER,
     PLANS_FOLDER,
@@ -163,6 +164,11 @@ class Compute(Construct):
             _objects(WRITE_OBJECTS, buckets.clean, INDEX_FOLDER),
             _items(READ_ITEMS, tables.ledger),
         ]
+        if settings.iceberg_tables:
+            self.maintain_rights += [
+                _objects(WRITE_OBJECTS, buckets.clean, ICEBERG_FOLDER),
+                _iceberg_catalog(settings.database),
+            ]
         self._archive_reading = [
             _listing(buckets.archive),
             _objects(READ_OBJECTS, buckets.archive, ARCHIVE_FOLDER),
@@ -287,6 +293,22 @@ class Compute(Construct):
 def _objects(actions: Sequence[str], bucket: s3.IBucket, folder: str = "") -> iam.PolicyStatement:
     return iam.PolicyStatement(
         actions=sorted(actions), resources=[bucket.arn_for_objects(f"{folder}*")]
+    )
+
+
+def _iceberg_catalog(database: str) -> iam.PolicyStatement:
+    """Allow creating and changing the tables of a Glue database whose names begin alike."""
+    glue = f"arn:{Aws.PARTITION}:glue:{Aws.REGION}:{Aws.ACCOUNT_ID}"
+    return iam.PolicyStatement(
+        actions=[
+            *("glue:CreateTable", "glue:DeleteTable", "glue:GetDatabase", "glue:GetTable"),
+            *("glue:GetTables", "glue:UpdateTable"),
+        ],
+        resources=[
+            f"{glue}:catalog",
+            f"{glue}:database/{database}",
+            f"{glue}:table/{database}/*",
+        ],
     )
 
 

@@ -14,6 +14,7 @@ WILDCARD = "IAM5"
 NO_RESOURCE = "X-Ray, log delivery and the registry's token take no resource (service reference)"
 OBJECTS = "Objects of one bucket or folder, whose keys are not known beforehand"
 REVISIONS = "Revisions of one task definition, so that a deployment does not stop running uploads"
+TABLES = "Tables of one database: their names follow from the contract in force, and to list them"
 CHILDREN = "Executions of this state machine itself: children of its Distributed Maps"
 
 
@@ -76,6 +77,10 @@ def acknowledge_findings(stack: ShopKpiStack) -> None:
         tasks.objects(buckets.clean, folder)
     for folder in ("archive/", "quarantine/"):
         tasks.objects(buckets.archive, folder)
+    if stack.settings.iceberg_tables:
+        tasks.objects(buckets.clean, "iceberg/")
+        glue = "arn:<AWS::Partition>:glue:<AWS::Region>:<AWS::AccountId>"
+        tasks.resource(f"{glue}:table/{stack.settings.database}/*", TABLES)
 
     ingest = _Scope(stack, stack.ingest)
     ingest.resource("*", NO_RESOURCE)

@@ -29,6 +29,7 @@ class Network(Construct):
         az_count: int,
         availability_zones: tuple[str, ...],
         warm_service: bool,
+        iceberg_tables: bool,
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -74,6 +75,8 @@ class Network(Construct):
         if warm_service:
             services["Queues"] = ec2.InterfaceVpcEndpointAwsService.SQS
             services["States"] = ec2.InterfaceVpcEndpointAwsService.STEP_FUNCTIONS
+        if iceberg_tables:
+            services["Glue"] = ec2.InterfaceVpcEndpointAwsService.GLUE
         self._interfaces(services)
 
     def _gateways(self) -> None:

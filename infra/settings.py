@@ -126,6 +126,8 @@ class Settings:
         audit_sample_days: Days that each audit recomputes; 0 for no audit.
         audit_schedule: When the audit runs.
         maintain_schedule: When the key index is merged and unused objects are deleted.
+        iceberg_tables: Write Iceberg tables of the current rows then, which Athena's named queries
+            use instead of the clean zone.
         reject_rate_alarm: Share of rejected rows, over an hour, that raises the alarm.
         lag_alarm_minutes: Time from upload to KPIs that raises the alarm.
         success_within_hours: Longest time without a successful upload before the alarm; 0 for
@@ -168,6 +170,7 @@ class Settings:
     audit_sample_days: int = 3
     audit_schedule: str = "cron(0 4 * * ? *)"
     maintain_schedule: str = "cron(30 3 * * ? *)"
+    iceberg_tables: bool = False
     reject_rate_alarm: float = 0.05
     lag_alarm_minutes: int = 60
     success_within_hours: int = 0
@@ -177,6 +180,11 @@ class Settings:
     def prefix(self) -> str:
         """Prefix of resource names; the URL of the worker's state is `dynamodb://<prefix>`."""
         return f"shopkpi-{self.stage}"
+
+    @property
+    def database(self) -> str:
+        """Name of the Glue database."""
+        return self.prefix.replace("-", "_")
 
     @property
     def contract_definition(self) -> Contract:

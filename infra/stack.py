@@ -69,6 +69,7 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             az_count=settings.az_count,
             availability_zones=settings.availability_zones,
             warm_service=settings.warm_service,
+            iceberg_tables=settings.iceberg_tables,
             log_retention=self._retention,
         )
         return Compute(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 from aws_cdk import Aws
 from aws_cdk import aws_athena as athena
@@ -36,7 +38,7 @@ class GlueCatalog(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self._clean_bucket = buckets.clean.bucket_name
-        name = settings.prefix.replace("-", "_")
+        name = settings.database
         self._database = glue.CfnDatabase(
             self,
             "Database",
@@ -48,7 +50,8 @@ class GlueCatalog(Construct):
         contract = settings.contract_definition
         for table, (schema, folder) in zone_tables(contract).items():
             self._table(table, name, schema, folder)
-        self._add_queries(contract, name, self._add_workgroup(settings, buckets))
+        queries = named_queries(contract, iceberg=settings.iceberg_tables)
+        self._add_queries(queries, name, self._add_workgroup(settings, buckets))
 
     def _add_workgroup(self, settings: Settings, buckets: Buckets) -> athena.CfnWorkGroup:
         return athena.CfnWorkGroup(
@@ -74,9 +77,9 @@ class GlueCatalog(Construct):
         )
 
     def _add_queries(
-        self, contract: Contract, database: str, workgroup: athena.CfnWorkGroup
+        self, queries: Mapping[str, str], database: str, workgroup: athena.CfnWorkGroup
     ) -> None:
-        for title, query in named_queries(contract).items():
+        for title, query in queries.items():
             named = athena.CfnNamedQuery(
                 self,
                 title.title().replace(" ", ""),

@@ -1,5 +1,8 @@
 """Build the named queries of Athena: current versions, and the KPIs recomputed in SQL.
 
+Over Iceberg tables, which `maintain --iceberg` writes, rows are exactly those that the KPIs are of,
+as of the last maintenance; quotients round half up, not half to even.
+
 SQL over the clean zone differs from the published KPIs in three points:
 
 - Of two uploads of one day, the one whose clean object was written last counts as the later one.
@@ -18,12 +21,21 @@ from kpi.contract.model import Contract, Dataset
 from kpi.contract.shop import ShopDataset
 
 
-def named_queries(contract: Contract) -> dict[str, str]:
+def named_queries(contract: Contract, *, iceberg: bool = False) -> dict[str, str]:
     """Return query name -> SQL (Athena engine 3) for the tables of a contract.
+
+    Args:
+        contract: Names tables, columns and statuses.
+        iceberg: Whether there are Iceberg tables of the current rows.
 
     By a contract of language 2, whose KPIs have too many rules for SQL, there are the current rows
     of each dataset that has a key of columns.
     """
+    if contract.shop is not None and iceberg:
+        return {
+            f"current {name.replace('_', ' ')}": f"{_of_iceberg(name)}\nLIMIT 1000"
+            for name in contract.shop.all_datasets
+        }
     if contract.shop is not None:
         return {
             f"current {name.replace('_', ' ')}": f"{_current_mapped(dataset)}\nLIMIT 1000"
@@ -31,10 +43,13 @@ def named_queries(contract: Contract) -> dict[str, str]:
             if dataset.key_by == "columns"
         }
     orders, items = contract.datasets["orders"], contract.datasets["order_items"]
-    kpis = f"WITH {_sales(contract)}\n"
+    kpis = f"WITH {_sales(contract, iceberg=iceberg)}\n"
+    of_orders, of_items = (
+        _of_iceberg(one.name) if iceberg else _current(one) for one in (orders, items)
+    )
     return {
-        "current orders": f"{_current(orders)}\nORDER BY created_at DESC\nLIMIT 1000",
-        "current order items": f"{_current(items)}\nLIMIT 1000",
+        "current orders": f"{of_orders}\nORDER BY created_at DESC\nLIMIT 1000",
+        "current order items": f"{of_items}\nLIMIT 1000",
         "order KPIs": kpis + ORDER_KPIS,
         "category KPIs": kpis + CATEGORY_KPIS,
     }
@@ -65,6 +80,11 @@ GROUP BY o.order_date, s.category
 ORDER BY o.order_date, s.category"""
 
 
+def _of_iceberg(dataset: str) -> str:
+    """Select the rows of the Iceberg table of a dataset."""
+    return f"SELECT * FROM current_{dataset}"  # noqa: S608  (names of the contract only)
+
+
 def _current(dataset: Dataset) -> str:
     """Select the latest version of each row of a dataset."""
     return _latest(dataset.name, dataset.key)
@@ -89,7 +109,7 @@ SELECT * FROM (
 WHERE version = 1"""  # noqa: S608  (names of the contract only)
 
 
-def _sales(contract: Contract) -> str:
+def _sales(contract: Contract, *, iceberg: bool) -> str:
     """Return the common table expressions `orders_now` (with the day) and `sales` (per item)."""
     orders, items, products = (
         contract.datasets[name] for name in ("orders", "order_items", "products")
@@ -101,13 +121,18 @@ def _sales(contract: Contract) -> str:
         category = f"coalesce(p.category, {category})"
     zone = contract.business_time_zone
     day = f"CAST(with_timezone(created_at, 'UTC') AT TIME ZONE '{zone}' AS date)"
+    if iceberg:
+        day = '"_day"'
+    of_orders, of_items, of_products = (
+        _of_iceberg(one.name) if iceberg else _current(one) for one in (orders, items, products)
+    )
     return f"""\
 order_versions AS (
-{_current(orders)}),
+{of_orders}),
 item_versions AS (
-{_current(items)}),
+{of_items}),
 product_versions AS (
-{_current(products)}),
+{of_products}),
 orders_now AS (
   SELECT order_id, user_id,
          {day} AS order_date,

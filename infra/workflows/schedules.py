@@ -47,10 +47,11 @@ def scheduled_tasks(settings: Settings, compute: Compute) -> list[ScheduledTask]
         expression=settings.audit_schedule,
         description="Recomputes a sample of days and compares them with what is published",
     )
+    iceberg = ["--iceberg", f"glue://{settings.database}"] if settings.iceberg_tables else []
     maintain = ScheduledTask(
         name="Maintain",
         rights=compute.maintain_rights,
-        command=["maintain"],
+        command=["maintain", *iceberg],
         expression=settings.maintain_schedule,
         description="Merges the key index and deletes objects that nothing names for a day",
     )

@@ -51,6 +51,7 @@ def full_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "warm_service": "true",
             "warm_min_tasks": "0",
             "audit_sample_days": "7",
+            "iceberg_tables": "true",
             "expire_after_days": "730",
             # Of language 2: patterns, not folders, say what an object feeds.
             "contract": "shopify",
