@@ -9,7 +9,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help run setup check test lint unit audit-dependencies e2e fuzz image-test soak bench lock clean
+.PHONY: help run setup check test lint unit audit-dependencies e2e fuzz image-test interop soak bench lock clean
 
 help:
 	@echo "make run [DATA=folder]      files in, KPIs out, on this machine"
@@ -19,6 +19,7 @@ help:
 	@echo "make e2e                    every scenario of the emulated cloud"
 	@echo "make fuzz                   new examples for the properties, ten times as many"
 	@echo "make soak [MINUTES=10]      100,000 simulated histories, then workers killed under load"
+	@echo "make interop                read Iceberg tables with DuckDB's own reader"
 	@echo "make image-test             build the image and run it (root, Debian)"
 	@echo "make bench [PEERS=a,b]      side by side with other engines"
 	@echo "make lock                   update the lock files"
@@ -90,6 +91,19 @@ soak: $(VENV)/dev .venv-ministack/ready
 image-test: $(VENV)/dev
 	infra/image/image-test
 
+# DuckDB finds its extensions as packages for one version only, another one than that of the tests.
+interop: $(VENV)/runtime .venv-interop/ready
+	rm -rf .sample/interop
+	$(BIN)/shopkpi sample .sample/interop/shop --orders 5000 --days 14 --files 3 --dirty 0.01
+	$(BIN)/shopkpi run .sample/interop/shop --workspace .sample/interop/workspace
+	$(BIN)/shopkpi maintain --workspace .sample/interop/workspace --iceberg sqlite
+	.venv-interop/bin/python -m tests.interop.duckdb_reads .sample/interop/workspace
+
+.venv-interop/ready: requirements-interop.lock
+	$(PYTHON) -m venv .venv-interop
+	.venv-interop/bin/python $(PIP) --require-hashes -r requirements-interop.lock
+	@touch $@
+
 bench: $(VENV)/bench .venv-ministack/ready
 	$(BIN)/python -m benchmarks $(if $(PEERS),--peers $(PEERS)) $(if $(CASES),--cases $(CASES))
 
@@ -130,7 +144,9 @@ lock:
 	$(LOCK) pyproject.toml --extra dev --extra infra -c requirements.lock -o requirements-dev.lock
 	$(LOCK) pyproject.toml --extra bench -c requirements.lock -o requirements-bench.lock
 	echo "setuptools>=77" | $(LOCK) - -o requirements-build.lock
+	printf '%s==1.5.5\n' duckdb duckdb-extension-avro duckdb-extension-iceberg \
+		| $(LOCK) - -o requirements-interop.lock
 	echo "ministack==1.5.33" | $(LOCK) - -o requirements-ministack.lock
 
 clean:
-	rm -rf $(VENV) .venv-ministack node_modules .sample .shopkpi .bench build dist *.egg-info
+	rm -rf $(VENV) .venv-ministack .venv-interop node_modules .sample .shopkpi .bench build dist *.egg-info

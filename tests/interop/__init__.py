@@ -1,0 +1,1 @@
+"""Other engines on Iceberg tables: `make interop`, in an environment of its own."""
