@@ -19,8 +19,8 @@ MIN_FIT = 0.5
 SAME_SHARE = 0.99
 """Rows in which two columns are both filled or both blank, from which on they belong together."""
 
-LINE_SHARE = 0.95
-"""Rows without an order that have a quantity or an amount, from which on they are lines."""
+USUAL_SHARE = 0.95
+"""Rows that have a value in a column, from which on each line has one: a row of totals has none."""
 
 
 def with_merged_cells(table: Table) -> Table:
@@ -75,11 +75,11 @@ def _are_named_once(column: Column, date: Column) -> bool:
 
 
 def _has_lines(columns: Sequence[Column], rows: Mask) -> bool:
-    """Whether rows have a number beside another value, as a line of an order has."""
-    filled = np.array([_has_value(one)[rows] for one in columns])
-    numbers = np.array([one.is_number for one in columns])
-    is_line = filled[numbers].any(axis=0) & (filled.sum(axis=0) > 1)
-    return bool(np.mean(is_line) >= LINE_SHARE)
+    """Whether rows have all that each line has, a number among it, and so none is of totals."""
+    usual = [one for one in columns if one.fill_share >= USUAL_SHARE]
+    if not any(one.is_number for one in usual):
+        return False
+    return all(bool(_has_value(one)[rows].all()) for one in usual)
 
 
 def _filled_down(cells: Sequence[str]) -> tuple[str, ...]:

@@ -50,6 +50,13 @@ def test_an_amount_on_first_rows_alone_is_of_the_order() -> None:
     assert "Grand total" not in text
 
 
+def test_a_row_of_totals_is_no_line_of_the_order_above() -> None:
+    columns = {name: [*cells, ""] for name, cells in report().items()}
+    columns["SKU"][-1], columns["Unit price"][-1] = "Total", "999.00"
+    with pytest.raises(NotInferableError):
+        infer_contract([sample(columns)], {})
+
+
 def test_orders_on_each_row_are_no_merged_cells() -> None:
     orders = [f"A{at // 2}" for at in range(2 * ORDERS)]
     text = infer_contract([sample(report(Order=orders))], {}).text
