@@ -299,3 +299,26 @@ async def test_objects_stay_few_and_old_ones_are_deleted() -> None:
             await kept(state, place, head)
     found = [one.key async for one in place.store.list("shop/index")]
     assert len(found) <= 2 + 100 // 8 + 3
+
+
+async def test_a_ledger_moved_to_files_counts_as_one_in_memory() -> None:
+    """A retracted upload, and one that came twice, before and after the first pages are moved."""
+    found = uploads(9)
+    again = replace(sample_entry("f" * 16), url="file:///2.csv", content="2")
+    ruling = Ruling(
+        kind="retraction",
+        ruling_id="1",
+        source_id=f"{1:016x}",
+        url="",
+        reason="",
+        recorded_at=START,
+    )
+    state = await ledger_of([*found[:4], ruling, *found[4:], again])
+    histories = []
+    for rows in (1_000, 1):
+        with spilling(rows), patch.object(paging, "PAGE_ENTRIES", 2):
+            histories.append(await read_history(state, 11, workspace(), IN_FORCE, since=11))
+    in_memory, moved = histories
+    assert [len(one.rows.chunks) for one in histories] == [1, 6]
+    assert view(moved, 11) == view(in_memory, 11)
+    assert (moved.places < 0).tolist() == [one in (1, 9) for one in range(10)]
