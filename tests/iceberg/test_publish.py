@@ -153,8 +153,9 @@ async def test_another_maintain_meanwhile_puts_no_row_twice(
 async def test_a_customer_erased_meanwhile_is_in_no_table(
     pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The check after the commit sees it: everything is deleted, and made again."""
-    states = itertools.chain([0, 0, 7], itertools.repeat(7))
+    """The check after the last commit sees it: everything is deleted, and made again."""
+    looks = 1 + 2 * len(NAMES)  # at the start, and before and after each commit
+    states = itertools.chain([0] * (looks - 1), itertools.repeat(7))
     real = read_erasures
 
     async def erasures(state: Any) -> Any:
