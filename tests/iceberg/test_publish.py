@@ -17,6 +17,7 @@ import pytest
 
 from kpi.contract.loading import built_in
 from tests.iceberg.tables import NAMES, catalog_of, data_files, load, publish, read, sequences
+from tests.iceberg.test_histories import rule
 from tests.support import shops
 from tests.support.shops import Pipeline, Upload
 from tests.unit.worker.transform.histories import day
@@ -26,6 +27,7 @@ from worker.iceberg import publish as publishing
 from worker.objects import ObjectWriter
 from worker.objects.local import FolderStore
 from worker.state.erasures import read_erasures
+from worker.state.records import Decision
 
 
 class Killed(BaseException):
@@ -191,6 +193,22 @@ async def test_old_snapshots_and_their_files_go_after_a_week(
     assert orders(pipeline)[2] == "returned"
     # What the current metadata names is there, and nothing else.
     assert (await publish(pipeline, now=now + timedelta(days=30))).deleted_objects == 0
+
+
+async def test_rows_of_a_retracted_file_leave(pipeline: Pipeline, tmp_path: Path) -> None:
+    late = Upload("orders", (("2", "1", "late", "2025-03-01T12:00:00"),), 90)
+    for path in shops.write(tmp_path / "late", [late]):
+        source_id = (await pipeline.validate(path)).source_id
+    await pipeline.transform()
+    await publish(pipeline, span_rows=1)
+    assert orders(pipeline)[2] == "late"
+    rulings: tuple[tuple[Decision, str], ...]
+    rulings = (("retraction", "shipped"), ("restoration", "late"))
+    for kind, status in rulings:
+        await rule(pipeline, kind, source_id, 1)
+        await pipeline.transform()
+        await publish(pipeline, span_rows=1)
+        assert orders(pipeline) == {2: status, 3: "shipped", 4: "shipped", 5: "shipped"}
 
 
 async def test_rows_that_another_program_wrote_are_replaced(pipeline: Pipeline) -> None:

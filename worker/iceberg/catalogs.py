@@ -130,7 +130,11 @@ def _sqlite(workspace: Workspace, properties: dict[str, str]) -> Any:  # noqa: A
     make_folder(path.parent)
     with suppress(FileExistsError):  # SQLite would make it with the rights of the umask
         os.close(os.open(path, os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
-    return SqlCatalog("shopkpi", uri=f"sqlite:///{path}", **properties)
+    uri = f"sqlite:///{path}"
+    try:
+        return SqlCatalog("shopkpi", uri=uri, **properties)
+    except Exception:  # noqa: BLE001  (another process has made its tables meanwhile)
+        return SqlCatalog("shopkpi", uri=uri, **properties)
 
 
 def _glue(properties: dict[str, str]) -> Any:  # noqa: ANN401

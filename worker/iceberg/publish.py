@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from kpi.contract.model import Contract
 from worker.clean import Workspace
-from worker.errors import ConfigError, SourceMissing
+from worker.errors import ConfigError, OtherContract, SourceMissing
 from worker.iceberg.catalogs import PREFIX, Catalog, check_catalog, in_catalog, open_catalog
 from worker.iceberg.collection import (
     HINT_NAME,
@@ -273,7 +273,14 @@ class _Round:
         )
         before = stored.files if since and stored is not None else {}
         files = _Files(self._task, dataset, commit.schema, location, stamp)
-        written = await files.write({span: one.record_count for span, one in before.items()}, since)
+        rows = {span: one.record_count for span, one in before.items()}
+        try:
+            written = await files.write(rows, since)
+        except OtherContract:
+            if not since:
+                raise
+            # Nothing is known of the rows of a file of other types that does not count any more.
+            since, written = 0, await files.write({}, 0)
         replaced = {span for one in written for span in one.replaced}
         removed = set() if since or stored is None else set(stored.files) - replaced
         await self._check_erasures()

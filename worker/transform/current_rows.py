@@ -75,14 +75,16 @@ class CurrentDataset:
         return pa.schema(fields)
 
     async def changed_groups(self) -> list[RowGroup]:
-        """Return the row groups that count and may have other latest rows than they had.
+        """Return the row groups that may have other latest rows than they had.
+
+        Those of files that do not count any more are among them: they have none now.
 
         Raises:
             ConfigError, SourceError: As `Catalog.row_groups`.
         """
-        found = set(await self.live.of_sources(self.changed).row_groups())
-        groups = await self.every.of_sources(self.changed).row_groups() if self.has_keys else []
-        if groups:
+        groups = await self.every.of_sources(self.changed).row_groups()
+        found = set(groups)
+        if groups and self.has_keys:
             column = self.dataset.key[0]
             ids = await self.every.ids_of(column, groups)
             found.update(await self.live.row_groups_holding(column, ids))
