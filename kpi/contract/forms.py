@@ -154,11 +154,13 @@ _UNITS = frozenset(
     {
         *("\u5e74", "\u6708", "\u65e5", "\ub144", "\uc6d4", "\uc77c"),
         *("de", "del", "\u0433", "\u0440", "r", "m", "d", "gada"),
+        *("h", "hs", "hrs", "uhr"),
     }
 )
 """Words beside the numbers of a date in CLDR's patterns: year, month and day of Chinese, Japanese
 and Korean; `of` in Spanish, Portuguese and Catalan; the year's abbreviation in Russian, Ukrainian,
-Polish, Lithuanian and Latvian."""
+Polish, Lithuanian and Latvian. Hours of English, German and Spanish; `hs` is their plural on the
+River Plate."""
 
 _NUMBERS = {"2025": "year", "25": "year", "12": "month", "31": "day", "23": "hour", "11": "hour"}
 """Number in an example -> the field that it names; 59 is a minute or a second."""

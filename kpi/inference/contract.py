@@ -16,6 +16,7 @@ from kpi.inference.looked_up_status import look_statuses_up
 from kpi.inference.merged_cells import with_merged_cells
 from kpi.inference.money import find_money
 from kpi.inference.money_evidence import Way
+from kpi.inference.named_days import ask_about_named_day
 from kpi.inference.net_lines import ask_about_net_lines
 from kpi.inference.number_forms import mixed_forms
 from kpi.inference.offsets import choose_day
@@ -96,6 +97,7 @@ class _Inference:
             raise NotInferableError("; ".join([self._nothing_found(), *lists]))
         decisions = Decisions(self._tables, self._answers)
         structure = decisions.choose_date(decisions.order_dates(structure))
+        ask_about_named_day(structure, self._tables, self._answers)
         open_columns = OpenColumns(self._tables, self._answers)
         structure = open_columns.choose_customer(structure, references)
         structure = replace(structure, product=product_by_values(structure))

@@ -36,7 +36,10 @@ SAME_DAY_YEARS = 3
 
 _WORD = r"[^\W\d_][^\d\s.,:/_+()-]*"
 _NAME = rf"{_WORD}(?:\.{_WORD})*\.?"
-_CLOCK = r"(?P<clock>\d{1,2}:\d{2}(?P<second>:\d{2}(?:[.,]\d+)?)?)(?P<half> ?[AaPp][Mm])?"
+_CLOCK = (
+    r"(?P<clock>\d{1,2}:\d{2}(?P<second>:\d{2}(?:[.,]\d+)?)?)"
+    r"(?:(?P<half> ?[AaPp][Mm])|(?P<hours> ?(?:h|hs|hrs|[Uu]hr)\.?))?"
+)
 
 DATE = re.compile(
     rf"(?P<a>\d{{4}}|\d{{1,2}})(?P<s>\. | del? |[-./_ ])(?P<b>\d{{1,2}}|{_NAME})"
@@ -294,9 +297,10 @@ def _example(match: re.Match[str], order: Order, december: str) -> str:
     sep, sep2 = match["s"], match["s2"]
     clock = ""
     if match["clock"]:
-        hour = "11" if match["half"] else "23"
-        half = (" PM" if match["half"].startswith(" ") else "PM") if match["half"] else ""
-        clock = f"{match['gap']}{hour}:59{':59' if match['second'] else ''}{half}"
+        hour, behind = "23", match["hours"] or ""
+        if match["half"]:
+            hour, behind = "11", " PM" if match["half"].startswith(" ") else "PM"
+        clock = f"{match['gap']}{hour}:59{':59' if match['second'] else ''}{behind}"
     if match.re is not MONTH_FIRST:
         clock = match["end"] + clock
     if match.re is WITH_UNITS:
@@ -309,7 +313,8 @@ def _example(match: re.Match[str], order: Order, december: str) -> str:
             parts = (year, sep, december, sep2, "31")
         return "".join(parts) + clock
     if len(match["a"]) == 4:
-        if sep == "-" and len(match["b"]) == len(match["c"]) == 2 and not match["half"]:
+        is_padded = len(match["b"]) == len(match["c"]) == 2
+        if sep == "-" and is_padded and not match["half"] and not match["hours"]:
             return "iso"
         return f"{year}{sep}12{sep}31{clock}"
     return _last_day(year, sep, order) + clock

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from kpi.inference.headers import languages_of, meaning_of
@@ -14,6 +15,39 @@ SAMPLE_BYTES = 2**16
 
 HEADER_LINES = 20
 """Lines that the header may be among."""
+
+WeighWords = Callable[[Sequence[str]], float]
+
+LETTERS = {
+    "ca": "àçéèíïóòúü",
+    "cs": "áčďéěíňóřšťúůýž",
+    "da": "æøå",
+    "de": "äöüß",
+    "es": "áéíñóúü",
+    "et": "šžõäöü",
+    "fi": "šžåäö",
+    "fr": "àâæçéèêëîïôœùûüÿ",
+    "hr": "čćđšž",
+    "hu": "áéíóöőúüű",
+    "id": "é",
+    "is": "áðéíóúýþæö",
+    "it": "àéèìîóòùú",
+    "lt": "ąčęėįšųūž",
+    "lv": "āčēģīķļņšūž",
+    "nb": "àéóòôæøå",
+    "nl": "áäéëíïóöúü",
+    "pl": "ąćęłńóśźż",
+    "pt": "áàâãçéêíóòôõú",
+    "ro": "ăâîșțşţ",
+    "sk": "áäčďéíĺľňóôŕšťúýž",
+    "sl": "čšž",
+    "sq": "çë",
+    "sv": "åäöéà",
+    "tr": "çğıİöşüâîû",
+}
+"""Letters beyond ASCII of a language: the main exemplar characters of Unicode's CLDR, with the
+cedillas of Romanian that Windows-1250 has in place of its commas, and the circumflexes of Turkish.
+"""
 
 CONTEXT_WEIGHT, LANGUAGE_WEIGHT = 2.0, 1.0
 """Weight of known words with letters beyond ASCII, and of the language of the other words."""
@@ -26,37 +60,54 @@ class Candidate:
     Attributes:
         name: For the contract.
         languages: ISO 639 codes of the languages that it is used for.
-        weigh: Weight of a run of letters, 1 for one that is as expected, below 0 for one that no
-            language writes.
+        weigh: Mean weight of words beyond ASCII, 1 where they are as expected, below 0 where no
+            language writes such.
         prior: Weight of the encoding itself, below 0 for one that is rare today.
     """
 
     name: str
     languages: frozenset[str]
-    weigh: Callable[[str], float]
+    weigh: WeighWords
     prior: float = 0.0
 
 
-def _latin(usual: str) -> Callable[[str], float]:
-    letters = frozenset(usual + usual.upper())
+def _weigh_latin(word: str, letters: frozenset[str]) -> float:
+    """Weigh a word by its letters beyond ASCII: few, of one language, in one case."""
+    beyond = [one for one in word if not one.isascii()]
+    if any(not one.isalpha() for one in beyond):
+        return -2.0
+    if any("LATIN" not in unicodedata.name(one, "") for one in beyond):
+        return -2.0
+    if len(beyond) > 2 and len(beyond) > len(word) / 2:
+        return -1.0
+    if re.search(r"[a-z][^\W\d_]*", word) and any(one.isupper() for one in word[1:]):
+        return -1.0
+    return sum(1.0 if one in letters else 0.2 for one in beyond) / len(beyond)
 
-    def weigh(word: str) -> float:
-        """Weigh a word by its letters beyond ASCII: few, of the usual ones, in one case."""
-        beyond = [one for one in word if not one.isascii()]
-        if any(not one.isalpha() for one in beyond):
-            return -2.0
-        if any("LATIN" not in unicodedata.name(one, "") for one in beyond):
-            return -2.0
-        if len(beyond) > 2 and len(beyond) > len(word) / 2:
-            return -1.0
-        if re.search(r"[a-z][^\W\d_]*", word) and any(one.isupper() for one in word[1:]):
-            return -1.0
-        return sum(1.0 if one in letters else 0.2 for one in beyond) / len(beyond)
+
+def _latin(languages: Iterable[str]) -> WeighWords:
+    alphabets = [frozenset(LETTERS[one] + LETTERS[one].upper()) for one in sorted(languages)]
+
+    def weigh(words: Sequence[str]) -> float:
+        """Weigh words by the letters of the one language that fits them best.
+
+        Words beyond ASCII of one file are mostly of one language, and the letters of several
+        languages hide an encoding that has other letters at the same bytes.
+        """
+        counts = Counter(words)
+        return max(
+            sum(_weigh_latin(word, letters) * count for word, count in counts.items())
+            for letters in alphabets
+        ) / len(words)
 
     return weigh
 
 
-def _script(name: str) -> Callable[[str], float]:
+def _each(weigh: Callable[[str], float]) -> WeighWords:
+    return lambda words: sum(map(weigh, words)) / len(words)
+
+
+def _script(name: str) -> WeighWords:
     def weigh(word: str) -> float:
         """Weigh a word by whether all its letters are of one script."""
         scripts = [unicodedata.name(one, "").startswith(name) for one in word]
@@ -66,7 +117,7 @@ def _script(name: str) -> Callable[[str], float]:
             return -0.5
         return 1.0
 
-    return weigh
+    return _each(weigh)
 
 
 def _is_common_kanji(one: str, codec: str) -> bool:
@@ -85,7 +136,7 @@ def _is_common_kanji(one: str, codec: str) -> bool:
     return 0xA4 <= lead <= 0xC6  # Big5, level 1
 
 
-def _characters(codec: str, script: str) -> Callable[[str], float]:
+def _characters(codec: str, script: str) -> WeighWords:
     def weigh(word: str) -> float:
         """Weigh a word by the share of its characters that are frequent ones."""
         weights = []
@@ -103,30 +154,23 @@ def _characters(codec: str, script: str) -> Callable[[str], float]:
                 weights.append(-0.5)
         return sum(weights) / max(len(weights), 1)
 
-    return weigh
+    return _each(weigh)
 
 
-WESTERN = frozenset({"de", "fr", "es", "it", "nl", "sv", "da", "nb", "fi", "pt", "ca", "id"})
+WESTERN = frozenset(
+    {"de", "fr", "es", "it", "nl", "sv", "da", "nb", "fi", "pt", "ca", "is", "et", "id"}
+)
+CENTRAL = frozenset({"pl", "cs", "sk", "hu", "ro", "sl", "hr", "sq"})
+BALTIC = frozenset({"et", "lv", "lt"})
 
 CANDIDATES = (
-    Candidate(
-        name="cp1252",
-        languages=WESTERN,
-        weigh=_latin("äöüßéèêëàâçîïôûùñáíóúåæøãõìòœºª"),
-    ),
-    Candidate(
-        name="cp1250",
-        languages=frozenset({"pl", "cs", "sk", "hu", "ro", "sl", "hr"}),
-        weigh=_latin("ąćęłńóśźżáčďéěíňřšťúůýžöőüűăâîşţđĺľŕôä"),
-        prior=-0.1,
-    ),
-    Candidate(name="cp1254", languages=frozenset({"tr"}), weigh=_latin("çğıöşüâîû"), prior=-0.2),
-    Candidate(
-        name="latin-1", languages=WESTERN, weigh=_latin("äöüßéèêëàâçîïôûùñáíóúåæø"), prior=-0.1
-    ),
-    Candidate(
-        name="cp850", languages=WESTERN, weigh=_latin("äöüßéèêëàâçîïôûùñáíóúåæø"), prior=-1.0
-    ),
+    Candidate(name="cp1252", languages=WESTERN, weigh=_latin(WESTERN)),
+    Candidate(name="cp1250", languages=CENTRAL, weigh=_latin(CENTRAL), prior=-0.1),
+    Candidate(name="cp1257", languages=BALTIC, weigh=_latin(BALTIC), prior=-0.1),
+    Candidate(name="cp1254", languages=frozenset({"tr"}), weigh=_latin({"tr"}), prior=-0.2),
+    Candidate(name="latin-1", languages=WESTERN, weigh=_latin(WESTERN), prior=-0.1),
+    Candidate(name="iso8859-2", languages=CENTRAL, weigh=_latin(CENTRAL), prior=-0.2),
+    Candidate(name="cp850", languages=WESTERN, weigh=_latin(WESTERN), prior=-1.0),
     Candidate(
         name="cp1251",
         languages=frozenset({"ru", "uk", "bg"}),
@@ -134,6 +178,9 @@ CANDIDATES = (
         prior=-0.2,
     ),
     Candidate(name="cp1253", languages=frozenset({"el"}), weigh=_script("GREEK"), prior=-0.2),
+    Candidate(name="cp1255", languages=frozenset({"he"}), weigh=_script("HEBREW"), prior=-0.2),
+    Candidate(name="cp1256", languages=frozenset({"ar"}), weigh=_script("ARABIC"), prior=-0.2),
+    Candidate(name="cp874", languages=frozenset({"th"}), weigh=_script("THAI"), prior=-0.2),
     Candidate(
         name="cp932",
         languages=frozenset({"ja"}),
@@ -186,7 +233,7 @@ def _weigh(text: str, candidate: Candidate) -> float:
     """
     bare = _SIGNS.sub(" ", text)
     words = [one for one in re.findall(_WORD, bare) if not one.isascii()]
-    weight = sum(map(candidate.weigh, words)) / len(words) if words else 1.0
+    weight = candidate.weigh(words) if words else 1.0
     lines = [re.split(r"[,;|\t]", line) for line in text.splitlines()[:HEADER_LINES]]
     return candidate.prior + weight + max(_weigh_header(one, candidate) for one in lines)
 

@@ -22,7 +22,10 @@ from kpi.mapping.dates import Clock, read_times
 from worker.recount.shop.dates import Clock as SecondClock
 
 AS_WRITTEN = Clock("as written", "UTC")
-FORMS = ("31 {} 2025", "31. {} 2025", "31-{}-25", "31.{}.2025", "{} 31, 2025", "31 de {} de 2025")
+FORMS = (
+    *("31 {} 2025", "31. {} 2025", "31-{}-25", "31.{}.2025", "{} 31, 2025", "31 de {} de 2025"),
+    *("31 de {} de 2025 23:59 hs.", "31. {} 2025 23:59:59 Uhr"),
+)
 
 
 def test_a_name_means_one_month_but_of_slavic_languages() -> None:

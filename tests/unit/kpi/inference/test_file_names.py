@@ -72,3 +72,28 @@ def test_a_day_and_its_number_are_one_order(has_day: bool) -> None:
     assert shop.datasets["orders"].columns["order_id"].join == (day, "receipt no")
     assert shop.datasets["orders"].columns["created_at"].headers == (day,)
     assert ('match = "till_{date}.csv"' in inferred.text) is not has_day
+
+
+@pytest.mark.parametrize("time", ["{} around noon", "on {} at 12:00", "{} ~12h"])
+def test_a_day_in_a_name_is_a_question_beside_unread_dates(time: str) -> None:
+    rows = [(order, day) for day in (3, 4) for order in range(5)]
+    sample = TableSample(
+        name="sales_20250502.csv",
+        match="sales_*.csv",
+        headers=("order id", "sold", "product id", "quantity", "price"),
+        columns=(
+            tuple(str(100 * day + order) for order, day in rows),
+            tuple(time.format(f"{day:02}/03/2025") for _, day in rows),
+            tuple(f"P{order}" for order, _ in rows),
+            ("1",) * len(rows),
+            tuple(f"{order + 1}.50" for order, _ in rows),
+        ),
+    )
+    asked = infer_contract([sample], {})
+    assert [one.word for one in asked.questions] == ["date"]
+    assert "'sold' of sales_20250502.csv have dates in a form that is not read" in (
+        asked.questions[0].text
+    )
+    answered = infer_contract([sample], {"date": "{date}"})
+    assert not answered.questions
+    assert 'created_at = "{date}"' in answered.text
