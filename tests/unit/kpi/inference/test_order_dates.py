@@ -8,7 +8,7 @@ from tests.unit.kpi.inference.shop_samples import ROWS, flat, table_of
 AMOUNTS = [f"{1 + order + line}.50" for order, line in ROWS]
 
 
-def asked(*, later: int, header: str = "zzdate", date: str = "day") -> list[str]:
+def asked(*, later: int, header: str = "zzkk", date: str = "day") -> list[str]:
     """Infer a shop with two dates, of which one is a day later on some orders."""
     shown = flat(line_total=AMOUNTS)
     days = [f"2025-03-{1 + order % 27 + (order % 10 < later):02}" for order, _ in ROWS]
