@@ -193,11 +193,12 @@ def _split(token: str) -> tuple[list[str], int]:
             choice = min(choice, (left, count + 1, [*words, part]), key=lambda one: one[:2])
         best.append(choice)
     left, _, words = best[-1]
-    if left and any(len(word) < MIN_PART_LETTERS and word.isascii() for word in words):
-        words = [word for word in words if len(word) >= MIN_PART_LETTERS or not word.isascii()]
+    # Scripts without cases have short words, and no blanks between them.
+    if left and any(len(word) < MIN_PART_LETTERS and word.islower() for word in words):
+        words = [word for word in words if len(word) >= MIN_PART_LETTERS or not word.islower()]
         left = len(token) - sum(map(len, words))
     is_within = words and not (token.startswith(words[0]) or token.endswith(words[-1]))
-    if left > MAX_LETTERS_BETWEEN and is_within and token.isascii():
+    if left > MAX_LETTERS_BETWEEN and is_within and token.islower():
         # The parts of a compound begin or end it.
         return [], len(token)
     return words, left

@@ -11,6 +11,9 @@ from importlib.resources import files
 MIN_STEM = 4
 """Letters that two forms of a word share at least; shorter words have too many neighbours."""
 
+TURKISH_POSSESSIVES = frozenset("iu")
+"""Endings of a word that another one stands before, as in `stok grubu`, without accents."""
+
 ENDINGS_FILE = "endings.toml"
 """Data file of this package: endings by script, and where they can be looked up."""
 
@@ -33,12 +36,19 @@ def _table() -> dict[str, str]:
     return tomllib.loads(files(__package__).joinpath(ENDINGS_FILE).read_text(encoding="utf-8"))
 
 
+SOFT = {"b": "p", "d": "t", "g": "k"}
+"""Consonants before a Turkish ending -> those at the end of the bare word: grubu, grup."""
+
+
 def stems_of(word: str) -> Iterator[str]:
     """Yield the stems of a word without accents: it, and it without each ending."""
     yield word
     for ending in _endings():
         if word.endswith(ending) and len(word) - len(ending) >= MIN_STEM:
-            yield word[: -len(ending)]
+            stem = word[: -len(ending)]
+            yield stem
+            if stem[-1] in SOFT and ending in TURKISH_POSSESSIVES:
+                yield stem[:-1] + SOFT[stem[-1]]
 
 
 def forms_by_stem(words: Iterable[str]) -> dict[str, frozenset[str]]:

@@ -72,7 +72,7 @@ def category_candidates(structure: Structure, tables: Sequence[Table]) -> list[C
         return []
     found = [
         Cell.own(one)
-        for one in _free(structure.lines.columns, structure, "product", "type", "line")
+        for one in _free(structure.lines.columns, structure, "product", "stock", "type", "line")
         if _groups(one, product.cells)
     ]
     if structure.products is not None:
@@ -81,7 +81,7 @@ def category_candidates(structure: Structure, tables: Sequence[Table]) -> list[C
             Cell(column=product, steps=(reference,), value=one)
             for one in tables[reference.parent.table].columns
             if one is not reference.parent
-            and _is_unnamed(one, "type")
+            and _is_unnamed(one, "product", "stock", "type")
             and _groups(one, reference.parent.cells)
         ]
     return found

@@ -77,3 +77,24 @@ def test_a_table_of_firms_has_no_classes() -> None:
     inferred = infer_contract(shop("zzkk", "zzid.csv", people=True), {})
     assert asked(inferred) == []
     assert inferred.remarks
+
+
+@pytest.mark.parametrize("header", ["stok zzkk", "product zzkk", "zzkk"])
+@pytest.mark.parametrize("of_lines", [False, True], ids=["of products", "of lines"])
+def test_a_group_of_products_without_a_known_word_is_a_question(
+    header: str, *, of_lines: bool
+) -> None:
+    sold = lines()
+    sold["sku"] = [f"P{at % PRODUCTS}" for at in range(len(sold["sku"]))]
+    groups = list(CLASSES.values())
+    of_product: dict[str, Sequence[object]] = {
+        "sku": [f"P{at}" for at in range(PRODUCTS)],
+        "nimi": [f"Asi {at}" for at in range(PRODUCTS)],
+    }
+    if of_lines:
+        sold[header] = [groups[at % PRODUCTS % 4] for at in range(len(sold["sku"]))]
+    else:
+        of_product[header] = [groups[at % 4] for at in range(PRODUCTS)]
+    assert asked(infer_contract([sample(sold), sample(of_product, "toodeted.csv")], {})) == [
+        "category"
+    ]

@@ -36,6 +36,7 @@ def test_a_header_is_known_by_its_words(header: str, concept: str) -> None:
         ("Ημερομηνία παραγγελίας", {"date", "order"}),
         ("Шифра купца", {"id", "customer"}),  # Serbian in Cyrillic letters
         ("วันที่สั่งซื้อ", {"date"}),  # vowels of Thai are marks
+        ("Stok Grubu", {"stock", "category"}),  # possessive of grup: p is b before a vowel
     ],
 )
 def test_a_header_is_known_in_all_cases_of_its_words(header: str, concepts: set[str]) -> None:
@@ -55,6 +56,11 @@ def test_each_entry_of_words_has_a_source(name: str) -> None:
     for languages in tomllib.loads(text).values():
         for entries in languages.values():
             assert all(one["source"] and one["words"] for one in entries)
+
+
+def test_a_short_word_within_an_unknown_cyrillic_one_says_nothing() -> None:
+    assert "before" in meaning_of("до")
+    assert meaning_of("Документ №").concepts == frozenset()
 
 
 def test_a_word_within_an_unknown_one_says_nothing() -> None:
