@@ -90,16 +90,16 @@ class Tap:
         rest = b""
         try:
             while data := await reader.read(READ_BYTES):
+                # An answer is kept before the client has it, and may go on.
+                if waiting and waiting[0].target:
+                    rest += data
+                    while waiting and (body := _body_of(rest)) is not None:
+                        self.answers.append((waiting.popleft(), body[0]))
+                        rest = body[1]
+                else:
+                    waiting.clear()  # S3: a connection has one service alone
                 writer.write(data)
                 await writer.drain()
-                if not waiting or not waiting[0].target:
-                    # S3: a connection has one service alone.
-                    waiting.clear()
-                    continue
-                rest += data
-                while waiting and (body := _body_of(rest)) is not None:
-                    self.answers.append((waiting.popleft(), body[0]))
-                    rest = body[1]
         except ConnectionError:
             pass  # the client has gone
         finally:

@@ -24,6 +24,9 @@ CUSTOMER_SHARE = (0.08, 0.97)
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
+CLOCK = re.compile(r"\d{1,2}[:.]\d{2}(?:[:.]\d{2})?")
+"""A time of day, which orders share by chance."""
+
 CODE = re.compile(r"(?=.*\d)[^\s@]+")
 """What an identifier looks like: it has a digit, and no blank."""
 
@@ -134,6 +137,7 @@ def comes_again(column: Column, order_id: Column) -> bool:
         len(column.distinct) >= MIN_CUSTOMERS
         and least * orders <= len(column.distinct) <= most * orders
         and determines(order_id.cells, column.cells)
+        and not _looks(column, CLOCK)
     )
 
 

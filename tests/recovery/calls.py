@@ -175,6 +175,13 @@ class _Stream:
     def set_read_chunk_size(self, _: int) -> None:
         """Ignore the limit for pausing the socket: there is none."""
 
+    async def read(self, _: int) -> bytes:
+        data = b"".join(self._pieces)
+        self._pieces = []
+        if self._breaks_off:
+            raise aiohttp.ClientPayloadError("connection reset")
+        return data
+
     async def readchunk(self) -> tuple[bytes, bool]:
         if self._pieces:
             return self._pieces.pop(), False

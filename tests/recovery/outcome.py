@@ -87,9 +87,13 @@ def _without_seconds(key: str, data: bytes) -> bytes:
 
 def _lasting(record: bytes) -> bytes:
     """Drop what says when a record was written, and the digest of such records: `ledger`."""
-    fields = json.loads(record)
-    for name in ("seconds", "sequence", "ruling_id", "recorded_at", "ledger"):
-        fields.pop(name, None)
+    passing = {"seconds", "sequence", "ruling_id", "recorded_at", "ledger"}
+
+    def without_passing(fields: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in fields.items() if name not in passing}
+
+    # Also of records within records, as in the copy of an erasure.
+    fields = json.loads(record, object_hook=without_passing)
     return json.dumps(fields, sort_keys=True).encode()
 
 

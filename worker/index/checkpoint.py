@@ -125,7 +125,7 @@ async def extend_checkpoint(
     key = workspace.absolute(workspace.index(MANIFEST_NAME))
     async with workspace.store.create(key) as writer:
         await writer.write(manifest.to_json())
-    for name in set(before.retired) - names - set(manifest.retired):
+    for name in sorted(set(before.retired) - names - set(manifest.retired)):
         await workspace.store.delete(workspace.absolute(workspace.index(name)))
 
 

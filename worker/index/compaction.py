@@ -82,6 +82,6 @@ async def _move(workspace: Workspace, runs: Sequence[Run], new: Run) -> bool:
     async with workspace.store.create(workspace.absolute(workspace.index(MANIFEST_NAME))) as writer:
         await writer.write(manifest.to_json())
     live = {*wanted, *(run.name for run in kept)}
-    for name in set(present.retired) - live:
+    for name in sorted(set(present.retired) - live):
         await workspace.store.delete(workspace.absolute(workspace.index(name)))
     return True

@@ -261,7 +261,7 @@ async def write_sums(
     )
     async with workspace.store.create(workspace.absolute(workspace.index(MANIFEST_NAME))) as writer:
         await writer.write(found.to_json())
-    for name in {*before.retired, *present.retired} - names - gone:
+    for name in sorted({*before.retired, *present.retired} - names - gone):
         await workspace.store.delete(workspace.absolute(workspace.index(name)))
 
 

@@ -167,7 +167,8 @@ class KeyIndex:
             retired=tuple(retired),
         )
         if await self._replace_manifest(manifest):
-            for name in set(self.manifest.retired) - {run.name for run in runs} - set(retired):
+            kept = {*(run.name for run in runs), *retired}
+            for name in sorted(set(self.manifest.retired) - kept):
                 await self._workspace.store.delete(self._absolute(name))
         return KeyIndex(self._workspace, self._secret, self._identify, manifest, manifest)
 

@@ -172,7 +172,7 @@ class Packs:
             retired=tuple(name for name in before.names if name not in names),
         )
         if await self._replace_manifest(manifest):
-            for name in set(before.retired) - names - set(manifest.retired):
+            for name in sorted(set(before.retired) - names - set(manifest.retired)):
                 await self._workspace.store.delete(self._absolute(name))
         return Packs(self._workspace, self.generation, manifest)
 

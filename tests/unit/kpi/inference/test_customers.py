@@ -48,6 +48,12 @@ def test_few_addresses_of_e_mail_are_those_of_a_shop() -> None:
     assert customer_of(zzkk=[f"shop{at % 3}@example.com" for at in range(len(ROWS))]) == ""
 
 
+def test_times_of_day_are_no_customers() -> None:
+    times = [f"{9 + who % 9:02}:{who * 3:02}" for who in PEOPLE]
+    inferred = infer_contract([table_of(flat(line_total=AMOUNTS, zzkk=times))], {})
+    assert not inferred.questions
+
+
 def test_a_key_of_a_table_of_people_is_the_customer() -> None:
     orders = table_of(flat(line_total=AMOUNTS, zzkk=[str(400 + who) for who in PEOPLE]))
     people = table_of(
