@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kpi.kernels.arrays import Int64s
-from kpi.kernels.instants import EPOCH
+from kpi.kernels.instants import EPOCH, MICROSECONDS_PER_DAY
 from kpi.kernels.zone_data import zone_data
 
 CACHED_TABLES = 64
@@ -61,6 +61,32 @@ def to_utc(local: Int64s, zone: str) -> Int64s:
     # The first period has no change at its start.
     skipped = (instants < table.starts[period]) & (period > 0)
     return np.where(skipped, table.starts[period], instants)
+
+
+def instants_between(starts: Int64s, ends: Int64s, zone: str) -> tuple[Int64s, Int64s]:
+    """Bound the instants whose local time is in some intervals; all in microseconds since 1970.
+
+    At and after the first instant whose local time is an end, clocks that are set back show
+    earlier times once more. Offsets differ by less than two days, so no later change matters.
+
+    Args:
+        starts: First local time of each interval.
+        ends: Local time after the last one of each.
+        zone: IANA name.
+
+    Returns:
+        The first instant of each interval, and one that is after its last.
+    """
+    if len(starts) == 0 or zone == "UTC":
+        return starts, ends
+    lows, highs = to_utc(starts, zone), to_utc(ends, zone)
+    table = _table_of(ends, zone)
+    set_back = np.cumsum(np.maximum(-np.diff(table.offsets, prepend=table.offsets[:1]), 0))
+    first, last = (
+        np.searchsorted(table.starts[1:], edges, "right")
+        for edges in (highs - 1, highs + 2 * MICROSECONDS_PER_DAY)
+    )
+    return lows, highs + set_back[last] - set_back[first]
 
 
 def _period(edges: Int64s, values: Int64s) -> Int64s | np.intp:

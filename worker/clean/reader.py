@@ -25,6 +25,9 @@ COALESCE_BYTES = 512 * 1024
 """Gap up to which byte ranges are read as one: a request costs the CPU time of so much data."""
 
 
+INLINE_ROWS = 4_096
+"""Rows of a small object that are decoded at once: a thread costs the CPU time of so many."""
+
 ReadElsewhere = Callable[[], Awaitable[bytes | None]]
 """Reads all bytes of a small object where a copy of them is; None where there is none."""
 
@@ -74,7 +77,8 @@ class CleanObject:
     """
 
     __slots__ = (
-        *("_elsewhere", "_footer", "_info", "_key", "_store", "_visited", "_whole"),
+        *("_elsewhere", "_file", "_footer", "_info", "_key", "_schema", "_store", "_visited"),
+        "_whole",
         "bytes_read",
     )
 
@@ -86,6 +90,8 @@ class CleanObject:
         self._elsewhere = elsewhere
         self._info: ObjectInfo | None = None
         self._footer: pq.FileMetaData | None = None
+        self._schema: pa.Schema | None = None
+        self._file: pq.ParquetFile | None = None
         self._visited = False
         self._whole = b""
         self.bytes_read = 0
@@ -114,11 +120,11 @@ class CleanObject:
 
     def forget_footer(self) -> None:
         """Free the parsed footer until it is needed again."""
-        self._footer = None
+        self._footer = self._schema = self._file = None
 
     def forget_whole(self) -> None:
         """Free the bytes of a small object until they are needed again."""
-        self._whole = b""
+        self._whole, self._file = b"", None
 
     async def footer(self) -> pq.FileMetaData:
         """Return the footer.
@@ -135,9 +141,12 @@ class CleanObject:
         Raises:
             SourceError: As `footer`; `SourceChanged` likewise.
         """
-        size, footer, _ = await self._opened()
-        with decoding(self.url, "a Parquet schema"):
-            return plain_schema(_file(size, footer, []).schema_arrow)
+        size, footer, whole = await self._opened()
+        if self._schema is None:
+            with decoding(self.url, "a Parquet schema"):
+                file = self._opened_whole(footer) if whole else _open(size, footer, [])
+                self._schema = plain_schema(file.schema_arrow)
+        return self._schema
 
     async def read(self, row_groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
         """Read some columns of some row groups, in their order.
@@ -146,32 +155,18 @@ class CleanObject:
             SourceError: As `footer`, or the bytes cannot be decoded; `SourceChanged` as `footer`.
         """
         size, footer, whole = await self._opened()
+        if whole and footer.num_rows <= INLINE_ROWS:
+            return _decode(self.url, lambda: self._opened_whole(footer), row_groups, columns)
         held = [(0, whole)] if whole else await self._read_columns(footer, row_groups, columns)
-        url = self.url
+        return await asyncio.to_thread(
+            _decode, self.url, lambda: _open(size, footer, held), row_groups, columns
+        )
 
-        def read() -> pa.Table:
-            with decoding(url, "Parquet pages"):
-                rows = _file(size, footer, held).read_row_groups(
-                    list(row_groups), columns=list(columns), use_threads=False
-                )
-                promised = sum(footer.row_group(number).num_rows for number in row_groups)
-                if rows.num_rows != promised:
-                    raise DamagedObject(
-                        url=url,
-                        expected=f"{promised} rows",
-                        actual=f"{rows.num_rows} from damaged pages",
-                    )
-                rows.validate(full=True)
-                for field in rows.schema:
-                    if not field.nullable and rows.column(field.name).null_count:
-                        raise DamagedObject(
-                            url=url,
-                            expected=f"a value of {field.name} in every row",
-                            actual="none in some, so its footer is damaged",
-                        )
-                return rows.cast(plain_schema(rows.schema))
-
-        return await asyncio.to_thread(read)
+    def _opened_whole(self, footer: pq.FileMetaData) -> pq.ParquetFile:
+        """Open a small object, once for all of its reads."""
+        if self._file is None:
+            self._file = pq.ParquetFile(pa.BufferReader(self._whole), metadata=footer)
+        return self._file
 
     async def _read_columns(
         self, footer: pq.FileMetaData, row_groups: Sequence[int], columns: Sequence[str]
@@ -210,12 +205,14 @@ class CleanObject:
             if length > len(tail):
                 tail = await self._read(size - length, size)
             with decoding(self.url, "a Parquet footer"):
-                footer = pq.read_metadata(pa.BufferReader(tail))
+                file = pq.ParquetFile(pa.BufferReader(tail))
+                footer = file.metadata
                 # Once is enough: it is the same version each time.
                 if not self._visited:
                     _visit(footer, size)
                     self._visited = True
             self._footer, self._whole = footer, whole
+            self._file = file if whole else None
         return size, footer, whole
 
     async def _read_end(self) -> bytes:
@@ -237,8 +234,41 @@ class CleanObject:
         return await self._store.read(await self._found(), start, end)
 
 
-def _file(size: int, footer: pq.FileMetaData, held: list[tuple[int, bytes]]) -> pq.ParquetFile:
+def _open(size: int, footer: pq.FileMetaData, held: list[tuple[int, bytes]]) -> pq.ParquetFile:
     return pq.ParquetFile(pa.PythonFile(_SparseFile(held, size), mode="r"), metadata=footer)
+
+
+def _decode(
+    url: str,
+    opened: Callable[[], pq.ParquetFile],
+    row_groups: Sequence[int],
+    columns: Sequence[str],
+) -> pa.Table:
+    """Decode some columns of some row groups.
+
+    Raises:
+        DamagedObject: The bytes cannot be decoded, or are not what the footer promises.
+    """
+    with decoding(url, "Parquet pages"):
+        file = opened()
+        rows = file.read_row_groups(list(row_groups), columns=list(columns), use_threads=False)
+        promised = sum(file.metadata.row_group(number).num_rows for number in row_groups)
+        if rows.num_rows != promised:
+            raise DamagedObject(
+                url=url,
+                expected=f"{promised} rows",
+                actual=f"{rows.num_rows} from damaged pages",
+            )
+        rows.validate(full=True)
+        for field in rows.schema:
+            if not field.nullable and rows.column(field.name).null_count:
+                raise DamagedObject(
+                    url=url,
+                    expected=f"a value of {field.name} in every row",
+                    actual="none in some, so its footer is damaged",
+                )
+        plain = plain_schema(rows.schema)
+        return rows if plain.equals(rows.schema) else rows.cast(plain)
 
 
 def _visit(footer: pq.FileMetaData, size: int) -> None:

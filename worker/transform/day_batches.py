@@ -44,7 +44,8 @@ async def plan_batches(days: Days, snapshot: Snapshot) -> DayBatches:
     if len(days) == 0:
         return DayBatches(batches=[], scattered=False)
     limits = snapshot.orders.limits
-    orders = await snapshot.orders.row_groups_intersecting("created_at", instants(days))
+    on_days = instants(days, snapshot.contract.business_time_zone)
+    orders = await snapshot.orders.row_groups_intersecting("created_at", on_days)
     few = snapshot.items.has_index and sum(one.rows for one in orders) <= limits.lookup_points
     scattered = not few and await are_scattered(snapshot.items, orders)
     limit = limits.scattered_batch_orders if scattered else limits.batch_orders

@@ -192,7 +192,8 @@ class _OrderReader:
         """Return the orders, and their ids."""
         catalog, versions = self._context.snapshot.orders, self._context.order_versions
         observed = self._context.observed
-        groups = await catalog.row_groups_intersecting("created_at", instants(self._days))
+        on_days = instants(self._days, self._context.snapshot.contract.business_time_zone)
+        groups = await catalog.row_groups_intersecting("created_at", on_days)
         await versions.resolve(groups)
         schema = {name: pa.array([], arrow_type(self._known[name])) for name in self._columns}
         empty = self._select(pa.table(schema), None)

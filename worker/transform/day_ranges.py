@@ -9,6 +9,7 @@ import numpy as np
 
 from kpi.aggregation.calendar import NO_DAYS, Days, to_day
 from kpi.kernels.instants import MICROSECONDS_PER_DAY
+from kpi.kernels.time_zones import instants_between
 from worker.state.entry import Interval
 from worker.transform.catalog import Catalog
 from worker.transform.intervals import IntervalSet
@@ -35,18 +36,21 @@ class DateRange:
 ALL_DAYS = DateRange()
 
 
-def instants(days: Days) -> IntervalSet:
-    """Return the instants that may fall on some ascending days in any time zone.
+def instants(days: Days, time_zone: str) -> IntervalSet:
+    """Return the instants that fall on some ascending days, and few others.
 
-    A time zone moves an instant by less than a day.
+    Args:
+        days: Days since 1970-01-01.
+        time_zone: The IANA zone whose calendar counts.
     """
-    runs = np.split(days, np.flatnonzero(np.diff(days) > 1) + 1)
+    breaks = np.flatnonzero(np.diff(days) > 1) + 1
+    firsts, lasts = days[np.concatenate([[0], breaks])], days[np.concatenate([breaks, [0]]) - 1]
+    starts = firsts.astype(np.int64) * MICROSECONDS_PER_DAY
+    ends = (lasts.astype(np.int64) + 1) * MICROSECONDS_PER_DAY
+    lows, highs = instants_between(starts, ends, time_zone)
     return IntervalSet(
-        Interval(
-            low=(int(run[0]) - 1) * MICROSECONDS_PER_DAY,
-            high=(int(run[-1]) + 2) * MICROSECONDS_PER_DAY,
-        )
-        for run in runs
+        Interval(low=low, high=high - 1)
+        for low, high in zip(lows.tolist(), highs.tolist(), strict=True)
     )
 
 

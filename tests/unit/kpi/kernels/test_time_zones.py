@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from kpi.errors import KpiError
 from kpi.kernels import zone_data as module
 from kpi.kernels.arrays import Int64s
-from kpi.kernels.instants import EPOCH, microseconds_since_epoch
-from kpi.kernels.time_zones import to_local, to_utc
+from kpi.kernels.instants import EPOCH, MICROSECONDS_PER_DAY, microseconds_since_epoch
+from kpi.kernels.time_zones import instants_between, to_local, to_utc
 from kpi.kernels.zone_data import MAX_INSTANT, MIN_INSTANT, ZoneData, zone_data, zone_names
 
 
@@ -108,6 +108,33 @@ def test_every_change_of_every_zone_in_both_directions(name: str) -> None:
     inside = [one for one in naive if 2 < one.year < 9998]
     found = to_utc(int64s([one.replace(tzinfo=UTC) for one in inside]), name)
     assert found.tolist() == [utc_by_zoneinfo(one, there) for one in inside]
+    at = int64s(instants)
+    midnights = to_local(at, name) // MICROSECONDS_PER_DAY * MICROSECONDS_PER_DAY
+    lows, highs = instants_between(midnights, midnights + MICROSECONDS_PER_DAY, name)
+    assert ((lows <= at) & (at < highs)).all()
+
+
+HOUR = MICROSECONDS_PER_DAY // 24
+
+
+@pytest.mark.parametrize(
+    ("name", "day", "low", "high"),
+    [
+        ("UTC", "2025-03-30", 0, 24),
+        ("Europe/Berlin", "2025-03-29", -1, 23),
+        ("Europe/Berlin", "2025-03-30", -1, 22),  # clocks are set forward
+        ("Europe/Berlin", "2025-10-26", -2, 23),  # and back
+        ("Europe/Berlin", "2025-10-25", -2, 23),  # for an hour after its end they might be
+        ("America/Sao_Paulo", "2018-02-17", 2, 27),  # set back at midnight, to the day before
+        ("America/Sao_Paulo", "2018-02-16", 2, 27),
+    ],
+)
+def test_a_day_has_few_instants_of_others(name: str, day: str, low: int, high: int) -> None:
+    (start,) = int64s([datetime.fromisoformat(f"{day}T00:00Z")])
+    local = np.array([start], np.int64)
+    lows, highs = instants_between(local, local + MICROSECONDS_PER_DAY, name)
+    assert ((lows - start) / HOUR).tolist() == [low]
+    assert ((highs - start) / HOUR).tolist() == [high]
 
 
 @pytest.mark.parametrize(
