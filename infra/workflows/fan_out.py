@@ -82,16 +82,21 @@ class FanOut(Construct):
             new_fields=self._key_field("days"),
         )
         first, last = "{% $states.input.from %}", "{% $states.input.to %}"
+        whole = "{% $states.input.execution %}"  # a child has an id of its own
         each = self._map(
             "TransformDays",
             self._task(
                 "TransformSlice",
                 self._compute.transform,
-                ["transform", "--from", first, "--to", last],
+                ["transform", "--from", first, "--to", last, "--part-of", whole],
                 failure=self._fail_child("TransformSlice"),
             ),
             plan_key="$.days_key",
-            item={"from": "$$.Map.Item.Value.from", "to": "$$.Map.Item.Value.to"},
+            item={
+                "from": "$$.Map.Item.Value.from",
+                "to": "$$.Map.Item.Value.to",
+                "execution": "$$.Execution.Id",
+            },
         )
         plan.next(each).next(then)
         return plan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,8 @@ from tests.contracts.states import CONCURRENTLY, DAY, rows
 from tests.support.samples import adoption, entry, erasure, ruling
 from worker.errors import ContractChanged, CustomersErased, HeadMoved
 from worker.state import Effect, Lease, Pointer, Progress, Sighting, State
+from worker.transform.joining import JoinTimings, Share, transform_jointly
+from worker.transform.report import Report
 
 
 async def test_a_new_ledger_is_empty(state: State) -> None:
@@ -332,6 +335,39 @@ async def test_one_of_several_takes_the_lease(state: State) -> None:
     assert not await state.put_lease(held.released())  # it was renewed since
     assert await state.put_lease(renewed.released())
     assert await state.lease() == Lease(version=3)
+
+
+@CONCURRENTLY
+async def test_slices_of_one_name_share_the_lease(state: State) -> None:
+    await state.commit(entry("a"))
+    timings = JoinTimings(poll_s=0.05, renew_s=0.05)
+    order: list[str] = []
+    first, all_began = asyncio.Event(), asyncio.Event()
+
+    def joined(name: str, share: Share, seconds: float) -> Awaitable[Report]:
+        async def run() -> Report:
+            order.append(f"{name} begins")
+            first.set()
+            if order.count("slice begins") == 3:
+                all_began.set()  # each slice runs while all others do
+            await asyncio.wait_for(all_began.wait(), 20)
+            await asyncio.sleep(seconds)
+            order.append(f"{name} ends")
+            return Report(as_of=1)
+
+        tables = frozenset({"order_kpis"})
+        return transform_jointly(state, tables, run, share=share, timings=timings)
+
+    slices = [joined("slice", Share(name="x", is_slice=True), 0.3) for _ in range(3)]
+    running = asyncio.gather(*slices)
+    await asyncio.wait_for(first.wait(), 20)
+    other = asyncio.ensure_future(joined("other", Share(), 0))
+    await running
+    assert (await state.lease()).owner == Share(name="x").owner
+    await joined("last", Share(name="x"), 0)
+    await other
+    assert order[6:] == ["last begins", "last ends", "other begins", "other ends"]
+    assert (await state.lease()).owner == ""
 
 
 @CONCURRENTLY

@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 @click.option("--from", "first", metavar="DATE", help="Only days from this one on.")
 @click.option("--to", "last", metavar="DATE", help="Only days up to this one.")
 @click.option("--all", "everything", is_flag=True, help="Recompute every day.")
+@click.option(
+    "--part-of",
+    type=utf8,
+    metavar="NAME",
+    help="Share the lease with the transforms of this name: slices of one.",
+)
 @batch_options
 @format_option("table", "json")
 def transform(
@@ -50,13 +56,15 @@ def transform(
     first: str | None,
     last: str | None,
     everything: bool,
+    part_of: str | None,
     batch: BatchPlace | None,
     output_format: str | None,
 ) -> None:
     """Publish the days that the ledger's newest entries have changed.
 
     With --from or --to it publishes only those days; a last transform without them then only has to
-    check that every day is there. With --queue and --batch the messages of that batch stay
+    check that every day is there. With --part-of all of them hold one lease, for which the other
+    transforms of the shop wait. With --queue and --batch the messages of that batch stay
     invisible meanwhile.
 
     \b
@@ -67,7 +75,8 @@ def transform(
         --workspace s3://shop-clean
     """
     if batch is not None:
-        batch.check_alone(**{"--from": first, "--to": last, "--all": everything})
+        of_files = {"--from": first, "--to": last, "--all": everything, "--part-of": part_of}
+        batch.check_alone(**of_files)
     output_format = choose_event_format(output_format)
     settings, *days = read_all(
         lambda: read_settings(
@@ -95,7 +104,7 @@ def transform(
                     raise ConfigError(f"{source_id} is not in the ledger", option="--source-id")
                 entries = [entry]
             report, _ = await bring_up_to_date(
-                session, reporter, entries, *days, everything=everything
+                session, reporter, entries, *days, everything=everything, part_of=part_of
             )
             return report
 

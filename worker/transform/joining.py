@@ -6,7 +6,10 @@ that they began with: the next holder publishes for all of them. A holder that w
 loses the lease after a while. One that wakes up goes on, which is right, as it always was: each day
 has its guard. So the lease saves work, and nothing else depends on it.
 
-Transforms of some days are slices of one that a state machine runs: they neither take nor heed it.
+A transform may be run as slices: some days each, in parallel, by processes of their own. They have
+a name in common, under which they hold one lease. Each of them renews it, and none releases it: it
+expires, unless a transform of that name publishes the rest and releases it. Transforms of some days
+without a name neither take nor heed the lease.
 """
 
 from __future__ import annotations
@@ -52,12 +55,47 @@ TIMINGS = JoinTimings()
 """Timings of commands."""
 
 
+SHARED = "slices"
+"""Begin of the owner of a shared lease: no process is known by it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """How a transform belongs to others.
+
+    Attributes:
+        name: Name that these have in common; empty for one that is run whole.
+        is_slice: Whether others of that name may still run at its end.
+    """
+
+    name: str = ""
+    is_slice: bool = False
+
+    @property
+    def owner(self) -> str:
+        """Return the owner under which it holds the lease; another one each time without a name."""
+        if self.name:
+            return f"{SHARED}/{self.name}"
+        return f"{identify_process()}/{uuid.uuid4().hex}"
+
+
+def choose_share(name: str | None, *, of_some_days: bool) -> Share | None:
+    """Return how a transform belongs to others; None for one that neither takes nor heeds a lease.
+
+    Args:
+        name: Name that it has in common with others.
+        of_some_days: Whether it leaves days to others.
+    """
+    return None if of_some_days and not name else Share(name=name or "", is_slice=of_some_days)
+
+
 async def transform_jointly(
     state: State,
     tables: frozenset[str],
     run: Callable[[], Awaitable[Report]],
     *,
     everything: bool = False,
+    share: Share | None = None,
     timings: JoinTimings | None = None,
 ) -> Report:
     """Run a transform, or wait for one that does its work.
@@ -67,15 +105,15 @@ async def transform_jointly(
         tables: KPI tables that must come to the ledger's head.
         run: The transform.
         everything: Whether it has work that no other does.
+        share: With whom it has the lease in common; None for nobody.
         timings: Of the lease; None for `TIMINGS`.
 
     Raises:
         Exception: What `run` raises.
         StoreError: The state fails.
     """
-    timings = timings or TIMINGS
-    head = await state.head()
-    owner = f"{identify_process()}/{uuid.uuid4().hex}"
+    timings, share = timings or TIMINGS, share or Share()
+    head, owner = await state.head(), share.owner
     watch = _Watch(timings)
     while True:
         if not everything:
@@ -85,10 +123,10 @@ async def transform_jointly(
                 return Report(as_of=head, waiting=dict(record.waiting), notes=notes)
         lease = await state.lease()
         while not watch.changes(lease):
-            if watch.is_free(lease):
-                taken = lease.held_by(owner, timings.lease_s)
-                if await state.put_lease(taken):
-                    async with _renewing(state, taken, timings):
+            if lease.owner == owner or watch.is_free(lease):
+                held = await _write(state, lease.held_by(owner, timings.lease_s))
+                if held is not None:
+                    async with _renewing(state, held, timings, releases=not share.is_slice):
                         return await run()
             elif watch.waited_s > timings.limit_s:
                 return await run()
@@ -141,19 +179,44 @@ class _Watch:
         )
 
 
+async def _write(store: KpiStore, lease: Lease) -> Lease | None:
+    """Write the next state of a lease.
+
+    Returns:
+        The state that its holder has written, who may be another transform of its name; None where
+        another one has the lease.
+    """
+    if await store.put_lease(lease):
+        return lease
+    found = await store.lease()
+    return found if found.owner == lease.owner else None
+
+
 @asynccontextmanager
-async def _renewing(store: KpiStore, lease: Lease, timings: JoinTimings) -> AsyncIterator[None]:
-    """Renew a lease while the block runs, then release it, unless another has taken it over."""
+async def _renewing(
+    store: KpiStore, lease: Lease, timings: JoinTimings, *, releases: bool
+) -> AsyncIterator[None]:
+    """Renew a lease while the block runs, unless another has taken it over.
+
+    Args:
+        store: Where it is.
+        lease: As it was written.
+        timings: When to renew it.
+        releases: Whether to release it at the end.
+    """
     held = [lease]
 
     async def renew() -> None:
         while True:
-            await timings.sleep(timings.renew_s)
-            later = held[-1].held_by(lease.owner, timings.lease_s)
+            await timings.sleep(timings.renew_s * random.uniform(0.5, 1.0))  # noqa: S311
             with suppress(StoreError):  # the next renewal may succeed
-                if not await store.put_lease(later):
+                found: Lease | None = await store.lease()
+                if found == held[-1]:  # else another of our name has renewed it
+                    later = held[-1].held_by(lease.owner, timings.lease_s)
+                    found = await _write(store, later)
+                if found is None or found.owner != lease.owner:
                     return  # we slept, and another one goes on
-                held.append(later)
+                held.append(found)
 
     renewal = asyncio.create_task(renew())
     try:
@@ -161,5 +224,6 @@ async def _renewing(store: KpiStore, lease: Lease, timings: JoinTimings) -> Asyn
     finally:
         renewal.cancel()
         await asyncio.gather(renewal, return_exceptions=True)
-        with suppress(StoreError):  # it expires
-            await store.put_lease(held[-1].released())
+        if releases:
+            with suppress(StoreError):  # it expires
+                await store.put_lease(held[-1].released())

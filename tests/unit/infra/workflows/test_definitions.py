@@ -169,6 +169,7 @@ def test_commands_of_tasks(template: Template) -> None:
         "range": "0-99",
         "from": "2025-03-01",
         "to": "2025-03-31",
+        "execution": "arn:aws:states:eu-central-1:1:execution:ingest:big",
     }
     commands = {}
     for name, one, _ in states(template.definitions["ingest"]):
@@ -189,7 +190,8 @@ def test_commands_of_tasks(template: Template) -> None:
         "CommitRanges": f"validate {source} --commit-ranges",
         "Transform": "transform",
         "PlanDays": f"plan --days 31 --output {plans}/days.json",
-        "TransformSlice": "transform --from 2025-03-01 --to 2025-03-31",
+        "TransformSlice": f"transform --from 2025-03-01 --to 2025-03-31 --part-of "
+        f"{document['execution']}",
         "Archive": archive,
         "Quarantine": archive,
     }
@@ -205,6 +207,11 @@ def test_maps_read_the_plans(template: Template) -> None:
         planned = state(template, "ingest", f"Plan{plan.title()}")["Output"]
         output = evaluate(planned, input={"source_id": "abc"})
         assert output[f"{plan}_key"] == f"plans/abc/{plan}.json"
+
+
+def test_slices_have_the_name_of_their_parent(template: Template) -> None:
+    given = state(template, "ingest", "TransformDays")["ItemSelector"]
+    assert given["execution.$"] == "$$.Execution.Id"
 
 
 def test_small_objects_go_to_the_warm_service(full: Template) -> None:
