@@ -187,6 +187,7 @@ class _OrderReader:
         self._first, self._last = int(days[0]), int(days[-1])
         self._is_wanted = np.zeros(self._last - self._first + 1, bool)
         self._is_wanted[days - self._first] = True
+        self._customers_of = context.kept.customers_of
 
     async def read(self) -> tuple[OrderColumns, KeySet]:
         """Return the orders, and their ids."""
@@ -195,6 +196,7 @@ class _OrderReader:
         on_days = instants(self._days, self._context.snapshot.contract.business_time_zone)
         groups = await catalog.row_groups_intersecting("created_at", on_days)
         await versions.resolve(groups)
+        self._customers_of = self._context.kept.customers_of_rows(sum(one.rows for one in groups))
         schema = {name: pa.array([], arrow_type(self._known[name])) for name in self._columns}
         empty = self._select(pa.table(schema), None)
         buffer = OrderBuffer(empty.latest, sum(group.rows for group in groups))
@@ -239,7 +241,7 @@ class _OrderReader:
         return _OrderSelection(
             latest=OrderColumns(
                 orders=keys_of([ids]),
-                users=self._context.kept.customers_of(table.column("user_id")),
+                users=self._customers_of(table.column("user_id")),
                 days=days,
                 returned=returned,
             ),

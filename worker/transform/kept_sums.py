@@ -62,6 +62,14 @@ class KeptSums:
                 found.append(first + at)
         return found
 
+    def customers_of_rows(self, orders: int) -> CustomersOf:
+        """Return what makes keys of customers of up to some orders, which are read together.
+
+        Keys that may be stored go without the check (`Keys`): they are made only where some are.
+        """
+        stored = self.least_orders is not None and orders >= self.least_orders
+        return self.customers_of if stored else lambda column: keys_of([column])
+
     def add_customers(self, days: Days, users: Keys) -> None:
         """Keep the customers of those days that have many orders.
 
