@@ -19,7 +19,7 @@ help:
 	@echo "make e2e                    every scenario of the emulated cloud"
 	@echo "make fuzz                   new examples for the properties, ten times as many"
 	@echo "make soak [MINUTES=10]      100,000 simulated histories, then workers killed under load"
-	@echo "make interop                read Iceberg tables with DuckDB's own reader"
+	@echo "make interop                read Iceberg tables with DuckDB and Spark (needs Java 17)"
 	@echo "make image-test             build the image and run it (root, Debian)"
 	@echo "make bench [PEERS=a,b]      side by side with other engines"
 	@echo "make lock                   update the lock files"
@@ -92,16 +92,25 @@ image-test: $(VENV)/dev
 	infra/image/image-test
 
 # DuckDB finds its extensions as packages for one version only, another one than that of the tests.
-interop: $(VENV)/runtime .venv-interop/ready
+interop: $(VENV)/runtime .venv-interop/ready .venv-spark/ready
 	rm -rf .sample/interop
 	$(BIN)/shopkpi sample .sample/interop/shop --orders 5000 --days 14 --files 3 --dirty 0.01
 	$(BIN)/shopkpi run .sample/interop/shop --workspace .sample/interop/workspace
 	$(BIN)/shopkpi maintain --workspace .sample/interop/workspace --iceberg sqlite
 	.venv-interop/bin/python -m tests.interop.duckdb_reads .sample/interop/workspace
+	.venv-spark/bin/python -m tests.interop.spark_reads .sample/interop/workspace
 
 .venv-interop/ready: requirements-interop.lock
 	$(PYTHON) -m venv .venv-interop
 	.venv-interop/bin/python $(PIP) --require-hashes -r requirements-interop.lock
+	@touch $@
+
+# Spark is a source package: it is built without isolation, as below. Its library of Iceberg is in a
+# package for Spark 3.5, which is of Scala 2.12.
+.venv-spark/ready: requirements-spark.lock requirements-build.lock
+	$(PYTHON) -m venv .venv-spark
+	.venv-spark/bin/python $(PIP) --require-hashes -r requirements-build.lock
+	.venv-spark/bin/python $(PIP) --require-hashes --no-build-isolation -r requirements-spark.lock
 	@touch $@
 
 bench: $(VENV)/bench .venv-ministack/ready
@@ -146,7 +155,9 @@ lock:
 	echo "setuptools>=77" | $(LOCK) - -o requirements-build.lock
 	printf '%s==1.5.5\n' duckdb duckdb-extension-avro duckdb-extension-iceberg \
 		| $(LOCK) - -o requirements-interop.lock
+	printf '%s\n' pyspark==3.5.9 snowpark-connect-deps-iceberg==1.0.3 \
+		| $(LOCK) - -o requirements-spark.lock
 	echo "ministack==1.5.33" | $(LOCK) - -o requirements-ministack.lock
 
 clean:
-	rm -rf $(VENV) .venv-ministack .venv-interop node_modules .sample .shopkpi .bench build dist *.egg-info
+	rm -rf $(VENV) .venv-ministack .venv-interop .venv-spark node_modules .sample .shopkpi .bench build dist *.egg-info

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
 from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.iceberg.shop import fill
+from tests.support.shops import Pipeline
 
 collect_ignore_glob: list[str] = []
 
@@ -11,3 +18,11 @@ if find_spec("pyiceberg") is None:
     if os.environ.get("SHOPKPI_NEEDS_MINISTACK"):  # set by `make test`
         raise ModuleNotFoundError("pyiceberg is missing; requirements.lock has it")
     collect_ignore_glob.append("test_*.py")
+
+
+@pytest.fixture
+async def pipeline(tmp_path: Path) -> AsyncIterator[Pipeline]:
+    """A shop whose KPIs are published, and no Iceberg table."""
+    async with Pipeline(tmp_path) as opened:
+        await fill(opened, tmp_path)
+        yield opened

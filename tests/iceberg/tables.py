@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +27,7 @@ async def publish(
     store: ObjectStore | None = None,
     limits: TransformLimits = DEFAULT_LIMITS,
     span_rows: int = 1_000_000,
+    rebuilds: bool = False,
     now: datetime | None = None,
 ) -> PublishedTables:
     """Bring the tables up to date."""
@@ -39,6 +41,7 @@ async def publish(
             catalog="sqlite",
             limits=limits,
             span_rows=span_rows,
+            rebuilds=rebuilds,
             now=lambda: now or datetime.now(UTC),
         )
     )
@@ -66,6 +69,19 @@ def load(workspace: Workspace, name: str, namespace: str = "default") -> Any:
         return catalog.load_table((namespace, name))
 
 
+def is_hinted(workspace: Workspace, name: str) -> bool:
+    """Return whether readers without a catalog find the current metadata of a table."""
+    location = load(workspace, name).metadata_location
+    folder, _, file = location.removeprefix("file://").rpartition("/")
+    hint = Path(folder, "version-hint.text")
+    return hint.exists() and f"{hint.read_text()}.metadata.json" == file
+
+
+def stamp_of(table: Any) -> int:
+    """Return the ledger sequence that a table says it is of."""
+    return int(table.current_snapshot().summary["shopkpi.sequence"])
+
+
 def data_files(workspace: Workspace, name: str) -> set[str]:
     """Return the paths of the data files of the current snapshot."""
     return {task.file.file_path for task in load(workspace, name).scan().plan_files()}
@@ -73,7 +89,11 @@ def data_files(workspace: Workspace, name: str) -> set[str]:
 
 def sequences(workspace: Workspace) -> dict[str, int]:
     """Return the ledger sequence that each table says it is of."""
-    return {
-        name: int(load(workspace, name).current_snapshot().summary["shopkpi.sequence"])
-        for name in NAMES
-    }
+    return {name: stamp_of(load(workspace, name)) for name in NAMES}
+
+
+def orders(pipeline: Pipeline) -> dict[int, str]:
+    """Return the status of each order, as the table has it."""
+    rows = read(pipeline.workspace, "current_orders").to_pylist()
+    assert len({row["order_id"] for row in rows}) == len(rows)
+    return {row["order_id"]: row["status"] for row in rows}

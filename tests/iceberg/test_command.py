@@ -188,6 +188,32 @@ def test_tables_follow_a_ledger_that_was_put_back(shop: Path, shopkpi: Shopkpi) 
     assert ("lost",) not in query("SELECT status FROM current_orders")
 
 
+def test_damage_is_told_and_a_rebuild_writes_every_row_again(shop: Path, shopkpi: Shopkpi) -> None:
+    del shop
+    maintain(shopkpi)
+    ids = "SELECT order_id FROM current_orders ORDER BY 1"
+    before = query(ids)
+    folder = STORED.absolute() / "iceberg" / "current_orders"
+    (newest,) = (folder / "metadata").glob("*.metadata.json")
+    newest.unlink()
+    told = shopkpi("maintain", "--iceberg", "sqlite", "--format", "table").out
+    assert f"current_orders: file://{newest} is missing; the table was made again" in told
+    assert query(ids) == before
+    # A data file of other bytes and the same length is noticed by nobody but its readers.
+    (data,) = (folder / "data").iterdir()
+    data.write_bytes(bytes(data.stat().st_size))
+    assert len(maintain(shopkpi)["unchanged"]) == 3  # type: ignore[arg-type]
+    assert maintain(shopkpi, "--rebuild")["unchanged"] == []
+    assert query(ids) == before
+    catalog = STORED / "iceberg" / "catalog.db"
+    catalog.write_bytes(b"no database" * 1000)
+    done = shopkpi("maintain", "--iceberg", "sqlite")
+    assert (done.code, "delete iceberg/catalog.db" in done.err) == (1, True)
+    catalog.unlink()
+    maintain(shopkpi)
+    assert query(ids) == before
+
+
 def test_a_missing_package_is_named(
     shop: Path, shopkpi: Shopkpi, monkeypatch: pytest.MonkeyPatch
 ) -> None:

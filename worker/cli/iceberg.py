@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -37,9 +37,16 @@ def check_option(catalog: str, settings: Settings) -> None:
     check_catalog(catalog, settings.workspace.bucket)
 
 
-def publish_and_show(catalog: str, settings: Settings, *, is_json: bool) -> None:
-    """Publish the tables, and write what was done to standard output."""
-    done = run_async(lambda: _publish(catalog, settings))
+def publish_and_show(catalog: str, settings: Settings, *, rebuilds: bool, is_json: bool) -> None:
+    """Publish the tables, and write what was done to standard output.
+
+    Args:
+        catalog: Value of `--iceberg`.
+        settings: Settings of the command.
+        rebuilds: Whether tables are made again that are up to date.
+        is_json: Whether to write an event.
+    """
+    done = run_async(lambda: _publish(catalog, settings, rebuilds=rebuilds))
     if is_json:
         JsonReporter(sys.stdout).emit(
             "iceberg.finished",
@@ -51,20 +58,23 @@ def publish_and_show(catalog: str, settings: Settings, *, is_json: bool) -> None
             unchanged=list(done.unchanged),
             deleted_objects=done.deleted_objects,
             deleted_bytes=done.deleted_bytes,
+            healed=[asdict(one) for one in done.healed],
         )
         return
+    for one in done.healed:
+        click.echo(f"Iceberg table {one.table}: {one.url} {one.problem}; {one.remedy}")
     if not done.sequence:
         click.echo("Iceberg tables: nothing was published yet")
-    for name, one in done.tables.items():
+    for name, table in done.tables.items():
         click.echo(
-            f"Iceberg table {name}: {counted(one.rows, 'row')} as of {done.sequence}, "
-            f"{counted(one.written, 'data file')} written, {one.removed} removed"
+            f"Iceberg table {name}: {counted(table.rows, 'row')} as of {done.sequence}, "
+            f"{counted(table.written, 'data file')} written, {table.removed} removed"
         )
     for name in done.unchanged:
         click.echo(f"Iceberg table {name}: as of {done.sequence}, unchanged")
 
 
-async def _publish(catalog: str, settings: Settings) -> PublishedTables:
+async def _publish(catalog: str, settings: Settings, *, rebuilds: bool) -> PublishedTables:
     from worker.iceberg.publish import IcebergTask, publish_tables
 
     async with open_session(settings, compares="workspace") as session:
@@ -78,5 +88,6 @@ async def _publish(catalog: str, settings: Settings) -> PublishedTables:
                 workspace=workspace,
                 contract=session.settings.contract,
                 catalog=catalog,
+                rebuilds=rebuilds,
             )
         )

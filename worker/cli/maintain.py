@@ -117,7 +117,7 @@ def maintain(
     if catalog:
         from worker.cli.iceberg import publish_and_show
 
-        publish_and_show(catalog, settings, is_json=is_json)
+        publish_and_show(catalog, settings, rebuilds=rebuild, is_json=is_json)
 
 
 async def _keep_up(settings: Settings, *, dry_run: bool) -> tuple[Upkeep, list[StoredName]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -96,14 +97,25 @@ async def in_catalog(work: Callable[P, T], *args: P.args, **options: P.kwargs) -
     """
     try:
         return await asyncio.to_thread(work, *args, **options)
-    except (BotoCoreError, ClientError) as error:
-        raise StoreError(f"the Iceberg catalog fails: {error}") from error
     except Exception as error:
-        # SQLAlchemy is installed where the catalog is SQLite.
-        if type(error).__module__.startswith("sqlalchemy."):
-            cause = str(error).splitlines()[0]
-            raise StoreError(f"the Iceberg catalog fails: {cause}") from error
-        raise
+        if not is_of_catalog(error):
+            raise
+        # SQLAlchemy words the statement below the first line.
+        cause = str(error).splitlines()[0]
+        is_damaged = type(getattr(error, "orig", None)) is sqlite3.DatabaseError
+        hint = f"delete {FOLDER}/{CATALOG_NAME}; the tables of each shop are then made again"
+        raise StoreError(
+            f"the Iceberg catalog fails: {cause}",
+            hint=hint if is_damaged else None,
+            retryable=not is_damaged,
+        ) from error
+
+
+def is_of_catalog(error: Exception) -> bool:
+    """Return whether an error is one of AWS or of the SQLite catalog."""
+    # SQLAlchemy is installed where the catalog is SQLite.
+    is_of_sqlite = type(error).__module__.startswith("sqlalchemy.")
+    return is_of_sqlite or isinstance(error, BotoCoreError | ClientError)
 
 
 def _open(text: str, workspace: Workspace, properties: dict[str, str]) -> Catalog:

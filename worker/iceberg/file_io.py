@@ -7,10 +7,12 @@ with the client, the credentials and the retries of the rest of the worker.
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import itertools
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -30,8 +32,24 @@ _stores: dict[str, StoreBridge] = {}
 _numbers = itertools.count()
 
 
+@dataclass(frozen=True, kw_only=True)
+class OpenedFile:
+    """A file that pyiceberg read.
+
+    Attributes:
+        url: The file.
+        data: Its bytes; none where it could not be read.
+    """
+
+    url: str = ""
+    data: bytes = b""
+
+
 class StoreBridge:
     """Calls an asynchronous store from pyiceberg's threads.
+
+    Attributes:
+        opened: The file that was opened last: an error of pyiceberg's parsers does not name it.
 
     Args:
         store: The store.
@@ -40,6 +58,7 @@ class StoreBridge:
 
     def __init__(self, store: ObjectStore, loop: asyncio.AbstractEventLoop) -> None:
         self.store = store
+        self.opened = OpenedFile()
         self._loop = loop
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -58,6 +77,11 @@ def bridged(store: ObjectStore) -> Iterator[dict[str, str]]:
         del _stores[name]
 
 
+def bridge_of(file_io: Mapping[str, str]) -> StoreBridge:
+    """Return the bridge of properties of `bridged`."""
+    return _stores[file_io[STORE_PROPERTY]]
+
+
 def key_of(url: str) -> str:
     """Return the key of the object of a URL."""
     return locate(url).key
@@ -68,7 +92,7 @@ class StoreFileIO(FileIO):  # type: ignore[misc]  # pyiceberg counts as untyped
 
     def __init__(self, properties: Properties = EMPTY_DICT) -> None:
         super().__init__(properties)
-        self._bridge = _stores[properties[STORE_PROPERTY]]
+        self._bridge = bridge_of(properties)
 
     def new_input(self, location: str) -> StoredFile:
         return StoredFile(location, self._bridge)
@@ -100,10 +124,13 @@ class StoredFile(InputFile, OutputFile):  # type: ignore[misc]  # pyiceberg coun
         return True
 
     def open(self, seekable: bool = True) -> io.BytesIO:  # noqa: ARG002  (of the protocol)
+        self.bridge.opened = OpenedFile(url=self.location)
         try:
-            return io.BytesIO(self.bridge.run(self._read()))
+            data = self.bridge.run(self._read())
         except SourceMissing as error:
-            raise FileNotFoundError(str(error)) from error
+            raise FileNotFoundError(errno.ENOENT, str(error), self.location) from error
+        self.bridge.opened = OpenedFile(url=self.location, data=data)
+        return io.BytesIO(data)
 
     def create(self, overwrite: bool = False) -> _Upload:
         if not overwrite and self.exists():

@@ -7,52 +7,55 @@ one brings each table from where it is to where it should be.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-
-import pyarrow as pa
 
 from kpi.contract.model import Contract
 from worker.clean import Workspace
 from worker.errors import ConfigError, OtherContract, SourceMissing
 from worker.iceberg.catalogs import PREFIX, Catalog, check_catalog, in_catalog, open_catalog
 from worker.iceberg.collection import (
-    HINT_NAME,
     collect,
     delete_outdated,
-    expire,
-    named_files,
+    forget,
+    outdated_snapshots,
     shop_prefix,
+    snapshot_files,
+    table_objects,
+    unused_snapshots,
+    write_hint,
 )
-from worker.iceberg.data_files import readable_schema, write_data_file
+from worker.iceberg.damage import DamagedFileError, HealedFile, check_data_files
+from worker.iceberg.data_files import readable_schema
 from worker.iceberg.file_io import bridged, key_of
-from worker.iceberg.spans import SPAN_ROWS, Place, Rewrite, Span, Stretch, plan_rewrites
+from worker.iceberg.snapshot_writer import SnapshotWriter
+from worker.iceberg.spans import SPAN_ROWS
 from worker.iceberg.tables import (
     Commit,
     CommitConflictError,
-    NewFile,
     Stamp,
     Stored,
     drop,
     has_schema,
     load,
 )
+from worker.objects import StoredName
 from worker.objects.location import Location
-from worker.runtime.concurrency import each
 from worker.state import State
 from worker.state.erasures import read_erasures
 from worker.state.same_ledger import identify_ledger
-from worker.transform.clean_files import CleanFile, RowGroup, batch_row_groups
 from worker.transform.current_rows import CurrentDataset, CurrentRows, open_current_rows
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 
 MAX_ROUNDS = 5
 """Attempts while others write the same tables, or erase customers."""
 
-CONCURRENT_FILES = 2
-"""Data files written at once."""
+MADE_AGAIN = "the table was made again"
+FORGOTTEN = "the older snapshots that have it were forgotten"
+KEPT = "a branch or tag names its snapshot, so it stays"
+"""What was done about damaged files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,7 @@ class PublishedTables:
         unchanged: Names of those that were at the sequence.
         deleted_objects: Files deleted that no snapshot had.
         deleted_bytes: Their bytes.
+        healed: Files that were missing or damaged, and what was done.
     """
 
     sequence: int = 0
@@ -89,6 +93,7 @@ class PublishedTables:
     unchanged: tuple[str, ...] = ()
     deleted_objects: int = 0
     deleted_bytes: int = 0
+    healed: tuple[HealedFile, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +107,7 @@ class IcebergTask:
         catalog: `sqlite` or `glue://DATABASE`.
         limits: What may be held in memory at once.
         span_rows: Rows of a data file, about.
+        rebuilds: Whether tables are made again that are up to date.
         now: Returns the present time.
     """
 
@@ -111,6 +117,7 @@ class IcebergTask:
     catalog: str
     limits: TransformLimits = DEFAULT_LIMITS
     span_rows: int = SPAN_ROWS
+    rebuilds: bool = False
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
@@ -132,7 +139,7 @@ async def publish_tables(task: IcebergTask) -> PublishedTables:
     for _ in range(MAX_ROUNDS):
         try:
             return await _publish_once(task)
-        except (CommitConflictError, CustomerErasedMeanwhileError) as error:
+        except (CommitConflictError, CustomerErasedMeanwhileError, DamagedFileError) as error:
             failure = error
         except SourceMissing as error:
             # A clean object that was rewritten for an erasure meanwhile; else it stays missing.
@@ -177,6 +184,9 @@ class _Round:
         self._sequence = sequence
         self._generation = generation
         self._erased = erased
+        self._objects: list[StoredName] = []
+        self._listed: dict[str, int] = {}
+        self._healed: list[HealedFile] = []
 
     async def run(self) -> PublishedTables:
         now = await self._rows_since(self._sequence)
@@ -187,6 +197,8 @@ class _Round:
             ledger=await identify_ledger(self._task.state, self._sequence),
             erasure=self._generation,
         )
+        self._objects = await table_objects(self._task.workspace)
+        self._listed = {one.key: one.size_bytes for one in self._objects}
         opened = {self._sequence: now}
         done: dict[str, PublishedTable] = {}
         unchanged: list[str] = []
@@ -203,18 +215,18 @@ class _Round:
                 mine = next(one for one in opened[since].datasets if one.name == dataset.name)
                 table, published = await self._publish(mine, stored, since, stamp)
                 done[f"{PREFIX}{dataset.name}"] = published
-            table = await in_catalog(expire, table, self._task.now())
-            if stored is None or table.metadata_location != stored.metadata_location:
-                await self._write_hint(table)
-            named |= await in_catalog(named_files, table)
+            named |= await self._forget_snapshots(dataset, table)
         await self._drop_others({one.name for one in now.datasets})
-        deleted, deleted_bytes = await collect(self._task.workspace, named, self._task.now())
+        deleted, deleted_bytes = await collect(
+            self._task.workspace, self._objects, named, self._task.now()
+        )
         return PublishedTables(
             sequence=self._sequence,
             tables=done,
             unchanged=tuple(unchanged),
             deleted_objects=deleted,
             deleted_bytes=deleted_bytes,
+            healed=tuple(self._healed),
         )
 
     async def _rows_since(self, since: int) -> CurrentRows:
@@ -235,11 +247,49 @@ class _Round:
 
     async def _load(self, dataset: CurrentDataset) -> Stored | None:
         """Load a table; None where it must be made again."""
-        url = self._location(dataset).url
-        stored = await in_catalog(load, self._catalog, dataset.name, url)
-        if stored is None or not has_schema(stored, readable_schema(dataset.schema)):
+        if self._task.rebuilds:
             return None
-        return stored if stored.stamp is not None else None
+        url = self._location(dataset).url
+        try:
+            stored = await in_catalog(load, self._catalog, dataset.name, url)
+            if stored is None or not has_schema(stored, readable_schema(dataset.schema)):
+                return None
+            if stored.stamp is None:
+                return None
+            files = stored.files.values()
+            await check_data_files(self._task.workspace, files, self._listed)
+        except DamagedFileError as damage:
+            # Files of another folder are missing after an erasure, and in a moved workspace.
+            if damage.url.startswith(f"{url}/"):
+                self._note(dataset, damage, MADE_AGAIN)
+            return None
+        return stored
+
+    def _note(self, dataset: CurrentDataset, damage: DamagedFileError, remedy: str) -> None:
+        name = f"{PREFIX}{dataset.name}"
+        healed = HealedFile(table=name, url=damage.url, problem=damage.problem, remedy=remedy)
+        if healed not in self._healed:
+            self._healed.append(healed)
+
+    async def _forget_snapshots(self, dataset: CurrentDataset, table: Any) -> set[str]:  # noqa: ANN401  (pyiceberg's)
+        """Forget snapshots that are too old or cannot be read; return the files of the others."""
+        outdated = outdated_snapshots(table, self._task.now())
+        table = await in_catalog(forget, table, outdated)
+        found = await in_catalog(snapshot_files, table)
+        unreadable = dict(found.unreadable)
+        for snapshot_id, files in found.data.items():
+            if snapshot_id == table.metadata.current_snapshot_id:
+                continue
+            try:
+                await check_data_files(self._task.workspace, files, self._listed)
+            except DamagedFileError as damage:
+                unreadable[snapshot_id] = damage
+        unused = unused_snapshots(table)
+        for snapshot_id, found_damage in unreadable.items():
+            self._note(dataset, found_damage, FORGOTTEN if snapshot_id in unused else KEPT)
+        table = await in_catalog(forget, table, unused & unreadable.keys())
+        await write_hint(self._task.workspace, table)
+        return found.keys | {key_of(table.metadata_location)}
 
     async def _since(self, stored: Stored, stamp: Stamp) -> int:
         """Return the sequence that a table is of; 0 where all of its rows are written again."""
@@ -272,7 +322,15 @@ class _Round:
             stored,
         )
         before = stored.files if since and stored is not None else {}
-        files = _Files(self._task, dataset, commit.schema, location, stamp)
+        files = SnapshotWriter(
+            self._task.workspace,
+            dataset,
+            commit.schema,
+            location,
+            stamp,
+            self._task.limits,
+            self._task.span_rows,
+        )
         rows = {span: one.record_count for span, one in before.items()}
         try:
             written = await files.write(rows, since)
@@ -305,13 +363,6 @@ class _Round:
             await delete_outdated(self._task.workspace, found.generation)
             raise CustomerErasedMeanwhileError
 
-    async def _write_hint(self, table: Any) -> None:  # noqa: ANN401  (pyiceberg's)
-        """Name the current metadata for readers without a catalog."""
-        folder, _, name = table.metadata_location.rpartition("/")
-        store = self._task.workspace.store
-        async with store.create(f"{key_of(folder)}/{HINT_NAME}") as writer:
-            await writer.write(name.removesuffix(".metadata.json").encode())
-
     async def _drop_others(self, wanted: set[str]) -> None:
         """Take the tables of datasets that the contract has no more out of the catalog."""
         tables = self._catalog.tables
@@ -320,73 +371,3 @@ class _Round:
             name = identifier[-1]
             if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in wanted:
                 await in_catalog(drop, self._catalog, identifier)
-
-
-class _Files:
-    """Writes the data files of one snapshot of one table."""
-
-    def __init__(
-        self,
-        task: IcebergTask,
-        dataset: CurrentDataset,
-        schema: pa.Schema,
-        location: Location,
-        stamp: Stamp,
-    ) -> None:
-        self._task = task
-        self._dataset = dataset
-        self._schema = schema
-        self._location = location
-        self._stamp = stamp
-        self._first_rows: dict[CleanFile, int] = {}
-
-    async def write(self, existing: Mapping[Span, int], since: int) -> list[NewFile]:
-        """Write what differs from the data files that there are.
-
-        Args:
-            existing: Span -> rows of the data files that there are.
-            since: Sequence that they are of; 0 to write all rows.
-        """
-        dataset = self._dataset
-        groups = await self._changed_groups(since)
-        stretches = [Stretch(self._span(one), one.rows) for one in groups]
-        plan = plan_rewrites(dict(existing), stretches, self._task.span_rows)
-        of_file = [await self._groups_in(one.span) for one in plan]
-        await dataset.resolve([group for some in of_file for group in some])
-        return await each(
-            list(zip(plan, of_file, strict=True)), lambda one: self._write(*one), CONCURRENT_FILES
-        )
-
-    async def _changed_groups(self, since: int) -> Sequence[RowGroup]:
-        if not since:
-            return await self._dataset.live.row_groups()
-        return await self._dataset.changed_groups()
-
-    async def _groups_in(self, span: Span) -> list[RowGroup]:
-        """Return the row groups that count in a span, in order of their places."""
-        live = self._dataset.live
-        files = live.since(span.start.sequence - 1).before(span.end.sequence + 1)
-        groups = [one for one in await files.row_groups() if self._span(one).start in span]
-        return sorted(groups, key=lambda one: self._span(one).start)
-
-    def _span(self, group: RowGroup) -> Span:
-        """Return the places of the rows of a row group."""
-        file = group.file
-        if file not in self._first_rows:
-            self._first_rows[file] = self._dataset.live.first_row(file)
-        first = self._first_rows[file] + group.first_row
-        return Span(Place(file.sequence, first), Place(file.sequence, first + group.rows))
-
-    async def _write(self, rewrite: Rewrite, groups: Sequence[RowGroup]) -> NewFile:
-        name = rewrite.span.name(self._stamp.sequence, self._stamp.ledger)
-        key = f"{self._location.key}/data/{name}"
-        written = await write_data_file(
-            self._task.workspace.store, key, self._schema, self._rows(groups)
-        )
-        return NewFile(
-            url=f"{self._location.url}/data/{name}", written=written, replaced=rewrite.replaced
-        )
-
-    async def _rows(self, groups: Sequence[RowGroup]) -> AsyncIterator[pa.Table]:
-        for batch in batch_row_groups(groups, self._task.limits.read_rows):
-            yield await self._dataset.read(batch)

@@ -19,6 +19,7 @@ from pyiceberg.manifest import DataFileContent
 
 from worker.errors import StoreError
 from worker.iceberg.catalogs import Catalog
+from worker.iceberg.damage import naming_damage, read_snapshot
 from worker.iceberg.data_files import Written, data_file
 from worker.iceberg.spans import Span
 
@@ -27,10 +28,11 @@ SNAPSHOT_AGE = timedelta(days=7)
 
 AGE_PROPERTY = "history.expire.max-snapshot-age-ms"
 
+RETRIES_PROPERTY = "commit.retry.num-retries"
+
 PROPERTIES = {
     "format-version": "2",
-    # A commit that others were quicker than is planned again: the same rows must not come twice.
-    "commit.retry.num-retries": "0",
+    RETRIES_PROPERTY: "0",
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "10",
     AGE_PROPERTY: str(SNAPSHOT_AGE // timedelta(milliseconds=1)),
@@ -135,24 +137,25 @@ def load(catalog: Catalog, dataset: str, location: str) -> Stored | None:
         location: URL of its folder.
 
     Returns:
-        None where there is none, or its folder is another one or was deleted.
+        None where there is none, or its folder is another one.
+
+    Raises:
+        DamagedFileError: Its metadata, a manifest list or a manifest is missing or damaged.
     """
     try:
-        table = catalog.tables.load_table(catalog.identifier(dataset))
-        if table.metadata.location != location:
-            return None
-        at, snapshot = table.metadata_location, table.current_snapshot()
-        if snapshot is None:
-            return None
-        files = {}
-        for manifest in snapshot.manifests(table.io):
-            for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
-                span = Span.parse(entry.data_file.file_path)
-                if span is None or entry.data_file.content != DataFileContent.DATA:
-                    return Stored(table=table, metadata_location=at, stamp=None)
-                files[span] = entry.data_file
-    except (NoSuchTableError, FileNotFoundError):
+        with naming_damage(catalog.tables.properties):
+            table = catalog.tables.load_table(catalog.identifier(dataset))
+    except NoSuchTableError:
         return None
+    at, snapshot = table.metadata_location, table.current_snapshot()
+    if table.metadata.location != location or snapshot is None:
+        return None
+    files = {}
+    for one in read_snapshot(table, snapshot, {}):
+        span = Span.parse(one.file_path)
+        if span is None or one.content != DataFileContent.DATA:
+            return Stored(table=table, metadata_location=at, stamp=None)
+        files[span] = one
     stamp = Stamp.read(snapshot)
     return Stored(table=table, metadata_location=at, stamp=stamp, files=files)
 
@@ -196,6 +199,9 @@ class Commit:
                 self._identifier, schema=schema, location=location, properties=PROPERTIES
             )
         else:
+            # A commit that others were quicker than is planned again: repeated as it is, it would
+            # add the same rows twice, whatever the table's owner has set.
+            stored.table.metadata.properties[RETRIES_PROPERTY] = "0"
             self._transaction = stored.table.transaction()
         self._schema = self._transaction.table_metadata.schema()
         # With these the columns of a file are found, whatever their names.
