@@ -110,7 +110,7 @@ interop: $(VENV)/runtime .venv-interop/ready .venv-spark/ready
 .venv-spark/ready: requirements-spark.lock requirements-build.lock
 	$(PYTHON) -m venv .venv-spark
 	.venv-spark/bin/python $(PIP) --require-hashes -r requirements-build.lock
-	.venv-spark/bin/python $(PIP) --require-hashes --no-build-isolation -r requirements-spark.lock
+	.venv-spark/bin/python $(PIP) --no-build-isolation --require-hashes -r requirements-spark.lock
 	@touch $@
 
 bench: $(VENV)/bench .venv-ministack/ready

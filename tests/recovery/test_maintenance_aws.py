@@ -182,7 +182,7 @@ async def test_maintenance_killed_before_any_write_goes_on(
                 if ended is None:
                     break
             assert {"PUT", "DELETE"} <= kinds
-            assert number >= 2 * EVERY
+            assert number >= EVERY
             await check(session)
             tried(record_property, "over S3 and DynamoDB", number // EVERY)
             assert await perform(world, session, [step], Calls(faults=InTurn(0))) is None
