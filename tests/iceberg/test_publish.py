@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import shutil
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from pyiceberg.catalog.sql import SqlCatalog
 
 from kpi.contract.loading import built_in
 from tests.iceberg.shop import add
@@ -34,8 +36,10 @@ from tests.support import shops
 from tests.support.shops import Pipeline, Upload
 from tests.unit.worker.transform.histories import day
 from tests.unit.worker.transform.test_indexed_files import day as indexed_day
+from worker.clean import Workspace
 from worker.errors import ConfigError
 from worker.iceberg import publish as publishing
+from worker.iceberg.catalogs import open_catalog
 from worker.objects import ObjectWriter
 from worker.objects.local import FolderStore
 from worker.state.erasures import read_erasures
@@ -137,6 +141,27 @@ async def test_a_kill_before_any_write_is_seen_and_repaired(
             assert len(orders(pipeline)) == 6
     assert hints == 1  # killed after the last commit, before its metadata were named
     assert mixed >= 2  # killed between two tables
+
+
+async def test_of_many_who_open_a_new_catalog_one_creates_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pyiceberg looks for its tables and creates them in two steps."""
+    create, creations = SqlCatalog.create_tables, itertools.count()
+
+    def slowly(catalog: SqlCatalog) -> None:
+        next(creations)
+        time.sleep(0.1)
+        create(catalog)
+
+    async def opened(workspace: Workspace) -> None:
+        async with open_catalog("sqlite", workspace, {}):
+            pass
+
+    monkeypatch.setattr(SqlCatalog, "create_tables", slowly)
+    async with Pipeline(tmp_path) as pipeline:
+        await asyncio.gather(*(opened(pipeline.workspace) for _ in range(8)))
+    assert next(creations) == 1
 
 
 async def test_another_maintain_meanwhile_puts_no_row_twice(

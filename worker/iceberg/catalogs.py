@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -140,13 +141,24 @@ def _sqlite(workspace: Workspace, properties: dict[str, str]) -> Any:  # noqa: A
 
     path = Path("/") / workspace.absolute(f"{FOLDER}/{CATALOG_NAME}")
     make_folder(path.parent)
-    with suppress(FileExistsError):  # SQLite would make it with the rights of the umask
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
-    uri = f"sqlite:///{path}"
+    with _locked(path.parent):
+        with suppress(FileExistsError):  # SQLite would make it with the rights of the umask
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
+        return SqlCatalog("shopkpi", uri=f"sqlite:///{path}", **properties)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder, since pyiceberg looks for its tables and creates them in two steps.
+
+    A lock on the file would end SQLite's own locks on it where it is released.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        return SqlCatalog("shopkpi", uri=uri, **properties)
-    except Exception:  # noqa: BLE001  (another process has made its tables meanwhile)
-        return SqlCatalog("shopkpi", uri=uri, **properties)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _glue(properties: dict[str, str]) -> Any:  # noqa: ANN401
