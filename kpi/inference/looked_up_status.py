@@ -36,20 +36,20 @@ class LookedUp:
 
 def look_statuses_up(structure: Structure, tables: Sequence[Table]) -> Structure:
     """Take the statuses of a table of their own where no column has known ones."""
-    found: dict[str, Column] = {}
-    cells = []
-    for name, table in (("status", structure.orders), ("line_status", structure.lines)):
-        known = structure.status if name == "status" else structure.line_status
-        is_said = known is not None and any(map(is_known_status, known.distinct))
-        if is_said or (name == "line_status" and structure.is_flat):
-            continue
-        status = _find(table, structure, tables)
-        if status is not None:
-            found[name] = status.column
-            cells.append(status.cell)
-    if not found:
-        return structure
-    return replace(structure, looked_up=tuple(cells), **found)  # type: ignore[arg-type]
+    status = None if _is_said(structure.status) else _find(structure.orders, structure, tables)
+    line_status = None
+    if not structure.is_flat and not _is_said(structure.line_status):
+        line_status = _find(structure.lines, structure, tables)
+    return replace(
+        structure,
+        looked_up=tuple(one.cell for one in (status, line_status) if one is not None),
+        status=structure.status if status is None else status.column,
+        line_status=structure.line_status if line_status is None else line_status.column,
+    )
+
+
+def _is_said(status: Column | None) -> bool:
+    return status is not None and any(map(is_known_status, status.distinct))
 
 
 def _find(table: Table, structure: Structure, tables: Sequence[Table]) -> LookedUp | None:

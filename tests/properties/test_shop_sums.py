@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -20,13 +18,8 @@ from hypothesis import strategies as st
 from kpi.aggregation.tables import DEFAULT_TABLES
 from kpi.contract.loading import parse_contract
 from tests.support.profiles import examples
-from tests.support.shops import ALL_TABLES, Pipeline
-from worker.clean import Workspace
-from worker.objects.location import Location
-from worker.objects.memory import MemoryStore
-from worker.state import Ruling, State
-from worker.state.memory import MemoryState
-from worker.state.records import Decision
+from tests.support.random_uploads import RandomUploads
+from tests.support.shops import ALL_TABLES
 from worker.transform import Report, sums_upkeep, transform
 from worker.transform.limits import TransformLimits
 from worker.transform.shop import changed_days, order_ids, order_sums, summing
@@ -122,12 +115,12 @@ def contract_text(draw: random.Random) -> str:
     )
 
 
-class Shop:
+class Shop(RandomUploads):
     """A shop with a random history, of which every day has sums."""
 
     def __init__(self, seed: int, home: Path) -> None:
-        self.random = random.Random(seed)
-        self.contract = parse_contract(contract_text(self.random), source="test")
+        chance = random.Random(seed)
+        super().__init__(chance, parse_contract(contract_text(chance), source="test"), home)
         self.limits = TransformLimits(
             summed_orders=1,
             summed_at_once=self.random.choice([1, 9]),
@@ -138,17 +131,7 @@ class Shop:
             tail_records=self.random.choice([1, 64]),
             unpacked_files=2,
         )
-        self.store = MemoryStore()
         self.tables = self.random.choice([ALL_TABLES, DEFAULT_TABLES])
-        self.pipeline = Pipeline(home, self.contract)
-        self.state: State = MemoryState()
-        self.pipeline.state = self.state
-        self.pipeline.workspace = Workspace(
-            store=self.store, location=Location(bucket="clean", key="shop")
-        )
-        self.home = home
-        self.sources: list[str] = []
-        self.clock = 0
 
     def row(self, dataset: str) -> str:
         draw = self.random
@@ -191,23 +174,7 @@ class Shop:
         path = self.home / f"{dataset}{self.random.randint(1, 3)}.csv"
         rows = [self.row(dataset) for _ in range(self.random.randint(1, 4))]
         path.write_text("\n".join([HEADERS[dataset], *rows]) + "\n", "utf-8")
-        self.clock += 1
-        time = 1_760_000_000 + self.random.choice([self.clock, self.random.randint(0, self.clock)])
-        os.utime(path, (time, time))
-        self.sources.append((await self.pipeline.validate(path)).source_id)
-
-    async def rule(self) -> None:
-        kind: Decision = self.random.choice(["retraction", "restoration"])
-        await self.state.rule(
-            Ruling(
-                kind=kind,
-                ruling_id=str(self.random.random()),
-                source_id=self.random.choice(self.sources),
-                url="",
-                reason="",
-                recorded_at=datetime(2026, 3, 1, tzinfo=UTC),
-            )
-        )
+        await self.commit(path)
 
     async def step(self) -> None:
         """A few files and rulings, one transform; hold the rows against those of all orders."""

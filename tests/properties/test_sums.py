@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import os
 import random
 import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -28,17 +26,11 @@ from kpi.aggregation.sums import DAY, NO_SUMS, Added, Grain
 from kpi.aggregation.tables import DEFAULT_TABLES
 from kpi.contract.arrow_types import arrow_type
 from kpi.contract.loading import built_in, parse_contract
-from kpi.contract.model import Contract
 from kpi.kernels.keys import keys_of
 from tests.support.profiles import examples
-from tests.support.shops import ALL_TABLES, HEADERS, Pipeline
-from worker.clean import Workspace
+from tests.support.random_uploads import RandomUploads
+from tests.support.shops import ALL_TABLES, HEADERS
 from worker.index import day_sums
-from worker.objects.location import Location
-from worker.objects.memory import MemoryStore
-from worker.state import Ruling, State
-from worker.state.memory import MemoryState
-from worker.state.records import Decision
 from worker.transform import (
     changed_days,
     day_summing,
@@ -95,12 +87,12 @@ def _weeks(orders: pa.Table, days: Days) -> Days:
 WEEK_AND_STATUS = Grain(name="week and status", periods=_weeks)
 
 
-class Shop:
+class Shop(RandomUploads):
     """A shop with a random history, kept at two grains by difference beside the product's sums."""
 
     def __init__(self, seed: int, home: Path) -> None:
-        self.random = random.Random(seed)
-        self.contract: Contract = self.random.choice(CONTRACTS)
+        chance = random.Random(seed)
+        super().__init__(chance, chance.choice(CONTRACTS), home)
         self.limits = TransformLimits(
             summed_orders=1,
             summed_at_once=self.random.choice([1, 9]),
@@ -110,19 +102,9 @@ class Shop:
             tail_records=self.random.choice([1, 64]),
             unpacked_files=2,
         )
-        self.pipeline = Pipeline(home, self.contract)
-        self.state: State = MemoryState()
-        self.pipeline.state = self.state
-        self.store = MemoryStore()
         self.tables = self.random.choice([ALL_TABLES, DEFAULT_TABLES])
-        self.pipeline.workspace = Workspace(
-            store=self.store, location=Location(bucket="clean", key="shop")
-        )
-        self.home = home
-        self.sources: list[str] = []
         self.kept = {grain.name: Added() for grain in (DAY, WEEK_AND_STATUS)}
         self.differences = 0
-        self.clock = 0
 
     def rows(self, dataset: str) -> list[tuple[str, ...]]:
         draw = self.random
@@ -161,23 +143,7 @@ class Shop:
             writer = csv.writer(file)
             writer.writerow(HEADER[dataset])
             writer.writerows(self.rows(dataset))
-        self.clock += 1
-        time = 1_700_000_000 + self.random.choice([self.clock, self.random.randint(0, self.clock)])
-        os.utime(path, (time, time))
-        self.sources.append((await self.pipeline.validate(path)).source_id)
-
-    async def rule(self) -> None:
-        kind: Decision = self.random.choice(["retraction", "restoration"])
-        await self.state.rule(
-            Ruling(
-                kind=kind,
-                ruling_id=str(self.random.random()),
-                source_id=self.random.choice(self.sources),
-                url="",
-                reason="",
-                recorded_at=datetime(2026, 3, 1, tzinfo=UTC),
-            )
-        )
+        await self.commit(path)
 
     async def step(self) -> None:
         """A few files and rulings, one transform; hold everything against what is made anew."""

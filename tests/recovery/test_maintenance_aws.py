@@ -67,15 +67,13 @@ def task_of(world: World, session: Session) -> TransformTask:
 
 async def transform_all(world: World, session: Session) -> None:
     task = task_of(world, session)
-    # Days have sums where product KPIs are not asked for.
-    for tables in (frozenset({"order_kpis", "category_kpis"}), ALL_TABLES):
-        await transform(
-            contract=task.contract,
-            workspace=task.workspace,
-            state=task.state,
-            tables=tables,
-            limits=LIMITS,
-        )
+    await transform(
+        contract=task.contract,
+        workspace=task.workspace,
+        state=task.state,
+        tables=task.tables,
+        limits=task.limits,
+    )
 
 
 async def maintain(world: World, session: Session) -> Upkeep:

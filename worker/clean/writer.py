@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kpi.kernels.uuids import UUID
+from worker.clean.byte_sink import ByteSink
 from worker.clean.footer_stats import CLUSTERS_KEY, INTEGERS_KEY, column_ranges
 from worker.clean.uuid_columns import stored_schema
 from worker.clean.value_clusters import value_clusters, whole_numbers
@@ -87,7 +87,7 @@ class ParquetStream:
         self._writer = writer
         self._executor = executor
         self._bounded = bounded
-        self._sink = _Sink()
+        self._sink = ByteSink()
         footers: list[pq.FileMetaData] = []
         self._footers = footers
         self._clusters: dict[str, dict[int, list[tuple[int, int, int]]]] = {}
@@ -220,29 +220,3 @@ def _integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     if not (pa.types.is_int64(column.type) or pa.types.is_timestamp(column.type)):
         return np.zeros(0, np.int64)
     return column.drop_null().to_numpy().view(np.int64)
-
-
-class _Sink(io.RawIOBase):
-    """Buffers what the encoder writes until the event loop takes it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._parts: list[bytes] = []
-        self._position = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def write(self, data: bytes, /) -> int:  # type: ignore[override]  # Arrow writes bytes only
-        self._parts.append(bytes(data))
-        self._position += len(data)
-        return len(data)
-
-    def take(self) -> bytes:
-        """Return and forget the buffered bytes, as one: few large writes."""
-        data = b"".join(self._parts)
-        self._parts.clear()
-        return data

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from pyiceberg.io.pyarrow import (
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 
 from kpi.kernels.uuids import UUID
+from worker.clean.byte_sink import ByteSink
 from worker.objects import ObjectStore
 
 COMPRESSION = "zstd"
@@ -95,7 +95,7 @@ async def write_data_file(
             break
     if first is None:
         return None
-    sink = _Sink()
+    sink = ByteSink()
     async with store.create(key) as writer:
         # Encodings of the first version of the format: Iceberg's own reader knows no later ones.
         parquet = pq.ParquetWriter(
@@ -171,28 +171,3 @@ def _texts_of(chunk: pa.Array) -> pa.Array:
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(texts)]
     found = pa.Array.from_buffers(pa.string(), rows, buffers)
     return pc.if_else(chunk.is_valid(), found, None) if chunk.null_count else found
-
-
-class _Sink(io.RawIOBase):
-    """Buffers what the encoder writes until the event loop takes it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._parts: list[bytes] = []
-        self._position = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def write(self, data: bytes, /) -> int:  # type: ignore[override]  # Arrow writes bytes only
-        self._parts.append(bytes(data))
-        self._position += len(data)
-        return len(data)
-
-    def take(self) -> bytes:
-        data = b"".join(self._parts)
-        self._parts.clear()
-        return data

@@ -248,6 +248,17 @@ def test_a_table_of_other_things_is_not_told() -> None:
     assert not infer_contract([sample(lines()), other], {}).remarks
 
 
+@pytest.mark.parametrize(("more", "told"), [("town", False), ("discount", True)])
+def test_a_list_of_customers_is_told_where_it_has_amounts(more: str, told: bool) -> None:
+    shown = sample(lines(customer_id=[f"c{order % 17}" for order in range(ORDERS) for _ in "12"]))
+    cells = {"town": [f"zz{at}" for at in range(17)], "discount": [f"{at}.25" for at in range(17)]}
+    rows = [(f"c{at}", cell) for at, cell in enumerate(cells[more])]
+    customers = table("customers.csv", *rows, headers=f"customer_id {more}")
+    inferred = infer_contract([shown, customers], {})
+    assert shop_of(inferred).datasets["orders"].columns["user_id"].headers == ("customer_id",)
+    assert any("nothing of customers.csv" in one for one in inferred.remarks) == told
+
+
 def test_the_customer_may_stand_in_a_table_of_the_orders() -> None:
     rows = [(7000 + order, f"c{order % 17}") for order in range(ORDERS)]
     owners = table("owners.csv", *rows, headers="order_id customer_id")
