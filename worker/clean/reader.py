@@ -24,9 +24,12 @@ columns."""
 COALESCE_BYTES = 512 * 1024
 """Gap up to which byte ranges are read as one: a request costs the CPU time of so much data."""
 
-
 INLINE_ROWS = 4_096
 """Rows of a small object that are decoded at once: a thread costs the CPU time of so many."""
+
+WHOLE_ROWS = 512
+"""Rows of a small object whose columns are decoded together: each call costs the CPU time of some
+hundred rows."""
 
 ReadElsewhere = Callable[[], Awaitable[bytes | None]]
 """Reads all bytes of a small object where a copy of them is; None where there is none."""
@@ -74,12 +77,13 @@ class CleanObject:
 
     Attributes:
         bytes_read: Bytes read so far, footers included.
+        whole_bytes: Memory that `forget_whole` frees.
     """
 
     __slots__ = (
-        *("_elsewhere", "_file", "_footer", "_info", "_key", "_schema", "_store", "_visited"),
-        "_whole",
-        "bytes_read",
+        *("_elsewhere", "_file", "_footer", "_info", "_key", "_rows", "_schema", "_store"),
+        *("_visited", "_whole"),
+        *("bytes_read", "whole_bytes"),
     )
 
     def __init__(
@@ -92,9 +96,10 @@ class CleanObject:
         self._footer: pq.FileMetaData | None = None
         self._schema: pa.Schema | None = None
         self._file: pq.ParquetFile | None = None
+        self._rows: pa.Table | None = None
         self._visited = False
         self._whole = b""
-        self.bytes_read = 0
+        self.bytes_read = self.whole_bytes = 0
 
     @property
     def url(self) -> str:
@@ -109,11 +114,6 @@ class CleanObject:
         return PARSED_FOOTER_BYTES_PER_BYTE * int(self._footer.serialized_size)
 
     @property
-    def whole_bytes(self) -> int:
-        """Return the memory that `forget_whole` frees."""
-        return len(self._whole)
-
-    @property
     def whole(self) -> bytes:
         """Return all bytes of a small object; empty where they are not held."""
         return self._whole
@@ -124,7 +124,8 @@ class CleanObject:
 
     def forget_whole(self) -> None:
         """Free the bytes of a small object until they are needed again."""
-        self._whole, self._file = b"", None
+        self._whole, self._file, self._rows = b"", None, None
+        self.whole_bytes = 0
 
     async def footer(self) -> pq.FileMetaData:
         """Return the footer.
@@ -155,6 +156,8 @@ class CleanObject:
             SourceError: As `footer`, or the bytes cannot be decoded; `SourceChanged` as `footer`.
         """
         size, footer, whole = await self._opened()
+        if self._rows is not None and list(row_groups) == list(range(footer.num_row_groups)):
+            return self._rows.select([one for one in columns if one in self._rows.schema.names])
         if whole and footer.num_rows <= INLINE_ROWS:
             return _decode(self.url, lambda: self._opened_whole(footer), row_groups, columns)
         held = [(0, whole)] if whole else await self._read_columns(footer, row_groups, columns)
@@ -190,6 +193,7 @@ class CleanObject:
         if not self._whole and self._elsewhere is not None:
             self._whole = await self._elsewhere() or b""
             self.bytes_read += len(self._whole)
+            self.whole_bytes = len(self._whole)
         footer, whole = self._footer, self._whole
         if footer is not None:
             size = len(whole) or (await self._found()).size_bytes
@@ -207,11 +211,15 @@ class CleanObject:
             with decoding(self.url, "a Parquet footer"):
                 file = pq.ParquetFile(pa.BufferReader(tail))
                 footer = file.metadata
+                if whole and footer.num_rows <= WHOLE_ROWS:
+                    self._rows = _decode_whole(self.url, file)
                 # Once is enough: it is the same version each time.
                 if not self._visited:
-                    _visit(footer, size)
+                    if self._rows is None:
+                        _visit(footer, size)
                     self._visited = True
             self._footer, self._whole = footer, whole
+            self.whole_bytes = len(whole) + (0 if self._rows is None else int(self._rows.nbytes))
             self._file = file if whole else None
         return size, footer, whole
 
@@ -269,6 +277,19 @@ def _decode(
                 )
         plain = plain_schema(rows.schema)
         return rows if plain.equals(rows.schema) else rows.cast(plain)
+
+
+def _decode_whole(url: str, file: pq.ParquetFile) -> pa.Table | None:
+    """Decode all columns of an object whose bytes are held; None where some are damaged.
+
+    Arrow checks every column of every row group on the way, as in `_visit`. Which one is damaged,
+    and whether anybody needs it, is found where columns are read.
+    """
+    try:
+        every_column = file.schema_arrow.names
+        return _decode(url, lambda: file, range(file.num_row_groups), every_column)
+    except DamagedObject:
+        return None
 
 
 def _visit(footer: pq.FileMetaData, size: int) -> None:

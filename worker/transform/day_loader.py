@@ -29,6 +29,7 @@ from worker.transform.changed_days import single_array
 from worker.transform.clean_files import CleanFile, RowGroup, batch_row_groups
 from worker.transform.day_batches import DayBatches
 from worker.transform.day_ranges import instants
+from worker.transform.few_rows import in_thread
 from worker.transform.intervals import value_interval
 from worker.transform.kept_sums import KeptSums
 from worker.transform.key_sets import KeySet
@@ -216,7 +217,8 @@ class _OrderReader:
         async def read_batch(batch: list[RowGroup]) -> None:
             file = batch[0].file
             table = await file.read(batch, self._columns)
-            days, order_days = await asyncio.to_thread(gather, table, _mask(batch, versions))
+            mask = _mask(batch, versions)
+            days, order_days = await in_thread(table.num_rows, lambda: gather(table, mask))
             observed.add_days(file, days)
             observed.order_days.update(order_days.tolist())
 
@@ -273,13 +275,13 @@ class _ItemReader:
         file, positions = batch[0].file, None
         if self._ids_first:
             ids = await file.read(batch, ["order_id"])
-            positions = await asyncio.to_thread(self._find, ids)
+            positions = await in_thread(ids.num_rows, lambda: self._find(ids))
             if not (positions >= 0).any():
                 return
         wanted = self._columns if self._ids_first else ["order_id", *self._columns]
         table = await file.read(batch, wanted)
         mask = _mask(batch, self._context.item_versions)
-        measured = await asyncio.to_thread(self._add_up, table, positions, mask)
+        measured = await in_thread(table.num_rows, lambda: self._add_up(table, positions, mask))
         self._slice.add(measured)
         observed = self._context.observed
         observed.matched[file] += measured.matched

@@ -22,6 +22,7 @@ from worker.runtime.execution import threaded
 from worker.runtime.memory_budget import CONCURRENT_READS
 from worker.transform.catalog import Catalog
 from worker.transform.clean_files import RowGroup, batch_row_groups, key_bounds
+from worker.transform.few_rows import in_thread
 from worker.transform.intervals import IntervalSet
 
 T = TypeVar("T")
@@ -153,7 +154,7 @@ class LatestVersions:
                 found = [_rows_with(keys, versions, duplicates) for keys, versions in read]
                 self._mark(ordered, found, to_mark)
 
-        await asyncio.to_thread(compare)
+        await in_thread(_count_rows(groups), compare)
 
     def _mark(
         self,
@@ -249,7 +250,7 @@ class LatestVersions:
                     for one in slices
                 ]
 
-            return await asyncio.to_thread(apply)
+            return await in_thread(table.num_rows, apply)
 
         batches = batch_row_groups(groups, self._catalog.limits.read_rows)
         return list(chain(*await each(batches, read, CONCURRENT_READS)))

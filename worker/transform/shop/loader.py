@@ -38,6 +38,7 @@ from worker.runtime.concurrency import each
 from worker.runtime.execution import threaded
 from worker.runtime.memory_budget import CONCURRENT_READS
 from worker.transform.clean_files import CleanFile, RowGroup, batch_row_groups
+from worker.transform.few_rows import in_thread
 from worker.transform.kept_sums import KeptSums
 from worker.transform.key_sets import KeySet
 from worker.transform.shop.columns import line_columns, order_columns
@@ -335,18 +336,16 @@ class _LineReader:
         file, at, ids = batch[0].file, None, None
         columns = self._columns
         if self._context.seen.ids_first:
-            ids = await file.read(batch, ["order_id"])
-            at = await asyncio.to_thread(self._slice.find, ids)
+            ids = found = await file.read(batch, ["order_id"])
+            at = await in_thread(ids.num_rows, lambda: self._slice.find(found))
             if not (at >= 0).any():
                 return
-            columns = [name for name in columns if name != "order_id"]
-            if not columns:
-                columns, ids = ["order_id"], None
+            columns = [name for name in columns if name != "order_id"] or ["order_id"]
         table = await file.read(batch, columns)
-        if ids is not None:
+        if ids is not None and columns != ["order_id"]:
             table = table.append_column("order_id", ids.column("order_id"))
         mask = row_mask(batch, self._context.versions["order_items"])
-        joined = await asyncio.to_thread(self._measure, table, at, mask)
+        joined = await in_thread(table.num_rows, lambda: self._measure(table, at, mask))
         self._context.seen.joined[file] += joined
 
     def _measure(self, table: pa.Table, at: Positions | None, mask: Mask | None) -> int:
@@ -380,7 +379,7 @@ async def _map(
 
     async def read(batch: list[RowGroup]) -> T:
         table = await batch[0].file.read(batch, columns)
-        return await asyncio.to_thread(work, table, row_mask(batch, versions))
+        return await in_thread(table.num_rows, lambda: work(table, row_mask(batch, versions)))
 
     batches = batch_row_groups(groups, context.snapshot.limits.read_rows)
     return await each(batches, read, CONCURRENT_READS)
