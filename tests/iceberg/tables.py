@@ -69,10 +69,9 @@ def load(workspace: Workspace, name: str, namespace: str = "default") -> Any:
         return catalog.load_table((namespace, name))
 
 
-def is_hinted(workspace: Workspace, name: str) -> bool:
+def is_hinted(table: Any) -> bool:
     """Return whether readers without a catalog find the current metadata of a table."""
-    location = load(workspace, name).metadata_location
-    folder, _, file = location.removeprefix("file://").rpartition("/")
+    folder, _, file = table.metadata_location.removeprefix("file://").rpartition("/")
     hint = Path(folder, "version-hint.text")
     return hint.exists() and f"{hint.read_text()}.metadata.json" == file
 

@@ -106,4 +106,4 @@ async def test_the_name_of_the_metadata_is_written_again(pipeline: Pipeline) -> 
         hint = load(pipeline.workspace, "current_orders").metadata_location.rpartition("/")[0]
         damage(f"{hint}/version-hint.text", DAMAGES[how])
         await publish(pipeline)
-        assert is_hinted(pipeline.workspace, "current_orders")
+        assert is_hinted(load(pipeline.workspace, "current_orders"))

@@ -7,7 +7,7 @@ import itertools
 import shutil
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,23 +46,15 @@ from worker.state.erasures import read_erasures
 from worker.state.records import Decision
 
 
-class Killed(BaseException):
-    """The process is gone."""
+class Noting(FolderStore):
+    """Notes what is written."""
 
-
-class Counting(FolderStore):
-    """Notes what is written, and may end the process before a write."""
-
-    def __init__(self, writes: int = 10**9) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.left = writes
         self.created: list[str] = []
 
     @asynccontextmanager
     async def create(self, key: str) -> AsyncIterator[ObjectWriter]:
-        self.left -= 1
-        if self.left < 0:
-            raise Killed
         self.created.append(key)
         async with super().create(key) as writer:
             yield writer
@@ -71,7 +63,7 @@ class Counting(FolderStore):
 async def test_the_same_sequence_again_writes_nothing(pipeline: Pipeline) -> None:
     first = await publish(pipeline)
     assert set(first.tables) == set(NAMES)
-    store = Counting()
+    store = Noting()
     again = await publish(pipeline, store=store)
     assert (again.tables, set(again.unchanged), store.created) == ({}, set(NAMES), [])
 
@@ -109,6 +101,23 @@ async def test_only_data_files_with_a_change_are_written(
     assert set(sequences(pipeline.workspace).values()) == {done.sequence}
 
 
+class Kept(FolderStore):
+    """Keeps a copy of all tables as each write finds them: a process killed there leaves that."""
+
+    def __init__(self, tables: Path, copies: Path) -> None:
+        super().__init__()
+        self._tables = tables
+        self._copies = copies
+        self.writes = 0
+
+    @asynccontextmanager
+    async def create(self, key: str) -> AsyncIterator[ObjectWriter]:
+        shutil.copytree(self._tables, self._copies / str(self.writes))
+        self.writes += 1
+        async with super().create(key) as writer:
+            yield writer
+
+
 async def test_a_kill_before_any_write_is_seen_and_repaired(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
@@ -116,28 +125,28 @@ async def test_a_kill_before_any_write_is_seen_and_repaired(
     old = sequences(pipeline.workspace)
     await add(pipeline, tmp_path, "second", day(3))
     mixed = hints = 0
-    shutil.copytree(tmp_path / "iceberg", tmp_path / "kept")
-    for writes in itertools.count():
-        shutil.rmtree(tmp_path / "iceberg")
-        shutil.copytree(tmp_path / "kept", tmp_path / "iceberg")
-        store = Counting(writes)
-        with suppress(Killed):
-            await publish(pipeline, store=store)
+    tables, copies = tmp_path / "iceberg", tmp_path / "copies"
+    store = Kept(tables, copies)
+    await publish(pipeline, store=store)
+    assert store.writes > 12
+    shutil.copytree(tables, copies / str(store.writes))  # its end
+    for writes in range(store.writes + 1):
+        shutil.rmtree(tables)
+        (copies / str(writes)).rename(tables)
         found = {name: load(pipeline.workspace, name) for name in NAMES}
         of = {name: stamp_of(table) for name, table in found.items()}
         for name in NAMES[:2]:  # each table is whole at the sequence that it says
             records = found[name].current_snapshot().summary["total-records"]
             assert records == ("4" if of[name] == old[name] else "6"), (writes, name)
-        stale = [name for name in NAMES if not is_hinted(pipeline.workspace, name)]
-        if store.left >= 0:
+        stale = [name for name, table in found.items() if not is_hinted(table)]
+        if writes == store.writes:
             assert (len(set(of.values())), stale) == (1, [])
-            break
-        if len(set(of.values())) > 1 or stale:
+        elif len(set(of.values())) > 1 or stale:
             mixed += len(set(of.values())) > 1
             hints += len(set(of.values())) == 1
             await publish(pipeline)
             assert len(set(sequences(pipeline.workspace).values())) == 1
-            assert all(is_hinted(pipeline.workspace, name) for name in NAMES)
+            assert all(is_hinted(load(pipeline.workspace, name)) for name in NAMES)
             assert len(orders(pipeline)) == 6
     assert hints == 1  # killed after the last commit, before its metadata were named
     assert mixed >= 2  # killed between two tables
