@@ -10,6 +10,7 @@ from types import ModuleType
 from unittest.mock import patch
 
 import worker.state.contract_in_force
+import worker.state.secret
 import worker.transform
 import worker.transform.history
 import worker.validate.validate_source
@@ -20,6 +21,9 @@ from tests.simulation.schedule import Scheduler
 from worker.objects.memory import MemoryStore
 from worker.state.counted import CountedUploads
 from worker.state.memory import MemoryState
+
+SECRET = b"s" * 32
+"""Of the digests of erased customers, and of the names of index objects."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,14 @@ class Backend:
     torn: bool = False
     counted: type[CountedUploads] = CountedUploads
     replaced: tuple[tuple[ModuleType, str, object], ...] = ()
+
+
+class _Drawn:
+    """Takes the place of `secrets`: one that is drawn would make runs of one seed differ."""
+
+    @staticmethod
+    def token_bytes(length: int) -> bytes:
+        return SECRET[:length]
 
 
 @lru_cache
@@ -63,6 +75,7 @@ def substituted(backend: Backend, clock: object) -> Iterator[None]:
         for module, name, other in (
             (worker.validate.validate_source, "time", clock),
             (worker.transform, "time", clock),
+            (worker.state.secret, "secrets", _Drawn),
             (worker.transform.history, "CountedUploads", backend.counted),
             (in_force, "parse_contract", _parse),
             (in_force, "same_clean_rows", lambda *both: _same_clean_rows(*(c.text for c in both))),

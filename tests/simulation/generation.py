@@ -17,6 +17,8 @@ from tests.simulation.history import (
     Erase,
     History,
     Put,
+    PutBack,
+    Rebuild,
     Rule,
     Step,
     Transform,
@@ -44,6 +46,8 @@ MAX_STEPS = 18
 
 ERASE_FAULTS = ("stage", "create", "erase", "delete", "entries", "head")
 ADOPT_FAULTS = ("adopt", "adopt", "adoption")
+REBUILD_FAULTS = ("publish", "create", "create", "delete", *("advance",) * 4, "mark_again")
+PUT_BACK_FAULTS = ("stage", "erase", "create", "delete", "publish")
 RULE_FAULTS = ("find", "rule", "rule")
 AUDIT_FAULTS = ("days", "entries", "rows")
 
@@ -126,6 +130,9 @@ class _Author:
         self._again_percent = choices.choice((0, 0, 30, 70))
         # In one history of eight, without a choice of its own: all others stay as they were.
         self._kinds["erase"] = int(self._late > 0 and self._again_percent == 70)
+        self._kinds["put back"] = self._kinds["erase"]
+        rebuilds = self._late == 0 and self._again_percent == 30
+        self._kinds["rebuild"] = 3 if rebuilds else self._kinds["erase"]
         self._uploads: list[Upload] = []
         self._sells = self._kinds["there and back"] > 0 or choices.chance(60)
         self._ways = {"all": 6, "slice": choices.choice((0, 2, 8)), "planned": 1, "everything": 1}
@@ -146,20 +153,9 @@ class _Author:
                 steps.append(self._validate(choices.between(0, uploads - 1)))
             elif kind == "transform":
                 steps.append(self._transform())
-            elif kind == "adopt":
-                fault = self._fault(ADOPT_FAULTS, self._validate_fault_percent)
-                steps.append(Adopt(number=choices.between(0, 5), fault=fault))
-            elif kind == "erase":
-                fault = self._fault(ERASE_FAULTS, self._validate_fault_percent)
-                mode: ErasureMode = choices.choice(("pseudonymise", "delete"))
-                steps.append(Erase(customer=self._id(), mode=mode, fault=fault))
-            elif kind == "rule":
-                steps += self._rulings(uploads)
-            elif kind == "there and back":
-                steps += self._there_and_back(uploads)
-                uploads += 2
             else:
-                steps.append(Audit(fault=self._fault(AUDIT_FAULTS, self._transform_fault_percent)))
+                steps += self._event(kind, uploads)
+                uploads = sum(isinstance(step, Put) for step in steps)
             if choices.chance(self._wait_percent):
                 steps.append(Wait())
         return History(
@@ -168,6 +164,26 @@ class _Author:
             calm=choices.choice((0.0, 0.5, 0.9, 0.98)),
             versioned=choices.chance(50),
         )
+
+    def _event(self, kind: str, uploads: int) -> list[Step]:
+        """What happens to a shop beside uploads and transforms."""
+        choices = self._choices
+        if kind == "adopt":
+            fault = self._fault(ADOPT_FAULTS, self._validate_fault_percent)
+            return [Adopt(number=choices.between(0, 5), fault=fault)]
+        if kind == "erase":
+            fault = self._fault(ERASE_FAULTS, self._validate_fault_percent)
+            mode: ErasureMode = choices.choice(("pseudonymise", "delete"))
+            return [Erase(customer=self._id(), mode=mode, fault=fault)]
+        if kind == "put back":
+            return [PutBack(fault=self._fault(PUT_BACK_FAULTS, self._transform_fault_percent))]
+        if kind == "rebuild":
+            return self._rebuilds(uploads)
+        if kind == "rule":
+            return self._rulings(uploads)
+        if kind == "there and back":
+            return self._there_and_back(uploads)
+        return [Audit(fault=self._fault(AUDIT_FAULTS, self._transform_fault_percent))]
 
     def _shop(self) -> list[Step]:
         """Something that has been published already, for the rest to change."""
@@ -200,6 +216,15 @@ class _Author:
             steps.append(step)
             if not isinstance(step, Put) and choices.chance(self._wait_percent):
                 steps.append(Wait())
+        return steps
+
+    def _rebuilds(self, number: int) -> list[Step]:
+        """Rebuild; sometimes once more, after another upload."""
+        choices = self._choices
+        fault = self._fault(REBUILD_FAULTS, max(50, self._transform_fault_percent))
+        steps: list[Step] = [Rebuild(fault=fault)]
+        if choices.chance(60):
+            steps += [Put(upload=self._any_upload()), self._validate(number), Rebuild()]
         return steps
 
     def _rulings(self, uploads: int) -> list[Step]:

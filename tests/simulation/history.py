@@ -108,11 +108,35 @@ class Erase:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rebuild:
+    """Someone makes everything once more that derives from ledger and clean zone.
+
+    Attributes:
+        fault: What befalls the process.
+    """
+
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PutBack:
+    """Ledger and KPI tables are put back to before the first erasure, and a rebuild mends it.
+
+    It begins when all workers have ended. A rebuild that dies is followed by another one.
+
+    Attributes:
+        fault: What befalls the first rebuild.
+    """
+
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Wait:
     """No step starts until all workers have ended or sleep."""
 
 
-Step = Put | Validate | Transform | Audit | Rule | Adopt | Erase | Wait
+Step = Put | Validate | Transform | Audit | Rule | Adopt | Erase | Rebuild | PutBack | Wait
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,15 @@ from datetime import timedelta
 from typing import Any
 
 import worker.transform.history
+from kpi.aggregation.calendar import Days
 from tests.simulation.backend import Backend
 from worker.index.checkpoint import extend_checkpoint
-from worker.maintenance import collection, upkeep
+from worker.maintenance import collection, rebuild_progress, upkeep
+from worker.maintenance import rebuild as rebuilding
 from worker.maintenance.collection import Collector
+from worker.maintenance.rebuild_progress import RebuiltDays
 from worker.objects import StoredName
+from worker.state import Erasure
 
 
 class CollectsLiveRuns(Collector):
@@ -33,6 +37,25 @@ async def checkpoint_beyond(*args: Any, up_to: int, **options: Any) -> None:
     """Write a checkpoint that is one record ahead of what it knows."""
     await extend_checkpoint(*args, up_to=up_to + 1, **options)
 
+
+class KeepsEveryDay(RebuiltDays):
+    """Takes days for published, whatever the ledger's head is by now."""
+
+    def left(self, days: Days, head: int) -> Days:
+        del head
+        return super().left(days, self.progress.head)
+
+
+async def repeat_no_erasure(*_: object) -> list[Erasure]:
+    """Leave the ledger as it was put back."""
+    return []
+
+
+OF_REBUILDS = {
+    "KeepsEveryDay": Backend(replaced=((rebuild_progress, "RebuiltDays", KeepsEveryDay),)),
+    "RepeatsNoErasure": Backend(replaced=((rebuilding, "repeat_erasures", repeat_no_erasure),)),
+}
+"""Mutants that need a rebuild, or a ledger that was put back."""
 
 OF_MAINTENANCE = {
     **{

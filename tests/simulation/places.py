@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from kpi.aggregation.tables import table_names
 from tests.simulation.backend import Backend
@@ -16,6 +18,7 @@ from worker.objects import ObjectInfo
 from worker.objects.location import Location
 from worker.objects.memory import MemoryStore
 from worker.objects.source import Source
+from worker.state.memory import MemoryState
 
 ALL_TABLES = table_names(["order", "category", "product"])
 
@@ -35,6 +38,7 @@ class Places:
         invariants: Promises that are checked after every write.
         now: Time of the last upload.
         days: Age of everything that is stored, in days.
+        erased: Customers whose erasure came to its end.
     """
 
     def __init__(self, history: History, scheduler: Scheduler, backend: Backend) -> None:
@@ -48,6 +52,8 @@ class Places:
         self.clean = backend.clean(scheduler)
         self.clean._clock = self.age
         self.infos: list[ObjectInfo] = []
+        self.erased: set[str] = set()
+        self._kept: dict[str, Any] | None = None
         self._uploads: dict[str, Upload] = {}
         self.invariants = Invariants(self.state, self.clean, self._uploads, torn=backend.torn)
 
@@ -76,6 +82,23 @@ class Places:
         store = SteppedStore(self.clean, self.scheduler, process, check)
         workspace = Workspace(store=store, location=Location(bucket="clean", key=""))
         return SteppedState(self.state, self.scheduler, process, check), workspace
+
+    def keep(self) -> None:
+        """Keep a copy of ledger and KPI tables, unless there is one."""
+        if self._kept is None:
+            self._kept = deepcopy(self._contents())
+
+    def put_back(self) -> bool:
+        """Put ledger and KPI tables back to the copy; return whether there is one."""
+        if self._kept is None:
+            return False
+        vars(self.state).update(deepcopy(self._kept))
+        self.invariants.put_back()
+        return True
+
+    def _contents(self) -> dict[str, Any]:
+        names = {*vars(MemoryState()), "written"}
+        return {name: value for name, value in vars(self.state).items() if name in names}
 
     def age(self) -> datetime:
         """Return the present time of the workspace."""

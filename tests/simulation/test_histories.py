@@ -74,6 +74,7 @@ def test_histories_hold_every_kind_of_fault() -> None:
         *("validate done", "validate dead", "validate failed", "transform done"),
         *("transform dead", "audit done", "overwritten", "crash at publish", "nap at publish"),
         *("nap at commit", "crash at commit", "nap at advance", "crash at create", "cleared up"),
+        *("rebuild done", "rebuild dead"),
     }
     seen: Counter[str] = Counter()
     for seed in range(2000):

@@ -9,9 +9,20 @@ import pytest
 from hypothesis import find
 
 from tests.simulation.generation import histories, make_history
-from tests.simulation.history import Adopt, Erase, History, Rule, Step, Transform, Validate, Wait
+from tests.simulation.history import (
+    Adopt,
+    Erase,
+    History,
+    PutBack,
+    Rebuild,
+    Rule,
+    Step,
+    Transform,
+    Validate,
+    Wait,
+)
 from tests.simulation.invariants import Violation
-from tests.simulation.maintenance_mutants import OF_MAINTENANCE
+from tests.simulation.maintenance_mutants import OF_MAINTENANCE, OF_REBUILDS
 from tests.simulation.mutants import HARMLESS, MUTANTS, OF_ADOPTIONS, OF_ERASURES, OF_RULINGS
 from tests.simulation.schedule import Fault
 from tests.simulation.search import FIND, run_seeded, search
@@ -163,6 +174,16 @@ HISTORIES_OF_SHOPS: dict[str, tuple[Step, ...]] = {
 }
 
 
+HISTORIES_OF_REBUILDS: dict[str, tuple[Step, ...]] = {
+    "KeepsEveryDay": one_by_one(
+        *FIRST,
+        Rebuild(fault=Fault(what="crash", operation="advance")),
+        upload("orders", "second", 2, ("2", "1", "", "2025-03-01T00:00:00")),
+        Validate(number=1),
+        Rebuild(),
+    ),
+    "RepeatsNoErasure": one_by_one(*FIRST, Erase(), Transform(), PutBack(), Transform()),
+}
 HISTORIES_OF_RULINGS: dict[str, tuple[Step, ...]] = {
     "RulesOnOne": one_by_one(
         *FIRST,
@@ -181,12 +202,15 @@ HISTORIES_OF_RULINGS: dict[str, tuple[Step, ...]] = {
 }
 
 
-@pytest.mark.parametrize("name", [*OF_SHOPS, *OF_RULINGS])
+OF_HISTORIES = OF_SHOPS | OF_RULINGS | OF_REBUILDS
+
+
+@pytest.mark.parametrize("name", OF_HISTORIES)
 def test_a_broken_rule_is_found_by_its_history(name: str) -> None:
-    steps = (HISTORIES_OF_SHOPS | HISTORIES_OF_RULINGS)[name]
+    steps = (HISTORIES_OF_SHOPS | HISTORIES_OF_RULINGS | HISTORIES_OF_REBUILDS)[name]
     history = History(steps=steps, schedule=1, calm=0.9)
     assert run_history(history).violation is None
-    assert run_history(history, (OF_SHOPS | OF_RULINGS)[name]).violation
+    assert run_history(history, OF_HISTORIES[name]).violation
 
 
 def test_hypothesis_makes_a_history_small() -> None:

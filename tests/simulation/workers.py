@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import replace
 
 from kpi.contract.model import Contract
+from tests.simulation.backend import SECRET
 from tests.simulation.contracts import CONTRACT, CONTRACTS
 from tests.simulation.history import History, Transform
 from tests.simulation.invariants import Violation
@@ -21,6 +22,7 @@ from worker.maintenance.erasure.erase import erase
 from worker.maintenance.erasure.purge import purge
 from worker.maintenance.erasure.request import Request
 from worker.maintenance.raw_objects import RawObjects
+from worker.maintenance.rebuild import rebuild
 from worker.maintenance.upkeep import keep_up
 from worker.objects import ObjectInfo, ObjectStore
 from worker.objects.location import Location
@@ -30,6 +32,7 @@ from worker.state.contract_in_force import contract_of
 from worker.state.records import Decision, ErasureMode
 from worker.transform import plan_days, transform
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
+from worker.transform.task import TransformTask
 from worker.validate import range_task
 from worker.validate.context import ValidationContext
 from worker.validate.range_planner import plan_ranges
@@ -58,9 +61,6 @@ STREAMED = TransformLimits(
 VERSIONED_BY_CUSTOMER = 'version = "user_id"'
 """In a contract by which the greater id of a customer is the later version."""
 
-SECRET = b"s" * 32
-"""Of the digests of erased customers: one that is drawn would make runs of one seed differ."""
-
 
 class NoThreads(Executor):
     """The simulation's loop runs inline what is given to an executor."""
@@ -77,6 +77,8 @@ class Workers:
         self._history = history
         self._places = places
         self.erases = self._versions = False
+        # In one history of four key index, checkpoint and sums have to be built.
+        self._limits = {0: INDEXED, 1: STREAMED}.get(history.schedule % 4, DEFAULT_LIMITS)
 
     def validate(
         self, info: ObjectInfo, split_bytes: int
@@ -107,8 +109,6 @@ class Workers:
         async def run(process: Process) -> None:
             state, workspace = self._places.stores(process)
             tables = frozenset(step.tables) or ALL_TABLES
-            # In one history of four key index, checkpoint and sums have to be built.
-            limits = {0: INDEXED, 1: STREAMED}.get(self._history.schedule % 4, DEFAULT_LIMITS)
 
             async def once(of: frozenset[str] = tables, **options: object) -> None:
                 await transform(
@@ -116,7 +116,7 @@ class Workers:
                     workspace=workspace,
                     state=state,
                     tables=of,
-                    limits=limits,
+                    limits=self._limits,
                     **options,  # type: ignore[arg-type]
                 )
 
@@ -202,10 +202,26 @@ class Workers:
                 mode=mode,
                 secret=secret,
             )
+            self._places.keep()
             await erase(request)
             await purge(workspace, state)
+            self._places.erased.add(customer)
 
         return run
+
+    async def rebuild(self, process: Process) -> None:
+        """Make everything once more that derives from ledger and clean zone."""
+        state, workspace = self._places.stores(process)
+        if not await state.head():
+            return
+        task = TransformTask(
+            contract=CONTRACT,
+            workspace=workspace,
+            state=state,
+            tables=ALL_TABLES,
+            limits=self._limits,
+        )
+        await rebuild(task, now=self._places.age)
 
     async def maintain(self, process: Process) -> None:
         """Merge, write a checkpoint, and delete what nothing names."""

@@ -17,7 +17,10 @@ from tests.simulation.history import (
     Erase,
     History,
     Put,
+    PutBack,
+    Rebuild,
     Rule,
+    Step,
     Transform,
     Validate,
     Wait,
@@ -108,11 +111,22 @@ class _World:
                     self._start("adopt", self._workers.adopt(step.number), step.fault)
                 case Erase():
                     self._start("erase", self._workers.erase(step.customer, step.mode), step.fault)
-                case Audit():
-                    self._start("audit", self._workers.audit, step.fault)
+                case _:
+                    await self._look_after(step)
         await self._settle()
         if self.violation is None:
             await self._quiesce()
+
+    async def _look_after(self, step: Step) -> None:
+        """Do what nobody but an operator does."""
+        match step:
+            case Rebuild():
+                self._start("rebuild", self._workers.rebuild, step.fault)
+            case PutBack():
+                await self._settle()
+                await self._put_back(step)
+            case Audit():
+                self._start("audit", self._workers.audit, step.fault)
 
     def unhandled(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         """Handle errors that no task waited for."""
@@ -171,6 +185,14 @@ class _World:
         while self._tasks:
             await asyncio.gather(*self._tasks)
             self._tasks = [task for task in self._tasks if not task.done()]
+
+    async def _put_back(self, step: PutBack) -> None:
+        """Put ledger and KPI tables back, and rebuild what derives from them."""
+        if self.violation is not None or not self._places.put_back():
+            return
+        for fault in (step.fault, None):
+            await self._start("rebuild", self._workers.rebuild, fault)
+        self._places.invariants.put_right()
 
     async def _quiesce(self) -> None:
         """Deliver everything that is there, transform, and see that there is nothing left to do.
