@@ -197,6 +197,7 @@ class _OrderReader:
         on_days = instants(self._days, self._context.snapshot.contract.business_time_zone)
         groups = await catalog.row_groups_intersecting("created_at", on_days)
         await versions.resolve(groups)
+        self._context.kept.see(groups)
         self._customers_of = self._context.kept.customers_of_rows(sum(one.rows for one in groups))
         schema = {name: pa.array([], arrow_type(self._known[name])) for name in self._columns}
         empty = self._select(pa.table(schema), None)

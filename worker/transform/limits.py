@@ -51,6 +51,8 @@ class TransformLimits:
             that follow on the last pack one by one.
         summed_orders: Orders of a day from which on its sums are kept once it is computed: with
             fewer, to read all of them takes as long as to read those that changed.
+        summed_files: Files of a day from which on its sums are kept, however few its orders are: to
+            open them takes as long as to read and write sums.
         summed_at_once: The same where every day is computed: writing the customers of many smaller
             days would take a noticeable part of the time.
         summed_customers: Orders whose customers are held until they are written, 8 or 16 bytes
@@ -75,6 +77,7 @@ class TransformLimits:
     tail_records: int = 128
     unpacked_files: int = 32
     summed_orders: int = 50_000
+    summed_files: int = 16
     summed_at_once: int = 500_000
     summed_customers: int = 6_000_000
     touched_orders: int = 5_000

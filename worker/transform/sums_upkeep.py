@@ -53,6 +53,7 @@ async def bring_up_to_date(task: TransformTask, work: SumsWork) -> KeptSums:
         return kept
     limits, pages = task.limits, work.found.pages
     kept.least_orders = limits.summed_at_once if work.every_day else limits.summed_orders
+    kept.many_files = None if work.every_day else limits.summed_files
     kept.room = limits.summed_customers
     kept.customers_of = await storable_customers(
         task.state, work.summing.customer_type, is_shop=task.contract.shop is not None

@@ -147,6 +147,7 @@ class _Loading:
         """Read the latest orders of the days, and return intervals that hold their ids."""
         catalog = self._context.snapshot.live("orders")
         groups = await catalog.row_groups_intersecting(DAY, day_intervals(self._days))
+        self._context.kept.see(groups)
         seen = self._context.seen.order_days
 
         def of_days(table: pa.Table) -> Mask:

@@ -10,6 +10,7 @@ from kpi.contract.loading import parse_contract
 from tests.language.contracts import HEAD
 from tests.language.uploads import Shop
 from tests.support.shops import Pipeline
+from worker.index.day_sums import _read_manifest
 from worker.transform.limits import TransformLimits
 
 LIMITS = TransformLimits(summed_orders=3, summed_at_once=3)
@@ -39,6 +40,20 @@ amount = "Total"
 DAY = "2025-03-03"
 FIRST = tuple(f"{number},{DAY},{7 + number % 3},2.50" for number in range(1, 7))
 HEADER = "Order,Date,User,Total"
+
+
+async def test_a_day_of_many_files_has_sums(tmp_path: Path) -> None:
+    limits = TransformLimits(summed_files=3)
+    async with Pipeline(tmp_path, parse_contract(CONTRACT, source="test")) as pipeline:
+        shop, kept = Shop(pipeline, tmp_path / "in"), []
+        for number, row in enumerate(FIRST, start=1):
+            await shop.put(f"orders{number}.csv", row, header=HEADER)
+            await pipeline.transform(limits=limits)
+            kept.append(len((await _read_manifest(pipeline.workspace)).pages))
+        assert kept == [0, 0, 1, 1, 1, 1]
+        found = await pipeline.all_rows()
+        await pipeline.transform(everything=True)
+        assert await pipeline.all_rows() == found
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,25 @@ async def test_few_orders_of_a_busy_day_read_no_other(tmp_path: Path, contract: 
         assert (await shop.rows())[1][0]["total_orders"] == ORDERS + 3
 
 
+async def test_a_file_more_opens_no_other_of_a_day_of_many(tmp_path: Path) -> None:
+    """Of one that opens all of them, 5,000 files of a day cost the square of their number."""
+    limits = TransformLimits(summed_files=4, unpacked_files=10**6)
+    watched = Watched()
+    async with Pipeline(tmp_path) as pipeline:
+        pipeline.workspace = replace(pipeline.workspace, store=watched)
+        opened = []
+        for number in range(8):
+            for path in shops.write(tmp_path / str(number), some(number, 1, 10 * number)):
+                await pipeline.validate(path)
+            watched.opened.clear()
+            await pipeline.transform(limits=limits)
+            opened.append(len({key for key in watched.opened if "/clean/" in f"/{key}"}))
+        assert opened == [2, 4, 6, 8, 2, 2, 2, 2]
+        found = await pipeline.all_rows()
+        await pipeline.transform(everything=True)
+        assert await pipeline.all_rows() == found
+
+
 async def test_a_first_run_keeps_sums_of_the_busiest_days(tmp_path: Path) -> None:
     async with Pipeline(tmp_path) as pipeline:
         shop = Shop(pipeline, Watched(), tmp_path)
