@@ -179,6 +179,25 @@ async def test_an_opened_range_that_breaks_off_goes_on(aws: Emulator) -> None:
         assert [fault.marker for fault in proxy.faults] == [b"HEAD /"]
 
 
+@pytest.mark.parametrize(("start", "end"), [(-10, 0), (5, 20)])
+async def test_a_server_that_ignores_a_range_is_asked_for_it(
+    aws: Emulator, start: int, end: int
+) -> None:
+    data = random.Random(1).randbytes(100)
+    async with behind_proxy(aws) as (store, _, _):
+        info = await write(store, "data", data)
+        client: Any = store._bucket.client
+        get = client.get_object
+
+        async def ignoring(**options: Any) -> Any:
+            client.get_object = get  # the next one is heeded
+            return await get(Bucket=options["Bucket"], Key=options["Key"])
+
+        client.get_object = ignoring
+        found, part = await store.open_range("data", start, end)
+        assert (found, part) == (info, data[start:] if start < 0 else data[start:end])
+
+
 async def test_a_body_that_breaks_each_time_is_given_up(aws: Emulator) -> None:
     async with behind_proxy(aws) as (store, proxy, _):
         info = await write(store, "data", bytes(MIB))

@@ -55,6 +55,17 @@ def test_another_table_of_classes_is_a_question(*, texts: bool) -> None:
     assert category(infer_contract(samples, {"category": "nimetus"})) == "zzid.nimetus"
 
 
+def test_a_table_of_keys_that_few_products_have_has_no_classes() -> None:
+    samples = shop("zzkk", "zzid.csv")
+    codes, names = samples[-1].columns
+    many = {
+        "kood": [*codes, *range(1_000, 1_006)],
+        "nimetus": [*names, *(f"Other {one}" for one in range(6))],
+    }
+    samples[-1] = sample(many, "zzid.csv")
+    assert asked(infer_contract(samples, {})) == []
+
+
 def test_classes_of_classes_are_a_question() -> None:
     samples = shop("toodeteklass", "toodeteklassid.csv")
     classes = samples[-1]

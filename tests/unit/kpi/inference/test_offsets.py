@@ -70,11 +70,18 @@ def test_offsets_of_several_places_are_a_question(hours: tuple[int, ...]) -> Non
         assert shop_of(infer(cells, day=day)).day == day
 
 
+def test_a_shop_that_moves_once_is_a_question() -> None:
+    cells = times(lambda local: timedelta(hours=0 if local.month < 7 else 9), late=30)
+    assert asked(infer(cells)) == ["day"]
+
+
 @pytest.mark.parametrize(
     ("offset", "currency", "day"),
     [
         (constant(5), "PKR", "as written"),
         (constant(6), "PKR", "UTC"),  # Pakistan is at +5
+        (constant(-5), "PEN", "as written"),
+        (constant(5), "PEN", "UTC"),  # Peru is at -5
         (of_zone("Europe/Warsaw"), "PLN", "as written"),
         (constant(2), "PLN", "as written"),  # half of the year
         (constant(6), "USD", "as written"),  # shops of all countries sell in dollars

@@ -54,8 +54,9 @@ def lookup(shop: Shop, dataset: str = "orders") -> tuple[str, str, tuple[str, ..
             headers="Nr order_id Datum Grund",
         ),
         table("zz.csv", *[(one, "2025-05-01") for one in BACK], headers="order_id returned_at"),
+        table("returns.csv", *[(one, "returned") for one in BACK], headers="order_id status"),
     ],
-    ids=["flag", "ids", "reasons", "only a header"],
+    ids=["flag", "ids", "reasons", "only a header", "one state"],
 )
 def test_a_list_of_returns_says_which_orders_came_back(listed: TableSample) -> None:
     inferred = infer_contract([sample(lines()), listed], {})

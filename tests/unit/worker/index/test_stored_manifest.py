@@ -90,11 +90,19 @@ def _changed(manifest: StoredManifest, damage: str) -> Any:
             return fields | {"retired": None}
         case "a name that leads out":
             return fields | {"retired": ["../ledger.json"]}
+        case "a name with more behind it":
+            return fields | {"retired": [f"{name}/../x" for name in manifest.names]}
+        case "an object of another folder":
+            text = manifest.to_json().replace(b"1" * 32, b"../" + b"1" * 29)
+            return orjson.loads(text)
     del fields["format"]
     return fields
 
 
-DAMAGES = ["list", "a member too much", "no sequence", "none retired", "a name that leads out"]
+DAMAGES = [
+    *("list", "a member too much", "no sequence", "none retired", "a name that leads out"),
+    *("a name with more behind it", "an object of another folder"),
+]
 
 
 @KINDS
