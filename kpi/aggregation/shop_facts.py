@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from kpi.aggregation.calendar import Days
 from kpi.aggregation.shop_lines import Lines
 from kpi.aggregation.shop_orders import Orders
 from kpi.kernels.arrays import Int64s, Mask
+
+PeriodsOf = Callable[[Days], Days]
+"""Makes periods of a grain of days."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,3 +58,16 @@ class ShopFacts:
     lines: Lines | None
     refunds: RefundFacts | None
     open_days: Days
+
+    def of_periods(self, periods_of: PeriodsOf) -> ShopFacts:
+        """Return the facts with the periods of another grain in the place of days."""
+        orders, refunds = self.orders, self.refunds
+        if refunds is not None:
+            refunds = replace(refunds, day=periods_of(refunds.day))
+        by_period = replace(orders.orders, day=periods_of(orders.orders.day))
+        return replace(
+            self,
+            orders=replace(orders, orders=by_period),
+            refunds=refunds,
+            open_days=periods_of(self.open_days),
+        )

@@ -5,18 +5,26 @@ from __future__ import annotations
 import asyncio
 import random
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kpi.aggregation.calendar import Days
+from kpi.aggregation.shop_facts import ShopFacts
+from kpi.aggregation.sums import NO_SUMS, Added
 from kpi.aggregation.tables import DEFAULT_TABLES
 from kpi.contract.loading import parse_contract
+from tests.properties.test_sums import moved
 from tests.support.profiles import examples
 from tests.support.random_uploads import RandomUploads
 from tests.support.shops import ALL_TABLES
@@ -26,6 +34,8 @@ from worker.transform.shop import changed_days, order_ids, order_sums, summing
 from worker.transform.shop.changed_files import ChangedFiles
 from worker.transform.shop.order_sums import FilePart
 from worker.transform.touched_orders import TouchedOrders
+
+ORDER_IDS = pa.array([str(one) for one in range(1, 6)])
 
 WITHOUT_SUMS = TransformLimits(summed_orders=10**9, summed_at_once=10**9)
 
@@ -115,6 +125,66 @@ def contract_text(draw: random.Random) -> str:
     )
 
 
+def _weeks(days: Days) -> Days:
+    """Number ISO weeks: a grain that no KPI table has."""
+    periods: Days = ((days + 3) // 7).astype(np.int32)
+    return periods
+
+
+def _joined(days: Added) -> Added:
+    """Add up the days of each week."""
+    found = Added()
+    for day, sums in days.sums.items():
+        (week,) = _weeks(np.array([day])).tolist()
+        found.sums[week] = found.sums.get(week, NO_SUMS).plus(sums, 1)
+    for day, customers in days.customers.items():
+        (week,) = _weeks(np.array([day])).tolist()
+        found.customers[week] = found.customers.get(week, Counter()) + customers
+    return found
+
+
+class Weeks:
+    """Holds sums of weeks by difference against those of all orders, where a transform makes some.
+
+    Attributes:
+        checked: How often.
+    """
+
+    def __init__(self) -> None:
+        self.checked = 0
+        self._kept: dict[int, Added] = {}
+
+    @contextmanager
+    def checks(self) -> Iterator[None]:
+        """Check whatever transforms in the block add by difference."""
+        real: Any = order_sums.added
+        both: Any = summing.ShopSumming.both_states
+        made: list[tuple[Any, ...]] = []
+
+        async def noted(*args: Any) -> Any:
+            made.append(args)
+            return await real(*args)
+
+        async def both_states(of: Any, sequence: int, *args: Any) -> tuple[Added, Added]:
+            made.clear()
+            found = await both(of, sequence, *args)
+            every = await order_sums.read_order_rows(of.work.snapshot, ORDER_IDS, of._columns)
+            (_, earlier, keys), (_, state, _) = made
+            before, now = [await real(*one, _weeks) for one in made]
+            start = self._kept.get(sequence) or await real(every, earlier, keys, _weeks)
+            self._kept = {of.work.head: await real(every, state, keys, _weeks)}
+            assert _joined(await real(every, state, keys)) == self._kept[of.work.head]
+            assert moved(start, before, now, of.scheme) == self._kept[of.work.head]
+            self.checked += 1
+            return found
+
+        with (
+            patch.object(summing, "added", noted),
+            patch.object(summing.ShopSumming, "both_states", both_states),
+        ):
+            yield
+
+
 class Shop(RandomUploads):
     """A shop with a random history, of which every day has sums."""
 
@@ -132,6 +202,7 @@ class Shop(RandomUploads):
             unpacked_files=2,
         )
         self.tables = self.random.choice([ALL_TABLES, DEFAULT_TABLES])
+        self.weeks = Weeks()
 
     def row(self, dataset: str) -> str:
         draw = self.random
@@ -184,7 +255,8 @@ class Shop(RandomUploads):
             else:
                 await self.upload()
         before = dict(self.store._objects)
-        report = await self._transform(limits=self.limits)
+        with self.weeks.checks():
+            report = await self._transform(limits=self.limits)
         assert "sums_rebuilt" not in report.notes
         if self.random.random() < 0.1:
             self.store._objects = before  # it was killed before it wrote any sums
@@ -204,11 +276,21 @@ class Shop(RandomUploads):
         )
 
 
-async def run_shop(seed: int, steps: int = 8) -> None:
+async def run_shop(seed: int, steps: int = 8) -> Shop:
     with tempfile.TemporaryDirectory() as home:
         shop = Shop(seed, Path(home))
         for _ in range(steps):
             await shop.step()
+    return shop
+
+
+def test_weeks_are_checked_and_no_periods_of_others_pass() -> None:
+    assert asyncio.run(run_shop(4)).weeks.checked >= 3
+    with (
+        patch.object(ShopFacts, "of_periods", lambda facts, _: facts),
+        pytest.raises(AssertionError),
+    ):
+        asyncio.run(run_shop(4))
 
 
 @examples(0.04)
@@ -310,7 +392,7 @@ FOUND_IN = {
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_broken_rule_makes_other_rows(name: str) -> None:
     for seed in (FOUND_IN.get(name, 0), *range(30)):
-        with MUTANTS[name]():
+        with MUTANTS[name](), patch.object(Weeks, "checks", lambda _: nullcontext()):
             try:
                 asyncio.run(run_shop(seed))
             except AssertionError:

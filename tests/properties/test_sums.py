@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from kpi.aggregation.calendar import Days
 from kpi.aggregation.products import Products
 from kpi.aggregation.slice_sums import day_scheme
-from kpi.aggregation.sums import DAY, NO_SUMS, Added, Grain
+from kpi.aggregation.sums import DAY, NO_SUMS, Added, Grain, Scheme
 from kpi.aggregation.tables import DEFAULT_TABLES
 from kpi.contract.arrow_types import arrow_type
 from kpi.contract.loading import built_in, parse_contract
@@ -198,7 +198,7 @@ class Shop(RandomUploads):
         if work.changed is not None and ids is not None:
             rows = await read_orders(snapshot, ids)
             before = await state_before(snapshot, work.since, products)
-            self.kept[grain.name] = _moved(
+            self.kept[grain.name] = moved(
                 self.kept[grain.name],
                 added(snapshot, rows, before, _keys, SCHEME, grain),
                 added(snapshot, rows, now, _keys, SCHEME, grain),
@@ -211,7 +211,8 @@ def _keys(column: pa.ChunkedArray) -> Any:
     return keys_of([column])
 
 
-def _moved(kept: Added, before: Added, now: Added) -> Added:
+def moved(kept: Added, before: Added, now: Added, scheme: Scheme = SCHEME) -> Added:
+    """Take what some orders added from sums that are kept, and add what they add now."""
     found = Added()
     for period in kept.sums.keys() | before.sums.keys() | now.sums.keys():
         total = kept.sums.get(period, NO_SUMS).plus(before.sums.get(period, NO_SUMS), -1)
@@ -221,7 +222,7 @@ def _moved(kept: Added, before: Added, now: Added) -> Added:
         customers.update(now.customers.get(period, Counter()))
         assert min(customers.values(), default=0) >= 0
         left = +customers
-        assert SCHEME.is_sound(total, len(left))
+        assert scheme.is_sound(total, len(left))
         if not total.is_zero:
             found.sums[period] = total
         if left:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kpi.aggregation.shop_columns import texts_of
+from kpi.aggregation.shop_facts import PeriodsOf
 from kpi.aggregation.shop_lines import LineColumns
 from kpi.aggregation.shop_lookups import LookupTables
 from kpi.aggregation.shop_orders import created_days, orders_of, waits, without_waiting
@@ -134,13 +135,19 @@ def _part(batch: list[RowGroup], table: pa.Table) -> FilePart:
     return FilePart(file=batch[0].file, number=batch[0].number, table=table)
 
 
-async def added(rows: OrderRows, state: ShopState, customers_of: CustomersOf) -> Added:
+async def added(
+    rows: OrderRows,
+    state: ShopState,
+    customers_of: CustomersOf,
+    periods_of: PeriodsOf | None = None,
+) -> Added:
     """Return what some orders add in a state.
 
     Args:
         rows: Their rows.
         state: What decides.
         customers_of: Makes keys of customers.
+        periods_of: Makes periods of days; None where each day is one.
 
     Raises:
         KpiError: A sum does not fit 64 bits.
@@ -155,7 +162,7 @@ async def added(rows: OrderRows, state: ShopState, customers_of: CustomersOf) ->
         for column in state.references.large_columns(name):
             cells.add((name, column.name), texts_of(table, column.name))
     look_ups = await state.references.tables(cells)
-    return await asyncio.to_thread(_added, rows, tables, look_ups, customers_of)
+    return await asyncio.to_thread(_added, rows, tables, look_ups, customers_of, periods_of)
 
 
 def _latest(rows: OrderRows, name: str, precedence: Precedence) -> pa.Table:
@@ -176,6 +183,7 @@ def _added(
     tables: Mapping[str, pa.Table],
     look_ups: LookupTables,
     customers_of: CustomersOf,
+    periods_of: PeriodsOf | None,
 ) -> Added:
     shop, dataset = rows.shop, rows.shop.datasets["orders"]
     table = tables["orders"]
@@ -193,11 +201,14 @@ def _added(
         if lines is not None:
             day_slice.add(lines.columns)
     facts = day_slice.facts()
+    if periods_of is not None:
+        facts = facts.of_periods(periods_of)
     totals = total_up(day_slice, facts, None, SERIAL)
     found = Added(sums_of_totals(shop_scheme(rows.needed), totals))
     if orders.users is not None and orders.has_user is not None:
         known = np.flatnonzero(facts.orders.counts & orders.has_user)
-        found.customers = customers_of_periods(orders.day[known], orders.users.take(known))
+        periods = facts.orders.orders.day[known]
+        found.customers = customers_of_periods(periods, orders.users.take(known))
     return found
 
 
