@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aws_cdk import Aws, CfnRule, CfnRuleAssertion, Duration, Fn, RemovalPolicy, Size
@@ -58,6 +58,8 @@ class Compute(Construct):
         validate: Task that reads the input bucket, writes the clean zone and the ledger.
         transform: Task that reads the clean zone, writes the KPI tables and the ledger.
         archive: Task that moves raw objects out of the input bucket and reads the ledger.
+        batch: Task that does what both do; `validate` where no task does.
+        queue_rights: Task -> policy statements for the queue of uploads.
         validate_rights: Policy statements of the role of `validate`.
         transform_rights: Policy statements of the role of `transform`.
         operator: Task for what a person asks for: `retract`, `restore`, `contract adopt`.
@@ -76,10 +78,12 @@ class Compute(Construct):
         network: Network,
         buckets: Buckets,
         tables: Tables,
+        queue_rights: Mapping[str, Sequence[iam.PolicyStatement]],
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
         self.network = network
+        self.queue_rights = queue_rights
         self._environment = {
             "SHOPKPI_DEPLOYMENT": settings.prefix,
             "SHOPKPI_KPIS": ",".join(settings.kpis),
@@ -108,9 +112,23 @@ class Compute(Construct):
             else ecs.ContainerInsights.DISABLED,
         )
         self._define_rights(settings, buckets, tables)
-        self.validate = self.add_task("Validate", rights=self.validate_rights)
-        self.transform = self.add_task("Transform", rights=self.transform_rights)
-        self.archive = self.add_task("Archive", rights=self._archive_rights)
+        own = {
+            "validate": self.validate_rights,
+            "transform": self.transform_rights,
+            "archive": self._archive_rights,
+        }
+        self.validate, self.transform, self.archive = (
+            self.add_task(name.title(), rights=[*rights, *queue_rights[name]])
+            for name, rights in own.items()
+        )
+        self.batch = (
+            self.add_task(
+                "Batch",
+                rights=[*self.validate_rights, *self.transform_rights, *queue_rights["validate"]],
+            )
+            if settings.one_task_mib
+            else self.validate
+        )
         self.operator = self.add_task("Operator", rights=self.operator_rights)
 
     def _define_rights(self, settings: Settings, buckets: Buckets, tables: Tables) -> None:
@@ -179,6 +197,7 @@ class Compute(Construct):
             _objects((*READ_OBJECTS, "s3:DeleteObject", "s3:DeleteObjectVersion"), buckets.input),
             _objects(("s3:GetObject", *WRITE_OBJECTS), buckets.archive, ARCHIVE_FOLDER),
             _objects(("s3:GetObject", *WRITE_OBJECTS), buckets.archive, QUARANTINE_FOLDER),
+            _objects(READ_OBJECTS, buckets.clean, PLANS_FOLDER),
             _items(READ_ITEMS, tables.ledger),
             *self.decrypt_rights,
         ]

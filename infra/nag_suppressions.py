@@ -62,6 +62,9 @@ def acknowledge_findings(stack: ShopKpiStack) -> None:
     notifications = _Scope(stack, stack.notifications)
     notifications.acknowledge("SQS3", "It is the dead-letter queue of rules, schedules and queues")
 
+    uploads = _Scope(stack, stack.uploads)
+    uploads.acknowledge("SQS3", "It is the dead-letter queue of the queue of uploads")
+
     tasks = _Scope(stack, compute)
     if not stack.settings.warm_service:
         tasks.acknowledge(
@@ -91,6 +94,12 @@ def acknowledge_findings(stack: ShopKpiStack) -> None:
     for task in (compute.validate, compute.transform, compute.archive):
         ingest.revisions(task)
     ingest.children(stack.ingest.state_machine, "ValidateRanges", "TransformDays")
+
+    batches = _Scope(stack, stack.batches)
+    batches.resource("*", NO_RESOURCE)
+    batches.objects(buckets.clean, "plans/batches/")
+    for task in {compute.batch, compute.validate, compute.transform, compute.archive}:
+        batches.revisions(task)
 
     for construct in (stack.ingest, stack.sweep):
         cdk.Validations.of(construct).acknowledge(

@@ -12,8 +12,8 @@ class Network(Construct):
     """VPC that reaches only the AWS services that tasks need.
 
     Gateway endpoints lead to S3 and DynamoDB and cost nothing. Interface endpoints lead to the
-    registry and the logs and cost by the hour and zone: most of an idle deployment's cost. There is
-    no NAT and no internet gateway.
+    registry, the logs and the queues and cost by the hour and zone: most of an idle deployment's
+    cost. There is no NAT and no internet gateway.
 
     Attributes:
         vpc: The VPC; all its subnets are isolated.
@@ -71,9 +71,10 @@ class Network(Construct):
             "EcrApi": ec2.InterfaceVpcEndpointAwsService.ECR,
             "EcrDocker": ec2.InterfaceVpcEndpointAwsService.ECR_DOCKER,
             "Logs": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS,
+            # Tasks take uploads from their queue (docs/decisions/0020).
+            "Queues": ec2.InterfaceVpcEndpointAwsService.SQS,
         }
         if warm_service:
-            services["Queues"] = ec2.InterfaceVpcEndpointAwsService.SQS
             services["States"] = ec2.InterfaceVpcEndpointAwsService.STEP_FUNCTIONS
         if iceberg_tables:
             services["Glue"] = ec2.InterfaceVpcEndpointAwsService.GLUE

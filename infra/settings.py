@@ -110,6 +110,12 @@ class Settings:
         small_mib: Largest source object that is small.
         split_above_mib: A larger plain CSV is validated in byte ranges, by several tasks.
         range_mib: Length of such a byte range.
+        batch_files: Most files of a batch; smaller objects than `small_mib` go in batches.
+        batch_mib: MiB of files after which a batch is full.
+        batch_window_s: Time from an upload to the batch that it starts, in which others join it.
+        batch_concurrency: Batches at once; each has one task at a time.
+        one_task_mib: A batch of up to so many MiB is validated and transformed by one task; 0 for
+            two tasks always.
         days_per_task: Days that one task transforms after a split object.
         max_parallel_tasks: Tasks that work on one source object at once.
         execution_timeout_hours: Longest time from upload to KPIs.
@@ -155,6 +161,11 @@ class Settings:
     small_mib: int = 64
     split_above_mib: int = 8192
     range_mib: int = 2048
+    batch_files: int = 1000
+    batch_mib: int = 1024
+    batch_window_s: int = 5
+    batch_concurrency: int = 8
+    one_task_mib: int = 0
     days_per_task: int = 31
     max_parallel_tasks: int = 32
     execution_timeout_hours: int = 12
@@ -316,6 +327,11 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "small_mib": (1, 1024),
     "range_mib": (2, 65_536),
     "split_above_mib": (2, 5 * 2**20),
+    "batch_files": (1, 10_000),
+    "batch_mib": (1, 65_536),
+    "batch_window_s": (1, 300),
+    "batch_concurrency": (1, 500),
+    "one_task_mib": (0, 65_536),
     "days_per_task": (1, 3660),
     "max_parallel_tasks": (1, 1000),
     "execution_timeout_hours": (1, 24),

@@ -15,11 +15,13 @@ from infra.monitoring.notifications import Notifications
 from infra.network import Network
 from infra.settings import Settings
 from infra.tables import Tables
+from infra.workflows.batches import Batches
 from infra.workflows.ingest import Ingest
 from infra.workflows.intake import Intake
 from infra.workflows.operations import Operations
 from infra.workflows.redrive import Sweep
 from infra.workflows.schedules import TaskSchedule, scheduled_tasks
+from infra.workflows.upload_queue import UploadQueue
 from infra.workflows.warm_service import WarmService
 
 
@@ -51,6 +53,7 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             protect=settings.protect_tables,
         )
         self.notifications = Notifications(self, "Notifications", email=settings.alarm_email)
+        self.uploads = UploadQueue(self, "Uploads")
         self.compute = self._add_compute()
         self._add_workflows()
         for task in scheduled_tasks(settings, self.compute):
@@ -79,6 +82,11 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             network=network,
             buckets=self.buckets,
             tables=self.tables,
+            queue_rights={
+                "validate": self.uploads.receiving_rights,
+                "transform": self.uploads.holding_rights,
+                "archive": self.uploads.deleting_rights,
+            },
             log_retention=self._retention,
         )
 
@@ -105,9 +113,20 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             buckets=self.buckets,
             tables=self.tables,
             topic=topic,
+            log_group=executions,
+        )
+        self.batches = Batches(
+            self,
+            "Batches",
+            settings=settings,
+            compute=self.compute,
+            buckets=self.buckets,
+            uploads=self.uploads,
+            topic=topic,
             warm=warm,
             log_group=executions,
         )
+        self.batches.schedule(dlq)
         self.intake = Intake(
             self,
             "Intake",
@@ -115,6 +134,8 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             bucket=self.buckets.input,
             decrypt_rights=self.compute.decrypt_rights,
             ingest=self.ingest.state_machine,
+            batches=self.batches.state_machine,
+            uploads=self.uploads.queue,
             topic=topic,
             dlq=dlq,
             log_group=executions,
@@ -125,6 +146,7 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             settings=settings,
             bucket=self.buckets.input,
             intake=self.intake.state_machine,
+            uploads=self.uploads.queue,
             topic=topic,
             dlq=dlq,
             log_group=executions,
@@ -136,6 +158,7 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             settings=settings,
             compute=self.compute,
             buckets=self.buckets,
+            queue_rights=self.uploads.redriving_rights,
             topic=topic,
             dlq=dlq,
             log_group=executions,
@@ -149,12 +172,14 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             notifications=self.notifications,
             compute=self.compute,
             machines={
+                "Batches": self.batches.state_machine,
                 "Ingest": self.ingest.state_machine,
                 "Intake": self.intake.state_machine,
                 "Sweep": self.sweep.state_machine,
                 "Operations": self.operations.state_machine,
             },
             tables=[self.tables.ledger, *self.tables.kpis.values()],
+            uploads=(self.uploads.queue, self.uploads.dead_letters),
             age=self.sweep.age,
             log_retention=self._retention,
         )
@@ -164,6 +189,7 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             settings=self.settings,
             compute=self.compute,
             ingest=self.ingest.state_machine,
+            uploads=self.uploads.queue,
             alarms=alarms,
         )
 
@@ -174,6 +200,7 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             "ArchiveBucket": self.buckets.archive.bucket_name,
             "State": f"dynamodb://{self.settings.prefix}",
             "IngestStateMachine": self.ingest.state_machine.state_machine_arn,
+            "UploadQueue": self.uploads.queue.queue_url,
             "OperationsStateMachine": self.operations.state_machine.state_machine_arn,
             "OperatorPolicy": self.operations.operators.managed_policy_arn,
             "Topic": self.notifications.topic.topic_arn,

@@ -11,6 +11,7 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
@@ -69,6 +70,7 @@ class Alarms(Construct):
         compute: Compute,
         machines: Mapping[str, sfn.StateMachine],
         tables: Sequence[dynamodb.Table],
+        uploads: tuple[sqs.IQueue, sqs.IQueue],
         age: cloudwatch.Metric,
         log_retention: logs.RetentionDays,
     ) -> None:
@@ -94,6 +96,7 @@ class Alarms(Construct):
             runbook="failed-tasks",
         )
         self._uploads(settings, machines["Ingest"])
+        self._queue(settings, *uploads)
         self._throttling(tables)
         self._alarm(
             "Uncommitted",
@@ -213,7 +216,7 @@ class Alarms(Construct):
         )
         self._alarm(
             "Lag",
-            "An upload took too long to become KPIs",
+            "A large upload took too long to become KPIs",
             ingest.metric_time(period=FIVE_MINUTES, statistic="Maximum"),
             runbook="slow-uploads",
             threshold=60_000 * settings.lag_alarm_minutes,  # Step Functions reports milliseconds
@@ -222,13 +225,32 @@ class Alarms(Construct):
             self._alarm(
                 "NoSuccess",
                 "No upload has become KPIs for too long",
-                ingest.metric_succeeded(period=hour),
+                self._metrics.of(committed, "seconds", statistic="SampleCount", period=hour),
                 runbook="no-uploads",
                 # An alarm evaluates one day at most, and so does the setting.
                 periods=settings.success_within_hours,
                 comparison=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
                 missing=cloudwatch.TreatMissingData.BREACHING,
             )
+
+    def _queue(self, settings: Settings, queue: sqs.IQueue, dead_letters: sqs.IQueue) -> None:
+        self._alarm(
+            "OldestUpload",
+            "An upload has waited too long in the queue",
+            queue.metric_approximate_age_of_oldest_message(
+                period=FIVE_MINUTES, statistic="Maximum"
+            ),
+            runbook="slow-uploads",
+            threshold=60 * settings.lag_alarm_minutes,
+        )
+        self._alarm(
+            "DeadUploads",
+            "An upload has failed five times",
+            dead_letters.metric_approximate_number_of_messages_visible(
+                period=FIVE_MINUTES, statistic="Maximum"
+            ),
+            runbook="dead-uploads",
+        )
 
     def _throttling(self, tables: Sequence[dynamodb.Table]) -> None:
         for table in tables:

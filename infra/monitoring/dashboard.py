@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
@@ -47,6 +48,7 @@ class Dashboard(Construct):
         settings: Settings,
         compute: Compute,
         ingest: sfn.StateMachine,
+        uploads: sqs.IQueue,
         alarms: Alarms,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -61,15 +63,31 @@ class Dashboard(Construct):
         board.add_widgets(
             _graph(
                 "Uploads",
-                ingest.metric_started(period=FIVE_MINUTES, label="started"),
-                ingest.metric_succeeded(period=FIVE_MINUTES, label="ended well"),
-                ingest.metric_failed(period=FIVE_MINUTES, label="failed"),
+                metrics.of(committed, "seconds", statistic="SampleCount", label="committed"),
                 metrics.of(refused, "seconds", statistic="SampleCount", label="refused"),
+                ingest.metric_failed(period=FIVE_MINUTES, label="large ones failed"),
             ),
             _graph(
                 "Rows", metrics.of(committed, "rows_read"), metrics.of(committed, "rows_rejected")
             ),
             _graph("Bytes", metrics.of(committed, "size_bytes")),
+        )
+        board.add_widgets(
+            _graph(
+                "Uploads in the queue",
+                uploads.metric_approximate_number_of_messages_visible(
+                    period=FIVE_MINUTES, statistic="Maximum", label="waiting"
+                ),
+                uploads.metric_approximate_number_of_messages_not_visible(
+                    period=FIVE_MINUTES, statistic="Maximum", label="in batches"
+                ),
+            ),
+            _graph(
+                "Age of the oldest upload, seconds",
+                uploads.metric_approximate_age_of_oldest_message(
+                    period=FIVE_MINUTES, statistic="Maximum", label="oldest"
+                ),
+            ),
         )
         board.add_widgets(
             _graph(
@@ -83,7 +101,7 @@ class Dashboard(Construct):
                 metrics.of(published, "waiting_items", statistic="Maximum"),
             ),
             _graph(
-                "Upload to KPIs, milliseconds",
+                "Large upload to KPIs, milliseconds",
                 ingest.metric_time(period=FIVE_MINUTES, statistic="Maximum", label="slowest"),
                 ingest.metric_time(period=FIVE_MINUTES, statistic="p50", label="median"),
             ),

@@ -1,9 +1,8 @@
-"""State machine of one source object: validate, read the verdict, transform, archive."""
+"""State machine of one large object: validate, read the verdict, transform, archive."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from aws_cdk import Duration
 from aws_cdk import aws_ecs as ecs
@@ -30,7 +29,6 @@ from infra.workflows.steps import (
     retry_call,
     when,
 )
-from infra.workflows.warm_service import WarmService
 from infra.workflows.worker_tasks import WorkerTasks
 from kpi.aggregation.tables import LEDGER_PARTITION_KEY, LEDGER_SORT_KEY
 
@@ -39,7 +37,7 @@ MEDIUM_FACTOR = 16
 
 
 class Ingest(Construct):
-    """State machine that takes one source object from upload to KPIs.
+    """State machine that takes one object that is too large for a batch from upload to KPIs.
 
     Input: `bucket`, `key`, `version_id`, `size` (bytes), `url`, `source_id`.
 
@@ -57,14 +55,12 @@ class Ingest(Construct):
         buckets: Buckets,
         tables: Tables,
         topic: sns.ITopic,
-        warm: WarmService | None,
         log_group: logs.ILogGroup,
     ) -> None:
         super().__init__(scope, construct_id)
         self._settings = settings
         self._compute = compute
         self._ledger = tables.ledger
-        self._warm = warm
         self._failure = FailureStates(self, "Failure", topic=topic, workflow="ingest").start
         self._worker = WorkerTasks(compute, failure=self._failure, spot=settings.spot)
         self._timeout = Duration.hours(max(1, settings.execution_timeout_hours // 3))
@@ -122,7 +118,7 @@ class Ingest(Construct):
                     command,
                     cpu=self._cpu_by_size(),
                     then=read_verdict,
-                ).start
+                )
             )
         )
         return find_entry
@@ -132,13 +128,13 @@ class Ingest(Construct):
             "Transform",
             self._compute.transform,
             ["transform"],
-            cpu=self._cpu_of_transform(),
+            cpu=self._cpu_by_size(),
             then=move,
         )
         return (
             self._choice("HasManyDays")
-            .when(when(self._is_huge()), self._fan_out.days(transform.task))
-            .otherwise(transform.start)
+            .when(when(self._is_huge()), self._fan_out.days(transform))
+            .otherwise(transform)
         )
 
     def _run(
@@ -149,19 +145,13 @@ class Ingest(Construct):
         *,
         cpu: str,
         then: sfn.IChainable,
-    ) -> _WorkerStep:
-        """Run a task sized by the object, or the warm service (if any) for a small object."""
+    ) -> sfn.IChainable:
+        """Run a task sized by the object."""
         state = self._worker.run(
             self, name, task=task, command=command, cpu=cpu, timeout=self._timeout
         )
         state.next(then)
-        if self._warm is None:
-            return _WorkerStep(start=state, task=state)
-        warm = self._warm.run(self, f"{name}Warm", command=command, otherwise=state)
-        warm.next(then)
-        small = when(f"$states.input.size <= {self._settings.small_mib * MIB}")
-        choice = self._choice(f"Is{name}Small").when(small, warm).otherwise(state)
-        return _WorkerStep(start=choice, task=state)
+        return state
 
     def _read_entry(self, name: str) -> tasks.DynamoGetItem:
         """Read the entry of the source object: the ledger decides, not the exit code of a task."""
@@ -233,38 +223,9 @@ class Ingest(Construct):
         """Return JSONata for the CPU units of a task by the size of the source object."""
         settings, size = self._settings, "$states.input.size"
         return (
-            f"{size} <= {settings.small_mib * MIB} ? {cpu_units(settings.small_task_vcpu)} : "
             f"{size} <= {MEDIUM_FACTOR * settings.small_mib * MIB} "
             f"? {cpu_units(settings.medium_task_vcpu)} : {cpu_units(settings.large_task_vcpu)}"
         )
 
-    def _cpu_of_transform(self) -> str:
-        """Return JSONata for the CPU units of a transform: at least a medium task for products.
-
-        A product of another category changes every day on which it was sold, whatever the size of
-        the upload. By patterns any object may be one of products, or a reference.
-        """
-        medium = cpu_units(self._settings.medium_task_vcpu)
-        if self._settings.has_patterns:
-            return f"$max([{medium}, {self._cpu_by_size()}])"
-        folder = self._settings.folder_of("products")
-        return (
-            f"$substring($states.input.key, 0, {len(folder)}) = '{folder}' "
-            f"? $max([{medium}, {self._cpu_by_size()}]) : {self._cpu_by_size()}"
-        )
-
     def _choice(self, name: str) -> sfn.Choice:
         return sfn.Choice.jsonata(self, name, state_name=name)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _WorkerStep:
-    """States of one command of the worker.
-
-    Attributes:
-        start: State to enter; it chooses between the warm service and a task.
-        task: State that runs a task in any case.
-    """
-
-    start: sfn.IChainable
-    task: sfn.IChainable

@@ -1,4 +1,4 @@
-"""Start one ingest execution per object version, however often its event is delivered."""
+"""Send small uploads into the queue; start one ingest execution per version of a large one."""
 
 from __future__ import annotations
 
@@ -17,16 +17,24 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
-from infra.settings import Settings
+from infra.settings import MIB, Settings
 from infra.workflows.steps import (
     FAILURE,
     UNCHANGED,
+    VERSION_ID,
     FailureStates,
     adding,
     is_marker,
     retry_call,
     when,
 )
+
+NAME_IS_TAKEN = "StepFunctions.ExecutionAlreadyExistsException"
+
+KEPT_FOR_A_DAY: dict[str, Any] = {
+    "retry_attempts": 185,  # the maximum (EventBridge, "Retry policy")
+    "max_event_age": Duration.hours(24),
+}
 
 OBJECT = "$states.input.detail.object"
 BUCKET = "$states.input.detail.bucket.name"
@@ -39,15 +47,18 @@ SOURCE_ID_OF_VERSION = (
 
 
 class Intake(Construct):
-    """Rule on the input bucket, and a state machine that names the ingest execution.
+    """Rules on the input bucket, and a state machine that names executions.
 
-    EventBridge cannot name the execution that it starts. It starts this short Express execution,
-    which computes the object's `source_id` and starts the ingest execution under that name. A
-    second event of the same version finds the name taken for 90 days; the ledger never forgets it.
+    An object of up to `settings.small_mib` becomes a message of the queue of uploads. A larger one
+    gets an execution of its own. EventBridge cannot name the execution that it starts. It starts
+    this short Express execution, which computes the object's `source_id` and starts the ingest
+    execution under that name. A second event of the same version finds the name taken for 90 days;
+    the ledger never forgets it.
 
     Attributes:
-        state_machine: Express. Input: an "Object Created" event. The optional field `again` is a
-            suffix of the execution's name, which starts a version a second time on purpose.
+        state_machine: Express. Input: an "Object Created" event, of a large object or as the sweep
+            makes it; the optional field `again` is a suffix of the execution's name, which starts a
+            version a second time on purpose. With the field `wake` it starts batches instead.
     """
 
     def __init__(
@@ -59,12 +70,17 @@ class Intake(Construct):
         bucket: s3.IBucket,
         decrypt_rights: Sequence[iam.PolicyStatement],
         ingest: sfn.StateMachine,
+        batches: sfn.StateMachine,
+        uploads: sqs.IQueue,
         topic: sns.ITopic,
         dlq: sqs.IQueue,
         log_group: logs.ILogGroup,
     ) -> None:
         super().__init__(scope, construct_id)
+        self._settings = settings
         self._decrypt_rights = decrypt_rights
+        self._uploads = uploads
+        self._wake = self._start_batches(batches)
         failure = FailureStates(self, "Failure", topic=topic, workflow="intake").start
         start = self._start(ingest, failure)
         self.state_machine = sfn.StateMachine(
@@ -80,24 +96,69 @@ class Intake(Construct):
                 destination=log_group, level=sfn.LogLevel.ALL, include_execution_data=True
             ),
         )
-        self.rule = events.Rule(
-            self,
+        largest = settings.small_mib * MIB
+        self._rule(
             "ObjectCreated",
-            description="An object of a dataset came into the input bucket of shopkpi",
+            "An object of a dataset came into the input bucket of shopkpi: it goes into the queue",
+            bucket,
+            ["<=", largest],
+            targets.SqsQueue(uploads, dead_letter_queue=dlq, **KEPT_FOR_A_DAY),
+            # A hint: the schedule starts batches too, where it is lost.
+            targets.SfnStateMachine(
+                self.state_machine,
+                input=events.RuleTargetInput.from_object({"wake": True}),
+                retry_attempts=2,
+                max_event_age=Duration.minutes(1),
+            ),
+        )
+        self._rule(
+            "LargeObjectCreated",
+            "An object that is too large for a batch came into the input bucket of shopkpi",
+            bucket,
+            [">", largest],
+            targets.SfnStateMachine(self.state_machine, dead_letter_queue=dlq, **KEPT_FOR_A_DAY),
+        )
+
+    def _rule(
+        self,
+        construct_id: str,
+        description: str,
+        bucket: s3.IBucket,
+        size: Sequence[object],
+        *rule_targets: events.IRuleTarget,
+    ) -> None:
+        object_ = {**keys_below(self._settings).get("object", {}), "size": [{"numeric": size}]}
+        events.Rule(
+            self,
+            construct_id,
+            description=description,
             event_pattern=events.EventPattern(
                 source=["aws.s3"],
                 detail_type=["Object Created"],
-                detail={"bucket": {"name": [bucket.bucket_name]}, **keys_below(settings)},
+                detail={"bucket": {"name": [bucket.bucket_name]}, "object": object_},
             ),
-            targets=[
-                targets.SfnStateMachine(
-                    self.state_machine,
-                    dead_letter_queue=dlq,
-                    retry_attempts=185,  # the maximum (EventBridge, "Retry policy")
-                    max_event_age=Duration.hours(24),
-                )
-            ],
+            targets=list(rule_targets),
         )
+
+    def _start_batches(self, batches: sfn.StateMachine) -> sfn.IChainable:
+        """Start an execution for this window of time; one of its name is enough."""
+        window_ms = 1000 * self._settings.batch_window_s
+        woken = sfn.Succeed.jsonata(self, "Woken", state_name="Woken")
+        wake = tasks.StepFunctionsStartExecution.jsonata(
+            self,
+            "StartBatches",
+            state_name="StartBatches",
+            state_machine=batches,
+            name=f"{{% 'window-' & $string($floor($millis() / {window_ms})) %}}",
+            input=sfn.TaskInput.from_object({"count": False}),
+            task_timeout=sfn.Timeout.duration(Duration.minutes(1)),
+            outputs=UNCHANGED,
+        )
+        retry_call(wake, final=[NAME_IS_TAKEN])
+        # Whatever fails here, the message is in the queue.
+        wake.add_catch(woken, errors=["States.ALL"], outputs=UNCHANGED)
+        wake.next(woken)
+        return wake
 
     def _locate(
         self, bucket: s3.IBucket, start: sfn.IChainable, failure: sfn.IChainable
@@ -145,6 +206,7 @@ class Intake(Construct):
         no_data = when(f"$substring({OBJECT}.key, -1) = '/' or {is_marker(f'{OBJECT}.key')}")
         return (
             sfn.Choice.jsonata(self, "WhichVersion", state_name="WhichVersion")
+            .when(when("$exists($states.input.wake)"), self._wake)
             .when(no_data, ignored)
             .when(when(f"$exists({OBJECT}.`version-id`)"), named)
             .otherwise(current)
@@ -176,13 +238,46 @@ class Intake(Construct):
             outputs=UNCHANGED,
         )
         # A taken name means that the version has been started: a result, not a failure.
-        taken = "StepFunctions.ExecutionAlreadyExistsException"
         known = sfn.Succeed.jsonata(self, "AlreadyStarted", state_name="AlreadyStarted")
         started = sfn.Succeed.jsonata(self, "Started", state_name="Started")
-        retry_call(start, final=[taken])
-        start.add_catch(known, errors=[taken], outputs=UNCHANGED)
+        retry_call(start, final=[NAME_IS_TAKEN])
+        start.add_catch(known, errors=[NAME_IS_TAKEN], outputs=UNCHANGED)
         start.add_catch(failure, errors=["States.ALL"], outputs=FAILURE)
-        return identify.next(start).next(started)
+        start.next(started)
+        is_small = when(f"$states.input.size <= {self._settings.small_mib * MIB}")
+        identify.next(
+            sfn.Choice.jsonata(self, "IsSmall", state_name="IsSmall")
+            .when(is_small, self._enqueue(failure))
+            .otherwise(start)
+        )
+        return identify
+
+    def _enqueue(self, failure: sfn.IChainable) -> sfn.IChainable:
+        """Send a message such as the rule sends, for an object that the sweep has found."""
+        send = tasks.SqsSendMessage.jsonata(
+            self,
+            "Enqueue",
+            state_name="Enqueue",
+            queue=self._uploads,
+            message_body=sfn.TaskInput.from_object(
+                {
+                    "detail": {
+                        "bucket": {"name": "{% $states.input.bucket %}"},
+                        "object": {
+                            "key": "{% $states.input.key %}",
+                            "size": "{% $states.input.size %}",
+                            "version-id": VERSION_ID,
+                        },
+                    }
+                }
+            ),
+            task_timeout=sfn.Timeout.duration(Duration.minutes(1)),
+            outputs=UNCHANGED,
+        )
+        retry_call(send)
+        send.add_catch(failure, errors=["States.ALL"], outputs=FAILURE)
+        send.next(self._wake)
+        return send
 
 
 def keys_below(settings: Settings) -> dict[str, Any]:

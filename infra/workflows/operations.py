@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
@@ -52,6 +54,7 @@ class Operations(Construct):
         settings: Settings,
         compute: Compute,
         buckets: Buckets,
+        queue_rights: Sequence[iam.PolicyStatement],
         topic: sns.ITopic,
         dlq: sqs.IQueue,
         log_group: logs.ILogGroup,
@@ -79,11 +82,12 @@ class Operations(Construct):
         self.operators = iam.ManagedPolicy(
             self,
             "Operators",
-            description="Retract and restore uploads, adopt contracts, and erase customers",
+            description="Retract, restore and redrive uploads, adopt contracts, erase customers",
             statements=[
                 *compute.operator_rights,
                 # Not by the state machine: its history would keep the id.
                 *compute.erasure_rights(buckets),
+                *queue_rights,
                 self._start_rights(),
             ],
         )

@@ -15,7 +15,7 @@ from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
 from infra.compute import METRICS_NAMESPACE
-from infra.settings import Settings
+from infra.settings import MIB, Settings
 from infra.workflows.steps import (
     FAILURE,
     UNCHANGED,
@@ -28,6 +28,9 @@ from infra.workflows.steps import (
 )
 
 AGE_METRIC = "uncommitted_age_seconds"
+
+HOUR_S = 3_600
+DAY_S = 86_400
 
 
 class Sweep(Construct):
@@ -56,12 +59,14 @@ class Sweep(Construct):
         settings: Settings,
         bucket: s3.IBucket,
         intake: sfn.StateMachine,
+        uploads: sqs.IQueue,
         topic: sns.ITopic,
         dlq: sqs.IQueue,
         log_group: logs.ILogGroup,
     ) -> None:
         super().__init__(scope, construct_id)
         self._settings = settings
+        self._uploads = uploads
         dimensions = {"deployment": settings.prefix}
         self.age = cloudwatch.Metric(
             namespace=METRICS_NAMESPACE,
@@ -128,12 +133,33 @@ class Sweep(Construct):
         )
         retry_call(listing)
         listing.add_catch(failure, errors=["States.ALL"], outputs=FAILURE)
+        counting = self._count_messages(failure)
+        counting.next(objects)
         listing.next(
             sfn.Choice.jsonata(self, "IsEmpty", state_name="IsEmpty")
             .when(when("$states.input.key_count = 0"), swept)
-            .otherwise(objects)
+            .otherwise(counting)
         )
         return listing
+
+    def _count_messages(self, failure: sfn.IChainable) -> tasks.CallAwsService:
+        """Count the messages of the queue: small objects are left to them while there are some."""
+        names = [f"ApproximateNumberOfMessages{one}" for one in ("", "NotVisible", "Delayed")]
+        total = " + ".join(f"$number($states.result.Attributes.{name})" for name in names)
+        counting = tasks.CallAwsService.jsonata(
+            self,
+            "CountMessages",
+            state_name="CountMessages",
+            service="sqs",
+            action="getQueueAttributes",
+            iam_resources=[self._uploads.queue_arn],
+            parameters={"QueueUrl": self._uploads.queue_url, "AttributeNames": names},
+            task_timeout=sfn.Timeout.duration(Duration.minutes(1)),
+            outputs=adding(f"'queued': {total}"),
+        )
+        retry_call(counting)
+        counting.add_catch(failure, errors=["States.ALL"], outputs=FAILURE)
+        return counting
 
     def _for_each_object(self, bucket: s3.IBucket, intake: sfn.StateMachine) -> sfn.DistributedMap:
         """Map over the listing of the bucket."""
@@ -148,7 +174,9 @@ class Sweep(Construct):
             item_selector={
                 "key": sfn.JsonPath.string_at("$$.Map.Item.Value.Key"),
                 "modified": sfn.JsonPath.number_at("$$.Map.Item.Value.LastModified"),
+                "size": sfn.JsonPath.number_at("$$.Map.Item.Value.Size"),
                 "again": sfn.JsonPath.string_at("$.again"),
+                "queued": sfn.JsonPath.number_at("$.queued"),
             },
             # One object that cannot be started must not hide the others. Its child tells why.
             tolerated_failure_percentage=100,
@@ -168,6 +196,12 @@ class Sweep(Construct):
         folders = " or ".join(
             f"$substring($states.input.key, 0, {len(folder)}) = '{folder}'"
             for folder in self._settings.incoming_folders
+        )
+        # A small object may be in the queue, or among its dead letters: it is sent again in its
+        # first hour, and for an hour of each day after, while no message waits.
+        may_be_queued = (
+            f"$states.input.size <= {self._settings.small_mib * MIB} and $states.input.again = '' "
+            f"and ($states.input.queued > 0 or $floor({age}) % {DAY_S} >= {HOUR_S})"
         )
         # Markers stay where they are, for ever.
         left_behind = (
@@ -218,8 +252,12 @@ class Sweep(Construct):
         )
         retry_call(start)
         # Starting the object matters more than reporting its age.
-        report.add_catch(start, errors=["States.ALL"], outputs=UNCHANGED)
-        report.next(start)
+        is_queued = sfn.Choice.jsonata(self, "MayBeQueued", state_name="MayBeQueued")
+        is_queued.when(
+            when(may_be_queued), sfn.Succeed.jsonata(self, "Queued", state_name="Queued")
+        ).otherwise(start)
+        report.add_catch(is_queued, errors=["States.ALL"], outputs=UNCHANGED)
+        report.next(is_queued)
         return (
             sfn.Choice.jsonata(self, "IsLeftBehind", state_name="IsLeftBehind")
             .when(when(left_behind), report)

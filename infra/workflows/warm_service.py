@@ -69,7 +69,13 @@ class WarmService(Construct):
         )
         self.task = compute.add_task(
             "Serve",
-            rights=[*compute.validate_rights, *compute.transform_rights, receive, answer],
+            rights=[
+                *compute.validate_rights,
+                *compute.transform_rights,
+                *compute.queue_rights["validate"],
+                receive,
+                answer,
+            ],
             command=[
                 *("serve", "--queue", self.queue.queue_url),
                 *("--concurrency", str(BACKLOG_PER_TASK)),

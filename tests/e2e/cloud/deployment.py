@@ -167,6 +167,25 @@ class Deployment:
 
         return _until(ended, f"{count} executions of {name} to end", self._describe)
 
+    def messages(self, output: str = "UploadQueue") -> int:
+        """Count the messages of a queue, visible or not."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self.client("sqs").get_queue_attributes(
+            QueueUrl=self.outputs[output], AttributeNames=names
+        )
+        return sum(int(found["Attributes"][name]) for name in names)
+
+    def drain(self) -> list[Json]:
+        """Wait until the queue of uploads is empty and no batch runs; return the executions."""
+
+        def drained() -> list[Json] | None:
+            found = self.executions("batches")
+            is_running = any(one["status"] == "RUNNING" for one in found)
+            return found if found and not is_running and not self.messages() else None
+
+        executions: list[Json] = _until(drained, "the queue to be empty", self._describe)
+        return executions
+
     def states_of(self, execution: Json) -> list[str]:
         """Return the names of the states that an execution entered, in order."""
         events = self.states.get_execution_history(
@@ -292,7 +311,7 @@ class Deployment:
         """Describe executions, commands and logs for a failure message."""
         lines = [
             f"{name} {one['name']} {one['status']} {one.get('error', '')}"
-            for name in ("intake", "ingest")
+            for name in ("intake", "batches", "ingest")
             for one in self.executions(name)
         ]
         return "\n".join([*lines, *map(str, self.commands()), *self.logs()])

@@ -27,6 +27,7 @@ SETTINGS = {
     "small_mib": "1",
     "range_mib": "2",
     "split_above_mib": "2",
+    "batch_window_s": "1",
     # The sweep takes every object for left behind.
     "sweep_min_age_minutes": "0",
 }

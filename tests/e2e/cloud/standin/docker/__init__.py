@@ -6,13 +6,14 @@ with the environment that ECS gives it. It has only the calls that MiniStack mak
 `STANDIN_IMAGE`, Podman runs that image as Fargate would: as a user other than root, read-only but
 for /tmp, without capabilities. Only the network is that of this machine.
 
-It also changes two things in MiniStack's Step Functions to what AWS documents:
+It also changes three things in MiniStack's Step Functions to what AWS documents:
 
 - `ecs:runTask.sync` fails its state with States.TaskFailed when a container exits with a code other
   than 0; the cause is the task, its fields in upper camel case (Step Functions developer guide,
   "Run Amazon ECS or Fargate tasks").
 - A nested `states:startExecution` whose name is taken fails its state with
   StepFunctions.ExecutionAlreadyExistsException; MiniStack leaves out the service and the suffix.
+- `aws-sdk:s3:getObject` returns the object's text as `Body`; MiniStack has no such call.
 """
 
 from __future__ import annotations
@@ -251,5 +252,24 @@ def _behave_like_aws() -> None:
             raise
         return answer
 
+    call_s3 = stepfunctions._dispatch_aws_sdk_rest_xml
+
+    def call_or_read(
+        service_info: dict[str, Any], service: str, action: str, request: dict[str, Any]
+    ) -> dict[str, Any]:
+        if (service, action) != ("s3", "getObject"):
+            answer: dict[str, Any] = call_s3(service_info, service, action, request)
+            return answer
+        from ministack import app  # noqa: PLC0415  (it is importing us)
+
+        path = f"/{request['Bucket']}/{request['Key']}"
+        status, _, body = app.call_service_handler_sync(
+            app.SERVICE_HANDLERS["s3"], "GET", path, {"host": "s3.amazonaws.com"}, b"", {}
+        )
+        if status != 200:
+            raise stepfunctions._ExecutionError("S3.NoSuchKeyException", path)
+        return {"Body": body.decode() if isinstance(body, bytes) else body}
+
+    stepfunctions._dispatch_aws_sdk_rest_xml = call_or_read
     stepfunctions._poll_ecs_tasks = poll_and_fail
     stepfunctions._invoke_nested_start_execution = start_or_name_the_error
