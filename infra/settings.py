@@ -104,10 +104,10 @@ class Settings:
         az_count: Availability zones that tasks and endpoints spread over.
         availability_zones: Their names, instead of the region's first `az_count`.
         spot: Try Fargate Spot first.
-        small_task_vcpu: Task size for source objects up to `small_mib`.
+        small_task_vcpu: Task size of batches.
         medium_task_vcpu: Task size for source objects up to 16 times `small_mib`.
         large_task_vcpu: Task size for larger ones, for byte ranges and for slices of days.
-        small_mib: Largest source object that is small.
+        small_mib: Largest source object that goes in a batch.
         split_above_mib: A larger plain CSV is validated in byte ranges, by several tasks.
         range_mib: Length of such a byte range.
         batch_files: Most files of a batch; smaller objects than `small_mib` go in batches.
@@ -155,7 +155,7 @@ class Settings:
     az_count: int = 2
     availability_zones: tuple[str, ...] = ()
     spot: bool = True
-    small_task_vcpu: float = 0.5
+    small_task_vcpu: float = 1.0
     medium_task_vcpu: float = 2.0
     large_task_vcpu: float = 4.0
     small_mib: int = 64

@@ -201,6 +201,7 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             "State": f"dynamodb://{self.settings.prefix}",
             "IngestStateMachine": self.ingest.state_machine.state_machine_arn,
             "UploadQueue": self.uploads.queue.queue_url,
+            "UploadDeadLetters": self.uploads.dead_letters.queue_url,
             "OperationsStateMachine": self.operations.state_machine.state_machine_arn,
             "OperatorPolicy": self.operations.operators.managed_policy_arn,
             "Topic": self.notifications.topic.topic_arn,

@@ -243,7 +243,7 @@ class Batches(Construct):
             name,
             task=task,
             command=command,
-            cpu=f"{cpu_units(self._settings.medium_task_vcpu)}",
+            cpu=f"{cpu_units(self._settings.small_task_vcpu)}",
             timeout=Duration.hours(4),
         )
         state.next(then)

@@ -37,7 +37,7 @@ NOT_EMULATED = {
 }
 
 # Eleven uploads at once start twenty containers on a machine that may be busy.
-WAIT_LIMIT_S = 300.0
+WAIT_LIMIT_S = 170.0
 
 
 def emulated(template: Json) -> Json:
@@ -175,6 +175,45 @@ class Deployment:
         )
         return sum(int(found["Attributes"][name]) for name in names)
 
+    def send(self, key: str, version: str, size: int) -> None:
+        """Send the event of an object version into the queue of uploads, as EventBridge does."""
+        object_ = {"key": key, "version-id": version, "size": size}
+        bucket = {"name": self.outputs["InputBucket"]}
+        self.send_text(json.dumps({"detail": {"bucket": bucket, "object": object_}}))
+
+    def send_text(self, body: str) -> None:
+        """Send any text into the queue of uploads."""
+        queue = self.outputs["UploadQueue"]
+        self.client("sqs").send_message(QueueUrl=queue, MessageBody=body)
+
+    def events(self, name: str) -> list[Json]:
+        """Return the log lines of an event."""
+        lines = [json.loads(line) for line in self.logs() if line.startswith("{")]
+        return [line for line in lines if line["event"] == name]
+
+    def wait_for_state(self, name: str, state: str) -> None:
+        """Wait until an execution of a state machine has entered a state."""
+
+        def entered() -> bool | None:
+            every = [self.states_of(one) for one in self.executions(name)]
+            return True if any(state in one for one in every) else None
+
+        _until(entered, f"{state} of {name}", self._describe)
+
+    def end_of(self, execution: str) -> Json:
+        """Wait for the end of an execution."""
+
+        def ended() -> Json | None:
+            found: Json = self.states.describe_execution(executionArn=execution)
+            return None if found["status"] == "RUNNING" else found
+
+        end: Json = _until(ended, f"{execution} to end", self._describe)
+        return end
+
+    def take_uploads(self) -> None:
+        """Start batches, as an upload does."""
+        self.start("batches", {"count": False})
+
     def drain(self) -> list[Json]:
         """Wait until the queue of uploads is empty and no batch runs; return the executions."""
 
@@ -300,8 +339,7 @@ class Deployment:
         """Wait until tasks have logged `count` lines of an event, and return them."""
 
         def written() -> list[Json] | None:
-            lines = [json.loads(line) for line in self.logs() if line.startswith("{")]
-            found = [line for line in lines if line["event"] == event]
+            found = self.events(event)
             return found if len(found) >= count else None
 
         found: list[Json] = _until(written, f"{count} log lines {event}", self._describe)

@@ -76,7 +76,7 @@ def may_start(template: Template, role: Any, target: str, action: str) -> bool:
 
 def test_every_rule_reaches_its_targets(deployment: Template) -> None:
     rules = deployment.of_type("AWS::Events::Rule")
-    assert len(rules) == 3
+    assert len(rules) == 4
     for name, rule in rules.items():
         assert rule["Properties"].get("State", "ENABLED") == "ENABLED"
         for target in rule["Properties"]["Targets"]:
@@ -89,6 +89,9 @@ def check_target(template: Template, rule: str, target: Json) -> None:
     arn = resolve(target["Arn"])
     if arn in template.of_type("AWS::StepFunctions::StateMachine"):
         assert may_start(template, target["RoleArn"], arn, "states:StartExecution"), rule
+        return
+    if arn.removeprefix("arn:") in template.of_type("AWS::SQS::Queue"):
+        check_dead_letters(template, rule, target["Arn"])  # as a queue that it sends to
         return
     group = arn.rsplit(":", 1)[-1]
     assert group in template.of_type("AWS::Logs::LogGroup"), rule
@@ -124,7 +127,7 @@ def check_dead_letters(template: Template, rule: str, queue: Json) -> None:
 
 def test_every_schedule_may_start_its_target(deployment: Template) -> None:
     schedules = deployment.of_type("AWS::Scheduler::Schedule")
-    assert len(schedules) == 3
+    assert len(schedules) == 4
     for name, schedule in schedules.items():
         target = schedule["Properties"]["Target"]
         arn = resolve(target["Arn"])

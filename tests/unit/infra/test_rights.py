@@ -12,6 +12,13 @@ def on_table(actions: set[str], *tables: str) -> set[tuple[str, str]]:
     return {(f"dynamodb:{action}", f"Tables{table}") for action in actions for table in tables}
 
 
+HOLD = ("ChangeMessageVisibility", "GetQueueAttributes")
+
+
+def on_queue(*actions: str) -> set[tuple[str, str]]:
+    return {(f"sqs:{action}", "UploadsQueue") for action in actions}
+
+
 def rights(template: Template, role: str) -> set[tuple[str, str]]:
     """Return the rights of a role; resources come without account and logical id hash."""
     return {(action, shorten(resource)) for action, resource in template.rights(role)}
@@ -20,7 +27,7 @@ def rights(template: Template, role: str) -> set[tuple[str, str]]:
 def shorten(resource: str) -> str:
     name = resource.rsplit("arn:", 1)[-1].rsplit(":::", 1)[-1]
     name, slash, rest = name.partition("/")
-    if name.startswith(("Buckets", "Tables")):
+    if name.startswith(("Buckets", "Tables", "Uploads")):
         name = name[:-8]
     return f"{name}{slash}{rest}"
 
@@ -34,6 +41,8 @@ def test_each_task_may_do_what_it_does_and_no_more(template: Template) -> None:
         ("s3:ListBucket", "BucketsInput"),
         ("s3:ListBucket", "BucketsClean"),
         *on_table(READ | COMMIT, "Ledger"),
+        *on_queue(*HOLD, "DeleteMessage", "ReceiveMessage"),
+        *((f"sqs:{action}", "UploadsDeadLetters") for action in ("GetQueueUrl", "SendMessage")),
     }
     assert rights(template, "ComputeTransformRole") == {
         *((action, "BucketsClean/*") for action in get),
@@ -48,6 +57,7 @@ def test_each_task_may_do_what_it_does_and_no_more(template: Template) -> None:
         *on_table(READ | {"PutItem", "DeleteItem"}, "OrderKpis", "CategoryKpis", "ProductKpis"),
         # Items of kind `kpi_waiting` alone, see the next test.
         *on_table({"DeleteItem"}, "Ledger"),
+        *on_queue(*HOLD),
     }
     assert rights(template, "ComputeMaintainRole") == {
         *((action, "BucketsClean/*") for action in (*get, "s3:DeleteObject")),
@@ -67,7 +77,9 @@ def test_each_task_may_do_what_it_does_and_no_more(template: Template) -> None:
         ),
         ("s3:ListBucket", "BucketsInput"),
         ("s3:ListBucket", "BucketsArchive"),
+        *((action, "BucketsClean/plans/*") for action in get),
         *on_table(READ, "Ledger"),
+        *on_queue(*HOLD, "DeleteMessage"),
     }
 
 
@@ -155,7 +167,7 @@ def test_the_warm_service_has_the_rights_of_both_tasks(full: Template) -> None:
     queue = {
         (action, resource)
         for action, resource in full.rights("ComputeServeRole")
-        if action.startswith(("sqs:", "states:"))
+        if action.startswith(("sqs:", "states:")) and "Uploads" not in resource
     }
     both = full.rights("ComputeValidateRole") | full.rights("ComputeTransformRole")
     assert full.rights("ComputeServeRole") - queue == both
@@ -167,5 +179,5 @@ def test_the_warm_service_has_the_rights_of_both_tasks(full: Template) -> None:
         ("states:SendTaskHeartbeat", "*"),
         ("states:SendTaskSuccess", "*"),
     }
-    sends = {r for a, r in full.rights("IngestStateMachineRole") if a == "sqs:SendMessage"}
+    sends = {r for a, r in full.rights("BatchesStateMachineRole") if a == "sqs:SendMessage"}
     assert [resource[:13] for resource in sends] == ["arn:WarmQueue"]

@@ -24,6 +24,7 @@ from botocore.exceptions import ClientError
 
 from tests.support.commands import shopkpi
 from tests.support.emulators import Emulator, unique_name
+from tests.support.uploads import event
 from tests.unit.infra.templates import ROOT, Json, Template, as_list, resolve
 from worker.index import stored
 from worker.maintenance import collection
@@ -101,7 +102,13 @@ def of_item(action: str, call: Json) -> Right:
     return Right(f"dynamodb:{action}", f"arn:{call['TableName']}", leading_key)
 
 
-NEEDED = {"s3": needed_of_s3, "dynamodb": needed_of_dynamodb}
+def needed_of_sqs(operation: str, call: Json) -> Iterator[Right]:
+    """A batch needs the right of its action (SQS developer guide, "API permissions")."""
+    queue = call.get("QueueName") or call["QueueUrl"].rsplit("/", 1)[-1]
+    yield Right(f"sqs:{operation.removesuffix('Batch')}", f"arn:{queue}")
+
+
+NEEDED = {"s3": needed_of_s3, "dynamodb": needed_of_dynamodb, "sqs": needed_of_sqs}
 
 
 @pytest.fixture
@@ -139,8 +146,11 @@ class Shop:
 
     @property
     def s3(self) -> Any:
+        return self.client("s3")
+
+    def client(self, service: str) -> Any:
         return boto3.client(
-            "s3",
+            service,
             endpoint_url=self.environment["AWS_ENDPOINT_URL"],
             region_name="us-east-1",
             aws_access_key_id="testing",
@@ -152,6 +162,26 @@ class Shop:
         bucket = self.bucket("input")
         version = self.s3.put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
         return [f"s3://{bucket}/{key}", "--version-id", version]
+
+    def make_queue(self) -> str:
+        """Make the queue of uploads, where each receive is the last; return its URL."""
+        sqs = self.client("sqs")
+        dead = sqs.create_queue(QueueName=self.bucket("deadletters"))["QueueUrl"]
+        names = ["QueueArn"]
+        arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=names)["Attributes"][
+            "QueueArn"
+        ]
+        policy = {"deadLetterTargetArn": arn, "maxReceiveCount": 1}
+        attributes = {"RedrivePolicy": json.dumps(policy)}
+        made = sqs.create_queue(QueueName=self.bucket("queue"), Attributes=attributes)
+        url: str = made["QueueUrl"]
+        return url
+
+    def send(self, queue: str, url: str, _: str = "", version: str = "none") -> None:
+        """Send the event of an object version."""
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        body = event(bucket, key, version_id=version)
+        self.client("sqs").send_message(QueueUrl=queue, MessageBody=body)
 
     def run(self, *words: str, code: int = 0) -> set[Right]:
         """Run a command as a task does; return the rights that it needed."""
@@ -231,6 +261,15 @@ def rights_of_commands(shop: Shop) -> dict[str, set[Right]]:
     wrong = upload("orders/wrong.csv", b"nothing\n" * 2**20)  # moved in parts
     run("Archive", "archive", *wrong, "--to", archive)
 
+    queue = shop.make_queue()
+    shop.send(queue, *shop.upload("orders/queued.csv", ORDERS + one_order))
+    shop.send(queue, f"s3://{shop.bucket('input')}/orders/_SUCCESS")  # deleted unread
+    shop.send(queue, f"s3://{shop.bucket('input')}/orders/gone.csv")  # a dead letter
+    batch = ["--queue", queue, "--batch", f"{clean}/plans/batches/1"]
+    run("Validate", "validate", *batch)
+    run("Transform", "transform", *batch)
+    run("Archive", "archive", *batch, "--to", archive)
+
     lines = [one_order.replace(b"1,", b"%d," % number, 1) for number in (1, 2, 3)]
     huge = shop.upload("orders/huge.csv", ORDERS + b"".join(lines))
     plans = []
@@ -260,15 +299,21 @@ def rights_of_commands(shop: Shop) -> dict[str, set[Right]]:
     contract = ["string-ids", "--raw", archive]
     run("Operator", "contract", "propose", *contract, "--output", f"{clean}/plans/proposal.json")
     run("Operator", "contract", "adopt", *contract, "--format", "json")
-    # What an operation changes is validated and transformed as after an upload.
-    used["Operator"] |= used["Validate"] | used["Transform"]
+    # What an operation changes is validated and transformed as after an upload, without the queue.
+    used["Operator"] |= {
+        one for one in used["Validate"] | used["Transform"] if not one.action.startswith("sqs:")
+    }
     return used
 
 
 def real_names(template: Template, prefix: str) -> dict[str, str]:
     """Return logical id -> name on the emulator of each bucket and table."""
     names = {}
-    for kind, words in (("AWS::S3::Bucket", "Buckets"), ("AWS::DynamoDB::Table", "Tables")):
+    for kind, words in (
+        ("AWS::S3::Bucket", "Buckets"),
+        ("AWS::DynamoDB::Table", "Tables"),
+        ("AWS::SQS::Queue", "Uploads"),
+    ):
         for logical_id, one in template.of_type(kind).items():
             table = one["Properties"].get("TableName", "").rpartition("-")[2]
             bucket = logical_id[:-8].removeprefix(words).lower()

@@ -35,13 +35,15 @@ def test_alarms_cover_what_can_go_wrong(template: Template, full: Template) -> N
     expected = {
         *(
             f"{machine}{kind}"
-            for machine in ("Ingest", "Intake", "Sweep", "Operations")
+            for machine in ("Batches", "Ingest", "Intake", "Sweep", "Operations")
             for kind in ("Failed", "TimedOut", "Throttled")
         ),
         *(f"{table}Throttled" for table in ("Ledger", "OrderKpis", "CategoryKpis", "ProductKpis")),
         "AuditDifferences",
         "DeadLetters",
+        "DeadUploads",
         "Lag",
+        "OldestUpload",
         "RejectRate",
         "TaskExits",
         "Uncommitted",
@@ -129,7 +131,9 @@ def test_a_reject_rate_needs_a_hundred_rows(template: Template) -> None:
 def test_prod_misses_uploads_after_a_day(full: Template) -> None:
     # The fixture sets no `success_within_hours`; stage prod has 24.
     alarm = full.named("AlarmsNoSuccess", "AWS::CloudWatch::Alarm")
-    assert (alarm["Period"], alarm["EvaluationPeriods"]) == (3600, 24)
+    (query,) = alarm["Metrics"]
+    assert (query["MetricStat"]["Period"], alarm["EvaluationPeriods"]) == (3600, 24)
+    assert query["MetricStat"]["Stat"] == "SampleCount"
     assert alarm["TreatMissingData"] == "breaching"
 
 

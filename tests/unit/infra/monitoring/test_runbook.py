@@ -79,7 +79,7 @@ def test_every_mail_names_its_section(template: Template) -> None:
                 (mails[event],) = re.findall(r"'runbook': 'docs/runbook\.md#([a-z-]+)'", message)
     assert set(mails) == {
         *("ingest.failed", "intake.failed", "sweep.failed", "operations.failed"),
-        *("source.refused", "contract.proposed"),
+        *("source.refused", "contract.proposed", "batches.failed", "batch.refused"),
     }
     for event, anchor in mails.items():
         assert f"`{event}`" in sections()[anchor]

@@ -17,7 +17,7 @@ from worker.objects import ObjectInfo
 from worker.objects.source import source_id
 from worker.service.queue_worker import read_body
 
-MACHINES = ("ingest", "intake", "sweep", "operations")
+MACHINES = ("batches", "ingest", "intake", "sweep", "operations")
 VALIDATOR = ROOT / "node_modules" / ".bin" / "asl-validator"
 MIB = 2**20
 
@@ -214,34 +214,129 @@ def test_slices_have_the_name_of_their_parent(template: Template) -> None:
     assert given["execution.$"] == "$$.Execution.Id"
 
 
-def test_small_objects_go_to_the_warm_service(full: Template) -> None:
-    choice = state(full, "ingest", "IsValidateSmall")
-    assert chosen(choice, {"size": 64 * MIB}) == "ValidateWarm"
-    assert chosen(choice, {"size": 64 * MIB + 1}) == "Validate"
-    warm = state(full, "ingest", "ValidateWarm")
-    assert warm["Resource"].endswith("sqs:sendMessage.waitForTaskToken")
-    assert warm["HeartbeatSeconds"] < warm["TimeoutSeconds"]
-    # Any error leads to a task of its own.
-    assert [rule["Next"] for rule in warm["Catch"]] == ["Validate"]
-    body = warm["Arguments"]["MessageBody"]
-    assert evaluate(body["task_token"], context={"Task": {"Token": "t"}}) == "t"
+BATCH = {"Execution": {"Name": "window-7"}}
 
 
-def test_the_warm_service_parses_its_messages(full: Template) -> None:
-    document = {"url": "s3://in/orders/monday & co.csv", "version_id": "v1"}
-    understood = {}
-    for name in ("ValidateWarm", "TransformWarm"):
-        body = state(full, "ingest", name)["Arguments"]["MessageBody"]
-        words = [
-            evaluate(word, input=document) if word.startswith("{%") else word
-            for word in body["command"]
+def batch_commands(template: Template) -> dict[str, list[str]]:
+    """Return state -> command of the tasks of a batch, and of the warm service."""
+    commands = {}
+    for name, one, _ in states(template.definitions["batches"]):
+        arguments = one.get("Arguments", {})
+        if one.get("Resource", "").endswith("ecs:runTask.sync"):
+            (override,) = arguments["Overrides"]["ContainerOverrides"]
+            words = override["Command"]
+        elif one.get("Resource", "").endswith("sqs:sendMessage.waitForTaskToken"):
+            words = arguments["MessageBody"]["command"]
+        else:
+            continue
+        commands[name] = [
+            evaluate(word, input={"round": 2}, context=BATCH) if word.startswith("{%") else word
+            for word in words
         ]
+    return commands
+
+
+def test_commands_of_a_batch(template: Template) -> None:
+    batch = (
+        "--queue UploadsQueue9C3802C9 --batch s3://BucketsClean75F84A17/plans/batches/window-7-2"
+    )
+    sizes = "--max-files 1000 --max-mib 1024 --transform-mib 0"
+    commands = {name: " ".join(words) for name, words in batch_commands(template).items()}
+    assert commands == {
+        "Validate": f"validate {batch} {sizes}",
+        "Transform": f"transform {batch}",
+        "Archive": f"archive {batch} --to s3://BucketsArchiveCE3432CC",
+    }
+    read = state(template, "batches", "ReadSummary")["Arguments"]
+    key = evaluate(read["Key"], input={"round": 2}, context=BATCH)
+    assert f"s3://{read['Bucket']}/{key}" in batch + "/summary.json"
+
+
+def test_the_warm_service_takes_batches(full: Template) -> None:
+    understood = {}
+    for name, words in batch_commands(full).items():
+        if not name.endswith("Warm"):
+            continue
+        warm = state(full, "batches", name)
+        assert warm["HeartbeatSeconds"] < warm["TimeoutSeconds"]
+        # Any error leads to a task of its own.
+        assert [rule["Next"] for rule in warm["Catch"]] == [name.removesuffix("Warm")]
+        body = warm["Arguments"]["MessageBody"]
+        assert evaluate(body["task_token"], context={"Task": {"Token": "t"}}) == "t"
         job = read_body(json.dumps({"task_token": "t", "command": words}))
         assert job is not None
         assert job.command is not None
-        command, given = parse(job.command)
-        understood[name] = command
-        if command == "validate":
-            assert given["sources"] == (document["url"],)
-            assert given["version_id"] == "v1"
+        understood[name], given = parse(job.command)
+        assert given["batch"].endswith("/plans/batches/window-7-2")
     assert understood == {"ValidateWarm": "validate", "TransformWarm": "transform"}
+
+
+def running(*names: str) -> Json:
+    return {"Executions": [{"ExecutionArn": name} for name in names]}
+
+
+@pytest.mark.parametrize(
+    ("listed", "ahead"),
+    [
+        (running("own"), 0),
+        (running("newer", "own"), 0),
+        (running("newer", "own", "older", "oldest"), 2),
+        (running("older", "oldest"), 2),  # the list does not know this one yet
+        (running("older"), 1),
+        ({"Executions": []}, 0),
+    ],
+)
+def test_executions_that_began_before_are_counted(
+    template: Template, listed: Json, ahead: int
+) -> None:
+    output = state(template, "batches", "ListRunning")["Output"]
+    document = evaluate(
+        output, input={"count": False}, result=listed, context={"Execution": {"Id": "own"}}
+    )
+    assert document["ahead"] == ahead
+
+
+@pytest.mark.parametrize(
+    ("ahead", "counts", "next_"),
+    [(8, False, "Busy"), (7, False, "Validate"), (0, True, "CountFiles")],
+)
+def test_an_execution_goes_on_where_there_is_room(
+    template: Template, ahead: int, counts: bool, next_: str
+) -> None:
+    document = {"ahead": ahead, "count": counts}
+    assert chosen(state(template, "batches", "HasRoom"), document) == next_
+
+
+@pytest.mark.parametrize(
+    ("summary", "ways"),
+    [
+        ({"messages": 0}, ["Drained"]),
+        ({"messages": 1000}, ["StartAnother"]),
+        ({"messages": 3, "refused": 1}, ["AnyRefused", "NotifyRefusals"]),
+        ({"messages": 3, "accepted": 3}, ["AnyRefused", "IsPublished", "Transform"]),
+        (
+            {"messages": 3, "accepted": 3, "published": True},
+            ["AnyRefused", "IsPublished", "Archive"],
+        ),
+        ({"messages": 1}, ["AnyRefused", "IsPublished", "NextRound"]),  # its one file failed
+    ],
+)
+def test_the_summary_decides_what_is_next(
+    template: Template, summary: Json, ways: list[str]
+) -> None:
+    zeros = {"accepted": 0, "refused": 0, "published": False}
+    document = {"summary": {**zeros, **summary}}
+    at = "WhatCame"
+    for way in ways:
+        at = chosen(state(template, "batches", at), document)
+        assert at == way
+    assert evaluate(
+        state(template, "batches", "NextRound")["Output"], input={"round": 3, "retries": 2}
+    ) == {"round": 4, "count": True}
+
+
+def test_a_refusal_is_one_mail_a_batch(template: Template) -> None:
+    summary = {"refused": 70, "files": 100, "first_refused": [{"url": "s3://in/orders/a.csv"}]}
+    message = state(template, "batches", "NotifyRefusals")["Arguments"]["Message"]
+    mail = json.loads(evaluate(message, input={"summary": summary, "round": 0}, context=BATCH))
+    assert (mail["files"], mail["of"], mail["first"]) == (70, 100, summary["first_refused"])

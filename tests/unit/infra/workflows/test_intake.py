@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.settings import Settings
-from tests.unit.infra.templates import Template, resolve
-from tests.unit.infra.workflows.expressions import chosen, state
+from tests.unit.infra.templates import Json, Template, resolve
+from tests.unit.infra.workflows.expressions import chosen, evaluate, state
+from worker.batches.record import read_upload
 from worker.validate.input_names import is_ignored
 
 
@@ -20,12 +23,18 @@ def test_the_rule_listens_to_the_datasets_and_keeps_what_fails(
         {"prefix": "order_items/"},
         {"prefix": "products/"},
     ]
-    (target,) = rule["Targets"]
-    assert target["RetryPolicy"] == {
-        "MaximumEventAgeInSeconds": 86400,
-        "MaximumRetryAttempts": 185,
-    }
-    assert resolve(target["DeadLetterConfig"]["Arn"]).startswith("arn:NotificationsDeadLetters")
+    assert rule["EventPattern"]["detail"]["object"]["size"] == [{"numeric": ["<=", 64 * MIB]}]
+    kept = {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185}
+    queue, wake = rule["Targets"]
+    assert queue["RetryPolicy"] == kept
+    assert resolve(queue["DeadLetterConfig"]["Arn"]).startswith("arn:NotificationsDeadLetters")
+    assert resolve(queue["Arn"]).startswith("arn:UploadsQueue")
+    assert "Input" not in queue  # the event itself is the message
+    assert json.loads(wake["Input"]) == {"wake": True}
+    large = template.named("IntakeLargeObjectCreated", "AWS::Events::Rule")
+    assert large["EventPattern"]["detail"]["object"]["size"] == [{"numeric": [">", 64 * MIB]}]
+    (target,) = large["Targets"]
+    assert target["RetryPolicy"] == kept
     assert resolve(target["Arn"]).startswith("IntakeStateMachine")
     by_patterns = full.named("IntakeObjectCreated", "AWS::Events::Rule")["EventPattern"]
     assert by_patterns["detail"]["object"]["key"] == [{"prefix": "incoming/"}]
@@ -37,6 +46,38 @@ def test_by_patterns_every_key_below_the_prefix_is_an_upload() -> None:
     assert keys_below(Settings(contract="shopify")) == {}
     folders = keys_below(Settings(incoming_prefix="in/"))
     assert folders["object"]["key"][0] == {"prefix": "in/orders/"}
+
+
+MIB = 2**20
+
+
+def test_uploads_of_one_window_start_one_execution(template: Template) -> None:
+    assert chosen(state(template, "intake", "WhichVersion"), {"wake": True}) == "StartBatches"
+    start = state(template, "intake", "StartBatches")
+    names = {evaluate(start["Arguments"]["Name"], input={}) for _ in range(20)}
+    assert len(names) <= 2
+    # The queue has the message, whatever fails here.
+    assert [rule["Next"] for rule in start["Catch"]] == ["Woken"]
+
+
+def test_a_small_object_that_the_sweep_finds_goes_into_the_queue(template: Template) -> None:
+    choice = state(template, "intake", "IsSmall")
+    assert chosen(choice, {"size": 64 * MIB}) == "Enqueue"
+    assert chosen(choice, {"size": 64 * MIB + 1}) == "StartIngest"
+    found = {"bucket": "in", "key": "orders/a b.csv", "size": 7, "version_id": "v"}
+    body = state(template, "intake", "Enqueue")["Arguments"]["MessageBody"]
+    upload = read_upload(json.dumps(filled(body, found)))
+    assert upload is not None
+    assert (upload.bucket, upload.key, upload.version_id) == ("in", "orders/a b.csv", "v")
+    assert upload.size_bytes == 7
+
+
+def filled(value: object, document: Json) -> object:
+    """Evaluate every expression in an argument."""
+    if isinstance(value, dict):
+        return {name: filled(one, document) for name, one in value.items()}
+    is_expression = isinstance(value, str) and value.startswith("{%")
+    return evaluate(str(value), input=document) if is_expression else value
 
 
 NAMES = st.sampled_from(

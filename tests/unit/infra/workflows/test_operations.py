@@ -109,7 +109,14 @@ def test_operators_get_a_policy_of_their_own(template: Template) -> None:
     more = {action for action, _ in allowed - task}
     # Erasing a customer rewrites raw objects, and says which old versions are left.
     erasing = {"s3:ListBucketVersions", "s3:PutObject", "s3:AbortMultipartUpload"}
-    assert more == {"states:StartExecution", *erasing}
+    redriving = {
+        f"sqs:{action}"
+        for action in (
+            *("DeleteMessage", "GetQueueAttributes", "GetQueueUrl"),
+            *("ReceiveMessage", "SendMessage"),
+        )
+    }
+    assert more == {"states:StartExecution", *erasing, *redriving}
     assert task <= allowed
     assert not [action for action, _ in allowed if action.startswith("s3:DeleteObjectV")]
     outputs = template.body["Outputs"]

@@ -17,7 +17,7 @@ def test_sweep_audit_and_maintenance_run_on_a_schedule(template: Template, full:
     sweep = template.named("SweepSchedule", "AWS::Scheduler::Schedule")
     assert sweep["ScheduleExpression"] == "rate(15 minutes)"
     assert json.loads(sweep["Target"]["Input"]) == {"again": ""}
-    assert len(template.of_type("AWS::Scheduler::Schedule")) == 3
+    assert len(template.of_type("AWS::Scheduler::Schedule")) == 4
     audit = full.named("AuditSchedule", "AWS::Scheduler::Schedule")
     assert audit["ScheduleExpression"] == "cron(0 4 * * ? *)"
     task = full.named("ComputeAudit", "AWS::ECS::TaskDefinition")
@@ -99,7 +99,7 @@ def test_the_suffix_becomes_part_of_the_name(template: Template, again: str, nam
 
 @pytest.mark.parametrize(
     ("listed", "next_"),
-    [({}, "Swept"), ({"Contents": []}, "Swept"), ({"Contents": [{"Key": "a"}]}, "Objects")],
+    [({}, "Swept"), ({"Contents": []}, "Swept"), ({"Contents": [{"Key": "a"}]}, "CountMessages")],
 )
 def test_an_empty_bucket_is_not_mapped_over(template: Template, listed: Json, next_: str) -> None:
     definition = template.definitions["sweep"]
@@ -108,6 +108,29 @@ def test_an_empty_bucket_is_not_mapped_over(template: Template, listed: Json, ne
     output = evaluate(listing["Output"], input={"again": ""}, result=listed)
     assert output["again"] == ""
     assert chosen(definition["States"][listing["Next"]], output) == next_
+
+
+@pytest.mark.parametrize(
+    ("mib", "queued", "age_s", "again", "next_"),
+    [
+        (1, 0, 600, "", "StartIntake"),
+        (1, 1, 600, "", "Queued"),  # it may be that message
+        (1, 0, 2 * HOUR_S, "", "Queued"),  # it may be a dead letter
+        (1, 0, 24 * HOUR_S + 600, "", "StartIntake"),
+        (1, 1, 2 * HOUR_S, "by-hand", "StartIntake"),
+        (65, 1, 2 * HOUR_S, "", "StartIntake"),  # its execution has a name
+    ],
+)
+def test_the_sweep_skips_what_may_be_in_the_queue(
+    template: Template, mib: int, queued: int, age_s: int, again: str, next_: str
+) -> None:
+    document = {
+        "size": mib * 2**20,
+        "queued": queued,
+        "again": again,
+        "modified": datetime.now(UTC).timestamp() - age_s,
+    }
+    assert chosen(state(template, "sweep", "MayBeQueued"), document) == next_
 
 
 def test_every_sweep_lists_all_objects_with_its_suffix(template: Template) -> None:

@@ -21,7 +21,7 @@ def test_the_warm_service_and_its_queue_agree(full: Template) -> None:
     dead = resolve(queue["RedrivePolicy"]["deadLetterTargetArn"])
     assert dead.startswith("arn:NotificationsDeadLetters")
     for state in ("ValidateWarm", "TransformWarm"):
-        warm = full.definitions["ingest"]["States"][state]
+        warm = full.definitions["batches"]["States"][state]
         # Two heartbeats may be lost, and a message of a killed worker comes back in time.
         assert 3 * timings.heartbeat_s <= warm["HeartbeatSeconds"]
         assert 2 * timings.visibility_timeout_s <= warm["HeartbeatSeconds"]
