@@ -214,15 +214,21 @@ class Deployment:
         """Start batches, as an upload does."""
         self.start("batches", {"count": False})
 
-    def drain(self) -> list[Json]:
-        """Wait until the queue of uploads is empty and no batch runs; return the executions."""
+    def drain(self, moved: int) -> list[Json]:
+        """Wait until so many files have been moved away, no message is left, and no batch runs.
+
+        Returns:
+            All executions of batches.
+        """
 
         def drained() -> list[Json] | None:
             found = self.executions("batches")
             is_running = any(one["status"] == "RUNNING" for one in found)
-            return found if found and not is_running and not self.messages() else None
+            if is_running or self.messages() or len(self.events("source.moved")) < moved:
+                return None
+            return found
 
-        executions: list[Json] = _until(drained, "the queue to be empty", self._describe)
+        executions: list[Json] = _until(drained, f"{moved} files to be moved", self._describe)
         return executions
 
     def states_of(self, execution: Json) -> list[str]:

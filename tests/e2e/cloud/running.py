@@ -53,6 +53,17 @@ def deployable(folder: Path, settings: Mapping[str, str]) -> str:
     return json.dumps(emulated(json.loads(synthesize(folder, settings).read_text("utf-8"))))
 
 
+def without_batches(template: str) -> str:
+    """Return a template by which every object but an empty one is too large for a batch."""
+    limit = str(int(SETTINGS["small_mib"]) * 2**20)
+    changed = template.replace(f"size <= {limit}", "size <= 0")
+    for sign in ("<=", ">"):
+        pattern = json.dumps([sign, int(limit)])
+        assert pattern in changed
+        changed = changed.replace(pattern, json.dumps([sign, 0]))
+    return changed
+
+
 @contextmanager
 def running_cloud(folder: Path, settings: Mapping[str, str] = SETTINGS) -> Iterator[Cloud]:
     """Synthesize a template and start the emulator, both below an empty folder."""

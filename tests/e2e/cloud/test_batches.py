@@ -33,7 +33,7 @@ def test_many_uploads_become_kpis_in_few_tasks(deployment: Deployment, tmp_path:
     uploads = parts(20)
     put_all(deployment, uploads)
     deployment.upload("orders/wrong.csv", b"nothing,that,belongs,here\n1,2,3,4\n")
-    executions = deployment.drain()
+    executions = deployment.drain(42)
     assert {one["status"] for one in executions} == {"SUCCEEDED"}
     shop.expect_kpis(deployment, tmp_path, uploads)
     assert deployment.keys("InputBucket") == []
@@ -58,11 +58,11 @@ def test_messages_that_come_twice_and_in_any_order_count_once(
     deployment.upload("order_items/a.csv", items)
     for _ in range(2):
         deployment.send("orders/a.csv", version, len(body))
-    deployment.drain()
+    deployment.drain(2)
     # After the file has gone to the archive, too.
     deployment.send("orders/a.csv", version, len(body))
     deployment.take_uploads()
-    deployment.drain()
+    deployment.drain(3)
     commits = [one for one in deployment.events("source.committed") if "/orders/" in one["url"]]
     assert len(commits) == 1
     shop.expect_kpis(deployment, tmp_path, {"orders": [body], "order_items": [items]})
@@ -85,7 +85,7 @@ def test_a_killed_task_goes_on_with_its_messages(deployment: Deployment, tmp_pat
         (deployment.home / f"kill-{command}").write_text("0.7")
     uploads = parts(3)
     put_all(deployment, uploads)
-    executions = deployment.drain()
+    executions = deployment.drain(7)
     assert {one["status"] for one in executions} == {"SUCCEEDED"}
     shop.expect_kpis(deployment, tmp_path, uploads)
     assert deployment.keys("InputBucket") == []
@@ -106,7 +106,7 @@ def test_a_failed_execution_leaves_its_messages_to_another(cloud: Cloud, tmp_pat
     assert deployment.messages() == 1
     assert deployment.keys("InputBucket") == ["orders/a.csv"]
     deployment.take_uploads()
-    deployment.drain()
+    deployment.drain(1)
     shop.expect_kpis(deployment, tmp_path, {"orders": [body]})
     assert deployment.keys("InputBucket") == []
     assert len(deployment.events("source.committed")) == 1
@@ -122,9 +122,54 @@ def test_no_more_executions_go_on_than_the_setting_says(cloud: Cloud) -> None:
     busy = deployment.start("batches", {"count": False})
     assert deployment.end_of(busy)["status"] == "SUCCEEDED"
     assert deployment.states_of({"executionArn": busy})[-1] == "Busy"
-    deployment.drain()
+    deployment.drain(1)
 
 
 def replaced(template: str, old: str, new: str) -> str:
     assert old in template
     return template.replace(old, new)
+
+
+def test_the_sweep_enqueues_what_nothing_picked_up(deployment: Deployment, tmp_path: Path) -> None:
+    events = deployment.client("events")
+    for rule in events.list_rules()["Rules"]:
+        if rule["Name"].startswith(f"{deployment.stack}-Intake"):
+            events.disable_rule(Name=rule["Name"])
+    body = shop.csv_bytes(shop.orders(range(1, 9)))
+    deployment.upload("orders/missed.csv", body)
+    deployment.upload("elsewhere/not-ours.csv", body)
+    deployment.upload("orders/", b"")
+    deployment.start("sweep", {"again": ""})
+    (swept,) = deployment.wait(1, "sweep")
+    assert swept["status"] == "SUCCEEDED"
+    deployment.drain(1)
+    shop.expect_kpis(deployment, tmp_path, {"orders": [body]})
+    assert deployment.keys("InputBucket") == ["elsewhere/not-ours.csv", "orders/"]
+
+
+def test_batches_take_the_warm_service(warm_deployment: Deployment, tmp_path: Path) -> None:
+    deployment = warm_deployment
+    uploads = parts(3)
+    put_all(deployment, uploads)
+    deployment.upload("orders/wrong.csv", b"nothing,that,belongs,here\n1,2,3,4\n")
+    executions = deployment.drain(8)
+    assert {one["status"] for one in executions} == {"SUCCEEDED"}
+    # No task of their own but for the moves.
+    assert {command[0] for command in deployment.commands()} == {"archive", "serve"}
+    shop.expect_kpis(deployment, tmp_path, uploads)
+    jobs = deployment.events("job.succeeded")
+    assert {job["command"] for job in jobs} == {"validate", "transform"}
+
+
+def test_a_task_does_what_the_warm_service_fails_to_do(
+    cloud: Cloud, warm_template: str, tmp_path: Path
+) -> None:
+    asleep = replaced(warm_template, '"DesiredCount": 1', '"DesiredCount": 0')
+    deployment = Deployment.create(cloud.emulator, asleep, cloud.home)
+    orders = shop.csv_bytes(shop.orders(range(1, 9)))
+    deployment.upload("orders/a.csv", orders)
+    # A worker reports failure. The emulator has no heartbeat timeout for a silent one.
+    failed = [deployment.fail_next_job() for _ in ("validate", "transform")]
+    assert [command[0] for command in failed] == ["validate", "transform"]
+    deployment.drain(1)
+    shop.expect_kpis(deployment, tmp_path, {"orders": [orders]})

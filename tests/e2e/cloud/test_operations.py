@@ -53,9 +53,9 @@ def send_mail(deployment: Deployment) -> Json:
 def test_operations_on_archived_uploads(deployment: Deployment) -> None:
     messages = deployment.subscribe()
     deployment.upload("orders/a.csv", ORDERS + b"1,7,shipped,2025-03-01T10:00:00\n")
-    deployment.succeed(1)
+    deployment.drain(1)
     deployment.upload("orders/b.csv", ORDERS + b"2,7,shipped,2025-03-02T10:00:00\n")
-    deployment.succeed(2)
+    deployment.drain(2)
     assert deployment.keys("InputBucket") == []
     assert days(deployment) == {"2025-03-01": 1, "2025-03-02": 1}
     source = f"s3://{deployment.outputs['InputBucket']}/orders/b.csv"
@@ -69,8 +69,8 @@ def test_operations_on_archived_uploads(deployment: Deployment) -> None:
 
     # Refused by the contract in force, and by the proposed one not.
     deployment.upload("orders/texts.csv", ORDERS + b"A-9,7,shipped,2025-03-04T10:00:00\n")
-    deployment.wait(3)
-    assert [message["event"] for message in messages] == ["source.refused"]
+    deployment.drain(3)
+    assert [message["event"] for message in messages] == ["batch.refused"]
 
     done = operate(deployment, 3, operation="propose", contract="string-ids")
     assert deployment.states_of(done)[-3] == "ReadProposal"
@@ -90,7 +90,7 @@ def test_operations_on_archived_uploads(deployment: Deployment) -> None:
     assert "WaitForAdopt" in deployment.states_of(done)
     # Tasks take the contract of the ledger; the image still brings the other one.
     deployment.upload("orders/c.csv", ORDERS + b"A-3,7,shipped,2025-03-03T10:00:00\n")
-    deployment.wait(4)
+    deployment.drain(4)
     # What was in quarantine counts since the adoption.
     assert days(deployment) == {f"2025-03-0{day}": 1 for day in (1, 2, 3, 4)}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import subprocess
 import sys
 import zipfile
@@ -89,15 +88,15 @@ def tills(cloud: Cloud, tmp_path: Path) -> Deployment:
 
 def test_patterns_take_uploads_wherever_they_are(tills: Deployment) -> None:
     tills.upload("2025/till/north/sales_1.csv", NORTH)
-    tills.succeed(1)
-    # A marker, as tools write it beside their files, starts no execution.
+    tills.drain(1)
+    # A marker, as tools write it beside their files, is deleted from the queue unread.
     tills.upload("2025/till/north/_SUCCESS", b"")
     tills.upload("week.zip", zipped({"till/south/sales_1.csv": SOUTH, "back.jsonl": REFUNDS}))
-    tills.succeed(2)
+    tills.drain(2)
     tills.upload("manual.pdf", b"%PDF-1.7 nothing of a shop")
-    executions = tills.succeed(3)
+    tills.drain(3)
     tills.upload("notes.txt", b"nothing that the contract knows\n")
-    refused = tills.wait(4)[-1]
+    tills.drain(4)
 
     days = tills.rows("order_kpis")
     assert [(one["order_date"], one["total_revenue"], one["refunds"]) for one in plain(days)] == [
@@ -106,20 +105,19 @@ def test_patterns_take_uploads_wherever_they_are(tills: Deployment) -> None:
         ("2025-03-03", 3, 0),
     ]
     assert {one["category"] for one in tills.rows("category_kpis")} == {"Tea", "Cups"}
-    assert "Quarantine" in tills.states_of(refused)
     # Moved as ever: what counts, and what is not needed, to the archive; the marker stays.
     assert tills.keys("InputBucket") == ["2025/till/north/_SUCCESS"]
-    assert sorted(tills.keys("ArchiveBucket", "archive/")) == sorted(
-        f"archive/{one['name']}/{json.loads(one['input'])['key']}" for one in executions
-    )
+    archived = tills.keys("ArchiveBucket", "archive/")
+    assert sorted(key.split("/", 2)[2] for key in archived) == [
+        *("2025/till/north/sales_1.csv", "manual.pdf", "week.zip")
+    ]
     moved = tills.keys("ArchiveBucket", "quarantine/")
     assert [key.partition("/")[2].partition("/")[2] for key in sorted(moved)] == [
         "notes.txt",
         "notes.txt.verdict.json",
     ]
-    intakes = tills.wait(5, "intake")
-    assert [tills.states_of(one)[-1] for one in intakes].count("Ignored") == 1
     # The sweep passes over the marker too.
+    before = len(tills.executions("intake"))
     tills.start("sweep", {"again": ""})
     tills.wait(1, "sweep")
-    assert len(tills.executions("intake")) == 5
+    assert len(tills.executions("intake")) == before

@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.cloud import shop
 from tests.e2e.cloud.deployment import Deployment
+from tests.e2e.cloud.running import Cloud, without_batches
 from tests.unit.infra.monitoring.test_runbook import commands, sections
 
 # AWS CLI 1 has no `logs tail`, and an SQS endpoint of its own. The emulator has no service quotas.
@@ -29,9 +30,11 @@ set -eo pipefail
 """
 
 
-def test_every_command_of_the_runbook_runs(deployment: Deployment, tmp_path: Path) -> None:
+def test_every_command_of_the_runbook_runs(cloud: Cloud, tmp_path: Path) -> None:
     if shutil.which("aws") is None:
         pytest.skip("the AWS CLI is missing: pip install awscli")
+    # The runbook names executions of single objects.
+    deployment = Deployment.create(cloud.emulator, without_batches(cloud.template), cloud.home)
     orders = shop.csv_bytes(shop.orders(range(1, 30)))
     deployment.upload("orders/a.csv", orders)
     deployment.upload("orders/wrong.csv", b"nothing,that,belongs,here\n1,2,3,4\n")
@@ -47,6 +50,7 @@ def test_every_command_of_the_runbook_runs(deployment: Deployment, tmp_path: Pat
         "STAGE": deployment.stage,
         "INGEST": deployment.machine("ingest"),
         "IN": deployment.outputs["InputBucket"],
+        "DEAD": deployment.outputs["UploadDeadLetters"],
         "DONE": deployment.outputs["ArchiveBucket"],
         "SHOPKPI_STATE": deployment.outputs["State"],
         "SHOPKPI_WORKSPACE": f"s3://{deployment.outputs['CleanBucket']}",

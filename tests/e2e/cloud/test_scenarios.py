@@ -1,4 +1,7 @@
-"""Uploads with refusals, repeats, crashes, bursts and huge objects; see also `test_uploads`."""
+"""Objects with an execution of their own: refusals, repeats, crashes and huge objects.
+
+In the template of these tests every object is too large for a batch (see `test_batches`).
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,21 @@ import json
 import random
 from pathlib import Path
 
+import pytest
+
 from infra.compute import NOT_NOW
 from infra.workflows.archive import COPY_LIMIT_BYTES
 from infra.workflows.worker_tasks import MAX_WAIT_S
 from tests.e2e.cloud import shop
 from tests.e2e.cloud.deployment import Deployment
-from tests.e2e.cloud.running import Cloud
+from tests.e2e.cloud.running import Cloud, without_batches
 from worker.objects.s3_upload import COPY_PART_FACTOR
 from worker.runtime.memory_budget import PART_BYTES
+
+
+@pytest.fixture
+def deployment(cloud: Cloud) -> Deployment:
+    return Deployment.create(cloud.emulator, without_batches(cloud.template), cloud.home)
 
 
 def event(deployment: Deployment, key: str, version: str, size: int) -> dict[str, object]:
@@ -112,8 +122,9 @@ def test_wrong_use_is_not_retried(deployment: Deployment) -> None:
 
 def test_not_now_is_asked_again_until_it_succeeds(cloud: Cloud, tmp_path: Path) -> None:
     waits = f"exit_code = {NOT_NOW} ? {MAX_WAIT_S}"
-    assert waits in cloud.template
-    template = cloud.template.replace(waits, f"exit_code = {NOT_NOW} ? 1")
+    whole = without_batches(cloud.template)
+    assert waits in whole
+    template = whole.replace(waits, f"exit_code = {NOT_NOW} ? 1")
     deployment = Deployment.create(cloud.emulator, template, cloud.home)
     orders = shop.csv_bytes(shop.orders(range(1, 9)))
     deployment.exit_next("transform", NOT_NOW)
@@ -144,7 +155,7 @@ def test_a_task_out_of_memory_is_retried_on_a_larger_one(deployment: Deployment)
         for task in ecs.describe_tasks(cluster=cluster, tasks=[arn])["tasks"]
         if task["overrides"]["containerOverrides"][0]["command"][0] == "validate"
     )
-    assert sizes == [512, 1024]
+    assert sizes == [2048, 4096]
     assert "WaitForValidate" in deployment.states_of(execution)
 
 
@@ -179,12 +190,9 @@ def test_uploads_in_a_burst_lose_nothing(deployment: Deployment, tmp_path: Path)
 
 def test_the_sweep_starts_what_nothing_picked_up(deployment: Deployment, tmp_path: Path) -> None:
     events = deployment.client("events")
-    (rule,) = [
-        one["Name"]
-        for one in events.list_rules()["Rules"]
-        if one["Name"].startswith(f"{deployment.stack}-IntakeObjectCreated")
-    ]
-    events.disable_rule(Name=rule)
+    for rule in events.list_rules()["Rules"]:
+        if rule["Name"].startswith(f"{deployment.stack}-Intake"):
+            events.disable_rule(Name=rule["Name"])
     body = shop.csv_bytes(shop.orders(range(1, 9)))
     deployment.upload("orders/missed.csv", body)
     deployment.upload("elsewhere/not-ours.csv", body)
@@ -260,8 +268,9 @@ def test_a_huge_object_is_validated_in_byte_ranges(deployment: Deployment, tmp_p
 def test_an_object_that_no_single_copy_takes_is_moved_in_parts(cloud: Cloud) -> None:
     # CopyObject takes 5 GB, the template uses it up to 1 GiB; here up to 1 MiB.
     limit = f"$states.input.size <= {COPY_LIMIT_BYTES} and"
-    assert limit in cloud.template
-    template = cloud.template.replace(limit, f"$states.input.size <= {2**20} and")
+    whole = without_batches(cloud.template)
+    assert limit in whole
+    template = whole.replace(limit, f"$states.input.size <= {2**20} and")
     deployment = Deployment.create(cloud.emulator, template, cloud.home)
     noise = random.Random(1)
     rows = [
@@ -302,47 +311,4 @@ def test_an_object_with_a_long_key_is_archived(deployment: Deployment, tmp_path:
     refused, verdict = deployment.keys("ArchiveBucket", "quarantine/")
     assert deployment.read("ArchiveBucket", refused) == wrong
     assert "b" * 1000 in json.loads(deployment.read("ArchiveBucket", verdict))["url"]
-    shop.expect_kpis(deployment, tmp_path, {"orders": [orders]})
-
-
-def test_small_uploads_take_the_warm_service(warm_deployment: Deployment, tmp_path: Path) -> None:
-    deployment = warm_deployment
-    orders = shop.orders(range(1, 60))
-    uploads = {
-        "products": [shop.csv_bytes(shop.products())],
-        "orders": [shop.csv_bytes(orders)],
-        "order_items": [shop.csv_bytes(shop.items(orders))],
-    }
-    for dataset, (body,) in uploads.items():
-        deployment.upload(f"{dataset}/monday & co/part 1.csv", body)
-    deployment.upload("orders/wrong.csv", b"nothing,that,belongs,here\n1,2,3,4\n")
-    executions = deployment.succeed(4)
-    ways = [deployment.states_of(one) for one in executions]
-    start = ["FindEntry", "IsCommitted", "IsValidateSmall", "ValidateWarm", "ReadVerdict"]
-    assert [way[:5] for way in ways] == [start] * 4
-    good = ["Verdict", "HasManyDays", "IsTransformSmall", "TransformWarm", "IsCopyable"]
-    assert [way[5:10] for way in ways].count(good) == 3
-    # No task of their own but for the move into quarantine.
-    assert sorted(command[0] for command in deployment.commands()) == ["archive", "serve"]
-    shop.expect_kpis(deployment, tmp_path, uploads)
-    jobs = deployment.wait_for_log("job.succeeded", 7)
-    assert {job["command"] for job in jobs} == {"validate", "transform"}
-    assert {job["received"] for job in jobs} == {1}
-
-
-def test_a_task_does_what_the_warm_service_fails_to_do(
-    cloud: Cloud, warm_template: str, tmp_path: Path
-) -> None:
-    asleep = warm_template.replace('"DesiredCount": 1', '"DesiredCount": 0')
-    assert asleep != warm_template
-    deployment = Deployment.create(cloud.emulator, asleep, cloud.home)
-    orders = shop.csv_bytes(shop.orders(range(1, 9)))
-    deployment.upload("orders/a.csv", orders)
-    # A worker reports failure. The emulator has no heartbeat timeout for a silent one.
-    failed = [deployment.fail_next_job() for _ in ("validate", "transform")]
-    assert [command[0] for command in failed] == ["validate", "transform"]
-    (execution,) = deployment.succeed(1)
-    entered = deployment.states_of(execution)
-    for name in ("Validate", "Transform"):
-        assert entered.index(f"{name}Warm") + 1 == entered.index(name)
     shop.expect_kpis(deployment, tmp_path, {"orders": [orders]})

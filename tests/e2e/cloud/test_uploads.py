@@ -26,7 +26,7 @@ def test_an_upload_becomes_kpis(deployment: Deployment, tmp_path: Path) -> None:
     }
     for number, (dataset, body) in enumerate(files.items(), 1):
         deployment.upload(f"{dataset}/monday & co/part 1.csv", body)
-        executions = deployment.succeed(number)
+        deployment.drain(number)
     shop.expect_kpis(deployment, tmp_path, {name: [body] for name, body in files.items()})
     # As a user asks for them.
     done = subprocess.run(
@@ -46,11 +46,12 @@ def test_an_upload_becomes_kpis(deployment: Deployment, tmp_path: Path) -> None:
         "2025-03-02",
         "2025-03-03",
     ]
-    # The raw objects are out of the way, each below its source_id, which names its execution.
+    # The raw objects are out of the way, each below its source_id.
     assert deployment.keys("InputBucket") == []
     moved = deployment.keys("ArchiveBucket", "archive/")
+    committed = deployment.events("source.committed")
     assert sorted(moved) == sorted(
-        f"archive/{one['name']}/{json.loads(one['input'])['key']}" for one in executions
+        f"archive/{one['source_id']}/{one['url'].split('/', 3)[3]}" for one in committed
     )
     of_orders = next(key for key in moved if "/orders/" in key)
     assert deployment.read("ArchiveBucket", of_orders) == files["orders"]

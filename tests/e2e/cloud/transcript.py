@@ -26,7 +26,7 @@ MARKS = ("<!-- transcript -->", "<!-- /transcript -->")
 WIDTH = 110
 
 Step = tuple[str, int | None]
-"""A command, and the number of executions to wait for before it; None runs it at once."""
+"""A command, and the number of files that must have been moved before it; None runs it at once."""
 
 STEPS: tuple[Step, ...] = (
     ("shopkpi sample shop --orders 2000 --days 3 --dirty 0.01 --format table", None),
@@ -37,12 +37,12 @@ STEPS: tuple[Step, ...] = (
         None,
     ),
     (
-        "aws stepfunctions list-executions --state-machine-arn $INGEST \\\n"
+        "aws stepfunctions list-executions --state-machine-arn $BATCHES \\\n"
         "    --query 'executions[].[name,status]' --output text",
         3,
     ),
     (
-        "LAST=$(aws stepfunctions list-executions --state-machine-arn $INGEST \\\n"
+        "LAST=$(aws stepfunctions list-executions --state-machine-arn $BATCHES \\\n"
         "    --query 'executions[0].executionArn' --output text); \\\n"
         "  aws stepfunctions get-execution-history --execution-arn $LAST \\\n"
         "    --query 'events[].stateEnteredEventDetails.name' --output text | fmt -w 100",
@@ -69,7 +69,7 @@ def transcript(deployment: Deployment, folder: Path) -> str:
     """Run the steps in order and return what a terminal would show."""
     names = {"IN": "InputBucket", "CLEAN": "CleanBucket", "DONE": "ArchiveBucket"}
     variables = {name: deployment.outputs[output] for name, output in names.items()}
-    variables["INGEST"] = deployment.machine("ingest")
+    variables["BATCHES"] = deployment.machine("batches")
     shown: list[str] = []
     with subprocess.Popen(
         ["bash", "--norc"],
@@ -84,7 +84,7 @@ def transcript(deployment: Deployment, folder: Path) -> str:
         assert shell.stdout is not None
         for command, ended in STEPS:
             if ended is not None:
-                deployment.succeed(ended)
+                deployment.drain(ended)
             shell.stdin.write(f'{command}\necho "$? is the end"\n')
             shell.stdin.flush()
             printed: list[str] = []
