@@ -1,6 +1,6 @@
 """Errors of RunTask that say "not now": the same call succeeds once there is capacity again.
 
-They are retried for hours: an execution that waits costs nothing.
+They are retried for hours: an execution that waits costs nothing, and a message lives for 14 days.
 """
 
 from __future__ import annotations

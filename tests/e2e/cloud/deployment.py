@@ -37,7 +37,7 @@ NOT_EMULATED = {
 }
 
 # Eleven uploads at once start twenty containers on a machine that may be busy.
-WAIT_LIMIT_S = 170.0
+WAIT_LIMIT_S = 300.0
 
 
 def emulated(template: Json) -> Json:

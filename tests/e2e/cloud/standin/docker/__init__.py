@@ -42,6 +42,10 @@ CONFINED = (
 )
 
 
+MAX_WAIT_MIN = 10
+"""Longest wait for one container."""
+
+
 class Container:
     """One process."""
 
@@ -234,8 +238,20 @@ def _behave_like_aws() -> None:
     poll = stepfunctions._poll_ecs_tasks
     start = stepfunctions._invoke_nested_start_execution
 
+    def wait_for_all(cluster: str, task_arns: list[str]) -> dict[str, Any]:
+        """Wait on where MiniStack gives up: after 600 polls, a minute with SFN_WAIT_SCALE 0.1."""
+        for _ in range(MAX_WAIT_MIN):
+            try:
+                stopped: dict[str, Any] = poll(cluster, task_arns)
+            except stepfunctions._ExecutionError as error:
+                if error.error != "States.Timeout":
+                    raise
+            else:
+                return stopped
+        raise stepfunctions._ExecutionError("States.Timeout", "on a machine that is very busy")
+
     def poll_and_fail(cluster: str, task_arns: list[str]) -> dict[str, Any]:
-        result: dict[str, Any] = poll(cluster, task_arns)
+        result = wait_for_all(cluster, task_arns)
         for task in result["tasks"]:
             codes = [container.get("exitCode") for container in task["containers"]]
             if any(code != 0 for code in codes):
