@@ -200,6 +200,7 @@ class Client:
 
 def from_env(**_: object) -> Client:
     _behave_like_aws()
+    _read_objects()
     return Client()
 
 
@@ -268,6 +269,14 @@ def _behave_like_aws() -> None:
             raise
         return answer
 
+    stepfunctions._poll_ecs_tasks = poll_and_fail
+    stepfunctions._invoke_nested_start_execution = start_or_name_the_error
+
+
+def _read_objects() -> None:
+    """Let state machines read objects of S3."""
+    from ministack.services import stepfunctions  # noqa: PLC0415  (it is importing us)
+
     call_s3 = stepfunctions._dispatch_aws_sdk_rest_xml
 
     def call_or_read(
@@ -276,7 +285,7 @@ def _behave_like_aws() -> None:
         if (service, action) != ("s3", "getObject"):
             answer: dict[str, Any] = call_s3(service_info, service, action, request)
             return answer
-        from ministack import app  # noqa: PLC0415  (it is importing us)
+        from ministack import app  # noqa: PLC0415
 
         path = f"/{request['Bucket']}/{request['Key']}"
         status, _, body = app.call_service_handler_sync(
@@ -287,5 +296,3 @@ def _behave_like_aws() -> None:
         return {"Body": body.decode() if isinstance(body, bytes) else body}
 
     stepfunctions._dispatch_aws_sdk_rest_xml = call_or_read
-    stepfunctions._poll_ecs_tasks = poll_and_fail
-    stepfunctions._invoke_nested_start_execution = start_or_name_the_error
