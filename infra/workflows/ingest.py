@@ -32,6 +32,9 @@ from infra.workflows.steps import (
 from infra.workflows.worker_tasks import WorkerTasks
 from kpi.aggregation.tables import LEDGER_PARTITION_KEY, LEDGER_SORT_KEY
 
+WHOLE = "{% $states.context.Execution.Id %}"
+"""Name that the transform has in common with its slices: it takes their lease over at once."""
+
 MEDIUM_FACTOR = 16
 """Largest object of a medium task, as a multiple of `small_mib`."""
 
@@ -127,7 +130,7 @@ class Ingest(Construct):
         transform = self._run(
             "Transform",
             self._compute.transform,
-            ["transform"],
+            ["transform", "--part-of", WHOLE],
             cpu=self._cpu_by_size(),
             then=move,
         )

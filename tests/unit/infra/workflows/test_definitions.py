@@ -171,12 +171,13 @@ def test_commands_of_tasks(template: Template) -> None:
         "to": "2025-03-31",
         "execution": "arn:aws:states:eu-central-1:1:execution:ingest:big",
     }
+    context = {"Execution": {"Id": document["execution"]}}
     commands = {}
     for name, one, _ in states(template.definitions["ingest"]):
         if one.get("Resource", "").endswith("ecs:runTask.sync"):
             (override,) = one["Arguments"]["Overrides"]["ContainerOverrides"]
             words = [
-                evaluate(word, input=document) if word.startswith("{%") else word
+                evaluate(word, input=document, context=context) if word.startswith("{%") else word
                 for word in override["Command"]
             ]
             commands[name] = " ".join(words)
@@ -188,7 +189,7 @@ def test_commands_of_tasks(template: Template) -> None:
         "PlanRanges": f"plan {source} --split-bytes {2**31} --output {plans}/ranges.json",
         "ValidateRange": f"validate {source} --range 0-99",
         "CommitRanges": f"validate {source} --commit-ranges",
-        "Transform": "transform",
+        "Transform": f"transform --part-of {document['execution']}",
         "PlanDays": f"plan --days 31 --output {plans}/days.json",
         "TransformSlice": f"transform --from 2025-03-01 --to 2025-03-31 --part-of "
         f"{document['execution']}",
