@@ -21,7 +21,7 @@ from worker.objects.location import Location
 from worker.objects.memory import MemoryStore
 from worker.reporting.reporters import JsonReporter
 from worker.service.queue_worker import Message
-from worker.service.upload_queue import QueueLimits
+from worker.service.upload_queue import UNSAVED_TIMEOUT_S, QueueLimits
 from worker.settings import Settings
 from worker.state import State
 from worker.state.contract_in_force import contract_of
@@ -92,7 +92,7 @@ class MemoryQueue:
                 del self._held[name]
                 continue
             held.message = replace(held.message, received=received, receipt=f"{name}/{received}")
-            held.visible_at_s = self.now_s + self.limit.visibility_timeout_s
+            held.visible_at_s = self.now_s + UNSAVED_TIMEOUT_S
             taken.append(held.message)
         return taken
 

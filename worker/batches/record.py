@@ -55,7 +55,7 @@ class Upload:
     bucket: str
     key: str
     version_id: str | None
-    size_bytes: int = 0
+    size_bytes: int = field(default=0, compare=False)  # an event may lack it
 
     @property
     def location(self) -> Location:

@@ -13,7 +13,7 @@ from worker.errors import ConfigError
 from worker.runtime.concurrency import each
 from worker.service.queue_worker import Message
 from worker.service.sqs import LOST_MESSAGES, Client
-from worker.service.upload_queue import QueueLimits
+from worker.service.upload_queue import UNSAVED_TIMEOUT_S, QueueLimits
 
 if TYPE_CHECKING:
     from aiobotocore.client import AioBaseClient
@@ -62,6 +62,7 @@ class SqsUploads(Client):
             QueueUrl=self._name,
             MaxNumberOfMessages=count,
             WaitTimeSeconds=wait_s,
+            VisibilityTimeout=UNSAVED_TIMEOUT_S,
             MessageSystemAttributeNames=["ApproximateReceiveCount"],
             MessageAttributeNames=[CAUSE_ATTRIBUTE],
         )

@@ -21,6 +21,12 @@ RECEIVERS = 8
 FIRST_WAIT_S = 5
 """Longest wait for the first message: it was sent before the task was asked for."""
 
+UNSAVED_TIMEOUT_S = 120
+"""How long a received message is invisible at first: until its batch is written down.
+
+Of a task that dies before that nobody knows which messages it had; they come back this soon.
+"""
+
 RENEWALS_PER_TIMEOUT = 3
 """Renewals within the visibility timeout: two of them may fail."""
 
@@ -49,7 +55,10 @@ class UploadQueue(Protocol):
         """Return what the queue is set to."""
 
     async def receive(self, count: int, wait_s: int) -> list[Message]:
-        """Receive up to `count` messages, ten at most; none after `wait_s`."""
+        """Receive up to `count` messages, ten at most; none after `wait_s`.
+
+        They are invisible to others for `UNSAVED_TIMEOUT_S`.
+        """
 
     async def hide(self, receipts: Sequence[str], seconds: int) -> None:
         """Keep messages invisible for `seconds` from now on; those that are gone are passed over.

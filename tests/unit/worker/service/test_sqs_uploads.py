@@ -12,6 +12,8 @@ from aiobotocore.session import get_session
 from tests.support.commands import Done, Shopkpi
 from tests.support.emulators import Emulator, create_bucket, unique_name
 from tests.support.uploads import event
+from worker.service import sqs_uploads
+from worker.service.sqs_uploads import open_uploads
 
 ORDERS = "order_id,user_id,status,created_at\n{0},7,delivered,2025-03-01T10:00:00\n"
 WRONG = "nothing,that,belongs,here\n1,2,3,4\n"
@@ -121,3 +123,17 @@ def test_a_queue_without_dead_letters_cannot_be_redriven(aws: Emulator, shopkpi:
     done = shopkpi("redrive", "--queue", queue)
     assert done.code == 2
     assert "it has no dead-letter queue" in done.err
+
+
+@pytest.mark.usefixtures("aws")
+async def test_messages_of_a_task_that_died_early_come_back_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody knows which messages it had, as it has not written them down."""
+    queue, _ = await make_queues(visibility_s=1800, max_receives=5)
+    async with get_session().create_client("sqs") as sqs:
+        await sqs.send_message(QueueUrl=queue, MessageBody="{}")
+    monkeypatch.setattr(sqs_uploads, "UNSAVED_TIMEOUT_S", 0)
+    async with open_uploads(queue) as uploads:
+        assert len(await uploads.receive(10, 1)) == 1
+    assert await count(queue) == (1, 0)

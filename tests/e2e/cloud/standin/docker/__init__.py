@@ -53,6 +53,7 @@ class Container:
         self.id = uuid.uuid4().hex
         self.name = name
         self.attrs: dict[str, Any] = {"NetworkSettings": {"Networks": {}}}
+        self.killed_at = b""
         self._process = subprocess.Popen(
             command,
             env=environment,
@@ -81,7 +82,10 @@ class Container:
     def logs(self, **_: object) -> Iterator[bytes]:
         """Yield its output line by line until it ends."""
         assert self._process.stdout is not None
-        yield from iter(self._process.stdout.readline, b"")
+        for line in iter(self._process.stdout.readline, b""):
+            yield line
+            if self.killed_at and self.killed_at in line:
+                self._kill()
 
     def kill_in(self, seconds: float) -> None:
         """Kill it after a while, as a lost machine would."""
@@ -155,10 +159,14 @@ class Containers:
             deployment = environment["SHOPKPI_STATE"].removeprefix("dynamodb://")
             run = {"deployment": deployment, "image": image, "command": command}
             runs.write(json.dumps(run) + "\n")
-        # `kill-<command>` holds seconds: the next container of that command is killed then.
-        if seconds := self._take_order(f"kill-{command[0]}"):
-            kill = threading.Thread(target=container.kill_in, args=(float(seconds),), daemon=True)
-            kill.start()
+        # `kill-<command>` holds seconds, or the name of an event that it logs: the next container
+        # of that command is killed then.
+        if when := self._take_order(f"kill-{command[0]}"):
+            if when.startswith("0."):
+                kill = threading.Thread(target=container.kill_in, args=(float(when),), daemon=True)
+                kill.start()
+            else:
+                container.killed_at = when.encode()
         return container
 
     def _take_order(self, name: str) -> str:
