@@ -162,7 +162,7 @@ class Containers:
         # `kill-<command>` holds seconds, or the name of an event that it logs: the next container
         # of that command is killed then.
         if when := self._take_order(f"kill-{command[0]}"):
-            if when.startswith("0."):
+            if when.replace(".", "").isdigit():
                 kill = threading.Thread(target=container.kill_in, args=(float(when),), daemon=True)
                 kill.start()
             else:
