@@ -97,14 +97,7 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             if settings.warm_service
             else None
         )
-        executions = logs.LogGroup(
-            self,
-            "Executions",
-            # Below this name the account's log policy allows Step Functions to write.
-            log_group_name=f"/aws/vendedlogs/states/{settings.prefix}",
-            retention=self._retention,
-            removal_policy=cdk.RemovalPolicy.DESTROY,
-        )
+        executions = self._executions()
         self.ingest = Ingest(
             self,
             "Ingest",
@@ -151,7 +144,6 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             dlq=dlq,
             log_group=executions,
         )
-
         self.operations = Operations(
             self,
             "Operations",
@@ -162,6 +154,16 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             topic=topic,
             dlq=dlq,
             log_group=executions,
+        )
+
+    def _executions(self) -> logs.LogGroup:
+        return logs.LogGroup(
+            self,
+            "Executions",
+            # Below this name the account's log policy allows Step Functions to write.
+            log_group_name=f"/aws/vendedlogs/states/{self.settings.prefix}",
+            retention=self._retention,
+            removal_policy=cdk.RemovalPolicy.DESTROY,
         )
 
     def _add_monitoring(self) -> None:

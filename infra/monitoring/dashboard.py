@@ -72,23 +72,7 @@ class Dashboard(Construct):
             ),
             _graph("Bytes", metrics.of(committed, "size_bytes")),
         )
-        board.add_widgets(
-            _graph(
-                "Uploads in the queue",
-                uploads.metric_approximate_number_of_messages_visible(
-                    period=FIVE_MINUTES, statistic="Maximum", label="waiting"
-                ),
-                uploads.metric_approximate_number_of_messages_not_visible(
-                    period=FIVE_MINUTES, statistic="Maximum", label="in batches"
-                ),
-            ),
-            _graph(
-                "Age of the oldest upload, seconds",
-                uploads.metric_approximate_age_of_oldest_message(
-                    period=FIVE_MINUTES, statistic="Maximum", label="oldest"
-                ),
-            ),
-        )
+        board.add_widgets(*_backlog(uploads))
         board.add_widgets(
             _graph(
                 "Seconds of the slowest",
@@ -114,6 +98,22 @@ class Dashboard(Construct):
                 query_string=query,
                 log_group_names=[compute.log_group.log_group_name],
             )
+
+
+def _backlog(uploads: sqs.IQueue) -> list[cloudwatch.GraphWidget]:
+    waiting = uploads.metric_approximate_number_of_messages_visible(
+        period=FIVE_MINUTES, statistic="Maximum", label="waiting"
+    )
+    in_batches = uploads.metric_approximate_number_of_messages_not_visible(
+        period=FIVE_MINUTES, statistic="Maximum", label="in batches"
+    )
+    oldest = uploads.metric_approximate_age_of_oldest_message(
+        period=FIVE_MINUTES, statistic="Maximum", label="oldest"
+    )
+    return [
+        _graph("Uploads in the queue", waiting, in_batches),
+        _graph("Age of the oldest upload, seconds", oldest),
+    ]
 
 
 def _graph(title: str, *metrics: cloudwatch.IMetric) -> cloudwatch.GraphWidget:

@@ -208,31 +208,7 @@ class Sweep(Construct):
             f"{age} > {60 * self._settings.sweep_min_age_minutes} and ({folders}) "
             f"and $not({is_marker('$states.input.key')})"
         )
-        report = tasks.CallAwsService.jsonata(
-            self,
-            "ReportAge",
-            state_name="ReportAge",
-            service="cloudwatch",
-            action="putMetricData",
-            iam_action="cloudwatch:PutMetricData",
-            iam_resources=[
-                "*"
-            ],  # the action has no resource type (service authorization reference)
-            parameters={
-                "Namespace": METRICS_NAMESPACE,
-                "MetricData": [
-                    {
-                        "MetricName": AGE_METRIC,
-                        "Dimensions": [{"Name": "deployment", "Value": self._settings.prefix}],
-                        "Unit": "Seconds",
-                        "Value": f"{{% $floor({age}) %}}",
-                    }
-                ],
-            },
-            task_timeout=sfn.Timeout.duration(Duration.minutes(1)),
-            outputs=UNCHANGED,
-        )
-        retry_call(report)
+        report = self._report(age)
         start = tasks.StepFunctionsStartExecution.jsonata(
             self,
             "StartIntake",
@@ -263,6 +239,35 @@ class Sweep(Construct):
             .when(when(left_behind), report)
             .otherwise(sfn.Succeed.jsonata(self, "Recent", state_name="Recent"))
         )
+
+    def _report(self, age_s: str) -> tasks.CallAwsService:
+        """Report the age of an object, JSONata in seconds, as a metric."""
+        report = tasks.CallAwsService.jsonata(
+            self,
+            "ReportAge",
+            state_name="ReportAge",
+            service="cloudwatch",
+            action="putMetricData",
+            iam_action="cloudwatch:PutMetricData",
+            iam_resources=[
+                "*"
+            ],  # the action has no resource type (service authorization reference)
+            parameters={
+                "Namespace": METRICS_NAMESPACE,
+                "MetricData": [
+                    {
+                        "MetricName": AGE_METRIC,
+                        "Dimensions": [{"Name": "deployment", "Value": self._settings.prefix}],
+                        "Unit": "Seconds",
+                        "Value": f"{{% $floor({age_s}) %}}",
+                    }
+                ],
+            },
+            task_timeout=sfn.Timeout.duration(Duration.minutes(1)),
+            outputs=UNCHANGED,
+        )
+        retry_call(report)
+        return report
 
     def _suffix(self, age_s: str) -> str:
         """Return JSONata for the suffix of the execution's name; empty for the first execution."""
