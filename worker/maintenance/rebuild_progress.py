@@ -7,6 +7,7 @@ the sequence that is the ledger's head still. Whatever is older was not made by 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ import orjson
 
 from kpi.aggregation.calendar import Days, to_date, to_day
 from worker.clean import Workspace
-from worker.errors import DamagedObject, SourceError
+from worker.errors import DamagedObject, SourceError, SourceMissing
 from worker.state import Ledger
 from worker.state.same_ledger import identify_ledger
 
@@ -129,9 +130,12 @@ async def begin(
         StoreError: A store fails after retries.
     """
     progress = Progress(head=head, ledger=await identify_ledger(ledger, head), tables=tables)
-    await _write(workspace, progress)
-    info = await workspace.store.stat(_key(workspace))
-    progress = replace(progress, begun_at=info.uploaded_at)
+    begun_at: datetime | None = None
+    while begun_at is None:
+        await _write(workspace, progress)
+        with suppress(SourceMissing):  # another rebuild has ended meanwhile, and deleted it
+            begun_at = (await workspace.store.stat(_key(workspace))).uploaded_at
+    progress = replace(progress, begun_at=begun_at)
     await _write(workspace, progress)
     return RebuiltDays(workspace, ledger, progress)
 

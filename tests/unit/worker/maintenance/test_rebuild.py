@@ -121,6 +121,25 @@ async def test_a_resumed_rebuild_publishes_the_days_that_are_left(pipeline: Pipe
     }
 
 
+async def test_a_rebuild_goes_on_where_another_ends_as_it_begins(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one deletes the object that says that a rebuild is under way."""
+    before, stat, deletions = await pipeline.all_rows(), FolderStore.stat, itertools.count()
+
+    async def stat_of(store: FolderStore, key: str, **options: Any) -> ObjectInfo:
+        path = Path("/") / key
+        if path.name == UNDER_WAY_NAME and path.exists() and next(deletions) == 0:
+            await store.delete(key)
+        return await stat(store, key, **options)
+
+    monkeypatch.setattr(FolderStore, "stat", stat_of)
+    _, published = await resumed(pipeline)
+    assert next(deletions) > 1
+    assert published == DAYS
+    assert await pipeline.all_rows() == before
+
+
 async def test_a_rebuild_after_an_upload_publishes_every_day(pipeline: Pipeline) -> None:
     """A day that was published before the upload may be one that it changed."""
     await killed_before(pipeline, DAYS[3])
