@@ -180,12 +180,13 @@ async def test_a_marker_is_deleted_unread(shop: UploadShop) -> None:
 
 async def test_two_messages_about_one_upload_are_one_file(shop: UploadShop) -> None:
     message = await shop.put("orders/1.csv", orders(1))
-    shop.queue.send(message)
+    of_no_size = event("in", "orders/1.csv")
+    shop.queue.send(message, of_no_size)
     await shop.validate("b")
     assert (await summary(shop))["files"] == 1
     await shop.transform("b")
     assert await shop.close("b") == 1
-    assert shop.queue.deleted == [message, message]
+    assert shop.queue.deleted == [message, message, of_no_size]
 
 
 async def test_an_empty_queue_makes_an_empty_batch(shop: UploadShop) -> None:
