@@ -47,7 +47,7 @@ from worker.validate.formats.workbook_limits import (
 ROOT = Path(__file__).parents[1]
 EVENT = re.compile(
     r'"((?:audit|command|contract|customer|iceberg|input|job|kpis|maintenance|message|range|rebuild'
-    r'|run|sample|serve|source)\.(?!json")[a-z_]+)"(?![:\]])'
+    r'|run|sample|serve|source|watch)\.(?!json")[a-z_]+)"(?![:\]])'
 )
 COMMANDS = (ROOT / "docs" / "commands.md").read_text("utf-8")
 LANGUAGE = (ROOT / "docs" / "language.md").read_text("utf-8")

@@ -72,6 +72,10 @@ class ConfigError(WorkerError):
     retryable = False
 
 
+class NothingToRead(ConfigError):
+    """Report a place without a file that belongs to a dataset."""
+
+
 class OtherContract(ConfigError):
     """Report clean rows that another contract made, and that the ledger takes for this one's.
 

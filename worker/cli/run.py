@@ -120,7 +120,7 @@ def run(
             chosen, text = await infer_settings(inputs, given, settings)
             _show_inferred(text, reporter, is_printed=output_format == "table" and not quiet)
         async with open_all(inputs, chosen, dataset) as (found, session):
-            result = await _run_files(session, found, reporter, output_format, quiet=quiet)
+            result = await run_files(session, found, reporter, output_format, quiet=quiet)
         check_attention(fail_on, result)
         result.validated.check()
 
@@ -151,7 +151,7 @@ def _check_use(inputs: tuple[str, ...], answers: tuple[str, ...], *, infers: boo
         raise click.UsageError("Missing argument 'INPUT...', or `input` in shopkpi.toml.")
 
 
-async def _run_files(
+async def run_files(
     session: Session, found: Inputs, reporter: Reporter, output_format: str, *, quiet: bool
 ) -> RunResult:
     """Validate files, publish what they change, and print it."""

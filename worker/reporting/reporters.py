@@ -290,6 +290,17 @@ class QuietReporter(JsonReporter):
             super().transformed(report, {})
 
 
+class ArrivalReporter(QuietReporter):
+    """Write what `QuietReporter` does, and each publication."""
+
+    def transformed(self, report: Report, effects: Mapping[str, Effect]) -> None:
+        del effects
+        if report.days:
+            JsonReporter.transformed(self, report, {})
+        else:
+            self._emit_notices(report)
+
+
 class SilentReporter:
     """Report nothing: the tables at the end show the result."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kpi.contract.model import Contract
-from worker.errors import ConfigError, SourceError
+from worker.errors import ConfigError, NothingToRead, SourceError
 from worker.objects import ObjectInfo, ObjectStore, OnUnlisted, Unlisted
 from worker.objects.location import Location
 from worker.objects.source import Source
@@ -19,8 +19,11 @@ from worker.validate.input_names import is_ignored, nearest_folder
 if TYPE_CHECKING:
     from kpi.contract.shop import Shop
 
-WORKSPACE_ZONES = ("clean", "rejects", "pieces")
+WORKSPACE_ZONES = ("clean", "rejects", "pieces", "index", "packs", "iceberg")
 """Folders of a workspace that hold our own results."""
+
+WORKSPACE_DATABASE = "shopkpi.db"
+"""Beginning of the names of the database of a local workspace, and of its journals."""
 
 ARCHIVED = re.compile(r"(^|/)(archive|quarantine)/[0-9a-f]{16}/")
 """Key, below an input, of an object that `archive` has moved there: no new upload."""
@@ -102,7 +105,7 @@ async def find_inputs(
         workspace: Our own results below it are left out.
 
     Raises:
-        ConfigError: A place has nothing in it, or nothing that belongs to a dataset.
+        NothingToRead: A place has nothing in it, or nothing that belongs to a dataset.
     """
     if contract.shop is not None and dataset is not None:
         raise ConfigError(
@@ -115,10 +118,9 @@ async def find_inputs(
     for store, location in inputs:
         taken, left_before, listed = 0, len(found.left), 0
         async for info in _list(store, location, version_id, found.on_unlisted):
-            relative = info.key[len(location.key) :].lstrip("/")
-            ours = _is_own_result(info, workspace) or ARCHIVED.search(relative)
-            if ours or (relative and is_ignored(relative)):
+            if _is_passed_over(info, location, workspace):
                 continue
+            relative = _relative(info, location)
             listed += 1
             if _is_named_by_an_event(location, relative) and is_ignored(info.key):
                 taken += 1
@@ -160,6 +162,16 @@ async def find_source(
     return Source(info=info, dataset=dataset, store=store)
 
 
+async def list_below(
+    places: Sequence[tuple[ObjectStore, Location]], workspace: Location
+) -> AsyncIterator[ObjectInfo]:
+    """List what `find_inputs` would look at, whichever datasets it belongs to."""
+    for store, location in places:
+        async for info in _list(store, location, None, lambda _: None):
+            if not _is_passed_over(info, location, workspace):
+                yield info
+
+
 async def find_sources(
     places: Sequence[tuple[ObjectStore, Location]],
     version_id: str | None,
@@ -169,9 +181,7 @@ async def find_sources(
     found: dict[str, Source] = {}
     for store, location in places:
         async for info in _list(store, location, version_id, lambda _: None):
-            relative = info.key[len(location.key) :].lstrip("/")
-            ours = _is_own_result(info, workspace) or ARCHIVED.search(relative)
-            if not ours and not (relative and is_ignored(relative)):
+            if not _is_passed_over(info, location, workspace):
                 found.setdefault(info.url, Source(info=info, dataset=UNMATCHED, store=store))
     return list(found.values())
 
@@ -247,15 +257,15 @@ def feeds(key: str, shop: Shop) -> str:
 
 def _nothing_found(
     location: Location, listed: int, folders: Sequence[str], ignored: Sequence[IgnoredInput]
-) -> ConfigError:
+) -> NothingToRead:
     if not listed:
-        return ConfigError("nothing is there", url=location.url)
+        return NothingToRead("nothing is there", url=location.url)
     hint = "name the dataset with --dataset"
     resembling = next((one for one in ignored if one.nearest is not None), None)
     if resembling is not None:
         hint = f"rename the folder of {resembling.url} to {resembling.nearest}/, or {hint}"
     command = f"shopkpi run {shlex.quote(location.url)} --infer"
-    return ConfigError(
+    return NothingToRead(
         url=location.url,
         expected=f"files in folders {', '.join(f'{one}/' for one in folders)}",
         actual=f"{counted(listed, 'file')}, none of them in such a folder",
@@ -274,7 +284,22 @@ async def _list(
         yield info
 
 
+def _relative(info: ObjectInfo, location: Location) -> str:
+    return info.key[len(location.key) :].lstrip("/")
+
+
+def _is_passed_over(info: ObjectInfo, location: Location, workspace: Location | None) -> bool:
+    """Whether an object is a result of ours, was archived, or is ignored by its name."""
+    relative = _relative(info, location)
+    ours = _is_own_result(info, workspace) or ARCHIVED.search(relative) is not None
+    return ours or (bool(relative) and is_ignored(relative))
+
+
 def _is_own_result(info: ObjectInfo, workspace: Location | None) -> bool:
     if workspace is None or info.bucket != workspace.bucket:
         return False
-    return any(info.key.startswith(f"{workspace.join(zone)}/") for zone in WORKSPACE_ZONES)
+    ours = (
+        *(f"{workspace.join(zone)}/" for zone in WORKSPACE_ZONES),
+        workspace.join(WORKSPACE_DATABASE),
+    )
+    return info.key.startswith(ours)
