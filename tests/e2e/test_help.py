@@ -20,15 +20,14 @@ from worker.sample import SampleSpec, write_sample
 
 
 def examples() -> Iterator[tuple[str, str]]:
-    """Every example of every command's help that needs no cloud."""
-
+    """Every example of every command's help that needs no cloud, and that ends by itself."""
     for path, command in every_command():
         text = (command.help or "").replace("\\\n", " ")
         lines = re.findall(r"^\s*(shopkpi .*)$", text, re.MULTILINE)
         assert lines, f"{path} has no example"
         for line in lines:
             assert line.startswith(path), line
-            if "://" not in line:
+            if "://" not in line and path != "shopkpi watch":  # test_watch.py runs that one
                 yield path, line
 
 
