@@ -76,6 +76,9 @@ LAYERS: dict[str, set[str]] = {
         *{"worker.clean", "worker.errors", "worker.index", "worker.packs", "worker.runtime"},
         "worker.state",
     },
+    "worker.explain": {
+        *{"worker.clean", "worker.errors", "worker.runtime", "worker.state", "worker.transform"},
+    },
     "worker.infer": {"worker.errors", "worker.objects", "worker.validate"},
     "worker.reporting": {
         *{"worker.errors", "worker.objects", "worker.state", "worker.transform"},
@@ -112,7 +115,7 @@ LAYERS: dict[str, set[str]] = {
         *{"worker.iceberg", "worker.maintenance", "worker.objects"},
         *{"worker.reporting", "worker.runtime", "worker.sample", "worker.service"},
         *{"worker.settings", "worker.state", "worker.stores", "worker.transform"},
-        *{"worker.infer", "worker.validate"},
+        *{"worker.explain", "worker.infer", "worker.validate"},
     },
     "worker.__main__": {"worker.cli"},
     "infra.settings": set(),

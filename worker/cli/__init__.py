@@ -21,6 +21,7 @@ COMMANDS = {
     "config": Row("worker.cli.config", "Where the value of each setting comes from."),
     "contract": Row("worker.cli.admin", "What the columns of a shop's files are."),
     "erase-customer": Row("worker.cli.erase", "Erase a customer from everything that is stored."),
+    "explain": Row("worker.cli.explain", "What moved the KPIs of a day, file by file."),
     "ledger": Row("worker.cli.receipts", "Receipts of source objects."),
     "maintain": Row("worker.cli.maintain", "Keep the index small, or build it and the KPIs again."),
     "plan": Row("worker.cli.plan", "Divide a huge file, or the days to publish, for many tasks."),

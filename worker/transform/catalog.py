@@ -101,6 +101,10 @@ class Catalog:
         """Select some files."""
         return Catalog(self._table, np.array(sorted(file.rank for file in files), np.int32))
 
+    def of_numbers(self, ranks: Ranks) -> Catalog:
+        """Select files by their ranks, ascending."""
+        return Catalog(self._table, ranks)
+
     @property
     def uploads(self) -> Int64s:
         """The first row of the upload of each file, in `History.rows`."""

@@ -132,7 +132,9 @@ class FileTable:
 
     def in_order(self, places: Places) -> FileTable:
         """Return the same files in another order of precedence; see `__init__`."""
-        return FileTable(self.dataset, self._cache, self.limits, self._rows, places)
+        found = FileTable(self.dataset, self._cache, self.limits, self._rows, places)
+        found.index = self.index
+        return found
 
     def files(self, ranks: Ranks) -> list[CleanFile]:
         """Return the files of some ranks; the same objects at each call."""

@@ -94,21 +94,21 @@ async def read_orders(
         ConfigError, SourceError: As `Catalog.row_groups`.
     """
     orders, items = snapshot.orders.with_uncounted(), snapshot.items.with_uncounted()
-    of_orders = await _read(orders, "order_id", order_ids, (*ORDER_COLUMNS, *columns))
+    of_orders = await read_rows(orders, "order_id", order_ids, (*ORDER_COLUMNS, *columns))
     keys, key = order_ids, "order_id"
     if key not in items.dataset.key:  # else every version of an item is of one order
         key = items.dataset.key[0]
-        of_items = await _read(items, "order_id", order_ids, (key, "order_id"))
+        of_items = await read_rows(items, "order_id", order_ids, (key, "order_id"))
         keys = pc.unique(of_items.table.column(key))
     # An item counts for an order unless a later version of it is of another.
     return OrderRows(
         ids=order_ids,
         orders=of_orders,
-        items=await _read(items, key, keys, ITEM_COLUMNS),
+        items=await read_rows(items, key, keys, ITEM_COLUMNS),
     )
 
 
-async def _read(catalog: Catalog, column: str, ids: pa.Array, wanted: Sequence[str]) -> Rows:
+async def read_rows(catalog: Catalog, column: str, ids: pa.Array, wanted: Sequence[str]) -> Rows:
     """Read the rows that have one of some ids, whatever their version."""
     dataset = catalog.dataset
     every = (*dataset.key, column, *wanted, *([dataset.version] if dataset.version else []))

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from kpi.aggregation.calendar import Days, to_date
-from kpi.aggregation.products import Products
 from kpi.aggregation.tables import KPI_TABLES
 from worker.state import Adoption, Entry, Erasure, Record, Row, State, Value
 from worker.state.contract_in_force import adopted_contract
-from worker.state.kpi_rows import stored_row
-from worker.transform.day_batches import plan_batches
-from worker.transform.day_loader import (
-    LoadContext,
-    Observed,
-    kpi_tables,
-    latest_products,
-    load_days,
-)
-from worker.transform.pending_work import PendingWork, find_pending_work
-from worker.transform.publish import rows_by_day
-from worker.transform.shop.transform import ShopDays, open_context
+from worker.transform.computed_rows import RowsByPlace, computed_rows, group_of
+from worker.transform.pending_work import find_pending_work
+from worker.transform.shop.snapshot import ShopSnapshot
 from worker.transform.shop.work import find_shop_work
+from worker.transform.snapshot import Snapshot
 from worker.transform.task import TransformTask
 
 
@@ -83,66 +73,26 @@ async def preview_records(task: TransformTask, records: Sequence[Record]) -> lis
     )
     adopted = adopted_contract(await supposed.state.adoption(), task.contract)
     if adopted.shop is not None:
-        return await _shop_changes(task, supposed)
+        shop_work = await find_shop_work(supposed)
+        return [] if shop_work is None else await _changes(task, shop_work.snapshot, shop_work.days)
     work = await find_pending_work(supposed)
-    return [] if work is None else await _changes(task, work)
+    return [] if work is None else await _changes(task, work.snapshot, work.days)
 
 
-async def _shop_changes(task: TransformTask, supposed: TransformTask) -> list[RowChange]:
-    """Compare the days that records would change by a contract of language 2."""
-    work = await find_shop_work(supposed)
-    if work is None:
-        return []
-    context = open_context(work.snapshot, task.tables)
-    loader = await ShopDays.plan(context, work.days)
-    changes: list[RowChange] = []
-    for days in loader.batches:
-        loaded = await loader.load(days)
-        rows_of = await asyncio.to_thread(loader.compute, loaded, days)
-        by_day = {day: rows_of(day) for day in map(to_date, days.tolist())}
-        for name in sorted(task.tables):
-            before = await _published(task.state, name, days)
-            after = {
-                (day, _group(name, row)): _as_stored(name, row)
-                for day, tables in by_day.items()
-                for row in tables[name]
-            }
-            changes += _differing(name, before, after)
-    return sorted(changes, key=lambda one: (one.table, one.order_date))
-
-
-def _as_stored(name: str, row: Row) -> Row:
-    return stored_row(KPI_TABLES[name], row)
-
-
-async def _changes(task: TransformTask, work: PendingWork) -> list[RowChange]:
-    context = LoadContext(
-        snapshot=work.snapshot,
-        products=Products(*await latest_products(work.snapshot.products)),
-        order_versions=work.order_versions,
-        item_versions=work.item_versions,
-        tables=task.tables,
-        observed=Observed(),
-        plan=await plan_batches(work.days, work.snapshot),
-    )
-    changes: list[RowChange] = []
-    for days in context.plan.batches:
-        day_slice = await load_days(days, context)
-        computed = await asyncio.to_thread(kpi_tables, day_slice, task.tables)
-        for name, table in computed.items():
-            before = await _published(task.state, name, days)
-            after = {
-                (day, _group(name, row)): row
-                for day, rows in rows_by_day(name, table).items()
-                for row in rows
-            }
-            changes += _differing(name, before, after)
-    return sorted(changes, key=lambda one: (one.table, one.order_date))
-
-
-def _differing(
-    name: str, before: Mapping[tuple[date, str], Row], after: Mapping[tuple[date, str], Row]
+async def _changes(
+    task: TransformTask, snapshot: Snapshot | ShopSnapshot, due: Days
 ) -> list[RowChange]:
+    """Compare the published rows of some days with those that a snapshot gives."""
+    changes: list[RowChange] = []
+    async for days, computed in computed_rows(snapshot, due, task.tables):
+        for name, after in computed.items():
+            before = await _published(task.state, name, days)
+            changes += differing_rows(name, before, after)
+    return sorted(changes, key=lambda one: (one.table, one.order_date))
+
+
+def differing_rows(name: str, before: RowsByPlace, after: RowsByPlace) -> list[RowChange]:
+    """Return the rows of a KPI table that are not the same, ascending by day and group."""
     return [
         RowChange(table=name, order_date=place[0], before=before.get(place), after=after.get(place))
         for place in sorted({*before, *after})
@@ -157,15 +107,10 @@ async def _published(state: State, table: str, days: Days) -> dict[tuple[date, s
     async for row in state.rows(table, first=min(wanted), last=max(wanted)):
         day = date.fromisoformat(str(row["order_date"]))
         if day in wanted:
-            found[day, _group(table, row)] = {
+            found[day, group_of(table, row)] = {
                 name: value for name, value in row.items() if name != "as_of"
             }
     return found
-
-
-def _group(table: str, row: Row) -> str:
-    key = KPI_TABLES[table].group_key
-    return str(row[key]) if key else ""
 
 
 class _SupposedLedger:
