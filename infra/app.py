@@ -11,7 +11,7 @@ import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
 from infra.nag_suppressions import acknowledge_findings
-from infra.settings import SettingsError, read_settings
+from infra.settings.reader import SettingsError, read_settings
 from infra.stack import ShopKpiStack
 
 CDK_JSON = Path(__file__).parents[1] / "cdk.json"

@@ -25,13 +25,16 @@ from infra.buckets import (
     Buckets,
 )
 from infra.network import Network
-from infra.settings import ECR_IMAGE, Settings, cpu_units
+from infra.settings import ARM64, ECR_IMAGE, X86_64, Settings, cpu_units
 from infra.tables import Tables
 
 CONTAINER = "worker"
 SCRATCH_FOLDER = "/tmp"  # noqa: S108  (of the container, whose volume is its own)
 USER = "10001:10001"
 """User and group id that the Dockerfile gives the worker."""
+
+PLATFORMS = {ARM64: assets.Platform.LINUX_ARM64, X86_64: assets.Platform.LINUX_AMD64}
+"""CPU architecture of tasks -> platform that the image is built for."""
 
 METRICS_NAMESPACE = "shopkpi"
 
@@ -93,6 +96,7 @@ class Compute(Construct):
             "SHOPKPI_STATE": f"dynamodb://{settings.prefix}",
             "SHOPKPI_WORKSPACE": f"s3://{buckets.clean.bucket_name}",
         }
+        self._cpu_architecture = settings.cpu_architecture
         self._image = self._find_image(settings)
         self.log_group = logs.LogGroup(
             self,
@@ -207,6 +211,18 @@ class Compute(Construct):
         """An adoption validates raw objects again, where they are now, and publishes every day."""
         return [*self.validate_rights, *self.transform_rights, *self._archive_reading]
 
+    @property
+    def tagging_right(self) -> iam.PolicyStatement:
+        """Right to start tasks with tags: RunTask alone is not enough (ECS guide, "Tagging")."""
+        return iam.PolicyStatement(
+            actions=["ecs:TagResource"],
+            resources=[
+                f"arn:{Aws.PARTITION}:ecs:{Aws.REGION}:{Aws.ACCOUNT_ID}"
+                f":task/{self.cluster.cluster_name}/*"
+            ],
+            conditions={"StringEquals": {"ecs:CreateAction": "RunTask"}},
+        )
+
     def erasure_rights(self, buckets: Buckets) -> list[iam.PolicyStatement]:
         """Rewriting raw objects without a customer, and listing what is left of them."""
         every = (buckets.input, buckets.clean, buckets.archive)
@@ -229,7 +245,7 @@ class Compute(Construct):
             base = settings.base_image
             return ecs.ContainerImage.from_asset(
                 str(Path(__file__).parents[1]),
-                platform=assets.Platform.LINUX_AMD64,
+                platform=PLATFORMS[settings.cpu_architecture],
                 build_args={"BASE_IMAGE": base} if base else None,
             )
         account, region, name = named["account"], named["region"], named["repository"]
@@ -281,7 +297,7 @@ class Compute(Construct):
             memory_limit_mib=2 * cpu_units(vcpu),
             task_role=role,
             runtime_platform=ecs.RuntimePlatform(
-                cpu_architecture=ecs.CpuArchitecture.X86_64,
+                cpu_architecture=ecs.CpuArchitecture.of(self._cpu_architecture),
                 operating_system_family=ecs.OperatingSystemFamily.LINUX,
             ),
             volumes=[ecs.Volume(name="scratch")],

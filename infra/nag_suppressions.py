@@ -15,6 +15,7 @@ NO_RESOURCE = "X-Ray, log delivery and the registry's token take no resource (se
 OBJECTS = "Objects of one bucket or folder, whose keys are not known beforehand"
 REVISIONS = "Revisions of one task definition, so that a deployment does not stop running uploads"
 TABLES = "Tables of one database: their names follow from the contract in force, and to list them"
+TASKS = "Tasks of one cluster, which get the tags of their definition when they start"
 CHILDREN = "Executions of this state machine itself: children of its Distributed Maps"
 
 
@@ -65,25 +66,7 @@ def acknowledge_findings(stack: ShopKpiStack) -> None:
     uploads = _Scope(stack, stack.uploads)
     uploads.acknowledge("SQS3", "It is the dead-letter queue of the queue of uploads")
 
-    tasks = _Scope(stack, compute)
-    if not stack.settings.warm_service:
-        tasks.acknowledge(
-            "ECS4",
-            "Insights would cost more than tasks that live for minutes; the worker reports its own "
-            "metrics, and every bad exit is counted and kept",
-        )
-    tasks.acknowledge("ECS2", "Names of tables and buckets; there are no secrets in this system")
-    tasks.resource("*", NO_RESOURCE)
-    for bucket in (buckets.input, buckets.clean):
-        tasks.objects(bucket)
-    for folder in ("plans/", "index/", "packs/"):
-        tasks.objects(buckets.clean, folder)
-    for folder in ("archive/", "quarantine/"):
-        tasks.objects(buckets.archive, folder)
-    if stack.settings.iceberg_tables:
-        tasks.objects(buckets.clean, "iceberg/")
-        glue = "arn:<AWS::Partition>:glue:<AWS::Region>:<AWS::AccountId>"
-        tasks.resource(f"{glue}:table/{stack.settings.database}/*", TABLES)
+    _acknowledge_tasks(stack)
 
     ingest = _Scope(stack, stack.ingest)
     ingest.resource("*", NO_RESOURCE)
@@ -126,6 +109,35 @@ def acknowledge_findings(stack: ShopKpiStack) -> None:
     sweep = _Scope(stack, stack.sweep)
     sweep.resource("*", NO_RESOURCE)
     sweep.children(stack.sweep.state_machine, "Objects")
+
+
+def _acknowledge_tasks(stack: ShopKpiStack) -> None:
+    buckets, compute = stack.buckets, stack.compute
+    tasks = _Scope(stack, compute)
+    if not stack.settings.warm_service:
+        tasks.acknowledge(
+            "ECS4",
+            "Insights would cost more than tasks that live for minutes; the worker reports its own "
+            "metrics, and every bad exit is counted and kept",
+        )
+    tasks.acknowledge("ECS2", "Names of tables and buckets; there are no secrets in this system")
+    tasks.resource("*", NO_RESOURCE)
+    for bucket in (buckets.input, buckets.clean):
+        tasks.objects(bucket)
+    for folder in ("plans/", "index/", "packs/"):
+        tasks.objects(buckets.clean, folder)
+    for folder in ("archive/", "quarantine/"):
+        tasks.objects(buckets.archive, folder)
+    if stack.settings.iceberg_tables:
+        tasks.objects(buckets.clean, "iceberg/")
+        glue = "arn:<AWS::Partition>:glue:<AWS::Region>:<AWS::AccountId>"
+        tasks.resource(f"{glue}:table/{stack.settings.database}/*", TABLES)
+
+    cluster = _logical_id(stack, compute.cluster)
+    schedules = _Scope(stack, stack)
+    schedules.resource(
+        f"arn:<AWS::Partition>:ecs:<AWS::Region>:<AWS::AccountId>:task/<{cluster}>/*", TASKS
+    )
 
 
 def _logical_id(stack: cdk.Stack, construct: Construct) -> str:

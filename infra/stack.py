@@ -30,7 +30,8 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
 
     Attributes:
         settings: Settings of the deployment.
-        buckets, tables, notifications, compute, ingest, intake, sweep, operations: What it is of.
+        network, buckets, tables, notifications, compute: What it is of.
+        ingest, intake, sweep, operations: Its state machines.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
@@ -66,13 +67,11 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
 
     def _add_compute(self) -> Compute:
         settings = self.settings
-        network = Network(
+        self.network = network = Network(
             self,
             "Network",
-            az_count=settings.az_count,
-            availability_zones=settings.availability_zones,
-            warm_service=settings.warm_service,
-            iceberg_tables=settings.iceberg_tables,
+            settings=settings,
+            buckets=[self.buckets.input, self.buckets.clean, self.buckets.archive],
             log_retention=self._retention,
         )
         return Compute(
@@ -155,6 +154,8 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             dlq=dlq,
             log_group=executions,
         )
+        for workflow in (self.ingest, self.batches, self.operations):
+            workflow.state_machine.add_to_role_policy(self.compute.tagging_right)
 
     def _executions(self) -> logs.LogGroup:
         return logs.LogGroup(
@@ -208,6 +209,9 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             "OperatorPolicy": self.operations.operators.managed_policy_arn,
             "Topic": self.notifications.topic.topic_arn,
         }
+        if self.settings.share_network:
+            outputs["VpcId"] = self.network.vpc.vpc_id
+            outputs["SubnetIds"] = cdk.Fn.join(",", self.network.subnet_ids)
         for name, value in outputs.items():
             cdk.CfnOutput(self, name, value=value)
 

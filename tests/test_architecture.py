@@ -119,7 +119,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "worker.__main__": {"worker.cli"},
     "infra.settings": set(),
-    "infra.network": set(),
+    "infra.network": {"infra.settings"},
     "infra.buckets": {"infra.settings"},
     "infra.tables": {"infra.settings"},
     "infra.compute": {"infra.buckets", "infra.network", "infra.settings", "infra.tables"},

@@ -102,7 +102,7 @@ class Batches(Construct):
             self,
             "Schedule",
             description="Takes uploads that were left in the queue",
-            schedule=scheduler.ScheduleExpression.rate(Duration.minutes(5)),
+            schedule=scheduler.ScheduleExpression.rate(Duration.minutes(10)),
             target=targets.StepFunctionsStartExecution(
                 self.state_machine,
                 input=scheduler.ScheduleTargetInput.from_object({"count": True}),

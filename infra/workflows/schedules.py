@@ -85,7 +85,8 @@ class TaskSchedule(Construct):
             target=targets.EcsRunFargateTask(
                 compute.cluster,
                 task_definition=definition,
-                assign_public_ip=False,
+                propagate_tags=True,
+                assign_public_ip=compute.network.public_addresses,
                 security_groups=[compute.network.tasks],
                 vpc_subnets=compute.network.subnets,
                 platform_version=ecs.FargatePlatformVersion.VERSION1_4,

@@ -120,6 +120,9 @@ class WorkerTasks:
             launch_target=self._launch_target(),
             security_groups=[self._compute.network.tasks],
             subnets=self._compute.network.subnets,
+            # With the tags of its definition the costs of a task are told apart by stage.
+            propagated_tag_source=ecs.PropagatedTagSource.TASK_DEFINITION,
+            assign_public_ip=self._compute.network.public_addresses,
             # ECS expects both as strings (API reference, TaskOverride).
             cpu=f"{{% $string({size}) %}}",
             memory_mib=f"{{% $string(2 * {size}) %}}",

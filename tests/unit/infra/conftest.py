@@ -17,6 +17,8 @@ os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
 
 ECR_IMAGE_URI = f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/shopkpi@sha256:{'ab' * 32}"
 KMS_KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+VPC_ID = "vpc-0123456789abcdef0"
+SUBNET_IDS = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
 
 
 def synthesize(outdir: Path, context: Mapping[str, object]) -> Path:
@@ -59,6 +61,8 @@ def full_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "image_uri": ECR_IMAGE_URI,
             "input_kms_key_arn": KMS_KEY_ARN,
             "protect_tables": "true",
+            "network": "endpoints",
+            "share_network": "true",
             "az_count": "3",
         },
     )
@@ -67,3 +71,24 @@ def full_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def full(full_path: Path) -> Template:
     return Template(json.loads(full_path.read_text("utf-8")))
+
+
+@pytest.fixture(scope="session")
+def hosted_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Template of a deployment that uses what its account has already."""
+    return synthesize(
+        tmp_path_factory.mktemp("hosted"),
+        {
+            "stage": "hosted",
+            "network": "existing",
+            "vpc_id": VPC_ID,
+            "subnet_ids": ",".join(SUBNET_IDS),
+            "public_addresses": "true",
+            "cpu_architecture": "X86_64",
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def hosted(hosted_path: Path) -> Template:
+    return Template(json.loads(hosted_path.read_text("utf-8")))

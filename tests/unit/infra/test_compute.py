@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from tests.unit.infra.conftest import ECR_IMAGE_URI, KMS_KEY_ARN
-from tests.unit.infra.templates import Template, environment, resolve
+from tests.unit.infra.templates import Template, environment, resolve, states
 
 
 def test_containers_are_confined(template: Template, full: Template) -> None:
@@ -50,6 +53,44 @@ def test_the_execution_role_may_pull_the_image(template: Template, full: Templat
                 (resource,) = {on for what, on in rights if what == f"ecr:{action}"}
                 assert resource.startswith(repository), role
             assert ("ecr:GetAuthorizationToken", "*") in rights
+
+
+def test_tasks_run_on_arm_or_what_is_asked_for(
+    template: Template, full: Template, hosted: Template
+) -> None:
+    for deployment, expected in ((template, "ARM64"), (full, "ARM64"), (hosted, "X86_64")):
+        tasks = deployment.of_type("AWS::ECS::TaskDefinition").values()
+        assert {one["Properties"]["RuntimePlatform"]["CpuArchitecture"] for one in tasks} == {
+            expected
+        }
+
+
+def test_the_image_is_built_for_the_tasks(template_path: Path, hosted_path: Path) -> None:
+    for path, expected in ((template_path, "linux/arm64"), (hosted_path, "linux/amd64")):
+        (manifest,) = path.parent.glob("*.assets.json")
+        images = json.loads(manifest.read_text("utf-8"))["dockerImages"].values()
+        assert [one["source"]["platform"] for one in images] == [expected]
+
+
+def test_tasks_bear_the_tags_of_their_stage(template: Template, full: Template) -> None:
+    for deployment in (template, full):
+        for one in deployment.of_type("AWS::ECS::TaskDefinition").values():
+            tags = {tag["Key"] for tag in one["Properties"]["Tags"]}
+            assert {"application", "stage"} <= tags
+        run = [
+            state["Arguments"]["PropagateTags"]
+            for definition in deployment.definitions.values()
+            for _, state, _ in states(definition)
+            if "ecs:runTask" in str(state.get("Resource"))
+        ]
+        schedules = [
+            one["Properties"]["Target"]["EcsParameters"]["PropagateTags"]
+            for one in deployment.of_type("AWS::Scheduler::Schedule").values()
+            if "EcsParameters" in one["Properties"]["Target"]
+        ]
+        assert len(schedules) == 2
+        assert set(run + schedules) == {"TASK_DEFINITION"}
+    assert full.named("WarmService", "AWS::ECS::Service")["PropagateTags"] == "TASK_DEFINITION"
 
 
 def test_a_named_image_runs_by_its_digest(full: Template) -> None:

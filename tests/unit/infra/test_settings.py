@@ -10,7 +10,8 @@ import sys
 
 import pytest
 
-from infra.settings import LIMITS, VCPUS, Settings, SettingsError, read_settings
+from infra.settings import VCPUS, Settings
+from infra.settings.reader import LIMITS, SettingsError, read_settings
 from infra.workflows.archive import COPY_LIMIT_BYTES, COPY_LIMIT_KEY_BYTES
 from infra.workflows.warm_service import HEARTBEAT_TIMEOUT
 from infra.workflows.worker_tasks import (

@@ -195,4 +195,4 @@ def test_spot_comes_first_and_retries_are_on_demand(template: Template) -> None:
         ]
         assert providers == ["FARGATE_SPOT", "FARGATE_SPOT", "FARGATE", "FARGATE"], name
         network = one["Arguments"]["NetworkConfiguration"]["AwsvpcConfiguration"]
-        assert "AssignPublicIp" not in network, name
+        assert network["AssignPublicIp"] == "ENABLED", name
