@@ -33,6 +33,7 @@ COMMANDS = {
     "run": Row("worker.cli.run", "Files in, KPIs out."),
     "sample": Row("worker.cli.sample", "Sample data of any size."),
     "serve": Row("worker.cli.serve", "Take commands from a queue: the warm service in AWS."),
+    "status": Row("worker.cli.status", "What came, what was refused, what waits: one screen."),
     "tables": Row("worker.cli.admin", "Tables of the ledger and the KPIs."),
     "transform": Row("worker.cli.transform", "Clean rows to KPIs: the transformation task."),
     "validate": Row("worker.cli.validate", "Raw files to clean rows: the validation task."),

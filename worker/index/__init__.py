@@ -6,6 +6,7 @@
     index/<32 hex digits>.parquet   accepted uploads of a range of sequences, named by their bytes
     index/sums.json                 the manifest of the sums
     index/<32 hex digits>.sums      the sums of a day, named by their bytes; its customers are a run
+    index/intake.json               what came, in counters
 
 Those of another shop than `default` have its folder below `index/`.
 
@@ -18,6 +19,9 @@ ledger; without it, all.
 
 *Sums*: what the KPIs of a day with many orders are made of, at a sequence. A transform takes away
 what the touched orders added then, and adds what they add now; without them, all orders are read.
+
+*Intake*: files and rows of each dataset, when they came, and which are refused, up to a sequence.
+`shopkpi status` counts the records after it; without it, the first ones of the ledger.
 
 Whoever extends one writes an object, then the manifest. A lost race leaves an object that nobody
 names.

@@ -14,6 +14,7 @@ from worker.clean import Workspace
 from worker.errors import SourceError
 from worker.index.compaction import Merged, compact_index
 from worker.index.key_index import MANIFEST_NAME
+from worker.index.stored_intake import keep_intake
 from worker.maintenance.collection import Collected, Collector
 from worker.maintenance.erasure.journal import keep_copies
 from worker.objects import StoredName
@@ -75,6 +76,9 @@ async def keep_up(
         if not dry_run:
             await workspace.store.delete(workspace.absolute(workspace.index(MANIFEST_NAME)))
     checkpoint = 0 if dry_run else await _write_checkpoint(contract, workspace, state)
+    if not dry_run:
+        head = await state.head()
+        await keep_intake(workspace, state, head, tail_records=1, most_records=head)
     if not dry_run:
         await keep_copies(workspace, state, erasures)  # releases before had none
     collector = Collector(workspace, state, dry_run=dry_run, found=found, now=now)

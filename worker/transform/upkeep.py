@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from worker.index.stored_intake import keep_intake
 from worker.transform.catalog import Catalog
 from worker.transform.history import History, keep_history
 from worker.transform.index_upkeep import extend_index
@@ -15,7 +16,7 @@ from worker.transform.task import TransformTask
 async def keep_up(
     task: TransformTask, history: History, columns: IndexedColumns, catalogs: Sequence[Catalog]
 ) -> dict[str, int]:
-    """Extend key index, checkpoint and packs; no failure of theirs is one of the transform.
+    """Extend key index, checkpoint, intake and packs; no failure of theirs fails the transform.
 
     Args:
         task: What was brought up to date.
@@ -29,4 +30,6 @@ async def keep_up(
     workspace, ledger = task.workspace, task.state
     notes = await extend_index(workspace, ledger, columns, catalogs, history.head)
     await keep_history(history, workspace, ledger, task.limits.tail_records)
+    tail_records = task.limits.tail_records
+    await keep_intake(workspace, ledger, history.head, tail_records=tail_records)
     return notes | await extend_packs(workspace, ledger, catalogs, history.head)

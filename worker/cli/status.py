@@ -1,0 +1,268 @@
+"""`status`: what came, what was refused, what waits, how far the KPIs are: one screen."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+
+from worker.cli.event_loop import run_async
+from worker.cli.openmetrics import Gauge, format_gauges
+from worker.cli.options import store_options, until_reader_leaves
+from worker.cli.query import check_database_exists
+from worker.cli.render import clip, console, short_name, show_rows
+from worker.errors import AttentionNeeded
+from worker.jobs import open_session
+from worker.runtime.wording import counted
+from worker.settings import read_settings
+
+if TYPE_CHECKING:
+    from worker.maintenance.shop_status import ShopStatus
+
+MOST_NAMED = 5
+"""Files that a section of the table and a message name."""
+
+MOST_LISTED = 100
+"""Files that a list in JSON has."""
+
+
+@click.command()
+@store_options
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "json", "openmetrics"]),
+    help="[default: table on a terminal, else json]",
+)
+def status(
+    workspace: str | None,
+    state: str | None,
+    shop: str | None,
+    contract: str | None,
+    output_format: str | None,
+) -> None:
+    """Print the state of a shop: what came, what was refused, what waits, how far the KPIs are.
+
+    The exit code is 4 where something needs a person: a refused file of which no later version was
+    accepted. It reads counters and few receipts, whatever the ledger holds.
+
+    \b
+    Examples:
+      shopkpi status
+      shopkpi status --format json
+      shopkpi status --format openmetrics > /var/lib/node_exporter/shopkpi.prom
+    """
+    settings = read_settings(workspace=workspace, state=state, shop=shop, contract=contract)
+    output_format = output_format or ("table" if sys.stdout.isatty() else "json")
+    check_database_exists(settings)
+
+    async def work() -> ShopStatus:
+        from worker.maintenance.shop_status import read_status  # Arrow, 0.3 s
+
+        async with open_session(settings, read_only=True) as session:
+            return await read_status(session.workspace, session.state)
+
+    found = run_async(work, clean_stop=False)
+    now = datetime.now(UTC)
+    problems = find_problems(found)
+    with until_reader_leaves():
+        if output_format == "json":
+            fields = status_fields(found, settings.shop, now) | {"attention": problems}
+            click.echo(orjson.dumps(fields, option=orjson.OPT_INDENT_2))
+        elif output_format == "openmetrics":
+            click.echo(format_gauges(_gauges(found, settings.shop, now, problems)), nl=False)
+        else:
+            _show(found, settings.shop, now)
+    if problems:
+        raise AttentionNeeded("; ".join(problems), hint="`shopkpi ledger` has the receipts")
+
+
+def find_problems(found: ShopStatus) -> list[str]:
+    """Say what needs a person, one sentence for each thing."""
+    problems = []
+    refused = len(found.refused) + found.refusals_dropped
+    if refused:
+        names = [short_name(one.url) for one in found.refused[-MOST_NAMED:]]
+        more = f" and {refused - len(names):,} more" if refused > len(names) else ""
+        said = counted(refused, "file is", "files are")
+        problems.append(f"{said} refused: {', '.join(names)}{more}")
+    return problems
+
+
+def status_fields(found: ShopStatus, shop: str, now: datetime) -> dict[str, Any]:
+    """Return the members of the JSON object, but for `attention`."""
+    adoption = found.adoption
+    return {
+        "shop": shop,
+        "at": _instant(now),
+        "as_of": found.head,
+        "counted_up_to": found.counted_up_to,
+        "received": [
+            {
+                "dataset": name,
+                "files": one.files,
+                "rows_read": one.rows_read,
+                "rows_rejected": one.rows_rejected,
+                "last_uploaded_at": _instant(one.last_uploaded_at),
+            }
+            for name, one in found.datasets.items()
+        ],
+        "refused_files": len(found.refused) + found.refusals_dropped,
+        "refused": [
+            {
+                "file": one.url,
+                "source": one.source_id,
+                "sequence": one.sequence,
+                "dataset": one.dataset,
+                "uploaded_at": _instant(one.uploaded_at),
+                "reason": one.reason,
+            }
+            for one in found.refused[-MOST_LISTED:]
+        ],
+        "waiting_items": found.waiting_items,
+        "waiting_files": found.waiting_files,
+        "waiting_as_of": found.waiting_as_of,
+        "waiting": [
+            {
+                "file": one.url,
+                "source": one.source_id,
+                "items": one.items,
+                "uploaded_at": _instant(one.uploaded_at),
+                "hours": round(_hours(one.uploaded_at, now), 1),
+            }
+            for one in found.waiting[:MOST_LISTED]
+        ],
+        "tables": [
+            {"table": table, "as_of": at, "behind": table in found.behind}
+            for table, at in found.published.items()
+        ],
+        "contract": adoption
+        and {
+            "name": _name(found),
+            "digest": adoption.digest,
+            "sequence": adoption.sequence,
+            "adopted_at": _instant(adoption.recorded_at),
+        },
+    }
+
+
+def _show(found: ShopStatus, shop: str, now: datetime) -> None:
+    out = console()
+    out.print(f"shop {shop}, {_instant(now)}, ledger as of {found.head}")
+    received = [
+        {
+            "dataset": name,
+            "files": one.files,
+            "rows": one.rows_read,
+            "rejected": one.rows_rejected,
+            "last upload": _instant(one.last_uploaded_at),
+            "ago": _ago(one.last_uploaded_at, now),
+        }
+        for name, one in found.datasets.items()
+    ]
+    if received:
+        show_rows(received, "Received")
+    else:
+        out.print("received: nothing")
+    if found.counted_up_to < found.head:
+        out.print(
+            f"counted up to {found.counted_up_to:,}: the next transforms, or `shopkpi maintain`, "
+            "count on"
+        )
+    for line in _lines(found, now):
+        out.print(line, soft_wrap=True)
+
+
+def _lines(found: ShopStatus, now: datetime) -> list[str]:
+    """Return what follows on the table of what came."""
+    refused = len(found.refused) + found.refusals_dropped
+    lines = [f"refused: {counted(refused, 'file', 'files')}"]
+    for refusal in found.refused[-MOST_NAMED:]:
+        ago = _ago(refusal.uploaded_at, now)
+        lines.append(f"  {short_name(refusal.url)}, uploaded {ago} ago: {clip(refusal.reason)}")
+    if refused > MOST_NAMED:
+        lines.append(f"  and {refused - MOST_NAMED:,} more")
+    lines.append(
+        f"waiting: {counted(found.waiting_items, 'item', 'items')} of "
+        f"{counted(found.waiting_files, 'file', 'files')}"
+    )
+    for file in found.waiting[:MOST_NAMED]:
+        ago = _ago(file.uploaded_at, now)
+        lines.append(f"  {short_name(file.url)}: {file.items:,} for {ago}")
+    if found.waiting_files > MOST_NAMED:
+        lines.append(f"  and {found.waiting_files - MOST_NAMED:,} files more")
+    tables = ", ".join(
+        f"{table} as of {at}" + (" (behind)" if table in found.behind else "")
+        for table, at in found.published.items()
+    )
+    lines.append(f"KPI tables: {tables or 'none is published'}")
+    if found.adoption is not None:
+        since = _instant(found.adoption.recorded_at)
+        lines.append(f"contract: {_name(found)}, adopted at {found.adoption.sequence}, {since}")
+    return lines
+
+
+def _gauges(found: ShopStatus, shop: str, now: datetime, problems: list[str]) -> list[Gauge]:
+    of_shop = {"shop": shop}
+    refused = len(found.refused) + found.refusals_dropped
+    oldest = max((_hours(one.uploaded_at, now) for one in found.waiting), default=0.0)
+    datasets = [(of_shop | {"dataset": name}, one) for name, one in found.datasets.items()]
+    tables = [(of_shop | {"table": name}, at) for name, at in found.published.items()]
+    return [
+        Gauge("ledger_sequence", "Last sequence of the ledger.", [(of_shop, found.head)]),
+        Gauge("files", "Accepted uploads.", [(to, one.files) for to, one in datasets]),
+        Gauge("rows_read", "Rows in them.", [(to, one.rows_read) for to, one in datasets]),
+        Gauge("rows_rejected", "Rejected rows.", [(to, one.rows_rejected) for to, one in datasets]),
+        Gauge(
+            "last_upload_timestamp_seconds",
+            "When the last of them was uploaded, in Unix time.",
+            [
+                (to, one.last_uploaded_at.timestamp())
+                for to, one in datasets
+                if one.last_uploaded_at is not None
+            ],
+        ),
+        Gauge("refused_files", "Files that are refused.", [(of_shop, refused)]),
+        Gauge(
+            "waiting_items",
+            "Items that wait for their order.",
+            [(of_shop, found.waiting_items)],
+        ),
+        Gauge("waiting_seconds", "Since the first of them came.", [(of_shop, oldest * 3600)]),
+        Gauge("table_sequence", "Sequence that a KPI table has reached.", tables),
+        Gauge(
+            "tables_behind",
+            "KPI tables that lack what the ledger has.",
+            [(of_shop, len(found.behind))],
+        ),
+        Gauge("attention", "Things that need a person.", [(of_shop, len(problems))]),
+    ]
+
+
+def _name(found: ShopStatus) -> str:
+    """Return the name of the contract in force."""
+    from kpi.contract.loading import parse_contract
+
+    assert found.adoption is not None  # noqa: S101  (callers have asked)
+    return parse_contract(found.adoption.text, source="the contract in the ledger").name
+
+
+def _instant(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _hours(at: datetime, now: datetime) -> float:
+    return max((now - at).total_seconds(), 0.0) / 3600
+
+
+def _ago(at: datetime | None, now: datetime) -> str:
+    """Word how long ago something was, in its largest unit."""
+    if at is None:
+        return ""
+    hours = _hours(at, now)
+    if hours < 1:
+        return counted(int(hours * 60), "minute")
+    return counted(int(hours), "hour") if hours < 48 else counted(int(hours / 24), "day")

@@ -1,0 +1,134 @@
+"""What a shop's operator asks first: what came, what was refused, what waits, how far the KPIs are.
+
+It reads counters, the progress record and few receipts, whatever the ledger holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from worker.clean import Workspace
+from worker.index.intake import DatasetIntake, Refusal
+from worker.index.stored_intake import STRIDE_RECORDS, count_on, read_intake
+from worker.state import Adoption, Entry, Progress, State
+from worker.state.paging import PAGE_ENTRIES
+
+MOST_WAITING = 1_000
+"""Files with waiting items of which the receipt is read: those with the most of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingFile:
+    """A file of which items wait for their order.
+
+    Attributes:
+        source_id: The upload.
+        url: Where it was read.
+        items: Items of it that wait.
+        uploaded_at: When it was uploaded: they wait since then.
+    """
+
+    source_id: str
+    url: str
+    items: int
+    uploaded_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShopStatus:
+    """The state of a shop.
+
+    Attributes:
+        head: Last sequence of the ledger.
+        counted_up_to: Sequence up to which `datasets` and `refused` are known.
+        datasets: Dataset -> its accepted uploads.
+        refused: Files that are refused, the earliest verdict first.
+        refusals_dropped: How many more there were, before them.
+        waiting: Files with waiting items, the longest waiting first; see `MOST_WAITING`.
+        waiting_files: Number of all of them.
+        waiting_items: Items of all of them.
+        waiting_as_of: Sequence that they are known at.
+        published: KPI table -> sequence up to which every day of it is published.
+        behind: KPI table -> sequence that it has reached, where records that may change it follow.
+        adoption: The contract in force; None before the first accepted file.
+    """
+
+    head: int
+    counted_up_to: int
+    datasets: Mapping[str, DatasetIntake]
+    refused: tuple[Refusal, ...]
+    refusals_dropped: int
+    waiting: tuple[WaitingFile, ...]
+    waiting_files: int
+    waiting_items: int
+    waiting_as_of: int
+    published: Mapping[str, int]
+    behind: Mapping[str, int] = field(default_factory=dict)
+    adoption: Adoption | None = None
+
+
+async def read_status(
+    workspace: Workspace, state: State, *, most_records: int = STRIDE_RECORDS
+) -> ShopStatus:
+    """Read the state of a shop.
+
+    Args:
+        workspace: Where the counters are.
+        state: Ledger and KPI tables.
+        most_records: Records that are read at most, where the counters are far behind.
+
+    Raises:
+        StoreError: A store fails after retries.
+    """
+    head = await state.head()
+    progress = await state.progress()
+    intake = await read_intake(workspace, state, head)
+    await count_on(intake, state, head, most_records)
+    return ShopStatus(
+        head=head,
+        counted_up_to=intake.up_to,
+        datasets=dict(sorted(intake.datasets.items())),
+        refused=tuple(intake.refused.values()),
+        refusals_dropped=intake.refusals_dropped,
+        waiting=await _waiting_files(state, progress),
+        waiting_files=len(progress.waiting),
+        waiting_items=sum(progress.waiting.values()),
+        waiting_as_of=progress.waiting_as_of,
+        published=dict(sorted(progress.published.items())),
+        behind=await _behind(state, progress, head),
+        adoption=await state.adoption(),
+    )
+
+
+async def _behind(state: State, progress: Progress, head: int) -> dict[str, int]:
+    """Return the tables that lack something: a file that is refused or staged changes none."""
+    since = min(progress.published.values(), default=head)
+    records = await state.records(after=since, up_to=min(head, since + PAGE_ENTRIES))
+    last = max(
+        (
+            one.sequence
+            for one in records
+            if not (isinstance(one, Entry) and (one.verdict == "refused" or one.staged))
+        ),
+        default=0,
+    )
+    return {table: at for table, at in sorted(progress.published.items()) if at < last}
+
+
+async def _waiting_files(state: State, progress: Progress) -> tuple[WaitingFile, ...]:
+    """Return the files with the most waiting items, the longest waiting first."""
+    most = sorted(progress.waiting, key=lambda one: (-progress.waiting[one], one))[:MOST_WAITING]
+    pointers = await state.pointers(most)
+    entries = await state.entries_at([one.sequence for one in pointers.values()])
+    found = [
+        WaitingFile(
+            source_id=entry.source_id,
+            url=entry.url,
+            items=progress.waiting[entry.source_id],
+            uploaded_at=entry.uploaded_at,
+        )
+        for entry in entries
+    ]
+    return tuple(sorted(found, key=lambda one: (one.uploaded_at, one.url)))
