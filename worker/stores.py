@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from kpi.aggregation.tables import DEFAULT_SHOP
 from worker.errors import ConfigError
 from worker.objects import ObjectStore
-from worker.objects.location import Location
+from worker.objects.location import Location, locate
 from worker.objects.readers import Readers
 from worker.state import State
 
@@ -25,6 +28,20 @@ async def open_objects(location: Location) -> ObjectStore:
     from worker.objects.local import FolderStore  # noqa: PLC0415
 
     return FolderStore()
+
+
+@asynccontextmanager
+async def open_overlay(base: ObjectStore) -> AsyncIterator[ObjectStore]:
+    """Open a store over another one for a dry run: what is written is gone after the block."""
+    from worker.objects.overlay import OverlayStore  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="shopkpi-") as name:
+        folder = locate(name)
+        written = await open_objects(folder)
+        try:
+            yield OverlayStore(base, written, folder)
+        finally:
+            await written.close()
 
 
 async def open_state(

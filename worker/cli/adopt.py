@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,7 @@ from worker.objects.location import locate
 from worker.reporting.reporters import SilentReporter
 from worker.runtime.wording import counted
 from worker.settings import read_contract, read_settings
-from worker.stores import open_objects
+from worker.stores import open_objects, open_overlay
 from worker.validate.validate_source import validate, validate_uncommitted
 
 if TYPE_CHECKING:
@@ -184,7 +183,6 @@ def proposal_of(
 
 async def preview_adoption(session: Session, proposal: Proposal) -> list[RowChange]:
     """Return the rows that an adoption would change; nothing that it writes stays."""
-    from worker.objects.overlay import OverlayStore  # only a dry run needs it
     from worker.transform.preview import preview_records  # Arrow, 0.3 s
     from worker.transform.task import TransformTask
 
@@ -193,11 +191,7 @@ async def preview_adoption(session: Session, proposal: Proposal) -> list[RowChan
     uploads = await read_uploads(ledger, await ledger.head(), proposal.in_force, rows)
     uploads.check()
     await _show_sources(proposal, uploads)
-    async with AsyncExitStack() as opened:
-        folder = locate(opened.enter_context(tempfile.TemporaryDirectory(prefix="shopkpi-")))
-        written = await open_objects(folder)
-        opened.push_async_callback(written.close)
-        store = OverlayStore(session.workspace.store, written, folder)
+    async with open_overlay(session.workspace.store) as store:
         workspace = replace(proposal.context.workspace, store=store)
         supposed = replace(proposal, context=replace(proposal.context, workspace=workspace))
 

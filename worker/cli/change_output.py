@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from worker.cli.row_output import print_rows
 
 if TYPE_CHECKING:
+    from worker.state import Value
     from worker.transform.preview import RowChange
 
 
@@ -24,5 +26,21 @@ def print_changes(changes: Iterable[RowChange], output_format: str) -> None:
                         "attribute": attribute,
                         "before": before,
                         "after": after,
+                        "percent": percent(before, after),
                     }
                 )
+
+
+def percent(before: Value, after: Value) -> Decimal | None:
+    """Compute by how much of itself a number changes, in per cent to one place.
+
+    None where there is no number before or after, or where it was 0.
+    """
+    numbers = [_number(one) for one in (before, after)]
+    if numbers[0] is None or numbers[1] is None or not numbers[0]:
+        return None
+    return ((numbers[1] - numbers[0]) * 100 / abs(numbers[0])).quantize(Decimal("0.1"))
+
+
+def _number(value: Value) -> Decimal | None:
+    return Decimal(value) if isinstance(value, int | Decimal) else None

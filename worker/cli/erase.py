@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -29,7 +27,7 @@ from worker.objects.location import locate
 from worker.reporting.reporters import JsonReporter
 from worker.settings import read_settings
 from worker.state.secret import secret_of
-from worker.stores import open_objects
+from worker.stores import open_objects, open_overlay
 
 if TYPE_CHECKING:
     from worker.jobs import Session
@@ -188,15 +186,10 @@ async def _preview(request: Request, session: Session, places: list[Location]) -
     from worker.maintenance.erasure.purge import Purged
     from worker.maintenance.erasure.raw import check_limits, erase_raw
     from worker.maintenance.erasure.report import Report
-    from worker.objects.overlay import OverlayStore  # only a dry run needs it
     from worker.transform.preview import preview_records
     from worker.transform.task import TransformTask
 
-    async with AsyncExitStack() as opened:
-        folder = locate(opened.enter_context(tempfile.TemporaryDirectory(prefix="shopkpi-")))
-        written = await open_objects(folder)
-        opened.push_async_callback(written.close)
-        store = OverlayStore(session.workspace.store, written, folder)
+    async with open_overlay(session.workspace.store) as store:
         workspace = replace(session.workspace, store=store)
         planned = await plan(replace(request, workspace=workspace))
         _check_found(planned, session)

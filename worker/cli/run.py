@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from worker.cli.attention import Condition, check_attention
+from worker.cli.dry_run import preview_run
 from worker.cli.event_loop import run_async
 from worker.cli.file_options import (
     again_option,
@@ -34,6 +35,7 @@ from worker.errors import ConfigError
 from worker.inputs import open_all
 from worker.jobs import validate_all
 from worker.objects.location import locate
+from worker.reporting.reporters import SilentReporter
 from worker.settings import read_settings
 
 if TYPE_CHECKING:
@@ -59,6 +61,11 @@ if TYPE_CHECKING:
 @fail_on_option
 @infer_option
 @answer_option
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Show each value that the files would change, and write nothing.",
+)
 @format_option("table", "json")
 def run(
     inputs: tuple[str, ...],
@@ -76,6 +83,7 @@ def run(
     fail_on: tuple[Condition, ...],
     infers: bool,
     answers: tuple[str, ...],
+    dry_run: bool,
     output_format: str | None,
 ) -> None:
     """Validate files and bring the KPI tables up to date, in one process.
@@ -93,6 +101,7 @@ def run(
     Examples:
       shopkpi run shop
       shopkpi run shop --quiet --fail-on "refused,rejects>5%"
+      shopkpi run shop --dry-run
       shopkpi run downloads --infer
       shopkpi run s3://shop-input --workspace s3://shop-clean --state dynamodb://shop
     """
@@ -112,15 +121,19 @@ def run(
         ),
         lambda: [locate(text) for text in inputs],
     )
-    reporter = make_reporter(output_format, quiet=quiet)
+    # The output of a dry run is one list, without events.
+    reporter = SilentReporter() if dry_run else make_reporter(output_format, quiet=quiet)
 
     async def work(given: Sequence[str]) -> None:
         chosen = settings
         if infers:
             chosen, text = await infer_settings(inputs, given, settings)
             _show_inferred(text, reporter, is_printed=output_format == "table" and not quiet)
-        async with open_all(inputs, chosen, dataset) as (found, session):
-            result = await run_files(session, found, reporter, output_format, quiet=quiet)
+        if dry_run:
+            result = await preview_run(inputs, chosen, dataset, output_format)
+        else:
+            async with open_all(inputs, chosen, dataset) as (found, session):
+                result = await run_files(session, found, reporter, output_format, quiet=quiet)
         check_attention(fail_on, result)
         result.validated.check()
 

@@ -99,7 +99,7 @@ def show_quietly(result: RunResult) -> None:
     report = result.report
     same = {one.upload.source_id for one in report.notices if one.kind == "same"}
     for entry in new:
-        line = _describe_entry(entry, result.effects.get(entry.source_id))
+        line = describe_entry(entry, result.effects.get(entry.source_id))
         if entry.source_id in same:
             line = f"same {clip(entry.url)}: the bytes of its earlier upload, nothing changes"
         out.print(line, soft_wrap=True)
@@ -110,7 +110,8 @@ def show_quietly(result: RunResult) -> None:
         out.print(describe_report(result.report)[0], soft_wrap=True)
 
 
-def _describe_entry(entry: Entry, effect: Effect | None) -> str:
+def describe_entry(entry: Entry, effect: Effect | None) -> str:
+    """Word the verdict on a file in one line."""
     if entry.verdict == "refused":
         return f"refused {clip(entry.url)}: {clip(entry.reason or '')}"
     counts = f"{counted(entry.rows_read, 'row')}, {entry.rows_rejected:,} rejected"

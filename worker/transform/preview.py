@@ -8,8 +8,9 @@ from datetime import date
 
 from kpi.aggregation.calendar import Days, to_date
 from kpi.aggregation.tables import KPI_TABLES
-from worker.state import Adoption, Entry, Erasure, Record, Row, State, Value
+from worker.state import Record, Row, State, Value
 from worker.state.contract_in_force import adopted_contract
+from worker.state.supposed import SupposedState
 from worker.transform.computed_rows import RowsByPlace, computed_rows, group_of
 from worker.transform.pending_work import find_pending_work
 from worker.transform.shop.snapshot import ShopSnapshot
@@ -67,7 +68,7 @@ async def preview_records(task: TransformTask, records: Sequence[Record]) -> lis
     supposed = TransformTask(
         contract=task.contract,
         workspace=task.workspace,
-        state=_SupposedLedger(task.state, records, await task.state.head()),  # type: ignore[arg-type]
+        state=SupposedState(task.state, await task.state.head(), records),  # type: ignore[arg-type]
         tables=task.tables,
         limits=task.limits,
     )
@@ -111,47 +112,3 @@ async def _published(state: State, table: str, days: Days) -> dict[tuple[date, s
                 name: value for name, value in row.items() if name != "as_of"
             }
     return found
-
-
-class _SupposedLedger:
-    """A state as it would be after some records; read only."""
-
-    def __init__(self, state: State, records: Sequence[Record], head: int) -> None:
-        self._state = state
-        self._head = head
-        self._supposed = [record.at(head + at) for at, record in enumerate(records, start=1)]
-        self.progress = state.progress
-        self.days = state.days
-        self.rows = state.rows
-
-    async def head(self) -> int:
-        return self._head + len(self._supposed)
-
-    async def adoption(self) -> Adoption | None:
-        supposed = [record for record in self._supposed if isinstance(record, Adoption)]
-        return supposed[-1] if supposed else await self._state.adoption()
-
-    async def erasures(self) -> list[Erasure]:
-        supposed = [record for record in self._supposed if isinstance(record, Erasure)]
-        return [*await self._state.erasures(), *supposed]
-
-    async def rewritten(self, erasure_id: str) -> list[Entry]:
-        supposed = [
-            record
-            for record in self._supposed
-            if isinstance(record, Entry) and record.erasure == erasure_id
-        ]
-        return [*await self._state.rewritten(erasure_id), *supposed]
-
-    async def erasure_key(self, proposed: bytes | None = None) -> bytes | None:
-        del proposed  # nothing is written
-        return await self._state.erasure_key() or b"-"
-
-    async def records(self, *, after: int = 0, up_to: int | None = None) -> list[Record]:
-        last = self._head if up_to is None else min(up_to, self._head)
-        supposed = [
-            record
-            for record in self._supposed
-            if after < record.sequence and (up_to is None or record.sequence <= up_to)
-        ]
-        return [*await self._state.records(after=after, up_to=last), *supposed]
