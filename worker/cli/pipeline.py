@@ -96,8 +96,13 @@ async def _switch_on_tables(session: Session) -> None:
                 raise
 
 
-def make_reporter(output_format: str, *, quiet: bool = False) -> Reporter:
-    """Build the reporter of a command: JSON lines, progress bars on a terminal, or silence."""
+def make_reporter(output_format: str, *, quiet: bool = False, silent: bool = False) -> Reporter:
+    """Build the reporter of a command: JSON lines, progress bars on a terminal, or silence.
+
+    `silent` is for a dry run, whose output is one list without events.
+    """
+    if silent:
+        return SilentReporter()
     if output_format == "json":
         return QuietReporter() if quiet else JsonReporter()
     if quiet or not sys.stderr.isatty():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -35,7 +36,6 @@ from worker.errors import ConfigError
 from worker.inputs import open_all
 from worker.jobs import validate_all
 from worker.objects.location import locate
-from worker.reporting.reporters import SilentReporter
 from worker.settings import read_settings
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from worker.cli.render import Headers
     from worker.jobs import Session
     from worker.reporting.reporters import Reporter
+    from worker.settings import Settings
     from worker.state import Row
     from worker.validate.discovery import Inputs
 
@@ -95,7 +96,7 @@ def run(
     a result that --fail-on names; everything else is done then.
 
     With --infer, the first run proposes a contract as `contract infer` does, and takes it where no
-    question is open; on a terminal it asks. The ledger keeps it; later runs need no option.
+    question is open; on a terminal it asks. The ledger keeps it.
 
     \b
     Examples:
@@ -121,8 +122,7 @@ def run(
         ),
         lambda: [locate(text) for text in inputs],
     )
-    # The output of a dry run is one list, without events.
-    reporter = SilentReporter() if dry_run else make_reporter(output_format, quiet=quiet)
+    reporter = make_reporter(output_format, quiet=quiet, silent=dry_run)
 
     async def work(given: Sequence[str]) -> None:
         chosen = settings
@@ -132,15 +132,25 @@ def run(
         if dry_run:
             result = await preview_run(inputs, chosen, dataset, output_format)
         else:
-            async with open_all(inputs, chosen, dataset) as (found, session):
-                result = await run_files(session, found, reporter, output_format, quiet=quiet)
+            result = await _run(inputs, chosen, dataset, reporter, output_format, quiet=quiet)
         check_attention(fail_on, result)
         result.validated.check()
 
-    try:
+    with closing(reporter):
         ask_until_answered(lambda given: run_async(lambda: work(given)), answers)
-    finally:
-        reporter.close()
+
+
+async def _run(
+    inputs: Sequence[str],
+    settings: Settings,
+    dataset: str | None,
+    reporter: Reporter,
+    output_format: str,
+    *,
+    quiet: bool,
+) -> RunResult:
+    async with open_all(inputs, settings, dataset) as (found, session):
+        return await run_files(session, found, reporter, output_format, quiet=quiet)
 
 
 def _show_inferred(text: str | None, reporter: Reporter, *, is_printed: bool) -> None:
