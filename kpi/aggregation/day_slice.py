@@ -24,6 +24,7 @@ from kpi.aggregation.day_totals import (
 from kpi.aggregation.group_sums import GroupSums, GroupTotals, count_groups, sum_groups
 from kpi.aggregation.item_sums import ItemSales, Measured, Pairs
 from kpi.aggregation.products import Products
+from kpi.aggregation.promises import Promises
 from kpi.aggregation.unique_customers import count_customers
 from kpi.contract.folding import fold
 from kpi.contract.model import Contract
@@ -58,6 +59,7 @@ def build_day_slice(
     days: Days,
     users: Keys,
     returned: Mask,
+    promised: Promises | None = None,
     with_products: bool = False,
     execution: Execution = SERIAL,
 ) -> DaySlice:
@@ -70,6 +72,7 @@ def build_day_slice(
         days: Day of each order.
         users: Customer of each order.
         returned: Whether each order was returned.
+        promised: Items that each order promises; None where none says so.
         with_products: Keep what the product KPIs need.
         execution: How to use the machine.
     """
@@ -84,6 +87,7 @@ def build_day_slice(
         dates=dates,
         day=day,
         returned=returned,
+        promised=np.full(len(days), -1, np.int32) if promised is None else promised,
         customers=customers,
         index=KeyIndex(orders, execution),
         with_products=with_products,
@@ -106,6 +110,7 @@ class DaySlice:
         dates: Days,
         day: Days,
         returned: Mask,
+        promised: Promises,
         customers: Int64s,
         index: KeyIndex,
         with_products: bool,
@@ -119,6 +124,7 @@ class DaySlice:
             dates: The days of the slice, ascending.
             day: Day of each order, as its position in `dates`.
             returned: Whether each order was returned.
+            promised: Items that each order promises.
             customers: Distinct customers of each day.
             index: Finds the position of an order.
             with_products: Keep what the product KPIs need.
@@ -129,6 +135,9 @@ class DaySlice:
         self._dates = dates
         self._day = day
         self._returned = returned
+        self._promised = promised
+        self._arrived = np.zeros(len(day), np.int64)
+        self._has_items = np.zeros(len(day), bool)
         self._customers = customers
         self._index = index
         self._with_products = with_products
@@ -201,7 +210,8 @@ class DaySlice:
             category_revenue=category_revenue,
             pairs=pairs,
             sales=sales,
-            matched=len(position),
+            position=position,
+            quantity=quantity,
             days=self._dates[np.flatnonzero(present)],
         )
 
@@ -215,6 +225,8 @@ class DaySlice:
         self._revenue = fixed_point.add(self._revenue, batch.revenue)
         self._category_revenue.add(batch.category_revenue)
         self._pairs.append(batch.pairs)
+        np.add.at(self._arrived, batch.position, 1 if batch.quantity is None else batch.quantity)
+        self._has_items[batch.position] = True
         if batch.sales is not None:
             self._sales.append(batch.sales)
 
@@ -227,6 +239,9 @@ class DaySlice:
 
     def order_totals(self) -> OrderTotals:
         """Return the totals of the days, each of which has an order."""
+        is_promised = self._promised >= 0
+        promised = np.where(is_promised, self._promised, 0).astype(np.int64)
+        missing = np.maximum(promised - np.maximum(self._arrived, 0), 0)
         size = len(self._dates)
         return OrderTotals(
             days=self._dates,
@@ -235,6 +250,10 @@ class DaySlice:
             revenue=self._revenue,
             items=self._items,
             customers=self._customers,
+            promised=fixed_point.sums(self._day, promised, size),
+            unpromised=fixed_point.counts(self._day[~is_promised], size),
+            missing=fixed_point.sums(self._day, missing, size),
+            without_items=fixed_point.counts(self._day[~self._has_items], size),
         )
 
     @cached_property

@@ -28,6 +28,10 @@ class OrderTotals:
         revenue: Revenue, at the scale of `sale_price`.
         items: Items sold.
         customers: Distinct customers.
+        promised: Items that the orders promise, of those that say so.
+        unpromised: Orders that do not say so.
+        missing: Items fewer than promised, order by order: one with more makes up for no other.
+        without_items: Orders of which no item has come.
     """
 
     days: Days
@@ -36,6 +40,10 @@ class OrderTotals:
     revenue: Int64s
     items: Int64s
     customers: Int64s
+    promised: Int64s
+    unpromised: Int64s
+    missing: Int64s
+    without_items: Int64s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +93,7 @@ def order_table(totals: OrderTotals, scale: int) -> pa.Table:
         totals: The totals.
         scale: Decimal places of the revenue.
     """
+    says_nothing = totals.unpromised == totals.orders
     return pa.table(
         [
             date_array(totals.days),
@@ -93,6 +102,10 @@ def order_table(totals: OrderTotals, scale: int) -> pa.Table:
             pa.array(totals.items),
             rate(totals.returned, totals.orders),
             pa.array(totals.customers),
+            pa.array(totals.promised, mask=says_nothing),
+            pa.array(totals.missing, mask=says_nothing),
+            pa.array(totals.unpromised),
+            pa.array(totals.without_items),
         ],
         schema=arrow_schema(ORDER_KPIS),
     )

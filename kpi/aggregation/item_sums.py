@@ -46,7 +46,8 @@ class Measured:
         category_revenue: Revenue, by day and category.
         pairs: Order and category of each item.
         sales: Columns for the product KPIs; None where these are not wanted.
-        matched: Items whose order is in the slice.
+        position: Position of each item's order in the slice.
+        quantity: Pieces of each item; None for one each.
         days: Days of those orders, ascending.
     """
 
@@ -55,5 +56,11 @@ class Measured:
     category_revenue: GroupSums
     pairs: Pairs
     sales: ItemSales | None
-    matched: int
+    position: Positions
+    quantity: Int64s | None
     days: Days
+
+    @property
+    def matched(self) -> int:
+        """Number of items whose order is in the slice."""
+        return len(self.position)

@@ -19,7 +19,11 @@ _KINDS: dict[Kind, pa.DataType] = {
 
 
 def arrow_schema(table: KpiTable) -> pa.Schema:
-    """Return the schema of a KPI table, without nulls."""
+    """Return the schema of a KPI table by a contract of language 1: KPIs are never null."""
+    kinds = {**table.attributes, **table.completeness}
     return pa.schema(
-        [pa.field(name, _KINDS[kind], nullable=False) for name, kind in table.attributes.items()]
+        [
+            pa.field(name, _KINDS[kind], nullable=name in table.completeness)
+            for name, kind in kinds.items()
+        ]
     )

@@ -37,6 +37,7 @@ MEASURES = (
     Measure(name="total", kind="amount", of=ORDERS),
     Measure(name="pieces", kind="amount", of=ORDERS),
     Measure(name=LINES, of=ORDERS),
+    Measure(name="without_lines", kind="part", of=ORDERS),
     Measure(name="money", kind="amount", of=LINES),
     Measure(name="before", kind="amount", of=LINES),
     Measure(name="unknown", kind="part", of=LINES),
@@ -44,8 +45,9 @@ MEASURES = (
 )
 """Sums of a day. Of its orders: those that count, were returned, have a known customer, are
 excluded or of another currency; values that have not come or were not said; refund rows and their
-money; refunds, discounts and money in columns of orders; pieces. Of lines: their number, money
-after and before discounts, those of which the latter is not known, and discounts."""
+money; refunds, discounts and money in columns of orders; pieces. Of lines: their number, the orders
+without any, money after and before discounts, those of which the latter is not known, and
+discounts."""
 
 _OF_GROUPS = (
     Measure(name=LINES),
@@ -201,6 +203,7 @@ class _Adder:
             "total": self._sum_orders(None if self._has_lines else columns.total),
             "pieces": self._pieces(),
             LINES: self._count_lines(),
+            "without_lines": self._count(orders.counts & ~self._has_line()),
             "money": money,
             "before": money
             if lines is None or lines.before is None
@@ -216,6 +219,14 @@ class _Adder:
     @property
     def _has_lines(self) -> bool:
         return "order_items" in self._shop.datasets
+
+    def _has_line(self) -> Mask:
+        """Mark the orders of which a line counts; all of them where the contract has no lines."""
+        lines = self._facts.lines
+        found = np.full(len(self._counts), not self._has_lines)
+        if lines is not None:
+            found[lines.order] = True
+        return found
 
     def _pieces(self) -> Int64s:
         lines = self._facts.lines

@@ -11,6 +11,7 @@ from kpi.aggregation.calendar import Days, order_days
 from kpi.aggregation.day_slice import DaySlice, build_day_slice, is_returned
 from kpi.aggregation.day_totals import CategoryTotals, OrderTotals, ProductTotals
 from kpi.aggregation.products import Products
+from kpi.aggregation.promises import promises
 from kpi.aggregation.sums import (
     ORDERS,
     Added,
@@ -31,7 +32,14 @@ _RETURNED = Measure(name="returned", kind="part", of=ORDERS)
 _REVENUE = Measure(name="revenue", kind="amount", of=ORDERS)
 _OF_CATEGORY = (Measure(name=ORDERS), _RETURNED, _REVENUE)
 
-MEASURES = (*_OF_CATEGORY, Measure(name="items", kind="amount", of=ORDERS))
+MEASURES = (
+    *_OF_CATEGORY,
+    Measure(name="items", kind="amount", of=ORDERS),
+    Measure(name="promised", of=ORDERS),
+    Measure(name="unpromised", kind="part", of=ORDERS),
+    Measure(name="missing", kind="part", of="promised"),
+    Measure(name="without_items", kind="part", of=ORDERS),
+)
 
 CATEGORIES = Grouping(name="category", measures=_OF_CATEGORY, totals={"revenue": "revenue"})
 
@@ -87,6 +95,7 @@ def added_by(
         days=periods,
         users=customers,
         returned=returned,
+        promised=promises(orders),
         with_products=PRODUCTS in scheme.groupings,
     )
     positions = day_slice.find(keys_of([items.column("order_id")]))
@@ -113,7 +122,14 @@ def sums_of_slice(
     """
     orders = day_slice.order_totals()
     rows = _rows_of(orders.days, wanted)
-    values = {**_values(orders, rows), "items": orders.items[rows]}
+    values = {
+        **_values(orders, rows),
+        "items": orders.items[rows],
+        "promised": orders.promised[rows],
+        "unpromised": orders.unpromised[rows],
+        "missing": orders.missing[rows],
+        "without_items": orders.without_items[rows],
+    }
     groups = {}
     if CATEGORIES in scheme.groupings:
         totals = day_slice.category_totals

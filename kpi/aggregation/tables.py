@@ -47,12 +47,14 @@ class KpiTable:
         group_key: Category or product, beside `order_date`; None where a day has one row.
         attributes: Keys and KPI attributes in display order, and their kinds.
         optional: KPI attributes that a row has only where the contract gives them a meaning.
+        completeness: Attributes that say what of the day has come; null where that is unknown.
     """
 
     name: str
     group_key: str | None
     attributes: Mapping[str, Kind] = field(hash=False)
     optional: Mapping[str, Kind] = field(default_factory=dict, hash=False)
+    completeness: Mapping[str, Kind] = field(default_factory=dict, hash=False)
 
     partition_key: str = "order_date"
 
@@ -64,6 +66,15 @@ class KpiTable:
         shop in their keys stand beside them.
         """
         return f"{self.name}_v2"
+
+    @property
+    def record_name(self) -> str:
+        """Name in guards and progress records.
+
+        Rows that a release without `completeness` has published count as published by nobody: the
+        next transform publishes them again.
+        """
+        return f"{self.name}.2" if self.completeness else self.name
 
     @property
     def sort_key(self) -> str:
@@ -81,7 +92,7 @@ class KpiTable:
     @property
     def kinds(self) -> Mapping[str, Kind]:
         """Attributes that a row may have, in display order, and their kinds."""
-        return {**self.attributes, **self.optional}
+        return {**self.attributes, **self.optional, **self.completeness}
 
 
 ORDER_KPIS = KpiTable(
@@ -104,6 +115,12 @@ ORDER_KPIS = KpiTable(
         "excluded_orders": "count",
         "anonymous_orders": "count",
         "other_currency_orders": "count",
+    },
+    completeness={
+        "items_expected": "count",
+        "items_missing": "count",
+        "orders_without_promise": "count",
+        "orders_without_items": "count",
     },
 )
 

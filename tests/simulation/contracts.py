@@ -22,6 +22,7 @@ CONTRACT = parse_contract(
     user_id = { type = "integer", required = true }
     status = { type = "string" }
     created_at = { type = "timestamp", required = true }
+    num_of_item = { type = "integer" }
 
     [order_items]
     key = ["id"]

@@ -5,7 +5,7 @@ It shares no code with ours; `tests/simulation/test_model.py` holds it against D
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -62,9 +62,11 @@ class Upload:
 
     @property
     def text(self) -> bytes:
-        return "".join(
-            f"{','.join(record)}\n" for record in (HEADERS[self.dataset], *self.records)
-        ).encode()
+        records = [HEADERS[self.dataset], *self.records]
+        if self.dataset == "orders":
+            promises = ["num_of_item", *map(promise_of, self.records)]
+            records = [(*one, promise) for one, promise in zip(records, promises, strict=True)]
+        return "".join(f"{','.join(record)}\n" for record in records).encode()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,6 +286,7 @@ def kpis(uploads: Iterable[Upload], meaning: Meaning | None = None) -> Tables:
                     if meaning.language_2
                     else {}
                 ),
+                **completeness(of_day, sold[day], has_promises=not meaning.language_2),
             }
         ]
     for (day, category), items in sorted(by_category.items()):
@@ -312,6 +315,31 @@ def kpis(uploads: Iterable[Upload], meaning: Meaning | None = None) -> Tables:
             }
         )
     return tables
+
+
+def promise_of(order: Record) -> str:
+    """The items that an order says to have; it changes with the customer."""
+    return ("", "0", "1", "3")[(int(order[0]) + 2 * int(order[1])) % 4]
+
+
+def completeness(orders: list[Record], items: list[Record], *, has_promises: bool) -> Row:
+    """What of a day has come."""
+    arrived = Counter(item[1] for item in items)
+    promised = {
+        order[0]: int(promise)
+        for order in orders
+        if has_promises and (promise := promise_of(order))
+    }
+    row: Row = {
+        "orders_without_promise": len(orders) - len(promised),
+        "orders_without_items": sum(not arrived[order[0]] for order in orders),
+    }
+    if promised:
+        row["items_expected"] = sum(promised.values())
+        row["items_missing"] = sum(
+            max(count - arrived[order_id], 0) for order_id, count in promised.items()
+        )
+    return row
 
 
 def is_returned(status: str) -> bool:

@@ -21,14 +21,21 @@ SELECT * EXCLUDE (version) FROM (
 """
 
 ORDER_KPIS = """
-WITH days AS (SELECT *, {day} AS order_date FROM orders o),
+WITH days AS (
+    SELECT *, {day} AS order_date, CASE WHEN num_of_item > 2147483647 THEN 2147483647
+        ELSE num_of_item END AS promise FROM orders o
+),
 sold AS (
-    SELECT order_id, sum({revenue}) AS revenue, sum({units}) AS items
+    SELECT order_id, sum({revenue}) AS revenue, sum({units}) AS items, count(*) AS lines
     FROM order_items i GROUP BY order_id
 )
 SELECT CAST(order_date AS VARCHAR), count(*) AS total_orders,
     coalesce(sum(revenue), 0) AS total_revenue, CAST(coalesce(sum(items), 0) AS BIGINT),
-    count(*) FILTER (lower(trim(status)) IN {returned}) AS returned, count(DISTINCT user_id)
+    count(*) FILTER (lower(trim(status)) IN {returned}) AS returned, count(DISTINCT user_id),
+    CAST(sum(promise) AS BIGINT), CAST(sum(CASE WHEN promise IS NULL THEN NULL
+        WHEN coalesce(items, 0) <= 0 THEN promise
+        WHEN items < promise THEN promise - items ELSE 0 END) AS BIGINT),
+    count(*) FILTER (promise IS NULL), count(*) FILTER (lines IS NULL)
 FROM days LEFT JOIN sold USING (order_id) GROUP BY order_date ORDER BY order_date
 """
 
@@ -61,11 +68,14 @@ SELECT count(*) FROM order_items i WHERE NOT EXISTS (
 """
 
 COLUMNS = {
-    "orders": ("order_id", "user_id", "status", "created_at"),
+    "orders": ("order_id", "user_id", "status", "created_at", "num_of_item"),
     "order_items": ("id", "order_id", "product_id", "status", "sale_price"),
     "products": ("id", "category"),
 }
 KEYS = {"orders": "order_id", "order_items": "id", "products": "id"}
+
+OPTIONAL = ("num_of_item",)
+"""Columns that a file may have."""
 
 Rows = list[dict[str, object]]
 
@@ -166,8 +176,9 @@ def kpis_and_waiting(
                 "total_items_sold": items,
                 "return_rate": _round(returned, count, 4),
                 "unique_customers": customers,
+                **_come(*come),
             }
-            for day, count, revenue, items, returned, customers in orders
+            for day, count, revenue, items, returned, customers, *come in orders
         ],
         "category_kpis": sorted(
             (
@@ -245,6 +256,7 @@ def _types(dataset: str, layout: Layout) -> dict[str, str]:
         "category": "VARCHAR",
         "created_at": "TIMESTAMP",
         "quantity": "BIGINT",
+        "num_of_item": "BIGINT",
         "sale_price": f"DECIMAL(18, {layout.scale})",
     }
     return {name: kinds.get(name, layout.ids) for name in (*COLUMNS[dataset], *quantity)}
@@ -258,16 +270,36 @@ def _load(
     layout: Layout,
 ) -> None:
     headers = layout.headers.get(dataset, {})
-    casts = ", ".join(
-        f'CAST("{header}" AS {kind})' if (header := headers.get(name, name)) else "NULL"
-        for name, kind in types.items()
-    )
     for upload, file in enumerate(files):
+        present = (
+            {
+                name
+                for name, *_ in db.execute(
+                    "DESCRIBE SELECT * FROM read_csv(?, header = true, all_varchar = true)",
+                    [str(file)],
+                ).fetchall()
+            }
+            if dataset == "orders"
+            else set(types)
+        )
+        casts = ", ".join(
+            f'CAST("{header}" AS {kind})'
+            if (header := headers.get(name, name)) and (name in present or name not in OPTIONAL)
+            else "NULL"
+            for name, kind in types.items()
+        )
         db.execute(
             f"INSERT INTO raw_{dataset} SELECT {casts}, {upload}, row_number() OVER () "
             "FROM read_csv(?, header = true, all_varchar = true, quote = '\"', parallel = false)",
             [str(file)],
         )
+
+
+def _come(
+    expected: int | None, missing: int | None, silent: int, without: int
+) -> dict[str, object]:
+    known = {} if expected is None else {"items_expected": expected, "items_missing": missing}
+    return {**known, "orders_without_promise": silent, "orders_without_items": without}
 
 
 def _round(part: int | Decimal, whole: int, places: int) -> Decimal:

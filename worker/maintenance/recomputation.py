@@ -66,7 +66,7 @@ class Recomputation:
             rows, failed = await self.rows(days[:half])
             more_rows, more_failed = await self.rows(days[half:])
             return {name: rows[name] | more_rows[name] for name in tables}, failed | more_failed
-        return {name: rows_by_day(name, table) for name, table in computed.items()}, {}
+        return {name: rows_by_day(table) for name, table in computed.items()}, {}
 
 
 class ShopRecomputation:

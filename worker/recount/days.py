@@ -23,6 +23,9 @@ from worker.recount.rows import Row, Value, returned_statuses
 
 KpiRow = dict[str, str | int | Decimal]
 
+MOST_PROMISED = 2_147_483_647
+"""A promise of more items counts as that many."""
+
 Key = tuple[str, ...]
 """Values of key columns as texts."""
 
@@ -32,6 +35,7 @@ class _Order:
     day: date
     user: str
     is_returned: bool
+    promise: int | None
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,13 @@ class DayCount:
                 continue
             if (day in self._days or identity in self._orders) and row.counts():
                 status = row.value("status")
-                order = _Order(day, _text(row.value("user_id")), bool(self._is_returned(status)))
+                promise = row.value("num_of_item")
+                order = _Order(
+                    day=day,
+                    user=_text(row.value("user_id")),
+                    is_returned=bool(self._is_returned(status)),
+                    promise=min(promise, MOST_PROMISED) if isinstance(promise, int) else None,
+                )
                 self._orders[identity] = (_text(row.value("order_id")), order)
 
     def add_items(self, rows: Iterable[Row]) -> None:
@@ -176,7 +186,9 @@ class DayCount:
                     category = self._categories.get(item.product, UNKNOWN_CATEGORY)
                     for sales in (total, by_category[category], by_product[item.product]):
                         sales.add(item, is_returned=is_returned)
-            tables[ORDER_KPIS.name][day] = [_order_row(day, of_day, total)]
+            arrived = {one: [item.quantity for item in items[one]] for one in of_day}
+            row = {**_order_row(day, of_day, total), **_completeness(of_day, arrived)}
+            tables[ORDER_KPIS.name][day] = [row]
             tables[CATEGORY_KPIS.name][day] = [
                 _category_row(day, name, sales) for name, sales in sorted(by_category.items())
             ]
@@ -200,6 +212,20 @@ def _order_row(day: date, orders: dict[str, _Order], total: _Sales) -> KpiRow:
         "return_rate": _rounded(Fraction(returned, len(orders)), PLACES["rate"]),
         "unique_customers": len({order.user for order in orders.values()}),
     }
+
+
+def _completeness(orders: dict[str, _Order], arrived: dict[str, list[int]]) -> KpiRow:
+    """Compare what orders promise with the quantities of their items."""
+    promised = {one: order.promise for one, order in orders.items() if order.promise is not None}
+    counts: KpiRow = {
+        "orders_without_promise": len(orders) - len(promised),
+        "orders_without_items": sum(not quantities for quantities in arrived.values()),
+    }
+    if promised:
+        lacking = (promise - max(sum(arrived[one]), 0) for one, promise in promised.items())
+        counts["items_expected"] = sum(promised.values())
+        counts["items_missing"] = sum(max(one, 0) for one in lacking)
+    return counts
 
 
 def _category_row(day: date, category: str, sales: _Sales) -> KpiRow:

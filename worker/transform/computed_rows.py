@@ -86,7 +86,7 @@ async def computed_rows(
             {
                 name: {
                     (day, group_of(name, row)): row
-                    for day, rows in rows_by_day(name, table).items()
+                    for day, rows in rows_by_day(table).items()
                     for row in rows
                 }
                 for name, table in computed.items()

@@ -14,6 +14,7 @@ from kpi.aggregation.calendar import Days, distinct_days, order_days
 from kpi.aggregation.day_slice import DaySlice, build_day_slice, is_returned
 from kpi.aggregation.item_sums import Measured
 from kpi.aggregation.products import Products
+from kpi.aggregation.promises import PROMISE, promises
 from kpi.aggregation.tables import CATEGORY_KPIS, ORDER_KPIS, PRODUCT_KPIS
 from kpi.contract.arrow_types import arrow_type
 from kpi.kernels.arrays import Mask, Positions
@@ -36,6 +37,9 @@ from worker.transform.key_sets import KeySet
 from worker.transform.latest_versions import LatestVersions
 from worker.transform.order_columns import OrderBuffer, OrderColumns
 from worker.transform.snapshot import Snapshot
+
+ORDER_COLUMNS = ("order_id", "user_id", "created_at", "status", PROMISE)
+"""Columns of orders that KPIs are made of."""
 
 
 @dataclass
@@ -137,6 +141,7 @@ async def load_days(days: Days, context: LoadContext) -> DaySlice:
         days=orders.days,
         users=orders.users,
         returned=orders.returned,
+        promised=orders.promised,
         with_products=PRODUCT_KPIS.name in context.tables,
         execution=threaded(),
     )
@@ -183,8 +188,7 @@ class _OrderReader:
         self._days = days
         self._context = context
         self._known = context.snapshot.orders.dataset.columns
-        columns = ("order_id", "user_id", "created_at", "status")
-        self._columns = [name for name in columns if name in self._known]
+        self._columns = [name for name in ORDER_COLUMNS if name in self._known]
         self._first, self._last = int(days[0]), int(days[-1])
         self._is_wanted = np.zeros(self._last - self._first + 1, bool)
         self._is_wanted[days - self._first] = True
@@ -247,6 +251,7 @@ class _OrderReader:
                 users=self._customers_of(table.column("user_id")),
                 days=days,
                 returned=returned,
+                promised=promises(table),
             ),
             ids=ids,
             id_intervals=_id_intervals(ids),

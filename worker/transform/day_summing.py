@@ -90,4 +90,4 @@ class DaySumming:
             ),
             PRODUCT_KPIS.name: lambda: product_table(product_totals_of(scheme, day, sums), scale),
         }
-        return {name: to_rows(name, shown[name]()) for name in sorted(self.tables)}
+        return {name: to_rows(shown[name]()) for name in sorted(self.tables)}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kpi.aggregation.calendar import Days
+from kpi.aggregation.promises import Promises
 from kpi.kernels.arrays import Mask
 from kpi.kernels.keys import Keys
 
@@ -21,12 +22,14 @@ class OrderColumns:
         users: Keys of their customers.
         days: Order dates, as days since 1970-01-01.
         returned: Whether their status means "returned".
+        promised: Items that they promise.
     """
 
     orders: Keys
     users: Keys
     days: Days
     returned: Mask
+    promised: Promises
 
     def __len__(self) -> int:
         return len(self.days)
@@ -39,6 +42,7 @@ class OrderColumns:
             users=self.users.take(rows),
             days=self.days[rows],
             returned=self.returned[rows],
+            promised=self.promised[rows],
         )
 
 
@@ -56,6 +60,7 @@ class OrderBuffer:
             users=_empty_keys(like.users, capacity),
             days=np.empty(capacity, like.days.dtype),
             returned=np.empty(capacity, bool),
+            promised=np.empty(capacity, like.promised.dtype),
         )
         self._count = 0
         self._lock = threading.Lock()
@@ -69,6 +74,7 @@ class OrderBuffer:
         _copy_keys(self._columns.users, rows, more.users)
         self._columns.days[rows] = more.days
         self._columns.returned[rows] = more.returned
+        self._columns.promised[rows] = more.promised
 
     def columns(self) -> OrderColumns:
         """Return the orders appended so far."""

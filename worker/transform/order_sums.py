@@ -22,13 +22,12 @@ from worker.runtime.concurrency import each
 from worker.runtime.memory_budget import CONCURRENT_READS
 from worker.transform.catalog import Catalog
 from worker.transform.clean_files import RowGroup, batch_row_groups
-from worker.transform.day_loader import latest_products
+from worker.transform.day_loader import ORDER_COLUMNS, latest_products
 from worker.transform.history import Places, places_at
 from worker.transform.key_sets import KeySet
 from worker.transform.latest_versions import OLDEST
 from worker.transform.snapshot import Snapshot
 
-ORDER_COLUMNS = ("order_id", "user_id", "created_at", "status")
 ITEM_COLUMNS = ("order_id", "product_id", "sale_price", "status", "quantity")
 
 

@@ -13,7 +13,6 @@ from kpi.aggregation.calendar import Days, to_date, to_day
 from kpi.aggregation.day_slice import DaySlice
 from kpi.aggregation.products import Products
 from kpi.aggregation.slice_sums import sums_of_slice
-from kpi.aggregation.tables import KPI_TABLES
 from kpi.kernels.fixed_point import run_starts
 from worker.runtime import allocator
 from worker.state import Row
@@ -106,7 +105,7 @@ class _DaySlices:
         # Only of a day that is being published: as dictionaries, rows take the most memory.
         def rows(day: date) -> dict[str, list[Row]]:
             return {
-                name: to_rows(name, of_days[day]) if day in of_days else []
+                name: to_rows(of_days[day]) if day in of_days else []
                 for name, of_days in by_day.items()
             }
 
@@ -132,18 +131,19 @@ def split_by_day(table: pa.Table) -> dict[date, pa.Table]:
     return {to_date(days[start]): table.slice(start, end - start) for start, end in pairwise(edges)}
 
 
-def to_rows(name: str, table: pa.Table) -> list[Row]:
-    """Convert rows of a KPI table to the form that stores take."""
-    names = list(KPI_TABLES[name].attributes)
+def to_rows(table: pa.Table) -> list[Row]:
+    """Convert rows of a KPI table to the form that stores take, without what is unknown."""
+    names = table.column_names
     columns = [table.column(attribute).to_pylist() for attribute in names]
     rows: list[Row] = []
     for values in zip(*columns, strict=True):
-        row: dict[str, Any] = dict(zip(names, values, strict=True))
+        named = zip(names, values, strict=True)
+        row: dict[str, Any] = {name: value for name, value in named if value is not None}
         row["order_date"] = row["order_date"].isoformat()
         rows.append(row)
     return rows
 
 
-def rows_by_day(name: str, table: pa.Table) -> dict[date, list[Row]]:
+def rows_by_day(table: pa.Table) -> dict[date, list[Row]]:
     """Group the rows of a KPI table by day, in the form that stores take."""
-    return {day: to_rows(name, rows) for day, rows in split_by_day(table).items()}
+    return {day: to_rows(rows) for day, rows in split_by_day(table).items()}

@@ -56,6 +56,7 @@ class _Day:
     returned: int = 0
     anonymous: int = 0
     foreign: int = 0
+    without_lines: int = 0
     users: set[str] = field(default_factory=set)
     revenue: Decimal = ZERO
     pieces: Decimal = ZERO
@@ -129,6 +130,7 @@ class DaySums:
         if discount and self._has_money:
             sums.categories[ORDER_GROUP].money -= discount
             sums.products[ORDER_GROUP].money -= discount
+        sums.without_lines += not order.counted_lines
         for line in order.counted_lines:
             self._add_line(order, line, sums, was_returned=was_returned)
 
@@ -181,6 +183,8 @@ class DaySums:
             "excluded_orders": self._excluded[day] if self._excludes() else None,
             "anonymous_orders": sums.anonymous if has_user else None,
             "other_currency_orders": sums.foreign if has_currency else None,
+            "orders_without_promise": sums.orders,
+            "orders_without_items": sums.without_lines if self._has_lines else None,
         }
 
     def _says_revenue(self) -> bool:

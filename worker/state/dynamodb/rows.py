@@ -87,7 +87,7 @@ def row_of(table: KpiTable, item: Item, as_of: int) -> Row:
         for name, kind in table.kinds.items():
             if name not in item:
                 # Of a key it is damage; of a KPI the contract gave it no meaning.
-                if name not in table.optional:
+                if name in table.attributes:
                     row[name] = item[name]["S"] if kind in ("date", "text") else None
                 continue
             value = item[name]

@@ -28,6 +28,7 @@ from worker.state.sqlite.schema import (
     SCHEMA_VERSION,
     check_version,
     create_tables,
+    lacks_columns,
     newer_format,
 )
 
@@ -181,7 +182,7 @@ class SqliteFile:
         db = sqlite3.connect(url, timeout=BUSY_POLL_S, isolation_level=None, uri=True)
         try:
             version = check_version(db, self.url)
-            if version not in MIGRATED_VERSIONS:
+            if version not in MIGRATED_VERSIONS and not lacks_columns(db):
                 return db
             # Read an earlier version as a migrated copy: only a writer migrates the file.
             copy = sqlite3.connect(":memory:", isolation_level=None)
@@ -230,7 +231,7 @@ class SqliteFile:
             # SQLITE_BUSY at once).
             self._when_free(lambda: db.execute(set_mode).close())
             db.execute("PRAGMA synchronous = FULL")
-            if version != SCHEMA_VERSION:
+            if version != SCHEMA_VERSION or lacks_columns(db):
                 self._begin(db)
                 version = check_version(db, self.url)
                 if version in MIGRATED_VERSIONS:

@@ -95,7 +95,7 @@ def parse_row(table: KpiTable, row: Sequence[Stored]) -> Row:
         date.fromisoformat(str(row[0]))
         for (name, kind), value in zip(table.kinds.items(), row, strict=False):
             if value is None:
-                if name not in table.optional:
+                if name in table.attributes:
                     values[name] = None
             elif kind in PLACES:
                 values[name] = from_units(_whole_number(value, name), kind)

@@ -141,6 +141,8 @@ def create_tables(db: sqlite3.Connection, version: int) -> None:
     for table in KPI_TABLES.values():
         statement = _rows_statement(table)
         db.execute(statement)
+        for statement in _added_columns(db, table):
+            db.execute(statement)
         if table.group_key:
             db.execute(
                 f"CREATE INDEX IF NOT EXISTS {rows_table(table)}_by_group "
@@ -148,9 +150,26 @@ def create_tables(db: sqlite3.Connection, version: int) -> None:
             )
     _copy_former(db, former, version)
     for table in KPI_TABLES.values():
+        db.execute(f"DROP VIEW IF EXISTS {table.name}")
         statement = _view_statement(table)
         db.execute(statement)
     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def lacks_columns(db: sqlite3.Connection) -> bool:
+    """Return whether an earlier release of this version made the tables, without some columns."""
+    return any(_added_columns(db, table) for table in KPI_TABLES.values())
+
+
+def _added_columns(db: sqlite3.Connection, table: KpiTable) -> list[str]:
+    """Build the statements that add the columns of attributes which a table does not have yet."""
+    present = {name for _, name, *_ in db.execute(f"PRAGMA table_info({rows_table(table)})")}
+    return [
+        f"ALTER TABLE {rows_table(table)} ADD COLUMN {one}"
+        for name, kind in table.kinds.items()
+        if column(name, kind) not in present
+        for one in definitions(name, kind, is_key=False)
+    ]
 
 
 def _rename_former(db: sqlite3.Connection) -> list[str]:
@@ -195,9 +214,9 @@ def _rows_statement(table: KpiTable) -> str:
 def _view_statement(table: KpiTable) -> str:
     amounts = [column(name, kind) for name, kind in table.kinds.items() if kind == "money"]
     shown = ", ".join(f"rows.{name}" for name in (SHOP_KEY, *table.kinds, *amounts))
-    as_of = f"coalesce(json_extract(days.published, '$.{table.name}'), days.claim)"
+    as_of = f"coalesce(json_extract(days.published, '$.\"{table.record_name}\"'), days.claim)"
     return (
-        f"CREATE VIEW IF NOT EXISTS {table.name} AS "
+        f"CREATE VIEW {table.name} AS "
         f"SELECT {shown}, {as_of} AS as_of FROM {rows_table(table)} AS rows "
         "LEFT JOIN days ON days.shop = rows.shop AND days.order_date = rows.order_date"
     )

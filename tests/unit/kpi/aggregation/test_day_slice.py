@@ -21,6 +21,7 @@ import kpi.aggregation.group_sums
 import kpi.aggregation.unique_customers
 from kpi.aggregation.day_slice import build_day_slice, is_returned
 from kpi.aggregation.products import Products
+from kpi.aggregation.promises import promises
 from kpi.contract.loading import parse_contract
 from kpi.contract.model import Contract
 from tests.support import oracle
@@ -50,7 +51,7 @@ class Shop:
     scale: int
     quantity: bool
     unit_price: bool
-    orders: list[tuple[int, int, str | None, date]]
+    orders: list[tuple[int, int, str | None, date, int | None]]
     items: list[tuple[int, int, str | None, int, int | None]]
     products: list[tuple[int, str | None]]
 
@@ -84,6 +85,7 @@ def shops(draw: st.DrawFn) -> Shop:
                 st.integers(0, 4),
                 st.sampled_from(STATUSES),
                 st.integers(0, 3).map(lambda days: FIRST + timedelta(days)),
+                st.one_of(st.none(), st.integers(0, 5), st.integers(2**31 - 2, 2**62)),
             ),
             max_size=12,
             unique_by=lambda order: order[0],
@@ -98,7 +100,7 @@ def shops(draw: st.DrawFn) -> Shop:
                 st.integers(0, 6),
                 st.sampled_from(STATUSES),
                 amounts,
-                st.one_of(st.none(), st.integers(0, 20)) if quantity else st.just(None),
+                st.one_of(st.none(), st.integers(-3, 20)) if quantity else st.just(None),
             ),
             max_size=30,
         )
@@ -142,8 +144,8 @@ def computed(shop: Shop, cuts: list[int]) -> dict[str, list[dict[str, object]]]:
         shop.id_array([one for one, _ in shop.products]),
         pa.array([category for _, category in shop.products], pa.string()),
     )
-    statuses = pa.array([status for _, _, status, _ in shop.orders], pa.string())
-    days = [(day - date(1970, 1, 1)).days for *_, day in shop.orders]
+    statuses = pa.array([status for _, _, status, *_ in shop.orders], pa.string())
+    days = [(day - date(1970, 1, 1)).days for *_, day, _ in shop.orders]
     day_slice = build_day_slice(
         contract=shop.contract,
         products=products,
@@ -151,6 +153,9 @@ def computed(shop: Shop, cuts: list[int]) -> dict[str, list[dict[str, object]]]:
         days=np.array(days, np.int32),
         users=keys(shop.id_array([order[1] for order in shop.orders])),
         returned=is_returned(statuses, shop.contract),
+        promised=promises(
+            pa.table({"num_of_item": pa.array([order[4] for order in shop.orders], pa.int64())})
+        ),
         with_products=True,
     )
     known = {order[0]: order[3] for order in shop.orders}
@@ -170,7 +175,11 @@ def computed(shop: Shop, cuts: list[int]) -> dict[str, list[dict[str, object]]]:
         "product_kpis": day_slice.product_kpis(),
     }
     return {
-        name: [{**row, "order_date": row["order_date"].isoformat()} for row in table.to_pylist()]
+        name: [
+            {key: value for key, value in row.items() if value is not None}
+            | {"order_date": row["order_date"].isoformat()}
+            for row in table.to_pylist()
+        ]
         for name, table in tables.items()
     }
 
@@ -183,12 +192,15 @@ def expected(shop: Shop, folder: Path) -> dict[str, oracle.Rows]:
         return value if shop.ids == "integer" else f"id {value}"
 
     tables: dict[str, list[list[object]]] = {
-        "orders": [["order_id", "user_id", "status", "created_at"]],
+        "orders": [["order_id", "user_id", "status", "created_at", "num_of_item"]],
         "order_items": [["id", "order_id", "product_id", "status", "sale_price", "quantity"]],
         "products": [["id", "category"]],
     }
-    for order_id, user_id, status, day in shop.orders:
-        tables["orders"].append([name(order_id), name(user_id), cell(status), f"{day}T12:00:00"])
+    for order_id, user_id, status, day, promise in shop.orders:
+        created = f"{day}T12:00:00"
+        tables["orders"].append(
+            [name(order_id), name(user_id), cell(status), created, cell(promise)]
+        )
     for number, (order_id, product_id, status, units, quantity) in enumerate(shop.items):
         price = f"{shop.price(units):f}"
         tables["order_items"].append(
