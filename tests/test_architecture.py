@@ -81,7 +81,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "worker.infer": {"worker.errors", "worker.objects", "worker.validate"},
     "worker.reporting": {
-        *{"worker.errors", "worker.objects", "worker.state", "worker.transform"},
+        *{"worker.clean", "worker.errors", "worker.objects", "worker.state", "worker.transform"},
         "worker.validate",
     },
     "worker.recount": set(),

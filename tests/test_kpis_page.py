@@ -85,7 +85,8 @@ def test_every_number_of_the_page_is_that_of_the_product(shopkpi: Shopkpi, tmp_p
         check(example, days["2025-03-02"], attribute)
     assert days["2025-03-02"]["return_rate"] is None
     assert days["2025-03-02"]["avg_order_value"] is None
-    assert [one[0] for one in first] == list(KPI_TABLES["order_kpis"].kinds)[1:]
+    shown = {**KPI_TABLES["order_kpis"].attributes, **KPI_TABLES["order_kpis"].optional}
+    assert [one[0] for one in first] == list(shown)[1:]
     for section, name in (
         ("Categories: `category_kpis`", "category_kpis"),
         ("Products: `product_kpis`", "product_kpis"),
@@ -98,6 +99,24 @@ def test_every_number_of_the_page_is_that_of_the_product(shopkpi: Shopkpi, tmp_p
         assert {one[1] for one in told} == set(KPI_TABLES[name].kinds) - {"order_date", key}
     added = sum(Decimal(row["daily_revenue"]) for row in rows["category_kpis"])
     assert added == Decimal(days["2025-03-01"]["total_revenue"])
+
+
+def test_every_number_of_completeness_is_that_of_the_product(
+    shopkpi: Shopkpi, tmp_path: Path
+) -> None:
+    for dataset, text in {
+        "orders": "order_id,user_id,created_at,num_of_item\n7,1,2026-11-26,2\n8,2,2026-11-26,1\n",
+        "order_items": "id,order_id,product_id,sale_price\n1,7,1,5.00\n",
+    }.items():
+        (tmp_path / "shop" / dataset).mkdir(parents=True)
+        (tmp_path / "shop" / dataset / "one.csv").write_text(text)
+    assert shopkpi("run", "shop").code == 0
+    (day,) = json.loads(shopkpi("query", "orders", "--format", "json").out)
+    told = table(SECTIONS["Is the day complete?"], 3)
+    assert [one[0] for one in told] == list(KPI_TABLES["order_kpis"].completeness)
+    for attribute, _, example in told:
+        check(example, day, attribute)
+    assert (day["state"], day["why"]) == ("provisional", "2 items missing")
 
 
 def test_rule_20_a_rate_of_the_day_converts(shopkpi: Shopkpi, tmp_path: Path) -> None:

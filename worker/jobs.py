@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from kpi.aggregation.tables import KPI_TABLES
 from kpi.contract.differences import describe_differences
 from kpi.contract.loading import parse_contract
 from kpi.errors import KpiError
@@ -131,7 +132,7 @@ async def open_session(
                 settings = apply_adoption(settings, adoption)
             else:
                 # Of release 0.1.0, or before the first accepted file.
-                published = (await state.progress()).published.keys()
+                published = KPI_TABLES.keys() & (await state.progress()).published.keys()
                 settings = replace(settings, tables=settings.tables | published)
             with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="parse") as executor:
                 yield Session(

@@ -145,7 +145,7 @@ class _Rows:
             "excluded_orders": show_integers(values["excluded"] if has_exclusion else None),
             "anonymous_orders": show_integers(total - values["known"] if has_user else None),
             "other_currency_orders": show_integers(values["other"] if has_currency else None),
-            "orders_without_promise": show_integers(total),
+            "orders_without_promise": show_integers(total if self._has_lines else None),
             "orders_without_items": show_integers(
                 values["without_lines"] if self._has_lines else None
             ),

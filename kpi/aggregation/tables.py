@@ -68,15 +68,6 @@ class KpiTable:
         return f"{self.name}_v2"
 
     @property
-    def record_name(self) -> str:
-        """Name in guards and progress records.
-
-        Rows that a release without `completeness` has published count as published by nobody: the
-        next transform publishes them again.
-        """
-        return f"{self.name}.2" if self.completeness else self.name
-
-    @property
     def sort_key(self) -> str:
         """Sort key in DynamoDB: the shop, and behind it the group."""
         return SHOP_KEY if self.group_key is None else f"{SHOP_KEY}_{self.group_key}"
@@ -158,6 +149,19 @@ DEFAULT_TABLES = frozenset({ORDER_KPIS.name, CATEGORY_KPIS.name})
 LEDGER_TABLE = "ledger"
 LEDGER_PARTITION_KEY = "kind"
 LEDGER_SORT_KEY = "id"
+
+
+def record_names(tables: Iterable[str]) -> list[str]:
+    """Name KPI tables as guards and progress records do when these are published.
+
+    A table with attributes of completeness has a second name. Releases without these know the first
+    one alone, so that the next transform sees which rows they have published.
+    """
+    listed = list(tables)
+    return [
+        *listed,
+        *(f"{name}.2" for name in listed if name in KPI_TABLES and KPI_TABLES[name].completeness),
+    ]
 
 
 def table_names(names: Iterable[str]) -> frozenset[str]:

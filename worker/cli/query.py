@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
+from kpi.aggregation.completeness import State as DayStateName
 from kpi.aggregation.tables import KPI_TABLES
+from worker.clean import Workspace
+from worker.cli.day_states import (
+    COMPLETENESS_RANKS,
+    read_day_states,
+    state_of,
+    with_state,
+)
 from worker.cli.event_loop import run_async
 from worker.cli.options import (
     choose_format,
@@ -23,10 +31,14 @@ from worker.cli.render import shown_attributes
 from worker.cli.row_output import BATCH_ROWS, print_rows
 from worker.errors import ConfigError, NotYet, StoreError
 from worker.settings import read_day, read_settings
+from worker.state.contract_in_force import adopted_contract
 from worker.state.same_ledger import check_tables
-from worker.stores import open_state
+from worker.stores import open_objects, open_state
 
 if TYPE_CHECKING:
+    from datetime import date
+
+    from kpi.aggregation.completeness import DayState
     from worker.settings import Settings
     from worker.state import Row, State
 
@@ -45,6 +57,11 @@ REVENUE = {
 @click.option("--to", "last", metavar="DATE", help="Last order date.")
 @click.option("--category", type=utf8, metavar="NAME", help="One category (of `category`).")
 @click.option("--product", type=utf8, metavar="ID", help="One product (of `product`).")
+@click.option(
+    "--only",
+    type=click.Choice(get_args(DayStateName)),
+    help="Only days of that state: `final` has all of their items.",
+)
 @click.option("--top", type=click.IntRange(1), metavar="N", help="The N rows of most revenue.")
 @format_option("table", "json", "csv")
 def query(
@@ -57,6 +74,7 @@ def query(
     last: str | None,
     category: str | None,
     product: str | None,
+    only: str | None,
     top: int | None,
     output_format: str | None,
 ) -> None:
@@ -64,9 +82,13 @@ def query(
 
     JSON is a list of objects; money and rates are strings that keep every digit.
 
+    `state` says whether all of the day has come, and `why` what has not. Money of a day whose items
+    have not come is not shown.
+
     \b
     Examples:
       shopkpi query orders --from 2025-03-01 --to 2025-03-31
+      shopkpi query orders --only final
       shopkpi query category --category Beauty --format csv
       shopkpi query category --top 10
     """
@@ -85,21 +107,28 @@ def query(
 
     async def work() -> None:
         store = await open_state(settings.state_url, shop=settings.shop, read_only=True)
+        objects = await open_objects(settings.workspace)
         try:
             await check_contract(store, settings)
             await check_tables(store)
+            workspace = Workspace(store=objects, location=settings.workspace, shop=settings.shop)
+            contract = adopted_contract(await store.adoption(), settings.contract)
+            states = await read_day_states(store, workspace, contract, days[0], days[1])
             rows = store.rows(name, group=groups.get(table), first=days[0], last=days[1])
+            if only is not None:
+                rows = _rows_of_state(rows, states, only)
             if top is not None:
                 rows = _top_rows(rows, REVENUE[name], top)
-            with print_rows(output_format) as output:
+            with print_rows(output_format, COMPLETENESS_RANKS) as output:
                 names: list[str] = []
                 async for row in rows:
                     names = names or shown_attributes(KPI_TABLES[name], row, settings.contract)
-                    output.add({key: row.get(key) for key in names})
-                if not names:
+                    output.add(with_state(name, row, states, names))
+                if not names and only is None:
                     await _check_published(store, name)
         finally:
             await store.close()
+            await objects.close()
 
     run_async(work, clean_stop=False)
 
@@ -126,6 +155,15 @@ async def _check_published(state: State, table: str) -> None:
         f"{table} was never published",
         hint=f"`shopkpi transform --kpis {short}` publishes it from what the ledger has",
     )
+
+
+async def _rows_of_state(
+    rows: AsyncIterator[Row], states: Mapping[date, DayState], wanted: str
+) -> AsyncIterator[Row]:
+    """Select the rows of the days that have a state."""
+    async for row in rows:
+        if state_of(row, states).state == wanted:
+            yield row
 
 
 async def _top_rows(rows: AsyncIterator[Row], attribute: str, count: int) -> AsyncIterator[Row]:

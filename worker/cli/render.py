@@ -32,7 +32,7 @@ MAX_CELL_CHARACTERS = 1000
 
 
 def shown_attributes(table: KpiTable, row: Row, contract: Contract) -> list[str]:
-    """Name the attributes that rows are printed with: the optional ones where a contract has some.
+    """Name the KPIs that rows are printed with: the optional ones where a contract has some.
 
     Args:
         table: Table of the rows.
@@ -40,7 +40,7 @@ def shown_attributes(table: KpiTable, row: Row, contract: Contract) -> list[str]
         contract: Contract of the command, which need not be that of the rows.
     """
     has_optional = contract.shop is not None or not row.keys().isdisjoint(table.optional)
-    return list(table.kinds if has_optional else table.attributes)
+    return [*table.attributes, *(table.optional if has_optional else ())]
 
 
 def show_rows(

@@ -20,16 +20,17 @@ BATCH_ROWS = 1000
 
 
 @contextmanager
-def print_rows(output_format: str) -> Iterator[RowPrinter]:
+def print_rows(output_format: str, ranks: Mapping[str, int] | None = None) -> Iterator[RowPrinter]:
     """Print the rows added in the block, the last of them when the block ends.
 
     Where the block raises, what was printed before stays: a list without its end.
 
     Args:
         output_format: "table", "json" (a list of objects) or "csv".
+        ranks: Attribute -> rank of its column, where a narrow terminal may leave it out.
     """
     with until_reader_leaves():
-        rows = RowPrinter(output_format)
+        rows = RowPrinter(output_format, ranks)
         yield rows
         rows.end()
 
@@ -37,8 +38,9 @@ def print_rows(output_format: str) -> Iterator[RowPrinter]:
 class RowPrinter:
     """Print rows that all have the same attributes, some at a time; made by `print_rows`."""
 
-    def __init__(self, output_format: str) -> None:
+    def __init__(self, output_format: str, ranks: Mapping[str, int] | None = None) -> None:
         self._format = output_format
+        self._ranks = ranks
         self._held: list[Mapping[str, object]] = []
         self._begun = False
 
@@ -62,7 +64,8 @@ class RowPrinter:
         elif self._format == "csv":
             _print_csv(self._held, first=not self._begun)
         else:
-            show_rows({key: _flat(value) for key, value in row.items()} for row in self._held)
+            flat = [{key: _flat(value) for key, value in row.items()} for row in self._held]
+            show_rows(flat, ranks=self._ranks)
         self._begun = self._begun or bool(self._held)
         self._held = []
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kpi.aggregation.tables import CATEGORY_KPIS, ORDER_KPIS
+from worker.cli.day_states import COMPLETENESS_RANKS, read_day_states, with_state
 from worker.cli.render import (
     Headers,
     clip,
@@ -181,11 +182,14 @@ async def _show_changed_days(session: Session, result: RunResult) -> None:
     ]
     if changed:
         names = shown_attributes(ORDER_KPIS, changed[0], contract)
-        rows = [{name: row.get(name) for name in names} for row in changed[-MAX_DAYS_SHOWN:]]
+        states = await read_day_states(session.state, session.workspace, contract)
+        rows = [
+            with_state(ORDER_KPIS.name, row, states, names) for row in changed[-MAX_DAYS_SHOWN:]
+        ]
         title = "Order KPIs of the days that changed"
         if len(changed) > MAX_DAYS_SHOWN:
             title += f", the last {MAX_DAYS_SHOWN} of {len(changed)} (shopkpi query orders: all)"
-        show_rows(rows, title)
+        show_rows(rows, title, COMPLETENESS_RANKS)
     if CATEGORY_KPIS.name in session.settings.tables:
         last = max([str(row["order_date"]) for row in changed], default=max(published))
         day = result.report.days[[one.isoformat() for one in result.report.days].index(last)]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from kpi.aggregation.tables import DEFAULT_TABLES
+from kpi.aggregation.tables import DEFAULT_TABLES, KPI_TABLES, record_names
 from worker.state import Entry, Row, State
 from worker.state.paging import entries_in_pages, records_in_pages
 from worker.transform.day_ranges import DateRange
@@ -41,6 +41,13 @@ class Claims:
         """Return the sequence that a day of a table claims to be whole at; None where none."""
         table, day = cell
         return self.begun.get(day, {}).get(table)
+
+    def is_of_earlier_release(self, cell: Cell) -> bool:
+        """Return whether a release without attributes of completeness has published the row."""
+        of_day = self.begun.get(cell[1], {})
+        return cell[0] in of_day and any(
+            of_day.get(name) != of_day[cell[0]] for name in record_names([cell[0]])
+        )
 
     def is_open(self, cell: Cell) -> bool:
         """Return whether the day was begun and this table of it is not known to be whole."""
@@ -99,7 +106,7 @@ async def workspace_tables(state: State) -> frozenset[str]:
     switched_on = set(adoption.tables) if adoption is not None else set()
     published = {name for name, at in (await state.progress()).published.items() if at}
     begun = set().union(*(await state.days()).values())
-    return frozenset(switched_on | published | begun) or DEFAULT_TABLES
+    return frozenset(KPI_TABLES.keys() & (switched_on | published | begun)) or DEFAULT_TABLES
 
 
 async def deleted_cells(state: State, claims: Claims) -> set[Cell]:

@@ -34,7 +34,7 @@ from worker.state.kpi_rows import stored_row
 from worker.state.paging import records_in_pages
 
 COLUMNS = {
-    "orders": ("order_id", "user_id", "created_at", "status"),
+    "orders": ("order_id", "user_id", "created_at", "status", "num_of_item"),
     "order_items": ("order_id", "product_id", "sale_price", "status", "quantity"),
     "products": ("id", "category"),
 }

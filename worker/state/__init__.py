@@ -81,7 +81,8 @@ class Progress:
     """How far the KPI tables have come: one record, and a row for each source that waits.
 
     Attributes:
-        published: KPI table name -> sequence up to which every day of it has been published.
+        published: KPI table, by `record_names` -> sequence up to which every day of it has been
+            published.
         waiting: source_id -> items of it whose order has not arrived, at `waiting_as_of`; only
             sources that have some.
         waiting_as_of: Sequence that `waiting` was computed from.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from kpi.aggregation.tables import record_names
 from worker.state import Outcome
 
 
@@ -19,7 +20,7 @@ class Guard:
         version: Transactions that have changed the day so far; 0 where none has.
         claim: Sequence of the last writer; it never falls. Rows of the day may be of this
             sequence, and where `published` does not say so for their table, only some of them.
-        published: KPI table name -> the sequence that its rows were last whole at.
+        published: KPI table, by `record_names` -> the sequence that its rows were last whole at.
     """
 
     version: int = 0
@@ -58,5 +59,5 @@ class Guard:
         return Guard(
             version=self.version + 1,
             claim=as_of,
-            published={**self.published, **dict.fromkeys(published, as_of)},
+            published={**self.published, **dict.fromkeys(record_names(published), as_of)},
         )

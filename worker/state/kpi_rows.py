@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Context, Decimal, Inexact, InvalidOperation
 
-from kpi.aggregation.tables import KPI_TABLES, PLACES, Kind, KpiTable
+from kpi.aggregation.tables import PLACES, Kind, KpiTable
 from worker.state import Row, Value
 
 EXACT = Context(prec=76, traps=[Inexact, InvalidOperation])
@@ -74,25 +74,6 @@ def check_complete(table: KpiTable, row: Row) -> None:
         missing = ", ".join(name for name in table.attributes if name not in row)
         message = f"a row of {table.name} has no {missing}"
         raise ValueError(message)
-
-
-def to_records(published: Mapping[str, int]) -> dict[str, int]:
-    """Name tables as guards and progress records do; see `KpiTable.record_name`."""
-    return {KPI_TABLES[name].record_name: as_of for name, as_of in published.items()}
-
-
-def from_records(recorded: Mapping[str, int]) -> dict[str, int]:
-    """Return what `to_records` was given, without what an earlier release has published."""
-    return {
-        name: recorded[table.record_name]
-        for name, table in KPI_TABLES.items()
-        if table.record_name in recorded
-    }
-
-
-def progress_from_records(recorded: Mapping[str, int]) -> dict[str, int]:
-    """Return how far tables have come: 0 where an earlier release has published alone."""
-    return {**{name: 0 for name in recorded if name in KPI_TABLES}, **from_records(recorded)}
 
 
 def whole_or_decimal(text: str) -> int | Decimal:

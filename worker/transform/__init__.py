@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import date
 
 from kpi.aggregation.calendar import NO_DAYS, Days, to_date
-from kpi.aggregation.tables import DEFAULT_TABLES
+from kpi.aggregation.tables import DEFAULT_TABLES, record_names
 from kpi.contract.model import Contract
 from worker.clean import Workspace
 from worker.errors import SourceChanged, SourceMissing, StoreError
@@ -201,7 +201,7 @@ async def _transform_once(
         await record_effects(task, work, waiting, observed, takeovers)
         await draw_secret(task.state, work.record)
         reached = Progress(
-            published=dict.fromkeys(task.tables, work.head),
+            published=dict.fromkeys(record_names(task.tables), work.head),
             waiting=waiting,
             waiting_as_of=work.head,
         )

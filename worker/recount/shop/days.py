@@ -183,7 +183,7 @@ class DaySums:
             "excluded_orders": self._excluded[day] if self._excludes() else None,
             "anonymous_orders": sums.anonymous if has_user else None,
             "other_currency_orders": sums.foreign if has_currency else None,
-            "orders_without_promise": sums.orders,
+            "orders_without_promise": sums.orders if self._has_lines else None,
             "orders_without_items": sums.without_lines if self._has_lines else None,
         }
 

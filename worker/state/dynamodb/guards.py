@@ -8,7 +8,6 @@ from kpi.aggregation.tables import LEDGER_SORT_KEY, LEDGER_TABLE
 from worker.state.corruption import parsing
 from worker.state.day_guard import Guard
 from worker.state.dynamodb.items import number, put, unchanged
-from worker.state.kpi_rows import from_records, to_records
 
 if TYPE_CHECKING:
     from worker.state.dynamodb.client import Database
@@ -22,22 +21,20 @@ def guard_of(item: Item) -> Guard:
         StoreError: It is damaged.
     """
     with parsing(f"guard of {item[LEDGER_SORT_KEY]['S']}"):
-        recorded = {table: int(one["N"]) for table, one in item["published"]["M"].items()}
         return Guard(
             version=int(item["version"]["N"]),
             claim=int(item["claim"]["N"]),
-            published=from_records(recorded),
+            published={table: int(one["N"]) for table, one in item["published"]["M"].items()},
         )
 
 
 def guard_write(database: Database, day: str, before: Guard, after: Guard) -> Write:
     """Build the write that replaces the guard of a day (ISO date) where it is still `before`."""
-    recorded = to_records(after.published)
     item: Item = {
         **database.ledger_key("kpi_guard", day),
         "version": number(after.version),
         "claim": number(after.claim),
-        "published": {"M": {table: number(as_of) for table, as_of in recorded.items()}},
+        "published": {"M": {table: number(as_of) for table, as_of in after.published.items()}},
     }
     table = database.table(LEDGER_TABLE)
     return {"Put": put(table, item, unchanged("version", before.version))}

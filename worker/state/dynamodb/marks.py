@@ -100,7 +100,8 @@ class DynamoDBMarks:
         published: dict[str, int] = {}
         if item is not None and "marked" in item:
             with parsing("progress record"):
-                published = dict(orjson.loads(document_bytes(item["progress"]))["published"])
+                recorded = orjson.loads(document_bytes(item["progress"]))["published"]
+                published = {name: one for name, one in recorded.items() if name in KPI_TABLES}
         found = await asyncio.gather(*map(self._read, KPI_TABLES.values()))
         marks = {name: mark for name, mark in zip(KPI_TABLES, found, strict=True) if mark}
         return TableMarks(published=published, tables=marks)

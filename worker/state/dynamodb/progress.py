@@ -31,7 +31,6 @@ from worker.state.corruption import parsing
 from worker.state.dynamodb.client import TRANSACTION_WRITES, Database
 from worker.state.dynamodb.format import FORMAT_ATTRIBUTE
 from worker.state.dynamodb.items import document, document_bytes, number, put, unchanged
-from worker.state.kpi_rows import progress_from_records, to_records
 
 if TYPE_CHECKING:
     from worker.state.dynamodb.items import Item, Write
@@ -163,7 +162,7 @@ class DynamoDBProgress:
         self, doing: str, writes: Sequence[Write], record: Progress, version: int, claim: int
     ) -> bool:
         """Apply writes together with the record at its next version."""
-        fields = {"published": to_records(record.published), "waiting_as_of": record.waiting_as_of}
+        fields = {"published": dict(record.published), "waiting_as_of": record.waiting_as_of}
         item: Item = {
             **self._database.ledger_key("kpi_progress", "progress"),
             **FORMAT_ATTRIBUTE,
@@ -198,7 +197,6 @@ class DynamoDBProgress:
             return _Stored(progress=record, version=0, claim=0, items=items)
         with parsing("progress record"):
             fields = orjson.loads(document_bytes(item["progress"]))
-            fields["published"] = progress_from_records(fields["published"])
             return _Stored(
                 progress=Progress(**fields, waiting=items),
                 version=int(item["version"]["N"]),

@@ -12,7 +12,6 @@ from kpi.aggregation.tables import KPI_TABLES
 from worker.state import DayKpis, Outcome, Progress
 from worker.state.corruption import parsing
 from worker.state.day_guard import Guard
-from worker.state.kpi_rows import from_records, progress_from_records, to_records
 from worker.state.sqlite.rows import replace_rows
 
 
@@ -28,13 +27,7 @@ def publish_day(db: sqlite3.Connection, shop: str, day: DayKpis, as_of: int) -> 
     after = guard.next(as_of, day.tables)
     db.execute(
         "INSERT OR REPLACE INTO days VALUES (?, ?, ?, ?, ?)",
-        (
-            shop,
-            order_date,
-            after.version,
-            after.claim,
-            orjson.dumps(to_records(after.published)).decode(),
-        ),
+        (shop, order_date, after.version, after.claim, orjson.dumps(after.published).decode()),
     )
     return Outcome.PUBLISHED
 
@@ -51,11 +44,10 @@ def read_guards(
     for day, version, claim, published in db.execute(query, values):
         with parsing(f"guard of {day}"):
             tables = orjson.loads(published).items()
-            recorded = {table: int(as_of) for table, as_of in tables}
             guards[date.fromisoformat(day)] = Guard(
                 version=int(version),
                 claim=int(claim),
-                published=from_records(recorded),
+                published={table: int(as_of) for table, as_of in tables},
             )
     return guards
 
@@ -82,6 +74,5 @@ def read_progress(db: sqlite3.Connection, shop: str) -> Progress:
     with parsing("progress record"):
         query = "SELECT source_id, items FROM waiting WHERE shop = ?"
         waiting = {source_id: int(items) for source_id, items in db.execute(query, (shop,))}
-        recorded = {table: int(one) for table, one in orjson.loads(row[0]).items()}
-        published = progress_from_records(recorded)
+        published = {table: int(one) for table, one in orjson.loads(row[0]).items()}
         return Progress(published=published, waiting=waiting, waiting_as_of=int(row[1]))

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from kpi.aggregation.completeness import MONEY_OF_ITEMS
 from kpi.aggregation.tables import KPI_TABLES, PLACES, SHOP_KEY, Kind, KpiTable
 from worker.errors import ConfigError, NewerFormat
 from worker.state.sqlite.kpi_columns import column, definitions, key_columns, rows_table
@@ -213,13 +214,27 @@ def _rows_statement(table: KpiTable) -> str:
 
 def _view_statement(table: KpiTable) -> str:
     amounts = [column(name, kind) for name, kind in table.kinds.items() if kind == "money"]
-    shown = ", ".join(f"rows.{name}" for name in (SHOP_KEY, *table.kinds, *amounts))
-    as_of = f"coalesce(json_extract(days.published, '$.\"{table.record_name}\"'), days.claim)"
+    shown = ", ".join(_shown(table, name) for name in (SHOP_KEY, *table.kinds, *amounts))
+    as_of = f"coalesce(json_extract(days.published, '$.{table.name}'), days.claim)"
     return (
         f"CREATE VIEW {table.name} AS "
         f"SELECT {shown}, {as_of} AS as_of FROM {rows_table(table)} AS rows "
         "LEFT JOIN days ON days.shop = rows.shop AND days.order_date = rows.order_date"
     )
+
+
+def _shown(table: KpiTable, name: str) -> str:
+    """Build the expression of a column of a view: no money of items where none has come."""
+    if not table.completeness or name.removesuffix("_minor") not in MONEY_OF_ITEMS:
+        return f"rows.{name}"
+    return f"CASE WHEN {_HAS_NO_ITEMS} THEN NULL ELSE rows.{name} END AS {name}"
+
+
+_HAS_NO_ITEMS = (
+    "rows.total_orders > 0 AND rows.orders_without_items = rows.total_orders "
+    "AND (rows.items_missing > 0 OR rows.orders_without_promise > 0)"
+)
+"""`kpi.aggregation.completeness.has_no_items` in SQL."""
 
 
 def _copy_rows_statement(table: KpiTable, columns: Collection[str]) -> str:

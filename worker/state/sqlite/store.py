@@ -27,7 +27,6 @@ from worker.state import (
     Ruling,
 )
 from worker.state.entry import erasure_prefix, name_of_staged, staged_name
-from worker.state.kpi_rows import to_records
 from worker.state.marks import KeptTogether
 from worker.state.records import record_from_json
 from worker.state.sqlite.connection import SqliteFile
@@ -282,7 +281,7 @@ class SqliteState(SqliteSources, KeptTogether):
             merged = before.merge(progress)
             db.execute(
                 "INSERT OR REPLACE INTO progress VALUES (?, ?, ?)",
-                (shop, orjson.dumps(to_records(merged.published)).decode(), merged.waiting_as_of),
+                (shop, orjson.dumps(dict(merged.published)).decode(), merged.waiting_as_of),
             )
             db.executemany(
                 "DELETE FROM waiting WHERE shop = ? AND source_id = ?",

@@ -11,6 +11,7 @@ from kpi.aggregation.calendar import NO_DAYS, Days, to_day
 from kpi.aggregation.day_table import DayTable
 from kpi.aggregation.shop_kpis import compute_kpis
 from kpi.aggregation.shop_slice import ShopSlice
+from kpi.aggregation.tables import record_names
 from worker.runtime import allocator
 from worker.runtime.execution import threaded
 from worker.state import Progress, Row
@@ -133,7 +134,7 @@ async def transform_shop(
         effects = await effects_of(context, new, waiting, work.head)
         await task.state.record_effects(with_takeovers(effects, takeovers))
         reached = Progress(
-            published=dict.fromkeys(task.tables, work.head),
+            published=dict.fromkeys(record_names(task.tables), work.head),
             waiting=dict(waiting),
             waiting_as_of=work.head,
         )

@@ -22,7 +22,7 @@ from worker.state.sqlite import copy, schema
 from worker.state.sqlite.store import SqliteState
 
 DAY = date(2024, 5, 1)
-PROGRESS = Progress(published={"order_kpis": 0}, waiting={"a": 2, "b": 1}, waiting_as_of=3)
+PROGRESS = Progress(published={"order_kpis": 3}, waiting={"a": 2, "b": 1}, waiting_as_of=3)
 ORDERS: Row = {
     "order_date": "2024-05-01",
     "total_orders": 3,
