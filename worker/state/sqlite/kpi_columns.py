@@ -8,6 +8,7 @@ view it has a declared type, by which other tools choose theirs.
 
 from __future__ import annotations
 
+from kpi.aggregation.completeness import MONEY_OF_ITEMS
 from kpi.aggregation.tables import PLACES, SHOP_KEY, Kind, KpiTable
 
 _QUANTITIES = ("total_items_sold", "units_sold")
@@ -44,6 +45,33 @@ def definitions(name: str, kind: Kind, *, is_key: bool) -> list[str]:
         return [stored, f"{name} NUMERIC AS (CAST({stored} AS NUMERIC))"]
     declared = "INTEGER" if kind == "count" else "TEXT"
     return [f"{stored} {declared}{' NOT NULL' if is_key else ''}"]
+
+
+_HAS_NO_ITEMS = (
+    "total_orders > 0 AND orders_without_items = total_orders "
+    "AND (items_missing > 0 OR orders_without_promise > 0)"
+)
+"""`kpi.aggregation.completeness.has_no_items` in SQL."""
+
+
+def shown_definitions(table: KpiTable) -> list[str]:
+    """Build the definitions of the virtual columns that views show instead of others.
+
+    They are null where an amount is not known, since no item of its day has come.
+    """
+    if not table.completeness:
+        return []
+    return [
+        f"shown_{name} {kind} AS (CASE WHEN {_HAS_NO_ITEMS} THEN NULL ELSE {name} END)"
+        for amount in MONEY_OF_ITEMS
+        for name, kind in ((amount, "REAL"), (f"{amount}_minor", "INTEGER"))
+    ]
+
+
+def shown_column(table: KpiTable, name: str) -> str:
+    """Name the column of a table that its view shows under a name."""
+    is_shown = table.completeness and name.removesuffix("_minor") in MONEY_OF_ITEMS
+    return f"shown_{name}" if is_shown else name
 
 
 def key_columns(table: KpiTable) -> list[str]:

@@ -12,10 +12,16 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from kpi.aggregation.completeness import MONEY_OF_ITEMS
 from kpi.aggregation.tables import KPI_TABLES, PLACES, SHOP_KEY, Kind, KpiTable
 from worker.errors import ConfigError, NewerFormat
-from worker.state.sqlite.kpi_columns import column, definitions, key_columns, rows_table
+from worker.state.sqlite.kpi_columns import (
+    column,
+    definitions,
+    key_columns,
+    rows_table,
+    shown_column,
+    shown_definitions,
+)
 
 SCHEMA_VERSION = 3
 """Version in the file's header; raised whenever a table below changes its keys or types. Tables and
@@ -164,12 +170,12 @@ def lacks_columns(db: sqlite3.Connection) -> bool:
 
 def _added_columns(db: sqlite3.Connection, table: KpiTable) -> list[str]:
     """Build the statements that add the columns of attributes which a table does not have yet."""
-    present = {name for _, name, *_ in db.execute(f"PRAGMA table_info({rows_table(table)})")}
+    found = db.execute(f"PRAGMA table_xinfo({rows_table(table)})")  # with virtual columns
+    present = {name for _, name, *_ in found}
     return [
         f"ALTER TABLE {rows_table(table)} ADD COLUMN {one}"
-        for name, kind in table.kinds.items()
-        if column(name, kind) not in present
-        for one in definitions(name, kind, is_key=False)
+        for one in _columns(table)
+        if one.split()[0] not in present
     ]
 
 
@@ -198,43 +204,38 @@ def _copy_former(db: sqlite3.Connection, former: Sequence[str], version: int) ->
         db.execute(f"DROP TABLE {name}_before")
 
 
-def _rows_statement(table: KpiTable) -> str:
+def _columns(table: KpiTable) -> list[str]:
+    """Build the definitions of the columns of a table, without the shop."""
     keys = key_columns(table)
-    columns = [
-        one
-        for name, kind in table.kinds.items()
-        for one in definitions(name, kind, is_key=name in keys)
+    return [
+        *(
+            one
+            for name, kind in table.kinds.items()
+            for one in definitions(name, kind, is_key=name in keys)
+        ),
+        *shown_definitions(table),
     ]
+
+
+def _rows_statement(table: KpiTable) -> str:
     return (
         f"CREATE TABLE IF NOT EXISTS {rows_table(table)} "
-        f"(shop TEXT NOT NULL, {', '.join(columns)}, "
-        f"PRIMARY KEY ({', '.join(keys)})) WITHOUT ROWID"
+        f"(shop TEXT NOT NULL, {', '.join(_columns(table))}, "
+        f"PRIMARY KEY ({', '.join(key_columns(table))})) WITHOUT ROWID"
     )
 
 
 def _view_statement(table: KpiTable) -> str:
     amounts = [column(name, kind) for name, kind in table.kinds.items() if kind == "money"]
-    shown = ", ".join(_shown(table, name) for name in (SHOP_KEY, *table.kinds, *amounts))
+    shown = ", ".join(
+        f"rows.{shown_column(table, name)} AS {name}" for name in (SHOP_KEY, *table.kinds, *amounts)
+    )
     as_of = f"coalesce(json_extract(days.published, '$.{table.name}'), days.claim)"
     return (
         f"CREATE VIEW {table.name} AS "
         f"SELECT {shown}, {as_of} AS as_of FROM {rows_table(table)} AS rows "
         "LEFT JOIN days ON days.shop = rows.shop AND days.order_date = rows.order_date"
     )
-
-
-def _shown(table: KpiTable, name: str) -> str:
-    """Build the expression of a column of a view: no money of items where none has come."""
-    if not table.completeness or name.removesuffix("_minor") not in MONEY_OF_ITEMS:
-        return f"rows.{name}"
-    return f"CASE WHEN {_HAS_NO_ITEMS} THEN NULL ELSE rows.{name} END AS {name}"
-
-
-_HAS_NO_ITEMS = (
-    "rows.total_orders > 0 AND rows.orders_without_items = rows.total_orders "
-    "AND (rows.items_missing > 0 OR rows.orders_without_promise > 0)"
-)
-"""`kpi.aggregation.completeness.has_no_items` in SQL."""
 
 
 def _copy_rows_statement(table: KpiTable, columns: Collection[str]) -> str:
