@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 
-from kpi.aggregation.tables import KPI_TABLES
+from kpi.aggregation.tables import KPI_TABLES, record_names
 from tests.simulation.backend import Backend
 from tests.simulation.places import START
 from tests.simulation.schedule import Scheduler
@@ -251,7 +251,7 @@ class AdoptionLeavesADay(_Mutant):
         found = await super().days()
         adoption = await super().adoption()
         if found and adoption is not None and adoption.replaces:
-            found[min(found)] = dict.fromkeys(KPI_TABLES, len(self._records))
+            found[min(found)] = dict.fromkeys(record_names(KPI_TABLES), len(self._records))
         return found
 
 
