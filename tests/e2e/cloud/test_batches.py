@@ -64,9 +64,7 @@ def test_messages_that_come_twice_and_in_any_order_count_once(
     deployment.take_uploads()
     deployment.drain(3)
     commits = [one for one in deployment.events("source.committed") if "/orders/" in one["url"]]
-    # Two tasks that read it at once tell the same entry.
-    assert len({one["sequence"] for one in commits}) == 1
-    assert len(commits) <= [one[0] for one in deployment.commands()].count("validate")
+    assert len(commits) == 1  # of two tasks that read it at once, one commits it
     shop.expect_kpis(deployment, tmp_path, {"orders": [body], "order_items": [items]})
     assert deployment.messages("UploadDeadLetters") == 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import threading
@@ -20,6 +21,7 @@ from worker.objects.local import FolderStore
 from worker.state import Entry
 from worker.validate.source_validation import SourceValidation
 from worker.validate.stream import DEFAULT_BLOCK_SIZES, BlockSizes
+from worker.validate.validate_source import validate
 
 HEADER = "order_id,user_id,status,created_at\n"
 ROW = "1,7,delivered,2025-03-01T10:00:00\n"
@@ -287,3 +289,14 @@ async def test_what_parses_is_imported_beside_the_event_loop(
     )
     await receipt(tmp_path, GOOD)
     assert in_main_thread == [False]
+
+
+async def test_of_two_workers_at_once_one_commits(tmp_path: Path) -> None:
+    path = put(tmp_path, HEADER + ROW)
+    async with Pipeline(tmp_path, built_in()) as pipeline:
+        source = await pipeline.source(path)
+        both = [validate(source, pipeline.context()) for _ in range(2)]
+        (first, is_first), (second, is_second) = await asyncio.gather(*both)
+        assert first == second
+        assert {is_first, is_second} == {True, False}
+        assert (await validate(source, pipeline.context()))[1] is False
