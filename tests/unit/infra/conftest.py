@@ -85,6 +85,7 @@ def hosted_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "subnet_ids": ",".join(SUBNET_IDS),
             "public_addresses": "true",
             "cpu_architecture": "X86_64",
+            "one_task_mib": "16",
         },
     )
 

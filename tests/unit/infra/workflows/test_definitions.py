@@ -253,6 +253,21 @@ def test_commands_of_a_batch(template: Template) -> None:
     assert f"s3://{read['Bucket']}/{key}" in batch + "/summary.json"
 
 
+def test_one_task_takes_small_batches_where_it_is_set(template: Template, hosted: Template) -> None:
+    assert "--transform-mib 16" in " ".join(batch_commands(hosted)["Validate"])
+    tasks = {
+        name: state(hosted, "batches", name)["Arguments"]["TaskDefinition"]
+        for name in ("Validate", "Transform")
+    }
+    assert "ComputeBatch" in tasks["Validate"]
+    assert "ComputeTransform" in tasks["Transform"]
+    both = hosted.rights("ComputeValidateRole") | hosted.rights("ComputeTransformRole")
+    queue = {right for right in both if "UploadsQueue" in right[1]}
+    validating = hosted.rights("ComputeValidateRole") & queue
+    assert hosted.rights("ComputeBatchRole") == both - queue | validating
+    assert not [name for name in template.resources if name.startswith("ComputeBatch")]
+
+
 def test_the_warm_service_takes_batches(full: Template) -> None:
     understood = {}
     for name, words in batch_commands(full).items():
