@@ -8,6 +8,7 @@ import random
 import tempfile
 from collections import defaultdict
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 from hypothesis import given
@@ -19,9 +20,11 @@ from tests.support import oracle
 from tests.support.histories import RecordedUploads
 from tests.support.profiles import examples
 from tests.support.shops import ALL_TABLES, HEADERS
+from worker.explain.as_of import changes_between, rows_as_of
 from worker.explain.published import explain
 from worker.explain.steps import Question, Step, rows_of_steps
 from worker.state import Row
+from worker.transform.day_ranges import ALL_DAYS
 from worker.transform.limits import TransformLimits
 
 DAYS = ("2026-03-01", "2026-03-02")
@@ -144,7 +147,37 @@ async def check_steps(seed: int, home: str) -> None:
                 before[name] = rows
 
 
-@examples(0.25)
+async def check_earlier_sequences(seed: int, home: str) -> None:
+    shop = await build(seed, home)
+    head = await shop.state.head()
+    sequences = sorted(shop.random.sample(range(head + 1), 3))
+    expected = {sequence: shop.expected(sequence) for sequence in sequences}
+    for sequence, tables in expected.items():
+        name = shop.random.choice(sorted(ALL_TABLES))
+        rows: oracle.Rows = [
+            {key: value for key, value in row.items() if key != "as_of"}
+            async for row in rows_as_of(shop.question(), sequence, name, None, ALL_DAYS)
+        ]
+        assert rows == tables[name]
+    for before, after in pairwise(sequences):
+        changes = [one async for one in changes_between(shop.question(), before, after)]
+        assert all(one.before != one.after for one in changes)
+        for name in ALL_TABLES:
+            for side, sequence in (("before", before), ("after", after)):
+                found = [getattr(one, side) for one in changes if one.table == name]
+                same = [row for row in expected[before][name] if row in expected[after][name]]
+                rows = [row for row in expected[sequence][name] if row not in same]
+                assert [row for row in found if row is not None] == rows
+
+
+@examples(0.1)
+@given(seed=st.integers(0, 2**32))
+def test_earlier_sequences_and_their_differences_are_the_oracle(seed: int) -> None:
+    with tempfile.TemporaryDirectory() as home:
+        asyncio.run(check_earlier_sequences(seed, home))
+
+
+@examples(0.1)
 @given(seed=st.integers(0, 2**32))
 def test_steps_are_the_oracle_after_every_record(seed: int) -> None:
     with tempfile.TemporaryDirectory() as home:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -17,18 +17,22 @@ def print_changes(changes: Iterable[RowChange], output_format: str) -> None:
     """Print one line for each value that differs."""
     with print_rows(output_format) as output:
         for change in changes:
-            for attribute, before, after in change.values():
-                output.add(
-                    {
-                        "table": change.table,
-                        "order_date": change.order_date.isoformat(),
-                        "group": change.group,
-                        "attribute": attribute,
-                        "before": before,
-                        "after": after,
-                        "percent": percent(before, after),
-                    }
-                )
+            for row in change_rows(change):
+                output.add(row)
+
+
+def change_rows(change: RowChange) -> Iterator[dict[str, object]]:
+    """Yield a row to print for each value that differs."""
+    for attribute, before, after in change.values():
+        yield {
+            "table": change.table,
+            "order_date": change.order_date.isoformat(),
+            "group": change.group,
+            "attribute": attribute,
+            "before": before,
+            "after": after,
+            "percent": percent(before, after),
+        }
 
 
 def percent(before: Value, after: Value) -> Decimal | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kpi.aggregation.tables import CATEGORY_KPIS, KPI_TABLES, ORDER_KPIS, PRODUCT_KPIS
+from worker.cli.as_of import question_of
 from worker.cli.audit import EXIT_DIFFERENCES
 from worker.cli.event_loop import run_async
 from worker.cli.options import choose_event_format, format_option, store_options, utf8
@@ -73,15 +74,9 @@ def explain(
 
     async def work() -> Explanation:
         from worker.explain.published import explain as explain_day  # Arrow, 0.3 s
-        from worker.explain.steps import Question
 
         async with open_session(settings, read_only=True) as session:
-            question = Question(
-                state=session.state,
-                workspace=session.workspace,
-                contract=session.settings.contract,
-                tables=session.settings.tables | {table},
-            )
+            question = question_of(session, session.settings.tables | {table})
             return await explain_day(question, wanted)
 
     found = run_async(work, clean_stop=False)

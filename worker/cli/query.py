@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import click
 
+from kpi.aggregation.completeness import MONEY_OF_ITEMS, has_no_items
 from kpi.aggregation.completeness import State as DayStateName
-from kpi.aggregation.tables import KPI_TABLES
+from kpi.aggregation.tables import KPI_TABLES, KpiTable
 from worker.clean import Workspace
+from worker.cli.as_of import Moment, read_moment, with_rows_as_of
 from worker.cli.day_states import (
     COMPLETENESS_RANKS,
     read_day_states,
@@ -63,6 +66,12 @@ REVENUE = {
     help="Only days of that state: `final` has all of their items.",
 )
 @click.option("--top", type=click.IntRange(1), metavar="N", help="The N rows of most revenue.")
+@click.option(
+    "--as-of",
+    type=utf8,
+    metavar="N|TIME",
+    help="The rows as of a ledger sequence, or of all that was uploaded until a time, computed.",
+)
 @format_option("table", "json", "csv")
 def query(
     table: str,
@@ -76,6 +85,7 @@ def query(
     product: str | None,
     only: str | None,
     top: int | None,
+    as_of: str | None,
     output_format: str | None,
 ) -> None:
     """Print KPI rows, ascending by day.
@@ -85,12 +95,17 @@ def query(
     `state` says whether all of the day has come, and `why` what has not. Money of a day whose items
     have not come is not shown.
 
+    With --as-of rows are computed from what the ledger had then, by the contract in force then,
+    whatever was published, without their states. A time (2025-03-31, or 2025-03-31T06:00+02:00;
+    UTC without an offset) is the last sequence before the first file that was uploaded later.
+
     \b
     Examples:
       shopkpi query orders --from 2025-03-01 --to 2025-03-31
       shopkpi query orders --only final
       shopkpi query category --category Beauty --format csv
       shopkpi query category --top 10
+      shopkpi query orders --as-of 4 --from 2025-03-01
     """
     settings, *days = read_all(
         lambda: read_settings(workspace=workspace, state=state, shop=shop, contract=contract),
@@ -98,39 +113,99 @@ def query(
         lambda: read_day(last, "--to"),
     )
     groups = {"category": category, "product": product}
-    misplaced = [name for name, value in groups.items() if value is not None and name != table]
-    if misplaced:
-        raise click.UsageError(f"--{misplaced[0]} goes with `query {misplaced[0]}`")
+    _check_options(table, groups, only, as_of)
     name = TABLES[table]
     check_database_exists(settings)
     output_format = choose_format(output_format)
 
-    async def work() -> None:
-        store = await open_state(settings.state_url, shop=settings.shop, read_only=True)
-        objects = await open_objects(settings.workspace)
-        try:
-            await check_contract(store, settings)
-            await check_tables(store)
-            workspace = Workspace(store=objects, location=settings.workspace, shop=settings.shop)
-            contract = adopted_contract(await store.adoption(), settings.contract)
-            states = await read_day_states(store, workspace, contract, days[0], days[1])
-            rows = store.rows(name, group=groups.get(table), first=days[0], last=days[1])
-            if only is not None:
-                rows = _rows_of_state(rows, states, only)
-            if top is not None:
-                rows = _top_rows(rows, REVENUE[name], top)
-            with print_rows(output_format, COMPLETENESS_RANKS) as output:
-                names: list[str] = []
-                async for row in rows:
-                    names = names or shown_attributes(KPI_TABLES[name], row, settings.contract)
-                    output.add(with_state(name, row, states, names))
-                if not names and only is None:
-                    await _check_published(store, name)
-        finally:
-            await store.close()
-            await objects.close()
+    wanted = _Wanted(
+        table=KPI_TABLES[name],
+        group=groups.get(table),
+        days=(days[0], days[1]),
+        only=only,
+        top=top,
+        output_format=output_format,
+    )
+    if as_of is None:
+        run_async(lambda: _print_published(settings, wanted), clean_stop=False)
+    else:
+        moment = read_moment(as_of, "--as-of")
+        run_async(lambda: _print_as_of(settings, moment, wanted), clean_stop=False)
 
-    run_async(work, clean_stop=False)
+
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    """Which rows are wanted, and how."""
+
+    table: KpiTable
+    group: str | None
+    days: tuple[date | None, date | None]
+    only: str | None
+    top: int | None
+    output_format: str
+
+    def top_rows(self, rows: AsyncIterator[Row]) -> AsyncIterator[Row]:
+        """Select the rows of most revenue, where these are wanted."""
+        if self.top is None:
+            return rows
+        return _top_rows(rows, REVENUE[self.table.name], self.top)
+
+
+async def _print_published(settings: Settings, wanted: _Wanted) -> None:
+    """Print published rows, with the states of their days."""
+    table, days = wanted.table, wanted.days
+    store = await open_state(settings.state_url, shop=settings.shop, read_only=True)
+    objects = await open_objects(settings.workspace)
+    try:
+        await check_contract(store, settings)
+        await check_tables(store)
+        workspace = Workspace(store=objects, location=settings.workspace, shop=settings.shop)
+        contract = adopted_contract(await store.adoption(), settings.contract)
+        states = await read_day_states(store, workspace, contract, *days)
+        rows = store.rows(table.name, group=wanted.group, first=days[0], last=days[1])
+        if wanted.only is not None:
+            rows = _rows_of_state(rows, states, wanted.only)
+        with print_rows(wanted.output_format, COMPLETENESS_RANKS) as output:
+            names: list[str] = []
+            async for row in wanted.top_rows(rows):
+                names = names or shown_attributes(table, row, settings.contract)
+                output.add(with_state(table.name, row, states, names))
+            if not names and wanted.only is None:
+                await _check_published(store, table.name)
+    finally:
+        await store.close()
+        await objects.close()
+
+
+async def _print_as_of(settings: Settings, moment: Moment, wanted: _Wanted) -> None:
+    """Print the rows as of a moment."""
+    from worker.transform.day_ranges import DateRange  # Arrow, 0.3 s
+
+    table = wanted.table
+
+    async def show(rows: AsyncIterator[Row]) -> None:
+        with print_rows(wanted.output_format, COMPLETENESS_RANKS) as output:
+            names: list[str] = []
+            async for row in wanted.top_rows(rows):
+                names = names or shown_attributes(table, row, settings.contract)
+                unknown = MONEY_OF_ITEMS if table.completeness and has_no_items(row) else ()
+                known = {key: None if key in unknown else row.get(key) for key in names}
+                more = (*table.completeness, "as_of")
+                output.add({**known, **{key: row.get(key) for key in more}})
+
+    date_range = DateRange(first=wanted.days[0], last=wanted.days[1])
+    await with_rows_as_of(settings, moment, table.name, wanted.group, date_range, show)
+
+
+def _check_options(
+    table: str, groups: Mapping[str, str | None], only: str | None, as_of: str | None
+) -> None:
+    """Refuse options that do not go together."""
+    misplaced = [name for name, value in groups.items() if value is not None and name != table]
+    if misplaced:
+        raise click.UsageError(f"--{misplaced[0]} goes with `query {misplaced[0]}`")
+    if only is not None and as_of is not None:
+        raise click.UsageError("--only goes with the states of now, so not with --as-of")
 
 
 async def _check_published(state: State, table: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -48,17 +49,28 @@ class DayRows:
             found |= self.snapshot.catalog(name).of_numbers(ranks).source_ids
         return found
 
-    def latest(self, places: Places) -> Tables:
-        """Return the rows that the day is made of.
+    @property
+    def keys(self) -> dict[str, tuple[str, ...]]:
+        """Dataset -> columns of its key."""
+        return {name: one.dataset.key for name, one in self.rows.items()}
+
+    async def latest(self, snapshot: Snapshot) -> Tables:
+        """Return the rows that the day is made of; nothing is read.
 
         Args:
-            places: Place of each clean file of all datasets in the order of precedence; -1 where
-                it does not count.
+            snapshot: The clean zone at an earlier sequence of the same period.
         """
-        latest = {
-            name: rows.latest(self.snapshot.catalog(name).with_uncounted().of_ranks(places))
-            for name, rows in self.rows.items()
+        return await asyncio.to_thread(self._latest, snapshot.history.places)
+
+    def _latest(self, places: Places) -> Tables:
+        of_files = {
+            name: self.snapshot.catalog(name).with_uncounted().of_ranks(places)
+            for name in self.rows
         }
+        if not (of_files["orders"][self.rows["orders"].ranks] >= 0).any():
+            # Most files with a product of the day came before its orders.
+            return {name: rows.table.slice(0, 0) for name, rows in self.rows.items()}
+        latest = {name: rows.latest(of_files[name]) for name, rows in self.rows.items()}
         zone = self.snapshot.contract.business_time_zone
         orders, items, products = (latest[one] for one in ("orders", "order_items", "products"))
         on_day = order_days(single_array(orders.column("created_at")), zone) == self.day

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from kpi.contract.model import Contract
 from worker.clean import Workspace
-from worker.state import Adoption, Ledger
+from worker.state import Adoption, Ledger, Record
 from worker.state.contract_in_force import adopted_contract, adoption_at
-from worker.transform.history import places_at
+from worker.state.counted import CountedUploads
+from worker.transform.history import no_dataset, places_at
 from worker.transform.limits import TransformLimits
 from worker.transform.shop.precedence import precedence
 from worker.transform.shop.snapshot import ShopSnapshot, open_shop_snapshot
@@ -49,7 +51,7 @@ async def contract_periods(ledger: Ledger, head: int, default: Contract) -> list
         StoreError: The ledger cannot be read, after retries.
     """
     found: list[Period] = []
-    last, adoption = head, await adoption_at(ledger, head)
+    last, adoption = await ledger.head(), await ledger.adoption()
     while adoption is not None:
         contract = adopted_contract(adoption, default)
         found.append(
@@ -59,7 +61,7 @@ async def contract_periods(ledger: Ledger, head: int, default: Contract) -> list
         adoption = await adoption_at(ledger, last)
     if last:
         found.append(Period(first=1, last=last, adoption=None, contract=default))
-    return found[::-1]
+    return [replace(one, last=min(one.last, head)) for one in reversed(found) if one.first <= head]
 
 
 async def open_period(
@@ -73,6 +75,32 @@ async def open_period(
     opened = open_snapshot if period.contract.shop is None else open_shop_snapshot
     # What counted at earlier sequences is asked for: no checkpoint may stand for them.
     return await opened(ledger, period.last, workspace, period.contract, limits, since=0)
+
+
+async def restrict(
+    snapshot: AnySnapshot, ledger: Ledger, sequences: Collection[int]
+) -> AnySnapshot:
+    """Return a snapshot in which only the uploads of some records count, and rulings on them.
+
+    What counts at a sequence is then decided for their names alone: of a year of daily files, for
+    a hundredth of all.
+
+    Args:
+        snapshot: The clean zone.
+        ledger: Its records.
+        sequences: All records about some names.
+
+    Raises:
+        StoreError: The ledger cannot be read, after retries.
+    """
+    history, contract = snapshot.history, snapshot.contract
+    wanted = frozenset(sequences)
+    rulings = [one for one in history.rulings if one.sequence in wanted]
+    records: list[Record] = [*await ledger.entries_at(wanted), *rulings]
+    by_file = no_dataset if contract.shop is not None else contract.replaces_file
+    uploads = CountedUploads(by_file)
+    uploads.add(history.in_force.select(sorted(records, key=lambda one: one.sequence)))
+    return replace(snapshot, history=replace(history, uploads=uploads))
 
 
 def earlier_snapshot(snapshot: AnySnapshot, sequence: int) -> AnySnapshot:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from kpi.aggregation.tables import record_names
 from worker.errors import StoreError
 from worker.explain.steps import Question, Step, explain_day, rows_of_steps
 from worker.state import Erasure, Row, State
@@ -96,4 +97,11 @@ async def _read_published(state: State, tables: frozenset[str], day: date) -> Pu
 
 async def _reached(state: State, tables: frozenset[str], day: date) -> dict[str, int]:
     progress, whole = await state.progress(), (await state.days()).get(day, {})
-    return {name: max(progress.published.get(name, 0), whole.get(name, 0)) for name in tables}
+
+    def reached(name: str) -> int:
+        # Rows that a former release has published lack attributes: they have no second name.
+        return min(
+            max(progress.published.get(one, 0), whole.get(one, 0)) for one in record_names([name])
+        )
+
+    return {name: reached(name) for name in tables}

@@ -18,6 +18,10 @@ UNMASKED_CHARACTERS = 2
 """Characters at the end of a masked key that are left."""
 
 
+_SIDE = "_side"
+"""Column beside those of the clean rows: whether a row was there before, or is after."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RowChanges:
     """Rows that differ between two states of a day.
@@ -59,11 +63,14 @@ def mask_key(key: str) -> str:
 
 
 def _changed_keys(before: pa.Table, after: pa.Table, key: Sequence[str]) -> pa.Table:
-    """Return the distinct keys of rows that are in one of two tables only, ascending."""
+    """Return the distinct keys of rows that two tables do not have equally often, ascending."""
     columns = after.column_names
-    both = pa.concat_tables([before.select(columns), after])
-    counted = both.group_by(columns).aggregate([([], "count_all")])
-    single = counted.filter(pc.equal(counted.column("count_all"), 1))
+    sides = [
+        table.select(columns).append_column(_SIDE, pa.array([side] * len(table), pa.int64()))
+        for side, table in ((-1, before), (1, after))
+    ]
+    counted = pa.concat_tables(sides).group_by(columns).aggregate([(_SIDE, "sum")])
+    single = counted.filter(pc.not_equal(counted.column(f"{_SIDE}_sum"), 0))
     distinct = single.group_by(list(key)).aggregate([])
     return distinct.sort_by([(name, "ascending") for name in key])
 

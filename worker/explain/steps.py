@@ -13,13 +13,19 @@ from kpi.aggregation.calendar import to_day
 from kpi.contract.model import Contract
 from worker.clean import Workspace
 from worker.errors import StoreError
-from worker.explain.day_rows import Tables, read_day
-from worker.explain.periods import AnySnapshot, contract_periods, earlier_snapshot, open_period
+from worker.explain.day_rows import DayRows, Tables, read_day
+from worker.explain.periods import (
+    AnySnapshot,
+    contract_periods,
+    earlier_snapshot,
+    open_period,
+    restrict,
+)
 from worker.explain.row_changes import RowChanges, compare_rows
+from worker.explain.shop_day_rows import ShopDayRows, read_shop_day
 from worker.explain.touching import records_about
 from worker.state import Entry, Record, Row, Ruling, State
 from worker.transform.computed_rows import RowsByPlace, computed_rows
-from worker.transform.history import places_at
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
 from worker.transform.preview import RowChange, differing_rows
 from worker.transform.shop.snapshot import ShopSnapshot
@@ -150,26 +156,34 @@ async def _states_of(
     question: Question, snapshot: AnySnapshot, day: int, adopted: int
 ) -> AsyncIterator[DayState]:
     """Yield a day after each record of a period; the first is that of the adoption."""
+    rows: DayRows | ShopDayRows
     if isinstance(snapshot, ShopSnapshot):
-        raise NotImplementedError
-    rows = await read_day(snapshot, day)
-    found = records_about(snapshot.history, rows.sources(), adopted)
-    keys = {name: one.dataset.key for name, one in rows.rows.items()}
+        rows = await read_shop_day(snapshot, day)
+    else:
+        rows = await read_day(snapshot, day)
+    about = records_about(snapshot.history, rows.sources())
+    snapshot = await restrict(snapshot, question.state, about)
+    found = [sequence for sequence in about if sequence > adopted]
+    before: Tables | None = None
+    computed: dict[str, RowsByPlace] = {}
     for sequence in [adopted, *found] if adopted else found:
-        tables = await asyncio.to_thread(rows.latest, places_at(snapshot.history, sequence))
-        computed: dict[str, RowsByPlace] = {name: {} for name in question.tables}
-        if len(tables["orders"]):
-            earlier = earlier_snapshot(snapshot, sequence)
-            days = np.array([day], np.int32)
+        earlier = earlier_snapshot(snapshot, sequence)
+        products, tables = None, await rows.latest(earlier)  # type: ignore[arg-type]
+        if isinstance(rows, DayRows):
             products = rows.products(tables)
-            async for _, of_day in computed_rows(earlier, days, question.tables, products):
-                computed = of_day  # one day is one batch
+            if before is not None and all(tables[name].equals(before[name]) for name in before):
+                continue  # the KPIs are a function of these rows
+        before = tables
+        computed = {name: {} for name in question.tables}
+        days = np.array([day], np.int32)
+        async for _, of_day in computed_rows(earlier, days, question.tables, products):
+            computed = of_day  # one day is one batch
         yield DayState(
             sequence=sequence,
             rows=computed,
             tables=tables,
             is_adoption=sequence == adopted,
-            keys=keys,
+            keys=rows.keys,
         )
 
 

@@ -10,7 +10,7 @@ from worker.state.upload import Name
 from worker.transform.history import History
 
 
-def records_about(history: History, source_ids: Collection[str], after: int) -> list[int]:
+def records_about(history: History, source_ids: Collection[str]) -> list[int]:
     """Return the sequences of the records that are about the names of some source objects.
 
     What counts of a name depends on its uploads and the rulings on them, and on nothing else.
@@ -18,7 +18,6 @@ def records_about(history: History, source_ids: Collection[str], after: int) -> 
     Args:
         history: Every record up to its head, without a checkpoint.
         source_ids: The source objects.
-        after: Sequence after which the records are asked for.
     """
     rows = history.rows
     urls: set[str] = set()
@@ -30,4 +29,4 @@ def records_about(history: History, source_ids: Collection[str], after: int) -> 
     found = set(np.unique(of_names.column("sequence").to_numpy()).tolist())
     sources = set(of_names.column("source_id").to_pylist())
     found |= {one.sequence for one in history.rulings if one.source_id in sources}
-    return sorted(one for one in found if one > after)
+    return sorted(found)

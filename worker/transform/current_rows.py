@@ -169,16 +169,24 @@ async def open_current_rows(
         opened = await open_shop_snapshot(
             ledger, sequence, workspace, contract, limits, since=since
         )
-        datasets = _of_shop(opened, since)
         return CurrentRows(
-            sequence=sequence, in_force=opened.history.in_force, datasets=tuple(datasets)
+            sequence=sequence,
+            in_force=opened.history.in_force,
+            datasets=current_datasets(opened, since),
         )
     snapshot = await open_snapshot(ledger, sequence, workspace, contract, limits, since=since)
     return CurrentRows(
         sequence=sequence,
         in_force=snapshot.in_force,
-        datasets=tuple(_of_snapshot(snapshot, one, since) for one in snapshot.catalogs),
+        datasets=current_datasets(snapshot, since),
     )
+
+
+def current_datasets(snapshot: Snapshot | ShopSnapshot, since: int) -> tuple[CurrentDataset, ...]:
+    """Return the current rows of each dataset of a snapshot; see `open_current_rows`."""
+    if isinstance(snapshot, ShopSnapshot):
+        return tuple(_of_shop(snapshot, since))
+    return tuple(_of_snapshot(snapshot, one, since) for one in snapshot.catalogs)
 
 
 def _of_snapshot(snapshot: Snapshot, catalog: Catalog, since: int) -> CurrentDataset:

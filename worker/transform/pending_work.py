@@ -109,7 +109,7 @@ async def find_pending_work(
     new_sources = snapshot.sources_since(since)
     touched = TouchedOrders(task.limits.touched_orders)
     try:
-        changed = await _changed_days(task, snapshot, new_sources, since, touched)
+        changed = await changed_since(task, snapshot, since, touched)
         abandoned = await _abandoned_days(task, snapshot, since)
     except OtherContract:
         # Nothing is known of the rows of such a file. Where it counts, its days cannot be computed;
@@ -162,27 +162,26 @@ async def _sums(
     return await open_sums(task.workspace, task.state, snapshot.in_force, wanted)
 
 
-async def _changed_days(
-    task: TransformTask,
-    snapshot: Snapshot,
-    new_sources: set[str],
-    since: int,
-    touched: TouchedOrders,
+async def changed_since(
+    task: TransformTask, snapshot: Snapshot, since: int, touched: TouchedOrders
 ) -> Days | None:
-    """Return the days that new source objects may have changed; None for every day.
+    """Return the days that records after a sequence may have changed; None for every day.
 
     Rows of uploads that do not count are looked at as well: their days change when they go and
     return.
 
     Args:
-        task: What to bring up to date.
-        snapshot: The clean zone at the head.
-        new_sources: The source objects.
+        task: Of the contract of the snapshot.
+        snapshot: The clean zone.
         since: Sequence that the tables have come to.
         touched: Gets the ids of the orders that they may have changed.
+
+    Raises:
+        ConfigError, SourceError: As `Catalog.row_groups`.
     """
     if since == 0:
         return None
+    new_sources = snapshot.sources_since(since)
     every = [one.with_uncounted() for one in snapshot.catalogs]
     orders, items, products = (one.of_sources(new_sources) for one in every)
     of_products = await days_of_changed_products(task, snapshot, products, since, touched)
