@@ -69,6 +69,7 @@ class Compute(Construct):
         operator_rights: Policy statements of its role.
         audit_rights: Policy statements for reading uploads, clean zone, ledger and KPI tables.
         maintain_rights: Policy statements for merging the key index and deleting unused objects.
+        key_rights: Policy statements for the KMS key of the stack's buckets, if any.
         decrypt_rights: Policy statements for reading uploads under a customer's KMS key, if any.
     """
 
@@ -115,6 +116,8 @@ class Compute(Construct):
             if settings.warm_service
             else ecs.ContainerInsights.DISABLED,
         )
+        key = settings.bucket_kms_key_arn
+        self.key_rights = [_key_right(key)] if key else []
         self._define_rights(settings, buckets, tables)
         own = {
             "validate": self.validate_rights,
@@ -289,7 +292,7 @@ class Compute(Construct):
             assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
             description=f"What the {name.lower()} task of shopkpi may do",
         )
-        iam.Policy(self, f"{name}Policy", statements=list(rights), roles=[role])
+        iam.Policy(self, f"{name}Policy", statements=[*rights, *self.key_rights], roles=[role])
         task = ecs.FargateTaskDefinition(
             self,
             name,
@@ -328,6 +331,15 @@ class Compute(Construct):
 def _objects(actions: Sequence[str], bucket: s3.IBucket, folder: str = "") -> iam.PolicyStatement:
     return iam.PolicyStatement(
         actions=sorted(actions), resources=[bucket.arn_for_objects(f"{folder}*")]
+    )
+
+
+def _key_right(key_arn: str) -> iam.PolicyStatement:
+    """Allow what S3 does with a key for its caller, and nothing with the key itself."""
+    return iam.PolicyStatement(
+        actions=["kms:Decrypt", "kms:GenerateDataKey"],
+        resources=[key_arn],
+        conditions={"StringEquals": {"kms:ViaService": f"s3.{Aws.REGION}.{Aws.URL_SUFFIX}"}},
     )
 
 

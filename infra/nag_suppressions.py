@@ -16,13 +16,14 @@ OBJECTS = "Objects of one bucket or folder, whose keys are not known beforehand"
 REVISIONS = "Revisions of one task definition, so that a deployment does not stop running uploads"
 TABLES = "Tables of one database: their names follow from the contract in force, and to list them"
 TASKS = "Tasks of one cluster, which get the tags of their definition when they start"
+INDEXES = "Indexes of one table, whose rows are those of the table"
 CHILDREN = "Executions of this state machine itself: children of its Distributed Maps"
 
 
 class _Scope:
     """Acknowledge findings on one construct and its children."""
 
-    def __init__(self, stack: cdk.Stack, construct: Construct) -> None:
+    def __init__(self, stack: ShopKpiStack, construct: Construct) -> None:
         self._stack = stack
         self._validations = cdk.Validations.of(construct)
 
@@ -36,7 +37,13 @@ class _Scope:
 
     def objects(self, bucket: Construct, folder: str = "") -> None:
         """Acknowledge a policy statement on the objects of a bucket."""
-        self.resource(f"<{_logical_id(self._stack, bucket)}.Arn>/{folder}*", OBJECTS)
+        name = self._stack.settings.input_bucket if bucket is self._stack.buckets.input else ""
+        arn = (
+            f"arn:<AWS::Partition>:s3:::{name}"
+            if name
+            else f"<{_logical_id(self._stack, bucket)}.Arn>"
+        )
+        self.resource(f"{arn}/{folder}*", OBJECTS)
 
     def revisions(self, task: Construct) -> None:
         """Acknowledge the right to run any revision of a task definition."""
@@ -67,6 +74,12 @@ def acknowledge_findings(stack: ShopKpiStack) -> None:
     uploads.acknowledge("SQS3", "It is the dead-letter queue of the queue of uploads")
 
     _acknowledge_tasks(stack)
+
+    access = _Scope(stack, stack.access)
+    for folder in stack.settings.incoming_folders:
+        access.objects(buckets.input, folder)
+    for table in stack.tables.kpis.values():
+        access.resource(f"<{_logical_id(stack, table)}.Arn>/index/*", INDEXES)
 
     ingest = _Scope(stack, stack.ingest)
     ingest.resource("*", NO_RESOURCE)

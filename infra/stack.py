@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from infra.access import Access
 from infra.analytics.glue_catalog import GlueCatalog
 from infra.buckets import Buckets
 from infra.compute import Compute
@@ -31,20 +33,25 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
     Attributes:
         settings: Settings of the deployment.
         network, buckets, tables, notifications, compute: What it is of.
+        access: Policies for uploaders and for readers of KPIs.
         ingest, intake, sweep, operations: Its state machines.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
-        super().__init__(scope, construct_id, description="shopkpi: daily KPIs from uploaded files")
+        super().__init__(
+            scope,
+            construct_id,
+            description="shopkpi: daily KPIs from uploaded files",
+            termination_protection=settings.termination_protection,
+        )
         self.settings = settings
         self._retention = _retention(settings.log_retention_days)
         removal = _removal(retain_data=settings.retain_data)
         self.buckets = Buckets(
             self,
             "Buckets",
+            settings=settings,
             removal=removal,
-            archive_after_days=settings.archive_after_days,
-            expire_after_days=settings.expire_after_days,
         )
         self.tables = Tables(
             self,
@@ -53,7 +60,7 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             removal=removal,
             protect=settings.protect_tables,
         )
-        self.notifications = Notifications(self, "Notifications", email=settings.alarm_email)
+        self.notifications = Notifications(self, "Notifications", settings=settings)
         self.uploads = UploadQueue(self, "Uploads")
         self.compute = self._add_compute()
         self._add_workflows()
@@ -62,8 +69,27 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
                 self, task, settings=settings, compute=self.compute, dlq=self.notifications.dlq
             )
         self._add_monitoring()
+        self.access = Access(
+            self,
+            "Access",
+            settings=settings,
+            buckets=self.buckets,
+            tables=self.tables,
+            key_rights=self.compute.key_rights,
+        )
+        self._bound_and_keep(removal)
         GlueCatalog(self, "Lake", settings=settings, buckets=self.buckets)
         self._add_outputs()
+
+    def _bound_and_keep(self, removal: cdk.RemovalPolicy) -> None:
+        """Bound every role, and keep log groups where data is kept."""
+        boundary = self.settings.permissions_boundary_arn
+        if boundary:
+            policy = iam.ManagedPolicy.from_managed_policy_arn(self, "Boundary", boundary)
+            iam.PermissionsBoundary.of(self).apply(policy)
+        for one in self.node.find_all():
+            if isinstance(one, logs.CfnLogGroup):
+                one.apply_removal_policy(removal)
 
     def _add_compute(self) -> Compute:
         settings = self.settings
@@ -154,8 +180,15 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             dlq=dlq,
             log_group=executions,
         )
-        for workflow in (self.ingest, self.batches, self.operations):
-            workflow.state_machine.add_to_role_policy(self.compute.tagging_right)
+        self._add_rights_of_machines()
+
+    def _add_rights_of_machines(self) -> None:
+        with_tasks = [one.state_machine for one in (self.ingest, self.batches, self.operations)]
+        for machine in with_tasks:
+            machine.add_to_role_policy(self.compute.tagging_right)
+        for machine in (*with_tasks, self.intake.state_machine):
+            for statement in self.compute.key_rights:
+                machine.add_to_role_policy(statement)
 
     def _executions(self) -> logs.LogGroup:
         return logs.LogGroup(
@@ -207,6 +240,8 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             "UploadDeadLetters": self.uploads.dead_letters.queue_url,
             "OperationsStateMachine": self.operations.state_machine.state_machine_arn,
             "OperatorPolicy": self.operations.operators.managed_policy_arn,
+            "UploaderPolicy": self.access.uploaders.managed_policy_arn,
+            "ReaderPolicy": self.access.readers.managed_policy_arn,
             "Topic": self.notifications.topic.topic_arn,
         }
         if self.settings.share_network:

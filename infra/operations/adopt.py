@@ -1,4 +1,4 @@
-"""Name the buckets and tables that a deleted stack has kept, for `cdk import` to adopt.
+"""Name the buckets, tables and log groups that a deleted stack has kept, for `cdk import` to adopt.
 
     aws cloudformation list-stack-resources --stack-name ARN \\
         | python -m infra.operations.adopt > kept.json
@@ -10,12 +10,16 @@ import json
 import sys
 from collections.abc import Iterable, Mapping
 
-IDENTIFIERS = {"AWS::DynamoDB::Table": "TableName", "AWS::S3::Bucket": "BucketName"}
+IDENTIFIERS = {
+    "AWS::DynamoDB::Table": "TableName",
+    "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::S3::Bucket": "BucketName",
+}
 """Type of a resource that is retained -> property that identifies it (`cdk import`)."""
 
 
 def resource_mapping(summaries: Iterable[Mapping[str, str]]) -> dict[str, dict[str, str]]:
-    """Return logical id -> identifier of each bucket and table.
+    """Return logical id -> identifier of each bucket, table and log group.
 
     Args:
         summaries: `StackResourceSummaries` of CloudFormation's ListStackResources.

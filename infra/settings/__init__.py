@@ -46,16 +46,23 @@ class Settings:
 
     Attributes:
         stage: Names the deployment: tables are `shopkpi-<stage>-...`.
-        retain_data: Keep buckets and tables when the stack is deleted. Default: true for stage
-            `prod`.
+        retain_data: Keep buckets, tables and logs when the stack is deleted. Default: true for
+            stage `prod`.
+        termination_protection: Let CloudFormation refuse to delete the stack. Default: true for
+            stage `prod`.
         protect_tables: Let DynamoDB refuse to delete the tables; for the second deployment, since
             a creation that rolls back could not delete them.
+        topic_arn: An existing SNS topic for these, instead of one of the stack.
+        permissions_boundary_arn: Managed policy that bounds every role of the stack.
         alarm_email: Receives refusals, failures and alarms; empty for nobody.
         contract: Name of a contract that is part of the image: the first accepted file adopts it;
             later another one is only proposed.
         adopt: Whether a deployment starts the adoption of `contract`, if another one is in force.
         kpis: KPIs that are computed.
         incoming_prefix: Where uploads are in the input bucket; ends in `/` or is empty.
+        input_bucket: An existing bucket that uploads come into, instead of one of the stack.
+        uploader_principals: ARNs of roles or users, also of other accounts, that may upload.
+        bucket_kms_key_arn: Customer managed KMS key that the stack's buckets are encrypted with.
         image_uri: Image in Amazon ECR to run instead of building the Dockerfile; empty to build.
         base_image: Base image of the build, pinned by digest; empty for that of the Dockerfile.
         input_kms_key_arn: Customer managed KMS key that uploads are encrypted with, if any.
@@ -109,12 +116,18 @@ class Settings:
 
     stage: str = "dev"
     retain_data: bool = False
+    termination_protection: bool = False
     protect_tables: bool = False
     alarm_email: str = ""
+    topic_arn: str = ""
+    permissions_boundary_arn: str = ""
     contract: str = "default"
     adopt: bool = False
     kpis: tuple[str, ...] = ("order", "category")
     incoming_prefix: str = ""
+    input_bucket: str = ""
+    uploader_principals: tuple[str, ...] = ()
+    bucket_kms_key_arn: str = ""
     image_uri: str = ""
     base_image: str = ""
     input_kms_key_arn: str = ""

@@ -25,6 +25,7 @@ from infra.settings import (
 )
 from kpi.contract.loading import built_in_names, layout_names
 
+PRINCIPAL = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:(root|(role|user)/[\w+=,.@/-]+)")
 SUBNET = re.compile(r"subnet-[0-9a-f]{8,17}")
 SCHEDULE = re.compile(r"(rate|cron)\([^()]+\)")
 
@@ -38,6 +39,11 @@ class TextRule:
     may_be_empty: bool = True
 
 
+KMS_KEY = TextRule(
+    re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+"),
+    "the ARN of a KMS key, arn:aws:kms:REGION:ACCOUNT:key/ID (no alias)",
+)
+
 TEXT_RULES: Mapping[str, TextRule] = {
     "stage": TextRule(
         re.compile(r"[a-z][a-z0-9-]{0,11}"), "a-z, 0-9 and -, 12 characters at most", False
@@ -50,9 +56,16 @@ TEXT_RULES: Mapping[str, TextRule] = {
         "ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG (tasks reach no other registry)",
     ),
     "base_image": TextRule(PINNED_IMAGE, "an image pinned by digest, NAME:TAG@sha256:DIGEST"),
-    "input_kms_key_arn": TextRule(
-        re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+"),
-        "the ARN of a KMS key, arn:aws:kms:REGION:ACCOUNT:key/ID (no alias)",
+    "input_bucket": TextRule(re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"), "a bucket's name"),
+    "input_kms_key_arn": KMS_KEY,
+    "bucket_kms_key_arn": KMS_KEY,
+    "topic_arn": TextRule(
+        re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}"),
+        "the ARN of a standard SNS topic, arn:aws:sns:REGION:ACCOUNT:NAME",
+    ),
+    "permissions_boundary_arn": TextRule(
+        re.compile(r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+"),
+        "the ARN of a managed policy, arn:aws:iam::ACCOUNT:policy/NAME",
     ),
     "vpc_id": TextRule(re.compile(r"vpc-[0-9a-f]{8,17}"), "the id of a VPC, vpc-..."),
     "sweep_schedule": TextRule(SCHEDULE, "rate(...) or cron(...)", False),
@@ -93,6 +106,7 @@ def read_settings(context: Mapping[str, object]) -> Settings:
             problems.append(f"{name}: {error}, got {own[name]!r}")
     is_prod = values.get("stage") == "prod"
     values.setdefault("retain_data", is_prod)
+    values.setdefault("termination_protection", is_prod)
     values.setdefault("success_within_hours", 24 if is_prod else 0)
     settings = Settings(**values)  # type: ignore[arg-type]  # _convert gave each its type
     # A value that could not be read is left at its default, which adds no second problem.
@@ -154,7 +168,7 @@ def _problems(settings: Settings) -> list[str]:
         f"one of {', '.join(CPU_ARCHITECTURES)}",
     )
     expect("network", settings.network in NETWORKS, f"one of {', '.join(NETWORKS)}")
-    problems += _problems_of_an_existing_network(settings)
+    problems += [*_problems_of_an_existing_network(settings), *_problems_of_what_exists(settings)]
     zones = settings.availability_zones
     expect("az_count", 1 <= settings.az_count <= 3, "1 to 3")
     expect("availability_zones", not zones or len(zones) <= 3, "at most 3 names")
@@ -172,6 +186,26 @@ def _problems(settings: Settings) -> list[str]:
     expire = settings.expire_after_days
     late = expire == 0 or expire > settings.archive_after_days
     expect("expire_after_days", late, "0 or more than archive_after_days")
+    return problems
+
+
+def _problems_of_what_exists(settings: Settings) -> list[str]:
+    """Return what contradicts an existing bucket or topic, which the stack leaves as it is."""
+    problems = [
+        f"uploader_principals: expected ARNs of IAM roles, users or accounts (:root), got {one!r}"
+        for one in settings.uploader_principals
+        if not PRINCIPAL.fullmatch(one)
+    ]
+    if settings.input_bucket and settings.uploader_principals:
+        problems.append(
+            "uploader_principals: expected none with input_bucket, whose policy is yours, got "
+            f"{settings.uploader_principals!r}"
+        )
+    if settings.topic_arn and settings.alarm_email:
+        problems.append(
+            "alarm_email: expected none with topic_arn, whose subscriptions are yours, got "
+            f"{settings.alarm_email!r}"
+        )
     return problems
 
 

@@ -87,6 +87,7 @@ class Operations(Construct):
                 *compute.operator_rights,
                 # Not by the state machine: its history would keep the id.
                 *compute.erasure_rights(buckets),
+                *compute.key_rights,
                 *queue_rights,
                 self._start_rights(),
             ],

@@ -17,6 +17,10 @@ os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
 
 ECR_IMAGE_URI = f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/shopkpi@sha256:{'ab' * 32}"
 KMS_KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+UPLOADERS = ["arn:aws:iam::210987654321:role/shop-export", "arn:aws:iam::123456789012:user/till"]
+INPUT_BUCKET = "the-shop-incoming"
+TOPIC_ARN = "arn:aws:sns:eu-central-1:123456789012:operators"
+BOUNDARY_ARN = "arn:aws:iam::123456789012:policy/bounds/developers"
 VPC_ID = "vpc-0123456789abcdef0"
 SUBNET_IDS = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
 
@@ -61,6 +65,7 @@ def full_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "image_uri": ECR_IMAGE_URI,
             "input_kms_key_arn": KMS_KEY_ARN,
             "protect_tables": "true",
+            "uploader_principals": ",".join(UPLOADERS),
             "network": "endpoints",
             "share_network": "true",
             "az_count": "3",
@@ -86,6 +91,10 @@ def hosted_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "public_addresses": "true",
             "cpu_architecture": "X86_64",
             "one_task_mib": "16",
+            "input_bucket": INPUT_BUCKET,
+            "bucket_kms_key_arn": KMS_KEY_ARN,
+            "topic_arn": TOPIC_ARN,
+            "permissions_boundary_arn": BOUNDARY_ARN,
         },
     )
 

@@ -190,6 +190,7 @@ def test_every_setting_is_documented() -> None:
 
 DEFAULTS_IN_WORDS = {
     "retain_data": "true for `prod`",
+    "termination_protection": "true for `prod`",
     "base_image": "that of the Dockerfile",
     "success_within_hours": "24 for `prod`, else 0",
 }
