@@ -81,8 +81,8 @@ LAYERS: dict[str, set[str]] = {
     },
     "worker.infer": {"worker.errors", "worker.objects", "worker.validate"},
     "worker.reporting": {
-        *{"worker.clean", "worker.errors", "worker.objects", "worker.state", "worker.transform"},
-        "worker.validate",
+        *{"worker.clean", "worker.errors", "worker.index", "worker.objects", "worker.state"},
+        *{"worker.transform", "worker.validate"},
     },
     "worker.recount": set(),
     "worker.maintenance": {

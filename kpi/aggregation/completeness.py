@@ -131,16 +131,14 @@ def shown_row(row: Mapping[str, Cell], state: DayState, names: Iterable[str]) ->
     Args:
         row: The row.
         state: State of its day.
-        names: KPI attributes to show, in their order; the day is the first.
+        names: KPI attributes to show, in their order. What was not always printed follows them.
     """
     known = dict(row)
     if has_no_items(row):
         known |= dict.fromkeys(MONEY_OF_ITEMS)
-    day, *kpis = names
     return {
-        day: known[day],
+        **{name: known.get(name) for name in names},
         "state": state.state,
-        **{name: known.get(name) for name in kpis},
         "items_expected": row.get("items_expected"),
         "items_arrived": row.get("total_items_sold"),
         "items_missing": row.get("items_missing"),

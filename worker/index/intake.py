@@ -15,10 +15,11 @@ from typing import Any, Self
 import orjson
 
 from worker.errors import DamagedObject
+from worker.index.flawed_files import FlawedFiles
 from worker.state import Adoption, Entry, Record, Ruling
 from worker.state.corruption import DAMAGE
 
-FORMAT = 1
+FORMAT = 2
 """Of the object. One of another format is one that is not there."""
 
 ARRIVAL_SECONDS = 900
@@ -105,6 +106,7 @@ class Intake:
         refusals_dropped: Refusals that were open when they made room for later ones.
         staged: Contract -> source object -> its staged verdict, where that would open a refusal or
             end one: it does once the contract comes into force.
+        flawed: Accepted files with rejected rows or doubts.
     """
 
     up_to: int = 0
@@ -113,11 +115,13 @@ class Intake:
     refused: dict[str, Refusal] = field(default_factory=dict)
     refusals_dropped: int = 0
     staged: dict[str, dict[str, Refusal | None]] = field(default_factory=dict)
+    flawed: FlawedFiles = field(default_factory=FlawedFiles)
 
     def add(self, records: Iterable[Record]) -> None:
         """Count records that follow on those before, ascending by sequence."""
         for record in records:
             self.up_to = record.sequence
+            self.flawed.add(record)
             if isinstance(record, Entry):
                 self._add_entry(record)
             elif isinstance(record, Adoption):
@@ -180,6 +184,7 @@ class Intake:
                 contract: {name: one and _refusal(one) for name, one in verdicts.items()}
                 for contract, verdicts in fields["staged"].items()
             }
+            fields["flawed"] = FlawedFiles.from_fields(fields["flawed"])
             return cls(**fields)
         except DAMAGE as error:
             raise DamagedObject(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from kpi.aggregation.tables import KPI_TABLES, record_names
 from worker.clean import Workspace
 from worker.index.intake import DatasetIntake, Refusal
 from worker.index.stored_intake import STRIDE_RECORDS, count_on, read_intake
@@ -96,7 +97,7 @@ async def read_status(
         waiting_files=len(progress.waiting),
         waiting_items=sum(progress.waiting.values()),
         waiting_as_of=progress.waiting_as_of,
-        published=dict(sorted(progress.published.items())),
+        published=_of_tables(progress),
         behind=await _behind(state, progress, head),
         adoption=await state.adoption(),
     )
@@ -114,7 +115,15 @@ async def _behind(state: State, progress: Progress, head: int) -> dict[str, int]
         ),
         default=0,
     )
-    return {table: at for table, at in sorted(progress.published.items()) if at < last}
+    return {table: at for table, at in _of_tables(progress).items() if at < last}
+
+
+def _of_tables(progress: Progress) -> dict[str, int]:
+    """Return how far each table has come: the lesser, where a record has two names of it."""
+    return {
+        table: min(progress.published.get(name, 0) for name in record_names([table]))
+        for table in sorted(KPI_TABLES.keys() & progress.published.keys())
+    }
 
 
 async def _waiting_files(state: State, progress: Progress) -> tuple[WaitingFile, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from kpi.aggregation.completeness import Evidence
+from worker.index.stored_intake import count_on, read_intake
 from worker.state.named_uploads import newest_versions
 from worker.state.receipt import doubts_of
 
@@ -52,26 +53,23 @@ async def read_evidence(state: State, workspace: Workspace, contract: Contract) 
     Raises:
         SourceError, StoreError: A retry may help.
     """
-    entries = await state.entries()
-    gone = await _retracted(state)
-    newest = [one for one in newest_versions(entries) if one.source_id not in gone]
     calendar = _Calendar(contract)
     rejected, refused = Counter[date](), Counter[date]()
     room = MOST_REJECTS_READ
-    for entry in newest:
+    flawed = await _flawed_uploads(state, workspace)
+    for entry in flawed:
         if entry.verdict == "refused":
             refused.update(await _refused_days(entry, workspace, calendar))
         elif entry.rows_rejected:
             room -= entry.rows_rejected
             rejected.update(await _rejected_days(entry, workspace, calendar, is_read=room >= 0))
-    by_source = {entry.source_id: entry for entry in entries}
+    items = (await state.progress()).waiting
+    pointers = await state.pointers(items.keys())
     waiting = Counter[date]()
-    for source_id, items in (await state.progress()).waiting.items():
-        if source_id in by_source:
-            days = calendar.days_of(by_source[source_id])
-            waiting.update(dict.fromkeys(days, items))
+    for entry in await state.entries_at([one.sequence for one in pointers.values()]):
+        waiting.update(dict.fromkeys(calendar.days_of(entry), items[entry.source_id]))
     doubtful = Counter(
-        day for entry in newest if doubts_of(entry) for day in calendar.days_of(entry)
+        day for entry in flawed if doubts_of(entry) for day in calendar.days_of(entry)
     )
     return Evidence(
         rejected_rows=rejected,
@@ -81,9 +79,18 @@ async def read_evidence(state: State, workspace: Workspace, contract: Contract) 
     )
 
 
-async def _retracted(state: State) -> set[str]:
+async def _flawed_uploads(state: State, workspace: Workspace) -> list[Entry]:
+    """Return the last upload of each file that is refused, has rejected rows, or doubts."""
+    head = await state.head()
+    intake = await count_on(await read_intake(workspace, state, head), state, head, head)
+    if intake.refusals_dropped or intake.flawed.dropped:
+        entries = newest_versions(await state.entries())
+    else:
+        sequences = {one.sequence for one in intake.refused.values()}
+        sequences |= {one.sequence for one in intake.flawed.uploads.values()}
+        entries = await state.entries_at(sequences)
     last = {ruling.source_id: ruling.kind for ruling in await state.rulings()}
-    return {source_id for source_id, kind in last.items() if kind == "retraction"}
+    return [one for one in entries if last.get(one.source_id) != "retraction"]
 
 
 class _Calendar:

@@ -132,5 +132,5 @@ def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_damaged_counters_are_told_by_their_url() -> None:
     with pytest.raises(DamagedObject, match=r"intake\.json"):
-        Intake.from_json(b'{"format": 1, "datasets": 3}', "intake.json")
-    assert Intake.from_json(b'{"format": 0}', "intake.json") == Intake()
+        Intake.from_json(b'{"format": 2, "datasets": 3}', "intake.json")
+    assert Intake.from_json(b'{"format": 1}', "intake.json") == Intake()
