@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kpi.aggregation.calendar import to_day
@@ -94,8 +94,10 @@ async def check(seed: int, home: str) -> None:
         assert len(of_all) == sum(len(rows) for rows in expected[after][name].values())
 
 
-@examples(0.05)
+@examples(0.04)
 @given(seed=st.integers(0, 2**32))
+@example(seed=6)  # a line moves to another order
+@example(seed=1015)  # a refund of the day names no order
 def test_steps_are_the_rows_at_every_sequence(seed: int) -> None:
     with tempfile.TemporaryDirectory() as home:
         asyncio.run(check(seed, home))

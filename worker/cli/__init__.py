@@ -20,6 +20,7 @@ COMMANDS = {
     "audit": Row("worker.cli.audit", "Recompute published days and compare."),
     "config": Row("worker.cli.config", "Where the value of each setting comes from."),
     "contract": Row("worker.cli.admin", "What the columns of a shop's files are."),
+    "current": Row("worker.cli.current", "The orders behind the KPIs of a day."),
     "diff": Row("worker.cli.diff", "KPI values that differ between two ledger sequences."),
     "erase-customer": Row("worker.cli.erase", "Erase a customer from everything that is stored."),
     "explain": Row("worker.cli.explain", "What moved the KPIs of a day, file by file."),

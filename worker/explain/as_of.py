@@ -78,7 +78,7 @@ async def rows_as_of(
     """
     if not sequence:
         return
-    snapshot = await _open_at(question, sequence, since=0)
+    snapshot = await open_at(question, sequence, since=0)
     days = date_range.select(await _every_day(snapshot))
     async for _, computed in computed_rows(snapshot, days, frozenset({table})):
         for (_, of_group), row in sorted(computed[table].items()):
@@ -102,12 +102,12 @@ async def changes_between(
     """
     if before == after:
         return
-    now = await _open_at(question, after, since=before)
+    now = await open_at(question, after, since=before)
     then = None
     if before:
         period = await _period_of(question, after)
         is_same = before >= period.first
-        then = earlier_snapshot(now, before) if is_same else await _open_at(question, before, 0)
+        then = earlier_snapshot(now, before) if is_same else await open_at(question, before, 0)
         days = await _changed_days(question, now, before) if is_same else None
     else:
         days = None
@@ -139,7 +139,7 @@ async def _period_of(question: Question, sequence: int) -> Period:
     return periods[-1]
 
 
-async def _open_at(question: Question, sequence: int, since: int) -> AnySnapshot:
+async def open_at(question: Question, sequence: int, since: int) -> AnySnapshot:
     """Open the clean zone at a sequence, by the contract that was in force."""
     contract = (await _period_of(question, sequence)).contract
     opened = open_snapshot if contract.shop is None else open_shop_snapshot
