@@ -43,7 +43,7 @@ def _behind(cell: Cell, key: Column, tables: Sequence[Table], taken: set[int]) -
     """Follow the columns of a table to the tables of which they have keys."""
     further = []
     for column in tables[key.table].columns:
-        if column is key or column.kind not in ("integer", "text") or column.is_key:
+        if column is key or column.kind not in ("integer", "text"):
             continue
         for table in tables:
             if table.number in taken or has_people(table):
@@ -67,7 +67,7 @@ def _key_of(column: Column, table: Table, products: int) -> Column | None:
     if not MIN_CLASSES <= table.rows <= GROUP_SHARE * products:
         return None
     for parent in table.columns:
-        if not parent.is_key or parent.kind != column.kind:
+        if not parent.is_key:
             continue
         both = len(column.distinct & parent.distinct)
         if both >= max(MIN_CLASSES, FOUND_SHARE * len(column.distinct)):

@@ -37,6 +37,11 @@ def shop(
     return [sample(sold), sample(of_product, "toodeted.csv"), sample(of_class, file)]
 
 
+def word(number: int) -> str:
+    """A text that is no number and no code."""
+    return "Thing " + "abcdefghijklmnopqrstuvwxyz"[number]
+
+
 def category(inferred: Inferred) -> str:
     column = shop_of(inferred).datasets["products"].columns["category"]
     return ", ".join(f"{one.reference}.{one.column}" for one in column.via)
@@ -64,6 +69,66 @@ def test_a_table_of_keys_that_few_products_have_has_no_classes() -> None:
     }
     samples[-1] = sample(many, "zzid.csv")
     assert asked(infer_contract(samples, {})) == []
+
+
+def test_a_table_of_nearly_as_many_rows_as_products_has_no_classes() -> None:
+    samples = shop("zzkk", "zzid.csv")
+    for rows, questions in ((16, ["category"]), (17, [])):
+        of_product: dict[str, Sequence[object]] = dict(
+            zip(("sku", "nimi", "zzkk"), samples[1].columns, strict=True)
+        )
+        of_product["zzkk"] = [str(50 + at % rows) for at in range(PRODUCTS)]
+        classes: dict[str, Sequence[object]] = {
+            "kood": [50 + at for at in range(rows)],
+            "nimetus": [*map(word, range(rows))],
+        }
+        few = [samples[0], sample(of_product, "toodeted.csv"), sample(classes, "zzid.csv")]
+        assert asked(infer_contract(few, {})) == questions
+
+
+@pytest.mark.parametrize("repeated", ["kood", "nimetus"])
+def test_classes_have_a_key_and_names_of_their_own(repeated: str) -> None:
+    samples = shop("zzkk", "zzid.csv")
+    codes, names = samples[-1].columns
+    classes: dict[str, Sequence[object]] = {"kood": [*codes, codes[0]], "nimetus": [*names, "Toys"]}
+    if repeated == "nimetus":
+        classes = {"kood": [*codes, 12], "nimetus": [*names, names[0]]}
+    samples[-1] = sample(classes, "zzid.csv")
+    assert asked(infer_contract(samples, {})) == []
+
+
+def test_classes_are_looked_for_at_most_two_steps_behind_a_product() -> None:
+    samples = shop("toodeteklass", "toodeteklassid.csv")
+    of_product: dict[str, Sequence[object]] = dict(
+        zip(("sku", "nimi", "toodeteklass"), samples[1].columns, strict=True)
+    )
+    of_product["toodeteklass"] = [str(11 + at % 8) for at in range(PRODUCTS)]
+    names = [*map(word, range(8))]
+    classes: dict[str, Sequence[object]] = {
+        "kood": [*range(11, 19)],
+        "nimetus": names,
+        "ylem": [31, 32, 33, 34] * 2,
+    }
+    above: dict[str, Sequence[object]] = {
+        "kood": [31, 32, 33, 34],
+        "osakond": names[:4],
+        "maja": [41, 42, 41, 42],
+    }
+    samples[1:] = [
+        sample(of_product, "toodeted.csv"),
+        sample(classes, "toodeteklassid.csv"),
+        sample(above, "ylemad.csv"),
+        sample({"kood": [41, 42], "koht": ["Left", "Right"]}, "majad.csv"),
+    ]
+    (question,) = infer_contract(samples, {}).questions
+    assert set(question.answers) == {"nimetus", "osakond", "none"}
+
+
+def test_codes_of_which_some_are_numbers_are_keys_of_classes() -> None:
+    samples = shop("zzkk", "zzid.csv")
+    codes, names = samples[-1].columns
+    samples[-1] = sample({"kood": [*codes, "X1"], "nimetus": [*names, "Toys"]}, "zzid.csv")
+    assert asked(infer_contract(samples, {})) == ["category"]
 
 
 def test_classes_of_classes_are_a_question() -> None:

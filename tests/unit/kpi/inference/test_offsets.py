@@ -82,6 +82,7 @@ def test_a_shop_that_moves_once_is_a_question() -> None:
         (constant(6), "PKR", "UTC"),  # Pakistan is at +5
         (constant(-5), "PEN", "as written"),
         (constant(5), "PEN", "UTC"),  # Peru is at -5
+        (constant(0), "PEN", "as written"),  # of a program that knows no place
         (of_zone("Europe/Warsaw"), "PLN", "as written"),
         (constant(2), "PLN", "as written"),  # half of the year
         (constant(6), "USD", "as written"),  # shops of all countries sell in dollars

@@ -71,6 +71,21 @@ def test_a_table_of_all_orders_returns_those_that_it_marks() -> None:
     assert listed_orders(shop, "returns.csv") == ("order_id", ["yes"])
 
 
+def test_a_table_of_most_orders_with_a_column_of_returns_is_no_list_of_them() -> None:
+    for orders, listed in ((ORDERS // 2, True), (ORDERS // 2 + 1, False)):
+        rows = [(7000 + at, "2025-05-01", "") for at in range(orders)]
+        parcels = table("zz.csv", *rows, headers="order_id sent_at return_label")
+        shop = shop_of(infer_contract([sample(lines()), parcels], {}))
+        assert ("refunds" in shop.datasets) == listed
+
+
+def test_a_column_of_texts_names_no_orders_of_which_it_has_few_numbers() -> None:
+    rows = [*((f"R{at}",) for at in range(20)), *((one,) for one in BACK)]
+    listed = table("returns.csv", *rows, headers="order_ref")
+    inferred = infer_contract([sample(lines()), listed], {})
+    assert "refunds" not in shop_of(inferred).datasets
+
+
 def test_a_list_of_returned_lines_returns_lines() -> None:
     rows = [(at, f"L{7 * at}", "broken") for at in range(8)]
     listed = table("returns.csv", *rows, headers="nr order_line_id reason")

@@ -113,3 +113,10 @@ def test_a_damaged_manifest_is_told_by_its_url(manifest: StoredManifest, damage:
         type(manifest).from_json(data, "url")
     with pytest.raises(DamagedObject, match="url"):
         type(manifest).from_json(data[: len(data) // 2], "url")
+
+
+@pytest.mark.parametrize("text", ["AAAA", "not base 64", None], ids=["bytes", "text", "null"])
+def test_sequences_that_cannot_be_read_are_told_by_the_url(text: object) -> None:
+    fields = orjson.loads(MANIFESTS[2].to_json()) | {"uncounted": text}
+    with pytest.raises(DamagedObject, match="url"):
+        CheckpointManifest.from_json(orjson.dumps(fields), "url")
