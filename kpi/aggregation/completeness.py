@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Literal
 
@@ -123,7 +123,13 @@ def day_states(
     }
 
 
-def shown_row(row: Mapping[str, Cell], state: DayState, names: Iterable[str]) -> dict[str, Cell]:
+def shown_row(
+    row: Mapping[str, Cell],
+    state: DayState,
+    names: Iterable[str],
+    *,
+    published_at: datetime | None = None,
+) -> dict[str, Cell]:
     """Return a row of `order_kpis` as it is shown: with its state, and without money of no items.
 
     Four orders whose items have not come have no revenue that is known: 0.00 would be a number.
@@ -132,6 +138,7 @@ def shown_row(row: Mapping[str, Cell], state: DayState, names: Iterable[str]) ->
         row: The row.
         state: State of its day.
         names: KPI attributes to show, in their order. What was not always printed follows them.
+        published_at: When the day was published last; None where that is unknown.
     """
     known = dict(row)
     if has_no_items(row):
@@ -147,6 +154,7 @@ def shown_row(row: Mapping[str, Cell], state: DayState, names: Iterable[str]) ->
         "waiting_items": state.waiting_items,
         "rejected_rows": state.rejected_rows,
         "as_of": row.get("as_of"),
+        "published_at": None if published_at is None else published_at.isoformat(),
         "why": state.why or None,
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -311,3 +311,14 @@ async def test_days_have_the_sequences_of_whole_tables(state: State) -> None:
     published = day_kpis(DAY)
     await state.publish(published, 3)
     assert await state.days() == {DAY: dict.fromkeys(record_names(published.tables), 3)}
+
+
+async def test_a_day_says_when_it_was_published(state: State) -> None:
+    assert await state.publication_times() == {}
+    before = datetime.now(UTC).replace(microsecond=0)
+    await state.publish(day_kpis(DAY), 3)
+    times = await state.publication_times(first=DAY, last=DAY)
+    assert times.keys() == {DAY}
+    assert before <= times[DAY] <= datetime.now(UTC)
+    assert await state.publication_times(first=DAY + timedelta(1)) == {}
+    assert await state.publication_times(last=DAY - timedelta(1)) == {}

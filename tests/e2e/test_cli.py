@@ -22,7 +22,7 @@ from worker.sample import SampleSpec, write_sample
 SHORT_NAMES = {"orders": "order_kpis", "category": "category_kpis", "product": "product_kpis"}
 OF_DAYS = (
     *("state", "items_expected", "items_arrived", "items_missing", "orders_without_promise"),
-    *("orders_without_items", "waiting_items", "rejected_rows", "as_of", "why"),
+    *("orders_without_items", "waiting_items", "rejected_rows", "as_of", "published_at", "why"),
 )
 
 

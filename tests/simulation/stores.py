@@ -180,6 +180,11 @@ class SteppedState(_Stepped):
     async def put_lease(self, lease: Lease) -> bool:
         return await self._write("put_lease", lease, lambda: self._state.put_lease(lease))
 
+    async def publication_times(
+        self, *, first: date | None = None, last: date | None = None
+    ) -> dict[date, datetime]:
+        return await self._state.publication_times(first=first, last=last)
+
     async def days(self) -> dict[date, Mapping[str, int]]:
         return await self._read("days", "", self._state.days)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from kpi.aggregation.completeness import DayState, day_states, shown_row
@@ -19,6 +19,7 @@ UNKNOWN = DayState(state="unverified", reasons={}, rejected_rows=0, waiting_item
 """State of a day that has no row of `order_kpis`."""
 
 COMPLETENESS_RANKS = {
+    "published_at": 10,
     "as_of": 9,
     "orders_without_promise": 8,
     "orders_without_items": 7,
@@ -61,7 +62,11 @@ def state_of(row: Row, states: Mapping[date, DayState]) -> DayState:
 
 
 def with_state(
-    table: str, row: Row, states: Mapping[date, DayState], names: Iterable[str]
+    table: str,
+    row: Row,
+    states: Mapping[date, DayState],
+    names: Iterable[str],
+    times: Mapping[date, datetime],
 ) -> dict[str, object]:
     """Return a row as it is printed: with the state of its day.
 
@@ -70,8 +75,10 @@ def with_state(
         row: The row.
         states: Day -> its state.
         names: KPI attributes to show.
+        times: Day -> when it was published last.
     """
     state = state_of(row, states)
     if table == ORDER_KPIS.name:
-        return {**shown_row(row, state, names)}
+        at = times.get(date.fromisoformat(str(row[ORDER_KPIS.partition_key])))
+        return {**shown_row(row, state, names, published_at=at)}
     return {**{name: row.get(name) for name in names}, "state": state.state}

@@ -162,6 +162,7 @@ async def _print_published(settings: Settings, wanted: _Wanted) -> None:
         workspace = Workspace(store=objects, location=settings.workspace, shop=settings.shop)
         contract = adopted_contract(await store.adoption(), settings.contract)
         states = await read_day_states(store, workspace, contract, *days)
+        times = await store.publication_times(first=days[0], last=days[1])
         rows = store.rows(table.name, group=wanted.group, first=days[0], last=days[1])
         if wanted.only is not None:
             rows = _rows_of_state(rows, states, wanted.only)
@@ -169,7 +170,7 @@ async def _print_published(settings: Settings, wanted: _Wanted) -> None:
             names: list[str] = []
             async for row in wanted.top_rows(rows):
                 names = names or shown_attributes(table, row, settings.contract)
-                output.add(with_state(table.name, row, states, names))
+                output.add(with_state(table.name, row, states, names, times))
             if not names and wanted.only is None:
                 await _check_published(store, table.name)
     finally:

@@ -183,8 +183,10 @@ async def _show_changed_days(session: Session, result: RunResult) -> None:
     if changed:
         names = shown_attributes(ORDER_KPIS, changed[0], contract)
         states = await read_day_states(session.state, session.workspace, contract)
+        times = await session.state.publication_times()
         rows = [
-            with_state(ORDER_KPIS.name, row, states, names) for row in changed[-MAX_DAYS_SHOWN:]
+            with_state(ORDER_KPIS.name, row, states, names, times)
+            for row in changed[-MAX_DAYS_SHOWN:]
         ]
         title = "Order KPIs of the days that changed"
         if len(changed) > MAX_DAYS_SHOWN:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
 
@@ -289,6 +289,15 @@ class KpiStore(Protocol):
 
         Strongly consistent. A table whose publication of the day has not ended is absent. So may
         be one that was whole before another table of the day was published later.
+        """
+
+    async def publication_times(
+        self, *, first: date | None = None, last: date | None = None
+    ) -> dict[date, datetime]:
+        """Return when each day was published last, to the second.
+
+        A day that a release without these times has published alone is absent. `first` and `last`
+        are inclusive days.
         """
 
     async def lease(self) -> Lease:

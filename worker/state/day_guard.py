@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from kpi.aggregation.tables import record_names
 from worker.state import Outcome
@@ -21,11 +22,14 @@ class Guard:
         claim: Sequence of the last writer; it never falls. Rows of the day may be of this
             sequence, and where `published` does not say so for their table, only some of them.
         published: KPI table, by `record_names` -> the sequence that its rows were last whole at.
+        published_at: When a publication of the day ended last, to the second; None where a release
+            that does not record it has published the day alone.
     """
 
     version: int = 0
     claim: int = 0
     published: Mapping[str, int] = field(default_factory=dict)
+    published_at: datetime | None = None
 
     def verdict(self, tables: Collection[str], as_of: int) -> Outcome | None:
         """Decide what a writer of `tables` at `as_of` answers; None where it has to write."""
@@ -54,10 +58,17 @@ class Guard:
         """
         return self.published.get(table, self.claim)
 
-    def next(self, as_of: int, published: Collection[str]) -> Guard:
-        """Return the guard after one more transaction that completes the tables in `published`."""
+    def next(self, as_of: int, published: Collection[str], at: datetime | None = None) -> Guard:
+        """Return the guard after one more transaction.
+
+        Args:
+            as_of: Sequence of the writer.
+            published: KPI tables that it completes.
+            at: When it does; None where it completes none.
+        """
         return Guard(
             version=self.version + 1,
             claim=as_of,
             published={**self.published, **dict.fromkeys(record_names(published), as_of)},
+            published_at=at if published and at is not None else self.published_at,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 
 from kpi.aggregation.tables import KPI_TABLES
 from worker.errors import ContractChanged, CustomersErased, HeadMoved
@@ -208,7 +208,9 @@ class MemoryState(KeptTogether):
         }
         for name, rows in tables.items():
             self._rows[name][order_date] = rows
-        self._guards[order_date] = guard.next(as_of, day.tables)
+        self._guards[order_date] = guard.next(
+            as_of, day.tables, datetime.now(UTC).replace(microsecond=0)
+        )
         return Outcome.PUBLISHED
 
     async def progress(self) -> Progress:
@@ -226,6 +228,16 @@ class MemoryState(KeptTogether):
             return False
         self._lease = lease
         return True
+
+    async def publication_times(
+        self, *, first: date | None = None, last: date | None = None
+    ) -> dict[date, datetime]:
+        low, high = first or date.min, last or date.max
+        return {
+            day: guard.published_at
+            for iso, guard in self._guards.items()
+            if guard.published_at is not None and low <= (day := date.fromisoformat(iso)) <= high
+        }
 
     async def days(self) -> dict[date, Mapping[str, int]]:
         return {date.fromisoformat(day): one.published for day, one in self._guards.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from kpi.aggregation.tables import LEDGER_SORT_KEY, LEDGER_TABLE
@@ -25,6 +26,9 @@ def guard_of(item: Item) -> Guard:
             version=int(item["version"]["N"]),
             claim=int(item["claim"]["N"]),
             published={table: int(one["N"]) for table, one in item["published"]["M"].items()},
+            published_at=datetime.fromtimestamp(int(item["published_at"]["N"]), UTC)
+            if "published_at" in item
+            else None,
         )
 
 
@@ -36,5 +40,7 @@ def guard_write(database: Database, day: str, before: Guard, after: Guard) -> Wr
         "claim": number(after.claim),
         "published": {"M": {table: number(as_of) for table, as_of in after.published.items()}},
     }
+    if after.published_at is not None:
+        item = {**item, "published_at": number(int(after.published_at.timestamp()))}
     table = database.table(LEDGER_TABLE)
     return {"Put": put(table, item, unchanged("version", before.version))}

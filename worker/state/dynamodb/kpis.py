@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -105,6 +105,17 @@ class DynamoDBKpis:
         self._begun = frozenset(found)
         return found
 
+    async def publication_times(
+        self, *, first: date | None = None, last: date | None = None
+    ) -> dict[date, datetime]:
+        """Return when each day was published last, to the second."""
+        found: dict[date, datetime] = {}
+        async for item in self._guards(first, last):
+            at = guard_of(item).published_at
+            if at is not None:
+                found[date.fromisoformat(item[LEDGER_SORT_KEY]["S"])] = at
+        return found
+
     async def rows(
         self,
         table: str,
@@ -147,7 +158,7 @@ class DynamoDBKpis:
         ] or [[]]
         for count, rows in enumerate(transactions, start=1):
             completed = day.tables if count == len(transactions) else ()
-            after = guard.next(as_of, completed)
+            after = guard.next(as_of, completed, datetime.now(UTC).replace(microsecond=0))
             reasons = await self._database.transact(
                 f"publishing {day.order_date}",
                 [*rows, guard_write(self._database, day.order_date.isoformat(), guard, after)],

@@ -28,7 +28,7 @@ from worker.state.sqlite.schema import (
     SCHEMA_VERSION,
     check_version,
     create_tables,
-    lacks_columns,
+    is_outdated,
     newer_format,
 )
 
@@ -182,7 +182,7 @@ class SqliteFile:
         db = sqlite3.connect(url, timeout=BUSY_POLL_S, isolation_level=None, uri=True)
         try:
             version = check_version(db, self.url)
-            if version not in MIGRATED_VERSIONS and not lacks_columns(db):
+            if version not in MIGRATED_VERSIONS and not is_outdated(db):
                 return db
             # Read an earlier version as a migrated copy: only a writer migrates the file.
             copy = sqlite3.connect(":memory:", isolation_level=None)
@@ -231,7 +231,7 @@ class SqliteFile:
             # SQLITE_BUSY at once).
             self._when_free(lambda: db.execute(set_mode).close())
             db.execute("PRAGMA synchronous = FULL")
-            if version != SCHEMA_VERSION or lacks_columns(db):
+            if version != SCHEMA_VERSION or is_outdated(db):
                 self._begin(db)
                 version = check_version(db, self.url)
                 if version in MIGRATED_VERSIONS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 
 import orjson
 
@@ -24,12 +24,24 @@ def publish_day(db: sqlite3.Connection, shop: str, day: DayKpis, as_of: int) -> 
         return verdict
     for name, rows in day.tables.items():
         replace_rows(db, shop, KPI_TABLES[name], order_date, rows)
-    after = guard.next(as_of, day.tables)
+    after = guard.next(as_of, day.tables, datetime.now(UTC).replace(microsecond=0))
     db.execute(
         "INSERT OR REPLACE INTO days VALUES (?, ?, ?, ?, ?)",
-        (shop, order_date, after.version, after.claim, orjson.dumps(after.published).decode()),
+        (shop, order_date, after.version, after.claim, _recorded(after)),
     )
     return Outcome.PUBLISHED
+
+
+_PUBLISHED_AT = "published_at"
+"""Beside the tables: seconds since 1970-01-01 UTC. Other releases take it for a table's sequence,
+and leave it as it is."""
+
+
+def _recorded(guard: Guard) -> str:
+    recorded = dict(guard.published)
+    if guard.published_at is not None:
+        recorded[_PUBLISHED_AT] = int(guard.published_at.timestamp())
+    return orjson.dumps(recorded).decode()
 
 
 def read_guards(
@@ -43,11 +55,13 @@ def read_guards(
     guards = {}
     for day, version, claim, published in db.execute(query, values):
         with parsing(f"guard of {day}"):
-            tables = orjson.loads(published).items()
+            tables = {name: int(one) for name, one in orjson.loads(published).items()}
+            at = tables.pop(_PUBLISHED_AT, None)
             guards[date.fromisoformat(day)] = Guard(
                 version=int(version),
                 claim=int(claim),
-                published={table: int(as_of) for table, as_of in tables},
+                published=tables,
+                published_at=None if at is None else datetime.fromtimestamp(at, UTC),
             )
     return guards
 

@@ -163,9 +163,13 @@ def create_tables(db: sqlite3.Connection, version: int) -> None:
     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
-def lacks_columns(db: sqlite3.Connection) -> bool:
-    """Return whether an earlier release of this version made the tables, without some columns."""
-    return any(_added_columns(db, table) for table in KPI_TABLES.values())
+def is_outdated(db: sqlite3.Connection) -> bool:
+    """Return whether another release of this version made the tables, or the views."""
+    views = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'view'"))
+    return any(
+        _added_columns(db, table) or views.get(name) != _view_statement(table)
+        for name, table in KPI_TABLES.items()
+    )
 
 
 def _added_columns(db: sqlite3.Connection, table: KpiTable) -> list[str]:
@@ -231,9 +235,11 @@ def _view_statement(table: KpiTable) -> str:
         f"rows.{shown_column(table, name)} AS {name}" for name in (SHOP_KEY, *table.kinds, *amounts)
     )
     as_of = f"coalesce(json_extract(days.published, '$.{table.name}'), days.claim)"
+    at = "json_extract(days.published, '$.published_at')"
     return (
         f"CREATE VIEW {table.name} AS "
-        f"SELECT {shown}, {as_of} AS as_of FROM {rows_table(table)} AS rows "
+        f"SELECT {shown}, {as_of} AS as_of, datetime({at}, 'unixepoch') AS published_at "
+        f"FROM {rows_table(table)} AS rows "
         "LEFT JOIN days ON days.shop = rows.shop AND days.order_date = rows.order_date"
     )
 

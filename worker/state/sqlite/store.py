@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import orjson
@@ -304,6 +304,17 @@ class SqliteState(SqliteSources, KeptTogether):
 
     async def put_lease(self, lease: Lease) -> bool:
         return await self._file.run(lambda db: put_lease(db, self._shop, lease))
+
+    async def publication_times(
+        self, *, first: date | None = None, last: date | None = None
+    ) -> dict[date, datetime]:
+        guards = await self._file.run(lambda db: read_guards(db, self._shop))
+        low, high = first or date.min, last or date.max
+        return {
+            day: guard.published_at
+            for day, guard in guards.items()
+            if guard.published_at is not None and low <= day <= high
+        }
 
     async def days(self) -> dict[date, Mapping[str, int]]:
         guards = await self._file.run(lambda db: read_guards(db, self._shop))

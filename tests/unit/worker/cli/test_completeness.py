@@ -70,6 +70,8 @@ def test_a_day_is_final_once_each_order_has_its_items(home: Path) -> None:
     (category,) = shopkpi(home, "query", "category", "--only", "final", "--format", "json").json
     assert (category["category"], category["state"]) == ("(unknown)", "final")
     assert view(home, "total_revenue, total_revenue_minor") == [(5.0, 500)]
+    ((at,),) = view(home, "published_at")  # in UTC, as SQLite writes times
+    assert day["published_at"] == f"{str(at).replace(' ', 'T')}+00:00"
     assert shopkpi(home, "audit", "--rebuild").code == 0
 
 
