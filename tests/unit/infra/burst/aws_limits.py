@@ -13,6 +13,7 @@ class Limits:
     """
 
     vcpus: float = 6.0
+    spot_vcpus: float = 0.0
     run_task_per_s: float = 20.0
     launch_burst: float = 100.0
     launch_per_s: float = 20.0
@@ -27,6 +28,9 @@ class Limits:
 SOURCES = {
     "vcpus": "Fargate On-Demand vCPU resource count: 6 in each region, new accounts perhaps fewer: "
     "docs.aws.amazon.com/general/latest/gr/ecs-service.html",
+    "spot_vcpus": "Spot tasks run on spare capacity, which is promised to nobody; on the careful "
+    "side none: docs.aws.amazon.com/AmazonECS/latest/developerguide/"
+    "fargate-capacity-providers.html",
     "run_task_per_s": "20 calls of RunTask a second, burst and sustained: "
     "docs.aws.amazon.com/AmazonECS/latest/developerguide/throttling.html",
     "launch_burst": "100 tasks at once: the same page",
@@ -58,6 +62,10 @@ class Times:
         archive_s: Of one file: three requests, sixteen files at once.
         request_s: Of one request of SQS.
         large_lease_s: Longest that a transform of a large object keeps others waiting.
+        interrupted: Share of Spot tasks that are interrupted before they have done anything.
+        retry_s: Longest wait before a task that died starts again, on demand.
+        range_s: Validation of a byte range of a split object; 2 GiB at 3.6 s a GB (COST.md).
+        slice_s: Transform of one slice of its days.
     """
 
     event_s: float = 2.0
@@ -69,6 +77,10 @@ class Times:
     archive_s: float = 0.01
     request_s: float = 0.03
     large_lease_s: float = 180.0
+    interrupted: float = 0.0
+    retry_s: float = 10.0
+    range_s: float = 10.0
+    slice_s: float = 20.0
 
 
 def without_source() -> set[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import random
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -19,6 +19,10 @@ from tests.unit.infra.burst.template_numbers import Numbers
 HORIZON_S = 4 * 86_400
 RECEIVERS = 8
 """Requests for messages at once, as `worker.service.upload_queue` has them."""
+
+LARGE_BYTES = 50 * 10**9
+LARGE_DAYS = 365
+"""Of the large object."""
 
 Process = Generator[float, None, None]
 
@@ -41,6 +45,7 @@ class Outcome:
         most_at_once: Executions that took batches at once.
         most_hidden: Messages in flight at once.
         dead: Messages that became dead letters.
+        large_s: When a large object was in the KPIs; 0 for never.
     """
 
     files: int = 0
@@ -52,6 +57,7 @@ class Outcome:
     most_at_once: int = 0
     most_hidden: int = 0
     dead: int = 0
+    large_s: float = 0.0
 
 
 @dataclass
@@ -86,13 +92,17 @@ class Burst:
         times: Times,
         *,
         lease_held_until_s: float = 0.0,
+        large_s: Sequence[float] = (),
     ) -> None:
         self._numbers, self._limits, self._times = numbers, limits, times
         self._random = random.Random(1)
         self._sent_s = sorted(one + times.event_s for one in uploads_s)
         self._taken = 0
         self._hidden = 0
-        self._used_vcpus = 0.0
+        self._used_vcpus = {"FARGATE": 0.0, "FARGATE_SPOT": 0.0}
+        self._has_vcpus = {"FARGATE": limits.vcpus, "FARGATE_SPOT": limits.spot_vcpus}
+        self._large_s = large_s
+        self._slices = 0
         self._lease_free_s = lease_held_until_s
         self._running = 0
         self._calls = Bucket(limits.run_task_per_s, limits.run_task_per_s)
@@ -109,14 +119,20 @@ class Burst:
         total = len(self._sent_s)
         for at_s in self._woken():
             self._add(at_s, self._execution(counts=False))
+        for at_s in self._large_s:
+            self._add(at_s, self._large_object())
         at_s = self._numbers.schedule_s
-        while self.outcome.files + self.outcome.dead < total and self.now_s < HORIZON_S:
+        while self._is_open(total) and self.now_s < HORIZON_S:
             if not self._queue or self._queue[0][0] > at_s:
                 self._add(at_s, self._execution(counts=True))
                 at_s += self._numbers.schedule_s
             self.now_s, _, process = heapq.heappop(self._queue)
             self._step(process)
         return self.outcome
+
+    def _is_open(self, total: int) -> bool:
+        is_large_open = bool(self._large_s) and not self.outcome.large_s
+        return self.outcome.files + self.outcome.dead < total or is_large_open
 
     def _woken(self) -> Iterator[float]:
         """Yield when an upload starts an execution: each asks, one of a window gets its name."""
@@ -208,7 +224,7 @@ class Burst:
             self._lease_free_s = begins_s + work_s
             return self._lease_free_s - self.now_s
 
-        started_s = yield from self._task(numbers.task_vcpus, transform)
+        started_s = yield from self._task(numbers.task_vcpus, transform, waits=True)
         if started_s - validated_s > numbers.visibility_s:
             # The messages came back before anybody renewed them.
             if received >= numbers.max_receives:
@@ -224,25 +240,75 @@ class Burst:
         yield from self._task(numbers.archive_vcpus, lambda: times.archive_s * len(batch))
         self._hidden -= len(batch)
 
-    def _task(self, vcpus: float, work: Callable[[], float]) -> Generator[float, None, float]:
+    def _large_object(self) -> Process:
+        """Validate ranges, then transform slices of days, each by a task of its own."""
+        numbers, times = self._numbers, self._times
+        ranges = -(-LARGE_BYTES // numbers.range_bytes)
+        slices = -(-LARGE_DAYS // numbers.days_per_slice)
+        yield from self._at_once(ranges, lambda: times.range_s, holds_lease=False)
+        yield from self._at_once(slices, lambda: times.slice_s, holds_lease=True)
+        self.outcome.large_s = self.now_s
+
+    def _at_once(self, tasks: int, work: Callable[[], float], *, holds_lease: bool) -> Process:
+        """Run a Distributed Map."""
+        running = 0
+
+        def one() -> Process:
+            nonlocal running
+            try:
+                yield from self._task(self._numbers.large_vcpus, work, holds_lease=holds_lease)
+            except GaveUp:
+                self.outcome.failed += 1
+            running -= 1
+
+        for _ in range(tasks):
+            while running >= self._numbers.at_once:
+                yield 1.0
+            running += 1
+            self._add(self.now_s, one())
+        while running:
+            yield 1.0
+
+    def _task(
+        self,
+        vcpus: float,
+        work: Callable[[], float],
+        *,
+        waits: bool = False,
+        holds_lease: bool = False,
+    ) -> Generator[float, None, float]:
         """Start a task once there is capacity, do its work; return when the work began."""
+        provider = yield from self._start(vcpus, self._numbers.providers[0])
+        if provider == "FARGATE_SPOT" and self._random.random() < self._times.interrupted:
+            self._used_vcpus[provider] -= vcpus
+            yield self._times.stop_s + self._random.uniform(0, self._times.retry_s)
+            provider = yield from self._start(vcpus, self._numbers.providers[1])
+        began_s = self.now_s
+        while waits and self._slices:
+            yield 1.0
+        self._slices += holds_lease
+        yield work()
+        self._slices -= holds_lease
+        self._used_vcpus[provider] -= vcpus
+        yield self._times.stop_s
+        return began_s
+
+    def _start(self, vcpus: float, first: str) -> Generator[float, None, str]:
+        """Ask for a task until there is capacity; return where it runs once it does."""
         numbers = self._numbers
         for attempt in count():
-            fits = self._used_vcpus + vcpus <= self._limits.vcpus
+            provider = first if attempt == 0 else numbers.providers[1]
+            fits = self._used_vcpus[provider] + vcpus <= self._has_vcpus[provider]
             if self._calls.take(self.now_s) and fits and self._launches.take(self.now_s):
                 break
             if attempt == numbers.attempts:
                 raise GaveUp
             longest_s = min(numbers.max_wait_s, numbers.first_wait_s * 2.0 ** min(attempt, 20))
             yield self._random.uniform(0, longest_s)
-        self._used_vcpus += vcpus
+        self._used_vcpus[provider] += vcpus
         self.outcome.task_starts += 1
         yield self._times.start_s
-        began_s = self.now_s
-        yield work()
-        self._used_vcpus -= vcpus
-        yield self._times.stop_s
-        return began_s
+        return provider
 
 
 def spread(files: int, within_s: float) -> list[float]:

@@ -25,6 +25,11 @@ class Numbers:
         visibility_s: Time that messages wait for the next task.
         max_receives: Receives after which a message is a dead letter.
         retention_s: Life of a message.
+        providers: Capacity provider of the first attempt, and of each later one.
+        large_vcpus: Of a task on a byte range or a slice of days.
+        at_once: Such tasks of one object at once.
+        range_bytes: Length of a byte range.
+        days_per_slice: Days of a slice.
     """
 
     window_s: float
@@ -40,6 +45,11 @@ class Numbers:
     visibility_s: float
     max_receives: int
     retention_s: float
+    providers: tuple[str, str]
+    large_vcpus: float
+    at_once: int
+    range_bytes: int
+    days_per_slice: int
 
 
 def numbers(template: Template) -> Numbers:
@@ -67,7 +77,26 @@ def numbers(template: Template) -> Numbers:
         visibility_s=queue["VisibilityTimeout"],
         max_receives=queue["RedrivePolicy"]["maxReceiveCount"],
         retention_s=queue["MessageRetentionPeriod"],
+        providers=(_provider(validate, retries=0), _provider(validate, retries=1)),
+        large_vcpus=_vcpus(state(template, "ingest", "ValidateRange")),
+        at_once=state(template, "ingest", "ValidateRanges")["MaxConcurrency"],
+        range_bytes=int(_word(template, "PlanRanges", "--split-bytes")),
+        days_per_slice=int(_word(template, "PlanDays", "--days")),
     )
+
+
+def _provider(task: Json, *, retries: int) -> str:
+    """Return where a task runs at the first attempt, or after a RunTask that was refused."""
+    (found,) = task["Arguments"]["CapacityProviderStrategy"]
+    context = {"State": {"RetryCount": retries}}
+    provider: str = evaluate(found["CapacityProvider"], input={}, context=context)
+    return provider
+
+
+def _word(template: Template, name: str, option: str) -> str:
+    (override,) = state(template, "ingest", name)["Arguments"]["Overrides"]["ContainerOverrides"]
+    words: list[str] = override["Command"]
+    return words[words.index(option) + 1]
 
 
 def _number(choice: Json) -> int:

@@ -58,12 +58,38 @@ def test_a_large_object_delays_no_small_one_for_long(found: Numbers, begins_s: f
     assert beside.lag_s - alone.lag_s <= 5 * MINUTE_S
 
 
+@pytest.mark.parametrize("vcpus", [6, 100])
+@pytest.mark.parametrize("spot_vcpus", [0, 6])
+def test_the_tasks_of_a_large_object_leave_room_for_small_ones(
+    found: Numbers, vcpus: float, spot_vcpus: float
+) -> None:
+    """Ranges and slices of 50 GB take what vCPUs there are, and ask for more again and again."""
+    limits = Limits(vcpus=vcpus, spot_vcpus=spot_vcpus)
+    alone = Burst([0.0], found, limits, TIMES).run()
+    for begins_s in range(0, 1_200, 40):
+        beside = Burst([float(begins_s)], found, limits, TIMES, large_s=[0.0]).run()
+        assert (beside.files, beside.failed) == (1, 0)
+        assert beside.large_s
+        assert beside.lag_s - alone.lag_s <= 5 * MINUTE_S
+
+
+@pytest.mark.parametrize(("vcpus", "within_min"), [(6, 60), (100, 12), (1000, 8)])
+def test_a_burst_is_absorbed_though_spot_interrupts_every_task(
+    found: Numbers, vcpus: float, within_min: int
+) -> None:
+    limits, times = Limits(vcpus=vcpus, spot_vcpus=vcpus), replace(TIMES, interrupted=1.0)
+    outcome = Burst(spread(5_000, 60), found, limits, times).run()
+    assert (outcome.files, outcome.failed, outcome.dead) == (5_000, 0, 0)
+    assert outcome.done_s <= within_min * MINUTE_S
+    assert outcome.task_starts <= 100
+
+
 BURST = (5_000, 60.0)
 TIGHT = Limits(vcpus=1)
 """One task at a time: the others wait for capacity."""
 
 
-MUTANTS: list[tuple[str, float, Limits, dict[str, float]]] = [
+MUTANTS: list[tuple[str, object, Limits, dict[str, float]]] = [
     ("window_s", 60, Limits(), {}),
     ("concurrency", 1, Limits(), {}),
     ("max_files", 100, Limits(), {}),
@@ -77,6 +103,11 @@ MUTANTS: list[tuple[str, float, Limits, dict[str, float]]] = [
     ("visibility_s", 30, TIGHT, {}),
     ("max_receives", 1, TIGHT, {"visibility_s": 60}),
     ("retention_s", 90, TIGHT, {}),
+    ("providers", ("FARGATE", "FARGATE"), Limits(), {}),
+    ("large_vcpus", 6.0, Limits(), {}),
+    ("at_once", 1, Limits(vcpus=100), {}),
+    ("range_bytes", 2**29, Limits(), {}),
+    ("days_per_slice", 7, Limits(), {}),
 ]
 
 
@@ -91,6 +122,7 @@ def test_a_mutant_of_each_number_changes_an_answer(
 
 OTHER_LIMITS: list[dict[str, float]] = [
     {"vcpus": 1},
+    {"spot_vcpus": 6},
     {"run_task_per_s": 0.02},
     {"launch_burst": 1, "launch_per_s": 0.02},
     {"launch_per_s": 0.0, "launch_burst": 5},
@@ -124,4 +156,4 @@ def test_messages_that_come_back_are_taken_again(found: Numbers) -> None:
 
 
 def outcome_of(given: Numbers, limits: Limits) -> Outcome:
-    return Burst(spread(*BURST), given, limits, TIMES).run()
+    return Burst(spread(*BURST), given, limits, TIMES, large_s=[0.0]).run()
