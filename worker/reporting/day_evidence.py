@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -23,6 +23,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 MOST_REJECTS_READ = 100_000
 """Rejected rows whose dates are read. Of files with more, each day of the file has some."""
+
+MOST_ITEMS_READ = 5_000_000
+"""Items of files of several days with some that wait, up to which these are looked for."""
 
 WRITTEN_DATE = re.compile(
     rb"(?<!\d)((?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]))"
@@ -43,7 +46,8 @@ async def read_evidence(state: State, workspace: Workspace, contract: Contract) 
       shipped. A row without a date is of the day of its file, where all of it is of one.
     - A refused file is of the date in its name, else of those of its rows, else of the day of its
       upload and of the one before.
-    - An item that waits is of each day of its file: which order it belongs to is not known.
+    - An item that waits is of its own day, mostly that of its order that has not come;
+      without one it is of each day of its file.
 
     Args:
         state: Ledger.
@@ -63,11 +67,7 @@ async def read_evidence(state: State, workspace: Workspace, contract: Contract) 
         elif entry.rows_rejected:
             room -= entry.rows_rejected
             rejected.update(await _rejected_days(entry, workspace, calendar, is_read=room >= 0))
-    items = (await state.progress()).waiting
-    pointers = await state.pointers(items.keys())
-    waiting = Counter[date]()
-    for entry in await state.entries_at([one.sequence for one in pointers.values()]):
-        waiting.update(dict.fromkeys(calendar.days_of(entry), items[entry.source_id]))
+    waiting = await _waiting_items(state, workspace, contract, calendar)
     doubtful = Counter(
         day for entry in flawed if doubts_of(entry) for day in calendar.days_of(entry)
     )
@@ -91,6 +91,50 @@ async def _flawed_uploads(state: State, workspace: Workspace) -> list[Entry]:
         entries = await state.entries_at(sequences)
     last = {ruling.source_id: ruling.kind for ruling in await state.rulings()}
     return [one for one in entries if last.get(one.source_id) != "retraction"]
+
+
+async def _waiting_items(
+    state: State, workspace: Workspace, contract: Contract, calendar: _Calendar
+) -> Counter[date]:
+    """Count the items that wait of each day."""
+    items = (await state.progress()).waiting
+    pointers = await state.pointers(items.keys())
+    entries = await state.entries_at([one.sequence for one in pointers.values()])
+    long = {one.source_id: one for one in entries if len(calendar.days_of(one)) > 1}
+    dated: Mapping[str, Mapping[date, int]] = {}
+    if long and sum(one.rows_clean for one in long.values()) <= MOST_ITEMS_READ:
+        dated = await _dated_waiting(state, workspace, contract, long.keys())
+    found = Counter[date]()
+    for entry in entries:
+        of_file = dated.get(entry.source_id)
+        undated = items[entry.source_id] - sum((of_file or {}).values())
+        found.update(of_file or {})
+        if undated > 0:
+            found.update(dict.fromkeys(calendar.days_of(entry), undated))
+    return found
+
+
+async def _dated_waiting(
+    state: State, workspace: Workspace, contract: Contract, source_ids: Set[str]
+) -> dict[str, Counter[date]]:
+    """Count the items that wait of some files by their own days, where they have these."""
+    if contract.shop is not None or "created_at" not in contract.datasets["order_items"].columns:
+        return {}
+    from kpi.aggregation.calendar import to_date  # noqa: PLC0415  (Arrow, 0.3 s)
+    from worker.transform.changed_days import days_of_waiting_items  # noqa: PLC0415
+    from worker.transform.latest_versions import LatestVersions  # noqa: PLC0415
+    from worker.transform.snapshot import open_snapshot  # noqa: PLC0415
+
+    head = await state.head()
+    snapshot = await open_snapshot(state, head, workspace, contract, since=head)
+    of_files = snapshot.items.of_sources(source_ids)
+    versions = LatestVersions(snapshot.items)
+    await versions.resolve(await of_files.row_groups())
+    found = await days_of_waiting_items(of_files, snapshot.orders, versions, snapshot.contract)
+    return {
+        source_id: Counter({to_date(day): count for day, count in days.items()})
+        for source_id, days in found.items()
+    }
 
 
 class _Calendar:

@@ -6,7 +6,7 @@ order arrives, moves or changes, or when a product of its items becomes known or
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from kpi.aggregation.calendar import NO_DAYS, Days, order_days
 from kpi.contract.arrow_types import arrow_type
 from kpi.contract.model import Contract
-from kpi.kernels.arrays import Positions
+from kpi.kernels.arrays import Mask, Positions
 from kpi.kernels.hash_index import KeyIndex
 from kpi.kernels.keys import keys_of
 from kpi.kernels.masks import booleans
@@ -64,16 +64,28 @@ async def _find_orders(
 async def items_without_order(
     items: Catalog, orders: Catalog, versions: LatestVersions
 ) -> dict[CleanFile, int]:
-    """Count the latest items of each file that have no order yet.
+    """Count the latest items of each file that have no order yet; see `mark_waiting_items`."""
+    waiting: dict[CleanFile, int] = defaultdict(int)
+    async for group, waits in mark_waiting_items(items, orders, versions):
+        waiting[group.file] += int(waits.sum())
+    return waiting
+
+
+async def mark_waiting_items(
+    items: Catalog, orders: Catalog, versions: LatestVersions
+) -> AsyncIterator[tuple[RowGroup, Mask]]:
+    """Find the latest items that have no order yet.
 
     Args:
         items: The items.
         orders: Where to look for their orders.
         versions: Latest items, resolved.
+
+    Yields:
+        A row group, and which of its latest items wait.
     """
-    waiting: dict[CleanFile, int] = defaultdict(int)
     async for batch in _row_group_batches(items):
-        ids = [await _latest_order_ids(group, versions) for group in batch]
+        ids = [await _latest_of(group, versions, "order_id") for group in batch]
         kind = arrow_type(items.dataset.columns["order_id"])
         distinct = pc.unique(pa.chunked_array(ids, kind))
         known = np.zeros(len(distinct) + 1, bool)
@@ -82,8 +94,32 @@ async def items_without_order(
         index = KeyIndex(keys_of([pa.chunked_array([distinct])]))
         for group, of_group in zip(batch, ids, strict=True):
             at = index.find(keys_of([pa.chunked_array([of_group])]))
-            waiting[group.file] += int((~known[at]).sum())
-    return waiting
+            yield group, ~known[at]
+
+
+async def days_of_waiting_items(
+    items: Catalog, orders: Catalog, versions: LatestVersions, contract: Contract
+) -> dict[str, Counter[int]]:
+    """Count the items that wait by their own days, which are mostly those of their orders.
+
+    Args:
+        items: The items, with a column `created_at`.
+        orders: Where to look for their orders.
+        versions: Latest items, resolved.
+        contract: Says where a day begins.
+
+    Returns:
+        Source object -> day -> items that wait; those without `created_at` are left out.
+    """
+    found: dict[str, Counter[int]] = defaultdict(Counter)
+    async for group, waits in mark_waiting_items(items, orders, versions):
+        if waits.any():
+            created = await _latest_of(group, versions, "created_at")
+            days = order_days(
+                created.filter(booleans(waits)).drop_null(), contract.business_time_zone
+            )
+            found[group.file.source_id].update(days.tolist())
+    return found
 
 
 async def days_of_files(orders: Catalog, contract: Contract) -> Days:
@@ -119,7 +155,7 @@ async def days_of_latest_items(
     """Return the days of the latest orders of a file's latest items; both are resolved."""
     found = [NO_DAYS]
     for group in await file.row_groups():
-        ids = pc.unique(await _latest_order_ids(group, item_versions))
+        ids = pc.unique(await _latest_of(group, item_versions, "order_id"))
         async for of_orders, at, table in _find_orders(orders, ids, ["order_id", "created_at"]):
             hit, mask = at >= 0, order_versions.mask(of_orders)
             if mask is not None:
@@ -129,10 +165,10 @@ async def days_of_latest_items(
     return np.unique(np.concatenate(found))
 
 
-async def _latest_order_ids(group: RowGroup, versions: LatestVersions) -> pa.Array:
-    ids = single_array((await _read(group, ["order_id"])).column("order_id"))
+async def _latest_of(group: RowGroup, versions: LatestVersions, column: str) -> pa.Array:
+    values = single_array((await _read(group, [column])).column(column))
     mask = versions.mask(group)
-    return ids if mask is None else ids.filter(booleans(mask))
+    return values if mask is None else values.filter(booleans(mask))
 
 
 async def days_of_new_orders(

@@ -126,6 +126,23 @@ def test_a_waiting_item_holds_back_the_days_of_its_file(home: Path) -> None:
     )
 
 
+def test_a_waiting_item_of_a_long_file_holds_back_its_own_day(home: Path) -> None:
+    items = "id,order_id,product_id,sale_price,created_at\n"
+    put(home, "orders/friday.csv", f"{ORDERS}9,1,2026-11-27T10:00:00,1\n")
+    text = f"{items}1,7,1,5.00,2026-11-26T11:00:00\n2,7,1,5.00,2026-11-26T11:00:00\n"
+    text += "3,9,1,5.00,2026-11-27T11:00:00\n4,99,1,5.00,2026-11-27T11:00:00\n"
+    put(home, "order_items/both.csv", text)
+    found = run(home)
+    assert (found["2026-11-26"]["state"], found["2026-11-26"]["waiting_items"]) == ("final", 0)
+    assert found["2026-11-27"]["why"] == "1 waiting item"
+    # An item without a day of its own may be of either.
+    put(home, "order_items/both.csv", f"{text}5,98,1,5.00,\n")
+    found = run(home)
+    assert [row["waiting_items"] for row in found.values()] == [1, 2]
+    put(home, "orders/late.csv", f"{ORDERS}99,1,2026-11-28,1\n98,1,2026-11-28,1\n")
+    assert {row["state"] for row in run(home).values()} == {"final"}
+
+
 def make_earlier(home: Path) -> None:
     """Make of a database one of a release without attributes of completeness."""
     with closing(sqlite3.connect(home / ".shopkpi" / "shopkpi.db")) as db:
