@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kpi.aggregation.tables import record_names
 from worker.state import Progress
 from worker.state.memory import MemoryState
 from worker.transform.joining import JoinTimings, transform_jointly
@@ -61,7 +62,7 @@ class Transform:
             head = await self.state.head()
             await self.time.sleep(self.seconds)
             await self.state.advance(
-                Progress(published=dict.fromkeys(TABLES, head), waiting_as_of=head)
+                Progress(published=dict.fromkeys(record_names(TABLES), head), waiting_as_of=head)
             )
             return Report(as_of=head)
         finally:

@@ -120,7 +120,7 @@ def test_a_holder_that_slept_takes_nothing_back() -> None:
         await joined(state, time, sleeper)  # waits for it
         await going_on
         assert (sleeper.runs, other.runs) == (1, 1)
-        assert (await state.progress()).published == {"order_kpis": 2}
+        assert (await state.progress()).published["order_kpis"] == 2
 
     run(scene)
 
