@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +12,7 @@ from worker.cli.as_of import question_of
 from worker.cli.event_loop import run_async
 from worker.cli.options import choose_format, format_option, read_all, store_options, utf8
 from worker.cli.query import check_database_exists
-from worker.cli.row_output import print_rows
+from worker.cli.row_output import BATCH_ROWS, print_rows
 from worker.jobs import open_session
 from worker.settings import read_day, read_settings
 
@@ -64,20 +65,30 @@ def current(
             question = question_of(session, session.settings.tables)
             with print_rows(output_format) as output:
                 async for table in current_orders(question, to_day(wanted), category):
-                    for row in _rows_of(table):
+                    for row in _rows_of(table, ids_as_texts=output_format == "table"):
                         output.add(row)
 
     run_async(work, clean_stop=False)
 
 
-def _rows_of(table: pa.Table) -> Iterator[dict[str, Any]]:
-    """Yield rows as they are printed: ids as texts where they are UUIDs, times in UTC."""
-    for batch in table.to_batches(1000):
+def _rows_of(table: pa.Table, *, ids_as_texts: bool) -> Iterator[dict[str, Any]]:
+    """Yield rows as they are printed.
+
+    Args:
+        table: The rows.
+        ids_as_texts: Whether ids are no numbers, which get separators in a table for people.
+    """
+    for batch in table.to_batches(BATCH_ROWS):
         for row in batch.to_pylist():
-            yield {name: _shown(value) for name, value in row.items()}
+            yield {
+                name: str(shown) if ids_as_texts and name.endswith("_id") else shown
+                for name, value in row.items()
+                for shown in [_shown(value)]
+            }
 
 
 def _shown(value: object) -> object:
+    """Return a value as it is printed: a UUID as a text, a time in UTC."""
     if isinstance(value, bytes):
         return str(uuid.UUID(bytes=value))
-    return value.isoformat() if hasattr(value, "isoformat") else value
+    return value.isoformat() if isinstance(value, date) else value

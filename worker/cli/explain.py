@@ -176,6 +176,12 @@ def _summary(found: Explanation, table: str, group: str | None, reached: int) ->
             f"the published rows differ from what the ledger gives as of {reached}: "
             "`shopkpi audit` lists them, `shopkpi transform --all` puts them right"
         )
+    elif not reached and row is not None:
+        yield (
+            "the published row is of an earlier release, or its transform has not ended: "
+            "`shopkpi transform` publishes what the steps add up to"
+        )
+        return
     elif row is None:
         yield f"no row is published as of {reached}"
     else:
@@ -202,10 +208,10 @@ def _rows_text(step: Step, *, with_keys: bool) -> str:
     for name, key in _keys(step, with_keys=with_keys):
         keys.setdefault(name, []).append(key)
     counts = [
-        f"{count:,} {name}" + (f" ({', '.join(keys[name])})" if name in keys else "")
+        f"{name}: {count:,}" + (f" ({', '.join(keys[name])})" if name in keys else "")
         for name, count in step.rows.rows.items()
     ]
-    return clip(", ".join(counts)) or "no rows"
+    return clip(", ".join(counts)) or "rows that the day's rows look up"
 
 
 def _keys(step: Step, *, with_keys: bool) -> list[tuple[str, str]]:

@@ -43,11 +43,21 @@ class DayRows:
 
     def sources(self) -> set[str]:
         """Return the source objects that have any of the rows."""
-        found: set[str] = set()
-        for name, rows in self.rows.items():
-            ranks = np.unique(rows.ranks).astype(np.int32)
-            found |= self.snapshot.catalog(name).of_numbers(ranks).source_ids
-        return found
+        return set().union(*map(self._sources_of, self.rows))
+
+    @property
+    def first_sources(self) -> set[str]:
+        """Source objects before the first of which the day has no KPI row."""
+        return self._sources_of("orders")
+
+    def _sources_of(self, name: str) -> set[str]:
+        ranks = np.unique(self.rows[name].ranks).astype(np.int32)
+        return self.snapshot.catalog(name).of_numbers(ranks).source_ids
+
+    @property
+    def decide_alone(self) -> bool:
+        """Whether the KPIs of the day are a function of `latest`."""
+        return True
 
     @property
     def keys(self) -> dict[str, tuple[str, ...]]:
@@ -79,6 +89,10 @@ class DayRows:
         if "product_id" in items.column_names:
             products = _having(products, "id", items.column("product_id"))
         return {"orders": orders, "order_items": items, "products": products}
+
+    def are_none(self, tables: Tables) -> bool:
+        """Return whether no KPI row is made of some rows."""
+        return not len(tables["orders"])
 
     def products(self, tables: Tables) -> Products:
         """Return the products of `latest`, as a day is computed from them."""

@@ -21,11 +21,14 @@ from worker.transform.clean_files import RowGroup, batch_row_groups
 from worker.transform.current_rows import CurrentDataset, current_datasets
 from worker.transform.key_sets import KeySet
 from worker.transform.shop.days import day_intervals
-from worker.transform.shop.order_ids import find_orders, ids_of
+from worker.transform.shop.order_ids import NO_IDS, find_orders, ids_of
 from worker.transform.shop.snapshot import ShopSnapshot
 
 OF_ORDERS = ("orders", "order_items", "refunds")
 """Datasets whose rows name their order."""
+
+PRODUCT = "product_id"
+"""Column of lines whose products have categories."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +39,30 @@ class ShopDayRows:
         day: Days since 1970-01-01.
         ids: Ids of the orders.
         every_source: Whether any source object may decide on the day.
+        product_ids: Ids of the products of any version of their lines; None where a column is
+            looked up, so that any row of a reference may decide.
         snapshot: The clean zone.
         found: Source objects that have rows of the orders.
+        of_orders: Those of them that have the orders themselves, or refunds.
     """
 
     snapshot: ShopSnapshot
     day: int
     ids: pa.Array
     every_source: bool
+    product_ids: pa.Array | None
     found: frozenset[str]
+    of_orders: frozenset[str]
+
+    @property
+    def first_sources(self) -> frozenset[str] | None:
+        """Source objects before the first of which the day has no KPI row; None where unknown."""
+        return None if self.every_source else self.of_orders
+
+    @property
+    def decide_alone(self) -> bool:
+        """Whether the KPIs of the day are a function of `latest`."""
+        return self.product_ids is not None and not self.every_source
 
     @property
     def keys(self) -> dict[str, tuple[str, ...]]:
@@ -60,7 +78,7 @@ class ShopDayRows:
             )
         found = set(self.found)
         for name, catalog in snapshot.catalogs.items():
-            if name not in OF_ORDERS:
+            if name not in OF_ORDERS and self.product_ids is None:
                 found |= catalog.with_uncounted().source_ids
         # A later file of an entry may replace all earlier ones, whatever their names.
         for name in snapshot.shop.datasets:
@@ -81,17 +99,36 @@ class ShopDayRows:
         Raises:
             ConfigError, SourceError: As `Catalog.row_groups`.
         """
-        tables = {
-            one.name: await self._latest_of(one)
-            for one in current_datasets(snapshot, 0)
-            if one.name in OF_ORDERS and "order_id" in one.columns
+        datasets = {one.name: one for one in current_datasets(snapshot, snapshot.history.head)}
+        named = {
+            name: one
+            for name, one in datasets.items()
+            if name in OF_ORDERS and "order_id" in one.columns
         }
-        orders, refunds = tables["orders"], tables.get("refunds")
-        ids = [ids_of(self._on_day(orders))]
-        if refunds is not None and DAY in refunds.column_names:
-            ids.append(ids_of(self._on_day(refunds)))
+        tables = {name: one.schema.empty_table() for name, one in named.items()}
+        ids = [NO_IDS]
+        for name in ("orders", "refunds"):
+            if name in named:
+                tables[name] = self._having(await self._latest_of(named[name]), self.ids)
+                if name == "orders" or DAY in tables[name].column_names:
+                    ids.append(ids_of(self._on_day(tables[name])))
         wanted = pc.unique(pa.chunked_array(ids, pa.string()))
-        return {name: self._having(table, wanted) for name, table in tables.items()}
+        if "order_items" in named and len(wanted):  # most catalogues come before the orders
+            tables["order_items"] = await self._latest_of(named["order_items"])
+        found = {name: self._having(table, wanted) for name, table in tables.items()}
+        lines = found.get("order_items")
+        looked_up = self.product_ids is not None and "products" in datasets
+        if looked_up and lines is not None and PRODUCT in lines.column_names:
+            products = datasets["products"].schema.empty_table()
+            if len(lines):
+                products = await self._latest_of(datasets["products"])
+            of_lines = pc.is_in(texts_of(products, "id"), value_set=texts_of(lines, PRODUCT))
+            found["products"] = products.filter(of_lines)
+        return found
+
+    def are_none(self, tables: Tables) -> bool:
+        """Return whether no KPI row is made of some rows."""
+        return not self.every_source and not any(map(len, tables.values()))
 
     def _on_day(self, table: pa.Table) -> pa.Table:
         return table.filter(self._is_on_day(table)) if DAY in table.column_names else table
@@ -107,21 +144,14 @@ class ShopDayRows:
         return table.filter(hit)
 
     async def _latest_of(self, dataset: CurrentDataset) -> pa.Table:
-        """Return the latest rows of the orders in a dataset."""
-        live = dataset.live
-        wanted = KeySet.of_values(self.ids, live.limits.lookup_points)
-        groups = await live.row_groups_holding("order_id", wanted) if len(self.ids) else []
-        if DAY in dataset.columns:
-            on_day = day_intervals(np.array([self.day], np.int32))
-            groups = [*{*groups, *await live.row_groups_intersecting(DAY, on_day)}]
-            groups.sort(key=lambda one: (one.file.rank, one.number))
+        """Return the latest rows of a dataset in the source objects that were found."""
+        groups = await dataset.live.of_sources(self.found).row_groups()
         await dataset.resolve(groups)
 
         async def read(batch: list[RowGroup]) -> pa.Table:
-            table = (await dataset.read(batch)).cast(dataset.schema)
-            return self._having(table, self.ids)
+            return (await dataset.read(batch)).cast(dataset.schema)
 
-        batches = batch_row_groups(groups, live.limits.read_rows)
+        batches = batch_row_groups(groups, dataset.live.limits.read_rows)
         tables = await each(batches, read, CONCURRENT_READS)
         return pa.concat_tables([dataset.schema.empty_table(), *tables])
 
@@ -146,17 +176,30 @@ async def read_shop_day(snapshot: ShopSnapshot, day: int) -> ShopDayRows:
             named = [one for one in ("order_id",) if one in catalog.dataset.columns]
             ids += [ids_of(table) for _, table in await _on_day(catalog, day, named)]
     order_ids = pc.unique(pa.chunked_array(ids, pa.string()))
+    looks_up = any(
+        column.via for dataset in shop.all_datasets.values() for column in dataset.columns.values()
+    )
+    product_ids = None if looks_up else pa.array([], pa.string())
     found: set[str] = set()
+    of_orders: set[str] = set()
     for name in OF_ORDERS:
         if name in snapshot.catalogs:
-            found |= await _sources_of(snapshot, name, order_ids, day)
+            sources, products = await _sources_of(snapshot, name, order_ids, day)
+            found |= sources
+            of_orders |= sources if name != "order_items" else set()
+            product_ids = None if looks_up else pc.unique(pa.concat_arrays([product_ids, products]))
+    if "products" in snapshot.catalogs and product_ids is not None:
+        catalog = snapshot.catalogs["products"].with_uncounted()
+        found |= await _sources_with_keys(catalog, pa.table({"id": product_ids}), ["id"])
     return ShopDayRows(
         snapshot=snapshot,
         day=day,
         ids=order_ids,
         # A day that is looked up, or a line that is refunded, is in any file.
         every_source=by_item or bool(shop.datasets["orders"].columns["created_at"].via),
+        product_ids=product_ids,
         found=frozenset(found),
+        of_orders=frozenset(of_orders),
     )
 
 
@@ -176,23 +219,32 @@ async def _on_day(
     return await each(batch_row_groups(groups, catalog.limits.read_rows), read, CONCURRENT_READS)
 
 
-async def _sources_of(snapshot: ShopSnapshot, name: str, ids: pa.Array, day: int) -> set[str]:
-    """Return the source objects with rows of some orders or a day, or later versions of them."""
+async def _sources_of(
+    snapshot: ShopSnapshot, name: str, ids: pa.Array, day: int
+) -> tuple[set[str], pa.Array]:
+    """Find the source objects with rows of some orders or a day, or later versions of them.
+
+    Returns:
+        The source objects, and the ids of the products in these rows.
+    """
     catalog, dataset = snapshot.catalogs[name].with_uncounted(), snapshot.shop.datasets[name]
     moves = dataset.key_by == "columns" and "order_id" not in dataset.key
     key = list(dataset.key) if moves else []
+    of_product = [one for one in (PRODUCT,) if name == "order_items" and one in dataset.columns]
     found: set[str] = set()
     tables: list[pa.Table] = []
-    of_rows = await _on_day(catalog, day, key)  # a refund may name no order
-    async for batch, at, table in find_orders(catalog, ids, key):
+    products = [pa.array([], pa.string())]
+    of_rows = await _on_day(catalog, day, [*key, *of_product])  # a refund may name no order
+    async for batch, at, table in find_orders(catalog, ids, [*key, *of_product]):
         of_rows.append((batch, table.filter(booleans(at >= 0))))
     for batch, table in of_rows:
         if len(table):
             found.add(batch[0].file.source_id)
             tables += [table.select(key)] if moves else []
+            products += [pc.unique(texts_of(table, one)).drop_null() for one in of_product]
     if tables:
         found |= await _sources_with_keys(catalog, pa.concat_tables(tables), key)
-    return found
+    return found, pa.concat_arrays(products)
 
 
 async def _sources_with_keys(catalog: Catalog, keys: pa.Table, key: list[str]) -> set[str]:

@@ -23,7 +23,7 @@ from worker.explain.periods import (
 )
 from worker.explain.row_changes import RowChanges, compare_rows
 from worker.explain.shop_day_rows import ShopDayRows, read_shop_day
-from worker.explain.touching import records_about
+from worker.explain.touching import first_of, records_about
 from worker.state import Entry, Record, Row, Ruling, State
 from worker.transform.computed_rows import RowsByPlace, computed_rows
 from worker.transform.limits import DEFAULT_LIMITS, TransformLimits
@@ -162,8 +162,10 @@ async def _states_of(
     else:
         rows = await read_day(snapshot, day)
     about = records_about(snapshot.history, rows.sources())
+    of_orders = rows.first_sources
+    first = 0 if of_orders is None else first_of(snapshot.history, of_orders)
     snapshot = await restrict(snapshot, question.state, about)
-    found = [sequence for sequence in about if sequence > adopted]
+    found = [sequence for sequence in about if sequence > adopted and sequence >= first]
     before: Tables | None = None
     computed: dict[str, RowsByPlace] = {}
     for sequence in [adopted, *found] if adopted else found:
@@ -171,13 +173,14 @@ async def _states_of(
         products, tables = None, await rows.latest(earlier)  # type: ignore[arg-type]
         if isinstance(rows, DayRows):
             products = rows.products(tables)
-            if before is not None and all(tables[name].equals(before[name]) for name in before):
-                continue  # the KPIs are a function of these rows
+        if rows.decide_alone and _are_equal(before, tables):
+            continue
         before = tables
         computed = {name: {} for name in question.tables}
-        days = np.array([day], np.int32)
-        async for _, of_day in computed_rows(earlier, days, question.tables, products):
-            computed = of_day  # one day is one batch
+        if not rows.are_none(tables):
+            days = np.array([day], np.int32)
+            async for _, of_day in computed_rows(earlier, days, question.tables, products):
+                computed = of_day  # one day is one batch
         yield DayState(
             sequence=sequence,
             rows=computed,
@@ -185,6 +188,10 @@ async def _states_of(
             is_adoption=sequence == adopted,
             keys=rows.keys,
         )
+
+
+def _are_equal(before: Tables | None, after: Tables) -> bool:
+    return before is not None and all(after[name].equals(before[name]) for name in before)
 
 
 async def _record_at(question: Question, sequence: int) -> Record:

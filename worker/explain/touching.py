@@ -30,3 +30,10 @@ def records_about(history: History, source_ids: Collection[str]) -> list[int]:
     sources = set(of_names.column("source_id").to_pylist())
     found |= {one.sequence for one in history.rulings if one.source_id in sources}
     return sorted(found)
+
+
+def first_of(history: History, source_ids: Collection[str]) -> int:
+    """Return the sequence of the first entry of some source objects; the head for none."""
+    rows = history.rows
+    sequences = rows.take(["sequence"], rows.rows_with("source_id", source_ids)).column(0)
+    return int(min(sequences.to_pylist(), default=history.head))
