@@ -19,6 +19,10 @@ COMPUTED = re.compile(
 """Fields that the KPIs are computed with, and that clean rows do not depend on."""
 
 
+NOT_OF_KPIS = re.compile(r"expect")
+"""Fields that neither clean rows nor KPIs depend on."""
+
+
 def describe_differences(old: Contract, new: Contract) -> list[str]:
     """Say how two contracts differ, one sentence for each field, in the order of the fields.
 
@@ -29,6 +33,10 @@ def describe_differences(old: Contract, new: Contract) -> list[str]:
         before, after = (dict(_words(tomllib.loads(one.text))) for one in (old, new))
         before.pop("name", None)
         after.pop("name", None)
+    elif "expect" in before and before["expect"] != after["expect"]:
+        for fields, one in ((before, old), (after, new)):
+            del fields["expect"]
+            fields.update(_words({"expect": tomllib.loads(one.text).get("expect", {})}))
     return [
         f"{name.removeprefix('datasets.')}: {_shown(before.get(name))} -> {_shown(after.get(name))}"
         for name in {**before, **after}
@@ -42,8 +50,17 @@ def same_clean_rows(old: Contract, new: Contract) -> bool:
         {
             name: value
             for name, value in _leaves(_without_replaces(one))
-            if not COMPUTED.fullmatch(name)
+            if not COMPUTED.fullmatch(name) and not NOT_OF_KPIS.fullmatch(name)
         }
+        for one in (old, new)
+    )
+    return before == after
+
+
+def same_kpis(old: Contract, new: Contract) -> bool:
+    """Return whether both contracts make the same KPIs of any files."""
+    before, after = (
+        [(name, value) for name, value in _leaves(one) if not NOT_OF_KPIS.fullmatch(name)]
         for one in (old, new)
     )
     return before == after

@@ -11,6 +11,7 @@ from itertools import accumulate
 from typing import TypedDict, get_args
 
 from kpi.contract.date_formats import FORMAT_WORDS, MAX_FORMAT_CHARACTERS, is_format
+from kpi.contract.expectation import read_expectations
 from kpi.contract.folding import fold
 from kpi.contract.model import (
     DATASETS,
@@ -133,6 +134,7 @@ def _contract_of_shop(root: Reader, text: str) -> Contract:
 
     shop = read_shop(root, is_time_zone=_is_time_zone)
     limits = root.table("limits")
+    time_zone = shop.day if _is_time_zone(shop.day) else shop.times
     contract = Contract(
         name=shop.name,
         datasets={},
@@ -140,6 +142,7 @@ def _contract_of_shop(root: Reader, text: str) -> Contract:
         **_limits(limits),
         digest=hashlib.sha256(text.encode()).hexdigest()[:16],
         text=text,
+        expect=read_expectations(root, shop.all_datasets, time_zone, _is_time_zone),
     )
     for table in (root, limits):
         table.finish()
@@ -176,6 +179,7 @@ def _contract(root: Reader, text: str) -> Contract:
         },
         digest=hashlib.sha256(text.encode()).hexdigest()[:16],
         text=text,
+        expect=read_expectations(root, DATASETS, zones["business_time_zone"], _is_time_zone),
     )
     for table in (root, csv, time, limits):
         table.finish()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from kpi.contract.shop import Shop
 
+from kpi.contract.expectation import Expectation
 from kpi.contract.folding import fold
 
 ColumnType = Literal["integer", "string", "uuid", "decimal", "timestamp"]
@@ -151,6 +152,7 @@ class Contract:
         max_inflation: Most decompressed bytes per compressed byte.
         text: The TOML.
         shop: Meaning of a contract of language 2, which has no `datasets`.
+        expect: Which files come when.
     """
 
     name: str
@@ -166,6 +168,7 @@ class Contract:
     max_inflation: int = 1100
     text: str = field(default="", repr=False)
     shop: Shop | None = None
+    expect: tuple[Expectation, ...] = ()
 
     @property
     def returned(self) -> tuple[str, ...]:

@@ -47,7 +47,8 @@ def status(
     """Print the state of a shop: what came, what was refused, what waits, how far the KPIs are.
 
     The exit code is 4 where something needs a person: a refused file of which no later version was
-    accepted. It reads counters and few receipts, whatever the ledger holds.
+    accepted, or a file that is late by [expect] of the contract. It reads counters and few
+    receipts, whatever the ledger holds.
 
     \b
     Examples:
@@ -58,15 +59,15 @@ def status(
     settings = read_settings(workspace=workspace, state=state, shop=shop, contract=contract)
     output_format = output_format or ("table" if sys.stdout.isatty() else "json")
     check_database_exists(settings)
+    now = datetime.now(UTC)
 
     async def work() -> ShopStatus:
         from worker.maintenance.shop_status import read_status  # Arrow, 0.3 s
 
         async with open_session(settings, read_only=True) as session:
-            return await read_status(session.workspace, session.state)
+            return await read_status(session.workspace, session.state, now=now)
 
     found = run_async(work, clean_stop=False)
-    now = datetime.now(UTC)
     problems = find_problems(found)
     with until_reader_leaves():
         if output_format == "json":
@@ -89,6 +90,12 @@ def find_problems(found: ShopStatus) -> list[str]:
         more = f" and {refused - len(names):,} more" if refused > len(names) else ""
         said = counted(refused, "file is", "files are")
         problems.append(f"{said} refused: {', '.join(names)}{more}")
+    late = [one for one in found.missing if one.is_late]
+    if late:
+        names = [f"{one.dataset} due {_shown(one.due)}" for one in late[-MOST_NAMED:]]
+        more = f" and {len(late) - len(names):,} more" if len(late) > len(names) else ""
+        said = counted(sum(one.missing_files for one in late), "file is", "files are")
+        problems.append(f"{said} late: {', '.join(names)}{more}")
     return problems
 
 
@@ -122,6 +129,18 @@ def status_fields(found: ShopStatus, shop: str, now: datetime) -> dict[str, Any]
             }
             for one in found.refused[-MOST_LISTED:]
         ],
+        "expected": [
+            {
+                "dataset": one.dataset,
+                "due": _instant(one.due),
+                "late": one.is_late,
+                "files": one.expected_files,
+                "missing_files": one.missing_files,
+                "first_day": one.first_day.isoformat(),
+                "last_day": one.last_day.isoformat(),
+            }
+            for one in found.missing
+        ],
         "waiting_items": found.waiting_items,
         "waiting_files": found.waiting_files,
         "waiting_as_of": found.waiting_as_of,
@@ -141,7 +160,7 @@ def status_fields(found: ShopStatus, shop: str, now: datetime) -> dict[str, Any]
         ],
         "contract": adoption
         and {
-            "name": _name(found),
+            "name": found.contract_name,
             "digest": adoption.digest,
             "sequence": adoption.sequence,
             "adopted_at": _instant(adoption.recorded_at),
@@ -151,14 +170,14 @@ def status_fields(found: ShopStatus, shop: str, now: datetime) -> dict[str, Any]
 
 def _show(found: ShopStatus, shop: str, now: datetime) -> None:
     out = console()
-    out.print(f"shop {shop}, {_instant(now)}, ledger as of {found.head}")
+    out.print(f"shop {shop}, {_shown(now)}, ledger as of {found.head}")
     received = [
         {
             "dataset": name,
             "files": one.files,
             "rows": one.rows_read,
             "rejected": one.rows_rejected,
-            "last upload": _instant(one.last_uploaded_at),
+            "last upload": _shown(one.last_uploaded_at) if one.last_uploaded_at else None,
             "ago": _ago(one.last_uploaded_at, now),
         }
         for name, one in found.datasets.items()
@@ -185,6 +204,7 @@ def _lines(found: ShopStatus, now: datetime) -> list[str]:
         lines.append(f"  {short_name(refusal.url)}, uploaded {ago} ago: {clip(refusal.reason)}")
     if refused > MOST_NAMED:
         lines.append(f"  and {refused - MOST_NAMED:,} more")
+    lines += _expected_lines(found)
     lines.append(
         f"waiting: {counted(found.waiting_items, 'item', 'items')} of "
         f"{counted(found.waiting_files, 'file', 'files')}"
@@ -200,8 +220,29 @@ def _lines(found: ShopStatus, now: datetime) -> list[str]:
     )
     lines.append(f"KPI tables: {tables or 'none is published'}")
     if found.adoption is not None:
-        since = _instant(found.adoption.recorded_at)
-        lines.append(f"contract: {_name(found)}, adopted at {found.adoption.sequence}, {since}")
+        since = _shown(found.adoption.recorded_at)
+        lines.append(
+            f"contract: {found.contract_name}, adopted at {found.adoption.sequence}, {since}"
+        )
+    return lines
+
+
+def _expected_lines(found: ShopStatus) -> list[str]:
+    """Say which expected files are not there; nothing where the contract expects none."""
+    if not found.expects:
+        return []
+    late = [one for one in found.missing if one.is_late]
+    lines = [f"late: {counted(sum(one.missing_files for one in late), 'file', 'files')}"]
+    for one in late[-MOST_NAMED:]:
+        days = f"{one.first_day}"
+        if one.last_day != one.first_day:
+            days += f" to {one.last_day}"
+        lines.append(f"  {one.dataset}, due {_shown(one.due)}: orders of {days}")
+    if len(late) > MOST_NAMED:
+        lines.append(f"  and {len(late) - MOST_NAMED:,} deliveries before them")
+    following = [f"{one.dataset} by {_shown(one.due)}" for one in found.missing if not one.is_late]
+    if following:
+        lines.append(f"expected next: {', '.join(following[:MOST_NAMED])}")
     return lines
 
 
@@ -232,6 +273,11 @@ def _gauges(found: ShopStatus, shop: str, now: datetime, problems: list[str]) ->
             [(of_shop, found.waiting_items)],
         ),
         Gauge("waiting_seconds", "Since the first of them came.", [(of_shop, oldest * 3600)]),
+        Gauge(
+            "late_files",
+            "Expected files that are past due.",
+            [(of_shop, sum(one.missing_files for one in found.missing if one.is_late))],
+        ),
         Gauge("table_sequence", "Sequence that a KPI table has reached.", tables),
         Gauge(
             "tables_behind",
@@ -242,16 +288,13 @@ def _gauges(found: ShopStatus, shop: str, now: datetime, problems: list[str]) ->
     ]
 
 
-def _name(found: ShopStatus) -> str:
-    """Return the name of the contract in force."""
-    from kpi.contract.loading import parse_contract
-
-    assert found.adoption is not None  # noqa: S101  (callers have asked)
-    return parse_contract(found.adoption.text, source="the contract in the ledger").name
-
-
 def _instant(at: datetime | None) -> str | None:
     return None if at is None else at.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _shown(at: datetime) -> str:
+    """Format an instant for people."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _hours(at: datetime, now: datetime) -> float:

@@ -131,11 +131,16 @@ async def extend_checkpoint(
 
 def identify_contract(in_force: ContractInForce) -> str:
     """Identify by what entries are chosen and their rows replaced."""
+    stands_for = in_force.stands_for
+
+    def firsts(digests: Iterable[str]) -> list[str]:
+        return sorted({stands_for.get(one, one) for one in digests})
+
     parts = [
-        in_force.contract.digest,
-        *sorted(in_force.same_rows),
+        *firsts([in_force.contract.digest]),
+        *firsts(in_force.same_rows),
         "",
-        *sorted(in_force.other_rows),
+        *firsts(in_force.other_rows),
         *map(str, (in_force.first, in_force.serves_first, in_force.erasures.last)),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

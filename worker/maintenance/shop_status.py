@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from kpi.aggregation.tables import KPI_TABLES, record_names
+from kpi.contract.deliveries import MissingDelivery, find_missing
+from kpi.contract.expectation import Expectation
+from kpi.contract.loading import parse_contract
 from worker.clean import Workspace
-from worker.index.intake import DatasetIntake, Refusal
+from worker.index.intake import ARRIVAL_SECONDS, DatasetIntake, Refusal
 from worker.index.stored_intake import STRIDE_RECORDS, count_on, read_intake
-from worker.state import Adoption, Entry, Progress, State
+from worker.state import Adoption, Entry, Ledger, Progress, State
+from worker.state.contract_in_force import adoption_at
 from worker.state.paging import PAGE_ENTRIES
 
 MOST_WAITING = 1_000
@@ -54,6 +58,9 @@ class ShopStatus:
         published: KPI table -> sequence up to which every day of it is published.
         behind: KPI table -> sequence that it has reached, where records that may change it follow.
         adoption: The contract in force; None before the first accepted file.
+        contract_name: Its name; empty where there is none.
+        expects: Whether it says which files come when.
+        missing: Expected files that are not there, those due first first.
     """
 
     head: int
@@ -68,16 +75,24 @@ class ShopStatus:
     published: Mapping[str, int]
     behind: Mapping[str, int] = field(default_factory=dict)
     adoption: Adoption | None = None
+    contract_name: str = ""
+    expects: bool = False
+    missing: tuple[MissingDelivery, ...] = ()
 
 
 async def read_status(
-    workspace: Workspace, state: State, *, most_records: int = STRIDE_RECORDS
+    workspace: Workspace,
+    state: State,
+    *,
+    now: datetime,
+    most_records: int = STRIDE_RECORDS,
 ) -> ShopStatus:
     """Read the state of a shop.
 
     Args:
         workspace: Where the counters are.
         state: Ledger and KPI tables.
+        now: The present time.
         most_records: Records that are read at most, where the counters are far behind.
 
     Raises:
@@ -87,6 +102,10 @@ async def read_status(
     progress = await state.progress()
     intake = await read_intake(workspace, state, head)
     await count_on(intake, state, head, most_records)
+    adoption = await adoption_at(state, head)
+    contract = None
+    if adoption is not None:
+        contract = parse_contract(adoption.text, source="the contract in the ledger")
     return ShopStatus(
         head=head,
         counted_up_to=intake.up_to,
@@ -99,8 +118,48 @@ async def read_status(
         waiting_as_of=progress.waiting_as_of,
         published=_of_tables(progress),
         behind=await _behind(state, progress, head),
-        adoption=await state.adoption(),
+        adoption=adoption,
+        contract_name="" if contract is None else contract.name,
+        expects=contract is not None and bool(contract.expect),
+        missing=await find_missing_files(state, intake.datasets, adoption, now),
     )
+
+
+async def find_missing_files(
+    ledger: Ledger,
+    came: Mapping[str, DatasetIntake],
+    adoption: Adoption | None,
+    now: datetime,
+) -> tuple[MissingDelivery, ...]:
+    """Return the files that a contract expects and that are not there.
+
+    Args:
+        ledger: Says since when contracts expect them.
+        came: Dataset -> its accepted uploads.
+        adoption: The contract in force; None where there is none.
+        now: The present time.
+
+    Raises:
+        StoreError: The ledger cannot be read, after retries.
+    """
+    since: datetime | None = None
+    expect: tuple[Expectation, ...] = ()
+    while adoption is not None:
+        contract = parse_contract(adoption.text, source="a contract in the ledger")
+        if not contract.expect or (since is not None and contract.expect != expect):
+            break
+        since, expect = adoption.recorded_at, contract.expect
+        adoption = await adoption_at(ledger, adoption.sequence - 1)
+    if since is None:
+        return ()
+    arrivals = {
+        name: {
+            datetime.fromtimestamp(quarter * ARRIVAL_SECONDS, UTC): count
+            for quarter, count in one.arrivals.items()
+        }
+        for name, one in came.items()
+    }
+    return tuple(find_missing(expect, arrivals, since=since, now=now))
 
 
 async def _behind(state: State, progress: Progress, head: int) -> dict[str, int]:

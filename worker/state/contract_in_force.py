@@ -9,10 +9,10 @@ order workers commit in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from kpi.contract.differences import same_clean_rows
+from kpi.contract.differences import same_clean_rows, same_kpis
 from kpi.contract.loading import parse_contract
 from kpi.contract.model import Contract
 from worker.errors import StoreError
@@ -33,6 +33,8 @@ class ContractInForce:
         since: Sequence of the adoption since which every contract in force made the same clean
             rows; 0 where there is none.
         erasures: Customers erased, and the entries that were rewritten for them.
+        stands_for: Digest of an adopted contract -> that of the first one with the same KPIs, where
+            it is another: what derives from the clean rows of one is right for the other.
     """
 
     contract: Contract
@@ -42,6 +44,7 @@ class ContractInForce:
     serves_first: bool = True
     since: int = 0
     erasures: Erasures = NO_ERASURES
+    stands_for: Mapping[str, str] = field(default_factory=dict)
 
     def serves(self, entry: Entry) -> bool:
         """Return whether the clean rows and rejects of an entry are of this contract.
@@ -120,13 +123,15 @@ async def contract_of(
         StoreError: The ledger cannot be read, or a record of it is missing.
     """
     contract = adopted_contract(adoption, default)
-    serves = {contract.digest: True}
+    serves, contracts = {contract.digest: True}, {contract.digest: contract}
     first = adoption
     since, is_unbroken = 0, True
     while first is not None:
         if first.digest not in serves:
             former = parse_contract(first.text, source="an earlier contract in the ledger")
             serves[first.digest] = same_clean_rows(former, contract)
+            contracts[first.digest] = former
+        contracts[first.digest] = contracts.pop(first.digest)  # where it was adopted first
         is_unbroken = is_unbroken and serves[first.digest]
         since = first.sequence if is_unbroken else since
         earlier = await _replaced(ledger, first)
@@ -141,7 +146,25 @@ async def contract_of(
         serves_first=first is None or serves[first.digest],
         since=since,
         erasures=await read_erasures(ledger),
+        stands_for=_first_of_same_kpis(contracts),
     )
+
+
+def _first_of_same_kpis(contracts: Mapping[str, Contract]) -> dict[str, str]:
+    """Map contracts to the first one with the same KPIs, where it is another.
+
+    Args:
+        contracts: Digest -> contract, the last adopted first.
+    """
+    found: dict[str, str] = {}
+    firsts: list[Contract] = []
+    for digest, contract in reversed([*contracts.items()]):
+        first = next((one for one in firsts if same_kpis(one, contract)), None)
+        if first is None:
+            firsts.append(contract)
+        else:
+            found[digest] = first.digest
+    return found
 
 
 async def _replaced(ledger: Ledger, adoption: Adoption) -> Adoption | None:

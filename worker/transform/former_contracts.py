@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kpi.aggregation.calendar import NO_DAYS, Days
-from kpi.contract.differences import same_clean_rows
+from kpi.contract.differences import same_clean_rows, same_kpis
 from kpi.contract.model import Contract
 from worker.state import Adoption
 from worker.state.contract_in_force import adopted_contract, adoption_at
@@ -43,6 +43,22 @@ async def days_of_former_contracts(
         if not (same_days and same_clean_rows(former, contract)):
             days = np.union1d(days, await _days_at(task, former, last))
     return days
+
+
+async def sequence_of_same_kpis(task: TransformTask, adoption: Adoption | None, since: int) -> int:
+    """Return `since` where every contract in force since then makes the same KPIs, else 0.
+
+    Raises:
+        StoreError: The ledger cannot be read, after retries.
+    """
+    contract = None if adoption is None else adopted_contract(adoption, task.contract)
+    while adoption is not None and adoption.sequence > since:
+        adoption = await adoption_at(task.state, adoption.sequence - 1)
+        if adoption is None or contract is None:
+            return 0  # whatever was published was of no contract of the ledger
+        if not same_kpis(adopted_contract(adoption, task.contract), contract):
+            return 0
+    return since
 
 
 async def _days_at(task: TransformTask, contract: Contract, sequence: int) -> Days:

@@ -18,7 +18,10 @@ from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.transform import changed_days
 from worker.transform.day_pipeline import Contended
 from worker.transform.day_ranges import ALL_DAYS, DateRange, possible_days
-from worker.transform.former_contracts import days_of_former_contracts
+from worker.transform.former_contracts import (
+    days_of_former_contracts,
+    sequence_of_same_kpis,
+)
 from worker.transform.latest_versions import LatestVersions
 from worker.transform.product_days import days_of_changed_products
 from worker.transform.reached import reached_sequence, whole_days
@@ -99,8 +102,7 @@ async def find_pending_work(
     if since == head:
         return None
     former_since = since
-    if adoption is not None and adoption.sequence > since:
-        since = 0  # whatever was published may be of another contract
+    since = await sequence_of_same_kpis(task, adoption, since)  # else of another contract
     snapshot = await open_snapshot(
         task.state, head, task.workspace, task.contract, limits=task.limits, since=since
     )

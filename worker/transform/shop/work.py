@@ -16,7 +16,10 @@ from worker.state import Progress
 from worker.state.contract_in_force import adopted_contract, adoption_at
 from worker.transform.day_pipeline import Contended
 from worker.transform.day_ranges import ALL_DAYS, DateRange
-from worker.transform.former_contracts import days_of_former_contracts
+from worker.transform.former_contracts import (
+    days_of_former_contracts,
+    sequence_of_same_kpis,
+)
 from worker.transform.reached import reached_sequence, whole_days
 from worker.transform.shop.changed_days import changed_days
 from worker.transform.shop.changed_files import ChangedFiles
@@ -91,8 +94,7 @@ async def find_shop_work(
     if since == head:
         return None
     former_since = since
-    if adoption is not None and adoption.sequence > since:
-        since = 0  # whatever was published may be of another contract
+    since = await sequence_of_same_kpis(task, adoption, since)  # else of another contract
     snapshot = await open_shop_snapshot(
         task.state, head, task.workspace, task.contract, limits=task.limits, since=since
     )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from kpi.contract.loading import built_in
 from tests.support.commands import shopkpi
 
 ORDERS = "order_id,user_id,status,created_at\n"
@@ -91,3 +94,31 @@ def test_a_shop_without_a_file_has_a_status(tmp_path: Path) -> None:
     assert other.code == 0
     assert "received: nothing\nrefused: 0 files\nwaiting: 0 items of 0 files\n" in other.out
     assert "KPI tables: none is published" in other.out
+
+
+def test_a_late_file_needs_a_person(tmp_path: Path) -> None:
+    put(tmp_path, "orders/1.csv", f"{ORDERS}{ROWS}")
+    expecting = f'{built_in().text}\n[expect]\nevery = "day"\nby = "00:00"\ndatasets = ["orders"]\n'
+    (tmp_path / "shop.toml").write_text(expecting)
+    shopkpi(tmp_path, "run", "shop", "--contract", "shop.toml")
+    found = shopkpi(tmp_path, "status", "--format", "json").json
+    assert [one["late"] for one in found["expected"]] == [False]
+    database = sqlite3.connect(tmp_path / ".shopkpi" / "shopkpi.db")
+    now = datetime.now(UTC)
+    adopted = database.execute("SELECT record FROM ledger WHERE sequence = 1").fetchone()[0]
+    earlier = json.loads(adopted) | {"recorded_at": (now - timedelta(days=3)).isoformat()}
+    database.execute("UPDATE ledger SET record = ? WHERE sequence = 1", [json.dumps(earlier)])
+    database.commit()
+    database.close()
+    (tmp_path / ".shopkpi" / "index").mkdir(exist_ok=True)
+    for mark in (tmp_path / ".shopkpi" / "index").iterdir():
+        mark.unlink()  # it would tell that the ledger is another one
+    late = shopkpi(tmp_path, "status", "--format", "table")
+    assert late.code == 4
+    assert "2 files are late: orders due 20" in late.err
+    assert "late: 2 files\n  orders, due 20" in late.out
+    day = f"{now - timedelta(days=2):%Y-%m-%d}"
+    assert f" 00:00 UTC: orders of {day}\n" in late.out
+    assert f"expected next: orders by {now + timedelta(days=1):%Y-%m-%d} 00:00 UTC\n" in late.out
+    metrics = shopkpi(tmp_path, "status", "--format", "openmetrics")
+    assert 'shopkpi_late_files{shop="default"} 2\n' in metrics.out
