@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kpi.contract.model import Contract
-from worker.errors import ConfigError, CustomersErased, DamagedObject, StoreError
+from worker.errors import ConfigError, ContractChanged, CustomersErased, DamagedObject, StoreError
 from worker.objects import ObjectInfo
 from worker.objects.source import Source
 from worker.state import Entry
@@ -151,10 +151,15 @@ async def commit_ranges(source: Source, context: ValidationContext) -> Entry:
     """Commit an object all of whose ranges have been validated.
 
     Raises:
+        ContractChanged: Ranges are missing, and another contract has come into force meanwhile: the
+            object may have been committed under that one, which takes its clean files away.
         StoreError: Ranges are missing; the message names the first byte without one.
     """
     entry = await commit_if_complete(source, context)
     if entry is None:
+        in_force = await context.ledger.adoption()
+        if context.adoption and in_force and in_force.digest != context.adoption.digest:
+            raise ContractChanged(expected=context.adoption.digest, actual=in_force.digest)
         gap = first_gap(await _read_manifests(source, context))
         raise StoreError(
             f"not all ranges are in: nothing from byte {gap} of {source.info.size_bytes} on",

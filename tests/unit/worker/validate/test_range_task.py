@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.shops import Pipeline
-from worker.errors import ConfigError, DamagedObject
+from worker.errors import ConfigError, ContractChanged, DamagedObject, StoreError
+from worker.state import Adoption
 from worker.validate.byte_range import ByteRange
 from worker.validate.range_task import commit_ranges, validate_range
 
 ORDERS = b"order_id,user_id,created_at\n1,7,2025-03-01\n2,7,2025-03-01\n"
 FIRST = ByteRange(0, 43)
+FIRST_ADOPTION = Adoption(
+    digest="1" * 64, text="", tables=(), recorded_at=datetime(2025, 4, 1, tzinfo=UTC)
+)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +61,23 @@ async def test_a_manifest_that_names_other_objects_is_refused(
         assert victim.read_text() == "precious"
         forged.unlink()
         assert (await commit_ranges(source, pipeline.context())).rows_clean == 2
+
+
+async def test_ranges_of_a_contract_that_is_no_longer_in_force_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "in" / "orders" / "1.csv"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(ORDERS)
+    async with Pipeline(tmp_path / "work") as pipeline:
+        assert pipeline.state is not None
+        source, context = await pipeline.source(path), pipeline.context()
+        await validate_range(source, FIRST, context)
+        with pytest.raises(StoreError, match="nothing from byte 43"):
+            await commit_ranges(source, context)
+        other = replace(FIRST_ADOPTION, digest="0" * 64)
+        await pipeline.state.adopt(other, replaces=0)
+        outdated = replace(context, adoption=FIRST_ADOPTION)
+        with pytest.raises(ContractChanged):
+            await commit_ranges(source, outdated)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
