@@ -18,6 +18,9 @@ UNMASKED_CHARACTERS = 2
 """Characters at the end of a masked key that are left."""
 
 
+MASK_CHARACTERS = 3
+"""Characters that stand for the others, however many they are."""
+
 _SIDE = "_side"
 """Column beside those of the clean rows: whether a row was there before, or is after."""
 
@@ -59,7 +62,7 @@ def compare_rows(
 def mask_key(key: str) -> str:
     """Replace all but the last characters of a key."""
     hidden = max(len(key) - UNMASKED_CHARACTERS, 1)
-    return "*" * hidden + key[hidden:]
+    return "*" * min(hidden, MASK_CHARACTERS) + key[hidden:]
 
 
 def _changed_keys(before: pa.Table, after: pa.Table, key: Sequence[str]) -> pa.Table:
