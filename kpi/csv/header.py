@@ -57,11 +57,13 @@ class Layout:
         dataset: The dataset of the object.
         names: For each field of a record its canonical column; `?` + its header where the contract
             has no such column.
+        headers: For each field its header as it came.
     """
 
     contract: Contract
     dataset: Dataset
     names: tuple[str, ...]
+    headers: tuple[str, ...] = ()
 
     @property
     def schema(self) -> pa.Schema:
@@ -147,7 +149,9 @@ def read_layout(record: bytes, contract: Contract, dataset: Dataset) -> Layout |
         wanted = f"column{'s' * (len(missing) > 1)} {', '.join(missing)}"
         got = describe_headers(headers, known, contract.delimiter)
         return Refusal(reason=f"expected {wanted}, got {got}", header=tuple(headers))
-    return Layout(contract=contract, dataset=dataset, names=tuple(names))
+    return Layout(
+        contract=contract, dataset=dataset, names=tuple(names), headers=tuple(headers)
+    )
 
 
 def describe_headers(headers: Sequence[str], known: Mapping[str, str], delimiter: str) -> str:

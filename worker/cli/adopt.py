@@ -11,7 +11,7 @@ import click
 from kpi.contract.differences import describe_differences
 from worker.cli.change_output import print_changes
 from worker.cli.event_loop import run_async
-from worker.cli.options import choose_event_format, format_option, state_options, utf8_or_path
+from worker.cli.options import choose_event_format, format_option, raw_option, state_options
 from worker.cli.pipeline import bring_up_to_date, make_reporter
 from worker.cli.query import check_database_exists
 from worker.cli.sanitize import one_line
@@ -49,15 +49,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Bring another contract into force.")
 @click.argument("file")
 @state_options
-@click.option(
-    "--raw",
-    multiple=True,
-    type=utf8_or_path,
-    envvar="SHOPKPI_RAW",
-    show_envvar=True,
-    metavar="DIR_OR_URL",
-    help="Where raw files were moved to, as `archive --to` has it; repeatable.",
-)
+@raw_option
 @click.option("--dry-run", is_flag=True, help="Print the values that would change; write nothing.")
 @format_option("table", "json")
 def adopt(

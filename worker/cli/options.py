@@ -93,6 +93,16 @@ kpis_option = click.option(
     help="KPI tables to publish: order, category, product.",
 )
 
+raw_option = click.option(
+    "--raw",
+    multiple=True,
+    type=utf8_or_path,
+    envvar="SHOPKPI_RAW",
+    show_envvar=True,
+    metavar="DIR_OR_URL",
+    help="Where raw files were moved to, as `archive --to` has it; repeatable.",
+)
+
 readers_option = click.option(
     "--readers",
     type=click.Choice([one.value for one in Readers]),

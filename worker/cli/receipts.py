@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from worker.cli.event_loop import run_async
-from worker.cli.options import choose_format, format_option, store_options, until_reader_leaves
+from worker.cli.options import (
+    choose_format,
+    format_option,
+    raw_option,
+    store_options,
+    until_reader_leaves,
+)
 from worker.cli.query import check_contract, check_database_exists
 from worker.cli.render import short_name, show_receipts, show_refusals, show_rows
-from worker.cli.row_output import BATCH_ROWS, print_rows
-from worker.jobs import open_session
+from worker.cli.row_output import print_rows
+from worker.cli.sanitize import one_line
+from worker.errors import ConfigError
+from worker.jobs import open_session, validation_context
+from worker.maintenance.raw_objects import RawObjects
+from worker.objects.location import locate
+from worker.reporting.reporters import SilentReporter
+from worker.runtime.wording import counted
 from worker.settings import read_settings
 from worker.state.named_uploads import find_uploads, newest_versions
 from worker.state.receipt import receipt
-from worker.stores import open_state
+from worker.stores import open_objects, open_state
 
 if TYPE_CHECKING:
-    from worker.clean import Workspace
+    from worker.jobs import Session
     from worker.settings import Settings
     from worker.state import Effect, Entry, Ruling, State
     from worker.transform.present_state import Present
@@ -168,6 +183,15 @@ async def _last_rulings(state: State) -> dict[str, Ruling]:
     is_flag=True,
     help="Print the rejects of earlier versions of a file too, each with its id.",
 )
+@click.option(
+    "--repair",
+    "sheet_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the rows into a new CSV file, in the columns of their own file, to be corrected in "
+    "a spreadsheet; `shopkpi repair` takes it.",
+)
+@raw_option
 @format_option("table", "json", "csv")
 def rejects(
     source: str,
@@ -176,6 +200,8 @@ def rejects(
     shop: str | None,
     contract: str | None,
     all_versions: bool,
+    sheet_path: Path | None,
+    raw: tuple[str, ...],
     output_format: str | None,
 ) -> None:
     """Print the rejected rows of SOURCE, of the newest version of each file.
@@ -190,7 +216,11 @@ def rejects(
       shopkpi rejects orders/monday.csv
       shopkpi rejects monday --all-versions
       shopkpi rejects 0f3a1c2d4e5b6a79 --format csv > monday-rejects.csv
+      shopkpi rejects orders/monday.csv --repair fix.csv
     """
+    if sheet_path is not None and all_versions:
+        raise click.UsageError("--repair goes with the newest version; name another by its id")
+    sheet = None if sheet_path is None else SheetRequest(sheet_path, raw)
     settings = read_settings(workspace=workspace, state=state, shop=shop, contract=contract)
     output_format = choose_format(output_format)
     check_database_exists(settings)
@@ -200,15 +230,20 @@ def rejects(
             entries = [one async for page in find_uploads(session.state, source) for one in page]
             if not all_versions:
                 entries = newest_versions(entries)
-            is_one_file = len({entry.url for entry in entries}) == 1
-            with print_rows(output_format) as output:
-                for entry in entries:
-                    version = _version(entry) if all_versions else {}
-                    name = entry.url.rsplit("/", 1)[-1] if is_one_file else entry.url
-                    async for reject in _read_rejects(entry, session.workspace):
-                        output.add({**version, "file": name, **reject})
+            if sheet is not None:
+                await _write_sheet(session, entries, source, sheet)
+                return
+            await _print_rejects(session, entries, output_format, all_versions=all_versions)
 
     run_async(work, clean_stop=False)
+
+
+@dataclass(frozen=True)
+class SheetRequest:
+    """The file that rejects are written into, and where raw files were moved to."""
+
+    path: Path
+    raw: tuple[str, ...]
 
 
 def _version(entry: Entry) -> dict[str, object]:
@@ -216,27 +251,57 @@ def _version(entry: Entry) -> dict[str, object]:
     return {"source": entry.source_id, "uploaded_at": uploaded_at}
 
 
-async def _read_rejects(entry: Entry, workspace: Workspace) -> AsyncIterator[dict[str, object]]:
-    from worker.clean.reader import CleanObject  # Arrow, 0.3 s
+async def _print_rejects(
+    session: Session, entries: list[Entry], output_format: str, *, all_versions: bool
+) -> None:
+    from worker.clean.rejects import read_rejects  # Arrow, 0.3 s
 
-    before = entry.rows_before or (0,) * len(entry.rejects)
-    for key, rows_before in zip(entry.rejects, before, strict=True):
-        rejects = CleanObject(workspace.store, workspace.stored(key))
-        for group in range((await rejects.footer()).num_row_groups):
-            rows = await rejects.read([group], ["row", "byte_offset", "raw", "reasons"])
-            for batch in rows.to_batches(BATCH_ROWS):
-                for row in batch.to_pylist():
-                    yield _format_reject(row, rows_before)
+    is_one_file = len({entry.url for entry in entries}) == 1
+    with print_rows(output_format) as output:
+        for entry in entries:
+            version = _version(entry) if all_versions else {}
+            name = entry.url.rsplit("/", 1)[-1] if is_one_file else entry.url
+            async for reject in read_rejects(entry, session.workspace):
+                output.add(
+                    {
+                        **version,
+                        "file": name,
+                        "row": reject.row,
+                        "byte_offset": reject.byte_offset,
+                        "reasons": list(reject.reasons),
+                        "raw": reject.raw.decode("utf-8", "backslashreplace"),
+                    }
+                )
 
 
-def _format_reject(row: Mapping[str, Any], rows_before: int) -> dict[str, object]:
-    return {
-        "row": row["row"] + rows_before,
-        "byte_offset": row["byte_offset"],
-        "reasons": [
-            f"{one['reason']}: {(one['column'] + ': ') if one['column'] else ''}"
-            f"expected {one['expected']}"
-            for one in row["reasons"]
-        ],
-        "raw": row["raw"].decode("utf-8", "backslashreplace"),
-    }
+async def _write_sheet(
+    session: Session, entries: list[Entry], name: str, request: SheetRequest
+) -> None:
+    """Write the rejects of one file into a sheet for their repair."""
+    from worker.clean.rejects import read_rejects  # Arrow, 0.3 s
+    from worker.cli.repair_sheet import write_sheet
+    from worker.maintenance.repair.form import find_source, read_form
+
+    if len(entries) > 1:
+        raise ConfigError(
+            f"{len(entries)} files have this name, and a sheet is of one",
+            url=name,
+            option="--repair",
+            hint="name one by its id: " + ", ".join(one.source_id for one in entries[:10]),
+        )
+    entry = entries[0]
+    rejects = [one async for one in read_rejects(entry, session.workspace)]
+    if not rejects:
+        raise ConfigError("it has no rejected rows", url=entry.url, option="--repair")
+    context = validation_context(session, SilentReporter())
+    async with aclosing(RawObjects(open_objects, [locate(one) for one in request.raw])) as raw:
+        raw.ledger = session.state
+        form = await read_form(await find_source(entry, raw), context)
+    write_sheet(request.path, entry.source_id, form, rejects)
+    click.echo(
+        one_line(
+            f"{counted(len(rejects), 'row')} of {short_name(entry.url)} in {request.path}: correct "
+            f"them, then `shopkpi repair {request.path}`"
+        ),
+        err=True,
+    )

@@ -75,6 +75,16 @@ class SourceValidation:
         except Unreadable as unreadable:
             return await self._refused(str(unreadable))
 
+    async def read_layout(self) -> Layout | Refusal:
+        """Read the header alone.
+
+        Raises:
+            Unreadable: The object is no text.
+            SourceError: It cannot be read.
+        """
+        async with aclosing(self._chunks()) as chunks:
+            return (await self._read_header(chunks))[0]
+
     async def _validate(self, chunks: AsyncIterator[Chunk]) -> Entry:
         if self._byte_range and self._byte_range.start > 0:
             layout, first = await self._read_object_header(), None

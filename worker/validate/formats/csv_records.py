@@ -91,7 +91,12 @@ def _unescaped(column: pa.Array) -> pa.Array:
 
 
 class CsvReader:
-    """Reads a CSV file; see `RecordReader`."""
+    """Reads a CSV file; see `RecordReader`.
+
+    Attributes:
+        delimiter: Between its fields.
+        quote: Around values; empty where quotes are plain characters.
+    """
 
     levels: Mapping[str, int] = NO_LEVELS
     extra_dates = False
@@ -110,6 +115,8 @@ class CsvReader:
         self._layout = layout
         self._limit = max_record_bytes
         self.headers = dialect.headers
+        self.delimiter = dialect.delimiter
+        self.quote = layout.quote
         self.first_record = dialect.records_before
 
     async def read(self) -> AsyncGenerator[ReadRecords, None]:
