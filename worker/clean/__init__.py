@@ -7,11 +7,12 @@ Those of another shop than `default` have its folder behind the zone, as in
 `clean/shop=berlin/orders/`. The zone comes first, as lifecycle rules of a bucket go by what a key
 begins with.
 
-A key names everything that the bytes depend on: the source object, the contract's digest, and the
-last erasure of a customer (`-e` and its id) where there was one. So a late worker writes the bytes
-that are there already, and a worker with another contract, or that knows of fewer erasures, does
-not touch the objects of the ledger. Each chunk of a source object is one row group, so that readers
-prune by the ranges in the footers.
+A key names everything that the bytes depend on: the source object, the contract's digest, the last
+erasure of a customer (`-e` and its id) where there was one, and the corrections of rejected rows
+(`-r` and their digest), which are beside the rejects under the same name and `-corrections`. So a
+late worker writes the bytes that are there already, and a worker with another contract, or that
+knows of fewer erasures, does not touch the objects of the ledger. Each chunk of a source object is
+one row group, so that readers prune by the ranges in the footers.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from worker.state.shop import SHOP_FOLDER, shop_folder
 
 STORED_KEY = re.compile(
     r"(clean|rejects)/(?P<shop>shop=[a-z0-9-]{1,40}/)?[A-Za-z0-9_+-]+/uploaded_on=\d{4}-\d{2}-\d{2}/"
-    r"[0-9a-f]{16}-[0-9a-f]{8}(?P<generation>-e[0-9a-f]{8})?(-\d{15}-\d{15})?\.parquet"
+    r"[0-9a-f]{16}-[0-9a-f]{8}(?P<generation>-e[0-9a-f]{8})?"
+    r"(?:-r[0-9a-f]{8}(?:-corrections)?)?(-\d{15}-\d{15})?\.parquet"
 )
 """Keys that `Workspace.key` makes."""
 
@@ -76,7 +78,8 @@ class Workspace:
 
     def result_name(self, source: Source, contract: Contract) -> str:
         """Name the result of a source object, which depends on nothing else."""
-        return f"{source.source_id}-{contract.digest[:8]}{self.generation}"
+        corrected = "" if source.corrections is None else source.corrections.name
+        return f"{source.source_id}-{contract.digest[:8]}{self.generation}{corrected}"
 
     def owns(self, key: str) -> bool:
         """Return whether a key below the workspace is of this shop."""

@@ -30,6 +30,7 @@ COMMANDS = {
     "query": Row("worker.cli.query", "KPI rows."),
     "redrive": Row("worker.cli.redrive", "Bring uploads that failed five times back to the queue."),
     "rejects": Row("worker.cli.receipts", "Rejected rows, and why."),
+    "repair": Row("worker.cli.repair", "Let corrected rows of a sheet count in their places."),
     "restore": Row("worker.cli.retract", "Put retracted uploads back into the KPIs."),
     "retract": Row("worker.cli.retract", "Take uploads out of the KPIs."),
     "run": Row("worker.cli.run", "Files in, KPIs out."),

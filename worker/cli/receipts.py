@@ -19,7 +19,7 @@ from worker.cli.options import (
     until_reader_leaves,
 )
 from worker.cli.query import check_contract, check_database_exists
-from worker.cli.render import short_name, show_receipts, show_refusals, show_rows
+from worker.cli.render import short_name, show_receipts, show_refusals, show_rows, without_former
 from worker.cli.row_output import print_rows
 from worker.cli.sanitize import one_line
 from worker.errors import ConfigError
@@ -104,6 +104,7 @@ async def _print_as_recorded(settings: Settings, source: str | None, output_form
     finally:
         await store.close()
     with until_reader_leaves():
+        found = without_former(found)
         show_receipts(found, effects, rulings, when="at first")
         show_refusals(found)
 
@@ -112,7 +113,9 @@ async def _print_present(settings: Settings, source: str, output_format: str) ->
     from worker.transform.present_state import FATES, present_state  # Arrow, 0.3 s
 
     async with open_session(settings, read_only=True) as session:
-        found = [one async for page in find_uploads(session.state, source) for one in page]
+        found = without_former(
+            [one async for page in find_uploads(session.state, source) for one in page]
+        )
         rulings = await _last_rulings(session.state)
         present = await present_state(
             session.state, session.workspace, session.settings.contract, found

@@ -101,6 +101,7 @@ def show_receipts(
     ]
     gone = {ruling.source_id for ruling in retracted}
     passed_over = any(entry.feeds for entry in entries)
+    repaired = any(entry.repair for entry in entries)
     for entry in entries:
         effect = effects.get(entry.source_id)
         rows.append(
@@ -109,7 +110,8 @@ def show_receipts(
                 "verdict": "retracted" if entry.source_id in gone else entry.verdict,
                 "read": entry.rows_read,
                 "clean": entry.rows_clean,
-                "rejected": entry.rows_rejected,
+                "rejected": entry.rows_rejected + entry.rows_repaired,
+                **({"repaired": entry.rows_repaired} if repaired else {}),
                 **({"passed over": entry.rows_passed_over} if passed_over else {}),
                 "superseded": effect.superseded_rows if effect else None,
                 "waiting": effect.waiting_items if effect else None,
@@ -121,12 +123,19 @@ def show_receipts(
             }
         )
     title = "Receipts: rows read = clean + rejected"
+    title += " - repaired" if repaired else ""
     title += " + passed over" if passed_over else ""
     title += f"; superseded, waiting and days {when}" if when else ""
     show_rows(rows, title, _RANKS)
     for ruling in retracted:
         because = f": {clip(ruling.reason)}" if ruling.reason else ""
         console().print(f"retracted {clip(ruling.url)} at {ruling.sequence}{because}")
+
+
+def without_former(entries: Sequence[Entry]) -> list[Entry]:
+    """Leave out the entries of which rows were repaired: the entry of the repair says it all."""
+    last = {one.source_id: one.sequence for one in entries if one.repair is not None}
+    return [one for one in entries if one.sequence >= last.get(one.source_id, 0)]
 
 
 def short_name(url: str) -> str:

@@ -17,8 +17,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from kpi.contract.model import Contract
-from worker.errors import ConfigError, CustomersErased, HeadMoved, SourceChanged
+from worker.errors import ConfigError, CustomersErased, HeadMoved
 from worker.maintenance.raw_objects import RawObjects
+from worker.maintenance.repair.revalidation import validate_again
 from worker.objects.source import Source
 from worker.runtime.concurrency import each
 from worker.runtime.memory_budget import SMALL_SOURCE_BYTES, SMALL_SOURCES_AT_ONCE
@@ -31,7 +32,6 @@ from worker.validate.context import ValidationContext
 from worker.validate.discard import discard
 from worker.validate.discovery import feeds
 from worker.validate.kept_objects import check_objects
-from worker.validate.validate_source import validate_uncommitted
 
 NAMED_SOURCES = 10
 """Source objects that an error names."""
@@ -199,19 +199,8 @@ async def stage(
     async def one(source: Source) -> None:
         earlier = uploads.accepted[source.source_id]
         begun_s = proposal.context.now()
-        entry = await validate_uncommitted(source, proposal.context)
-        entry = await proposal.context.with_known_content(entry)
-        if None not in (earlier.content_id, entry.content_id):
-            _check_content(earlier, entry)
-        # What identifies the bytes is known, though a refused file may not be read to its end.
-        entry = replace(
-            entry,
-            sha256=earlier.sha256,
-            content=earlier.content,
-            continues=earlier.continues,
-            moved_from=earlier.moved_from,
-            staged=True,
-        )
+        entry = await validate_again(source, earlier, proposal.context)
+        entry = replace(entry, staged=True)
         age_s = proposal.context.now() - begun_s
         await check_objects(entry, proposal.context.workspace, age_s)
         try:
@@ -301,16 +290,6 @@ def _hint_of(gone: Sequence[Entry], uploads: Uploads) -> str:
         f"{hint}; {which} of files that came again, of which rows count that no later one has: "
         f"`shopkpi retract {' '.join(earlier[:NAMED_SOURCES])}` leaves them out"
     )
-
-
-def _check_content(earlier: Entry, entry: Entry) -> None:
-    if earlier.content_id != entry.content_id:
-        raise SourceChanged(
-            "it holds other bytes than the ledger knows",
-            url=entry.url,
-            expected=earlier.content_id,
-            actual=entry.content_id,
-        )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -160,7 +160,7 @@ class Collector:
         async for page in records_in_pages(self._ledger, await self._ledger.head()):
             for record in page:
                 if isinstance(record, Entry):
-                    for key in (*(part.key for part in record.parts), *record.rejects):
+                    for key in record.keys:
                         left.pop(key, None)
         for key, one in left.items():
             if not await self._is_of_pending_ranges(key):

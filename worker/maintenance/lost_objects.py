@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from worker.clean import STORED_KEY
+from worker.clean.corrections import PIECE, corrected_source
 from worker.errors import SourceError, SourceMissing
 from worker.maintenance.erasure.erase import Listing, list_entries
 from worker.objects import list_names
@@ -20,7 +21,6 @@ from worker.state import Entry
 from worker.state.contract_in_force import ContractInForce
 from worker.validate.byte_range import ByteRange
 from worker.validate.context import ValidationContext
-from worker.validate.discard import keys_of
 from worker.validate.validate_source import validate_uncommitted
 
 NAMED_FILES = 10
@@ -80,7 +80,7 @@ async def remake_lost_objects(
     for entry in listing.entries:
         if not in_force.serves(entry):
             continue
-        for key in keys_of(entry):
+        for key in entry.keys:
             if key not in present:
                 why = await _remake(key, entry, by_id, listing, context)
                 if why:
@@ -106,6 +106,12 @@ async def _remake(
         return "it was read by a contract that is not known any more"
     if source is None:
         return "its raw file is not among the inputs, or was changed"
+    if key.endswith(f"{PIECE}.parquet"):
+        return "what a person corrected in it is nowhere else"
+    try:
+        source = await corrected_source(source, entry, context.workspace)
+    except SourceMissing:
+        return "what a person corrected in it is gone"
     byte_range = None
     if contract.shop is None and found[4]:
         byte_range = ByteRange.parse(key[-_RANGE_DIGITS + 1 :].removesuffix(".parquet"))
@@ -114,7 +120,7 @@ async def _remake(
     made = await validate_uncommitted(replace(source, dataset=entry.dataset), of_entry, byte_range)
     if key in made.rejects or any(part.key == key and part in entry.parts for part in made.parts):
         return ""
-    for one in set(keys_of(made)) - set(keys_of(entry)) | {key}:
+    for one in set(made.keys) - set(entry.keys) | {key}:
         await workspace.store.delete(workspace.absolute(one))
     return "it gives other rows by now, since a customer was erased"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -10,10 +11,13 @@ from dataclasses import dataclass
 from typing import IO
 
 from kpi.contract.model import Contract
+from worker.clean import Workspace
+from worker.clean.corrections import read_corrections
 from worker.errors import ConfigError, SourceError
 from worker.objects import ObjectInfo, ObjectStore
 from worker.objects.location import Location, locate
 from worker.state import Entry
+from worker.state.entry import Repair
 from worker.validate.codecs import PARQUET, ZIP
 from worker.validate.stream import SourceStream
 from worker.validate.verdict import ForeignFormat, Unreadable
@@ -48,8 +52,9 @@ class RawBytes:
 class RawFiles:
     """Opens the raw objects of entries, where they are still as they were validated."""
 
-    def __init__(self, open_objects: OpenObjects | None) -> None:
+    def __init__(self, open_objects: OpenObjects | None, workspace: Workspace) -> None:
         self._open_objects = open_objects
+        self._workspace = workspace
         self._stores: dict[str, ObjectStore] = {}
 
     async def close(self) -> None:
@@ -73,11 +78,37 @@ class RawFiles:
         with tempfile.SpooledTemporaryFile(TEMPORARY_MEMORY_BYTES) as file:
             try:
                 kind = await _copy(store, info, file, contract.max_inflation)
+                if upload.repair is not None:
+                    await self._correct(upload, upload.repair, file, contract)
             except (SourceError, Unreadable):
                 yield None
                 return
             file.seek(0)
             yield RawBytes(file, kind, info.key)
+
+    async def _correct(
+        self, upload: Entry, repair: Repair, file: IO[bytes], contract: Contract
+    ) -> None:
+        """Put the corrected records of an upload in the places of the others.
+
+        Raises:
+            SourceError: They are not where they were, as in text of another encoding than UTF-8.
+        """
+        corrections = await read_corrections(repair, self._workspace)
+
+        async def texts() -> AsyncIterator[bytes]:
+            for number, block in enumerate(blocks_of(file)):
+                # By a contract of language 2, places are those without a byte order mark.
+                marked = number == 0 and contract.shop is not None
+                yield block.removeprefix(codecs.BOM_UTF8) if marked else block
+
+        with tempfile.SpooledTemporaryFile(TEMPORARY_MEMORY_BYTES) as corrected:
+            async for text in corrections.apply(texts(), upload.url):
+                corrected.write(text)
+            file.seek(0)
+            file.truncate()
+            for block in blocks_of(corrected):
+                file.write(block)
 
     async def _find(
         self, upload: Entry, contract: Contract

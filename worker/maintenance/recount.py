@@ -92,7 +92,7 @@ class Recounter:
         self._contract = contract
         self._workspace = workspace
         self._ledger = ledger
-        self._raw = RawFiles(open_objects)
+        self._raw = RawFiles(open_objects, workspace)
         self._subjects: Subjects | None = None
         self.result = Recount()
 

@@ -8,15 +8,24 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from worker.objects import ObjectInfo, ObjectStore
+from worker.objects.corrections import Corrections
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One version of one uploaded file, its dataset, and the store to read it from."""
+    """One version of one uploaded file, its dataset, and the store to read it from.
+
+    Attributes:
+        info: The version.
+        dataset: What it is read as.
+        store: Has it.
+        corrections: Records that a person has corrected; None where there are none.
+    """
 
     info: ObjectInfo
     dataset: str
     store: ObjectStore
+    corrections: Corrections | None = None
 
     @cached_property
     def source_id(self) -> str:

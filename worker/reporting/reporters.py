@@ -62,6 +62,9 @@ class Reporter(Protocol):
     def ruled(self, ruling: Ruling) -> None:
         """Report that a ruling on an upload is in the ledger."""
 
+    def repaired(self, entry: Entry, rows: int) -> None:
+        """Report that rows of an upload were repaired."""
+
     def adopted(self, adoption: Adoption, differences: Sequence[str]) -> None:
         """Report that a contract has come into force."""
 
@@ -181,6 +184,9 @@ class JsonReporter:
             sequence=ruling.sequence,
             reason=ruling.reason,
         )
+
+    def repaired(self, entry: Entry, rows: int) -> None:
+        self.emit("source.repaired", rows=rows, **receipt(entry))
 
     def adopted(self, adoption: Adoption, differences: Sequence[str]) -> None:
         self.emit(
@@ -325,6 +331,8 @@ class SilentReporter:
     def unlisted(self, url: str, error: Exception) -> None: ...
 
     def ruled(self, ruling: Ruling) -> None: ...
+
+    def repaired(self, entry: Entry, rows: int) -> None: ...
 
     def adopted(self, adoption: Adoption, differences: Sequence[str]) -> None: ...
 

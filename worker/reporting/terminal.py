@@ -86,6 +86,9 @@ class TerminalReporter:
     def ruled(self, ruling: Ruling) -> None:
         """Do nothing: the command prints a table of what changes."""
 
+    def repaired(self, entry: Entry, rows: int) -> None:
+        """Do nothing: the command prints what became of the rows."""
+
     def publishing(self, done: int, total: int) -> None:
         if self._progress is not None:
             if self._bytes is not None:

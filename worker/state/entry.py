@@ -15,6 +15,7 @@ keep apart as well:
 | `parts` | array of objects: `key`, `rows`, `size_bytes`, `ranges`, `ascending` |
 | `rejects` | array of strings |
 | `rows_before` | array of integers |
+| `repair` | object: `key`, `digest`, `rows`; absent where no row was repaired |
 
 A contract of language 2 adds `feeds` (dataset -> `clean`, `rejected`, `passed_over`, `notes`), the
 integer `rows_passed_over` where it is not 0, and to each part its `dataset`. A feed has the integer
@@ -56,7 +57,7 @@ _COUNTS = ("size_bytes", "rows_read", "rows_clean", "rows_rejected")
 
 _OMITTED_WHERE_EMPTY = (
     *("notes", "rows_passed_over", "feeds", "continues", "moved_from", "staged"),
-    *("erased", "erasure", "rewrites"),
+    *("erased", "erasure", "rewrites", "repair"),
 )
 
 
@@ -112,6 +113,21 @@ class FeedCounts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Repair:
+    """Rejected rows that a person has corrected.
+
+    Attributes:
+        key: Key of the corrections below the workspace.
+        digest: `Corrections.digest` of them.
+        rows: Rows of them that are rejected no more.
+    """
+
+    key: str
+    digest: str
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
     """The receipt of one source object.
 
@@ -153,6 +169,7 @@ class Entry:
         erased: Sequence of the last erasure that its rows were made under; 0 for none.
         erasure: Erasure that it was rewritten for; empty for none.
         rewrites: Sequence of the entry whose objects it replaces; 0 for none.
+        repair: Rows that are rejected no more since somebody corrected them; None for none.
     """
 
     source_id: str
@@ -184,9 +201,21 @@ class Entry:
     erased: int = 0
     erasure: str = ""
     rewrites: int = 0
+    repair: Repair | None = None
 
     def at(self, sequence: int) -> Entry:
         return replace(self, sequence=sequence)
+
+    @property
+    def rows_repaired(self) -> int:
+        """Rejected rows that are rejected no more since somebody corrected them."""
+        return 0 if self.repair is None else self.repair.rows
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of all of its objects, below the workspace."""
+        corrections = () if self.repair is None else (self.repair.key,)
+        return (*(part.key for part in self.parts), *self.rejects, *corrections)
 
     @property
     def content_id(self) -> str | None:
@@ -239,6 +268,8 @@ class Entry:
             fields["feeds"] = {
                 name: FeedCounts(**counts) for name, counts in fields.get("feeds", {}).items()
             }
+            if "repair" in fields:
+                fields["repair"] = Repair(**fields["repair"])
             if fields["verdict"] not in get_args(Verdict):
                 raise ValueError(f"verdict {fields['verdict']!r}")
             for name in _COUNTS:

@@ -24,7 +24,7 @@ def receipt(
         "reason": entry.reason,
         "rows_read": entry.rows_read,
         "rows_clean": entry.rows_clean,
-        "rows_rejected": entry.rows_rejected,
+        **_rejected(entry),
         "reasons": entry.reasons,
         "size_bytes": entry.size_bytes,
         "version": entry.version,
@@ -58,6 +58,17 @@ def receipt(
             "ruling_sequence": ruling.sequence,
         }
     return fields
+
+
+def _rejected(entry: Entry) -> dict[str, int]:
+    """Count the rejects: where some were repaired, as they came, repaired, and still open."""
+    if entry.repair is None:
+        return {"rows_rejected": entry.rows_rejected}
+    return {
+        "rows_rejected": entry.rows_rejected + entry.repair.rows,
+        "rows_repaired": entry.repair.rows,
+        "rows_open": entry.rows_rejected,
+    }
 
 
 def doubts_of(entry: Entry) -> dict[str, int]:

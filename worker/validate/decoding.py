@@ -5,7 +5,9 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
+from worker.objects.corrections import Corrections
 from worker.validate.block import Block
 from worker.validate.verdict import Unreadable
 
@@ -29,6 +31,24 @@ NULL = _STAND_INS[b"N"]
 
 STAND_IN = re.compile(rb"\xf4\x8f[\xbc\xbd][\x80-\xbf]")
 """One of them in UTF-8."""
+
+
+async def corrected_blocks(
+    blocks: AsyncGenerator[Block, None], corrections: Corrections, url: str
+) -> AsyncGenerator[Block, None]:
+    """Yield the blocks of a stream with corrected records in the places of the others.
+
+    Raises:
+        SourceError: A record is not where it was.
+    """
+
+    async def texts() -> AsyncGenerator[bytes, None]:
+        async for block in blocks:
+            yield bytes(block.new)
+
+    async with aclosing(blocks), aclosing(corrections.apply(texts(), url)) as corrected:
+        async for text in corrected:
+            yield Block(text)
 
 
 async def decode(

@@ -24,13 +24,8 @@ async def discard(entry: Entry, context: ValidationContext) -> None:
         await context.ledger.find_staged(entry.source_id, entry.contract),
     ]
     effective = [current.erasures.effective(one) for one in known if one is not None]
-    named = {key for one in effective for key in keys_of(one)}
-    for key in keys_of(entry):
+    named = {key for one in effective for key in one.keys}
+    for key in entry.keys:
         # A file that was touched has the objects of an earlier version.
         if key not in named and key.rpartition("/")[2].startswith(entry.source_id):
             await context.workspace.store.delete(context.workspace.stored(key))
-
-
-def keys_of(entry: Entry) -> list[str]:
-    """Return the keys of all objects of an entry."""
-    return [*(part.key for part in entry.parts), *entry.rejects]

@@ -7,8 +7,6 @@ commit, and the file is validated again. It looks once more where the commit its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from worker.clean import Workspace
 from worker.errors import ObjectsCollected, SourceMissing
 from worker.runtime.concurrency import each
@@ -27,7 +25,6 @@ async def missing_objects(entry: Entry, workspace: Workspace) -> list[str]:
         SourceError: The store refuses.
         StoreError: The store fails after retries.
     """
-    keys: Sequence[str] = [*(part.key for part in entry.parts), *entry.rejects]
     missing: list[str] = []
 
     async def look(key: str) -> None:
@@ -36,7 +33,7 @@ async def missing_objects(entry: Entry, workspace: Workspace) -> list[str]:
         except SourceMissing:
             missing.append(key)
 
-    await each(keys, look, CONCURRENT_READS)
+    await each(entry.keys, look, CONCURRENT_READS)
     return sorted(missing)
 
 

@@ -129,7 +129,9 @@ class MappedValidation:
         key = workspace.key("rejects", self._source, self._contract)
         refusal: str | None = None
         clean: dict[str, ParquetStream] = {}
-        async with open_reject_writer(workspace, key, executor) as rejects:
+        async with open_reject_writer(
+            workspace, key, executor, corrections=self._source.corrections
+        ) as rejects:
             try:
                 async with AsyncExitStack() as stack:
                     await self._write(shop, _Output(clean, rejects, stack))

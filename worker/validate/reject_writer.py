@@ -17,6 +17,7 @@ from kpi.kernels.fixed_point import run_starts
 from kpi.validation.rejects import PARSED_REJECTS, REJECTS, expand_reasons
 from worker.clean import Workspace
 from worker.clean.writer import ParquetStream, parquet_stream
+from worker.objects.corrections import Corrections
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,14 @@ class RejectWriter:
         executor: Executor | None,
         stack: AsyncExitStack,
         batch: RejectBatch,
+        corrections: Corrections | None,
     ) -> None:
         self._workspace = workspace
         self._key = key
         self._executor = executor
         self._stack = stack
         self._batch = batch
+        self._corrections = corrections
         self._stream: ParquetStream | None = None
         self._held: list[pa.Table] = []
         self._held_rows = self._held_bytes = 0
@@ -66,7 +69,12 @@ class RejectWriter:
             return
         # Rows as a spreadsheet counts them: the header is row 1.
         rows = pc.add(rejects.column("row"), records_before + 2)
-        self._held.append(rejects.set_column(0, PARSED_REJECTS.field("row"), rows))
+        rejects = rejects.set_column(0, PARSED_REJECTS.field("row"), rows)
+        if self._corrections is not None:
+            read_at = rejects.column("byte_offset").to_pylist()
+            offsets = pa.array(self._corrections.original_offsets(read_at), pa.int64())
+            rejects = rejects.set_column(1, PARSED_REJECTS.field("byte_offset"), offsets)
+        self._held.append(rejects)
         self._held_rows += rejects.num_rows
         self._held_bytes += rejects.nbytes
         if self._held_rows >= self._batch.rows or self._held_bytes >= self._batch.size_bytes:
@@ -115,6 +123,7 @@ async def open_reject_writer(
     executor: Executor | None = None,
     *,
     batch: RejectBatch | None = None,
+    corrections: Corrections | None = None,
 ) -> AsyncIterator[RejectWriter]:
     """Open the writer of one source object's rejects.
 
@@ -125,8 +134,9 @@ async def open_reject_writer(
         key: Key of the object below the workspace.
         executor: Threads that encode; None for the event loop's.
         batch: When held rejects are written.
+        corrections: With which the source object was read; offsets are those without.
     """
     async with AsyncExitStack() as stack:
-        writer = RejectWriter(workspace, key, executor, stack, batch or RejectBatch())
+        writer = RejectWriter(workspace, key, executor, stack, batch or RejectBatch(), corrections)
         yield writer
         await writer.flush()

@@ -15,6 +15,7 @@ from kpi.csv.header import Layout
 from kpi.validation.parser import ChunkParser
 from kpi.validation.rejects import ParsedChunk
 from worker.clean.writer import parquet_stream
+from worker.objects.corrections import Corrections
 from worker.state.entry import Part
 from worker.validate.context import ValidationContext
 from worker.validate.parse_pool import KeyOrder, Parser, parse_in_order
@@ -43,12 +44,18 @@ class RowWriter:
     """
 
     def __init__(
-        self, keys: ResultKeys, layout: Layout, context: ValidationContext, counts: RowCounts
+        self,
+        keys: ResultKeys,
+        layout: Layout,
+        context: ValidationContext,
+        counts: RowCounts,
+        corrections: Corrections | None,
     ) -> None:
         self._keys = keys
         self._layout = layout
         self._context = context
         self._counts = counts
+        self._corrections = corrections
         self.rejects_key: str | None = None
         self.rejects_summary = ""
 
@@ -68,7 +75,9 @@ class RowWriter:
         """
         part, refusal = None, None
         workspace, executor = self._context.workspace, self._context.executor
-        async with open_reject_writer(workspace, self._keys.rejects, executor) as rejects:
+        async with open_reject_writer(
+            workspace, self._keys.rejects, executor, corrections=self._corrections
+        ) as rejects:
             try:
                 part = await self._write(first, chunks, rejects, may_refuse=may_refuse)
             except (_Refused, Unreadable) as refused:

@@ -17,8 +17,10 @@ from kpi.csv.splitter import RecordSplitter
 from worker.objects.source import Source
 from worker.state import Entry
 from worker.state.entry import Part
+from worker.validate.block import Block
 from worker.validate.byte_range import ByteRange
 from worker.validate.context import ValidationContext
+from worker.validate.decoding import corrected_blocks
 from worker.validate.row_writer import ResultKeys, RowWriter
 from worker.validate.stream import SourceStream
 from worker.validate.verdict import RowCounts, Unreadable, accept, refuse
@@ -94,7 +96,9 @@ class SourceValidation:
             if self._context.refused_header and layout.header:
                 self._context.refused_header(self._source, layout.header)
             return await self._refused(layout.reason)
-        writer = RowWriter(self._result_keys(), layout, self._context, self._counts)
+        writer = RowWriter(
+            self._result_keys(), layout, self._context, self._counts, self._source.corrections
+        )
         part, refusal = await writer.write(first, chunks, may_refuse=self._byte_range is None)
         self._rejects_key = writer.rejects_key
         if refusal is not None:
@@ -127,7 +131,7 @@ class SourceValidation:
     async def _chunks(self) -> AsyncGenerator[Chunk, None]:
         splitter = self._splitter(self._byte_range.start if self._byte_range else 0)
         progress = self._context.progress
-        async with aclosing(self._stream.blocks()) as blocks:
+        async with aclosing(self._blocks()) as blocks:
             async for block in blocks:
                 overlap = block.overlap
                 for part in limit_lines(block.data, lambda: splitter.unfinished_bytes):
@@ -139,6 +143,13 @@ class SourceValidation:
                     progress(self._source, self._stream.bytes_read, self._counts.rows)
         for chunk in splitter.split(b"", last=True):
             yield chunk
+
+    def _blocks(self) -> AsyncGenerator[Block, None]:
+        """Read the text, with the corrected records in their places."""
+        blocks, corrections = self._stream.blocks(), self._source.corrections
+        if corrections is None:
+            return blocks
+        return corrected_blocks(blocks, corrections, self._source.info.url)
 
     async def _read_object_header(self) -> Layout | Refusal:
         """Read the header of the object, for a byte range that does not begin with it."""

@@ -133,8 +133,7 @@ async def _named_keys(ledger: Ledger, erasures: Erasures) -> set[str]:
         for entry in page:
             if not entry.erasure:
                 effective = erasures.effective(entry)
-                named.update(part.key for part in effective.parts)
-                named.update(effective.rejects)
+                named.update(effective.keys)
     return named
 
 

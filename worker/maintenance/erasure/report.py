@@ -120,11 +120,7 @@ class Report:
 
     def _files(self, zone: str) -> list[str]:
         """Name the new objects of a zone."""
-        keys = [
-            key
-            for entry in self.erased.entries
-            for key in (*(part.key for part in entry.parts), *entry.rejects)
-        ]
+        keys = [key for entry in self.erased.entries for key in entry.keys]
         erasure = self.erased.erasure
         name = erasure.erasure_id[:8] if erasure else "-"
         return [key for key in keys if key.startswith(zone) and name in key]

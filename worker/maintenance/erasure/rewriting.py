@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pyarrow as pa
 
 from kpi.contract.model import Contract
@@ -16,10 +17,12 @@ from kpi.erasure.places import places_of
 from kpi.erasure.rejects import erase_texts, mentions
 from kpi.erasure.rows import Places, Subjects, erase_rows
 from worker.clean import Workspace, key_in_generation
+from worker.clean.corrections import read_corrections, texts_of, write_to
 from worker.clean.reader import CleanObject
 from worker.clean.writer import ParquetStream, parquet_stream
+from worker.objects.corrections import Corrections
 from worker.state import Entry
-from worker.state.entry import FeedCounts, Part
+from worker.state.entry import FeedCounts, Part, Repair
 
 
 @dataclass(kw_only=True)
@@ -52,6 +55,7 @@ class Rewriter:
         ]
         delimiter = "," if contract is None else contract.delimiter
         rejects = [await self._rejects(key, delimiter) for key in entry.rejects]
+        repair = await self._repair(entry.repair, delimiter)
         if not self._notes:
             return None
         return _counted(
@@ -59,6 +63,7 @@ class Rewriter:
                 entry,
                 parts=tuple(part for part in parts if part is not None),
                 rejects=tuple(rejects),
+                repair=repair,
                 notes=dict(Counter(entry.notes) + self._notes),
             ),
             self._deleted,
@@ -117,6 +122,24 @@ class Rewriter:
             if marks.any:
                 return True
         return False
+
+    async def _repair(self, repair: Repair | None, delimiter: str) -> Repair | None:
+        """Leave out the corrections that have the customer: later validations find none there."""
+        if repair is None:
+            return None
+        corrections = await read_corrections(repair, self.workspace)
+        texts = [pa.chunked_array([pa.array(one, pa.binary())]) for one in texts_of(corrections)]
+        marked = np.zeros(len(corrections.records), bool)
+        for text in texts:
+            marked |= await asyncio.to_thread(mentions, text, self.subjects, delimiter)
+        if not marked.any():
+            return repair
+        self._notes[str(Note.ERASED_REJECTS)] += int(marked.sum())
+        kept = [one for one, out in zip(corrections.records, marked, strict=True) if not out]
+        left = Corrections.of(kept)
+        key = key_in_generation(repair.key, self.workspace.generation)
+        await write_to(key, left, self.workspace)
+        return replace(repair, key=key, digest=left.digest)
 
     async def _rejects(self, key: str, delimiter: str) -> str:
         file = CleanObject(self.workspace.store, self.workspace.stored(key))

@@ -11,6 +11,8 @@ from worker.maintenance.raw_objects import RawObjects
 from worker.maintenance.repair.cells import JSON_FORM, Form
 from worker.objects.source import Source
 from worker.state import Entry
+from worker.state.counted import CountedUploads
+from worker.state.paging import records_in_pages
 from worker.validate.context import ValidationContext
 from worker.validate.formats import FormatContext
 from worker.validate.formats.csv_records import CsvReader
@@ -19,6 +21,31 @@ from worker.validate.formats.opening import open_files
 from worker.validate.source_validation import SourceValidation
 from worker.validate.stream import SourceStream
 from worker.validate.verdict import Unreadable
+
+
+async def counting_entry(source_id: str, context: ValidationContext) -> Entry:
+    """Return the entry that counts for a source object: of uploads of equal bytes the first.
+
+    Raises:
+        ConfigError: The ledger does not have it.
+        StoreError: The ledger cannot be read, after retries.
+    """
+    entry = await context.find(source_id)
+    if entry is None:
+        raise ConfigError(
+            "no source object in the ledger has this id",
+            url=source_id,
+            hint="is it the workspace that the sheet was written from?",
+        )
+    if entry.verdict == "refused":
+        return entry
+    counted = CountedUploads(context.contract.replaces_file)
+    ledger, in_force = context.ledger, context.in_force
+    async for page in records_in_pages(ledger, await ledger.head()):
+        counted.add(page if in_force is None else in_force.select(page))
+    runs = counted.runs([source_id])
+    first = await context.find(runs[0][0].source_id) if runs else None
+    return entry if first is None else first
 
 
 async def find_source(entry: Entry, raw: RawObjects) -> Source:

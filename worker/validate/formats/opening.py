@@ -79,6 +79,8 @@ async def open_files(
             async for one in found:
                 yield one
     else:
+        if source.corrections is not None:
+            text.correct(source.corrections, source.info.url)
         yield OpenedFile(
             name=None, opened=await _open_text(_candidates(context.shop, key), context, text)
         )

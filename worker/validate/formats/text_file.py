@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from functools import partial
 
+from worker.objects.corrections import Corrections
 from worker.validate.block import Block
 from worker.validate.decoding import decode
 
@@ -22,6 +24,14 @@ class TextFile:
         self._beginning = beginning
         self._rest = rest
         self.is_whole = whole
+        self._corrected: Callable[[AsyncIterator[bytes]], AsyncGenerator[bytes, None]] | None = None
+
+    def correct(self, corrections: Corrections, url: str) -> None:
+        """Put corrected records in the places of the others where the file is decoded.
+
+        Its beginning stays as it came: with the same header it has the same dialect.
+        """
+        self._corrected = partial(corrections.apply, url=url)
 
     @classmethod
     async def open(cls, blocks: AsyncIterator[Block], size_bytes: int = HEAD_BYTES) -> TextFile:
@@ -59,7 +69,8 @@ class TextFile:
         self, encoding: str | None, escape: str, quote: str = '"'
     ) -> AsyncGenerator[bytes, None]:
         """Decode everything, once."""
-        return decode(self._blocks(), encoding, escape, quote=quote)
+        texts = decode(self._blocks(), encoding, escape, quote=quote)
+        return texts if self._corrected is None else self._corrected(texts)
 
     async def _blocks(self) -> AsyncGenerator[Block, None]:
         while self._beginning:
