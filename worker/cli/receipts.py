@@ -281,7 +281,8 @@ async def _write_sheet(
     session: Session, entries: list[Entry], name: str, request: SheetRequest
 ) -> None:
     """Write the rejects of one file into a sheet for their repair."""
-    from worker.clean.rejects import read_rejects  # Arrow, 0.3 s
+    from kpi.erasure.rejects import ERASED_TEXT  # Arrow, 0.3 s
+    from worker.clean.rejects import read_rejects
     from worker.cli.repair_sheet import write_sheet
     from worker.maintenance.repair.form import find_source, read_form
 
@@ -293,7 +294,10 @@ async def _write_sheet(
             hint="name one by its id: " + ", ".join(one.source_id for one in entries[:10]),
         )
     entry = entries[0]
-    rejects = [one async for one in read_rejects(entry, session.workspace)]
+    # Rows of erased customers have lost their texts.
+    rejects = [
+        one async for one in read_rejects(entry, session.workspace) if one.raw != ERASED_TEXT
+    ]
     if not rejects:
         raise ConfigError("it has no rejected rows", url=entry.url, option="--repair")
     context = validation_context(session, SilentReporter())
