@@ -149,9 +149,7 @@ def read_layout(record: bytes, contract: Contract, dataset: Dataset) -> Layout |
         wanted = f"column{'s' * (len(missing) > 1)} {', '.join(missing)}"
         got = describe_headers(headers, known, contract.delimiter)
         return Refusal(reason=f"expected {wanted}, got {got}", header=tuple(headers))
-    return Layout(
-        contract=contract, dataset=dataset, names=tuple(names), headers=tuple(headers)
-    )
+    return Layout(contract=contract, dataset=dataset, names=tuple(names), headers=tuple(headers))
 
 
 def describe_headers(headers: Sequence[str], known: Mapping[str, str], delimiter: str) -> str:

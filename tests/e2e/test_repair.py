@@ -71,8 +71,10 @@ def correct(sheet: str, rows: dict[str, dict[str, str]], to: str = "fixed.csv") 
 
 
 def rows_of(shopkpi: Shopkpi, *options: str) -> list[list[dict[str, Any]]]:
+    """Rows of KPI tables, but for when they were published."""
     tables = ("orders", "category")
-    return [shopkpi("query", one, "--format", "json", *options).json for one in tables]
+    found = [shopkpi("query", one, "--format", "json", *options).json for one in tables]
+    return [[{**row, "as_of": 0} for row in rows] for rows in found]
 
 
 def counts(shopkpi: Shopkpi, name: str = "orders/1.csv") -> list[int]:
