@@ -111,13 +111,26 @@ async def _in_effect(ledger: Ledger, head: int) -> AsyncIterator[list[Entry]]:
 
 
 def newest_versions(entries: Iterable[Entry]) -> list[Entry]:
-    """Return the last upload of each file, in the order of the ledger."""
+    """Return the last upload of each file, in the order of the ledger.
+
+    Of uploads with the same bytes a repaired one stands for those that were only touched since.
+    """
     newest: dict[str, Entry] = {}
     for entry in entries:
         other = newest.get(entry.url)
-        if other is None or _age(other) <= _age(entry):
+        if (
+            other is None
+            or (_age(other) <= _age(entry) and not _is_repaired(other, entry))
+            or _is_repaired(entry, other)
+        ):
             newest[entry.url] = entry
     return sorted(newest.values(), key=lambda entry: entry.sequence)
+
+
+def _is_repaired(entry: Entry, other: Entry) -> bool:
+    """Return whether an entry has the bytes of another one, and was repaired since."""
+    same = entry.content_id is not None and entry.content_id == other.content_id
+    return same and entry.repair is not None and other.repair is None
 
 
 def _age(entry: Entry) -> tuple[object, int]:
