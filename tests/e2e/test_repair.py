@@ -74,7 +74,11 @@ def rows_of(shopkpi: Shopkpi, *options: str) -> list[list[dict[str, Any]]]:
     """Rows of KPI tables, but for when they were published."""
     tables = ("orders", "category")
     found = [shopkpi("query", one, "--format", "json", *options).json for one in tables]
-    return [[{**row, "as_of": 0} for row in rows] for rows in found]
+    when = {"as_of", "published_at"}
+    return [
+        [{name: value for name, value in row.items() if name not in when} for row in rows]
+        for rows in found
+    ]
 
 
 def counts(shopkpi: Shopkpi, name: str = "orders/1.csv") -> list[int]:
