@@ -15,7 +15,6 @@ keep apart as well:
 | `parts` | array of objects: `key`, `rows`, `size_bytes`, `ranges`, `ascending` |
 | `rejects` | array of strings |
 | `rows_before` | array of integers |
-| `repair` | object: `key`, `digest`, `rows`; absent where no row was repaired |
 
 A contract of language 2 adds `feeds` (dataset -> `clean`, `rejected`, `passed_over`, `notes`), the
 integer `rows_passed_over` where it is not 0, and to each part its `dataset`. A feed has the integer
@@ -26,6 +25,8 @@ the `source_id` of that part. One of a file of a folder that was moved has `move
 URL. One whose rows were made when customers had been erased has `erased`,
 the sequence of the last erasure. One that was rewritten for an erasure has `staged`, `erasure`, its
 id, and `rewrites`, the sequence of the entry whose objects it replaces.
+One of which rejected rows were repaired has `repair`: an object
+with `key`, `digest` and `rows`.
 
 `ranges` of a part is an object: column -> `{"low": .., "high": ..}`. Its columns are those that
 files are pruned by: the first column of the dataset's key, `order_id`, and `created_at`. An id of
