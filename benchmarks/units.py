@@ -1,8 +1,8 @@
 """Read and write units of DynamoDB requests, from what passed by a tap.
 
-Sizes are those of the JSON of items, which is longer than what DynamoDB counts: the units are never
-too low. Units are those of "DynamoDB read and write operations" in its developer guide: 4 KB a read
-unit, strongly consistent; 1 KB a write unit, two within a transaction.
+Sizes are those of "DynamoDB item sizes and formats" in its developer guide, rounded up where it
+says about: the units are never too low. Units are those of "DynamoDB read and write operations":
+4 KB a read unit, strongly consistent; 1 KB a write unit, two within a transaction.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from typing import Any
 from benchmarks.tap import Request
 
 READ_BYTES, WRITE_BYTES = 4096, 1024
+
+Item = dict[str, dict[str, Any]]
+"""Attribute -> kind -> value, as DynamoDB's JSON has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,27 @@ def _write_units(target: str, asked: dict[str, Any]) -> int:
     return 0
 
 
-def _blocks(item: object, size: int) -> int:
-    """Return how many blocks an item takes; a missing one takes one."""
-    return max(1, math.ceil(len(json.dumps(item, separators=(",", ":"))) / size))
+def _blocks(items: Item | list[Item], size: int) -> int:
+    """Return how many blocks some items take; a missing one takes one."""
+    every = items if isinstance(items, list) else [items]
+    return max(1, math.ceil(sum(map(item_bytes, every)) / size))
+
+
+def item_bytes(item: Item) -> int:
+    """Return the size of an item: of the names and values of its attributes."""
+    return sum(len(name.encode()) + _value_bytes(value) for name, value in item.items())
+
+
+def _value_bytes(value: dict[str, Any]) -> int:
+    ((kind, content),) = value.items()
+    if kind == "N":  # a byte for two digits, one more, and one for a sign
+        return math.ceil(len(content) / 2) + 2
+    if kind == "S":
+        return len(content.encode())
+    if kind == "B":
+        return len(content) * 3 // 4
+    if kind == "M":
+        return 3 + len(content) + item_bytes(content)
+    if kind == "L":
+        return 3 + sum(1 + _value_bytes(one) for one in content)
+    return len(json.dumps(content))  # of sets more than they take; BOOL and NULL take 1

@@ -5,53 +5,26 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
 from benchmarks import ours
+from benchmarks.cases.busy_day import busy_day
 from benchmarks.cases.cloud import create_tables
+from benchmarks.cases.counting import Counted, count
 from benchmarks.cases.engines import Found
-from benchmarks.cost import DYNAMODB_READ, DYNAMODB_WRITE, S3_GET, S3_PUT
+from benchmarks.cases.long_ledgers import long_ledgers
 from benchmarks.emulator import client_environment, put_objects, running_ministack, upload
-from benchmarks.measure import Usage, measure
+from benchmarks.measure import measure
 from benchmarks.results import Row, Runs
 from benchmarks.rounds import Bench
 from benchmarks.tap import Tap, tapped
-from benchmarks.units import Units, units_of
 
 FILE_ORDERS = 20
 HISTORIES = (50, 1_000)
 FEW_FILES, MANY_FILES = 500, 5_000
 FIRST_DAY = date(2015, 1, 1)
 FIRST_MTIME = 1_500_000_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Counted:
-    """What one command asked of S3 and DynamoDB.
-
-    Attributes:
-        gets: GET requests of objects.
-        heads: HEAD requests.
-        puts: PUT, POST and LIST requests.
-        units: Of DynamoDB.
-    """
-
-    gets: int
-    heads: int
-    puts: int
-    units: Units
-
-    @property
-    def dollars(self) -> float:
-        """By the prices of COST.md."""
-        return (
-            (self.gets + self.heads) * S3_GET
-            + self.puts * S3_PUT
-            + self.units.read * DYNAMODB_READ
-            + self.units.write * DYNAMODB_WRITE
-        )
 
 
 def growth(bench: Bench) -> Found:
@@ -68,6 +41,7 @@ def growth(bench: Bench) -> Found:
     counts = [files if is_whole else files // 10 for files in (FEW_FILES, MANY_FILES)]
     few, many = (_run_files(bench, files) for files in counts)
     rows = [*_transform_rows(histories, transforms), *_known_rows(histories, known)]
+    rows += [*busy_day(bench), *long_ledgers(bench)]
     each = [runs.cpu_s[0] / files for runs, files in zip((few, many), counts, strict=True)]
     rows.append(
         Row(
@@ -152,7 +126,7 @@ def _one_more_day(bench: Bench, files: int, endpoint: str, tap: Tap, logs: Path)
         environment=environment,
         sample=False,
     )
-    usage, counted = _count(ours.command("transform", **state), tap, logs)
+    usage, counted = count(ours.command("transform", **state), tap, logs)
     if ours.published(usage)["days"] != 1:
         raise ours.WrongResult("expected one day to be published")
     return counted
@@ -161,31 +135,11 @@ def _one_more_day(bench: Bench, files: int, endpoint: str, tap: Tap, logs: Path)
 def _known_files(files: int, tap: Tap, logs: Path) -> Counted:
     """Count a run that finds nothing new."""
     state = {"workspace": "s3://clean", "state": "dynamodb://growth"}
-    usage, counted = _count(ours.command("run", "s3://incoming", **state), tap, logs)
+    usage, counted = count(ours.command("run", "s3://incoming", **state), tap, logs)
     known = sum(one.get("files", 1) for one in ours.events(usage, "source.known"))
     if known != files + 2:
         raise ours.WrongResult(f"expected {files + 2} known files, got {known}")
     return counted
-
-
-def _count(command: Sequence[str], tap: Tap, logs: Path) -> tuple[Usage, Counted]:
-    """Run a command, and count what passes by a tap."""
-    tap.requests.clear()
-    tap.answers.clear()
-    usage = measure(
-        list(command),
-        log=logs / "counted.log",
-        environment=client_environment(tap.endpoint_url),
-        sample=False,
-    )
-    verbs = [one.head.split(b" ", 2) for one in tap.requests if not one.target]
-    lists = sum(verb[0] == b"GET" and b"list-type=" in verb[1] for verb in verbs)
-    gets = sum(verb[0] == b"GET" for verb in verbs) - lists
-    heads = sum(verb[0] == b"HEAD" for verb in verbs)
-    counted = Counted(
-        gets=gets, heads=heads, puts=len(verbs) - gets - heads, units=units_of(tap.answers)
-    )
-    return usage, counted
 
 
 def _run_files(bench: Bench, files: int) -> Runs:
