@@ -170,14 +170,14 @@ async def check_earlier_sequences(seed: int, home: str) -> None:
                 assert [row for row in found if row is not None] == rows
 
 
-@examples(0.1)
+@examples(0.07)
 @given(seed=st.integers(0, 2**32))
 def test_earlier_sequences_and_their_differences_are_the_oracle(seed: int) -> None:
     with tempfile.TemporaryDirectory() as home:
         asyncio.run(check_earlier_sequences(seed, home))
 
 
-@examples(0.1)
+@examples(0.07)
 @given(seed=st.integers(0, 2**32))
 def test_steps_are_the_oracle_after_every_record(seed: int) -> None:
     with tempfile.TemporaryDirectory() as home:
