@@ -27,7 +27,7 @@ ALLOWED = {
         *AWS_CLIENT,
     },
     # The schemas of the clean zone are pyarrow's.
-    "infra": {"kpi", "pyarrow", "aws_cdk", "constructs", "cdk_nag", "jsii"},
+    "infra": {"kpi", "pyarrow", "aws_cdk", "boto3", "constructs", "cdk_nag", "jsii"},
 }
 TYPES_ONLY = {"_typeshed", "types_aiobotocore_s3", "types_aiobotocore_dynamodb"}
 """Packages that only type checkers import."""

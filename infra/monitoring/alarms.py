@@ -25,6 +25,10 @@ REJECT_RATE_MIN_ROWS = 100
 """Rows within an hour below which a reject rate says nothing."""
 
 
+QUOTA_ALARM_PERCENT = 80
+"""Share of the vCPU quota that leaves no room for a burst."""
+
+
 class WorkerMetrics:
     """Metrics that the worker writes into its log lines (CloudWatch embedded metric format)."""
 
@@ -98,6 +102,7 @@ class Alarms(Construct):
         self._uploads(settings, machines["Ingest"])
         self._queue(settings, *uploads)
         self._throttling(tables)
+        self._quota()
         self._alarm(
             "Uncommitted",
             "An upload has been in the input bucket for too long",
@@ -250,6 +255,36 @@ class Alarms(Construct):
                 period=FIVE_MINUTES, statistic="Maximum"
             ),
             runbook="dead-uploads",
+        )
+
+    def _quota(self) -> None:
+        """Warn where tasks use most of the account's vCPUs, whoever runs them."""
+        running = cloudwatch.Metric(
+            namespace="AWS/Usage",
+            metric_name="ResourceCount",
+            # ECS developer guide, "AWS Fargate usage metrics". Spot has a quota of its own, and
+            # every task falls back to this one.
+            dimensions_map={
+                "Service": "Fargate",
+                "Type": "Resource",
+                "Resource": "vCPU",
+                "Class": "Standard/OnDemand",
+            },
+            statistic="Maximum",
+            period=FIVE_MINUTES,
+        )
+        self._alarm(
+            "VcpuQuota",
+            "Tasks of this account have used most of its vCPU quota for a quarter of an hour",
+            cloudwatch.MathExpression(
+                expression="running / SERVICE_QUOTA(running) * 100",
+                using_metrics={"running": running},
+                period=FIVE_MINUTES,
+                label="% of the vCPU quota",
+            ),
+            runbook="vcpu-quota",
+            threshold=QUOTA_ALARM_PERCENT,
+            periods=3,
         )
 
     def _throttling(self, tables: Sequence[dynamodb.Table]) -> None:

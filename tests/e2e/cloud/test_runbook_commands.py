@@ -51,6 +51,7 @@ def test_every_command_of_the_runbook_runs(cloud: Cloud, tmp_path: Path) -> None
         "INGEST": deployment.machine("ingest"),
         "IN": deployment.outputs["InputBucket"],
         "DEAD": deployment.outputs["UploadDeadLetters"],
+        "UPLOADS": deployment.outputs["UploadQueue"],
         "DONE": deployment.outputs["ArchiveBucket"],
         "SHOPKPI_STATE": deployment.outputs["State"],
         "SHOPKPI_WORKSPACE": f"s3://{deployment.outputs['CleanBucket']}",

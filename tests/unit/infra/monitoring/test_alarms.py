@@ -47,6 +47,7 @@ def test_alarms_cover_what_can_go_wrong(template: Template, full: Template) -> N
         "RejectRate",
         "TaskExits",
         "Uncommitted",
+        "VcpuQuota",
     }
     assert alarms(template) == expected
     assert alarms(full) == expected | {"NoSuccess"}
@@ -87,6 +88,23 @@ def test_dashboard_and_alarms_show_what_the_worker_reports(template: Template) -
     reported = {(event, name) for event, fields in UNITS.items() for name in fields}
     assert len(shown) >= 7
     assert shown <= reported
+
+
+def test_the_vcpu_quota_of_the_account_raises_an_alarm(template: Template) -> None:
+    alarm = template.named("AlarmsVcpuQuota", "AWS::CloudWatch::Alarm")
+    share, metric = sorted(alarm["Metrics"], key=lambda one: "MetricStat" in one)
+    running = metric["Id"]
+    assert share["Expression"] == f"{running} / SERVICE_QUOTA({running}) * 100"
+    found = metric["MetricStat"]["Metric"]
+    assert (found["Namespace"], found["MetricName"]) == ("AWS/Usage", "ResourceCount")
+    assert {one["Name"]: one["Value"] for one in found["Dimensions"]} == {
+        "Class": "Standard/OnDemand",
+        "Resource": "vCPU",
+        "Service": "Fargate",
+        "Type": "Resource",
+    }
+    # For ever in use would be no news: three periods of five minutes.
+    assert (alarm["Threshold"], alarm["EvaluationPeriods"]) == (80, 3)
 
 
 def test_an_audit_that_finds_differences_raises_an_alarm(template: Template) -> None:
