@@ -34,6 +34,7 @@ LACKING: Mapping[str, tuple[str, str]] = {
     "rejected_rows": ("rejected row", "rejected rows"),
     "waiting_items": ("waiting item", "waiting items"),
     "late_files": ("late file", "late files"),
+    "awaited_files": ("file still to come", "files still to come"),
 }
 """Reason why a day is provisional -> its words for one and for more."""
 
@@ -68,7 +69,8 @@ class Evidence:
         rejected_rows: Rejected rows of each day.
         waiting_items: Items of each day whose order has not come.
         refused_files: Refused files of each day.
-        late_files: Files of each day that the contract expects and that have not come.
+        late_files: Files of each day that the contract expects and that are past due.
+        awaited_files: Files of each day that the contract expects and that are not due yet.
         doubtful_files: Files of each day that may be meant otherwise than they were read.
         expects_files: Whether the contract says which files are expected.
     """
@@ -77,6 +79,7 @@ class Evidence:
     waiting_items: Counts = field(default_factory=dict)
     refused_files: Counts = field(default_factory=dict)
     late_files: Counts = field(default_factory=dict)
+    awaited_files: Counts = field(default_factory=dict)
     doubtful_files: Counts = field(default_factory=dict)
     expects_files: bool = False
 
@@ -178,6 +181,7 @@ def _state(row: Mapping[str, Cell], evidence: Evidence) -> DayState:
         "rejected_rows": evidence.rejected_rows.get(day, 0),
         "waiting_items": evidence.waiting_items.get(day, 0),
         "late_files": evidence.late_files.get(day, 0),
+        "awaited_files": evidence.awaited_files.get(day, 0),
     }
     doubtful = {"doubtful_files": evidence.doubtful_files.get(day, 0)}
     unknown = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from kpi.aggregation.completeness import DayState, day_states, shown_row
@@ -51,7 +51,10 @@ async def read_day_states(
     Raises:
         SourceError, StoreError: A retry may help.
     """
+    from worker.maintenance.expected_files import with_missing_files  # Arrow, 0.3 s
+
     evidence = await read_evidence(state, workspace, contract)
+    evidence = await with_missing_files(evidence, state, workspace, datetime.now(UTC))
     rows = state.rows(ORDER_KPIS.name, first=first, last=last)
     return day_states([row async for row in rows], evidence)
 

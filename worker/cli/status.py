@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
 
+from kpi.aggregation.completeness import DayState
+from kpi.aggregation.completeness import State as DayStateName
+from kpi.aggregation.tables import ORDER_KPIS
+from worker.cli.day_states import read_day_states
 from worker.cli.event_loop import run_async
 from worker.cli.openmetrics import Gauge, format_gauges
 from worker.cli.options import store_options, until_reader_leaves
@@ -26,7 +32,16 @@ MOST_NAMED = 5
 """Files that a section of the table and a message name."""
 
 MOST_LISTED = 100
-"""Files that a list in JSON has."""
+"""Files, or days, that a list in JSON has."""
+
+MOST_JUDGED_RECORDS = 20_000
+"""Records of a ledger up to which days are judged: all receipts are read for it."""
+
+STATES: tuple[DayStateName, ...] = ("final", "provisional", "suspect", "unverified")
+OPEN = ("provisional", "suspect")
+"""States of days that may change, or that may be wrong."""
+
+Days = Mapping[date, DayState]
 
 
 @click.command()
@@ -61,22 +76,31 @@ def status(
     check_database_exists(settings)
     now = datetime.now(UTC)
 
-    async def work() -> ShopStatus:
+    async def work() -> tuple[ShopStatus, Days | None]:
         from worker.maintenance.shop_status import read_status  # Arrow, 0.3 s
 
         async with open_session(settings, read_only=True) as session:
-            return await read_status(session.workspace, session.state, now=now)
+            found = await read_status(session.workspace, session.state, now=now)
+            if found.head > MOST_JUDGED_RECORDS or ORDER_KPIS.name not in found.published:
+                return found, None
+            contract = session.settings.contract
+            return found, await read_day_states(session.state, session.workspace, contract)
 
-    found = run_async(work, clean_stop=False)
+    found, days = run_async(work, clean_stop=False)
     problems = find_problems(found)
     with until_reader_leaves():
         if output_format == "json":
-            fields = status_fields(found, settings.shop, now) | {"attention": problems}
+            fields = status_fields(found, settings.shop, now)
+            fields |= {"days": days and _day_fields(days), "attention": problems}
             click.echo(orjson.dumps(fields, option=orjson.OPT_INDENT_2))
         elif output_format == "openmetrics":
-            click.echo(format_gauges(_gauges(found, settings.shop, now, problems)), nl=False)
+            gauges = _gauges(found, settings.shop, now, problems)
+            gauges += _day_gauges(days, settings.shop)
+            click.echo(format_gauges(gauges), nl=False)
         else:
             _show(found, settings.shop, now)
+            for line in _day_lines(days):
+                console().print(line, soft_wrap=True)
     if problems:
         raise AttentionNeeded("; ".join(problems), hint="`shopkpi ledger` has the receipts")
 
@@ -225,6 +249,38 @@ def _lines(found: ShopStatus, now: datetime) -> list[str]:
             f"contract: {found.contract_name}, adopted at {found.adoption.sequence}, {since}"
         )
     return lines
+
+
+def _day_fields(days: Days) -> dict[str, Any]:
+    counts = Counter(one.state for one in days.values())
+    open_days = [
+        {"order_date": day.isoformat(), "state": one.state, "why": one.why}
+        for day, one in sorted(days.items())
+        if one.state in OPEN
+    ]
+    return {"states": {name: counts[name] for name in STATES}, "open": open_days[-MOST_LISTED:]}
+
+
+def _day_lines(days: Days | None) -> list[str]:
+    """Say how many days are complete, and why the last of the others are not."""
+    if days is None:
+        return ["days: `shopkpi query orders` says of each whether it is complete"]
+    counts = Counter(one.state for one in days.values())
+    listed = ", ".join(f"{counts[name]:,} {name}" for name in STATES if counts[name])
+    lines = [f"days: {listed or 'none'}"]
+    open_days = [day for day, one in sorted(days.items()) if one.state in OPEN]
+    lines += [f"  {day}: {days[day].state}, {days[day].why}" for day in open_days[-MOST_NAMED:]]
+    if len(open_days) > MOST_NAMED:
+        lines.append(f"  and {len(open_days) - MOST_NAMED:,} before them")
+    return lines
+
+
+def _day_gauges(days: Days | None, shop: str) -> list[Gauge]:
+    if days is None:
+        return []
+    counts = Counter(one.state for one in days.values())
+    samples = [({"shop": shop, "state": name}, counts[name]) for name in STATES]
+    return [Gauge("days", "Days with orders, by whether they are complete.", samples)]
 
 
 def _expected_lines(found: ShopStatus) -> list[str]:

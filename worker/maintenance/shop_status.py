@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from kpi.aggregation.tables import KPI_TABLES, record_names
-from kpi.contract.deliveries import MissingDelivery, find_missing
-from kpi.contract.expectation import Expectation
+from kpi.contract.deliveries import MissingDelivery
 from kpi.contract.loading import parse_contract
 from worker.clean import Workspace
-from worker.index.intake import ARRIVAL_SECONDS, DatasetIntake, Refusal
+from worker.index.intake import DatasetIntake, Refusal
 from worker.index.stored_intake import STRIDE_RECORDS, count_on, read_intake
-from worker.state import Adoption, Entry, Ledger, Progress, State
+from worker.maintenance.expected_files import find_missing_files
+from worker.state import Adoption, Entry, Progress, State
 from worker.state.contract_in_force import adoption_at
 from worker.state.paging import PAGE_ENTRIES
 
@@ -123,43 +123,6 @@ async def read_status(
         expects=contract is not None and bool(contract.expect),
         missing=await find_missing_files(state, intake.datasets, adoption, now),
     )
-
-
-async def find_missing_files(
-    ledger: Ledger,
-    came: Mapping[str, DatasetIntake],
-    adoption: Adoption | None,
-    now: datetime,
-) -> tuple[MissingDelivery, ...]:
-    """Return the files that a contract expects and that are not there.
-
-    Args:
-        ledger: Says since when contracts expect them.
-        came: Dataset -> its accepted uploads.
-        adoption: The contract in force; None where there is none.
-        now: The present time.
-
-    Raises:
-        StoreError: The ledger cannot be read, after retries.
-    """
-    since: datetime | None = None
-    expect: tuple[Expectation, ...] = ()
-    while adoption is not None:
-        contract = parse_contract(adoption.text, source="a contract in the ledger")
-        if not contract.expect or (since is not None and contract.expect != expect):
-            break
-        since, expect = adoption.recorded_at, contract.expect
-        adoption = await adoption_at(ledger, adoption.sequence - 1)
-    if since is None:
-        return ()
-    arrivals = {
-        name: {
-            datetime.fromtimestamp(quarter * ARRIVAL_SECONDS, UTC): count
-            for quarter, count in one.arrivals.items()
-        }
-        for name, one in came.items()
-    }
-    return tuple(find_missing(expect, arrivals, since=since, now=now))
 
 
 async def _behind(state: State, progress: Progress, head: int) -> dict[str, int]:

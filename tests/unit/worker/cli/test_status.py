@@ -97,14 +97,18 @@ def test_a_shop_without_a_file_has_a_status(tmp_path: Path) -> None:
 
 
 def test_a_late_file_needs_a_person(tmp_path: Path) -> None:
-    put(tmp_path, "orders/1.csv", f"{ORDERS}{ROWS}")
+    now, back = datetime.now(UTC), (0, 1, 2, 9)
+    orders = [f"{100 + one},7,x,{now - timedelta(days=one):%Y-%m-%d}T00:00:00,1\n" for one in back]
+    items = [f"{one},{100 + one},1,2.50\n" for one in back]
+    columns = "order_id,user_id,status,created_at,num_of_item\n"
+    put(tmp_path, "orders/1.csv", columns + "".join(orders))
+    put(tmp_path, "order_items/1.csv", ITEMS + "".join(items))
     expecting = f'{built_in().text}\n[expect]\nevery = "day"\nby = "00:00"\ndatasets = ["orders"]\n'
     (tmp_path / "shop.toml").write_text(expecting)
     shopkpi(tmp_path, "run", "shop", "--contract", "shop.toml")
     found = shopkpi(tmp_path, "status", "--format", "json").json
     assert [one["late"] for one in found["expected"]] == [False]
     database = sqlite3.connect(tmp_path / ".shopkpi" / "shopkpi.db")
-    now = datetime.now(UTC)
     adopted = database.execute("SELECT record FROM ledger WHERE sequence = 1").fetchone()[0]
     earlier = json.loads(adopted) | {"recorded_at": (now - timedelta(days=3)).isoformat()}
     database.execute("UPDATE ledger SET record = ? WHERE sequence = 1", [json.dumps(earlier)])
@@ -120,5 +124,14 @@ def test_a_late_file_needs_a_person(tmp_path: Path) -> None:
     day = f"{now - timedelta(days=2):%Y-%m-%d}"
     assert f" 00:00 UTC: orders of {day}\n" in late.out
     assert f"expected next: orders by {now + timedelta(days=1):%Y-%m-%d} 00:00 UTC\n" in late.out
+    assert "days: 2 final, 2 provisional\n" in late.out
+    assert f"  {day}: provisional, 1 late file\n" in late.out
+    assert f"  {now:%Y-%m-%d}: provisional, 1 file still to come\n" in late.out
+    days = json.loads(shopkpi(tmp_path, "status", "--format", "json").out)["days"]
+    assert days["states"] == {"final": 2, "provisional": 2, "suspect": 0, "unverified": 0}
+    assert days["open"][-1]["why"] == "1 file still to come"
+    states = json.loads(shopkpi(tmp_path, "query", "orders", "--format", "json").out)
+    assert [one["state"] for one in states] == ["final", "provisional"] * 2
     metrics = shopkpi(tmp_path, "status", "--format", "openmetrics")
+    assert 'shopkpi_days{shop="default",state="provisional"} 2\n' in metrics.out
     assert 'shopkpi_late_files{shop="default"} 2\n' in metrics.out
