@@ -40,6 +40,7 @@ COMMANDS = {
     "tables": Row("worker.cli.admin", "Tables of the ledger and the KPIs."),
     "transform": Row("worker.cli.transform", "Clean rows to KPIs: the transformation task."),
     "validate": Row("worker.cli.validate", "Raw files to clean rows: the validation task."),
+    "waiting": Row("worker.cli.waiting", "Items that wait for their order, and since when."),
     "watch": Row("worker.cli.watch", "Read files as they arrive, until it is stopped."),
 }
 """Name -> module. A module is imported when its command is named, so that help stays quick."""

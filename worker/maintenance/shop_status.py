@@ -112,7 +112,7 @@ async def read_status(
         datasets=dict(sorted(intake.datasets.items())),
         refused=tuple(intake.refused.values()),
         refusals_dropped=intake.refusals_dropped,
-        waiting=await _waiting_files(state, progress),
+        waiting=await find_waiting_files(state, progress),
         waiting_files=len(progress.waiting),
         waiting_items=sum(progress.waiting.values()),
         waiting_as_of=progress.waiting_as_of,
@@ -148,7 +148,7 @@ def _of_tables(progress: Progress) -> dict[str, int]:
     }
 
 
-async def _waiting_files(state: State, progress: Progress) -> tuple[WaitingFile, ...]:
+async def find_waiting_files(state: State, progress: Progress) -> tuple[WaitingFile, ...]:
     """Return the files with the most waiting items, the longest waiting first."""
     most = sorted(progress.waiting, key=lambda one: (-progress.waiting[one], one))[:MOST_WAITING]
     pointers = await state.pointers(most)

@@ -85,7 +85,7 @@ async def mark_waiting_items(
         A row group, and which of its latest items wait.
     """
     async for batch in _row_group_batches(items):
-        ids = [await _latest_of(group, versions, "order_id") for group in batch]
+        ids = [await latest_of(group, versions, "order_id") for group in batch]
         kind = arrow_type(items.dataset.columns["order_id"])
         distinct = pc.unique(pa.chunked_array(ids, kind))
         known = np.zeros(len(distinct) + 1, bool)
@@ -114,7 +114,7 @@ async def days_of_waiting_items(
     found: dict[str, Counter[int]] = defaultdict(Counter)
     async for group, waits in mark_waiting_items(items, orders, versions):
         if waits.any():
-            created = await _latest_of(group, versions, "created_at")
+            created = await latest_of(group, versions, "created_at")
             days = order_days(
                 created.filter(booleans(waits)).drop_null(), contract.business_time_zone
             )
@@ -155,7 +155,7 @@ async def days_of_latest_items(
     """Return the days of the latest orders of a file's latest items; both are resolved."""
     found = [NO_DAYS]
     for group in await file.row_groups():
-        ids = pc.unique(await _latest_of(group, item_versions, "order_id"))
+        ids = pc.unique(await latest_of(group, item_versions, "order_id"))
         async for of_orders, at, table in _find_orders(orders, ids, ["order_id", "created_at"]):
             hit, mask = at >= 0, order_versions.mask(of_orders)
             if mask is not None:
@@ -165,7 +165,8 @@ async def days_of_latest_items(
     return np.unique(np.concatenate(found))
 
 
-async def _latest_of(group: RowGroup, versions: LatestVersions, column: str) -> pa.Array:
+async def latest_of(group: RowGroup, versions: LatestVersions, column: str) -> pa.Array:
+    """Return a column of the latest rows of a row group."""
     values = single_array((await _read(group, [column])).column(column))
     mask = versions.mask(group)
     return values if mask is None else values.filter(booleans(mask))

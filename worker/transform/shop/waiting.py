@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,19 +76,46 @@ class WaitingRows:
         Raises:
             ConfigError, SourceError: As `Catalog.row_groups`.
         """
+        counts: dict[str, int] = defaultdict(int)
+        async for source_id, _, waiting in self._marked(name, catalog):
+            counts[source_id] += int(np.count_nonzero(waiting))
+        return counts
+
+    async def count_by_order(
+        self, name: str, catalog: Catalog
+    ) -> dict[tuple[str, str | None], int]:
+        """Count the waiting rows of some files of a dataset, by source object and order.
+
+        A row whose dataset names no order, or without its name, is of None.
+
+        Raises:
+            ConfigError, SourceError: As `Catalog.row_groups`.
+        """
+        counts: dict[tuple[str, str | None], int] = defaultdict(int)
+        async for source_id, table, waiting in self._marked(name, catalog):
+            rows = table.filter(booleans(waiting))
+            if "order_id" not in rows.schema.names:
+                counts[source_id, None] += len(rows)
+                continue
+            for order_id in _one(rows, "order_id").to_pylist():
+                counts[source_id, order_id] += 1
+        return counts
+
+    async def _marked(
+        self, name: str, catalog: Catalog
+    ) -> AsyncIterator[tuple[str, pa.Table, Mask]]:
+        """Yield source object, latest rows, and which of them wait, some row groups at a time."""
         dataset, versions = self._shop.datasets[name], self._context.versions[name]
         await versions.resolve(await catalog.row_groups())
         known = catalog.dataset.columns
         wanted = [*_required(dataset), *_condition_columns(dataset), "order_id", DAY]
         columns = [one for one in dict.fromkeys(wanted) if one in known]
-        counts: dict[str, int] = defaultdict(int)
         async for batch, table in batches_of(catalog, columns or list(known)[:1]):
             mask = row_mask(batch, versions)
             keep = np.ones(table.num_rows, bool) if mask is None else mask.copy()
             keep &= ~deleted_rows(dataset, table)
-            waiting = await self._waiting(dataset, table.filter(booleans(keep)))
-            counts[batch[0].file.source_id] += int(np.count_nonzero(waiting))
-        return counts
+            kept = table.filter(booleans(keep))
+            yield batch[0].file.source_id, kept, await self._waiting(dataset, kept)
 
     async def _waiting(self, dataset: ShopDataset, table: pa.Table) -> Mask:
         if dataset.name == "orders":
