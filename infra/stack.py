@@ -13,6 +13,7 @@ from infra.buckets import Buckets
 from infra.compute import Compute
 from infra.monitoring.alarms import Alarms
 from infra.monitoring.dashboard import Dashboard
+from infra.monitoring.kpis import KpiWidget
 from infra.monitoring.notifications import Notifications
 from infra.network import Network
 from infra.settings import Settings
@@ -25,6 +26,7 @@ from infra.workflows.redrive import Sweep
 from infra.workflows.schedules import TaskSchedule, scheduled_tasks
 from infra.workflows.upload_queue import UploadQueue
 from infra.workflows.warm_service import WarmService
+from kpi.aggregation.tables import ORDER_KPIS
 
 
 class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_cdk
@@ -122,7 +124,7 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             if settings.warm_service
             else None
         )
-        executions = self._executions()
+        executions = self.executions = self._executions()
         self.ingest = Ingest(
             self,
             "Ingest",
@@ -219,6 +221,12 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             age=self.sweep.age,
             log_retention=self._retention,
         )
+        self.kpi_widget = KpiWidget(
+            self,
+            "KpiWidget",
+            table=self.tables.kpis[ORDER_KPIS.name],
+            log_retention=self._retention,
+        )
         Dashboard(
             self,
             "Dashboard",
@@ -227,6 +235,8 @@ class ShopKpiStack(cdk.Stack):  # type: ignore[misc]  # mypy does not read aws_c
             ingest=self.ingest.state_machine,
             uploads=self.uploads.queue,
             alarms=alarms,
+            kpis=self.kpi_widget,
+            executions=self.executions,
         )
 
     def _add_outputs(self) -> None:

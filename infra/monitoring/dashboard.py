@@ -10,10 +10,13 @@ from constructs import Construct
 
 from infra.compute import Compute
 from infra.monitoring.alarms import FIVE_MINUTES, Alarms, WorkerMetrics
+from infra.monitoring.kpis import KpiWidget
 from infra.settings import Settings
 from kpi.contract.reject_reasons import Reason
 
 REASONS = ", ".join(f"sum(reasons.{reason}) as {reason}" for reason in Reason)
+
+FOLLOW = "what became of a file"
 
 QUERIES = {
     "errors by source": """\
@@ -29,9 +32,9 @@ filter event = "source.committed"
     "rejects by reason": f"""\
 filter event in ["source.committed", "source.refused"]
 | stats {REASONS} by dataset""",
-    "what became of a file": """\
-filter url like /PART OF ITS KEY/ or source_id = "ITS SOURCE ID"
-| fields @timestamp, event, verdict, reason, rows_read, rows_rejected, sequence
+    FOLLOW: """\
+filter @message like /ITS SOURCE ID/
+| fields @timestamp, coalesce(event, type) as what, execution, verdict, reason, sequence, as_of
 | sort @timestamp asc""",
 }
 """Saved queries of CloudWatch Logs Insights over the tasks' logs: name -> query."""
@@ -50,6 +53,8 @@ class Dashboard(Construct):
         ingest: sfn.StateMachine,
         uploads: sqs.IQueue,
         alarms: Alarms,
+        kpis: KpiWidget,
+        executions: logs.ILogGroup,
     ) -> None:
         super().__init__(scope, construct_id)
         metrics = WorkerMetrics(prefix=settings.prefix)
@@ -59,6 +64,7 @@ class Dashboard(Construct):
                 title="Alarms", alarms=list(alarms.all), width=24, height=4
             )
         )
+        board.add_widgets(kpis.widget)
         committed, refused, published = "source.committed", "source.refused", "kpis.published"
         board.add_widgets(
             _graph(
@@ -96,7 +102,11 @@ class Dashboard(Construct):
                 name.title().replace(" ", ""),
                 name=f"{settings.prefix}/{name}",
                 query_string=query,
-                log_group_names=[compute.log_group.log_group_name],
+                log_group_names=[
+                    compute.log_group.log_group_name,
+                    # A file's way is also that of its executions.
+                    *([executions.log_group_name] if name == FOLLOW else []),
+                ],
             )
 
 

@@ -27,6 +27,10 @@ MAX_RETRIES_AFTER_TIMEOUT = 1
 FIRST_WAIT_S = 10
 MAX_WAIT_S = 300
 
+EXECUTION = "SHOPKPI_EXECUTION"
+NAME = "{% $states.context.Execution.Name %}"
+"""What every log line of a task bears beside what it says."""
+
 BAD_EXPRESSION = "States.QueryEvaluationError"
 
 RETRIES = "($exists($states.input.retries) ? $states.input.retries : 0)"
@@ -128,7 +132,9 @@ class WorkerTasks:
             memory_mib=f"{{% $string(2 * {size}) %}}",
             container_overrides=[
                 tasks.ContainerOverride(
-                    container_definition=task.default_container, command=list(command)
+                    container_definition=task.default_container,
+                    command=list(command),
+                    environment=[tasks.TaskEnvironmentVariable(name=EXECUTION, value=NAME)],
                 )
             ],
             task_timeout=sfn.Timeout.duration(timeout),

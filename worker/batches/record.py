@@ -23,6 +23,7 @@ import orjson
 from worker.errors import DamagedObject, SourceMissing
 from worker.objects import ObjectStore
 from worker.objects.location import Location
+from worker.objects.source import identify
 from worker.service.queue_worker import Message
 
 MESSAGES = "messages.json"
@@ -60,6 +61,13 @@ class Upload:
     @property
     def location(self) -> Location:
         return Location(bucket=self.bucket, key=self.key)
+
+    @property
+    def source_id(self) -> str:
+        """Id of the version in the ledger; empty where the event names no version."""
+        if self.version_id is None:
+            return ""
+        return identify(self.bucket, self.key, f"version:{self.version_id}")
 
     @property
     def upload_key(self) -> UploadKey:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kpi.errors import KpiError
@@ -11,7 +11,7 @@ from worker.errors import SourceError, SourceMissing, WorkerError, describe
 from worker.jobs import Session, validation_context
 from worker.objects import ObjectStore
 from worker.objects.location import Location
-from worker.objects.source import Source, identify
+from worker.objects.source import Source
 from worker.reporting.reporters import JsonReporter
 from worker.runtime.concurrency import each
 from worker.runtime.memory_budget import SMALL_SOURCE_BYTES, SMALL_SOURCES_AT_ONCE
@@ -112,6 +112,7 @@ class _Work:
         looked_up = await each(uploads, self._find, LOOKUPS_AT_ONCE)
         found = dict(zip(uploads, looked_up, strict=True))
         sources = {upload: one for upload, one in found.items() if isinstance(one, Source)}
+        self._report_received(sources)
         results = {upload: one for upload, one in found.items() if isinstance(one, Result)}
         small = [one for one in sources if sources[one].info.size_bytes <= SMALL_SOURCE_BYTES]
         large = [one for one in sources if sources[one].info.size_bytes > SMALL_SOURCE_BYTES]
@@ -121,6 +122,21 @@ class _Work:
             done = await each(group, lambda one: self._validate(one, sources[one]), width)
             results |= dict(zip(group, done, strict=True))
         return [results[upload] for upload in uploads]
+
+    def _report_received(self, sources: Mapping[Upload, Source]) -> None:
+        """Write a line for each event of S3 that is worked on: the first one with a file's id."""
+        for message in self._batch.messages:
+            upload = _upload_of(message)
+            if upload is None:
+                continue
+            source = sources.get(upload)
+            self._reporter.emit(
+                "source.received",
+                source_id=upload.source_id if source is None else source.source_id,
+                url=upload.location.url,
+                message_id=message.message_id,
+                received=message.received,
+            )
 
     async def _find(self, upload: Upload) -> Source | Result:
         """Look an upload up; return what became of it where it need not be read."""
@@ -138,10 +154,9 @@ class _Work:
 
     async def _find_moved(self, upload: Upload) -> Result | None:
         """Return the verdict of an object that is gone since it was processed; None for none."""
-        if upload.version_id is None:
+        if not upload.source_id:
             return None
-        source_id = identify(upload.bucket, upload.key, f"version:{upload.version_id}")
-        entry = await self._context.find(source_id)
+        entry = await self._context.find(upload.source_id)
         return None if entry is None else _result(upload, entry)
 
     async def _validate(self, upload: Upload, source: Source) -> Result:
@@ -193,6 +208,8 @@ async def _return_failed(
         if 0 < limits.max_receives <= message.received:
             await queue.bury(message, cause)
             fields = {"message_id": message.message_id, "received": message.received}
+            if upload is not None:
+                fields |= {"source_id": upload.source_id, "url": upload.location.url}
             reporter.emit("message.dead", **fields, problem=cause)
         else:
             await queue.hide([message.receipt], retry_in_s(message.received))

@@ -229,9 +229,13 @@ async def publish_batch(
     session: Session, queue: UploadQueue, batch: Batch, reporter: JsonReporter
 ) -> None:
     """Transform while the messages of files with a verdict stay invisible."""
-    receipts = batch.receipts_of([one for one in await batch.results() if one.sequence])
+    committed = [one for one in await batch.results() if one.sequence]
+    receipts = batch.receipts_of(committed)
     async with kept_invisible(queue, receipts, await queue.limits(), reporter.emit):
-        await bring_up_to_date(session, reporter, [])
+        report, _ = await bring_up_to_date(session, reporter, [])
+    # A search for the id of a file finds the publication of its rows by this line.
+    ids = sorted({one.source_id for one in committed if one.sequence <= report.as_of})
+    reporter.emit("batch.published", batch=batch.place.url, as_of=report.as_of, source_ids=ids)
 
 
 async def _load(place: BatchPlace, open_store: OpenStore) -> Batch:

@@ -29,6 +29,12 @@ UNITS: Mapping[str, Mapping[str, str]] = {
 """Event -> field of its line -> unit of the metric of that name."""
 
 
+def execution_field() -> dict[str, str]:
+    """Return `execution`, the name of the execution that started this task, where there is one."""
+    name = os.environ.get("SHOPKPI_EXECUTION")
+    return {"execution": name} if name else {}
+
+
 def metric_fields(event: str) -> dict[str, Any]:
     """Return the fields that let CloudWatch take metrics from a log line.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 import orjson
 
 from worker.errors import describe
-from worker.reporting.emf import metric_fields
+from worker.reporting.emf import execution_field, metric_fields
 from worker.state.receipt import doubts_of, receipt
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class JsonReporter:
             "event": event,
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
-        line |= fields | metric_fields(event)
+        line |= fields | execution_field() | metric_fields(event)
         self._out.write(orjson.dumps(line, default=str).decode() + "\n")
         self._out.flush()
 

@@ -53,5 +53,13 @@ def test_an_upload_becomes_kpis(deployment: Deployment, tmp_path: Path) -> None:
     assert sorted(moved) == sorted(
         f"archive/{one['source_id']}/{one['url'].split('/', 3)[3]}" for one in committed
     )
+    # One id from the event to the KPI rows, and the execution beside it.
+    for one in committed:
+        lines = [json.loads(line) for line in deployment.logs() if one["source_id"] in line]
+        assert [line["event"] for line in lines] == [
+            *("source.received", "source.committed", "batch.published", "source.moved"),
+        ]
+        assert len({line["execution"] for line in lines}) == 1
+        assert lines[2]["as_of"] >= one["sequence"]
     of_orders = next(key for key in moved if "/orders/" in key)
     assert deployment.read("ArchiveBucket", of_orders) == files["orders"]

@@ -20,7 +20,7 @@ IDLE_PATHS = {
 
 FREE = {
     # Nothing is paid for existing. Use is: by upload, query or gigabyte.
-    *("ApplicationAutoScaling", "Athena", "CDK", "Events", "Glue", "IAM", "Logs"),
+    *("ApplicationAutoScaling", "Athena", "CDK", "Events", "Glue", "IAM", "Lambda", "Logs"),
     *("S3", "SNS", "SQS", "DynamoDB", "StepFunctions", "CloudFormation"),
 }
 FREE_KINDS = {

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from infra.monitoring.dashboard import QUERIES
+from infra.monitoring.dashboard import FOLLOW, QUERIES
 from tests.unit.infra.templates import ROOT, Template
 
 WORKER = "\n".join(path.read_text("utf-8") for path in (ROOT / "worker").rglob("*.py"))
@@ -27,5 +27,6 @@ def test_queries_are_saved_over_the_log_group_of_the_tasks(template: Template) -
     saved = template.of_type("AWS::Logs::QueryDefinition").values()
     assert {one["Properties"]["QueryString"] for one in saved} == set(QUERIES.values())
     for one in saved:
-        (group,) = one["Properties"]["LogGroupNames"]
-        assert group["Ref"].startswith("ComputeLogs")
+        groups = [group["Ref"][:-8] for group in one["Properties"]["LogGroupNames"]]
+        follows = one["Properties"]["QueryString"] == QUERIES[FOLLOW]
+        assert groups == ["ComputeLogs", *(["Executions"] if follows else [])]

@@ -193,6 +193,12 @@ def test_spot_comes_first_and_retries_are_on_demand(template: Template) -> None:
             )
             for count, document in ((0, {}), (0, {"retries": 0}), (1, {}), (0, {"retries": 1}))
         ]
+        (overrides,) = one["Arguments"]["Overrides"]["ContainerOverrides"]
+        (variable,) = overrides["Environment"]
+        assert variable["Name"] == "SHOPKPI_EXECUTION", name
+        assert (
+            evaluate(variable["Value"], context={"Execution": {"Name": "window-1"}}) == "window-1"
+        )
         assert providers == ["FARGATE_SPOT", "FARGATE_SPOT", "FARGATE", "FARGATE"], name
         network = one["Arguments"]["NetworkConfiguration"]["AwsvpcConfiguration"]
         assert network["AssignPublicIp"] == "ENABLED", name

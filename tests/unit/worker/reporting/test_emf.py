@@ -11,6 +11,16 @@ from worker.reporting.emf import UNITS
 from worker.reporting.reporters import JsonReporter
 
 
+def test_lines_bear_their_execution_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    JsonReporter(out).emit("run.started")
+    monkeypatch.setenv("SHOPKPI_EXECUTION", "window-1")
+    JsonReporter(out).emit("run.started", sources=1)
+    without, with_one = map(json.loads, out.getvalue().splitlines())
+    assert "execution" not in without
+    assert with_one["execution"] == "window-1"
+
+
 def test_lines_carry_metrics_in_aws_only(monkeypatch: pytest.MonkeyPatch) -> None:
     fields = dict.fromkeys(UNITS["audit.finished"], 3)
     out = io.StringIO()
