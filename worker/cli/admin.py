@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from kpi.contract.layouts import built_in_layouts, describe_left_out
@@ -76,7 +78,15 @@ def list_contracts() -> None:
     type=utf8_or_path,
     help="Try the contract on these files, without a workspace; may be given again.",
 )
-def check(file: str, inputs: tuple[str, ...]) -> None:
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="With --against: write the verdict as a page of HTML too, with the rejected rows, for the "
+    "supplier of the files.",
+)
+def check(file: str, inputs: tuple[str, ...], page: Path | None) -> None:
     """Check a contract; every problem is listed, and the exit code is 2 where there is one.
 
     With --against it is tried on files: receipts are printed, and how many rows each KPI table
@@ -86,7 +96,10 @@ def check(file: str, inputs: tuple[str, ...]) -> None:
     Examples:
       shopkpi contract check my-contract.toml
       shopkpi contract check shop.toml --against downloads
+      shopkpi contract check shop.toml --against downloads/orders.csv --html verdict.html
     """
+    if page is not None and not inputs:
+        raise click.UsageError("--html goes with --against")
     found = read_contract(file)
     for name, dataset in found.datasets.items():
         columns = ", ".join(f"{one.name} {one.type}" for one in dataset.columns.values())
@@ -99,7 +112,7 @@ def check(file: str, inputs: tuple[str, ...]) -> None:
             click.echo(one_line(f"{name}: {parts}"))
     click.echo(one_line(f"contract {found.name!r} is usable"))
     if inputs:
-        try_against(file, inputs)
+        try_against(file, inputs, page)
 
 
 contract.add_command(adopt)
