@@ -19,6 +19,7 @@ from tests.simulation.history import (
     Put,
     PutBack,
     Rebuild,
+    Repair,
     Rule,
     Step,
     Transform,
@@ -48,6 +49,7 @@ ERASE_FAULTS = ("stage", "create", "erase", "delete", "entries", "head")
 ADOPT_FAULTS = ("adopt", "adopt", "adoption")
 REBUILD_FAULTS = ("publish", "create", "create", "delete", *("advance",) * 4, "mark_again")
 PUT_BACK_FAULTS = ("stage", "erase", "create", "delete", "publish")
+REPAIR_FAULTS = ("find", "read", "create", "create", "commit", "commit", "delete")
 RULE_FAULTS = ("find", "rule", "rule")
 AUDIT_FAULTS = ("days", "entries", "rows")
 
@@ -132,6 +134,8 @@ class _Author:
         self._kinds["erase"] = int(self._late > 0 and self._again_percent == 70)
         self._kinds["put back"] = self._kinds["erase"]
         rebuilds = self._late == 0 and self._again_percent == 30
+        # Likewise: where rows are broken, and nobody is erased, whose corrections go as well.
+        self._kinds["repair"] = 4 if self._broken_percent and not self._kinds["erase"] else 0
         self._kinds["rebuild"] = 3 if rebuilds else self._kinds["erase"]
         self._uploads: list[Upload] = []
         self._sells = self._kinds["there and back"] > 0 or choices.chance(60)
@@ -171,6 +175,9 @@ class _Author:
         if kind == "adopt":
             fault = self._fault(ADOPT_FAULTS, self._validate_fault_percent)
             return [Adopt(number=choices.between(0, 5), fault=fault)]
+        if kind == "repair":
+            fault = self._fault(REPAIR_FAULTS, self._validate_fault_percent)
+            return [Repair(number=choices.between(0, uploads - 1), fault=fault)]
         if kind == "erase":
             fault = self._fault(ERASE_FAULTS, self._validate_fault_percent)
             mode: ErasureMode = choices.choice(("pseudonymise", "delete"))

@@ -80,6 +80,19 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Repair:
+    """Someone corrects all rejected rows of an upload, if the ledger has it.
+
+    Attributes:
+        number: The upload, as `Validate.number`.
+        fault: What befalls the process.
+    """
+
+    number: int
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Adopt:
     """Someone brings another contract into force.
 
@@ -136,7 +149,7 @@ class Wait:
     """No step starts until all workers have ended or sleep."""
 
 
-Step = Put | Validate | Transform | Audit | Rule | Adopt | Erase | Rebuild | PutBack | Wait
+Step = Put | Validate | Transform | Audit | Rule | Repair | Adopt | Erase | Rebuild | PutBack | Wait
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from kpi.erasure.digests import Digests
 from tests.simulation import model
@@ -91,12 +92,15 @@ class Invariants:
         ]
         # Whoever still has the former contract may refuse an upload that the one in force has
         # refused; then that one is asked again.
-        last: dict[tuple[str, bool], str] = {}
+        last: dict[tuple[str, bool], tuple[object, ...]] = {}
         for one in entries:
-            _require(last.get((one.source_id, one.staged)) != one.contract, "committed twice")
-            last[one.source_id, one.staged] = one.contract
+            said = one.contract, one.repair and one.repair.digest
+            _require(last.get((one.source_id, one.staged)) != said, "committed twice")
+            last[one.source_id, one.staged] = said
         accepted = [
-            one.source_id for one in entries if one.verdict == "accepted" and not one.staged
+            (one.source_id, one.repair and one.repair.digest)
+            for one in entries
+            if one.verdict == "accepted" and not one.staged
         ]
         _require(len(set(accepted)) == len(accepted), "accepted twice")
         there = {info.key async for info in self._clean.list("")}
@@ -106,6 +110,7 @@ class Invariants:
         for record in records[len(self._known) :]:
             if isinstance(record, Entry) and not record.erasure:
                 upload = self._uploads[record.source_id]
+                upload = replace(upload, is_repaired=record.repair is not None)
                 _check_receipt(record, upload, self._deletions(records, record.erased))
         self._known = records
 
@@ -184,12 +189,16 @@ class Invariants:
         """Compute KPIs and waiting items of a sequence, without what some erasures deleted."""
         committed: dict[str, Upload] = {}
         rulings: list[tuple[str, bool]] = []
+        repaired: set[str] = set()
         meaning = MEANINGS[CONTRACT.name]
         for record in self._known[:sequence]:
             if isinstance(record, Adoption):
                 meaning = next(of for name, of in MEANINGS.items() if f'"{name}"' in record.text)
             elif isinstance(record, Entry):
-                committed[record.source_id] = self._uploads[record.source_id]
+                repaired |= {record.source_id} if record.repair else set()
+                committed[record.source_id] = replace(
+                    self._uploads[record.source_id], is_repaired=record.source_id in repaired
+                )
             elif isinstance(record, Ruling):
                 rulings.append((record.source_id, record.kind == "restoration"))
         deletions = self._deletions(self._known, erased_up_to)

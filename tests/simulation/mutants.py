@@ -278,6 +278,29 @@ class ErasesByHalves(_Mutant):
         return found[1:] if erasure_id in committed else found
 
 
+class RepairsRankLast(_Mutant):
+    """Lets a repair count as an upload of its own time."""
+
+    async def commit(
+        self, entry: Entry, *, adoption: Adoption | None = None, replaces: int = 0
+    ) -> Entry:
+        if entry.repair is not None:
+            entry = replace(entry, uploaded_at=entry.uploaded_at + timedelta(hours=1))
+        return await super().commit(entry, adoption=adoption, replaces=replaces)
+
+
+class RepairsBlindly(_Mutant):
+    """Lets a repair replace an entry that its writer has not seen."""
+
+    async def commit(
+        self, entry: Entry, *, adoption: Adoption | None = None, replaces: int = 0
+    ) -> Entry:
+        last = await MemoryState.find(self, entry.source_id)
+        if entry.repair is not None and last is not None:
+            replaces = last.sequence
+        return await super().commit(entry, adoption=adoption, replaces=replaces)
+
+
 class LostObjects(MemoryStore):
     """Says that an object is written, and forgets it now and then."""
 
@@ -364,6 +387,9 @@ OF_ERASURES = {
     for state in (ForgetsErasures, ErasesBlindly, ErasesByHalves)
 }
 """Mutants that need an erasure at the right moment, likewise."""
+
+OF_REPAIRS = {state.__name__: Backend(state=state) for state in (RepairsRankLast, RepairsBlindly)}
+"""Mutants that need a repair at the right moment, likewise."""
 
 HARMLESS = Backend(state=NeverFinds)
 """Costs work and nothing else: the commit itself sees what has been committed."""

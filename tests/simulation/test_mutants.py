@@ -15,6 +15,7 @@ from tests.simulation.history import (
     History,
     PutBack,
     Rebuild,
+    Repair,
     Rule,
     Step,
     Transform,
@@ -23,7 +24,15 @@ from tests.simulation.history import (
 )
 from tests.simulation.invariants import Violation
 from tests.simulation.maintenance_mutants import OF_MAINTENANCE, OF_REBUILDS
-from tests.simulation.mutants import HARMLESS, MUTANTS, OF_ADOPTIONS, OF_ERASURES, OF_RULINGS
+from tests.simulation.model import BROKEN
+from tests.simulation.mutants import (
+    HARMLESS,
+    MUTANTS,
+    OF_ADOPTIONS,
+    OF_ERASURES,
+    OF_REPAIRS,
+    OF_RULINGS,
+)
 from tests.simulation.schedule import Fault
 from tests.simulation.search import FIND, run_seeded, search
 from tests.simulation.shop_mutants import OF_SHOPS
@@ -67,6 +76,7 @@ HISTORIES_OF_ADOPTIONS: dict[str, tuple[Step, ...]] = {
     "AdoptionLeavesADay": (*FIRST, Adopt(number=1), Wait(), Transform()),
 }
 SCHEDULES = 40
+REPAIR_SCHEDULES = 15
 
 
 @pytest.mark.parametrize("name", OF_ADOPTIONS)
@@ -117,6 +127,34 @@ def test_a_broken_rule_of_erasures_is_found(name: str) -> None:
     ]
     assert all(run_history(one).violation is None for one in histories_)
     assert any(run_history(one, OF_ERASURES[name]).violation for one in histories_)
+
+
+BROKEN_FIRST: tuple[Step, ...] = (
+    upload("orders", "first", 1, BROKEN["orders"], ("2", "1", "", "2025-03-02T00:00:00")),
+    Validate(number=0),
+    Transform(),
+    Wait(),
+)
+HISTORIES_OF_REPAIRS: dict[str, tuple[Step, ...]] = {
+    "RepairsRankLast": (
+        *BROKEN_FIRST,
+        upload("orders", "second", 2, ("1", "2", "", "2025-03-03T00:00:00")),
+        Validate(number=1),
+        Repair(number=0),
+        Transform(),
+    ),
+    "RepairsBlindly": (*BROKEN_FIRST, Repair(number=0), Repair(number=0), Wait(), Transform()),
+}
+
+
+@pytest.mark.parametrize("name", OF_REPAIRS)
+def test_a_broken_rule_of_repairs_is_found(name: str) -> None:
+    steps = HISTORIES_OF_REPAIRS[name]
+    histories_ = [
+        History(steps=steps, schedule=schedule, calm=0.9) for schedule in range(REPAIR_SCHEDULES)
+    ]
+    assert all(run_history(one).violation is None for one in histories_)
+    assert any(run_history(one, OF_REPAIRS[name]).violation for one in histories_)
 
 
 IN_LANGUAGE_2: tuple[Step, ...] = (*FIRST, Adopt(number=4), Wait())

@@ -12,10 +12,12 @@ from tests.simulation.backend import SECRET
 from tests.simulation.contracts import CONTRACT, CONTRACTS
 from tests.simulation.history import History, Transform
 from tests.simulation.invariants import Violation
+from tests.simulation.model import HEADERS, MENDED, promise_of
 from tests.simulation.places import ALL_TABLES, START, Places
 from tests.simulation.schedule import Process
 from tests.simulation.stores import SteppedState, SteppedStore
 from worker.clean import Workspace
+from worker.clean.rejects import read_rejects
 from worker.maintenance.adoption import Proposal, stage_and_adopt
 from worker.maintenance.audit import audit
 from worker.maintenance.erasure.erase import erase
@@ -23,6 +25,9 @@ from worker.maintenance.erasure.purge import purge
 from worker.maintenance.erasure.request import Request
 from worker.maintenance.raw_objects import RawObjects
 from worker.maintenance.rebuild import rebuild
+from worker.maintenance.repair.cells import Form
+from worker.maintenance.repair.corrected_rows import CorrectedRow
+from worker.maintenance.repair.repair import RepairTask
 from worker.maintenance.upkeep import keep_up
 from worker.objects import ObjectInfo, ObjectStore
 from worker.objects.location import Location
@@ -147,6 +152,32 @@ class Workers:
                     recorded_at=self._places.now,
                 )
                 await state.rule(ruling)
+
+        return run
+
+    def repair(self, info: ObjectInfo) -> Callable[[Process], Awaitable[object]]:
+        """Correct the rejected rows of an upload."""
+
+        async def run(process: Process) -> None:
+            state, workspace = self._places.stores(process)
+            context = await _context(workspace, state)
+            entry = await context.find(source_id(info))
+            if entry is None:
+                return
+            dataset = info.key.split("/")[0]
+            promises = {"orders": ("num_of_item",)}.get(dataset, ())
+            mended = (*MENDED[dataset], *(promise_of(MENDED[dataset]) for _ in promises))
+            rows = [
+                CorrectedRow(line=one.row, row=one.row, digest=one.digest, cells=mended)
+                async for one in read_rejects(entry, context.workspace)
+            ]
+            if rows:
+                await RepairTask(
+                    source=self._places.source(info, process),
+                    form=Form(headers=(*HEADERS[dataset], *promises), delimiter=","),
+                    rows=rows,
+                    context=context,
+                ).run()
 
         return run
 

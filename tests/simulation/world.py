@@ -19,6 +19,7 @@ from tests.simulation.history import (
     Put,
     PutBack,
     Rebuild,
+    Repair,
     Rule,
     Step,
     Transform,
@@ -31,6 +32,7 @@ from tests.simulation.places import Places
 from tests.simulation.schedule import Crash, Fault, Process, Scheduler
 from tests.simulation.workers import Workers
 from worker.errors import (
+    ConfigError,
     ContractChanged,
     CustomersErased,
     SourceError,
@@ -107,6 +109,9 @@ class _World:
                 case Rule() if self._places.infos:
                     info = self._places.infos[step.number % len(self._places.infos)]
                     self._start(step.kind, self._workers.rule(info, step.kind), step.fault)
+                case Repair() if self._places.infos:
+                    info = self._places.infos[step.number % len(self._places.infos)]
+                    self._start("repair", self._workers.repair(info), step.fault)
                 case Adopt():
                     self._start("adopt", self._workers.adopt(step.number), step.fault)
                 case Erase():
@@ -172,6 +177,8 @@ class _World:
         """Failures that a retry cures, for reasons that lie outside of the worker."""
         if isinstance(error, ContractChanged | CustomersErased):
             return True
+        if isinstance(error, ConfigError) and "were repaired after" in str(error):
+            return True  # an adoption under another name validates them anew
         if self._workers.erases and (
             isinstance(error, SourceMissing) or "not all ranges" in str(error)
         ):

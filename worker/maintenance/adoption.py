@@ -63,6 +63,15 @@ class Uploads:
         """Entries of uploads that have no clean rows of the proposed contract, oldest first."""
         return [one for name, one in self.accepted.items() if name not in self.done]
 
+    def forget_unrepaired(self) -> None:
+        """Take no entry for done that lacks a repair which its upload has got since."""
+        for name, accepted in self.accepted.items():
+            done = self.done.get(name)
+            if accepted.repair is None or done is None:
+                continue
+            if done.repair is None or done.repair.digest != accepted.repair.digest:
+                del self.done[name]
+
     def check(self) -> None:
         """Raise an error where the proposed contract refuses an upload that counts.
 
@@ -142,6 +151,7 @@ async def read_uploads(
                     record.staged and record.contract == rows.contract.digest
                 ):
                     found.done[record.source_id] = record
+    found.forget_unrepaired()
     for uploads in of_contracts:
         found.needed = {upload.source_id for upload in uploads.in_order()}
         found.counting |= found.needed
@@ -204,11 +214,18 @@ async def stage(
         age_s = proposal.context.now() - begun_s
         await check_objects(entry, proposal.context.workspace, age_s)
         try:
-            entries.append(await commit(entry))
+            committed = await commit(entry)
         except CustomersErased:
             await discard(entry, proposal.context)
             raise
-        proposal.validated(entries[-1])
+        if committed.repair != entry.repair:
+            raise ConfigError(
+                "rows of it were repaired after it was validated by this contract",
+                url=entry.url,
+                hint="give the contract another name: it is validated by that one anew",
+            )
+        entries.append(committed)
+        proposal.validated(committed)
 
     small = [source for source in sources if source.info.size_bytes <= SMALL_SOURCE_BYTES]
     await each(small, one, SMALL_SOURCES_AT_ONCE)
