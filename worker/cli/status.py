@@ -178,6 +178,8 @@ def status_fields(found: ShopStatus, shop: str, now: datetime) -> dict[str, Any]
             }
             for one in found.waiting[:MOST_LISTED]
         ],
+        "gone": [{"file": one.url, "source": one.source_id} for one in found.gone[-MOST_LISTED:]],
+        "gone_files": len(found.gone),
         "tables": [
             {"table": table, "as_of": at, "behind": table in found.behind}
             for table, at in found.published.items()
@@ -238,6 +240,10 @@ def _lines(found: ShopStatus, now: datetime) -> list[str]:
         lines.append(f"  {short_name(file.url)}: {file.items:,} for {ago}")
     if found.waiting_files > MOST_NAMED:
         lines.append(f"  and {found.waiting_files - MOST_NAMED:,} files more")
+    if found.gone:
+        names = ", ".join(short_name(one.url) for one in found.gone[-MOST_NAMED:])
+        files = counted(len(found.gone), "file counts", "files count")
+        lines.append(f"gone: {files} and left the folder, such as {names}")
     tables = ", ".join(
         f"{table} as of {at}" + (" (behind)" if table in found.behind else "")
         for table, at in found.published.items()

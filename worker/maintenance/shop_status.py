@@ -16,6 +16,7 @@ from worker.clean import Workspace
 from worker.index.intake import DatasetIntake, Refusal
 from worker.index.stored_intake import STRIDE_RECORDS, count_on, read_intake
 from worker.maintenance.expected_files import find_missing_files
+from worker.maintenance.gone_files import find_gone_files
 from worker.state import Adoption, Entry, Progress, State
 from worker.state.contract_in_force import adoption_at
 from worker.state.paging import PAGE_ENTRIES
@@ -61,6 +62,7 @@ class ShopStatus:
         contract_name: Its name; empty where there is none.
         expects: Whether it says which files come when.
         missing: Expected files that are not there, those due first first.
+        gone: Last uploads of local files that count and are gone; none of a large ledger.
     """
 
     head: int
@@ -78,6 +80,7 @@ class ShopStatus:
     contract_name: str = ""
     expects: bool = False
     missing: tuple[MissingDelivery, ...] = ()
+    gone: tuple[Entry, ...] = ()
 
 
 async def read_status(
@@ -93,7 +96,8 @@ async def read_status(
         workspace: Where the counters are.
         state: Ledger and KPI tables.
         now: The present time.
-        most_records: Records that are read at most, where the counters are far behind.
+        most_records: Records that are read at most, where the counters are far behind, and up to
+            which all receipts are read for `gone`.
 
     Raises:
         StoreError: A store fails after retries.
@@ -122,7 +126,17 @@ async def read_status(
         contract_name="" if contract is None else contract.name,
         expects=contract is not None and bool(contract.expect),
         missing=await find_missing_files(state, intake.datasets, adoption, now),
+        gone=await _gone_files(workspace, state, head, most_records),
     )
+
+
+async def _gone_files(
+    workspace: Workspace, state: State, head: int, most_records: int
+) -> tuple[Entry, ...]:
+    """Return local files that are gone; with a workspace in S3, files are mostly there too."""
+    if workspace.location.bucket or head > most_records:
+        return ()
+    return tuple(await find_gone_files(state))
 
 
 async def _behind(state: State, progress: Progress, head: int) -> dict[str, int]:

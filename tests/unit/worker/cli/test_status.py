@@ -135,3 +135,20 @@ def test_a_late_file_needs_a_person(tmp_path: Path) -> None:
     metrics = shopkpi(tmp_path, "status", "--format", "openmetrics")
     assert 'shopkpi_days{shop="default",state="provisional"} 2\n' in metrics.out
     assert 'shopkpi_late_files{shop="default"} 2\n' in metrics.out
+
+
+def test_a_file_that_is_gone_counts_and_is_listed(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        put(tmp_path, f"orders/{number}.csv", f"{ORDERS}{number},7,x,2025-03-01T00:00:00\n")
+    shopkpi(tmp_path, "run", "shop")
+    found = shopkpi(tmp_path, "status", "--format", "json").json
+    assert (found["gone_files"], found["gone"]) == (0, [])
+    for number in (1, 2):
+        (tmp_path / "shop" / "orders" / f"{number}.csv").unlink()
+    shopkpi(tmp_path, "retract", "orders/1.csv")
+    found = shopkpi(tmp_path, "status", "--format", "json").json
+    assert [one["file"].rsplit("/", 1)[-1] for one in found["gone"]] == ["2.csv"]
+    assert found["gone_files"] == 1
+    table = shopkpi(tmp_path, "status", "--format", "table").out
+    assert "gone: 1 file counts and left the folder, such as orders/2.csv\n" in table
+    assert shopkpi(tmp_path, "query", "orders").json[0]["total_orders"] == 2
