@@ -52,6 +52,7 @@ NAMES_OF_OURS = {
     "order",
     "places",
     "query",
+    "definition",
     "rows_table(described)",
     "rows_table(table)",
     "shown",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import json
 import os
@@ -121,11 +122,11 @@ PLAIN = f"{HEADER}\n{ROW}\n2,8,returned,2025-03-01 11:00:00\n".encode()
 def test_every_spelling_of_a_csv_file_gives_the_same_rows(tmp_path: Path, content: bytes) -> None:
     assert receipt_of(tmp_path, content)["rows_clean"] == 2
     done = shopkpi("query", "orders", "--format", "json", cwd=tmp_path)
-    assert json.loads(done.out) == [
+    assert [dict(list(row.items())[:6]) for row in json.loads(done.out)] == [
         {
             "order_date": "2025-03-01",
             "total_orders": 2,
-            "total_revenue": "0.00",
+            "total_revenue": None,
             "total_items_sold": 0,
             "return_rate": "0.5000",
             "unique_customers": 2,
@@ -223,8 +224,15 @@ def test_two_runs_at_once_share_a_workspace(tmp_path: Path) -> None:
     alone = ["--workspace", "alone"]
     lines(shopkpi("run", "shop", *alone, "--format", "json", cwd=tmp_path))
     for table in ("orders", "category"):
-        together = shopkpi("query", table, "--format", "csv", cwd=tmp_path).out
-        assert together == shopkpi("query", table, *alone, "--format", "csv", cwd=tmp_path).out
+        printed = [
+            shopkpi("query", table, *where, "--format", "csv", cwd=tmp_path).out.splitlines()
+            for where in ([], alone)
+        ]
+        together, apart = (
+            [{**row, "published_at": ""} for row in csv.DictReader(one)] for one in printed
+        )
+        assert together
+        assert together == apart
 
 
 def test_a_full_disk_is_told_and_nothing_is_committed(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_nothing_in_buckets_and_tables_has_the_id(
 
     def orders() -> list[str]:
         rows = shopkpi("query", "orders", "--format", "csv", "--state", stores[3]).out
-        return [row.rpartition(",")[0] for row in rows.splitlines()]
+        return [",".join(row.split(",")[:5]) for row in rows.splitlines()]
 
     before = orders()
     assert len(asyncio.run(find())) >= 5

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from kpi.aggregation.completeness import Evidence
+from worker.errors import SourceError, StoreError
+from worker.index.intake import Intake
 from worker.index.stored_intake import count_on, read_intake
 from worker.state.named_uploads import newest_versions
 from worker.state.receipt import doubts_of
@@ -49,13 +52,16 @@ async def read_evidence(state: State, workspace: Workspace, contract: Contract) 
     - An item that waits is of its own day, mostly that of its order that has not come;
       without one it is of each day of its file.
 
+    Where these cannot be read (an erasure may have taken them away, or their reader may read the
+    KPIs alone), each day of the file has them.
+
     Args:
         state: Ledger.
         workspace: Rejected rows.
         contract: Contract in force: its time zones.
 
     Raises:
-        SourceError, StoreError: A retry may help.
+        StoreError: The ledger cannot be read, after retries.
     """
     calendar = _Calendar(contract)
     rejected, refused = Counter[date](), Counter[date]()
@@ -82,7 +88,11 @@ async def read_evidence(state: State, workspace: Workspace, contract: Contract) 
 async def _flawed_uploads(state: State, workspace: Workspace) -> list[Entry]:
     """Return the last upload of each file that is refused, has rejected rows, or doubts."""
     head = await state.head()
-    intake = await count_on(await read_intake(workspace, state, head), state, head, head)
+    try:
+        intake = await read_intake(workspace, state, head)
+    except (SourceError, StoreError):
+        intake = Intake()  # who may read the KPIs need not be one who may read the workspace
+    await count_on(intake, state, head, head)
     if intake.refusals_dropped or intake.flawed.dropped:
         entries = newest_versions(await state.entries())
     else:
@@ -103,7 +113,8 @@ async def _waiting_items(
     long = {one.source_id: one for one in entries if len(calendar.days_of(one)) > 1}
     dated: Mapping[str, Mapping[date, int]] = {}
     if long and sum(one.rows_clean for one in long.values()) <= MOST_ITEMS_READ:
-        dated = await _dated_waiting(state, workspace, contract, long.keys())
+        with suppress(SourceError, StoreError):
+            dated = await _dated_waiting(state, workspace, contract, long.keys())
     found = Counter[date]()
     for entry in entries:
         of_file = dated.get(entry.source_id)
@@ -193,8 +204,9 @@ async def _refused_days(entry: Entry, workspace: Workspace, calendar: _Calendar)
     if named is not None:
         return {named}
     days: set[date] = set()
-    async for raw in _raw_rows(entry, workspace):
-        days |= {day for day in calendar.written(raw) if day is not None}
+    with suppress(SourceError, StoreError):
+        async for raw in _raw_rows(entry, workspace):
+            days |= {day for day in calendar.written(raw) if day is not None}
     return days or set(_days_before_upload(entry))
 
 
@@ -206,12 +218,15 @@ async def _rejected_days(
     if not is_read:
         return Counter(dict.fromkeys(own, entry.rows_rejected))
     found = Counter[date]()
-    async for raw in _raw_rows(entry, workspace):
-        for day in calendar.written(raw):
-            if day is not None:
-                found[day] += 1
-            elif len(own) == 1:
-                found[own[0]] += 1
+    try:
+        async for raw in _raw_rows(entry, workspace):
+            for day in calendar.written(raw):
+                if day is not None:
+                    found[day] += 1
+                elif len(own) == 1:
+                    found[own[0]] += 1
+    except (SourceError, StoreError):
+        return Counter(dict.fromkeys(own, entry.rows_rejected))
     return found
 
 

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from kpi.aggregation.tables import record_names
 from worker.state import Outcome
+
+
+def this_second() -> datetime:
+    """Return when a day is published, for people; sequences decide what is later."""
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 from kpi.aggregation.tables import KPI_TABLES
 from worker.errors import ContractChanged, CustomersErased, HeadMoved
@@ -22,7 +22,7 @@ from worker.state import (
     Ruling,
     Sighting,
 )
-from worker.state.day_guard import Guard
+from worker.state.day_guard import Guard, this_second
 from worker.state.entry import name_of_staged, staged_name
 from worker.state.kpi_rows import stored_row
 from worker.state.marks import KeptTogether
@@ -208,9 +208,7 @@ class MemoryState(KeptTogether):
         }
         for name, rows in tables.items():
             self._rows[name][order_date] = rows
-        self._guards[order_date] = guard.next(
-            as_of, day.tables, datetime.now(UTC).replace(microsecond=0)
-        )
+        self._guards[order_date] = guard.next(as_of, day.tables, this_second())
         return Outcome.PUBLISHED
 
     async def progress(self) -> Progress:

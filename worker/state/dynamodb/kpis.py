@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ from kpi.aggregation.tables import (
 from worker.errors import StoreError
 from worker.state import DayKpis, Outcome, Row
 from worker.state.corruption import parsing
-from worker.state.day_guard import Guard
+from worker.state.day_guard import Guard, this_second
 from worker.state.dynamodb.client import TRANSACTION_WRITES, Database
 from worker.state.dynamodb.guards import guard_of, guard_write
 from worker.state.dynamodb.items import put
@@ -158,7 +158,7 @@ class DynamoDBKpis:
         ] or [[]]
         for count, rows in enumerate(transactions, start=1):
             completed = day.tables if count == len(transactions) else ()
-            after = guard.next(as_of, completed, datetime.now(UTC).replace(microsecond=0))
+            after = guard.next(as_of, completed, this_second())
             reasons = await self._database.transact(
                 f"publishing {day.order_date}",
                 [*rows, guard_write(self._database, day.order_date.isoformat(), guard, after)],

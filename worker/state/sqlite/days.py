@@ -11,7 +11,7 @@ import orjson
 from kpi.aggregation.tables import KPI_TABLES
 from worker.state import DayKpis, Outcome, Progress
 from worker.state.corruption import parsing
-from worker.state.day_guard import Guard
+from worker.state.day_guard import Guard, this_second
 from worker.state.sqlite.rows import replace_rows
 
 
@@ -24,7 +24,7 @@ def publish_day(db: sqlite3.Connection, shop: str, day: DayKpis, as_of: int) -> 
         return verdict
     for name, rows in day.tables.items():
         replace_rows(db, shop, KPI_TABLES[name], order_date, rows)
-    after = guard.next(as_of, day.tables, datetime.now(UTC).replace(microsecond=0))
+    after = guard.next(as_of, day.tables, this_second())
     db.execute(
         "INSERT OR REPLACE INTO days VALUES (?, ?, ?, ?, ?)",
         (shop, order_date, after.version, after.claim, _recorded(after)),

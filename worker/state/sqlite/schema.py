@@ -157,7 +157,8 @@ def create_tables(db: sqlite3.Connection, version: int) -> None:
             )
     _copy_former(db, former, version)
     for table in KPI_TABLES.values():
-        db.execute(f"DROP VIEW IF EXISTS {table.name}")
+        statement = f"DROP VIEW IF EXISTS {table.name}"
+        db.execute(statement)
         statement = _view_statement(table)
         db.execute(statement)
     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -174,12 +175,13 @@ def is_outdated(db: sqlite3.Connection) -> bool:
 
 def _added_columns(db: sqlite3.Connection, table: KpiTable) -> list[str]:
     """Build the statements that add the columns of attributes which a table does not have yet."""
-    found = db.execute(f"PRAGMA table_xinfo({rows_table(table)})")  # with virtual columns
+    query = f"PRAGMA table_xinfo({rows_table(table)})"  # with virtual columns
+    found = db.execute(query)
     present = {name for _, name, *_ in found}
     return [
-        f"ALTER TABLE {rows_table(table)} ADD COLUMN {one}"
-        for one in _columns(table)
-        if one.split()[0] not in present
+        f"ALTER TABLE {rows_table(table)} ADD COLUMN {definition}"
+        for definition in _columns(table)
+        if definition.split()[0] not in present
     ]
 
 
@@ -222,10 +224,11 @@ def _columns(table: KpiTable) -> list[str]:
 
 
 def _rows_statement(table: KpiTable) -> str:
+    columns, keys = _columns(table), key_columns(table)
     return (
         f"CREATE TABLE IF NOT EXISTS {rows_table(table)} "
-        f"(shop TEXT NOT NULL, {', '.join(_columns(table))}, "
-        f"PRIMARY KEY ({', '.join(key_columns(table))})) WITHOUT ROWID"
+        f"(shop TEXT NOT NULL, {', '.join(columns)}, "
+        f"PRIMARY KEY ({', '.join(keys)})) WITHOUT ROWID"
     )
 
 
@@ -235,10 +238,10 @@ def _view_statement(table: KpiTable) -> str:
         f"rows.{shown_column(table, name)} AS {name}" for name in (SHOP_KEY, *table.kinds, *amounts)
     )
     as_of = f"coalesce(json_extract(days.published, '$.{table.name}'), days.claim)"
-    at = "json_extract(days.published, '$.published_at')"
     return (
         f"CREATE VIEW {table.name} AS "
-        f"SELECT {shown}, {as_of} AS as_of, datetime({at}, 'unixepoch') AS published_at "
+        f"SELECT {shown}, {as_of} AS as_of, "
+        "datetime(json_extract(days.published, '$.published_at'), 'unixepoch') AS published_at "
         f"FROM {rows_table(table)} AS rows "
         "LEFT JOIN days ON days.shop = rows.shop AND days.order_date = rows.order_date"
     )
