@@ -21,7 +21,6 @@ from benchmarks.results import Runs, load
 FARGATE_VCPU, FARGATE_GB = 0.04048, 0.004445
 SPOT_SHARE = 0.5  # of the list price; AWS speaks of up to 70 % off, it moves with demand
 GLUE_DPU = 0.44  # 4 vCPU and 16 GB
-EMR_VCPU, EMR_GB = 0.052624, 0.0057785
 ATHENA_TB_SCANNED = 5.00
 
 # US dollars a request or unit, us-east-1.
@@ -30,7 +29,6 @@ DYNAMODB_READ, DYNAMODB_WRITE = 0.125e-6, 0.625e-6
 
 TASK_VCPU, TASK_GB = 2, 4  # the least memory that Fargate gives to 2 vCPU
 DPU_VCPU = 4
-EMR_GB_PER_VCPU = 4  # its default worker: 4 vCPU, 16 GB
 
 START_S = 30
 """Until a Fargate task reads its first byte: placing it and pulling the image. Not measured."""
@@ -93,11 +91,6 @@ def lines(runs: Sequence[Runs], *, gigabytes: float) -> list[Line]:
                 name="Spark, Glue",
                 dollars_per_gb=core_hours / DPU_VCPU * GLUE_DPU,
                 how=f"{measured} at {DPU_VCPU} vCPU a DPU, every core busy all the time",
-            ),
-            Line(
-                name="Spark, EMR Serverless",
-                dollars_per_gb=core_hours * (EMR_VCPU + EMR_GB_PER_VCPU * EMR_GB),
-                how=f"{measured} with {EMR_GB_PER_VCPU} GB a vCPU, every core busy all the time",
             ),
         ]
     athena = ATHENA_TB_SCANNED / 1000 * (1 + 2 * PARQUET_SHARE)

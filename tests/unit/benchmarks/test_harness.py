@@ -228,9 +228,6 @@ def test_costs_follow_from_the_measured_seconds() -> None:
     fargate = 0.01 * (2 * 0.04048 + 4 * 0.004445)
     assert rows["shopkpi, Fargate, 2 vCPU and 4 GB"].dollars_per_gb == pytest.approx(fargate)
     assert rows["Spark, Glue"].dollars_per_gb == pytest.approx(0.02 / 4 * 0.44)
-    assert rows["Spark, EMR Serverless"].dollars_per_gb == pytest.approx(
-        0.02 * (0.052624 + 4 * 0.0057785)
-    )
     assert cost.lines([ours_run], gigabytes=2.0)[0].dollars_per_gb == pytest.approx(fargate / 2)
 
 
