@@ -177,6 +177,27 @@ def test_another_contract_keeps_repairs(
     assert shopkpi("audit", "--recount", "9").code == 0
 
 
+def test_a_contract_that_knows_of_no_repair_is_not_adopted(shopkpi: Shopkpi) -> None:
+    put_shop("shop", BAD)
+    assert shopkpi("run", "shop").code == 0
+    first = put("first.toml", shopkpi("contract", "show").out)
+    old = 'user_id = { type = "integer", required = true }'
+    strict = replaced(first.read_text(), old, old.replace(" }", ", min = 1 }"))
+    put("strict.toml", strict)
+    put("renamed.toml", replaced(strict, 'name = "default"', 'name = "strict"'))
+    assert shopkpi("contract", "adopt", "strict.toml").code == 0
+    assert shopkpi("contract", "adopt", "first.toml").code == 0
+    shopkpi("rejects", "orders/1.csv", "--repair", "fix.csv")
+    assert shopkpi("repair", correct("fix.csv", ROWS), "--format", "json").code == 0
+    repaired = rows_of(shopkpi)
+    done = shopkpi("contract", "adopt", "strict.toml")
+    assert (done.code, "give the contract another name" in done.err) == (2, True), done.err
+    assert rows_of(shopkpi) == repaired
+    assert shopkpi("contract", "adopt", "renamed.toml").code == 0
+    assert rows_of(shopkpi) == repaired
+    assert counts(shopkpi) == [5, 4, 1, 106]
+
+
 def test_a_refused_file_is_accepted_once_enough_rows_are_repaired(shopkpi: Shopkpi) -> None:
     rows = "".join(f"{number},1,x,2025-03-{number:02d}\n" for number in range(1, 10))
     put("shop/orders/1.csv", HEADER + rows + "10,1,x,nope\n11,1,x,no\n12,1,x,never\n")
