@@ -50,6 +50,7 @@ def prepare(shopkpi: Shopkpi) -> str:
     put("downloads/items.csv", "order_id,sku,quantity,unit_price\n1,A,2,5.00\n2,B,1,7.50\n")
     put("shop.toml", shopkpi("contract", "infer", "downloads").out)
     assert shopkpi("run", "shop").code == 0
+    assert shopkpi("rejects", "monday.csv", "--repair", "corrected.csv").code == 0
     (receipt,) = shopkpi("ledger", "monday.csv", "--format", "json").json
     return str(receipt["source_id"])
 

@@ -60,8 +60,8 @@ def repair(
 
     \b
     Examples:
-      shopkpi rejects orders/monday.csv --repair fix.csv
-      shopkpi repair fix.csv
+      shopkpi repair corrected.csv
+      shopkpi repair corrected.csv --raw moved
     """
     from worker.cli.repair_sheet import read_sheet  # Arrow, 0.3 s
 
