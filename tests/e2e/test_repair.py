@@ -117,6 +117,15 @@ def test_repaired_rows_count_as_if_their_file_had_come_right(
     assert rows_of(shopkpi) == repaired
 
 
+@pytest.mark.usefixtures("repaired")
+def test_explain_names_the_repair(shopkpi: Shopkpi) -> None:
+    kinds = set()
+    for day in shopkpi("query", "orders", "--format", "json").json:
+        steps = shopkpi("explain", day["order_date"], "--format", "json").events
+        kinds |= {one.get("kind") for one in steps}
+    assert {"upload", "repair"} <= kinds
+
+
 def test_a_sheet_twice_changes_nothing(
     shopkpi: Shopkpi, repaired: list[list[dict[str, Any]]]
 ) -> None:

@@ -197,7 +197,7 @@ def _summary(found: Explanation, table: str, group: str | None, reached: int) ->
 
 
 def _cause(step: Step) -> str:
-    words = {"upload": "", "adoption": "contract adopted"}
+    words = {"upload": "", "repair": "repaired", "adoption": "contract adopted"}
     return " ".join(filter(None, [words.get(step.kind, step.kind), clip(short_name(step.url))]))
 
 

@@ -77,8 +77,10 @@ class Step:
 
     @property
     def kind(self) -> str:
-        """`upload`, or the kind of the record."""
-        return "upload" if isinstance(self.record, Entry) else self.record.kind
+        """`upload`, `repair` of rows that an upload had rejected, or the kind of the record."""
+        if not isinstance(self.record, Entry):
+            return self.record.kind
+        return "upload" if self.record.repair is None else "repair"
 
     @property
     def url(self) -> str:
