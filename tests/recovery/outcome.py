@@ -75,9 +75,15 @@ def _tables(database: Path) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def _columns(db: sqlite3.Connection, table: str) -> str:
-    """Name the columns but the shop, which is one here."""
+    """Name the columns but the shop, which is one here, and the clock's."""
     names = [name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")]
-    return ", ".join(name for name in names if name != "shop")
+    return ", ".join(
+        "json_remove(published, '$.published_at')"
+        if (table, name) == ("days", "published")
+        else name
+        for name in names
+        if name not in ("shop", "published_at")
+    )
 
 
 def _without_seconds(key: str, data: bytes) -> bytes:
