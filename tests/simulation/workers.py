@@ -234,9 +234,10 @@ class Workers:
                 secret=secret,
             )
             self._places.keep()
-            await erase(request)
+            done = await erase(request)
             await purge(workspace, state)
-            self._places.erased.add(customer)
+            if done.entries:  # else none is recorded, and a later upload may have it
+                self._places.erased.add(customer)
 
         return run
 
