@@ -75,7 +75,7 @@ HISTORIES_OF_ADOPTIONS: dict[str, tuple[Step, ...]] = {
     "AdoptsBlindly": DURING_AN_ADOPTION,
     "AdoptionLeavesADay": (*FIRST, Adopt(number=1), Wait(), Transform()),
 }
-SCHEDULES = 40
+SCHEDULES = 100
 REPAIR_SCHEDULES = 15
 
 

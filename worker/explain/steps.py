@@ -89,7 +89,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DayState:
+class DayAfter:
     """A day after one record.
 
     Attributes:
@@ -120,9 +120,9 @@ async def explain_day(question: Question, day: date, head: int) -> list[Step]:
         StoreError: The ledger cannot be read, after retries.
         KpiError: An amount exceeds 64 bits.
     """
-    before: DayState | None = None
+    before: DayAfter | None = None
     steps: list[Step] = []
-    async for state in day_states(question, day, head):
+    async for state in days_after(question, day, head):
         changes = [
             one
             for name in sorted(question.tables)
@@ -141,7 +141,7 @@ async def explain_day(question: Question, day: date, head: int) -> list[Step]:
     return steps
 
 
-async def day_states(question: Question, day: date, head: int) -> AsyncIterator[DayState]:
+async def days_after(question: Question, day: date, head: int) -> AsyncIterator[DayAfter]:
     """Yield a day after each record that may have changed it, ascending.
 
     Raises:
@@ -156,7 +156,7 @@ async def day_states(question: Question, day: date, head: int) -> AsyncIterator[
 
 async def _states_of(
     question: Question, snapshot: AnySnapshot, day: int, adopted: int
-) -> AsyncIterator[DayState]:
+) -> AsyncIterator[DayAfter]:
     """Yield a day after each record of a period; the first is that of the adoption."""
     rows: DayRows | ShopDayRows
     if isinstance(snapshot, ShopSnapshot):
@@ -183,7 +183,7 @@ async def _states_of(
             days = np.array([day], np.int32)
             async for _, of_day in computed_rows(earlier, days, question.tables, products):
                 computed = of_day  # one day is one batch
-        yield DayState(
+        yield DayAfter(
             sequence=sequence,
             rows=computed,
             tables=tables,
