@@ -20,8 +20,9 @@ State = Literal["final", "provisional", "suspect", "unverified"]
 - *final*: each order has the items that it promises, and no file or row of the day lacks.
 - *provisional*: something of the day is known to lack.
 - *suspect*: all of it has come, and a file of the day may be meant otherwise than it was read.
-- *unverified*: nothing is known to lack, but not every order promises items, and the contract does
-  not say which files are expected.
+- *unverified*: nothing is known to lack, but a rejected row of a file that has rows of the day may
+  be of it; or not every order promises items, and the contract does not say which files are
+  expected.
 """
 
 Cell = str | int | Decimal | None
@@ -38,6 +39,14 @@ LACKING: Mapping[str, tuple[str, str]] = {
 }
 """Reason why a day is provisional -> its words for one and for more."""
 
+UNDATED: Mapping[str, tuple[str, str]] = {
+    "undated_rows": (
+        "rejected row without a date in a file of the day",
+        "rejected rows without a date in files of the day",
+    ),
+}
+"""Reason why a day is unverified, whatever else is known of it."""
+
 DOUBTFUL = {"doubtful_files": ("doubtful file", "doubtful files")}
 """Reason why a day is suspect."""
 
@@ -53,7 +62,7 @@ UNKNOWN = {
 }
 """Reason why a day is unverified."""
 
-_WORDS = {**LACKING, **DOUBTFUL, **UNKNOWN}
+_WORDS = {**LACKING, **DOUBTFUL, **UNDATED, **UNKNOWN}
 
 MONEY_OF_ITEMS = tuple(
     name for name, kind in ORDER_KPIS.kinds.items() if kind == "money" and name != "refunds"
@@ -67,6 +76,7 @@ class Evidence:
 
     Attributes:
         rejected_rows: Rejected rows of each day.
+        undated_rows: Rejected rows without a date in the files of several days that each day is in.
         waiting_items: Items of each day whose order has not come.
         refused_files: Refused files of each day.
         late_files: Files of each day that the contract expects and that are past due.
@@ -76,6 +86,7 @@ class Evidence:
     """
 
     rejected_rows: Counts = field(default_factory=dict)
+    undated_rows: Counts = field(default_factory=dict)
     waiting_items: Counts = field(default_factory=dict)
     refused_files: Counts = field(default_factory=dict)
     late_files: Counts = field(default_factory=dict)
@@ -184,6 +195,7 @@ def _state(row: Mapping[str, Cell], evidence: Evidence) -> DayState:
         "awaited_files": evidence.awaited_files.get(day, 0),
     }
     doubtful = {"doubtful_files": evidence.doubtful_files.get(day, 0)}
+    undated = {"undated_rows": evidence.undated_rows.get(day, 0)}
     unknown = {
         "orders_without_promise": silent,
         "orders_not_checked": 0 if is_counted else _count(row, "total_orders"),
@@ -191,7 +203,7 @@ def _state(row: Mapping[str, Cell], evidence: Evidence) -> DayState:
     every: tuple[tuple[State, Mapping[str, int]], ...] = (
         ("provisional", lacking),
         ("suspect", doubtful),
-        ("unverified", {} if evidence.expects_files else unknown),
+        ("unverified", undated if evidence.expects_files else undated | unknown),
     )
     state, reasons = next(
         ((name, counts) for name, counts in every if any(counts.values())), ("final", {})

@@ -222,6 +222,7 @@ def test_only_log_lines_have_this_machines_time() -> None:
         "worker/cli/error_output.py",  # the line of an error
         # When a contract was adopted or an upload ruled on, for people; sequences decide.
         *("worker/jobs.py", "worker/cli/pipeline.py", "worker/maintenance/rulings.py"),
+        "worker/maintenance/repair/repair.py",
         # How long something waits, and which files are due.
         *("worker/cli/status.py", "worker/cli/waiting.py", "worker/cli/day_states.py"),
         "worker/state/day_guard.py",  # when a day was published, for people

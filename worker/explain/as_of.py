@@ -60,7 +60,7 @@ async def sequence_at(ledger: Ledger, time: datetime) -> int:
     head = await ledger.head()
     async for page in records_in_pages(ledger, head):
         for record in page:
-            at = record.uploaded_at if isinstance(record, Entry) else record.recorded_at
+            at = record.happened_at if isinstance(record, Entry) else record.recorded_at
             if at > time:
                 return record.sequence - 1
     return head

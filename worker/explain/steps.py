@@ -73,7 +73,7 @@ class Step:
     def at(self) -> datetime:
         """When the file was uploaded, or what else it is was recorded."""
         one = self.record
-        return one.uploaded_at if isinstance(one, Entry) else one.recorded_at
+        return one.happened_at if isinstance(one, Entry) else one.recorded_at
 
     @property
     def kind(self) -> str:

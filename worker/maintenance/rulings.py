@@ -38,8 +38,8 @@ async def plan_rulings(
         Rulings that are not committed yet. An upload that is in the wanted state has none.
 
     Raises:
-        ConfigError: A name is unknown, belongs to several versions, or to a refused file; or an
-            upload to restore has no clean rows of the contract in force.
+        ConfigError: A name is unknown or belongs to several versions; or an upload to restore was
+            refused, or has no clean rows of the contract in force.
         StoreError: The ledger cannot be read, after retries.
     """
     found: dict[str, dict[str, Entry]] = {name: {} for name in names}
@@ -58,7 +58,7 @@ async def plan_rulings(
         chosen = _first_of_run(versions, counted)
         if not chosen:
             raise unknown_name(name, tails[name])
-        _check_unique(name, list(chosen.values()))
+        _check_unique(name, list(chosen.values()), kind)
         uploads |= chosen
     if kind == "restoration" and in_force is not None:
         _check_rows(uploads.values(), in_force)
@@ -109,8 +109,11 @@ def _first_of_run(versions: Mapping[str, Entry], counted: CountedUploads) -> dic
     return {one: entry for one, entry in versions.items() if one not in equal}
 
 
-def _check_unique(name: str, versions: Sequence[Entry]) -> None:
-    """Raise an error unless a name belongs to one upload that was accepted."""
+def _check_unique(name: str, versions: Sequence[Entry], kind: Decision) -> None:
+    """Raise an error unless a name belongs to one upload; to restore, an accepted one.
+
+    A refused upload is retracted by who knows that it will not be sent again: it holds no day back.
+    """
     if len(versions) > 1:
         latest = sorted(versions, key=lambda entry: entry.uploaded_at, reverse=True)
         listed = ", ".join(
@@ -125,5 +128,5 @@ def _check_unique(name: str, versions: Sequence[Entry]) -> None:
             url=name,
             hint="name one by its id",
         )
-    if versions[0].verdict == "refused":
+    if versions[0].verdict == "refused" and kind == "restoration":
         raise ConfigError("it was refused: nothing of it counts", url=versions[0].url)

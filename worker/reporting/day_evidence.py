@@ -46,7 +46,8 @@ async def read_evidence(state: State, workspace: Workspace, contract: Contract) 
     things have no day of their own:
 
     - A rejected row is of the earliest date that is written in it: an order is created before it is
-      shipped. A row without a date is of the day of its file, where all of it is of one.
+      shipped. A row without a date is of the day of its file, where all of it is of one; else it
+      leaves every day of its file unverified.
     - A refused file is of the date in its name, else of those of its rows, else of the day of its
       upload and of the one before.
     - An item that waits is of its own day, mostly that of its order that has not come;
@@ -64,7 +65,7 @@ async def read_evidence(state: State, workspace: Workspace, contract: Contract) 
         StoreError: The ledger cannot be read, after retries.
     """
     calendar = _Calendar(contract)
-    rejected, refused = Counter[date](), Counter[date]()
+    rejected, undated, refused = Counter[date](), Counter[date](), Counter[date]()
     room = MOST_REJECTS_READ
     flawed = await _flawed_uploads(state, workspace)
     for entry in flawed:
@@ -72,13 +73,17 @@ async def read_evidence(state: State, workspace: Workspace, contract: Contract) 
             refused.update(await _refused_days(entry, workspace, calendar))
         elif entry.rows_rejected:
             room -= entry.rows_rejected
-            rejected.update(await _rejected_days(entry, workspace, calendar, is_read=room >= 0))
+            dated, others = await _rejected_days(entry, workspace, calendar, is_read=room >= 0)
+            rejected.update(dated)
+            if others and entry.dataset != "products":  # whose rows are of no day
+                undated.update(dict.fromkeys(calendar.days_of(entry), others))
     waiting = await _waiting_items(state, workspace, contract, calendar)
     doubtful = Counter(
         day for entry in flawed if doubts_of(entry) for day in calendar.days_of(entry)
     )
     return Evidence(
         rejected_rows=rejected,
+        undated_rows=undated,
         waiting_items=waiting,
         refused_files=refused,
         doubtful_files=doubtful,
@@ -212,22 +217,27 @@ async def _refused_days(entry: Entry, workspace: Workspace, calendar: _Calendar)
 
 async def _rejected_days(
     entry: Entry, workspace: Workspace, calendar: _Calendar, *, is_read: bool
-) -> Counter[date]:
-    """Count the rejected rows of each day of a file of which rows were accepted."""
+) -> tuple[Counter[date], int]:
+    """Count the rejected rows of each day of a file of which rows were accepted.
+
+    Returns:
+        Day -> rows; and the rows that may be of any day of the file.
+    """
     own = calendar.days_of(entry)
+    every = Counter(dict.fromkeys(own, entry.rows_rejected))
     if not is_read:
-        return Counter(dict.fromkeys(own, entry.rows_rejected))
-    found = Counter[date]()
+        return every, 0
+    found, undated = Counter[date](), 0
     try:
         async for raw in _raw_rows(entry, workspace):
             for day in calendar.written(raw):
-                if day is not None:
-                    found[day] += 1
-                elif len(own) == 1:
-                    found[own[0]] += 1
+                if day is not None or len(own) == 1:
+                    found[own[0] if day is None else day] += 1
+                else:
+                    undated += 1
     except (SourceError, StoreError):
-        return Counter(dict.fromkeys(own, entry.rows_rejected))
-    return found
+        return every, 0
+    return found, undated
 
 
 async def _raw_rows(entry: Entry, workspace: Workspace) -> AsyncIterator[list[bytes]]:

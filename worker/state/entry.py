@@ -26,7 +26,7 @@ URL. One whose rows were made when customers had been erased has `erased`,
 the sequence of the last erasure. One that was rewritten for an erasure has `staged`, `erasure`, its
 id, and `rewrites`, the sequence of the entry whose objects it replaces.
 One of which rejected rows were repaired has `repair`: an object
-with `key`, `digest` and `rows`.
+with `key`, `digest`, `rows` and `recorded_at`, an ISO 8601 instant with offset.
 
 `ranges` of a part is an object: column -> `{"low": .., "high": ..}`. Its columns are those that
 files are pruned by: the first column of the dataset's key, `order_id`, and `created_at`. An id of
@@ -121,11 +121,13 @@ class Repair:
         key: Key of the corrections below the workspace.
         digest: `Corrections.digest` of them.
         rows: Rows of them that are rejected no more.
+        recorded_at: When they were taken.
     """
 
     key: str
     digest: str
     rows: int
+    recorded_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -219,6 +221,11 @@ class Entry:
         return (*(part.key for part in self.parts), *self.rejects, *corrections)
 
     @property
+    def happened_at(self) -> datetime:
+        """When the file was uploaded, or its rejected rows were repaired."""
+        return max(self.uploaded_at, self.repair.recorded_at) if self.repair else self.uploaded_at
+
+    @property
     def content_id(self) -> str | None:
         """What identifies the bytes as stored; None where unknown."""
         if self.content is None and self.size_bytes <= CONTENT_PART_BYTES:
@@ -270,7 +277,9 @@ class Entry:
                 name: FeedCounts(**counts) for name, counts in fields.get("feeds", {}).items()
             }
             if "repair" in fields:
-                fields["repair"] = Repair(**fields["repair"])
+                of_repair = fields["repair"]
+                at = datetime.fromisoformat(of_repair["recorded_at"]).astimezone(UTC)
+                fields["repair"] = Repair(**{**of_repair, "recorded_at": at})
             if fields["verdict"] not in get_args(Verdict):
                 raise ValueError(f"verdict {fields['verdict']!r}")
             for name in _COUNTS:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from worker.clean.corrections import read_corrections, write_corrections
 from worker.clean.rejects import RejectedRow, read_rejects
@@ -196,7 +197,12 @@ class RepairTask:
         context = self.context
         source = replace(self.source, corrections=corrections)
         key = await write_corrections(source, context.workspace, context.contract)
-        repair = Repair(key=key, digest=corrections.digest, rows=len(corrections.records))
+        repair = Repair(
+            key=key,
+            digest=corrections.digest,
+            rows=len(corrections.records),
+            recorded_at=datetime.now(UTC),
+        )
         return await validate_again(source, replace(entry, repair=repair), context)
 
     async def _check(self, entry: Entry, made: Entry) -> None:

@@ -36,7 +36,7 @@ def row_of(orders: list[tuple[int | None, int]]) -> dict[str, str | int | None]:
     return row
 
 
-@given(ORDERS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, st.booleans())
+@given(ORDERS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, st.booleans())
 def test_a_day_is_final_exactly_where_nothing_lacks(
     orders: list[tuple[int | None, int]],
     rejected: dict[date, int],
@@ -44,6 +44,7 @@ def test_a_day_is_final_exactly_where_nothing_lacks(
     refused: dict[date, int],
     late: dict[date, int],
     doubtful: dict[date, int],
+    undated: dict[date, int],
     expects: bool,
 ) -> None:
     evidence = Evidence(
@@ -52,6 +53,7 @@ def test_a_day_is_final_exactly_where_nothing_lacks(
         refused_files=refused,
         late_files=late,
         doubtful_files=doubtful,
+        undated_rows=undated,
         expects_files=expects,
     )
     found = day_states([row_of(orders)], evidence)[DAY]
@@ -59,6 +61,7 @@ def test_a_day_is_final_exactly_where_nothing_lacks(
     is_empty = any(promise is None and not came for promise, came in orders)
     of_files = [counts.get(DAY, 0) for counts in (rejected, waiting, refused, late)]
     is_silent = any(promise is None for promise, _ in orders) and not expects
+    is_silent = is_silent or undated.get(DAY, 0) > 0
     if is_short or any(of_files) or (all(promise is None for promise, _ in orders) and is_empty):
         assert found.state == "provisional"
     # Beside an order that says nothing, one that promises none may be the one without items.

@@ -112,6 +112,30 @@ def test_a_day_is_not_final_while_a_file_of_it_is_not_whole(
     assert run(home)["2026-11-26"]["state"] == "final"
 
 
+def test_a_rejected_row_without_a_date_leaves_the_days_of_its_file_unverified(home: Path) -> None:
+    put(home, "order_items/one.csv", f"{ITEMS}1,7,1,5.00\n2,7,1,5.00\n3,20,1,5.00\n")
+    good = "".join(f"{one},1,2026-11-{one}T10:00:00,0\n" for one in range(20, 30))
+    put(home, "orders/long.csv", f"{ORDERS}{good}500,1,26/11/2026,1\n")
+    found = run(home)
+    why = "1 rejected row without a date in a file of the day"
+    assert {(one["state"], one["why"]) for one in found.values()} == {("unverified", why)}
+    assert len(found) == 10
+    put(home, "orders/long.csv", f"{ORDERS}{good}")
+    assert {one["state"] for one in run(home).values()} == {"final"}
+
+
+def test_a_refused_file_that_will_not_come_again_is_retracted(home: Path) -> None:
+    put(home, "order_items/one.csv", f"{ITEMS}1,7,1,5.00\n2,7,1,5.00\n")
+    put(home, "orders/2026-11-26.csv", "wrong,header\n1,2\n")
+    assert run(home)["2026-11-26"]["state"] == "provisional"
+    assert shopkpi(home, "status").code == 4
+    assert shopkpi(home, "retract", "2026-11-26.csv").code == 0
+    assert days(home)["2026-11-26"]["state"] == "final"
+    assert shopkpi(home, "status").code == 0
+    assert run(home)["2026-11-26"]["state"] == "final"  # and its verdict stays
+    assert shopkpi(home, "restore", "2026-11-26.csv").code == 2
+
+
 def test_a_waiting_item_holds_back_the_days_of_its_file(home: Path) -> None:
     items = "id,order_id,product_id,sale_price,created_at\n"
     put(home, "order_items/one.csv", f"{items}1,7,1,5.00,2026-11-26T11:00:00\n")
