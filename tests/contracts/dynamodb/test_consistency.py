@@ -63,6 +63,7 @@ METHODS: dict[str, Callable[[DynamoDBState], Awaitable[object]]] = {
     # What tells it from its own lost answer is read.
     "put_lease": lambda state: state.put_lease(Lease(owner="late", version=3)),
     "days": lambda state: state.days(),
+    "publication_times": lambda state: state.publication_times(),
     "marks": lambda state: state.marks(),
     "mark_again": lambda state: state.mark_again("digest", 1),
     "delete_unguarded": lambda state: state.delete_unguarded(),

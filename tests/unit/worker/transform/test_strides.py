@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from kpi.aggregation.tables import record_names
 from kpi.contract.loading import built_in
 from kpi.errors import KpiError
 from tests.simulation import workers
@@ -101,7 +102,7 @@ async def test_what_fails_in_a_stride_is_left_to_the_head() -> None:
         asked.append(await task.state.head())
         if len(asked) == 2:
             raise KpiError("2025-03-01: amounts exceed 64 bits")
-        reached = {"order_kpis": asked[-1]}
+        reached = dict.fromkeys(record_names(["order_kpis"]), asked[-1])
         await task.state.advance(Progress(published=reached, waiting_as_of=asked[-1]))
         return Report(as_of=asked[-1])
 
