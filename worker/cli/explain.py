@@ -185,7 +185,11 @@ def _summary(found: Explanation, table: str, group: str | None, reached: int) ->
     elif row is None:
         yield f"no row is published as of {reached}"
     else:
-        values = ", ".join(f"{name} {value}" for name, value in row.items() if name != "order_date")
+        values = ", ".join(
+            f"{name} {value}"
+            for name, value in row.items()
+            if name != "order_date" and value is not None
+        )
         yield f"the steps add up to the published row as of {reached}: {clip(values)}"
     if later:
         yield (

@@ -138,8 +138,10 @@ class Intake:
             if refusal is not None or entry.source_id in self.refused:
                 self.staged.setdefault(entry.contract, {})[entry.source_id] = refusal
             return
+        was_refused = entry.source_id in self.refused
         self._settle(entry.source_id, refusal)
-        if refusal is not None:
+        # The repair of an upload that counts already is no other upload.
+        if refusal is not None or (entry.repair is not None and not was_refused):
             return
         replaced = [
             one.source_id

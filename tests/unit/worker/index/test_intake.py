@@ -14,7 +14,7 @@ from worker.errors import DamagedObject
 from worker.index import intake as intakes
 from worker.index.intake import Intake
 from worker.state import Entry, Record
-from worker.state.entry import FeedCounts
+from worker.state.entry import FeedCounts, Repair
 
 START = datetime(2025, 3, 1, 23, 50, tzinfo=UTC)
 
@@ -65,6 +65,19 @@ def test_counters_that_were_stored_go_on_as_if_they_had_not_been(
     in_parts = Intake.from_json(in_parts.to_json(), "intake.json")
     in_parts.add(at[stored_after:])
     assert in_parts == counted(*records)
+
+
+def repaired(of: Entry) -> Entry:
+    repair = Repair(key="rejects/a.json", digest="d", rows=1, recorded_at=START)
+    return replace(upload(of.source_id), repair=repair)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_repaired_upload_is_one_upload(refused: bool) -> None:
+    first = upload("a", refused=refused)
+    found = counted(first, repaired(first), repaired(first))
+    assert {name: one.files for name, one in found.datasets.items()} == {"orders": 1}
+    assert not found.refused
 
 
 def test_files_rows_and_arrivals_of_each_dataset_are_counted() -> None:
