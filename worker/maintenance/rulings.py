@@ -45,9 +45,11 @@ async def plan_rulings(
     found: dict[str, dict[str, Entry]] = {name: {} for name in names}
     tails = {name: Tails(name) for name in names}
     counted = CountedUploads()
+    rulings: dict[str, Decision] = {}
     async for page in records_in_pages(ledger, await ledger.head()):
         records = [one for one in page if not _is_without_effect(one, in_force)]
         counted.add(records)
+        rulings |= {one.source_id: one.kind for one in records if isinstance(one, Ruling)}
         entries = [one for one in records if isinstance(one, Entry)]
         for name, versions in found.items():
             # Of two verdicts on one version, the later stands.
@@ -62,6 +64,12 @@ async def plan_rulings(
         uploads |= chosen
     if kind == "restoration" and in_force is not None:
         _check_rows(uploads.values(), in_force)
+
+    def is_retracted(entry: Entry) -> bool:
+        if entry.verdict == "refused":  # it does not count, whatever was ruled
+            return rulings.get(entry.source_id) == "retraction"
+        return counted.is_retracted(entry.source_id)
+
     now = datetime.now(UTC)
     return [
         Ruling(
@@ -73,7 +81,7 @@ async def plan_rulings(
             recorded_at=now,
         )
         for source_id, entry in uploads.items()
-        if counted.is_retracted(source_id) != (kind == "retraction")
+        if is_retracted(entry) != (kind == "retraction")
     ]
 
 

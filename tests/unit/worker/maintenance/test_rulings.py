@@ -58,11 +58,14 @@ async def test_an_unknown_name_is_refused(name: str) -> None:
         await plan_rulings(state, [name], "retraction", "")
 
 
-async def test_a_refused_file_cannot_be_retracted() -> None:
+async def test_a_refused_file_can_be_retracted_and_not_restored() -> None:
     state = MemoryState()
     await state.commit(replace(entry("a"), verdict="refused", reason="no header"))
+    (ruling,) = await plan_rulings(state, ["a"], "retraction", "")
+    await state.rule(ruling)
+    assert await plan_rulings(state, ["a"], "retraction", "") == []
     with pytest.raises(ConfigError, match="it was refused"):
-        await plan_rulings(state, ["a"], "retraction", "")
+        await plan_rulings(state, ["a"], "restoration", "")
 
 
 @pytest.mark.parametrize("name", ["ordres/a.csv", "aa.csv"])
