@@ -21,6 +21,7 @@ from tests.support.emulators import Emulator
 Json = dict[str, Any]
 
 STAGE = "e2estage"
+BOOTSTRAP_PARAMETER = "/cdk-bootstrap/hnb659fds/version"
 """Stage of the synthesized template; each deployment replaces it by a stage of its own."""
 
 # Resources that MiniStack cannot create. No upload passes through them; template tests check them.
@@ -105,7 +106,7 @@ class Deployment:
         made.s3.put_object(Bucket=bucket, Key="template.json", Body=body.encode())
         # `cdk bootstrap` writes this parameter, and the template reads it.
         made.client("ssm").put_parameter(
-            Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String", Overwrite=True
+            Name=BOOTSTRAP_PARAMETER, Value="30", Type="String", Overwrite=True
         )
         formation = made.client("cloudformation")
         formation.create_stack(

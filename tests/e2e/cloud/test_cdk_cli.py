@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra.operations.adopt import resource_mapping
-from tests.e2e.cloud.deployment import Deployment, emulated
+from tests.e2e.cloud.deployment import BOOTSTRAP_PARAMETER, Deployment, emulated
 from tests.e2e.cloud.running import SETTINGS, Cloud
 from tests.unit.infra.templates import ROOT
 
@@ -64,9 +65,19 @@ def run(cloud: Cloud, *words: str) -> str:
     return printed
 
 
+def bootstrap(cloud: Cloud, *app: str) -> str:
+    """Bootstrap the emulator, where other tests may have written the parameter by themselves."""
+    made = client(cloud, "cloudformation").list_stacks()["StackSummaries"]
+    if "CDKToolkit" not in {one["StackName"] for one in made}:
+        parameters = client(cloud, "ssm")
+        with suppress(parameters.exceptions.ParameterNotFound):
+            parameters.delete_parameter(Name=BOOTSTRAP_PARAMETER)
+    return run(cloud, "bootstrap", "aws://123456789012/us-east-1", *app)
+
+
 def test_a_deployment_comes_and_goes(cloud: Cloud, tmp_path: Path) -> None:
     app = synth(cloud, tmp_path / "first")
-    assert "bootstrapped" in run(cloud, "bootstrap", "aws://123456789012/us-east-1", *app)
+    assert "bootstrapped" in bootstrap(cloud, *app)
     deployed = run(cloud, "deploy", *app, "--require-approval", "never")
     assert f"ShopKpi-{STAGE}.State = dynamodb://shopkpi-{STAGE}" in deployed
     assert "Number of stacks with differences: 0" in run(cloud, "diff", *app)
@@ -83,7 +94,7 @@ def client(cloud: Cloud, service: str) -> Any:
 
 def test_a_new_stack_adopts_what_the_old_one_kept(cloud: Cloud, tmp_path: Path) -> None:
     app = synth(cloud, tmp_path / "out", stage="kept", retain_data="true")
-    run(cloud, "bootstrap", "aws://123456789012/us-east-1", *app)
+    bootstrap(cloud, *app)
     run(cloud, "deploy", *app, "--require-approval", "never")
     formation, tables = client(cloud, "cloudformation"), client(cloud, "dynamodb")
     (stack,) = formation.describe_stacks(StackName="ShopKpi-kept")["Stacks"]

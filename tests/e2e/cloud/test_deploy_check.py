@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cloud.running import Cloud
-from tests.e2e.cloud.test_cdk_cli import run, synth
+from tests.e2e.cloud.test_cdk_cli import bootstrap, synth
 from tests.unit.infra.templates import ROOT
 
 STAGE = "scratch"
@@ -40,7 +40,7 @@ def check(cloud: Cloud, app: Path, *words: str) -> subprocess.CompletedProcess[s
 @pytest.fixture
 def app(cloud: Cloud, tmp_path: Path) -> Path:
     words = synth(cloud, tmp_path / "out", stage=STAGE)
-    run(cloud, "bootstrap", "aws://123456789012/us-east-1", *words)
+    bootstrap(cloud, *words)
     return tmp_path / "out"
 
 
