@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.e2e.cloud.running import Cloud
 from tests.e2e.cloud.test_cdk_cli import bootstrap, synth
 from tests.unit.infra.templates import ROOT
@@ -37,14 +35,13 @@ def check(cloud: Cloud, app: Path, *words: str) -> subprocess.CompletedProcess[s
     )
 
 
-@pytest.fixture
-def app(cloud: Cloud, tmp_path: Path) -> Path:
-    words = synth(cloud, tmp_path / "out", stage=STAGE)
-    bootstrap(cloud, *words)
-    return tmp_path / "out"
+def synthesized(cloud: Cloud, out: Path, **settings: str) -> Path:
+    bootstrap(cloud, *synth(cloud, out, stage=STAGE, **settings))
+    return out
 
 
-def test_a_stage_is_tried_and_destroyed(cloud: Cloud, app: Path) -> None:
+def test_a_stage_is_tried_and_destroyed(cloud: Cloud, tmp_path: Path) -> None:
+    app = synthesized(cloud, tmp_path / "out")
     done = check(cloud, app)
     assert done.returncode == 0, done.stdout + done.stderr
     steps = [line.split(" (")[0] for line in done.stdout.splitlines()]
@@ -54,7 +51,9 @@ def test_a_stage_is_tried_and_destroyed(cloud: Cloud, app: Path) -> None:
     assert "ShopKpi-scratch is gone" in done.stdout
 
 
-def test_a_stage_that_makes_no_kpis_fails_and_is_destroyed(cloud: Cloud, app: Path) -> None:
+def test_a_stage_that_makes_no_kpis_fails_and_is_destroyed(cloud: Cloud, tmp_path: Path) -> None:
+    # Of other settings: the CDK takes a template that it has uploaded before for this one.
+    app = synthesized(cloud, tmp_path / "out", log_retention_days="60")
     (path,) = app.glob("*.template.json")
     template = json.loads(path.read_text("utf-8"))
     for one in template["Resources"].values():
